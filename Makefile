@@ -1,0 +1,43 @@
+# Every target makes what it needs first, may be repeated, and may be interrupted.
+.DEFAULT_GOAL := help
+.PHONY: help env clone repro test check format ui lock
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON
+unexport PYTHONPATH PYTHONHOME # another tree's sources must not stand in for this one's
+PORT ?= 5000
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+env: ## the pinned packages in .venv (PYTHON=… chooses the Python)
+	@./bootstrap.sh
+
+clone: # DVC keeps its record in git
+	@git rev-parse --git-dir >/dev/null || { echo "relume: this folder is no git clone, and DVC needs one: git clone the project, or git init here" >&2; exit 1; }
+
+repro: clone env ## whatever is stale of the pipeline, up to metrics/report/index.html (ARGS=… for dvc repro)
+	@python -m relume.params
+	@dvc repro $(ARGS)
+
+test: env ## the whole test suite (ARGS=… for pytest)
+	@python -m pytest $(ARGS)
+
+check: env ## format, lint, types
+	@ruff format --check .
+	@ruff check .
+	@mypy
+
+format: env ## put the format right, and what the linter can mend
+	@ruff format .
+	@ruff check --fix .
+
+ui: env ## the runs in MLflow's pages, on PORT (5000) or where MLFLOW_TRACKING_URI points
+	@case "$${MLFLOW_TRACKING_URI:-}" in \
+	http*) echo "the runs are on a server: open $$MLFLOW_TRACKING_URI" ;; \
+	*) mlflow server --workers 1 --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
+	esac
+
+lock: ## requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@uv=$$(./bootstrap.sh uv) && $$uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url -o requirements.lock $(ARGS)

@@ -1,0 +1,94 @@
+"""A stage's door: parameters in (only those that the stage declares), faults out as one clear message, provenance, scratch.
+
+What is reached by name here (`relume.params`, `relume.core.tracking`) can stop a run or describe it, never change what it
+writes: so it is no dependency of the stages, and DVC does not rerun anything when it is edited.
+"""
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from relume.core.config import build, read_params
+from relume.core.errors import UserError
+from relume.core.files import Scratch, digest, sha256
+
+T = TypeVar("T")
+PARAMS = Path("params.yaml")
+
+
+class Door:
+    """What a stage knows of itself. `name` is the stage's name in `dvc.yaml` (`invert_optimise`), `item` its `@item`, if any."""
+
+    def __init__(self, name: str, item: str = "") -> None:
+        self.name, self.item = name, item
+        whole = read_params(PARAMS)
+        importlib.import_module("relume.params").check(whole)
+        self._given = _declared() if "DVC_STAGE" in os.environ else whole
+
+    def section(self, cls: type[T], key: str) -> T:
+        """The section (or `a.b` below one) as its dataclass."""
+        return build(cls, self.plain(key), key)
+
+    def plain(self, key: str) -> Any:
+        """The section as plain data."""
+        here: Any = self._given
+        for part in key.split("."):
+            if not isinstance(here, dict) or part not in here:
+                raise UserError(f"params: {key}: missing, or not declared under `params` of stage {self.name} in dvc.yaml")
+            here = here[part]
+        return here
+
+    def provenance(self) -> dict[str, str]:
+        """Hashes of the code that this stage declares and of its parameters: what a result says of its making."""
+        return {"code": self._code(), "params": digest(self._given)}
+
+    def scratch(self, *inputs: Path) -> Scratch:
+        """Where this very work (code, parameters, inputs) keeps its checkpoints across a kill."""
+        seen = [(str(path), path.stat().st_size, sha256(path)) for path in inputs]
+        key = digest([self._code(), self._given, seen])
+        root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
+        label = f"{self.name}@{self.item}" if self.item else self.name
+        return Scratch(Path(root) / f"{label}-{key}")
+
+    def _code(self) -> str:
+        stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
+        deps = stage.get("do", stage)["deps"]
+        code = sorted(dep for dep in deps if dep.startswith(("src/", "stages/")))
+        return digest([(dep, sha256(Path(dep))) for dep in code])
+
+
+def _declared() -> dict[str, Any]:
+    """The parameters that DVC tracks for the running stage: one that `dvc.yaml` does not declare cannot be read."""
+    from dvc.api import params_show
+
+    shown: dict[str, Any] = params_show(stages=os.environ["DVC_STAGE"])
+    return shown
+
+
+def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator for a stage's click command: opens the door, hands it in as `door`, projects to MLflow at the end.
+
+    `item` names the option that says which item of a `foreach` or `matrix` this is.
+    """
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**options: Any) -> None:
+            which = str(options[item]) if item else ""
+            try:
+                function(door=Door(name, which), **options)
+                importlib.import_module("relume.core.tracking").after_stage(name, which)
+            except UserError as error:
+                click.secho(f"{name}: {error}", fg="red", err=True)
+                sys.exit(1)
+
+        return run
+
+    return wrap

@@ -1,0 +1,129 @@
+"""One file from its owner's address to its place: whole and of the right checksum, or not there. A cut download goes on where it ended."""
+
+import hashlib
+import http.client
+import re
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from relume.core.errors import UserError
+
+TIMEOUT = 15.0  # seconds without an answer, or without a byte
+CUTS = 5  # a connection that drops is taken up again this often, and only where the last one brought something
+CHUNK = 1 << 20
+
+
+class _Failed(Exception):
+    """This address does not give the file; the message says why."""
+
+
+class _Cut(Exception):
+    """The connection ended before the file did."""
+
+
+def fetch(
+    url: str, path: Path, *, sha256: str | None = None, md5: str | None = None, describe: str = "", timeout: float = TIMEOUT
+) -> Path:
+    """The file at `path`, downloaded from `url` if it is not there yet. `describe` says in a message what the file is and how else to get it.
+
+    A checksum may be a prefix, as torch's file names carry it.
+    """
+    wanted = {kind: value for kind, value in (("sha256", sha256), ("md5", md5)) if value}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):  # a second process waits, and then finds the file
+            if not path.exists():
+                _download(url, part, wanted, timeout)
+                part.replace(path)
+            else:
+                check(path, sha256=sha256, md5=md5)
+    except _Failed as failure:
+        raise UserError(_advice(url, path, wanted, describe, str(failure))) from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def check(path: Path, *, sha256: str | None = None, md5: str | None = None, hint: str = "") -> None:
+    """Stop unless the file has the checksums given."""
+    for kind, value in (("sha256", sha256), ("md5", md5)):
+        if value and not (got := _checksum(path, kind)).startswith(value):
+            why = hint or "remove it to have it fetched again"
+            raise UserError(f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}")
+
+
+def _advice(url: str, path: Path, wanted: dict[str, str], describe: str, why: str) -> str:
+    checks = ", ".join(f"{kind} {value}" for kind, value in wanted.items())
+    lines = [f"{path.name} is not here and could not be fetched: {why}", f"  what   {describe}" if describe else ""]
+    lines += [f"  from   {url}", f"  check  {checks}" if checks else "", f"  put at {path}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _download(url: str, part: Path, wanted: dict[str, str], timeout: float) -> None:
+    """Fill `part`. What an earlier run left there is gone on with; if that proves to be of another file, it is fetched anew, once."""
+    resumed = part.exists()
+    _until_whole(url, part, timeout)
+    for kind, value in wanted.items():
+        if (got := _checksum(part, kind)).startswith(value):
+            continue
+        part.unlink()
+        if resumed:
+            return _download(url, part, wanted, timeout)
+        raise _Failed(f"what came has {kind} {got}")
+    return None
+
+
+def _until_whole(url: str, part: Path, timeout: float) -> None:
+    for _ in range(CUTS):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            return _stream(url, part, timeout)
+        except _Cut as cut:
+            if not part.exists() or part.stat().st_size <= before:
+                raise _Failed(str(cut)) from None
+    raise _Failed(f"the connection was cut {CUTS} times; run again to go on from there")
+
+
+def _stream(url: str, part: Path, timeout: float) -> None:
+    """Append to `part` what it still lacks."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "relume", "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and _total(error.headers.get("Content-Range")) == have:
+            return  # it was whole already
+        part.unlink(missing_ok=error.code == 416)
+        raise _Failed(f"the server answers {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        raise _Failed(f"no connection ({getattr(error, 'reason', None) or error})") from None
+    with answer:
+        if answer.status != 206:
+            have = 0  # a server that knows no ranges starts again
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        _room(part, (total or 0) - have)
+        with part.open("ab" if have else "wb") as file, _bar(part, total, have) as bar:
+            _copy(answer, file, bar)
+    if total is not None and part.stat().st_size != total:
+        raise _Cut(f"cut after {part.stat().st_size} of {total} bytes")
+
+
+def _copy(answer: http.client.HTTPResponse, file: object, bar: "tqdm[None]") -> None:
+    while True:
+        try:
+            block = answer.read(CHUNK)
+        except http.client.IncompleteRead as error:
+            block = error.partial
+        except (OSError, http.client.HTTPException) as error:
+            raise _Cut(f"the connection broke ({error})") from None
+        if not block:
+            return
+        file.write(block)  # type: ignore[attr-defined]
+        bar.update(len(block))

@@ -1,0 +1,36 @@
+"""A registry is a dict and a decorator: only for what `params.yaml` says by name."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from relume.core.errors import UserError, one_of
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to things of one kind; a name twice is a fault of ours, an unknown name is an error that lists the known ones."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        def add(entry: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._entries:
+            raise UserError(f"unknown {self.kind} {name!r}; {one_of(self._entries, name)}")
+        return self._entries[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def names(self) -> list[str]:
+        return sorted(self._entries)

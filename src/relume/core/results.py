@@ -1,0 +1,78 @@
+"""What a method leaves behind, `data/reconstructions/<group>/`: pictures, one index row per picture, trace, timing, description."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relume.core.errors import UserError
+from relume.core.files import atomic, read_csv, read_json, write_csv, write_json
+
+KEYS = ("method", "family", "task", "oracle", "id", "dataset", "size", "network", "tap", "restart", "selected", "objective")
+TRACE = ("method", "step", "term", "value")  # the mean over pictures; terms unweighted, `objective` is their weighted sum
+TIMING = ("method", "step", "seconds")  # seconds since the method's start, over all its pictures together
+TASKS = ("feature", "image", "masked")
+FAMILIES = ("floor", "optimise", "decoder", "latent", "landscape", "hybrid", "masked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One picture of a group. `objective` is what the method itself minimised; floors have none."""
+
+    method: str
+    family: str
+    task: str
+    oracle: bool  # it has looked at the picture, not only at its features
+    id: str
+    dataset: str
+    size: int
+    network: str = ""
+    tap: str = ""  # several taps are joined by +
+    restart: int = 0
+    selected: bool = True  # the restart that the objective chose; only these are ranked
+    objective: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES or self.task not in TASKS:
+            raise ValueError(f"{self.method}: no such family or task: {self.family}, {self.task}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group as read back; `index` cells are text, as in the file."""
+
+    name: str
+    images: np.ndarray  # uint8 (N, H, W, 3), memory-mapped
+    index: list[dict[str, str]]
+    method: dict[str, Any]
+    folder: Path
+
+
+def write_group(
+    folder: Path,
+    *,
+    images: np.ndarray,
+    rows: Sequence[Row],
+    method: Mapping[str, Any],
+    trace: Iterable[Mapping[str, object]] = (),
+    timing: Iterable[Mapping[str, object]] = (),
+) -> None:
+    """`method` holds `config`, `device` and the door's provenance. Equal inputs give equal bytes, `timing.csv` apart."""
+    if images.dtype != np.uint8 or len(images) != len(rows):
+        raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
+    with atomic(folder / "images.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(images), allow_pickle=False)
+    write_csv(folder / "index.csv", KEYS, [{key: getattr(row, key) for key in KEYS} for row in rows])
+    write_csv(folder / "trace.csv", TRACE, trace)
+    write_csv(folder / "timing.csv", TIMING, timing)
+    write_json(folder / "method.json", dict(method))
+
+
+def read_group(folder: Path) -> Group:
+    index = read_csv(folder / "index.csv")
+    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    if len(index) != len(images):
+        raise UserError(f"{folder}: {len(images)} pictures but {len(index)} rows in index.csv: run its stage again")
+    return Group(name=folder.name, images=images, index=index, method=read_json(folder / "method.json"), folder=folder)
