@@ -6,7 +6,6 @@ keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in a
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, dataclass_transform, get_args, get_origin
@@ -85,9 +84,3 @@ def _fields_at(cls: Any, keys: list[str]) -> list[str]:
         if isinstance(cls, UnionType):  # X | None
             cls = next((choice for choice in get_args(cls) if dataclasses.is_dataclass(choice)), None)
     return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
-
-
-def changed(base: T, differences: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` as plain data with `differences` laid over it: what `build` takes to make a variation."""
-    plain = json.loads(TypeAdapter(type(base)).dump_json(base))
-    return {**plain, **differences}

@@ -1,4 +1,7 @@
-"""One file from its owner's address to its place: whole and of the right checksum, or not there. A cut download goes on where it ended."""
+"""One file from its owner's address to its place: whole and of the right checksum, or not there.
+
+A download that is cut goes on where it ended, in the same run or in the next.
+"""
 
 import hashlib
 import http.client
@@ -7,6 +10,7 @@ import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO, NoReturn
 
 from filelock import FileLock
 from tqdm import tqdm
@@ -27,11 +31,17 @@ class _Cut(Exception):
 
 
 def fetch(
-    url: str, path: Path, *, sha256: str | None = None, md5: str | None = None, describe: str = "", timeout: float = TIMEOUT
+    url: str,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    describe: str = "",
+    timeout: float = TIMEOUT,
 ) -> Path:
-    """The file at `path`, downloaded from `url` if it is not there yet. `describe` says in a message what the file is and how else to get it.
+    """The file at `path`, downloaded from `url` if it is not there yet. A checksum may be a prefix, as torch has it.
 
-    A checksum may be a prefix, as torch's file names carry it.
+    `describe` says in a message what the file is and how else to get it.
     """
     wanted = {kind: value for kind, value in (("sha256", sha256), ("md5", md5)) if value}
     part = path.with_name(f".{path.name}.part")
@@ -55,7 +65,9 @@ def check(path: Path, *, sha256: str | None = None, md5: str | None = None, hint
     for kind, value in (("sha256", sha256), ("md5", md5)):
         if value and not (got := _checksum(path, kind)).startswith(value):
             why = hint or "remove it to have it fetched again"
-            raise UserError(f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}")
+            raise UserError(
+                f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}"
+            )
 
 
 def _advice(url: str, path: Path, wanted: dict[str, str], describe: str, why: str) -> str:
@@ -66,7 +78,7 @@ def _advice(url: str, path: Path, wanted: dict[str, str], describe: str, why: st
 
 
 def _download(url: str, part: Path, wanted: dict[str, str], timeout: float) -> None:
-    """Fill `part`. What an earlier run left there is gone on with; if that proves to be of another file, it is fetched anew, once."""
+    """Fill `part`, going on with what an earlier run left; where that was of another file, fetch it anew, once."""
     resumed = part.exists()
     _until_whole(url, part, timeout)
     for kind, value in wanted.items():
@@ -115,7 +127,7 @@ def _stream(url: str, part: Path, timeout: float) -> None:
         raise _Cut(f"cut after {part.stat().st_size} of {total} bytes")
 
 
-def _copy(answer: http.client.HTTPResponse, file: object, bar: "tqdm[None]") -> None:
+def _copy(answer: IO[bytes], file: IO[bytes], bar: "tqdm[NoReturn]") -> None:
     while True:
         try:
             block = answer.read(CHUNK)
@@ -125,5 +137,30 @@ def _copy(answer: http.client.HTTPResponse, file: object, bar: "tqdm[None]") -> 
             raise _Cut(f"the connection broke ({error})") from None
         if not block:
             return
-        file.write(block)  # type: ignore[attr-defined]
+        file.write(block)
         bar.update(len(block))
+
+
+def _bar(part: Path, total: int | None, have: int) -> "tqdm[NoReturn]":
+    """On stderr, and only where somebody looks at it."""
+    name = part.name.removeprefix(".").removesuffix(".part")
+    return tqdm(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
+
+
+def _room(part: Path, need: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if need > free:
+        raise UserError(
+            f"{part.parent} is too full: {need / 2**20:.0f} MiB are to come, {free / 2**20:.0f} MiB are free"
+        )
+
+
+def _total(content_range: str | None) -> int | None:
+    """`bytes */1234`, what a server says of a file that has no bytes after those asked for."""
+    found = re.search(r"/(\d+)$", content_range or "")
+    return int(found[1]) if found else None
+
+
+def _checksum(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()

@@ -2,24 +2,12 @@
 
 import hashlib
 import platform
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from relume.core.config import config
 from relume.core.errors import UserError
-
-
-@config
-class Run:
-    """Section `run`: what every stage that computes shares."""
-
-    seed: int = Field(ge=0)  # every random number derives from it and from the id of what it is drawn for
-    device: Literal["auto", "cpu", "cuda", "mps"]  # auto: the first accelerator at hand, else the processor
-    precision: Literal["float32", "bfloat16"]  # of forward passes on an accelerator; the processor always computes in float32
-    micro_batch: int = Field(ge=1)  # pictures in one forward pass; part of the result's last bits, so a parameter
+from relume.core.run import Run
 
 
 def device_of(run: Run) -> torch.device:

@@ -1,0 +1,15 @@
+"""Section `run`: what every stage that computes shares."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from relume.core.config import config
+
+
+@config
+class Run:
+    seed: int = Field(ge=0)  # every random number derives from it and from the id of what it is drawn for
+    device: Literal["auto", "cpu", "cuda", "mps"]  # auto: the first accelerator at hand, else the processor
+    precision: Literal["float32", "bfloat16"]  # of forward passes on an accelerator; the processor always computes in float32
+    micro_batch: int = Field(ge=1)  # pictures in one forward pass; part of the result's last bits, so a parameter

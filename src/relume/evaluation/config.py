@@ -1,0 +1,64 @@
+"""Sections `floors`, `evaluate` and `compare`: what trivial predictors there are, what is measured, what is asked."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from relume.core.config import config
+from relume.core.errors import one_of
+from relume.evaluation.metrics import METRICS
+
+
+def _known(key: str, metrics: tuple[str, ...]) -> None:
+    for name in metrics:
+        if name not in METRICS:
+            raise ValueError(f"{key}: unknown metric {name!r}; {one_of(METRICS, name)}")
+
+
+@config
+class Floors:
+    """Which pictures the floors predict: the very ones that methods are scored on."""
+
+    dataset: str
+    split: str
+    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
+    blocks: tuple[Annotated[int, Field(ge=2)], ...]  # blocks per side: 8 is a picture of 8x8 colours
+
+
+@config
+class Evaluate:
+    """What is measured; the columns of the others stay empty."""
+
+    metrics: tuple[str, ...] = Field(min_length=1)
+
+    def __post_init__(self) -> None:
+        _known("metrics", self.metrics)
+
+
+@config
+class Question:
+    """Is `a` better than `b` on the pictures that both have? `diff` is a - b."""
+
+    a: str
+    b: str
+    metrics: tuple[str, ...] = Field(min_length=1)
+
+    def __post_init__(self) -> None:
+        _known("metrics", self.metrics)
+
+
+@config
+class Compare:
+    """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
+
+    groups: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[str, ...]  # in which every method is held against the floors
+    questions: dict[str, Question]  # beyond those
+    resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails
+    level: float = Field(gt=0.5, lt=1)  # of the intervals
+
+    def __post_init__(self) -> None:
+        _known("metrics", self.metrics)
+        twice = sorted({name for name in self.groups if self.groups.count(name) > 1})
+        if twice:
+            raise ValueError(f"groups: {', '.join(twice)} stands there twice")

@@ -1,0 +1,86 @@
+"""Every metric's own facts: which way is better, its range, its protocol. `pixel` and `perceptual` compute them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from relume.core.errors import UserError, one_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One column of `metrics/methods/<group>.csv`: a value per picture, and means are means over pictures."""
+
+    name: str
+    better: Literal["higher", "lower"]
+    low: float
+    high: float | None  # None: no bound
+    protocol: str
+    network: str = ""  # whose features judge, if any
+
+    def improves(self, value: float, over: float) -> bool:
+        return value > over if self.better == "higher" else value < over
+
+
+_FACTS = (
+    Metric(name="mse", better="lower", low=0, high=1, protocol="mean over pixels and channels, RGB in [0, 1]"),
+    Metric(
+        name="psnr",
+        better="higher",
+        low=0,
+        high=100,
+        protocol="dB, data range 1, per picture; 100 stands for identical pictures",
+    ),
+    Metric(
+        name="ssim",
+        better="higher",
+        low=-1,
+        high=1,
+        protocol="Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px",
+    ),
+    Metric(
+        name="ms_ssim",
+        better="higher",
+        low=0,
+        high=1,
+        protocol="five scales, Gaussian window 11, mean over RGB; empty up to 160 px (the window does not fit)",
+    ),
+    Metric(
+        name="lpips_alex",
+        better="lower",
+        low=0,
+        high=None,
+        protocol="LPIPS v0.1 at native size",
+        network="alexnet_conv",
+    ),
+    Metric(
+        name="lpips_vgg", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="vgg16_conv"
+    ),
+    Metric(
+        name="feature_error",
+        better="lower",
+        low=0,
+        high=None,
+        protocol="squared distance at the inverted tap over the mean squared deviation from the dataset's mean feature:"
+        " 1 is as bad as that mean; several taps are averaged. It tells how well features were met, not likeness",
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _FACTS}
+
+
+def metric(name: str) -> Metric:
+    if name not in METRICS:
+        raise UserError(f"unknown metric {name!r}; {one_of(METRICS, name)}")
+    return METRICS[name]
+
+
+def circular(judge: str, inverted: str) -> bool:
+    """Does this metric see with the network whose features were inverted? Then it proves nothing about that inversion.
+
+    A part of a network is that network (`alexnet_conv`, `alexnet`); several inverted networks are joined by `+`.
+    """
+    own = metric(judge).network
+    return bool(own) and _trunk(own) in {_trunk(network) for network in inverted.split("+")}
+
+
+def _trunk(network: str) -> str:
+    return network.removesuffix("_conv")

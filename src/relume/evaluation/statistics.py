@@ -1,0 +1,94 @@
+"""How sure a mean is: the bootstrap over sources. Crops of one photograph are not independent: whole sources are drawn.
+
+With few sources the plain percentile interval is too narrow: it lacks the factor S/(S - 1) of an unbiased variance and
+knows no Student's t. Its quantiles are moved outwards by just that: the expanded percentile interval of Hesterberg
+("What teachers should know about the bootstrap", 2015). BCa would correct for skew instead, with an acceleration that a
+handful of sources cannot tell.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from scipy.special import stdtrit
+
+BLOCK = 2_000_000  # draws in memory at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean over pictures with its interval; NaN for a single source, which tells nothing of the next one."""
+
+    mean: float
+    lo: float
+    hi: float
+    n: int
+    sources: int
+
+
+def interval(
+    values: Sequence[float] | np.ndarray,
+    sources: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """The mean of `values` (one per picture) and its interval at `level` from `resamples` draws of whole sources."""
+    v = np.asarray(values, dtype=np.float64)
+    if len(v) != len(sources) or not len(v) or not np.isfinite(v).all():
+        raise ValueError(f"one finite value per source label is wanted: {len(v)} values, {len(sources)} labels")
+    names, which = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    lo = hi = float("nan")
+    if len(names) > 1:
+        means = resample(v, which, seed=seed, resamples=resamples)
+        tail = expanded_tail(len(names), level)
+        lo, hi = (float(bound) for bound in np.quantile(means, [tail, 1 - tail]))
+    return Interval(mean=float(v.mean()), lo=lo, hi=hi, n=len(v), sources=len(names))
+
+
+def paired(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    sources: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """The mean of a - b, picture by picture, and its interval: what both find hard in a picture cancels."""
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    return interval(difference, sources, seed=seed, resamples=resamples, level=level)
+
+
+def resample(values: np.ndarray, which: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:
+    """Means over the pictures of as many sources as there are, drawn with replacement: (resamples,)."""
+    sums = np.bincount(which, values)  # (S,)
+    counts = np.bincount(which)  # (S,)
+    generator = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    step = max(1, BLOCK // len(sums))
+    for start in range(0, resamples, step):
+        stop = min(start + step, resamples)
+        drawn = generator.integers(len(sums), size=(stop - start, len(sums)))
+        means[start:stop] = sums[drawn].sum(1) / counts[drawn].sum(1)
+    return means
+
+
+def expanded_tail(sources: int, level: float) -> float:
+    """What to cut off at each end: Phi(-sqrt(S / (S - 1)) t), t the Student quantile with S - 1 degrees of freedom."""
+    t = stdtrit(sources - 1, (1 - level) / 2)
+    return NormalDist().cdf(float(np.sqrt(sources / (sources - 1)) * t))
+
+
+def spread(values: Sequence[float] | np.ndarray, pictures: Sequence[str] | np.ndarray) -> float:
+    """Standard deviation over the restarts of a picture, pooled over pictures; NaN without restarts."""
+    v = np.asarray(values, dtype=np.float64)
+    _, which = np.unique(np.asarray(pictures, dtype=str), return_inverse=True)
+    counts = np.bincount(which)
+    freedom = len(v) - len(counts)
+    if freedom < 1:
+        return float("nan")
+    deviations = v - (np.bincount(which, v) / counts)[which]
+    return float(np.sqrt((deviations**2).sum() / freedom))

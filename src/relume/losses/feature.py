@@ -1,0 +1,45 @@
+"""Distances between features, per sample: (N, …), (N, …) -> (N,). Zero where both agree, finite gradients everywhere."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+EPS = 1e-8  # under this squared norm a feature counts as zero
+
+
+def mse(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distance, summed over all coordinates."""
+    return (x - y).flatten(1).square().sum(1)
+
+
+def dim_mse(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distance, mean over coordinates."""
+    return (x - y).flatten(1).square().mean(1)
+
+
+def relative_l2(x: Tensor, y: Tensor) -> Tensor:
+    """||x - y||^2 / ||y||^2: comparable between layers (Mahendran & Vedaldi, arXiv 1412.0035)."""
+    return mse(x, y) / y.flatten(1).square().sum(1).clamp_min(EPS)
+
+
+def cosine(x: Tensor, y: Tensor) -> Tensor:
+    """1 - cos(x, y): blind to length. A zero feature is at distance 1 from everything."""
+    x, y = x.flatten(1), y.flatten(1)
+    lengths = (x.square().sum(1) * y.square().sum(1)).clamp_min(EPS**2).sqrt()
+    return 1 - (x * y).sum(1) / lengths
+
+
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": mse,
+    "dim_mse": dim_mse,
+    "relative_l2": relative_l2,
+    "cosine": cosine,
+}
+
+
+def weighted(distance: str, values: dict[str, Tensor], targets: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The mean distance over taps, weighted: (N,)."""
+    total = sum(weights.values())
+    parts = [weight / total * DISTANCES[distance](values[tap], targets[tap]) for tap, weight in weights.items()]
+    return torch.stack(parts).sum(0)

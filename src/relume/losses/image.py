@@ -1,0 +1,24 @@
+"""What is asked of a picture itself, per sample: (N, 3, H, W) -> (N,). Means, so that weights hold across sizes."""
+
+from torch import Tensor
+
+
+def tv(images: Tensor, exponent: float) -> Tensor:
+    """Total variation: mean over pixels and channels of (dx^2 + dy^2)^(exponent / 2)."""
+    dx = images[..., :-1, 1:] - images[..., :-1, :-1]
+    dy = images[..., 1:, :-1] - images[..., :-1, :-1]
+    squares = dx.square() + dy.square()
+    if exponent == 2:
+        return squares.flatten(1).mean(1)
+    eps = 1e-8  # the root of 0 has no gradient
+    return ((squares + eps).pow(exponent / 2) - eps ** (exponent / 2)).flatten(1).mean(1)
+
+
+def alpha_norm(images: Tensor, exponent: float) -> Tensor:
+    """mean |2x - 1|^exponent: 0 at mid-grey, 1 at black and white (deep-goggle's L6 in our range)."""
+    return (2 * images - 1).abs().pow(exponent).flatten(1).mean(1)
+
+
+def pixel(images: Tensor, originals: Tensor) -> Tensor:
+    """Mean squared error to the picture itself: an oracle in feature inversion."""
+    return (images - originals).square().flatten(1).mean(1)

@@ -1,0 +1,43 @@
+"""LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a pure function of taps: the networks and the heads belong to others.
+
+LPIPS's scaling layer is ImageNet's normalisation for [-1, 1], so taps of our networks, fed [0, 1], serve as they are.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+EPS = 1e-10  # as in LPIPS v0.1
+
+# judge -> (network, its taps in the order of the heads); the heads are the weights `lpips_<judge>`
+LPIPS_TAPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "alex": ("alexnet_conv", ("conv1", "conv2", "conv3", "conv4", "conv5")),
+    "vgg": ("vgg16_conv", ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")),
+    "squeeze": ("squeezenet1_1", ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")),
+}
+
+
+def lpips(taps: Sequence[Tensor], target_taps: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
+    """sum_l mean_hw w_l . (u_l - v_l)^2 with u, v of unit length along channels: (N, C_l, H_l, W_l) x L -> (N,).
+
+    0 where both agree, about 1 for pictures with nothing in common; heads are (C_l,), not negative.
+    """
+    if not len(taps) == len(target_taps) == len(heads):
+        raise ValueError(f"lpips: {len(taps)} taps, {len(target_taps)} target taps and {len(heads)} heads")
+    layers = [_layer(*layer) for layer in zip(taps, target_taps, heads, strict=True)]
+    return torch.stack(layers).sum(0)
+
+
+def _layer(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    if x.shape != y.shape or x.ndim != 4 or w.numel() != x.shape[1]:
+        raise ValueError(f"lpips: a tap {tuple(x.shape)} against {tuple(y.shape)} with a head of {w.numel()}")
+    difference = (_unit(x) - _unit(y)).square()  # (N, C, H, W)
+    return torch.einsum("nchw,c->n", difference, w.float().flatten()) / (x.shape[2] * x.shape[3])
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Feature vectors at length 1. EPS^2 under the root keeps the gradient finite where a vector is zero."""
+    x = x.float()
+    length = (x.square().sum(1, keepdim=True) + EPS**2).sqrt()
+    return x / (length + EPS)
