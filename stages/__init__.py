@@ -7,9 +7,13 @@ from pathlib import Path
 _SRC = Path(__file__).resolve().parents[1] / "src"
 if sys.path[:1] != [str(_SRC)]:
     sys.path.insert(0, str(_SRC))
-os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(_SRC), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys([str(_SRC), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+)
 
 import relume  # noqa: E402
 
 if not Path(next(iter(relume.__path__))).resolve().is_relative_to(_SRC):
-    raise ImportError(f"relume was imported from {list(relume.__path__)}, not from {_SRC}: run stages as `python -m stages.<name>`")
+    raise ImportError(
+        f"relume was imported from {list(relume.__path__)}, not from {_SRC}: run stages as `python -m stages.<name>`"
+    )

@@ -34,7 +34,13 @@ def main(door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start
     scratch = door.scratch(images / "manifest.json", start / "index.csv", *[folder / "model.json" for folder in weights])
     provider = Provider(Dataset.open(images), store, goal.needs, device)
     work = Work(
-        name=recipe, config=config, run=run, objective=goal, provider=provider, start=start_group(start), scratch=scratch
+        name=recipe,
+        config=config,
+        run=run,
+        objective=goal,
+        provider=provider,
+        start=start_group(start),
+        scratch=scratch,
     )
     pictures, rows, trace, timing = invert(work)
     method = {"config": asdict(config), "losses": factors, "device": describe(device), **door.provenance()}

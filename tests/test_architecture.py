@@ -99,6 +99,10 @@ def test_command_lines_name_their_dependencies() -> None:
     for name, stage in stages().items():
         options = stage["cmd"].split("--")[1:]
         paths = [parts[1] for parts in (option.split() for option in options) if len(parts) > 1 and "/" in parts[1]]
-        known = [key if isinstance(key, str) else next(iter(key)) for field in ("deps", "outs", "metrics") for key in stage.get(field, [])]
+        known = [
+            key if isinstance(key, str) else next(iter(key))
+            for field in ("deps", "outs", "metrics")
+            for key in stage.get(field, [])
+        ]
         for path in paths:
             assert any(f"{one}/".startswith(f"{path}/") or f"{path}/".startswith(f"{one}/") for one in known), f"{name}: {path}"

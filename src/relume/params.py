@@ -5,7 +5,7 @@ Nothing imports this module but the door, by name: it can stop a run, never chan
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +41,22 @@ def check(whole: Mapping[str, Any]) -> None:
     faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
     faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
     built: dict[str, Any] = {}
+    recipes: dict[str, tuple[InvertOptimise, Recipe]] = {}
     for key, cls in SECTIONS.items():
         if key in whole:
-            _collect(faults, lambda key=key, cls=cls: built.update({key: build(cls, whole[key], key)}))
-    recipes: dict[str, tuple[InvertOptimise, Recipe]] = {}
+            try:
+                built[key] = build(cls, whole[key], key)
+            except UserError as error:
+                faults += str(error).splitlines()
     if "invert_optimise" in built and RECIPES in whole:
-        _collect(faults, lambda: recipes.update(_recipes(whole)))
+        try:
+            recipes = _recipes(whole)
+        except UserError as error:
+            faults += str(error).splitlines()
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes)]
     if faults:
         raise UserError("\n".join(faults))
-
-
-def _collect(faults: list[str], attempt: Callable[[], object]) -> None:
-    try:
-        attempt()
-    except UserError as error:
-        faults.extend(str(error).splitlines())
 
 
 def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe]]:
@@ -68,10 +67,13 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
     found: dict[str, tuple[InvertOptimise, Recipe]] = {}
     for name, recipe in given.items():
         path = f"{RECIPES}.{name}"
-        if not isinstance(recipe, dict):
+        if isinstance(recipe, dict):
+            try:
+                found[name] = variation(whole["invert_optimise"], recipe, path)
+            except UserError as error:
+                faults.append(str(error))
+        else:
             faults.append(f"params: {path}: a map of differences from invert_optimise is wanted, got {recipe!r}")
-            continue
-        _collect(faults, lambda name=name, recipe=recipe, path=path: found.update({name: variation(whole["invert_optimise"], recipe, path)}))
     if faults:
         raise UserError("\n".join(faults))
     return found
@@ -80,12 +82,24 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
 def _between(built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]]) -> Iterable[str]:
     """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made by some stage."""
     datasets, fetched = built["prepare"].datasets, built["weights"].networks
-    yield from (f"extract.datasets: {name} is not prepared; {one_of(datasets, name)}" for name in built["extract"].datasets if name not in datasets)
-    yield from (f"extract.networks: {name} is not in weights.networks; {one_of(fetched, name)}" for name in built["extract"].networks if name not in fetched)
+    yield from (
+        f"extract.datasets: {name} is not prepared; {one_of(datasets, name)}"
+        for name in built["extract"].datasets
+        if name not in datasets
+    )
+    yield from (
+        f"extract.networks: {name} is not in weights.networks; {one_of(fetched, name)}"
+        for name in built["extract"].networks
+        if name not in fetched
+    )
     yield from _pictures("floors", built["floors"], datasets)
     yield from _judges(built)
     groups = ["floors", *recipes]
-    yield from (f"compare.groups: no stage writes {name}; {one_of(groups, name)}" for name in built["compare"].groups if name not in groups)
+    yield from (
+        f"compare.groups: no stage writes {name}; {one_of(groups, name)}"
+        for name in built["compare"].groups
+        if name not in groups
+    )
     for name, (recipe, own) in recipes.items():
         yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, groups)
 
@@ -126,7 +140,10 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
             yield f"{path}.taps: {error}"
     if recipe.network not in built["extract"].networks:
         yield f"{path}.network: {recipe.network} is not in extract.networks; {one_of(built['extract'].networks, recipe.network)}"
-    starts = [f"data/images/{recipe.dataset}", *(f"data/reconstructions/{group}" for group in groups if group != path.removeprefix(f"{RECIPES}."))]
+    starts = [
+        f"data/images/{recipe.dataset}",
+        *(f"data/reconstructions/{group}" for group in groups if group != path.removeprefix(f"{RECIPES}.")),
+    ]
     if own.start not in starts:
         yield f"{path}.start: {own.start!r} is neither the images (begin from `init`) nor a group; {one_of(starts, own.start)}"
 

@@ -1,4 +1,4 @@
-"""From a section of `params.yaml` to a frozen, keyword-only dataclass; every fault is named by its full key, with what is allowed.
+"""From a section of `params.yaml` to a frozen, keyword-only dataclass; every fault is named by its full key.
 
 pydantic does the checking: strict types (an integer may stand for a float, nothing else is converted), unknown and missing
 keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in as JSON so that a YAML list may fill a tuple.
@@ -8,7 +8,7 @@ import dataclasses
 import json
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, dataclass_transform, get_args, get_origin
+from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -22,8 +22,8 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def config(cls: type[T]) -> type[T]:
-    """Class decorator for a section's dataclass. Checks across fields go into `__post_init__`: `raise ValueError("key: what is wrong")`."""
-    return dataclass(frozen=True, kw_only=True, config=STRICT)(cls)
+    """Class decorator for a section's dataclass. Checks across fields: `raise ValueError("key: what is wrong")` in `__post_init__`."""
+    return cast(type[T], dataclass(frozen=True, kw_only=True, config=STRICT)(cls))
 
 
 def read_params(path: Path) -> dict[str, Any]:

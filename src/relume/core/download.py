@@ -9,6 +9,7 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -54,7 +55,8 @@ def fetch(
             else:
                 check(path, sha256=sha256, md5=md5)
     except _Failed as failure:
-        raise UserError(_advice(url, path, wanted, describe, str(failure))) from None
+        why = f"it could not be fetched: {failure}"
+        raise UserError(how_to_get(url, path, why=why, describe=describe, checks=wanted)) from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     return path
@@ -65,16 +67,14 @@ def check(path: Path, *, sha256: str | None = None, md5: str | None = None, hint
     for kind, value in (("sha256", sha256), ("md5", md5)):
         if value and not (got := _checksum(path, kind)).startswith(value):
             why = hint or "remove it to have it fetched again"
-            raise UserError(
-                f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}"
-            )
+            raise UserError(f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}")
 
 
-def _advice(url: str, path: Path, wanted: dict[str, str], describe: str, why: str) -> str:
-    checks = ", ".join(f"{kind} {value}" for kind, value in wanted.items())
-    lines = [f"{path.name} is not here and could not be fetched: {why}", f"  what   {describe}" if describe else ""]
-    lines += [f"  from   {url}", f"  check  {checks}" if checks else "", f"  put at {path}"]
-    return "\n".join(line for line in lines if line)
+def how_to_get(url: str, path: Path, *, why: str, describe: str = "", checks: Mapping[str, str] | None = None) -> str:
+    """The one message for a file that is wanted at `path` and not there."""
+    lines = [f"{path.name} is not here: {why}", f"  what   {describe}" if describe else "", f"  from   {url}"]
+    lines += [f"  check  {kind} {value}" for kind, value in (checks or {}).items()]
+    return "\n".join(line for line in [*lines, f"  put at {path}"] if line)
 
 
 def _download(url: str, part: Path, wanted: dict[str, str], timeout: float) -> None:
@@ -150,9 +150,7 @@ def _bar(part: Path, total: int | None, have: int) -> "tqdm[NoReturn]":
 def _room(part: Path, need: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if need > free:
-        raise UserError(
-            f"{part.parent} is too full: {need / 2**20:.0f} MiB are to come, {free / 2**20:.0f} MiB are free"
-        )
+        raise UserError(f"{part.parent} is too full: {need / 2**20:.0f} MiB are to come, {free / 2**20:.0f} MiB are free")
 
 
 def _total(content_range: str | None) -> int | None:

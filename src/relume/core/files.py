@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, checksums, the CSV dialect of DESIGN's contracts, scratch that survives a kill."""
+"""Files that are whole or absent: atomic writes, checksums, the CSV dialect of the contracts, scratch that survives a kill."""
 
 import csv
 import hashlib
@@ -25,6 +25,23 @@ def atomic(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, put in its place when the block ends well, removed when it does not."""
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a method leaves behind, `data/reconstructions/<group>/`: pictures, one index row per picture, trace, timing, description."""
+"""What a method leaves in `data/reconstructions/<group>/`: pictures, an index row for each, trace, timing, description."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,26 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import atomic, read_csv, read_json, write_csv, write_json
 
-KEYS = ("method", "family", "task", "oracle", "id", "dataset", "size", "network", "tap", "restart", "selected", "objective")
-TRACE = ("method", "step", "term", "value")  # the mean over pictures; terms unweighted, `objective` is their weighted sum
+KEYS = (
+    "method",
+    "family",
+    "task",
+    "oracle",
+    "id",
+    "dataset",
+    "size",
+    "network",
+    "tap",
+    "restart",
+    "selected",
+    "objective",
+)
+TRACE = (
+    "method",
+    "step",
+    "term",
+    "value",
+)  # the mean over pictures; terms unweighted, `objective` is their weighted sum
 TIMING = ("method", "step", "seconds")  # seconds since the method's start, over all its pictures together
 TASKS = ("feature", "image", "masked")
 FAMILIES = ("floor", "optimise", "decoder", "latent", "landscape", "hybrid", "masked")

@@ -1,7 +1,7 @@
 """Section `prepare`: the datasets by name, each a variation of one source, told apart by its key `source`.
 
-Counts: pictures drawn by `seed`; `null` takes all, more than there are is an error. Archives and folders go by name, and are
-looked for in the folders of RELUME_SOURCES, then in `data/sources/`.
+Counts: pictures drawn by `seed`; `null` takes all, more than there are is an error. Archives and folders go by name, and
+are looked for in the folders of RELUME_SOURCES, then in `data/sources/`.
 """
 
 from typing import Annotated, Literal
@@ -30,7 +30,7 @@ class Photos:
 
 @config
 class Cifar10:
-    """`cifar-10-python.tar.gz`, or a folder or .tar(.gz, .xz) of `train/<class>/*` and `test/<class>/*` (JPEG copies)."""
+    """`cifar-10-python.tar.gz`, or JPEG copies: a folder or .tar(.gz, .xz) of `train/<class>/*` and `test/<class>/*`."""
 
     source: Literal["cifar10"]
     size: Size = 32
@@ -96,7 +96,7 @@ class ImagenetVal:
 
 @config
 class Folder:
-    """Any tree of pictures, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one picture (a test)."""
+    """Any tree of pictures, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one (test) picture."""
 
     source: Literal["folder"]
     size: Size

@@ -1,7 +1,7 @@
-"""Any picture file to upright 8-bit RGB, and to a square. Faults are BadPicture, in words that fit after the file's name.
+"""Any picture file to upright 8-bit RGB, and to a square. A fault is a BadPicture, in words that fit after a file's name.
 
-Transparency is laid over white, 16-bit grey keeps its upper byte's range, CMYK is converted without colour management and
-embedded profiles are not applied (as torchvision does it), of several frames the first counts, EXIF rotation is obeyed.
+Transparency is laid over white; 16-bit grey is rounded to 8 bits; CMYK is converted without colour management and embedded
+profiles are not applied (as torchvision does it); of several frames the first counts; EXIF rotation is obeyed.
 """
 
 import io
@@ -11,17 +11,11 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    IndexError,
-    struct.error,
-    zlib.error,
-)  # what Pillow raises
-EXTENSIONS = frozenset(".jpg .jpeg .jpe .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .jp2 .avif".split())
+# What Pillow raises on bytes that are not what they claim to be.
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, struct.error, zlib.error)
+EXTENSIONS = frozenset(
+    [".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
 
 
 class BadPicture(Exception):
@@ -68,15 +62,12 @@ def square(image: Image.Image, size: int, short_side: int | None = None) -> np.n
     Bilinear with a support that grows as the picture shrinks (antialiased): the filter with which the ImageNet networks
     were evaluated. A picture that has the right size already comes through untouched.
     """
-    scale = (short_side or size) / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
+    w, h = image.size
+    scale = (short_side or size) / min(w, h)
+    width, height = max(size, round(w * scale)), max(size, round(h * scale))
     left, top = (width - size) // 2, (height - size) // 2
-    box = tuple(
-        edge / have * full
-        for edge, have, full in zip(
-            (left, top, left + size, top + size), (width, height) * 2, image.size * 2, strict=True
-        )
-    )
     if image.size == (width, height):
         return np.asarray(image.crop((left, top, left + size, top + size)))
+    x, y = w / width, h / height
+    box = (left * x, top * y, (left + size) * x, (top + size) * y)
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -1,4 +1,4 @@
-"""What a source hands to the writer: its pictures, each a light description that a worker process can turn into pixels."""
+"""What a source hands to the writer: pictures as light descriptions, which a worker process turns into pixels."""
 
 import functools
 import zipfile

@@ -1,4 +1,4 @@
-"""A `.npy` file of pictures that grows row by row: the number of rows is known, and written into the header, at the end."""
+"""A `.npy` file of pictures that grows row by row; how many there are is written into the header at the end."""
 
 import io
 from pathlib import Path

@@ -39,7 +39,7 @@ class Dataset:
         return cls(name=folder.resolve().name, size=size, images=images, index=index, manifest=manifest)
 
     def select(self, split: str, count: int | None = None) -> list[int]:
-        """The first `count` rows of a split (None: all). Rows stand in a drawn order, so that they are a fair sample."""
+        """The first `count` rows of a split (None: all). Their order was drawn: a fair sample."""
         rows = [number for number, row in enumerate(self.index) if row["split"] == split]
         if not rows:
             there = {row["split"] for row in self.index}

@@ -86,7 +86,7 @@ def _take(picture: Picture, result: np.ndarray | str, *, rows: Rows, tally: Tall
     if isinstance(result, str):
         tally.bad.append({"file": picture.material.name, "fault": result})
         return
-    sha1 = hashlib.sha1(result, usedforsecurity=False).hexdigest()
+    sha1 = hashlib.sha1(result.data, usedforsecurity=False).hexdigest()
     first, split = tally.seen.setdefault(sha1, (picture.id, picture.split))
     if first != picture.id:
         dropped = split != picture.split

@@ -8,6 +8,8 @@ from relume.core.config import config
 from relume.core.errors import one_of
 from relume.evaluation.metrics import METRICS
 
+OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
+
 
 def _known(key: str, metrics: tuple[str, ...]) -> None:
     for name in metrics:

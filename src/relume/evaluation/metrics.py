@@ -52,9 +52,7 @@ _FACTS = (
         protocol="LPIPS v0.1 at native size",
         network="alexnet_conv",
     ),
-    Metric(
-        name="lpips_vgg", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="vgg16_conv"
-    ),
+    Metric(name="lpips_vgg", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="vgg16_conv"),
     Metric(
         name="feature_error",
         better="lower",

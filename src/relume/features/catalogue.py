@@ -2,10 +2,22 @@
 
 from relume.core.errors import UserError, one_of
 from relume.features import convolutional, openclip, residual
-from relume.features.facts import Facts, Tap, output
+from relume.features.facts import Facts, Place, Tap, output
 from relume.features.pins import PINS
 
-__all__ = ["HEADS", "NETWORKS", "PINS", "WEIGHTS", "Facts", "Tap", "check_network", "check_tap", "check_weights", "facts"]
+__all__ = [
+    "HEADS",
+    "NETWORKS",
+    "PINS",
+    "WEIGHTS",
+    "Facts",
+    "Place",
+    "Tap",
+    "check_network",
+    "check_tap",
+    "check_weights",
+    "facts",
+]
 
 IDENTITY = Facts(
     name="identity",
@@ -46,9 +58,9 @@ def check_weights(name: str) -> None:
         facts(name)
 
 
-def check_tap(network: str, tap: str) -> Tap:
+def check_tap(network: str | Facts, tap: str) -> Tap:
     """The tap, or an error that lists those there are."""
-    taps = facts(network).taps
-    if tap not in taps:
-        raise UserError(f"{network} has no tap {tap!r}; {one_of(taps, tap)}")
-    return taps[tap]
+    known = network if isinstance(network, Facts) else facts(network)
+    if tap not in known.taps:
+        raise UserError(f"{known.name} has no tap {tap!r}; {one_of(known.taps, tap)}")
+    return known.taps[tap]

@@ -34,7 +34,9 @@ class Extract:
 
     datasets: tuple[str, ...]
     networks: tuple[str, ...]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
-    budget_mb: int = Field(ge=0)  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
+    budget_mb: int = Field(
+        ge=0
+    )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
     pictures: int = Field(ge=2)  # of the train split, at most, that the statistics are taken over
 
     def __post_init__(self) -> None:

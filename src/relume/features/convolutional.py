@@ -43,7 +43,16 @@ def _head(relus: tuple[int, int], logits: int) -> dict[str, Tap]:
 
 def _squeezenet_taps() -> dict[str, Tap]:
     taps = _pair("conv1", "features.1", 64, 2)
-    fires = {2: (3, 128, 4), 3: (4, 128, 4), 4: (6, 256, 8), 5: (7, 256, 8), 6: (9, 384, 16), 7: (10, 384, 16), 8: (11, 512, 16), 9: (12, 512, 16)}
+    fires = {
+        2: (3, 128, 4),
+        3: (4, 128, 4),
+        4: (6, 256, 8),
+        5: (7, 256, 8),
+        6: (9, 384, 16),
+        7: (10, 384, 16),
+        8: (11, 512, 16),
+        9: (12, 512, 16),
+    }
     for fire, (index, channels, stride) in fires.items():
         expands = [f"features.{index}.expand{kind}_activation" for kind in ("1x1", "3x3")]
         before = tuple(Place(module=expand, side="input") for expand in expands)
@@ -58,9 +67,25 @@ def networks() -> list[Facts]:
     alexnet, vgg16, vgg19 = _alexnet_taps(), _vgg_taps(VGG16), _vgg_taps(VGG19)
     v1 = "torchvision IMAGENET1K_V1"
     return [
-        Facts(name="alexnet_conv", builder="alexnet_conv", min_size=31, taps=alexnet, variant=f"{v1}, conv1-conv5", licence=TORCHVISION),
-        Facts(name="alexnet", builder="torchvision", min_size=63, taps=alexnet | _head((2, 5), 6), variant=v1, licence=TORCHVISION),
-        Facts(name="vgg16_conv", builder="vgg16_conv", min_size=16, taps=vgg16, variant=f"{v1}, conv1_1-conv5_3", licence=TORCHVISION),
+        Facts(
+            name="alexnet_conv",
+            builder="alexnet_conv",
+            min_size=31,
+            taps=alexnet,
+            variant=f"{v1}, conv1-conv5",
+            licence=TORCHVISION,
+        ),
+        Facts(
+            name="alexnet", builder="torchvision", min_size=63, taps=alexnet | _head((2, 5), 6), variant=v1, licence=TORCHVISION
+        ),
+        Facts(
+            name="vgg16_conv",
+            builder="vgg16_conv",
+            min_size=16,
+            taps=vgg16,
+            variant=f"{v1}, conv1_1-conv5_3",
+            licence=TORCHVISION,
+        ),
         Facts(name="vgg16", builder="torchvision", taps=vgg16 | _head((1, 4), 6), variant=v1, licence=TORCHVISION),
         Facts(name="vgg19", builder="torchvision", taps=vgg19 | _head((1, 4), 6), variant=v1, licence=TORCHVISION),
         Facts(name="squeezenet1_1", builder="torchvision", taps=_squeezenet_taps(), variant=v1, licence=TORCHVISION),

@@ -50,12 +50,12 @@ class Facts:
     licence: str
 
 
-def behind(module: str, channels: int, stride: int | None, *, call: int = 0, activation: Literal["relu", "relu6"] = "relu") -> tuple[Tap, Tap]:
+def behind(
+    module: str, channels: int, stride: int | None, *, call: int = 0, activation: Literal["relu", "relu6"] = "relu"
+) -> tuple[Tap, Tap]:
     """The taps before and after the activation that is `module`."""
     before = Tap(channels=channels, stride=stride, places=(Place(module=module, side="input", call=call),))
-    after = Tap(
-        channels=channels, stride=stride, places=(Place(module=module, call=call),), activation=activation
-    )
+    after = Tap(channels=channels, stride=stride, places=(Place(module=module, call=call),), activation=activation)
     return before, after
 
 

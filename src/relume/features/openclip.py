@@ -6,6 +6,7 @@ Three go by short names; every other by "<model>/<tag>", as in "ViT-B-16/laion2b
 import functools
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from relume.features.facts import Facts, Tap, behind, output
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's pictures; a tag that was trained otherwise replaces it when built
 STD = (0.26862954, 0.26130258, 0.27577711)
+DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files, so that these three are known without the package
+    "ViT-B-32": {"embed_dim": 512, "vision_cfg": {"layers": 12, "width": 768, "patch_size": 32}},
+    "ViT-L-14": {"embed_dim": 768, "vision_cfg": {"layers": 24, "width": 1024, "patch_size": 14}},
+    "RN50": {"embed_dim": 1024, "vision_cfg": {"layers": [3, 4, 6, 3], "width": 64}},
+}
 SHORT = {"clip_vit_b_32": "ViT-B-32/openai", "clip_vit_l_14": "ViT-L-14/openai", "clip_rn50": "RN50/openai"}
 
 
@@ -29,10 +35,10 @@ def is_clip(name: str) -> bool:
 
 def facts(name: str) -> Facts:
     model, tag = split(name)
-    files = _model_files()
-    if model not in files or not tag or "/" in tag or tag.startswith("."):
-        raise UserError(f"networks: {name}: open_clip's networks are named <model>/<tag>; model: {one_of(files, model)}")
-    described = json.loads(files[model].read_text())
+    described = DECLARED.get(model) or _described(model)
+    if described is None or not re.fullmatch(r"\w[\w.-]*", tag):
+        allowed = one_of({*_model_files(), *DECLARED}, model)
+        raise UserError(f"networks: {name}: open_clip's networks are named <model>/<tag>; model: {allowed}")
     vision = described["vision_cfg"]
     return Facts(
         name=name,
@@ -46,6 +52,11 @@ def facts(name: str) -> Facts:
         variant=f"open_clip {model}, {tag}, picture tower",
         licence="see the tag's model card" if tag != "openai" else "MIT",
     )
+
+
+def _described(model: str) -> dict[str, Any] | None:
+    file = _model_files().get(model)
+    return json.loads(file.read_text()) if file else None
 
 
 @functools.cache

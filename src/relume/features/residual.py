@@ -3,7 +3,13 @@
 from relume.features.convolutional import TORCHVISION
 from relume.features.facts import HALF, Facts, Tap, behind, output, with_pool
 
-RESNETS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
+RESNETS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
 BASIC = ("resnet18", "resnet34")  # blocks of two convolutions, so two runs of their ReLU; the others have three
 LITE0 = {1: (16, 2), 2: (24, 4), 3: (40, 8), 4: (80, 16), 5: (112, 16), 6: (192, 32), 7: (320, 32)}
 
@@ -33,11 +39,28 @@ def _efficientnet() -> Facts:
 
 def _inception() -> Facts:
     """The network that defines FID, which is not torchvision's: other weights, other poolings, 1008 logits."""
-    maps = {"block1": ("maxpool1", 64, 4), "block2": ("maxpool2", 192, 8), "mixed_5d": ("Mixed_5d", 288, 8), "mixed_6e": ("Mixed_6e", 768, 16), "mixed_7c": ("Mixed_7c", 2048, 32)}
+    maps = {
+        "block1": ("maxpool1", 64, 4),
+        "block2": ("maxpool2", 192, 8),
+        "mixed_5d": ("Mixed_5d", 288, 8),
+        "mixed_6e": ("Mixed_6e", 768, 16),
+        "mixed_7c": ("Mixed_7c", 2048, 32),
+    }
     taps = {name: output(*place) for name, place in maps.items()}
     taps |= {"pool": output("Mixed_7c", 2048, form="mean"), "logits": output("fc", 1008)}
     variant = "the Inception of FID (2015-12-05), as ported for PyTorch"
-    return Facts(name="inception_v3", builder="inception", mean=HALF, std=HALF, size=299, any_size=False, min_size=1, taps=taps, variant=variant, licence="Apache-2.0")
+    return Facts(
+        name="inception_v3",
+        builder="inception",
+        mean=HALF,
+        std=HALF,
+        size=299,
+        any_size=False,
+        min_size=1,
+        taps=taps,
+        variant=variant,
+        licence="Apache-2.0",
+    )
 
 
 def networks() -> list[Facts]:

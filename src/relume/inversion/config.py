@@ -110,7 +110,13 @@ def merge(base: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in differences.items():
         old = base.get(key)
-        whole = key == "taps" or not isinstance(value, dict) or not isinstance(old, dict)
-        whole = whole or value.get("kind", old.get("kind")) != old.get("kind")
-        result[key] = value if whole else merge(old, value)
+        if (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and key != "taps"
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        ):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
     return result

@@ -70,7 +70,10 @@ def optimise(problem: Problem, config: InvertOptimise, report: Callable[[Report]
             if step % config.trace_every == 0:
                 report(_checked(Report(step=step, terms=_logged(values, rate, size), seconds=time.perf_counter() - started)))
         with torch.no_grad():
-            best.see(resize(image.decode(code, size), problem.size), _measure(problem, look, image.decode(code, size))["objective"])
+            best.see(
+                resize(image.decode(code, size), problem.size),
+                _measure(problem, look, image.decode(code, size))["objective"],
+            )
             values = _measure(problem, look, best.images)
         seconds = time.perf_counter() - started
         report(_checked(Report(step=config.steps, terms=_logged(values, rate, problem.size), seconds=seconds)))
@@ -95,7 +98,9 @@ class Best:
 def looking(problem: Problem) -> Iterator[Look]:
     """One forward pass per network serves every term."""
     with ExitStack() as stack:
-        eyes = {name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()}
+        eyes = {
+            name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
+        }
         yield lambda pictures: {name: eye(pictures) for name, eye in eyes.items()}
 
 

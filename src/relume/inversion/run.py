@@ -55,7 +55,7 @@ class Shard:
     log: list[dict[str, Any]]  # step, seconds, and per term [sum, count]
 
 
-def _shard(work: Work, number: int, rows: Sequence[int], bar: "tqdm[Any]") -> Shard:
+def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     pictures, notes = work.scratch.path(f"{number:05}.npy"), work.scratch.path(f"{number:05}.json")
     if pictures.exists() and notes.exists():  # the notes are written last
         saved = read_json(notes)
@@ -78,7 +78,7 @@ def _note(report: Report, log: list[dict[str, Any]], bar: "tqdm[Any]", pictures:
     log.append({"step": report.step, "seconds": report.seconds, "terms": terms})
 
 
-def _problem(work: Work, rows: Sequence[int]) -> Problem:
+def _problem(work: Work, rows: list[int]) -> Problem:
     """Restarts of a picture stand side by side: row * restarts + restart."""
     config, provider = work.config, work.provider
     ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(config.restarts)]
@@ -113,7 +113,7 @@ def _start(work: Work, ids: Sequence[tuple[str, int]]) -> Tensor:
     return (torch.nn.functional.interpolate(base, size=(size, size), mode="area") + noise).clamp(0, 1)
 
 
-def _rows(work: Work, rows: Sequence[int], outcome: Outcome) -> list[Row]:
+def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     config, dataset = work.config, work.provider.dataset
     values = outcome.objective.double().view(len(rows), config.restarts).cpu()
     chosen = values.argmin(1)

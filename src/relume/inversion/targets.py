@@ -1,4 +1,4 @@
-"""Targets: the only room of an inversion that sees the pictures. It gives their features, and the picture itself to oracles alone."""
+"""Targets: the one room of an inversion that sees the pictures. It gives their features; the picture itself to oracles alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -9,7 +9,7 @@ from relume.features.weights import WeightStore
 from relume.inversion.config import InvertOptimise
 from relume.losses import feature, image
 from relume.losses.objective import Objective, State, Term
-from relume.losses.perceptual import LPIPS_TAPS, lpips
+from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 
 
 def objective(config: InvertOptimise, weights: Mapping[str, float], heads: Mapping[str, list[Tensor]]) -> Objective:
@@ -21,12 +21,14 @@ def objective(config: InvertOptimise, weights: Mapping[str, float], heads: Mappi
     return Objective(tuple(terms))
 
 
-def heads(config: InvertOptimise, weights: Mapping[str, float], store: WeightStore, device: torch.device) -> dict[str, list[Tensor]]:
+def heads(
+    config: InvertOptimise, weights: Mapping[str, float], store: WeightStore, device: torch.device
+) -> dict[str, list[Tensor]]:
     """LPIPS's linear heads, loaded only where a recipe uses them."""
     if "lpips" not in weights:
         return {}
     name = config.terms.lpips.network
-    return {name: [head.to(device) for head in store.heads(f"lpips_{name}")]}
+    return {name: [head.to(device) for head in heads_of(name, store.tensors(f"lpips_{name}"))]}
 
 
 def _feature(config: InvertOptimise, weight: float) -> Term:

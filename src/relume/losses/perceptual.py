@@ -3,7 +3,7 @@
 LPIPS's scaling layer is ImageNet's normalisation for [-1, 1], so taps of our networks, fed [0, 1], serve as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -41,3 +41,10 @@ def _unit(x: Tensor) -> Tensor:
     x = x.float()
     length = (x.square().sum(1, keepdim=True) + EPS**2).sqrt()
     return x / (length + EPS)
+
+
+def heads_of(judge: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """The weights `lpips_<judge>` as heads (C_l,) in the order of its taps; their names sort in that order."""
+    if len(tensors) != len(LPIPS_TAPS[judge][1]):
+        raise ValueError(f"lpips_{judge}: {len(LPIPS_TAPS[judge][1])} heads are wanted, got {sorted(tensors)}")
+    return [tensors[name].flatten() for name in sorted(tensors)]

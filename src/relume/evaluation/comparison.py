@@ -1,0 +1,170 @@
+"""The tables that everyone reads: means with intervals, methods against floors and each other, a summary for git."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relume.core.errors import UserError
+from relume.core.files import write_csv, write_json
+from relume.evaluation.config import OWN_MEAN, Compare, Question
+from relume.evaluation.evidence import Cell, find
+from relume.evaluation.metrics import circular, metric
+from relume.evaluation.statistics import Interval, interval, paired
+
+# fmt: off
+LEADERBOARD = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap", "n", "sources",
+    "psnr", "psnr_lo", "psnr_hi", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error",
+    "reid_top1", "reid_net", "reid_n", "fd_net", "fd", "kid", "seconds_per_image", "device")
+MASKED = ("method", "dataset", "size", "mask_ratio", "n", "psnr_masked", "psnr_masked_lo", "psnr_masked_hi",
+    "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted", "lpips_alex", "fd_net", "fd", "probe_top1", "knn_top1",
+    "parameters", "seconds_per_image", "device")
+SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")
+COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metric", "n", "sources",
+    "mean_a", "mean_b", "diff", "lo", "hi", "device")
+# fmt: on
+HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
+Record = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """How intervals are drawn. One seed for all: cells on the same sources see the same resamples."""
+
+    seed: int
+    resamples: int
+    level: float
+
+    def mean(self, cell: Cell, name: str) -> Interval:
+        values = cell.values[name]
+        return interval(values, cell.sources, seed=self.seed, resamples=self.resamples, level=self.level)
+
+    def difference(self, a: Cell, b: Cell, name: str) -> tuple[float, float, Interval] | None:
+        """Means of a and b over the pictures that both have, and the interval of a - b; None without such pictures."""
+        at_a, at_b = ({id: number for number, id in enumerate(cell.ids)} for cell in (a, b))
+        common = [id for id in a.ids if id in at_b]
+        if not common:
+            return None
+        left = a.values[name][[at_a[id] for id in common]]
+        right = b.values[name][[at_b[id] for id in common]]
+        sources = [a.sources[at_a[id]] for id in common]
+        found = paired(left, right, sources, seed=self.seed, resamples=self.resamples, level=self.level)
+        return float(left.mean()), float(right.mean()), found
+
+
+def write_tables(out: Path, cells: Sequence[Cell], config: Compare, seed: int) -> None:
+    """leaderboard, comparisons, masked, sets and summary, all in `out`."""
+    draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
+    compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
+    write_csv(out / "leaderboard.csv", LEADERBOARD, leaderboard(cells, draws))
+    write_csv(out / "comparisons.csv", COMPARISONS, compared)
+    write_csv(out / "masked.csv", MASKED, [])
+    write_csv(out / "sets.csv", SETS, [])
+    write_json(out / "summary.json", summary(cells))
+
+
+def leaderboard(cells: Sequence[Cell], draws: Draws) -> list[Record]:
+    """A row per cell, in order; masked reconstructions have a table of their own."""
+    return [_ranked(cell, draws) for cell in cells if cell["task"] != "masked"]
+
+
+def _ranked(cell: Cell, draws: Draws) -> Record:
+    means = {name: cell.mean(name) for name in ("psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")}
+    bounds: Record = {}
+    if cell.applies("psnr"):
+        psnr = draws.mean(cell, "psnr")
+        bounds = {"psnr_lo": psnr.lo, "psnr_hi": psnr.hi}
+    size = {"n": len(cell.ids), "sources": len(set(cell.sources))}
+    return {**cell.identity, **size, **means, **bounds, "seconds_per_image": cell.seconds, "device": cell.device}
+
+
+def against_floors(cells: Sequence[Cell], metrics: Sequence[str], draws: Draws) -> Iterator[Record]:
+    """Every method against the best floor that has not seen the picture (best in that metric), and its mean colour."""
+    for cell in cells:
+        if cell["family"] == "floor":
+            continue
+        floors = [other for other in cells if other["family"] == "floor" and _same_pictures(cell, other)]
+        blind = [floor for floor in floors if not floor.oracle]
+        own = [floor for floor in floors if floor["method"] == OWN_MEAN]
+        for label, candidates in (("the best blind floor", blind), ("its mean colour", own)):
+            for name in metrics:
+                if best := _best(candidates, name):
+                    yield from _answer(f"{cell['method']} against {label}", cell, best, name, draws)
+
+
+def _best(floors: Sequence[Cell], name: str) -> Cell | None:
+    fitting = [floor for floor in floors if floor.applies(name)]
+    sign = 1 if metric(name).better == "higher" else -1
+    return max(fitting, key=lambda floor: sign * floor.mean(name), default=None)
+
+
+def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws) -> Iterator[Record]:
+    """The questions of the parameters, for every dataset, size and tap at which `a` stands."""
+    for name, question in questions.items():
+        key = f"compare.questions.{name}"
+        others = find(cells, question.b, f"{key}.b")
+        rows = [
+            row
+            for a in find(cells, question.a, f"{key}.a")
+            for b in _opposite(a, others, key)
+            for measured in question.metrics
+            for row in _answer(name, a, b, measured, draws)
+        ]
+        if not rows:
+            raise UserError(f"params: {key}: {question.a} and {question.b} have no picture with these metrics in common")
+        yield from rows
+
+
+def _same_pictures(a: Cell, b: Cell) -> bool:
+    return all(a[key] == b[key] for key in ("task", "dataset", "size"))
+
+
+def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
+    """The cell to hold against `a`: at the same tap where there is one, else the only one on these pictures."""
+    there = [b for b in others if _same_pictures(a, b)]
+    same = [b for b in there if (b["network"], b["tap"]) == (a["network"], a["tap"])]
+    if len(same or there) > 1:
+        taps = ", ".join(f"{b['network']} {b['tap']}" for b in there)
+        raise UserError(f"params: {key}.b: {there[0]['method']} stands at several taps ({taps}): no one to compare with")
+    return same or there
+
+
+def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterator[Record]:
+    """One row of comparisons, or none where the metric does not apply to both.
+
+    A circular judge proves nothing: its means stand there without an interval, so that no claim can be read off.
+    """
+    found = draws.difference(a, b, name) if a.applies(name) and b.applies(name) else None
+    if found is None:
+        return
+    mean_a, mean_b, difference = found
+    proves = not circular(name, a["network"]) and not circular(name, b["network"])
+    yield {
+        "question": question,
+        "a": a["method"],
+        "b": b["method"],
+        **{key: a[key] for key in ("dataset", "size", "network", "tap")},
+        "metric": name,
+        "n": difference.n,
+        "sources": difference.sources,
+        "mean_a": mean_a,
+        "mean_b": mean_b,
+        "diff": difference.mean,
+        "lo": difference.lo if proves else None,
+        "hi": difference.hi if proves else None,
+        "device": "; ".join(dict.fromkeys([a.device, b.device])),
+    }
+
+
+def summary(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]:
+    """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`."""
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for cell in cells:
+        alike = [other for other in cells if (other["method"], other["dataset"]) == (cell["method"], cell["dataset"])]
+        apart = ("method",) if len(alike) == 1 else ("method", "network", "tap", "size")
+        label = " ".join(cell[key] for key in apart if cell[key])
+        numbers = {name: cell.mean(name) for name in HEADLINE if not circular(name, cell["network"])}
+        numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
+        finite = {name: float(f"{value:.5g}") for name, value in numbers.items() if math.isfinite(value)}
+        table.setdefault(cell["dataset"], {})[label] = {**finite, "n": len(cell.ids)}
+    return table

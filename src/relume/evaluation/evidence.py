@@ -1,0 +1,162 @@
+"""What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relume.core.errors import UserError, one_of
+from relume.core.files import read_csv, read_json
+from relume.core.results import KEYS
+from relume.evaluation.metrics import METRICS
+from relume.evaluation.statistics import spread
+
+IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # what tells cells apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A method at one tap, on the pictures of one dataset at one size: a row of the leaderboard."""
+
+    identity: Mapping[str, str]  # by IDENTITY, as in the files
+    ids: Sequence[str]  # of the ranked pictures, sorted: one per original, the restart that the objective chose
+    sources: Sequence[str]
+    values: Mapping[str, np.ndarray]  # metric -> one per id, NaN where it does not apply
+    spreads: Mapping[str, float]  # metric -> standard deviation over restarts; NaN without restarts
+    seconds: float | None  # per picture, all its restarts together
+    device: str
+
+    def __getitem__(self, key: str) -> str:
+        return self.identity[key]
+
+    @property
+    def oracle(self) -> bool:
+        return self["oracle"] == "true"
+
+    def applies(self, metric: str) -> bool:
+        return bool(np.isfinite(self.values[metric]).all())
+
+    def mean(self, metric: str) -> float:
+        return float(self.values[metric].mean())
+
+
+def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, images: Path) -> list[Cell]:
+    """All cells of these groups, in the order of the tables. Each folder is the root that holds them."""
+    _exactly(groups, methods, ".csv", "evaluate")
+    _exactly(groups, reconstructions, "", "the stage of that group")
+    cells: list[Cell] = []
+    owner: dict[str, str] = {}
+    sources: dict[str, dict[str, str]] = {}
+    for group in groups:
+        path = methods / f"{group}.csv"
+        rows = read_csv(path)
+        for name in dict.fromkeys(row["method"] for row in rows):
+            if name in owner:
+                raise UserError(f"method {name} is in group {owner[name]} and in group {group}: name one of them otherwise")
+            owner[name] = group
+        for dataset in {row["dataset"] for row in rows} - sources.keys():
+            sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
+        cells += _cells(rows, path, sources, _costs(reconstructions / group), _device(reconstructions / group))
+    return sorted(cells, key=_rank)
+
+
+def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
+    """The folder holds these groups and nothing else; what begins with a point is not ours."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    there = {entry.name for entry in entries if not entry.name.startswith(".")}
+    wanted = {f"{group}{ending}" for group in groups}
+    if missing := sorted(wanted - there):
+        raise UserError(f"{folder / missing[0]} is missing: {stage} has not run for it, or take it out of compare.groups")
+    if foreign := sorted(there - wanted):
+        left = ", ".join(str(folder / name) for name in foreign)
+        raise UserError(f"{left}: not in compare.groups ({', '.join(groups)}), left by an older run: add or remove")
+
+
+def _cells(
+    rows: Iterable[Mapping[str, str]],
+    path: Path,
+    sources: Mapping[str, Mapping[str, str]],
+    costs: Mapping[str, float],
+    device: str,
+) -> list[Cell]:
+    apart: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        if missing := {*KEYS, *METRICS} - row.keys():
+            raise UserError(f"{path}: column {min(missing)} is missing: run evaluate again")
+        apart.setdefault(tuple(row[key] for key in IDENTITY), []).append(row)
+    pictures: dict[str, int] = {}
+    for key, members in apart.items():
+        pictures[key[0]] = pictures.get(key[0], 0) + sum(row["selected"] == "true" for row in members)
+    return [
+        _cell(
+            dict(zip(IDENTITY, key, strict=True)),
+            members,
+            path,
+            sources[members[0]["dataset"]],
+            seconds=costs[key[0]] / pictures[key[0]] if key[0] in costs and pictures[key[0]] else None,
+            device=device,
+        )
+        for key, members in apart.items()
+    ]
+
+
+def _cell(
+    identity: Mapping[str, str],
+    rows: Sequence[Mapping[str, str]],
+    path: Path,
+    sources: Mapping[str, str],
+    *,
+    seconds: float | None,
+    device: str,
+) -> Cell:
+    chosen = sorted((row for row in rows if row["selected"] == "true"), key=lambda row: row["id"])
+    ids = [row["id"] for row in chosen]
+    method = identity["method"]
+    for id in ids:
+        if id not in sources:
+            raise UserError(f"{path}: {method}: id {id!r} is not in dataset {identity['dataset']}: run evaluate again")
+    twice = {id for id, after in zip(ids, ids[1:], strict=False) if id == after}
+    if twice or not ids:
+        fault = f"several selected restarts of {min(twice)}" if twice else "no selected picture"
+        raise UserError(f"{path}: {method} has {fault}")
+    everyone = [row["id"] for row in rows]
+    return Cell(
+        identity=identity,
+        ids=ids,
+        sources=[sources[id] for id in ids],
+        values={metric: _numbers(chosen, metric) for metric in METRICS},
+        spreads={metric: spread(_numbers(rows, metric), everyone) for metric in METRICS},
+        seconds=seconds,
+        device=device,
+    )
+
+
+def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
+    return np.array([float(row[column] or "nan") for row in rows])
+
+
+def _costs(folder: Path) -> dict[str, float]:
+    """method -> seconds from its start to its last step."""
+    return {row["method"]: float(row["seconds"]) for row in read_csv(folder / "timing.csv")}
+
+
+def _device(folder: Path) -> str:
+    method: dict[str, Any] = read_json(folder / "method.json")
+    return str(method.get("device", ""))
+
+
+def _rank(cell: Cell) -> tuple[object, ...]:
+    """Within a task, a dataset and a size the best PSNR first."""
+    psnr = cell.mean("psnr") if cell.applies("psnr") else float("-inf")
+    return (cell["task"], cell["dataset"], int(cell["size"]), -psnr, *cell.identity.values())
+
+
+def find(cells: Sequence[Cell], method: str, asking: str) -> list[Cell]:
+    """The cells of a method, for the question `asking`."""
+    found = [cell for cell in cells if cell["method"] == method]
+    if not found:
+        known = {cell["method"] for cell in cells}
+        raise UserError(f"params: {asking}: there is no method {method!r}; {one_of(known, method)}")
+    return found

@@ -1,0 +1,72 @@
+"""What networks say of likeness: LPIPS, and how well the features at the inverted tap were met. Each is loaded once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relume.features.networks import Network, load
+from relume.features.taps import collect
+from relume.features.weights import WeightStore
+from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
+
+Seen = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
+LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg"}  # metric -> key of LPIPS_TAPS
+
+
+def taps_of(tap: str) -> list[str]:
+    """The taps that a tap column names: `conv3+conv5` are two."""
+    return tap.split("+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """One forward pass of each network serves every metric that looks through it. Everything is measured in float32."""
+
+    networks: Mapping[str, Network]
+    taps: Mapping[str, tuple[str, ...]]  # network -> what metrics look at
+    heads: Mapping[str, list[Tensor]]  # LPIPS metric -> its heads
+
+    @torch.no_grad()
+    def look(self, images: Tensor, networks: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+        """What these networks see in (N, 3, H, W), for `lpips` and `feature_error`."""
+        seen = {}
+        for name in networks:
+            with collect(self.networks[name], self.taps[name]) as taps:
+                seen[name] = {tap: value.float() for tap, value in taps(images).items()}
+        return seen
+
+    def lpips(self, metric: str, seen: Seen, target: Seen) -> Tensor:
+        """(N,)"""
+        network, taps = LPIPS_TAPS[LPIPS_METRICS[metric]]
+        return lpips([seen[network][tap] for tap in taps], [target[network][tap] for tap in taps], self.heads[metric])
+
+
+def feature_error(seen: Mapping[str, Tensor], target: Mapping[str, Tensor], scales: Mapping[str, float]) -> Tensor:
+    """mean over taps of ||phi(x) - phi(x0)||^2 / scale: (N,).
+
+    With the mean squared deviation from the mean feature as scale, 1 is as bad as the dataset's mean feature.
+    """
+    errors = [(seen[tap] - target[tap]).flatten(1).square().sum(1) / scale for tap, scale in scales.items()]
+    return torch.stack(errors).mean(0)
+
+
+def judge(metrics: Iterable[str], inverted: Iterable[tuple[str, str]], store: WeightStore, device: torch.device) -> Judge:
+    """Loads what `metrics` need, for features that were `inverted`: pairs of network and tap."""
+    wanted = list(metrics)
+    asked = [LPIPS_TAPS[kind] for metric, kind in LPIPS_METRICS.items() if metric in wanted]
+    if "feature_error" in wanted:
+        asked += [(network, tuple(taps_of(tap))) for network, tap in inverted]
+    taps: dict[str, dict[str, None]] = {}
+    for network, names in asked:
+        taps.setdefault(network, {}).update(dict.fromkeys(names))
+    return Judge(
+        networks={network: load(network, store, device) for network in taps},
+        taps={network: tuple(names) for network, names in taps.items()},
+        heads={
+            metric: [head.to(device) for head in heads_of(kind, store.tensors(f"lpips_{kind}"))]
+            for metric, kind in LPIPS_METRICS.items()
+            if metric in wanted
+        },
+    )

@@ -1,0 +1,148 @@
+"""A group of reconstructions against its originals, picture by picture, streamed in micro-batches."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError, one_of
+from relume.core.images import to_float
+from relume.core.results import KEYS, Group
+from relume.data.store import Dataset
+from relume.evaluation.metrics import METRICS
+from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, taps_of
+from relume.evaluation.pixel import PIXEL
+from relume.features.catalogue import check_tap
+from relume.features.store import Features
+from relume.losses.perceptual import LPIPS_TAPS
+
+COLUMNS = (*KEYS, *METRICS)  # of metrics/methods/<group>.csv
+Scales = Mapping[tuple[str, str, str], Mapping[str, float]]  # (dataset, network, tap column) -> tap -> msd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """What is needed to score any row of a group; built by the stage, from files."""
+
+    datasets: Mapping[str, Dataset]
+    judge: Judge
+    scales: Scales
+    metrics: Sequence[str]
+    micro_batch: int
+    device: torch.device
+
+
+def score(group: Group, scorer: Scorer, report: Callable[[int], object] = lambda done: None) -> list[dict[str, object]]:
+    """One row of COLUMNS per picture, in the group's order; `report` hears how many more are done.
+
+    Rows are taken original by original, so that an original's taps are computed once for all its reconstructions.
+    """
+    places = locate(group, scorer.datasets)
+    scored: dict[int, dict[str, float]] = {}
+    for dataset, originals, numbers in _chunks(group, places, scorer.micro_batch):
+        y = scorer.datasets[dataset].pixels(originals).to(scorer.device)
+        target = scorer.judge.look(y, _networks(scorer, [group.index[number] for number in numbers]))
+        for batch in _batches(group, numbers, scorer.micro_batch):
+            where = torch.tensor([originals.index(places[number]) for number in batch], device=y.device)
+            x = to_float(group.images[batch]).to(scorer.device)
+            for metric, values in _measure(group.index[batch[0]], x, y, target, where, scorer).items():
+                for number, value in zip(batch, values.tolist(), strict=True):
+                    scored.setdefault(number, {})[metric] = value
+            report(len(batch))
+    return [{**{key: row[key] for key in KEYS}, **scored[number]} for number, row in enumerate(group.index)]
+
+
+def _measure(
+    row: Mapping[str, str],
+    x: Tensor,
+    y: Tensor,
+    target: Mapping[str, Mapping[str, Tensor]],
+    where: Tensor,
+    scorer: Scorer,
+) -> dict[str, Tensor]:
+    """Each metric of a batch, (N,). All rows share `row`'s network and tap; `where` finds their originals in y."""
+    seen = scorer.judge.look(x, _networks(scorer, [row]))
+    chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
+    values = {}
+    for metric in scorer.metrics:
+        if metric in PIXEL:
+            values[metric] = PIXEL[metric](x, y[where])
+        elif metric in LPIPS_METRICS:
+            values[metric] = scorer.judge.lpips(metric, seen, chosen)
+        elif row["network"]:
+            scales = scorer.scales[row["dataset"], row["network"], row["tap"]]
+            values[metric] = feature_error(seen[row["network"]], chosen[row["network"]], scales)
+    return values
+
+
+def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Whose eyes these rows need, each network once."""
+    found = [LPIPS_TAPS[kind][0] for metric, kind in LPIPS_METRICS.items() if metric in scorer.metrics]
+    if "feature_error" in scorer.metrics:
+        found += [row["network"] for row in rows if row["network"]]
+    return list(dict.fromkeys(found))
+
+
+def _chunks(group: Group, places: Sequence[int], size: int) -> Iterator[tuple[str, list[int], list[int]]]:
+    """(dataset, up to `size` of its originals, the numbers of the group's rows that reconstruct them)."""
+    wanted: dict[str, dict[int, list[int]]] = {}
+    for number, (row, place) in enumerate(zip(group.index, places, strict=True)):
+        wanted.setdefault(row["dataset"], {}).setdefault(place, []).append(number)
+    for dataset, numbers in wanted.items():
+        originals = list(numbers)
+        for start in range(0, len(originals), size):
+            chunk = originals[start : start + size]
+            yield dataset, chunk, [number for original in chunk for number in numbers[original]]
+
+
+def _batches(group: Group, numbers: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Rows of one inverted network and tap, at most `size` together."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for number in numbers:
+        alike.setdefault((group.index[number]["network"], group.index[number]["tap"]), []).append(number)
+    for same in alike.values():
+        yield from (same[start : start + size] for start in range(0, len(same), size))
+
+
+def locate(group: Group, datasets: Mapping[str, Dataset]) -> list[int]:
+    """Each row's original, as a row number of its dataset; what cannot be scored is named before any work."""
+    numbers = {name: {row["id"]: number for number, row in enumerate(data.index)} for name, data in datasets.items()}
+    places, seen = [], set()
+    for line, row in enumerate(group.index, start=2):  # line 1 is the header
+        here = f"{group.folder / 'index.csv'}, line {line}"
+        if row["dataset"] not in datasets:
+            raise UserError(f"{here}: dataset {row['dataset']!r} was not given; {one_of(datasets, row['dataset'])}")
+        size = datasets[row["dataset"]].size
+        if row["size"] != str(size) or group.images.shape[1:] != (size, size, 3):
+            found = f"size {row['size']}, pictures {group.images.shape[1:]}"
+            raise UserError(f"{here}: {found}; dataset {row['dataset']} has {size} px, and is scored at no other size")
+        if row["id"] not in numbers[row["dataset"]]:
+            raise UserError(f"{here}: id {row['id']!r} is not in dataset {row['dataset']}: made from an older one?")
+        key = tuple(row[name] for name in ("method", "id", "dataset", "network", "tap", "restart"))
+        if key in seen:
+            raise UserError(f"{here}: a second row of {', '.join(filter(None, key))}")
+        seen.add(key)
+        places.append(numbers[row["dataset"]][row["id"]])
+    return places
+
+
+def inverted(group: Group) -> list[tuple[str, str, str]]:
+    """(dataset, network, tap column) of every kind of feature that the group inverts, checked against the catalogue."""
+    found = dict.fromkeys((row["dataset"], row["network"], row["tap"]) for row in group.index if row["network"])
+    for _, network, tap in found:
+        for name in taps_of(tap):
+            check_tap(network, name)
+    return list(found)
+
+
+def read_scales(kinds: Sequence[tuple[str, str, str]], features: Mapping[str, Path]) -> Scales:
+    """The mean squared deviations that feature errors are divided by; `features`: dataset -> folder of its networks."""
+    scales = {}
+    for dataset, network, tap in kinds:
+        if dataset not in features:
+            raise UserError(f"features of dataset {dataset} were not given; {one_of(features, dataset)}")
+        folder = Features.open(features[dataset] / network)
+        scales[dataset, network, tap] = {name: float(folder.stats(name)["msd"]) for name in taps_of(tap)}
+    return scales

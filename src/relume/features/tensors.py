@@ -1,0 +1,35 @@
+"""What a set of weights holds, whatever file it lies in: one canonical form and its sha256."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Sorted by name, contiguous, floating point as float32; without batch norm's counters, which no frozen network reads."""
+    kept = sorted(name for name in tensors if not name.endswith("num_batches_tracked"))
+    return {name: _plain(tensors[name].detach()) for name in kept}
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    # a copy: tensors that share memory could not be stored
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, dtypes, shapes and bytes, in the order of the names."""
+    seen = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        seen.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        seen.update(memoryview(tensor.numpy()).cast("B") if tensor.numel() else b"")
+    return seen.hexdigest()
+
+
+def count(tensors: Mapping[str, Tensor]) -> int:
+    """Parameters: everything but batch norm's running statistics."""
+    running = ("running_mean", "running_var")
+    return sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(running))

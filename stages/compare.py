@@ -1,0 +1,28 @@
+"""Means, intervals and pairings over all scored groups: the tables that the report draws."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.evaluation.comparison import write_tables
+from relume.evaluation.config import Compare
+from relume.evaluation.evidence import gather
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--methods", type=FOLDER, required=True, help="Folder of the scored groups.")
+@click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
+@stage("compare")
+def main(door: Door, methods: Path, reconstructions: Path, images: Path, out: Path) -> None:
+    config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
+    cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
+    write_tables(out, cells, config, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Features of a dataset as one network has them: their statistics, and the small ones themselves."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.errors import UserError
+from relume.core.runtime import Run, autocast, deterministic, device_of
+from relume.data.store import Dataset
+from relume.features import networks
+from relume.features.extract import Pass, Pictures, extract
+from relume.features.weights import WeightStore
+
+
+@click.command(help=__doc__)
+@click.option("--dataset", required=True, help="Name below `prepare.datasets`.")
+@click.option("--network", required=True, help="One of `extract.networks`.")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset's folder.")
+@click.option("--weights", type=click.Path(path_type=Path), required=True, help="The network's folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the features.")
+@stage("extract", item="network")
+def main(door: Door, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
+    # key by key: which other datasets and networks there are makes no difference to this one
+    run, budget_mb, count = door.section(Run, "run"), door.plain("extract.budget_mb"), door.plain("extract.pictures")
+    device, prepared = device_of(run), Dataset.open(images)
+    if prepared.name != dataset:
+        raise UserError(f"--images {images} is dataset {prepared.name}, not {dataset}")
+    deterministic()
+    train = [number for number, row in enumerate(prepared.index) if row["split"] == "train"]
+    split, sample = ("train", train) if train else ("all", list(range(len(prepared.index))))
+    pictures = Pictures(dataset=dataset, images=prepared.images, sample=sample[:count], split=split)
+    loaded = networks.load(network, WeightStore(weights), device)
+    through = Pass(network=loaded, device=device, micro_batch=run.micro_batch, precision=autocast(run, device))
+    extract(through, pictures, out, budget_mb=budget_mb)
+
+
+if __name__ == "__main__":
+    main()

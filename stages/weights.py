@@ -1,0 +1,21 @@
+"""Bring the networks' weights together: converted once, pinned, the same bytes for everybody."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.features.config import Weights
+from relume.features.fetch import bring
+
+
+@click.command(help=__doc__)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Root of the weights: one folder per network.")
+@stage("weights")
+def main(door: Door, out: Path) -> None:
+    for name in door.section(Weights, "weights").networks:
+        bring(name, out, say=click.echo)
+
+
+if __name__ == "__main__":
+    main()

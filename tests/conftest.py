@@ -1,0 +1,19 @@
+"""What every test may use: the committed parameters, few threads, no tracking."""
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ["RELUME_TRACKING"] = "off"  # the tests of tracking turn it on for themselves
+_PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture
+def default_params() -> dict[str, Any]:
+    """The committed params.yaml, to be changed at will."""
+    return copy.deepcopy(_PARAMS)

@@ -1,0 +1,144 @@
+"""The whole pipeline on toy parameters in a copy of this tree: what reruns, what does not, whose sources run, equal bits."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from relume.core.files import read_csv, sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+DVC = [sys.executable, "-m", "dvc"]
+MEASURED = {"timing.csv"}  # times live in files of their own; of the tables only the leaderboard's cost column holds them
+
+
+def run(*command: str, cwd: Path, fails: bool = False) -> str:
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    env = {key: value for key, value in env.items() if key not in ("PYTHONPATH", "DVC_ROOT", "DVC_STAGE")}
+    done = subprocess.run(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout
+
+
+def executed(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")}
+
+
+def toy(params: dict[str, Any]) -> dict[str, Any]:
+    params["run"]["micro_batch"] = 4
+    params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
+    params["extract"].update(networks=["alexnet_conv"], pictures=8)
+    params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg"]
+    params["invert_optimise"].update(steps=4, trace_every=2, count=3)
+    params["floors"].update(count=3, blocks=[4])
+    params["compare"].update(resamples=1000)
+    return params
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree's files, as a repository of their own, reproduced once."""
+    root = tmp_path_factory.mktemp("pipeline") / "tree"
+    root.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).exists() and name not in ("dvc.lock", "metrics/summary.json"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "toy"],
+    ):
+        run("git", *command, cwd=root)
+    run("git", "config", "user.name", "t", cwd=root)
+    run("git", "config", "user.email", "t@t", cwd=root)
+    first = executed(run(*DVC, "repro", cwd=root))
+    assert first >= {
+        "prepare@photos",
+        "weights",
+        "floors",
+        "invert_optimise@shallow",
+        "evaluate@floors",
+        "compare",
+        "report",
+    }
+    run("git", "add", "-A", cwd=root)
+    run("git", "commit", "-qm", "results", cwd=root)
+    return root
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """Checksums of everything that stages wrote, but for measured times."""
+    files = [path for folder in ("data", "models", "metrics/methods") for path in (root / folder).rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(root)): sha256(path) for path in files if path.name not in MEASURED and path.suffix != ".gitignore"
+    }
+
+
+def test_a_second_repro_runs_no_stage(tree: Path) -> None:
+    assert executed(run(*DVC, "repro", cwd=tree)) == set()
+
+
+def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
+    before = outputs(tree)
+    run(*DVC, "repro", "--force", "--no-run-cache", cwd=tree)
+    assert outputs(tree) == before
+    assert any(name.endswith("images.npy") for name in before)
+
+
+def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
+    wanted = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep")} | {
+        "compare",
+        "report",
+    }
+    assert executed(run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)) == wanted
+    run(*DVC, "exp", "run", "-S", "losses.tv=0.05", cwd=tree)
+    again = run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)
+    assert executed(again) == set(), "the same parameters again come from the cache"
+
+
+def test_a_temporary_copy_runs_its_own_sources(tree: Path) -> None:
+    """An installed relume is another tree: were it run, the edited loss would not show."""
+    run("git", "checkout", "-q", "--", ".", cwd=tree)
+    run(*DVC, "checkout", cwd=tree)
+    before = first_tv(tree)
+    loss = tree / "src/relume/losses/image.py"
+    loss.write_text(loss.read_text().replace("return squares.flatten(1).mean(1)", "return 3 * squares.flatten(1).mean(1)"))
+    run(*DVC, "exp", "run", "--temp", "--name", "edited", cwd=tree)
+    run(*DVC, "exp", "apply", "edited", cwd=tree)
+    assert first_tv(tree) == pytest.approx(3 * before, rel=1e-5)
+
+
+def first_tv(root: Path) -> float:
+    rows = read_csv(root / "data/reconstructions/shallow/trace.csv")
+    return float(next(row["value"] for row in rows if row["term"] == "tv" and row["step"] == "0"))
+
+
+def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
+    params = tree / "params.yaml"
+    whole = params.read_text()
+    try:
+        params.write_text(whole.replace("max_bad: 0", "max_bad: 1").replace("conv5:", "conv55:"))
+        output = run(*DVC, "repro", cwd=tree, fails=True)
+    finally:
+        params.write_text(whole)
+    assert executed(output) == {"prepare@photos"}
+    assert "recipes.deep.taps" in output
+    assert "conv5" in output
