@@ -69,6 +69,7 @@ spoilt() {
 
 install() {
     if spoilt; then
+        find_python >/dev/null # before anything is thrown away
         echo unfinished >"$STATE"
         find .venv -mindepth 1 -maxdepth 1 ! -name 'relume.*' -exec rm -rf {} +
     fi

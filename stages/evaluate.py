@@ -9,7 +9,8 @@ from relume.core.door import Door, stage
 from relume.core.errors import UserError
 from relume.core.files import write_csv
 from relume.core.results import read_group
-from relume.core.runtime import Run, deterministic, device_of
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate
 from relume.evaluation.perceptual import judge

@@ -73,7 +73,7 @@ def test_jitter_is_drawn_per_sample_from_its_own_generator() -> None:
 
 def optimiser(**changes: object) -> Optimiser:
     plain = {
-        "kind": "adam",
+        "rule": "adam",
         "normalise_gradient": False,
         "learning_rate": ((0, 1.0), (10, 0.5)),
         "warmup": 0,

@@ -22,7 +22,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def config(cls: type[T]) -> type[T]:
-    """Class decorator for a section's dataclass. Checks across fields: `raise ValueError("key: what is wrong")` in `__post_init__`."""
+    """Class decorator for a section's dataclass; checks across fields: `raise ValueError("key: fault")` in `__post_init__`."""
     return cast(type[T], dataclass(frozen=True, kw_only=True, config=STRICT)(cls))
 
 

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend: a message without a traceback that names the file, key or value and what is allowed."""
+"""The one error that is the user's to mend: a message without a traceback, naming file, key or value and what is allowed."""
 
 import difflib
 from collections.abc import Iterable

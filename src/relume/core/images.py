@@ -1,4 +1,4 @@
-"""The one image convention: float32 (N, 3, H, W), RGB, in [0, 1]; uint8 (N, H, W, 3) exists only in files. One function each way."""
+"""The one image convention: float32 (N, 3, H, W), RGB, in [0, 1]; uint8 (N, H, W, 3) only in files. One function each way."""
 
 from pathlib import Path
 

@@ -1,15 +1,14 @@
-"""Members of archives: read in place by offset where the archive is uncompressed, pickles only as far as they are numpy's."""
+"""The pictures in folders and archives. Members of a tar are read in place, by offset, so that all cores can."""
 
+import bz2
+import gzip
 import io
-import pickle
+import lzma
 import shutil
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
 
 from relume.core.errors import UserError
 from relume.data.decode import EXTENSIONS
@@ -17,7 +16,7 @@ from relume.data.pictures import File, Material, Slice, Zipped
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 BROKEN = (tarfile.TarError, EOFError, zipfile.BadZipFile)
-NUMPY = frozenset(["_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"])
+UNPACK = {".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open}
 
 
 def is_archive(path: Path) -> bool:
@@ -56,7 +55,7 @@ def slices(paths: Sequence[Path]) -> list[Slice]:
     sizes = tuple((path, path.stat().st_size) for path in paths)
     shown = str(paths[0]) if len(paths) == 1 else f"{paths[0]} … {paths[-1].name}"
     try:
-        with Joined(sizes) as joined, tarfile.open(fileobj=joined, mode="r:") as archive:
+        with io.BufferedReader(Joined(sizes)) as joined, tarfile.open(fileobj=joined, mode="r:") as archive:
             members = [(member.name, member.offset_data, member.size) for member in archive if member.isreg()]
     except BROKEN as error:
         raise UserError(f"{shown} is truncated or no tar archive ({error})") from None
@@ -67,17 +66,11 @@ def slices(paths: Sequence[Path]) -> list[Slice]:
 
 
 def plain_tar(path: Path, scratch: Path) -> Path:
-    """The archive itself where it is uncompressed; else an uncompressed copy in `scratch`, so that all cores can read it."""
-    import bz2
-    import gzip
-    import lzma
-
-    openers = {".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open}
-    opener = openers.get(path.suffix.lower())
+    """The archive itself where it is uncompressed, else an uncompressed copy in `scratch`."""
+    opener = UNPACK.get(path.suffix.lower())
     if opener is None:
         return path
-    copy = scratch / f"{path.name}.plain.tar"
-    scratch.mkdir(parents=True, exist_ok=True)
+    copy = scratch / f"{path.name}.plain"
     try:
         with opener(path) as packed, copy.open("wb") as file:  # type: ignore[operator]
             shutil.copyfileobj(packed, file, 1 << 20)
@@ -87,3 +80,32 @@ def plain_tar(path: Path, scratch: Path) -> Path:
         raise UserError(f"{path} could not be unpacked into {scratch}: {error.strerror or error}") from error
     return copy
 
+
+class Joined(io.RawIOBase):
+    """Files read as one, end to end: the parts of a divided archive."""
+
+    def __init__(self, sizes: Sequence[tuple[Path, int]]) -> None:
+        self._sizes, self._at, self._total = sizes, 0, sum(size for _, size in sizes)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._total}[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """From one part at a time; whoever buffers asks again."""
+        start = 0
+        for path, size in self._sizes:
+            if self._at < start + size:
+                with path.open("rb") as file:
+                    file.seek(self._at - start)
+                    got = file.readinto(buffer)
+                self._at += got
+                return got
+            start += size
+        return 0

@@ -79,12 +79,8 @@ class ImagenetVal:
     size: Size
     short_side: Size | None = None  # resize to this before the crop (256 for 224 is customary); null: to `size`
     seed: Count
-    archive: str = (
-        "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of pictures, a folder with a folder per class
-    )
-    truth: str = (
-        "ILSVRC2012_devkit_t12.tar.gz"  # or a text file, a line per picture; a tree with class folders needs none
-    )
+    archive: str = "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of pictures, a folder with a folder per class
+    truth: str = "ILSVRC2012_devkit_t12.tar.gz"  # or a text file, a line per picture; a tree with class folders needs none
     verify: bool = True
     test: Count
     val: Count

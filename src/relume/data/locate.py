@@ -61,9 +61,7 @@ def find(name: str, official: Sequence[Archive], *, verify: bool = True) -> Path
 
 
 def advice(archive: Archive, *, why: str) -> str:
-    return how_to_get(
-        archive.url, HERE / archive.name, why=why, describe=archive.describe, checks={"md5": archive.md5}
-    )
+    return how_to_get(archive.url, HERE / archive.name, why=why, describe=archive.describe, checks={"md5": archive.md5})
 
 
 def missing(name: str) -> str:

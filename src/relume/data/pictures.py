@@ -137,13 +137,13 @@ def drawn(pictures: Iterable[Picture], seed: int) -> list[Picture]:
     return sorted(pictures, key=lambda picture: digest([seed, picture.id]))
 
 
-def held_out(pictures: Sequence[Picture], val: int, seed: int) -> list[Picture]:
-    """`val` of the training pictures become validation pictures."""
+def held_out(pictures: Sequence[Picture], count: int, seed: int, *, split: str = "val") -> list[Picture]:
+    """`count` of the training pictures go over to another split."""
     train = drawn((picture for picture in pictures if picture.split == "train"), seed)
-    if val > len(train):
-        raise UserError(f"val: {val} are to be held out, but there are only {len(train)} training pictures")
-    held = {picture.id for picture in train[:val]}
-    return [replace(picture, split="val") if picture.id in held else picture for picture in pictures]
+    if count > len(train):
+        raise UserError(f"{split}: {count} pictures are wanted, but there are only {len(train)} to take them from")
+    held = {picture.id for picture in train[:count]}
+    return [replace(picture, split=split) if picture.id in held else picture for picture in pictures]
 
 
 def limited(pictures: Sequence[Picture], limits: dict[str, int | None], seed: int) -> list[Picture]:

@@ -31,9 +31,7 @@ def ordered(function: Callable[[T], R], tasks: Iterable[T], processes: int) -> I
         yield from map(function, tasks)
         return
     methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context(
-        "forkserver" if "forkserver" in methods else "spawn"
-    )  # fork and threads do not mix
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")  # fork and threads do not mix
     pool = ProcessPoolExecutor(processes, mp_context=context)
     under_way: deque[Future[list[R]]] = deque()
     try:

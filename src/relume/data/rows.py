@@ -25,9 +25,7 @@ class Rows:
         self._file.write(pixels.data)
         self.count += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         with self._file:
             if kind is None:
                 self._file.seek(0)

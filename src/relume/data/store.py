@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from relume.core.errors import UserError, one_of
-from relume.core.files import read_csv, read_json
+from relume.core.files import read_csv, read_json, sha256
 from relume.core.images import to_float
 
 
@@ -29,13 +29,15 @@ class Dataset:
         index = read_csv(folder / "index.csv")
         try:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-            size, count = int(manifest["size"]), int(manifest["counts"]["all"])
+            size, count, index_sha256 = manifest["size"], manifest["counts"]["all"], manifest["index_sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not whole ({error}): run its stage again") from None
         wanted = (count, size, size, 3)
         if images.shape != wanted or images.dtype != np.uint8 or len(index) != count:
             found = f"{images.dtype} {images.shape} and {len(index)} index rows"
             raise UserError(f"{folder} is not whole: {found}, the manifest says {wanted}: run its stage again")
+        if sha256(folder / "index.csv") != index_sha256:
+            raise UserError(f"{folder}: index.csv is not the one that the manifest speaks of: run its stage again")
         return cls(name=folder.resolve().name, size=size, images=images, index=index, manifest=manifest)
 
     def select(self, split: str, count: int | None = None) -> list[int]:

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from relume.core.errors import UserError
-from relume.core.files import write_csv, write_json
+from relume.core.files import sha256, write_csv, write_json
 from relume.data.decode import BadPicture
 from relume.data.pictures import SPLITS, Contents, Picture
 from relume.data.pool import ordered, workers
@@ -56,6 +56,7 @@ def write(
             raise UserError(f"{name}: no picture was found")
         write_csv(temporary / "index.csv", COLUMNS, tally.index)
         manifest = _manifest(contents, tally, size=size, short_side=short_side)
+        manifest["index_sha256"] = sha256(temporary / "index.csv")  # which holds every picture's sha1
         write_json(temporary / "manifest.json", manifest)
     return manifest
 

@@ -1,4 +1,4 @@
-"""Features of a dataset, streamed: statistics of every tap over some pictures, and the small taps of all pictures within a budget."""
+"""Features of a dataset, streamed: statistics of every tap over a sample, and the small taps of all pictures, within a budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

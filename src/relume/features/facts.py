@@ -12,7 +12,7 @@ Form = Literal["map", "mean", "tokens"]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The input or the output of a module's `call`-th run in a forward pass: torchvision's blocks run one ReLU two or three times."""
+    """Input or output of a module's `call`-th run in a forward pass: torchvision's blocks run one ReLU two or three times."""
 
     module: str
     side: Literal["input", "output"] = "output"

@@ -1,4 +1,4 @@
-"""Brings sets of weights to `models/weights/`: the first source that gives the right content wins, and its exact file is recorded."""
+"""Brings weights to `models/weights/`: the first source that gives the right content wins, and its exact file is recorded."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The Inception that defines FID (Heusel et al., arXiv 1706.08500): TensorFlow's of 2015-12-05, by its differences from torchvision's.
+"""The Inception that defines FID (Heusel et al., arXiv 1706.08500), TensorFlow's of 2015, by what torchvision's lacks.
 
-Average poolings leave the padding out, and the last block takes the maximum instead. torchvision is imported here: import this late.
+Average poolings leave the padding out, and the last block takes the maximum instead. Import this late: torchvision is slow.
 """
 
 from torch import Tensor, nn

@@ -28,8 +28,8 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(facts.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(facts.std).view(1, 3, 1, 1), persistent=False)
         for module in body.modules():
-            if getattr(module, "inplace", False):
-                module.inplace = False
+            if hasattr(module, "inplace"):
+                setattr(module, "inplace", False)  # noqa: B010  to the type checker a module's attribute is a tensor
         self.requires_grad_(False)
         super().train(False)
 
@@ -39,10 +39,8 @@ class Network(nn.Module):
         if not self.facts.any_size:
             images = convention.resize(images, self.facts.size)
         elif min(images.shape[-2:]) < self.facts.min_size:
-            height, width = images.shape[-2:]
-            raise UserError(
-                f"{self.facts.name} sees pictures of {self.facts.min_size} x {self.facts.min_size} or more, got {height} x {width}"
-            )
+            (height, width), least = images.shape[-2:], self.facts.min_size
+            raise UserError(f"{self.facts.name} sees pictures of {least} x {least} or more, got {height} x {width}")
         result: Tensor = self.body((images - self.mean) / self.std)
         return result
 

@@ -1,4 +1,4 @@
-"""Facts of the networks made of blocks: ResNet, EfficientNet-Lite0, the Inception of FID. Modules are named as their packages do."""
+"""Facts of the networks made of blocks: ResNet, EfficientNet-Lite0, FID's Inception. Modules are named as in their packages."""
 
 from relume.features.convolutional import TORCHVISION
 from relume.features.facts import HALF, Facts, Tap, behind, output, with_pool

@@ -1,4 +1,4 @@
-"""`data/features/<dataset>/<network>/`: `stats.json` for every tap, and a memory-mapped float16 `<tap>.npy` for the small ones."""
+"""`data/features/<dataset>/<network>/`: `stats.json` on every tap, and a memory-mapped float16 `<tap>.npy` of the small ones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Features:
         return cls(folder=folder, described=read_json(folder / STATS))
 
     def stats(self, tap: str) -> dict[str, Any]:
-        """`shape`, `mean_norm`, and `msd`: the mean over pictures of the squared distance to the mean feature, all coordinates."""
+        """`shape`, `mean_norm`, and `msd`: the mean over pictures of the squared distance to the mean feature."""
         taps: dict[str, dict[str, Any]] = self.described["taps"]
         if tap not in taps:
             raise UserError(f"{self.folder / STATS}: no tap {tap!r}; {one_of(taps, tap)}")

@@ -1,4 +1,4 @@
-"""Named activations of a network, collected for as long as a `with` lasts: one forward pass, cut off after the deepest of them."""
+"""Named activations of a network, collected for as long as a `with` lasts: one forward pass, cut off after the deepest."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

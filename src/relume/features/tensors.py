@@ -25,7 +25,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         seen.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        seen.update(memoryview(tensor.numpy()).cast("B") if tensor.numel() else b"")
+        seen.update(tensor.view(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return seen.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Reads `models/weights/<network>/`: `model.safetensors` and `model.json`, held to the sha256 that is pinned in the repository."""
+"""Reads `models/weights/<network>/`, `model.safetensors` and `model.json`, held to the sha256 pinned in the repository."""
 
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,8 @@ class WeightStore:
             raise UserError(f"{folder / TENSORS} cannot be read ({error}): remove {folder} and run `dvc repro weights`") from None
         wanted = PINS.get(name) or self.card(name)["sha256"]
         if (got := digest(tensors)) != wanted:
-            raise UserError(
-                f"{folder / TENSORS}: its tensors have sha256 {got}, pinned is {wanted}: remove {folder} and run `dvc repro weights`"
-            )
+            mend = f"remove {folder} and run `dvc repro weights`"
+            raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, pinned is {wanted}: {mend}")
         return tensors
 
     def card(self, name: str) -> dict[str, Any]:

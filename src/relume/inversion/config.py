@@ -46,7 +46,7 @@ class Views:
 
 @config
 class Optimiser:
-    kind: Literal["adam", "sgd"]
+    rule: Literal["adam", "sgd"]
     normalise_gradient: bool  # to length 1 per sample, safe at 0 (with sgd: S0's rule)
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
     warmup: int = Field(ge=0)  # steps over which it rises from 0

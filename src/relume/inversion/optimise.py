@@ -137,7 +137,7 @@ def _measure(problem: Problem, look: Look, pictures: Tensor) -> dict[str, Tensor
 
 
 def _mover(config: Optimiser, code: Tensor) -> torch.optim.Optimizer:
-    if config.kind == "adam":
+    if config.rule == "adam":
         return torch.optim.Adam([code])
     return torch.optim.SGD([code])
 

@@ -144,7 +144,7 @@ def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
         for term, (total, count) in note["terms"].items():
             sums[note["step"], term][0] += total
             sums[note["step"], term][1] += count
-    return [{"method": name, "step": step, "term": term, "value": total / count} for (step, term), (total, count) in sums.items()]
+    return [{"method": name, "step": step, "term": term, "value": total / count} for (step, term), (total, count) in sorted(sums.items())]
 
 
 def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:

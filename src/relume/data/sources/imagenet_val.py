@@ -1,0 +1,80 @@
+"""Source `imagenet_val`: the 50,000 validation pictures of ILSVRC 2012, as their owner's tar, in parts, loose, or as a tree."""
+
+from pathlib import Path, PurePosixPath
+
+from relume.core.errors import UserError
+from relume.data.archives import pictures_in, slices
+from relume.data.config import ImagenetVal
+from relume.data.locate import Archive, find, missing, parts
+from relume.data.pictures import Contents, Material, Picture, held_out, limited
+from relume.data.trees import classes, ids, label, without_common_root
+from relume.data.truth import labels
+
+REGISTER = "https://image-net.org/download.php"
+PICTURES = Archive(
+    name="ILSVRC2012_img_val.tar",
+    url=REGISTER,
+    md5="29b22e2961454d5413ddabcf34fc5622",
+    describe="ImageNet ILSVRC 2012, validation images (all tasks), 6.3 GiB; log in, Download, ILSVRC 2012",
+    register=True,
+)
+DEVKIT = Archive(
+    name="ILSVRC2012_devkit_t12.tar.gz",
+    url=REGISTER,
+    md5="fa75699e90414af021442c21a62c3abf",
+    describe="ImageNet ILSVRC 2012, development kit (tasks 1 & 2), 2.5 MiB: the labels of the validation images",
+    register=True,
+)
+
+
+def contents(config: ImagenetVal, scratch: Path) -> Contents:
+    found, shown = _materials(config, scratch)
+    if not found:
+        raise UserError(f"archive: there is no picture in {shown}")
+    names = without_common_root(found)
+    tree = all("/" in name for name in names)
+    known = {} if tree else labels(find(config.truth, [DEVKIT], verify=config.verify))
+    pictures = [
+        Picture(id, "train", label(name) if tree else _label(name, known, config.truth), name, material)
+        for id, name, material in zip(ids(names), names, found, strict=True)
+    ]
+    return Contents(
+        pictures=_split(pictures, config),
+        classes=classes(pictures),
+        licence="ImageNet's terms of access: non-commercial research and education",
+        origin=[{"name": shown, "md5": PICTURES.md5 if shown == PICTURES.name and config.verify else None}],
+    )
+
+
+def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[Material], str]:
+    """The pictures, and the name of what they come from."""
+    if any(mark in config.archive for mark in "*?["):
+        found = parts(config.archive)
+        if not found:
+            raise UserError(f"archive: {missing(config.archive)}")
+        return _sorted(found), config.archive
+    path = find(config.archive, [PICTURES], verify=config.verify)
+    if path.is_dir() and (found := parts_in(path)):
+        return _sorted(found), path.name
+    return pictures_in(path, scratch), path.name
+
+
+def parts_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part_*"), key=lambda path: (len(path.name), path.name))
+
+
+def _sorted(found: list[Path]) -> list[Material]:
+    return sorted(slices(found), key=lambda member: member.name)
+
+
+def _label(name: str, known: dict[str, str], truth: str) -> str:
+    stem = PurePosixPath(name).stem
+    if stem not in known:
+        raise UserError(f"truth: {truth} has no label for {name}")
+    return known[stem]
+
+
+def _split(pictures: list[Picture], config: ImagenetVal) -> list[Picture]:
+    """Test first, then validation, out of the whole: another `train` moves neither."""
+    pictures = held_out(pictures, config.test, config.seed, split="test")
+    return limited(held_out(pictures, config.val, config.seed), {"train": config.train}, config.seed)

@@ -1,0 +1,122 @@
+"""Source `photos`, the embedded default: crops of pictures that packages ship, and dead leaves made from the training ones."""
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from relume.core.errors import UserError
+from relume.data.config import Photos
+from relume.data.crops import Box, choose
+from relume.data.dead_leaves import picture
+from relume.data.decode import decode, square
+from relume.data.pictures import SPLITS, Contents, Picture, drawn, rng
+
+SCIKIT_IMAGE, SCIKIT_LEARN, MATPLOTLIB = "skimage/data", "sklearn/datasets/images", "matplotlib/mpl-data/sample_data"
+PACKAGES = ("scikit-image", "scikit-learn", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture in a package. `credit` is its author and licence, as the package states them."""
+
+    name: str
+    file: str
+    split: str
+    credit: str
+
+
+# The split is fixed: people, an animal, buildings, things, a flower to test on; nothing of a test picture (nor of another
+# picture of its scene: motorcycle_right) is ever trained on. Training is left to what is less typical, and to dead leaves.
+PHOTOS = [
+    Photo("astronaut", f"{SCIKIT_IMAGE}/astronaut.png", "test", "NASA, public domain"),
+    Photo("chelsea", f"{SCIKIT_IMAGE}/chelsea.png", "test", "Stefan van der Walt, CC0"),
+    Photo("china", f"{SCIKIT_LEARN}/china.jpg", "test", "danielbuechele, CC BY 2.0"),
+    Photo("coffee", f"{SCIKIT_IMAGE}/coffee.png", "test", "Rachel Michetti, CC0"),
+    Photo("flower", f"{SCIKIT_LEARN}/flower.jpg", "test", "vultilion, CC BY 2.0"),
+    Photo("rocket", f"{SCIKIT_IMAGE}/rocket.jpg", "test", "SpaceX, public domain"),
+    Photo("grace_hopper", f"{MATPLOTLIB}/grace_hopper.jpg", "val", "US Navy, public domain"),
+    Photo("camera", f"{SCIKIT_IMAGE}/camera.png", "val", "Lav Varshney, CC0"),
+    Photo("motorcycle", f"{SCIKIT_IMAGE}/motorcycle_left.png", "train", "Nesic et al., Middlebury 2014, CC0"),
+    Photo("hubble", f"{SCIKIT_IMAGE}/hubble_deep_field.jpg", "train", "NASA, public domain"),
+    Photo("retina", f"{SCIKIT_IMAGE}/retina.jpg", "train", "Mikael Häggström, CC0"),
+    Photo("ihc", f"{SCIKIT_IMAGE}/ihc.png", "train", "CMMI, no known copyright restrictions"),
+    Photo("brick", f"{SCIKIT_IMAGE}/brick.png", "train", "CC0 Textures, CC0"),
+    Photo("grass", f"{SCIKIT_IMAGE}/grass.png", "train", "linolafett, CC0"),
+    Photo("gravel", f"{SCIKIT_IMAGE}/gravel.png", "train", "CC0 Textures, CC0"),
+    Photo("coins", f"{SCIKIT_IMAGE}/coins.png", "train", "Brooklyn Museum, no known copyright restrictions"),
+]
+PALETTE = ("motorcycle", "motorcycle", "motorcycle", "retina", "ihc", "grass", "gravel", "coins")  # of dead leaves
+LEAVES = "dead_leaves"
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    name: str
+    photo: str
+    box: Box
+
+    def render(self, size: int, short_side: int | None) -> np.ndarray:
+        box = self.box
+        pixels = load(self.photo)[box.top : box.top + box.side, box.left : box.left + box.side]
+        return square(Image.fromarray(pixels), size)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    name: str
+    seed: int
+
+    def render(self, size: int, short_side: int | None) -> np.ndarray:
+        return picture(size, rng(self.seed, self.name), [load(name) for name in PALETTE])
+
+
+def contents(config: Photos, scratch: Path) -> Contents:
+    pictures: list[Picture] = []
+    for split in SPLITS:
+        rows = _crops(config, split) + _leaves(config, split)
+        pictures += drawn(rows, config.seed) if split == "train" else rows
+    used = {picture.source for picture in pictures}
+    return Contents(
+        pictures=pictures,
+        classes=sorted({picture.label for picture in pictures}),
+        licence="each photograph its own, see sources; dead leaves carry textures of the training photographs",
+        origin=[{"name": each.name, "split": each.split, "credit": each.credit} for each in PHOTOS if each.name in used],
+        packages=PACKAGES,
+    )
+
+
+def _crops(config: Photos, split: str) -> list[Picture]:
+    """In turns from each photograph, so that a few rows show many of them."""
+    photos, count = [each for each in PHOTOS if each.split == split], getattr(config, split)
+    rounds: list[tuple[int, int, Picture]] = []
+    for place, photo in enumerate(photos):
+        share = count // len(photos) + (place < count % len(photos))
+        generator = rng(config.seed, "crops", photo.name)
+        for number, box in enumerate(choose(load(photo.name), share, size=config.size, generator=generator)):
+            id = f"{photo.name}-{number:02d}"
+            crop = Picture(id, split, photo.name, photo.name, Crop(id, photo.name, box))
+            rounds.append((number, place, crop))
+    return [crop for _, _, crop in sorted(rounds, key=lambda entry: entry[:2])]
+
+
+def _leaves(config: Photos, split: str) -> list[Picture]:
+    """Each is an original of its own: no two share a leaf."""
+    count = {"train": config.dead_leaves_train, "val": config.dead_leaves_val}.get(split, 0)
+    ids = [f"{LEAVES}-{split}-{number:04d}" for number in range(count)]
+    return [Picture(id, split, LEAVES, id, Leaves(id, config.seed)) for id in ids]
+
+
+@functools.lru_cache(maxsize=len(PHOTOS))
+def load(name: str) -> np.ndarray:
+    """uint8 (H, W, 3), once per process."""
+    file = next(each.file for each in PHOTOS if each.name == name)
+    package, rest = file.split("/", 1)
+    found = importlib.util.find_spec(package)  # finds the folder without running the package
+    path = Path(*(found.submodule_search_locations or [])[:1], rest) if found else None
+    if path is None or not path.exists():
+        raise UserError(f"the photograph {file} is missing: install the requirements again")
+    return np.asarray(decode(path.read_bytes()))

@@ -1,0 +1,74 @@
+"""Source `tiny_imagenet`: the official zip; a class subset by number and seed."""
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from relume.core.errors import UserError
+from relume.data.archives import zipped
+from relume.data.config import TinyImagenet
+from relume.data.locate import Archive, find
+from relume.data.pictures import Contents, Picture, Zipped, held_out, limited, rng
+
+OFFICIAL = Archive(
+    name="tiny-imagenet-200.zip",
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    md5="90528d7ca1a48142e341f4ef8d21d0de",
+    describe="Tiny ImageNet, 200 classes at 64 pixels, 237 MiB",
+)
+ROOT = "tiny-imagenet-200"
+
+
+def contents(config: TinyImagenet, scratch: Path) -> Contents:
+    path = find(config.archive, [OFFICIAL], verify=config.verify)
+    members = {member.name: member for member in zipped(path)}
+    chosen = _classes(config, path)
+    pictures = [*_train(members, set(chosen)), *_validation(members, path, set(chosen))]
+    if not pictures:
+        raise UserError(f"{path} holds no pictures of its classes: its layout is not the owner's")
+    pictures = held_out(pictures, config.val, config.seed)
+    return Contents(
+        pictures=limited(pictures, {"test": config.test, "train": config.train}, config.seed),
+        classes=chosen,
+        licence="ImageNet's terms of access: non-commercial research and education",
+        origin=[{"name": path.name, "md5": OFFICIAL.md5 if config.verify else None}],
+    )
+
+
+def _classes(config: TinyImagenet, path: Path) -> list[str]:
+    names = sorted(_text(path, "wnids.txt").split())
+    if config.classes > len(names):
+        raise UserError(f"classes: {config.classes} are wanted, {path} has {len(names)}")
+    picked = rng(config.seed, "classes").choice(len(names), config.classes, replace=False)
+    return [names[number] for number in sorted(picked)]
+
+
+def _train(members: dict[str, Zipped], chosen: set[str]) -> list[Picture]:
+    """`train/<wnid>/images/<wnid>_<number>.JPEG`"""
+    return [
+        Picture(PurePosixPath(name).stem, "train", name.split("/")[2], name, member)
+        for name, member in members.items()
+        if name.startswith(f"{ROOT}/train/") and name.endswith(".JPEG") and name.split("/")[2] in chosen
+    ]
+
+
+def _validation(members: dict[str, Zipped], path: Path, chosen: set[str]) -> list[Picture]:
+    """`val/images/val_<number>.JPEG`, labelled in `val/val_annotations.txt`: name, wnid, box."""
+    pictures = []
+    for line in _text(path, "val/val_annotations.txt").splitlines():
+        file, wnid, *_ = line.split("\t")
+        name = f"{ROOT}/val/images/{file}"
+        if wnid in chosen:
+            if name not in members:
+                raise UserError(f"{path} lacks {name}, which val_annotations.txt names")
+            pictures.append(Picture(PurePosixPath(file).stem, "test", wnid, name, members[name]))
+    return pictures
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(f"{ROOT}/{name}").decode()
+    except KeyError:
+        raise UserError(f"{path} lacks {ROOT}/{name}: its layout is not the owner's") from None
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path} is truncated or corrupt ({error})") from None

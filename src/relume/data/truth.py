@@ -1,0 +1,73 @@
+"""The labels of ImageNet's validation pictures: the development kit as it comes or unpacked, or a text file of several kinds."""
+
+import io
+import tarfile
+from pathlib import Path
+
+from relume.core.errors import UserError
+from relume.data.archives import BROKEN
+
+TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
+META = "data/meta.mat"
+
+
+def labels(path: Path) -> dict[str, str]:
+    """`ILSVRC2012_val_00000001` -> its class: a WordNet id with the development kit, else as the text file has it."""
+    if path.is_file() and path.suffix.lower() in (".txt", ".csv"):
+        return from_text(path.read_text(), str(path))
+    truth, meta = _devkit(path)
+    wnids = _wnids(meta, str(path))
+    numbered = from_text(truth.decode(), f"{path}: {TRUTH}")
+    return {name: wnids.get(number, number) for name, number in numbered.items()}
+
+
+def from_text(text: str, shown: str) -> dict[str, str]:
+    """One line per picture, in order, ending with its class; or `<file> <class>` (also with commas, boxes after it)."""
+    found: dict[str, str] = {}
+    lines = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
+    if lines and lines[0][0] == "ImageId":  # the header of a table that goes round with the pictures
+        lines = lines[1:]
+    for number, words in enumerate(lines, start=1):
+        if len(words) == 1:
+            found[f"ILSVRC2012_val_{number:08d}"] = words[0]
+        else:
+            found[Path(words[0]).stem] = words[1]
+    if len(found) != len(lines):
+        raise UserError(f"{shown}: {len(lines)} lines name {len(found)} pictures: some stand twice")
+    return found
+
+
+def _devkit(path: Path) -> tuple[bytes, bytes]:
+    """The ground truth and the table of classes."""
+    if path.is_dir():
+        found = {name: next(path.rglob(Path(name).name), None) for name in (TRUTH, META)}
+        data = {name: file.read_bytes() for name, file in found.items() if file is not None}
+    else:
+        data = _from_tar(path)
+    if lacking := [name for name in (TRUTH, META) if name not in data]:
+        raise UserError(f"{path} lacks {', '.join(lacking)}: it is not the development kit of ILSVRC 2012, tasks 1 & 2")
+    return data[TRUTH], data[META]
+
+
+def _from_tar(path: Path) -> dict[str, bytes]:
+    data = {}
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                name = next((name for name in (TRUTH, META) if member.name.endswith(f"/{name}")), None)
+                if name and (file := archive.extractfile(member)) is not None:
+                    data[name] = file.read()
+    except (*BROKEN, OSError) as error:
+        raise UserError(f"{path} is truncated or no tar archive ({error})") from None
+    return data
+
+
+def _wnids(meta: bytes, shown: str) -> dict[str, str]:
+    """ILSVRC2012_ID -> WordNet id, from MATLAB's table `synsets`."""
+    from scipy.io import loadmat
+
+    try:
+        table = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
+        return {str(int(row["ILSVRC2012_ID"])): str(row["WNID"]) for row in table.ravel()}
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{shown}: {META} cannot be read ({error})") from None

@@ -1,0 +1,108 @@
+"""The leaderboard cut into boards: one per task, dataset and size, because only within these are methods ranked. Floors stand in each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relume.report.columns import LEADERBOARD, Column, circular, number
+from relume.report.material import Key, Table, key_of
+
+TASKS = {"feature": "Inverted features", "image": "Inverted pictures (GAN inversion: its target is the picture)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row of the leaderboard with its numbers."""
+
+    key: Key
+    cells: dict[str, str]
+
+    @property
+    def method(self) -> str:
+        return self.cells["method"]
+
+    @property
+    def place(self) -> str:
+        """What was inverted: network and tap."""
+        return " ".join(filter(None, (self.cells["network"], self.cells["tap"])))
+
+    @property
+    def floor(self) -> bool:
+        return self.cells["family"] == "floor"
+
+    @property
+    def oracle(self) -> bool:
+        return self.cells["oracle"] == "true"
+
+    @property
+    def psnr(self) -> float:
+        value = number(self.cells["psnr"])
+        return float("-inf") if value is None else value
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        lo, hi = number(self.cells["psnr_lo"]), number(self.cells["psnr_hi"])
+        return None if lo is None or hi is None else (lo, hi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    task: str
+    dataset: str
+    size: str
+    lines: list[Line]  # best PSNR first
+
+    @property
+    def id(self) -> str:
+        return "-".join((self.task, self.dataset, self.size))
+
+    @property
+    def title(self) -> str:
+        return f"{TASKS.get(self.task, self.task)}, {self.dataset} at {self.size} px"
+
+    @property
+    def methods(self) -> list[Line]:
+        return [line for line in self.lines if not line.floor]
+
+    @property
+    def floors(self) -> list[Line]:
+        return [line for line in self.lines if line.floor]
+
+    @property
+    def blind(self) -> Line | None:
+        """The best floor that has not seen the picture."""
+        return next((line for line in self.floors if not line.oracle), None)
+
+    @property
+    def columns(self) -> list[Column]:
+        return [one for one in LEADERBOARD if not one.optional or any(line.cells.get(one.name) for line in self.lines)]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        shown = self.columns
+        return [one.title for one in LEADERBOARD if one not in shown and one.better]
+
+    @property
+    def counts(self) -> set[tuple[str, str]]:
+        """(n, sources) of its rows: more than one means that not all were scored on the same pictures."""
+        return {(line.cells["n"], line.cells["sources"]) for line in self.lines}
+
+    def best(self, column: Column) -> Line | None:
+        """Of the methods that saw only features; a circular judge crowns nobody."""
+        sign = 1 if column.better == "higher" else -1
+        fair = [line for line in self.methods if not line.oracle and not circular(column, line.cells["network"])]
+        ranked = [(sign * value, line) for line in fair if (value := number(line.cells.get(column.name, ""))) is not None]
+        return max(ranked, key=lambda pair: pair[0])[1] if ranked and column.better else None
+
+
+def boards(leaderboard: Table) -> list[Board]:
+    """In the order of the file. Floors belong to pictures, not to a task: each board of these pictures shows them."""
+    lines = [Line(key=key_of(row), cells=row) for row in leaderboard]
+    methods = [line for line in lines if not line.floor] or lines
+    kinds = dict.fromkeys((line.cells["task"], line.cells["dataset"], line.cells["size"]) for line in methods)
+    return [_board(lines, *kind) for kind in kinds]
+
+
+def _board(lines: Sequence[Line], task: str, dataset: str, size: str) -> Board:
+    same = [line for line in lines if (line.cells["dataset"], line.cells["size"]) == (dataset, size)]
+    mine = [line for line in same if line.floor or line.cells["task"] == task]
+    return Board(task=task, dataset=dataset, size=size, lines=sorted(mine, key=lambda line: -line.psnr))

@@ -1,0 +1,83 @@
+"""Pictures for the page and for README: which ones, as data URIs without loss, and as one labelled sheet."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from relume.core.files import atomic
+from relume.report.boards import Board, Line
+from relume.report.material import Material
+
+PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
+TILE, GAP, LABELS = 152, 6, 168  # of the sheet, in pixels
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """uint8 (H, W, 3), every pixel kept."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="WEBP", lossless=True, quality=60, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def pick(material: Material, board: Board, count: int) -> list[str]:
+    """`count` ids that most of the board's methods have, one source after another."""
+    originals = material.originals[board.dataset]
+    entries = [material.entries[line.key] for line in board.lines]
+    shared = {id: sum(id in entry.rows for entry in entries) for entry in entries for id in entry.rows}
+    most = max(shared.values(), default=0)
+    sources: dict[str, list[str]] = {}
+    for id in originals.rows:  # in the dataset's order
+        if shared.get(id) == most:
+            sources.setdefault(originals.sources[id], []).append(id)
+    longest = max((len(ids) for ids in sources.values()), default=0)
+    turns = [ids[turn] for turn in range(longest) for ids in sources.values() if turn < len(ids)]
+    return turns[:count]
+
+
+def original(material: Material, board: Board, id: str) -> np.ndarray:
+    originals = material.originals[board.dataset]
+    pixels: np.ndarray = originals.images[originals.rows[id]]
+    return pixels
+
+
+def reconstruction(material: Material, line: Line, id: str) -> np.ndarray | None:
+    entry = material.entries[line.key]
+    return entry.group.images[entry.rows[id]] if id in entry.rows else None
+
+
+def overview(path: Path, material: Material, board: Board, ids: Sequence[str]) -> None:
+    """Originals over reconstructions, a row per method and one for the best blind floor, with what they reach."""
+    lines = [*board.methods, *filter(None, [board.blind])]
+    rows = [("original", f"{board.dataset}, {board.size} px", [original(material, board, id) for id in ids])]
+    for line in lines:
+        pictures = [reconstruction(material, line, id) for id in ids]
+        known = [np.full_like(rows[0][2][0], 255) if one is None else one for one in pictures]
+        rows.append((line.method, f"{line.place or 'floor'}\n{line.psnr:.1f} dB", known))
+    step = TILE + GAP
+    sheet = Image.new("RGB", (LABELS + step * len(ids) - GAP, step * len(rows) - GAP), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for top, (name, below, pictures) in enumerate(rows):
+        draw.text((0, top * step + TILE // 2 - 22), name, INK, font=_font(17, name, LABELS - 12))
+        draw.multiline_text((0, top * step + TILE // 2 + 2), below, SOFT, font=_font(13, below, LABELS - 12), spacing=4)
+        for left, pixels in enumerate(pictures):
+            sheet.paste(_tile(pixels), (LABELS + left * step, top * step))
+    with atomic(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+
+
+def _tile(pixels: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < 64 else Image.Resampling.LANCZOS)
+
+
+def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own typeface, no larger than `text` fits."""
+    for points in range(size, 8, -1):
+        font = ImageFont.load_default(points)
+        if isinstance(font, ImageFont.FreeTypeFont) and max(font.getlength(line) for line in text.split("\n")) <= room:
+            return font
+    return ImageFont.truetype(io.BytesIO(), 9) if False else font  # type: ignore[return-value]

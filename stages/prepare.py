@@ -1,0 +1,27 @@
+"""Turn a source's pictures into `data/images/<dataset>/`: decoded once, square, split, memory-mapped."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.config import build
+from relume.core.door import Door, stage
+from relume.data.config import Prepare
+from relume.data.prepare import prepare
+
+
+@click.command(help=__doc__)
+@click.option("--dataset", required=True, help="Name below `prepare.datasets` in params.yaml.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@stage("prepare", item="dataset")
+def main(door: Door, dataset: str, out: Path) -> None:
+    section = {"max_bad": door.plain("prepare.max_bad"), "datasets": {dataset: door.plain(f"prepare.datasets.{dataset}")}}
+    config = build(Prepare, section, "prepare")
+    manifest = prepare(config.datasets[dataset], out, name=dataset, max_bad=config.max_bad)
+    counts = ", ".join(f"{count} {split}" for split, count in manifest["counts"].items() if split != "all")
+    faults = f"; {len(manifest['bad'])} bad, {len(manifest['duplicates'])} duplicates, see its manifest"
+    click.echo(f"{dataset}: {counts} at {manifest['size']} px{faults}")
+
+
+if __name__ == "__main__":
+    main()
