@@ -32,10 +32,13 @@ format: env ## put the format right, and what the linter can mend
 	@ruff format .
 	@ruff check --fix .
 
+# The job workers serve what is not used here, with seven processes.
+ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+ui: export MLFLOW_DISABLE_TELEMETRY := true
 ui: env ## the runs in MLflow's pages, on PORT (5000) or where MLFLOW_TRACKING_URI points
 	@case "$${MLFLOW_TRACKING_URI:-}" in \
 	http*) echo "the runs are on a server: open $$MLFLOW_TRACKING_URI" ;; \
-	*) mlflow server --workers 1 --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
+	*) exec mlflow server --workers 1 --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
 	esac
 
 lock: ## requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)

@@ -21,15 +21,15 @@ from relume.features.weights import WeightStore
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the features.")
 @stage("extract", item="network")
 def main(door: Door, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
-    # key by key: which other datasets and networks there are makes no difference to this one
-    run, budget_mb, count = door.section(Run, "run"), door.plain("extract.budget_mb"), door.plain("extract.pictures")
+    run, given = door.section(Run, "run"), door.plain("extract")  # which other networks there are is not declared, nor asked
+    budget_mb = given["budget_mb"] if given.get("cached") is None or network in given["cached"] else 0
     device, prepared = device_of(run), Dataset.open(images)
     if prepared.name != dataset:
         raise UserError(f"--images {images} is dataset {prepared.name}, not {dataset}")
     deterministic()
     train = [number for number, row in enumerate(prepared.index) if row["split"] == "train"]
     split, sample = ("train", train) if train else ("all", list(range(len(prepared.index))))
-    pictures = Pictures(dataset=dataset, images=prepared.images, sample=sample[:count], split=split)
+    pictures = Pictures(dataset=dataset, images=prepared.images, sample=sample[: given["pictures"]], split=split)
     loaded = networks.load(network, WeightStore(weights), device)
     through = Pass(network=loaded, device=device, micro_batch=run.micro_batch, precision=autocast(run, device))
     extract(through, pictures, out, budget_mb=budget_mb)

@@ -1,4 +1,4 @@
-"""`relume`, for people: what is here, what was found, one picture. Heavy imports stand inside the commands, so that help is quick."""
+"""`relume`, for people. Each command is a few lines; its imports stand inside it, so that help is quick."""
 
 import sys
 from pathlib import Path
@@ -74,4 +74,4 @@ def track() -> None:
     root = find_root(Path.cwd())
     if not (root / "dvc.yaml").exists():
         raise UserError(f"{root} holds no dvc.yaml: run in the project's folder")
-    tracking.project(root)
+    click.echo(str(tracking.project(root)))

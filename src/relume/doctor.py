@@ -3,10 +3,10 @@
 import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -28,9 +28,6 @@ class Finding:
     looked: tuple[str, ...] = ()  # where, in order, for things that may come from several places
 
 
-Check = Callable[[Path], Iterable[Finding]]
-
-
 def ok(name: str, found: str) -> Finding:
     return Finding(name=name, state="ok", found=found)
 
@@ -49,39 +46,43 @@ def find_root(start: Path) -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / "dvc.yaml").exists()), start)
 
 
+# area, module, function: (root) -> findings. By name, so that a module whose own imports are missing costs only its checks.
+QUICK = (
+    ("environment", "environment", "python"),
+    ("environment", "environment", "packages"),
+)
+DEVICE = ("device", "environment", "device")
+REST = (
+    ("project", "environment", "clone"),
+    ("project", "environment", "folder"),
+    ("project", "environment", "parameters"),
+    ("weights", "inputs", "weights"),
+    ("datasets", "inputs", "datasets"),
+    ("sharing", "services", "remote"),
+    ("sharing", "services", "cache"),
+    ("tracking", "services", "tracking"),
+    ("disk", "services", "disk"),
+)
+STALE = ("stages", "services", "stale")
+
+
 def examine(root: Path, *, stale: bool = False) -> list[Finding]:
     """All findings, area by area. `stale` also asks DVC what would run, which takes some seconds."""
-    from relume import doctor_environment as environment
-    from relume import doctor_inputs as inputs
-    from relume import doctor_services as services
-
-    before: list[tuple[str, Check]] = [("environment", environment.python), ("environment", environment.packages)]
-    after: list[tuple[str, Check]] = [
-        ("project", environment.clone),
-        ("project", environment.folder),
-        ("project", environment.parameters),
-        *([("project", services.stale)] if stale else []),
-        ("weights", inputs.weights),
-        ("datasets", inputs.datasets),
-        ("sharing", services.remote),
-        ("sharing", services.cache),
-        ("tracking", services.tracking),
-        ("disk", services.disk),
-    ]
+    rest = (*REST, STALE) if stale else REST
     with contextlib.chdir(root), ThreadPoolExecutor(1) as pool:
-        device = pool.submit(_guarded, "device", environment.device, root)  # waits for a process that imports torch
-        found = [[finding for area, check in checks for finding in _guarded(area, check, root)] for checks in (before, after)]
-        return [*found[0], *device.result(), *found[1]]
+        device = pool.submit(guarded, *DEVICE, root)  # waits for a process of its own that imports torch
+        first, last = ([finding for check in checks for finding in guarded(*check, root)] for checks in (QUICK, rest))
+        return [*first, *device.result(), *last]
 
 
-def _guarded(area: str, check: Check, root: Path) -> list[Finding]:
+def guarded(area: str, module: str, name: str, root: Path) -> list[Finding]:
     """A check that fails is itself a finding: one broken package must not hide what the other checks see."""
     try:
-        found = list(check(root))
+        found = list(getattr(import_module(f"relume.doctor_{module}"), name)(root))
     except ImportError as error:
-        found = [lack(check.__name__, f"not examined: {error}", MENDS, needed=True)]
+        found = [lack(name, f"not examined: {error}", MENDS, needed=True)]
     except Exception as error:  # whatever it is, it is told, not hidden
-        found = [lack(check.__name__, f"not examined: {type(error).__name__}: {error}", "mend what the message names")]
+        found = [lack(name, f"not examined: {type(error).__name__}: {error}", "mend what the message names")]
     return [replace(finding, area=area) for finding in found]
 
 

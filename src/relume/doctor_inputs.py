@@ -28,6 +28,9 @@ def weights(root: Path) -> Iterator[Finding]:
         return
     for name in wanted.networks:
         yield _brought(root / "models" / "weights" / name, name) or _sources(name)
+    cards = (root / "models" / "weights").glob("**/model.json")
+    if others := sorted({str(read_json(card)["name"]) for card in cards} - set(wanted.networks)):
+        yield ok("also here", ", ".join(others))
 
 
 def _brought(folder: Path, name: str) -> Finding | None:
@@ -71,7 +74,7 @@ def datasets(root: Path) -> Iterator[Finding]:
         manifest = root / "data" / "images" / name / "manifest.json"
         if manifest.exists():
             counts = read_json(manifest)["counts"]
-            splits = ", ".join(f"{counts[split]} {split}" for split in sorted(counts))
+            splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test") if split in counts)
             yield ok(name, f"data/images/{name}: {splits} pictures of {source.size} px")
         else:
             yield _original(name, source)

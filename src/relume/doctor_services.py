@@ -97,9 +97,13 @@ def _existing(folder: Path) -> Path:
 
 
 def tracking(root: Path) -> Iterator[Finding]:
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    from relume.core.mlflow_store import address
+
+    uri = address(root)
     parts = urlsplit(uri)
-    where = f"{uri} (MLFLOW_TRACKING_URI)" if "MLFLOW_TRACKING_URI" in os.environ else uri
+    where = f"{uri} (MLFLOW_TRACKING_URI)" if os.environ.get("MLFLOW_TRACKING_URI") else uri
+    if os.environ.get("RELUME_TRACKING", "").lower() == "off":
+        yield note("mlflow", "stages do not write to it: RELUME_TRACKING is off", "unset RELUME_TRACKING")
     if parts.scheme == "sqlite":
         yield _database(Path(uri.removeprefix("sqlite:///")), where)
     elif parts.scheme in ("http", "https"):

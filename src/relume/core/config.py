@@ -6,9 +6,10 @@ keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in a
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, cast, dataclass_transform, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -44,26 +45,36 @@ def build(cls: type[T], value: object, path: str) -> T:
     try:
         return TypeAdapter(cls).validate_json(json.dumps(value))
     except ValidationError as error:
-        lines = [f"params: {_explain(cls, value, path, fault)}" for fault in error.errors()]
+        lines = [f"params: {_explain(cls, path, fault)}" for fault in error.errors()]
         raise UserError("\n".join(dict.fromkeys(lines))) from None
     except TypeError as error:
         raise UserError(f"params: {path}: keys are text and values are numbers, text, lists or maps ({error})") from None
 
 
-def _explain(cls: type, value: object, path: str, fault: Any) -> str:
-    keys = [str(part) for part in fault["loc"]]
-    where = ".".join([path, *keys])
+def _explain(cls: type, path: str, fault: Any) -> str:
+    keys, there = _locate(cls, fault["loc"])
+    where, given = ".".join([path, *keys]), fault["input"]
     if fault["type"] == "unexpected_keyword_argument":
-        return f"{where}: unknown key; {one_of(_fields_at(cls, keys[:-1]), keys[-1])}"
+        _, parent = _locate(cls, fault["loc"][:-1])
+        return f"{where}: unknown key; {one_of(_fields(parent), keys[-1])}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: missing"
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _explain_tag(where, there, given)
     if fault["type"] == "value_error":  # raised by a `__post_init__`, which begins with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
-    given = fault["input"]
     hint = ""
     if isinstance(given, str) and fault["type"] in ("float_type", "int_type") and _is_number(given):
         hint = " (YAML reads this as text: write 1.0e-3, with a point)"
     return f"{where}: {fault['msg']}, got {given!r}{hint}"
+
+
+def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
+    """The key that says which variant is meant is absent, or says none of them."""
+    tag, variants = _variants(union)
+    if tag not in given:
+        return f"{where}.{tag}: missing; {one_of(variants)}"
+    return f"{where}.{tag}: unknown {given[tag]!r}; {one_of(variants, str(given[tag]))}"
 
 
 def _is_number(text: str) -> bool:
@@ -74,13 +85,47 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _fields_at(cls: Any, keys: list[str]) -> list[str]:
-    """The field names of the dataclass that stands at `keys` below `cls`, as far as annotations tell."""
-    for key in keys:
-        if dataclasses.is_dataclass(cls):
-            cls = next((field.type for field in dataclasses.fields(cls) if field.name == key), None)
-        else:  # a key of dict[str, X], an index of tuple[X, ...]
-            cls = get_args(cls)[-1] if get_origin(cls) is dict else next(iter(get_args(cls)), None)
-        if isinstance(cls, UnionType):  # X | None
-            cls = next((choice for choice in get_args(cls) if dataclasses.is_dataclass(choice)), None)
-    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+def _locate(annotation: Any, loc: Sequence[Any]) -> tuple[list[str], Any]:
+    """The keys as the user wrote them, and the annotation there. pydantic's path also holds the tags of variants."""
+    keys: list[str] = []
+    for part in loc:
+        _, variants = _variants(annotation)
+        if variants:
+            annotation = variants.get(part)
+        else:
+            keys.append(str(part))
+            annotation = _below(annotation, part)
+    return keys, annotation
+
+
+def _below(annotation: Any, key: Any) -> Any:
+    """The annotation of a field of a dataclass, a value of a mapping, an entry of a list or tuple; None if unknown."""
+    annotation = _present(annotation)
+    if dataclasses.is_dataclass(annotation):
+        field = getattr(annotation, "__pydantic_fields__", {}).get(key)
+        return field and (Annotated[field.annotation, field] if field.discriminator else field.annotation)
+    choices = get_args(annotation)
+    if get_origin(annotation) is tuple and isinstance(key, int) and key < len(choices) and choices[-1] is not Ellipsis:
+        return choices[key]
+    return choices[-1] if get_origin(annotation) is dict else next(iter(choices), None)
+
+
+def _present(annotation: Any) -> Any:
+    """X of `X | None`."""
+    if isinstance(annotation, UnionType):
+        return next((choice for choice in get_args(annotation) if choice is not NoneType), None)
+    return annotation
+
+
+def _variants(annotation: Any) -> tuple[str, dict[str, Any]]:
+    """Of `Annotated[A | B, Field(discriminator="kind")]`: the key, and which of its values means which dataclass."""
+    for note in getattr(annotation, "__metadata__", ()):
+        if tag := getattr(note, "discriminator", None):
+            classes = [choice for choice in get_args(get_args(annotation)[0]) if choice is not NoneType]
+            return tag, {value: cls for cls in classes for value in get_args(cls.__pydantic_fields__[tag].annotation)}
+    return "", {}
+
+
+def _fields(annotation: Any) -> list[str]:
+    there = _present(annotation)
+    return [field.name for field in dataclasses.fields(there)] if dataclasses.is_dataclass(there) else []

@@ -67,7 +67,7 @@ def check(path: Path, *, sha256: str | None = None, md5: str | None = None, hint
     for kind, value in (("sha256", sha256), ("md5", md5)):
         if value and not (got := _checksum(path, kind)).startswith(value):
             why = hint or "remove it to have it fetched again"
-            raise UserError(f"{path} is not the file it should be (truncated or altered): {kind} {got}, wanted {value}; {why}")
+            raise UserError(f"{path} is truncated or altered: its {kind} is {got}, wanted {value}; {why}")
 
 
 def how_to_get(url: str, path: Path, *, why: str, describe: str = "", checks: Mapping[str, str] | None = None) -> str:
@@ -111,7 +111,8 @@ def _stream(url: str, part: Path, timeout: float) -> None:
     except urllib.error.HTTPError as error:
         if error.code == 416 and _total(error.headers.get("Content-Range")) == have:
             return  # it was whole already
-        part.unlink(missing_ok=error.code == 416)
+        if error.code == 416:
+            part.unlink()  # longer than the file: it was of another
         raise _Failed(f"the server answers {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise _Failed(f"no connection ({getattr(error, 'reason', None) or error})") from None

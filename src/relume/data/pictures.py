@@ -20,7 +20,8 @@ SPLITS = ("test", "val", "train")  # in the order of the rows; where one picture
 class Material(Protocol):
     """Where a picture comes from. `name` is what messages call it; `render` may raise BadPicture."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def render(self, size: int, short_side: int | None) -> np.ndarray: ...
 

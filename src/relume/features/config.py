@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from relume.core.config import config
-from relume.core.errors import UserError
+from relume.core.errors import UserError, one_of
 from relume.features.catalogue import check_network, check_weights
 
 
@@ -38,6 +38,7 @@ class Extract:
         ge=0
     )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
     pictures: int = Field(ge=2)  # of the train split, at most, that the statistics are taken over
+    cached: tuple[str, ...] | None = None  # networks that keep anything at all beside statistics; null: every one
 
     def __post_init__(self) -> None:
         _each_once("datasets", self.datasets)
@@ -47,3 +48,6 @@ class Extract:
                 check_network(name)
             except UserError as error:
                 raise ValueError(str(error)) from None
+        foreign = sorted(set(self.cached or ()) - set(self.networks))
+        if foreign:
+            raise ValueError(f"cached: {foreign[0]!r} is not extracted; {one_of(self.networks, foreign[0])}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,53 +53,58 @@ class Pass:
                 yield batch, values
 
 
-class Moments:
-    """Sums in float64 over a stream of features, so that one pass gives mean and spread exactly."""
+class Statistics:
+    """Sums in float64 over a stream of features, so that one pass gives every tap's mean and spread exactly."""
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, shapes: Shapes, device: torch.device) -> None:
         here = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        self.total = torch.zeros(shape, dtype=torch.float64, device=here)  # sum of x
-        self.norms = torch.zeros((), dtype=torch.float64, device=here)  # sum of |x|
-        self.squares = torch.zeros((), dtype=torch.float64, device=here)  # sum of |x|^2
-        self.n = 0
+        zeros = partial(torch.zeros, dtype=torch.float64, device=here)
+        self.shapes, self.n = shapes, 0
+        self.total = {tap: zeros(shape) for tap, shape in shapes.items()}  # sum of x
+        self.lengths = {tap: zeros(2) for tap in shapes}  # sums of |x| and of |x|^2
+        self._wide = zeros(0)  # scratch: a fresh one for each batch costs more than all the sums
 
-    def add(self, batch: Tensor) -> None:
-        wide = batch.to(self.total.device).double()
-        squares = wide.flatten(1).square().sum(1)
-        self.total += wide.sum(0)
-        self.squares += squares.sum()
-        self.norms += squares.sqrt().sum()
-        self.n += len(batch)
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        for tap, total in self.total.items():
+            wide = self._widen(values[tap])
+            lengths = torch.linalg.vector_norm(wide.flatten(1), dim=1)
+            total += wide.sum(0)
+            self.lengths[tap] += torch.stack([lengths.sum(), lengths.square().sum()])
+        self.n += len(wide)
 
-    def mean_norm(self) -> float:
-        return float(self.norms) / self.n
+    def _widen(self, batch: Tensor) -> Tensor:
+        if batch.numel() > len(self._wide):
+            self._wide = self._wide.new_empty(batch.numel())
+        return self._wide[: batch.numel()].view(batch.shape).copy_(batch)
 
-    def msd(self) -> float:
+    def of(self, tap: str) -> dict[str, Any]:
         """E |x - mean|^2 = E |x|^2 - |mean|^2 over all coordinates; rounding may not take it below zero."""
-        return max(float(self.squares) / self.n - float((self.total / self.n).square().sum()), 0.0)
+        norm, square = (self.lengths[tap] / self.n).tolist()
+        msd = max(square - float((self.total[tap] / self.n).square().sum()), 0.0)
+        return {"shape": list(self.shapes[tap]), "mean_norm": norm, "msd": msd}
 
 
 def extract(through: Pass, pictures: Pictures, folder: Path, *, budget_mb: int) -> None:
-    """Writes `folder`, whole or not at all."""
+    """Writes `folder`, whole or not at all. A budget of 0 keeps statistics only."""
     images, sample = pictures.images, pictures.sample
     if len(sample) < 2:
         raise UserError(f"{pictures.dataset}: a spread needs two pictures, but of {pictures.split} there are {len(sample)}")
     taps = list(through.network.facts.taps)
     _, first = next(through.stream(images, sample[:1], taps))
     shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
-    moments = {tap: Moments(shape, through.device) for tap, shape in shapes.items()}
+    statistics = Statistics(shapes, through.device)
     with atomic_folder(folder) as temporary:
         files = _open(temporary, shapes, within_budget(shapes, len(images), budget_mb), len(images))
         for rows, values in through.stream(images, sample, taps):
-            for tap, value in values.items():
-                moments[tap].add(value)
+            statistics.add(values)
             _keep(files, rows, values)
         others = sorted(set(range(len(images))) - set(sample)) if files else []
         for rows, values in through.stream(images, others, list(files)):
             _keep(files, rows, values)
         for file in files.values():
             file.flush()
-        write_json(temporary / STATS, _describe(through, pictures, shapes, moments, files))
+        about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
+        write_json(temporary / STATS, {**_describe(through, pictures), "taps": about})
 
 
 def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
@@ -127,18 +133,11 @@ def _keep(files: Mapping[str, np.memmap], rows: list[int], values: Mapping[str, 
         file[rows] = half
 
 
-def _describe(
-    through: Pass, pictures: Pictures, shapes: Shapes, moments: Mapping[str, Moments], files: Mapping[str, np.memmap]
-) -> dict[str, Any]:
-    about = {
-        tap: {"shape": list(shape), "mean_norm": moments[tap].mean_norm(), "msd": moments[tap].msd(), "cached": tap in files}
-        for tap, shape in shapes.items()
-    }
+def _describe(through: Pass, pictures: Pictures) -> dict[str, Any]:
     return {
         "dataset": pictures.dataset,
         "network": through.network.facts.name,
         "pictures": len(pictures.images),
-        "split": pictures.split,
+        "split": pictures.split,  # that the statistics are over, its first n
         "n": len(pictures.sample),
-        "taps": about,
     }

@@ -33,7 +33,7 @@ def _layer(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
     if x.shape != y.shape or x.ndim != 4 or w.numel() != x.shape[1]:
         raise ValueError(f"lpips: a tap {tuple(x.shape)} against {tuple(y.shape)} with a head of {w.numel()}")
     difference = (_unit(x) - _unit(y)).square()  # (N, C, H, W)
-    return torch.einsum("nchw,c->n", difference, w.float().flatten()) / (x.shape[2] * x.shape[3])
+    return difference.mean((2, 3)) @ w.float().flatten()
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The leaderboard cut into boards: one per task, dataset and size, because only within these are methods ranked. Floors stand in each."""
+"""The leaderboard cut into boards, one per task, dataset and size: only within these are methods ranked. Floors stand in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from relume.report.columns import LEADERBOARD, Column, circular, number
 from relume.report.material import Key, Table, key_of
 
+TOLD = ("network", "reid_net", "reid_n", "fd_net", "device")  # columns only where their rows differ
 TASKS = {"feature": "Inverted features", "image": "Inverted pictures (GAN inversion: its target is the picture)"}
 
 
@@ -22,8 +23,8 @@ class Line:
 
     @property
     def place(self) -> str:
-        """What was inverted: network and tap."""
-        return " ".join(filter(None, (self.cells["network"], self.cells["tap"])))
+        """What was inverted: a tap of a network."""
+        return " of ".join(filter(None, (self.cells["tap"], self.cells["network"])))
 
     @property
     def floor(self) -> bool:
@@ -74,17 +75,32 @@ class Board:
 
     @property
     def columns(self) -> list[Column]:
-        return [one for one in LEADERBOARD if not one.optional or any(line.cells.get(one.name) for line in self.lines)]
+        return [one for one in LEADERBOARD if not one.optional or len(self._values(one)) > (one.name in TOLD)]
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """What is the same in all rows, and so is no column."""
+        alike = [(one.title, sorted(self._values(one))) for one in LEADERBOARD if one.name in TOLD]
+        return [(title, values[0]) for title, values in alike if len(values) == 1]
 
     @property
     def unmeasured(self) -> list[str]:
-        shown = self.columns
-        return [one.title for one in LEADERBOARD if one not in shown and one.better]
+        return [one.title for one in LEADERBOARD if one.better and not self._values(one)]
+
+    def _values(self, one: Column) -> set[str]:
+        return {line.cells[one.name] for line in self.lines} - {""}
 
     @property
     def counts(self) -> set[tuple[str, str]]:
         """(n, sources) of its rows: more than one means that not all were scored on the same pictures."""
         return {(line.cells["n"], line.cells["sources"]) for line in self.lines}
+
+    def bracket(self, line: Line) -> tuple[Line | None, Line | None]:
+        """Where a method stands on the ladder of floors that know the picture itself: the next one below, and above."""
+        oracles = [floor for floor in self.floors if floor.oracle]
+        below = [floor for floor in oracles if floor.psnr <= line.psnr]
+        above = [floor for floor in oracles if floor.psnr > line.psnr]
+        return below[0] if below else None, above[-1] if above else None
 
     def best(self, column: Column) -> Line | None:
         """Of the methods that saw only features; a circular judge crowns nobody."""

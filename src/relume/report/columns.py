@@ -1,4 +1,4 @@
-"""What the tables' columns mean to a reader: title, which way is better, how many digits, one sentence. Unknown ones show as they are."""
+"""What the tables' columns mean to a reader: title, which way is better, digits, one sentence. Unknown ones show as they are."""
 
 import math
 from dataclasses import dataclass
@@ -47,16 +47,7 @@ def signed(value: float, digits: int) -> str:
 
 _ALL = (
     Column(name="method", title="Method", text=True, optional=False),
-    Column(name="network", title="Network", text=True, says="whose features were inverted"),
     Column(name="tap", title="Tap", text=True, says="the layer whose features were inverted"),
-    Column(name="n", title="n", digits=0, optional=False, says="pictures"),
-    Column(
-        name="sources",
-        title="Sources",
-        digits=0,
-        optional=False,
-        says="photographs that the pictures were cut from; crops of one are not independent",
-    ),
     Column(
         name="psnr",
         title="PSNR, dB",
@@ -99,6 +90,15 @@ _ALL = (
     Column(name="fd_net", title="FD network", text=True),
     Column(name="fd", title="FD", better="lower", digits=2, says="Frechet distance of the sets of pictures; biased in n"),
     Column(name="kid", title="KID", better="lower", digits=4, says="kernel distance of the sets of pictures"),
+    Column(name="n", title="n", digits=0, optional=False, says="pictures"),
+    Column(
+        name="sources",
+        title="Sources",
+        digits=0,
+        optional=False,
+        says="photographs that the pictures were cut from; crops of one are not independent",
+    ),
+    Column(name="network", title="Network", text=True, says="whose features were inverted"),
     Column(
         name="seconds_per_image",
         title="s / picture",

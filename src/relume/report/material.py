@@ -1,4 +1,4 @@
-"""Everything that the page is drawn from, read once: the tables, the groups' files, the originals. Only named files are opened."""
+"""All that the page is drawn from, read once: the tables, the groups' files, the originals. Only named files are opened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +57,8 @@ def read(metrics: Path, reconstructions: Path, images: Path, groups: Sequence[st
         entries |= _entries(group, metrics / "methods" / f"{group.name}.csv")
     datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
     leaderboard = read_csv(metrics / "leaderboard.csv")
+    if not leaderboard:
+        raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of pictures has been measured")
     unknown = [row["method"] for row in leaderboard if key_of(row) not in entries]
     if unknown:
         there = f"none of the groups {', '.join(groups)} holds"

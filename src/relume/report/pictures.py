@@ -13,7 +13,7 @@ from relume.report.boards import Board, Line
 from relume.report.material import Material
 
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
-TILE, GAP, LABELS = 152, 6, 168  # of the sheet, in pixels
+TILE, GAP, LABELS, EDGE = 152, 6, 168, 12  # of the sheet, in pixels
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -52,19 +52,20 @@ def reconstruction(material: Material, line: Line, id: str) -> np.ndarray | None
 def overview(path: Path, material: Material, board: Board, ids: Sequence[str]) -> None:
     """Originals over reconstructions, a row per method and one for the best blind floor, with what they reach."""
     lines = [*board.methods, *filter(None, [board.blind])]
+    rows: list[tuple[str, str, list[np.ndarray]]]
     rows = [("original", f"{board.dataset}, {board.size} px", [original(material, board, id) for id in ids])]
     for line in lines:
         pictures = [reconstruction(material, line, id) for id in ids]
         known = [np.full_like(rows[0][2][0], 255) if one is None else one for one in pictures]
         rows.append((line.method, f"{line.place or 'floor'}\n{line.psnr:.1f} dB", known))
     step = TILE + GAP
-    sheet = Image.new("RGB", (LABELS + step * len(ids) - GAP, step * len(rows) - GAP), PAPER)
+    sheet = Image.new("RGB", (2 * EDGE + LABELS + step * len(ids) - GAP, 2 * EDGE + step * len(rows) - GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for top, (name, below, pictures) in enumerate(rows):
-        draw.text((0, top * step + TILE // 2 - 22), name, INK, font=_font(17, name, LABELS - 12))
-        draw.multiline_text((0, top * step + TILE // 2 + 2), below, SOFT, font=_font(13, below, LABELS - 12), spacing=4)
-        for left, pixels in enumerate(pictures):
-            sheet.paste(_tile(pixels), (LABELS + left * step, top * step))
+    for top, (name, below, known) in enumerate(rows):
+        draw.text((EDGE, EDGE + top * step + TILE // 2 - 22), name, INK, font=_font(17, name, LABELS - 12))
+        draw.multiline_text((EDGE, EDGE + top * step + TILE // 2 + 2), below, SOFT, font=_font(13, below, LABELS - 12), spacing=4)
+        for left, pixels in enumerate(known):
+            sheet.paste(_tile(pixels), (EDGE + LABELS + left * step, EDGE + top * step))
     with atomic(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
 
@@ -74,10 +75,8 @@ def _tile(pixels: np.ndarray) -> Image.Image:
     return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < 64 else Image.Resampling.LANCZOS)
 
 
-def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own typeface, no larger than `text` fits."""
-    for points in range(size, 8, -1):
-        font = ImageFont.load_default(points)
-        if isinstance(font, ImageFont.FreeTypeFont) and max(font.getlength(line) for line in text.split("\n")) <= room:
-            return font
-    return ImageFont.truetype(io.BytesIO(), 9) if False else font  # type: ignore[return-value]
+def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, as small as it takes for `text` to fit."""
+    fonts = (ImageFont.load_default(points) for points in range(size, 9, -1))
+    fitting = (font for font in fonts if max(font.getlength(line) for line in text.split("\n")) <= room)
+    return next(fitting, ImageFont.load_default(9))

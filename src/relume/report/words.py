@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relume.report.boards import Board, Line
-from relume.report.columns import column, number, signed
+from relume.report.columns import circular, column, number, signed
 from relume.report.material import Table
 
 
@@ -32,7 +32,7 @@ def headline(boards: Sequence[Board]) -> str:
     first = next((board for board in boards if board.methods), None)
     if first is None:
         return "No method has been measured yet: only floors"
-    line = _best(first.methods)
+    line = best(first.methods)
     return f"From {line.place or 'nothing'}, {line.method} brings pictures back at {_db(line.psnr)}{_above(first, line)}"
 
 
@@ -48,11 +48,11 @@ def findings(board: Board, comparisons: Table, level: float) -> list[Finding]:
     places: dict[str, list[Line]] = {}
     for line in board.methods:
         places.setdefault(line.place, []).append(line)
-    best = sorted((_best(lines) for lines in places.values()), key=lambda line: -line.psnr)
-    return [_finding(board, line, len(places[line.place]), comparisons, level) for line in best]
+    winners = sorted((best(lines) for lines in places.values()), key=lambda line: -line.psnr)
+    return [_finding(board, line, len(places[line.place]), comparisons, level) for line in winners]
 
 
-def _best(lines: Sequence[Line]) -> Line:
+def best(lines: Sequence[Line]) -> Line:
     """Oracles only where there is nothing else: they have seen the answer."""
     return max([line for line in lines if not line.oracle] or lines, key=lambda line: line.psnr)
 
@@ -77,13 +77,15 @@ def _interval(line: Line, level: float) -> str:
     if line.interval is None:
         return " (no interval: one source only)"
     lo, hi = line.interval
-    return f" ({level:.0%} interval {signed(lo, 1)} to {signed(hi, 1)} dB, n = {line.cells['n']} from {line.cells['sources']} sources)"
+    scored = f"n = {line.cells['n']} from {line.cells['sources']} sources"
+    return f" ({level:.0%} interval {signed(lo, 1)} to {signed(hi, 1)} dB, {scored})"
 
 
 def _against(floor: Line, line: Line, comparisons: Table) -> str:
     """The gain over a floor, and how sure it is where compare has paired the two."""
     gain = line.psnr - floor.psnr
-    text = f"That is {_db(abs(gain))} {'more' if gain >= 0 else 'less'} than the best floor that has not seen the picture, {floor.method}"
+    more = "more" if gain >= 0 else "less"
+    text = f"That is {_db(abs(gain))} {more} than the best floor that has not seen the picture, {floor.method}"
     row = _paired(line, floor, comparisons)
     lo, hi = (number(row[end]) if row else None for end in ("lo", "hi"))
     if lo is None or hi is None:
@@ -103,16 +105,12 @@ def _paired(line: Line, floor: Line, comparisons: Table) -> dict[str, str] | Non
 
 def _between(board: Board, line: Line) -> list[str]:
     """Where it stands on the ladder of floors that know the picture itself."""
-    oracles = [floor for floor in board.floors if floor.oracle]
-    if not oracles:
-        return []
-    above = min((one for one in oracles if one.psnr > line.psnr), key=lambda one: one.psnr, default=None)
-    below = max((one for one in oracles if one.psnr <= line.psnr), key=lambda one: one.psnr, default=None)
+    below, above = board.bracket(line)
     if above and below:
         return [f"Among floors made from the picture itself it lies between {_name(below)} and {_name(above)}."]
     if below:
         return [f"It also beats every floor made from the picture itself, the best of which is {_name(below)}."]
-    return [f"Every floor made from the picture itself is better, already {_name(oracles[-1])}."]
+    return [f"Every floor made from the picture itself is better, already {_name(above)}."] if above else []
 
 
 def _name(line: Line) -> str:
@@ -130,10 +128,16 @@ def verdict(row: dict[str, str]) -> Verdict:
     if diff is None:
         return Verdict(row=row, winner="", text="no common pictures")
     ahead = diff > 0 if metric.better != "lower" else diff < 0
+    if circular(metric, row["network"]):
+        return Verdict(row=row, winner="", text=f"judged by the network that {row['a']} inverted: proves nothing")
     better, worse = (row["a"], row["b"]) if ahead else (row["b"], row["a"])
     by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
     if lo is None or hi is None:
         return Verdict(row=row, winner="", text=f"{better} is ahead of {worse} by {by}; one source only, so no interval")
     if lo <= 0 <= hi:
-        return Verdict(row=row, winner="", text=f"{better} is ahead of {worse} by {by}, but the interval includes zero: undecided")
-    return Verdict(row=row, winner="a" if ahead else "b", text=f"{better} is better than {worse} by {by}; the interval excludes zero")
+        return Verdict(
+            row=row, winner="", text=f"{better} is ahead of {worse} by {by}, but the interval includes zero: undecided"
+        )
+    return Verdict(
+        row=row, winner="a" if ahead else "b", text=f"{better} is better than {worse} by {by}; the interval excludes zero"
+    )

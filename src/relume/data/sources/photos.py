@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from relume.core.errors import UserError
 from relume.data.config import Photos
 from relume.data.crops import Box, choose
-from relume.data.dead_leaves import picture
+from relume.data.dead_leaves import Matter, picture
 from relume.data.decode import decode, square
 from relume.data.pictures import SPLITS, Contents, Picture, drawn, rng
 
@@ -27,6 +28,7 @@ class Photo:
     file: str
     split: str
     credit: str
+    share: int = 1  # of the crops of its split
 
 
 # The split is fixed: people, an animal, buildings, things, a flower to test on; nothing of a test picture (nor of another
@@ -40,16 +42,17 @@ PHOTOS = [
     Photo("rocket", f"{SCIKIT_IMAGE}/rocket.jpg", "test", "SpaceX, public domain"),
     Photo("grace_hopper", f"{MATPLOTLIB}/grace_hopper.jpg", "val", "US Navy, public domain"),
     Photo("camera", f"{SCIKIT_IMAGE}/camera.png", "val", "Lav Varshney, CC0"),
-    Photo("motorcycle", f"{SCIKIT_IMAGE}/motorcycle_left.png", "train", "Nesic et al., Middlebury 2014, CC0"),
+    Photo("motorcycle", f"{SCIKIT_IMAGE}/motorcycle_left.png", "train", "Nesic et al., Middlebury stereo 2014", share=4),
     Photo("hubble", f"{SCIKIT_IMAGE}/hubble_deep_field.jpg", "train", "NASA, public domain"),
     Photo("retina", f"{SCIKIT_IMAGE}/retina.jpg", "train", "Mikael Häggström, CC0"),
-    Photo("ihc", f"{SCIKIT_IMAGE}/ihc.png", "train", "CMMI, no known copyright restrictions"),
+    Photo("ihc", f"{SCIKIT_IMAGE}/ihc.png", "train", "CMMI, no known copyright restrictions", share=2),
     Photo("brick", f"{SCIKIT_IMAGE}/brick.png", "train", "CC0 Textures, CC0"),
     Photo("grass", f"{SCIKIT_IMAGE}/grass.png", "train", "linolafett, CC0"),
     Photo("gravel", f"{SCIKIT_IMAGE}/gravel.png", "train", "CC0 Textures, CC0"),
     Photo("coins", f"{SCIKIT_IMAGE}/coins.png", "train", "Brooklyn Museum, no known copyright restrictions"),
 ]
-PALETTE = ("motorcycle", "motorcycle", "motorcycle", "retina", "ihc", "grass", "gravel", "coins")  # of dead leaves
+COLOURS = ("motorcycle", "motorcycle", "ihc", "retina")  # of dead leaves
+TEXTURES = ("motorcycle", "motorcycle", "ihc", "retina", "brick", "grass", "gravel", "coins")
 LEAVES = "dead_leaves"
 
 
@@ -71,7 +74,8 @@ class Leaves:
     seed: int
 
     def render(self, size: int, short_side: int | None) -> np.ndarray:
-        return picture(size, rng(self.seed, self.name), [load(name) for name in PALETTE])
+        matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+        return picture(size, rng(self.seed, self.name), matter)
 
 
 def contents(config: Photos, scratch: Path) -> Contents:
@@ -91,10 +95,10 @@ def contents(config: Photos, scratch: Path) -> Contents:
 
 def _crops(config: Photos, split: str) -> list[Picture]:
     """In turns from each photograph, so that a few rows show many of them."""
-    photos, count = [each for each in PHOTOS if each.split == split], getattr(config, split)
+    turns = [each for each in PHOTOS if each.split == split for _ in range(each.share)]
+    shares = Counter(turns[number % len(turns)] for number in range(getattr(config, split)))
     rounds: list[tuple[int, int, Picture]] = []
-    for place, photo in enumerate(photos):
-        share = count // len(photos) + (place < count % len(photos))
+    for place, (photo, share) in enumerate(shares.items()):
         generator = rng(config.seed, "crops", photo.name)
         for number, box in enumerate(choose(load(photo.name), share, size=config.size, generator=generator)):
             id = f"{photo.name}-{number:02d}"

@@ -1,0 +1,123 @@
+"""MLflow's store behind a few words: where it is, made once whoever comes first, impatient with a server that is dead or slow."""
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from relume.core.errors import UserError
+
+EXPERIMENT = "relume"
+PATIENCE = 3  # seconds for an answer
+LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one batch
+LONGEST = 500  # characters of a parameter; longer ones are cut
+
+
+def home(root: Path) -> Path:
+    """The main repository, also in DVC's temporary copies, which are deleted."""
+    return Path(os.environ.get("DVC_ROOT") or root).resolve()
+
+
+def address(root: Path) -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home(root) / 'mlflow.db'}"
+
+
+def lock(root: Path, name: str) -> FileLock:
+    folder = home(root) / "mlartifacts"
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / f".{name}.lock", timeout=60)
+
+
+class Store:
+    """The runs of one experiment. Opening it imports MLflow (seconds) and may create the database (seconds, once)."""
+
+    def __init__(self, root: Path) -> None:
+        self.uri = address(root)
+        remote = self.uri.startswith(("http://", "https://"))
+        if remote:
+            _knock(self.uri)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(PATIENCE))
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # results are nobody else's business
+        for name in ("alembic", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            with contextlib.nullcontext() if remote else lock(root, "create"):  # two that create one database break it
+                self._client = MlflowClient(self.uri)
+                self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
+        except MlflowException as error:
+            raise UserError(f"MLflow's store {self.uri} does not work: {error}") from None
+
+    def _open(self, artifacts: str | None) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+
+    def find(self, tag: str, value: str) -> tuple[str, dict[str, str]] | None:
+        """The run that has this tag, and all its tags."""
+        wanted = f"tags.`{tag}` = '{value}'"
+        runs = self._client.search_runs([self._experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+        return (runs[0].info.run_id, dict(runs[0].data.tags)) if runs else None
+
+    def create(self, name: str, tags: Mapping[str, str], parent: str = "") -> str:
+        tags = {**tags, "mlflow.runName": name, **({"mlflow.parentRunId": parent} if parent else {})}
+        return str(self._client.create_run(self._experiment, tags=tags).info.run_id)
+
+    def log(
+        self,
+        run: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        metrics: Iterable[tuple[str, int, float]] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Metrics are (name, step, value). In the order metrics, parameters, tags: a tag that says `done` comes last."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        batches: dict[str, list[Any]] = {
+            "metrics": [Metric(name, value, now, step) for name, step, value in metrics],
+            "params": [Param(name[:250], str(value)[:LONGEST]) for name, value in (params or {}).items()],
+            "tags": [RunTag(name, value) for name, value in (tags or {}).items()],
+        }
+        for kind, items in batches.items():
+            for start in range(0, len(items), LIMITS[kind]):
+                self._client.log_batch(run, **{kind: items[start : start + LIMITS[kind]]})
+
+    def picture(self, run: str, name: str, pixels: np.ndarray) -> None:
+        """uint8 (H, W, 3) as an artifact."""
+        from PIL import Image
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.png"
+            Image.fromarray(pixels).save(path)
+            self._client.log_artifact(run, str(path))
+
+    def finish(self, run: str, status: str = "FINISHED") -> None:
+        self._client.set_terminated(run, status)
+
+    def delete(self, run: str) -> None:
+        self._client.delete_run(run)
+
+
+def _knock(uri: str) -> None:
+    """Is anybody there? Asked before MLflow is imported: it would try for minutes."""
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()
+    except urllib.error.HTTPError:
+        return  # an answer, if not to this question
+    except OSError as error:  # refused, unknown, timed out
+        raise UserError(f"MLflow's server {uri} does not answer: {getattr(error, 'reason', None) or error}") from None

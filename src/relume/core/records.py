@@ -1,0 +1,176 @@
+"""What the files of a finished stage say, as one record per group: parameters, means, curves, pictures, and a key made of their contents."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from relume.core.config import read_params
+from relume.core.files import digest, read_csv, read_json, sha256
+from relume.core.results import KEYS, Group, read_group
+
+RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
+SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
+WRITTEN = ("images.npy", "index.csv", "trace.csv", "method.json")  # of a whole group; timing.csv is measured anew in every run
+COLUMNS = 8  # pictures on a sheet
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One group. `means` are empty and `measured` is too until these very pictures have been evaluated."""
+
+    name: str
+    key: str
+    stage: str
+    device: str
+    params: dict[str, str]
+    curves: list[tuple[str, int, float]]  # name, step, value
+    means: dict[str, float]
+    measured: str
+    sheet: Callable[[], np.ndarray]  # originals over reconstructions
+
+
+def records(root: Path) -> list[Record]:
+    """Of the groups that the parameters name, those that are whole."""
+    names = read_params(root / PARAMS)["compare"]["groups"]
+    whole = [name for name in names if all((root / RECONSTRUCTIONS / name / file).exists() for file in WRITTEN)]
+    lock = _lock(root)
+    return [_record(root, name, lock) for name in whole]
+
+
+def headline(root: Path, found: list[Record]) -> dict[str, float]:
+    """The numbers of summary.json, once every group it sums up is there and evaluated."""
+    wanted = len(read_params(root / PARAMS)["compare"]["groups"])
+    if not (root / SUMMARY).exists() or len(found) < wanted or not all(record.measured for record in found):
+        return {}
+    numbers = flat(read_json(root / SUMMARY), "/").items()
+    return {clean(name): float(value) for name, value in numbers if isinstance(value, int | float)}
+
+
+def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
+    folder = root / RECONSTRUCTIONS / name
+    group = read_group(folder)
+    scores = root / METHODS / f"{name}.csv"
+    rows = read_csv(scores) if scores.exists() else []
+    known = _same_pictures(rows, group) and _measured_on(root, name, lock)
+    labels = _labels(group)
+    method = {key: value for key, value in group.method.items() if key != "config"} | group.method.get("config", {})
+    return Record(
+        name=name,
+        key=digest([name, [(file, sha256(folder / file)) for file in WRITTEN]]),
+        stage=_stage(name, lock),
+        device=str(group.method.get("device", "")),
+        params={key: str(value) for key, value in flat(method).items() if key != "device"},
+        curves=_curves(folder, group),
+        means=_means(rows, labels) if known else {},
+        measured=sha256(scores) if known else "",
+        sheet=lambda: _sheet(root, group),
+    )
+
+
+def flat(value: Any, joint: str = ".", path: str = "") -> dict[str, Any]:
+    """Nested maps as one, keys joined."""
+    if not isinstance(value, Mapping):
+        return {path: value}
+    parts = [flat(inner, joint, f"{path}{joint}{key}" if path else str(key)) for key, inner in value.items()]
+    return {key: inner for part in parts for key, inner in part.items()}
+
+
+def clean(name: str) -> str:
+    """MLflow's names have no plus sign and no brackets."""
+    return re.sub(r"[^\w./ -]", "_", name)
+
+
+def _labels(group: Group) -> dict[tuple[str, ...], str]:
+    """What a metric of the group's method is prefixed with: nothing where there is one method, its tap where it has several."""
+    kinds = list(dict.fromkeys(_kind(row) for row in group.index))
+    methods = [kind[0] for kind in kinds]
+    names = ["/".join(filter(None, kind)) if methods.count(kind[0]) > 1 else kind[0] for kind in kinds]
+    return dict(zip(kinds, [f"{name}/" for name in names] if len(kinds) > 1 else [""], strict=True))
+
+
+def _kind(row: Row) -> tuple[str, ...]:
+    return row["method"], row["dataset"], row["network"], row["tap"]
+
+
+def _means(rows: list[dict[str, str]], labels: Mapping[tuple[str, ...], str]) -> dict[str, float]:
+    """Means over the ranked pictures, as the leaderboard has them."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for metric in row.keys() - set(KEYS) if row["selected"] == "true" else ():
+            if row[metric]:
+                values.setdefault(clean(labels[_kind(row)] + metric), []).append(float(row[metric]))
+    return {name: float(np.mean(column)) for name, column in sorted(values.items())}
+
+
+def _curves(folder: Path, group: Group) -> list[tuple[str, int, float]]:
+    several = len({row["method"] for row in group.index}) > 1
+    trace = read_csv(folder / "trace.csv")
+    return [
+        (clean(f"{row['method']}/{row['term']}" if several else f"trace/{row['term']}"), int(row["step"]), float(row["value"]))
+        for row in trace
+    ]
+
+
+def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
+    """Do the scores speak of this index? A rerun changes the group before it is evaluated anew."""
+    return bool(rows) and [[row.get(key) for key in KEYS] for row in rows] == [
+        [row.get(key) for key in KEYS] for row in group.index
+    ]
+
+
+def _measured_on(root: Path, name: str, lock: Mapping[str, Any]) -> bool:
+    """Were the scores made from the pictures that lie there now? DVC's record knows; without one, the index must do."""
+    folder, scores = f"{RECONSTRUCTIONS / name}/", str(METHODS / f"{name}.csv")
+    for stage in lock.values():
+        if any(out["path"] == scores for out in stage.get("outs", ())):
+            seen = [dep for dep in stage.get("deps", ()) if dep["path"].startswith(folder)]
+            return all((root / dep["path"]).exists() and _md5(root / dep["path"]) == dep["md5"] for dep in seen)
+    return True
+
+
+def _stage(name: str, lock: Mapping[str, Any]) -> str:
+    """The stage that writes the group; unknown until DVC has recorded its first run."""
+    path = str(RECONSTRUCTIONS / name / "index.csv")
+    return next((stage for stage, entry in lock.items() if any(out["path"] == path for out in entry.get("outs", ()))), "")
+
+
+def _lock(root: Path) -> dict[str, Any]:
+    path = root / LOCK
+    found = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if path.exists() else None
+    return dict(found["stages"]) if found else {}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _sheet(root: Path, group: Group) -> np.ndarray:
+    """The first pictures: a row of originals where they are at hand, a row per method below."""
+    from relume.core.images import grid
+
+    first = _kind(group.index[0])
+    ids = [row["id"] for row in group.index if row["selected"] == "true" and _kind(row) == first][:COLUMNS]
+    rows: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
+    for number, row in enumerate(group.index):
+        if row["selected"] == "true" and row["id"] in ids:
+            rows.setdefault(_kind(row), {})[row["id"]] = group.images[number]
+    blank = np.full(group.images.shape[1:], 255, np.uint8)
+    sheet = [*_originals(root / IMAGES / first[1], ids, blank), *([row.get(id, blank) for id in ids] for row in rows.values())]
+    return grid(np.stack([np.stack(row) for row in sheet]))
+
+
+def _originals(folder: Path, ids: list[str], blank: np.ndarray) -> Iterator[list[np.ndarray]]:
+    if (folder / "images.npy").exists():
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        places = {row["id"]: number for number, row in enumerate(read_csv(folder / "index.csv"))}
+        if images.shape[1:] == blank.shape:
+            yield [images[places[id]] if id in places else blank for id in ids]

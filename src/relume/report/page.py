@@ -1,0 +1,170 @@
+"""The page: one file, nothing fetched, equal bytes for equal files. `templates/` holds its form, `words` what it says."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from relume.core.results import Group
+from relume.report.boards import Board, Line, boards
+from relume.report.charts import Forest, Panel, forest, methods, panels
+from relume.report.columns import Column, circular, column
+from relume.report.config import Report
+from relume.report.material import Material, Table
+from relume.report.pictures import data_uri, original, pick, reconstruction
+from relume.report.words import Finding, Verdict, best, findings, headline, verdict
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    line: Line
+    uri: str  # empty where the method has no such picture
+    psnr: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """One picture of the grid and what every method made of it."""
+
+    id: str
+    source: str
+    uri: str
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A board with all that is shown of it."""
+
+    board: Board
+    findings: list[Finding]
+    forest: Forest
+    strips: list[Strip]
+    best: dict[str, Line]  # column -> its best method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A group: what was run, what it cost, where it comes from."""
+
+    name: str
+    lines: list[Line]
+    panels: list[Panel]
+    curves: list[str]
+    settings: list[tuple[str, str]]
+    device: str
+    hashes: list[tuple[str, str]]
+
+
+def render(material: Material, config: Report, level: float) -> str:
+    """The whole page as text. `level` is that of the intervals, as compare was told."""
+    found = boards(material.leaderboard)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["breakable"] = breakable
+    return environment.get_template("index.html.j2").render(
+        headline=headline(found),
+        sections=[_section(material, board, config, level) for board in found],
+        verdicts=verdicts(material.comparisons),
+        extras=[extra for extra in _extras(material) if extra[1]],
+        chapters=[_chapter(material, group, found) for group in material.groups],
+        level=f"{level:.0%}",
+        column=column,
+        circular=circular,
+        style=Markup((TEMPLATES / "style.css").read_text()),
+        script=Markup((TEMPLATES / "page.js").read_text()),
+    )
+
+
+def breakable(name: str) -> Markup:
+    """A long name may break after its underscores."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def _section(material: Material, board: Board, config: Report, level: float) -> Section:
+    leaders = {one.name: line for one in board.columns if (line := board.best(one)) is not None}
+    return Section(
+        board=board,
+        findings=findings(board, material.comparisons, level),
+        forest=forest(board),
+        strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
+        best=leaders,
+    )
+
+
+def _strip(material: Material, board: Board, id: str) -> Strip:
+    tiles = []
+    for line in shown(board):
+        pixels = reconstruction(material, line, id)
+        uri = "" if pixels is None else data_uri(pixels)
+        tiles.append(Tile(line=line, uri=uri, psnr=material.entries[line.key].psnr.get(id)))
+    source = material.originals[board.dataset].sources[id]
+    return Strip(id=id, source=source, uri=data_uri(original(material, board, id)), tiles=tiles)
+
+
+def shown(board: Board) -> list[Line]:
+    """The grid's columns: all methods, and of the floors the best blind one and those that the best method stands between."""
+    lines = board.methods or board.floors
+    chosen = [board.blind, *(board.bracket(best(board.methods)) if board.methods else ())]
+    return [*lines, *(floor for floor in board.floors if floor in chosen and floor not in lines)]
+
+
+def verdicts(comparisons: Table) -> dict[str, list[Verdict]]:
+    """By question, in the order of the file."""
+    asked: dict[str, list[Verdict]] = {}
+    for row in comparisons:
+        asked.setdefault(row["question"], []).append(verdict(row))
+    return asked
+
+
+def _extras(material: Material) -> Iterator[tuple[str, Table, list[Column]]]:
+    """The tables that some issues fill and others do not."""
+    for title, table in (("Masked reconstruction", material.masked), ("Sets of samples", material.sets)):
+        names = table[0] if table else ()
+        yield title, table, [column(name) for name in names if any(row[name] for row in table)]
+
+
+def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
+    keys = [key for key, entry in material.entries.items() if entry.group is group]
+    lines = {line.key: line for board in found for line in board.lines}
+    trace = material.traces[group.name]
+    about = dict(group.method)
+    device = str(about.pop("device", ""))
+    hashes = [(name, str(value)) for name, value in about.items() if isinstance(value, str)]
+    nested = {name: value for name, value in about.items() if not isinstance(value, str)}
+    nested = {**nested.pop("config", {}), **nested}
+    return Chapter(
+        name=group.name,
+        lines=[lines[key] for key in keys if key in lines],
+        panels=panels(trace),
+        curves=methods(trace),
+        settings=list(_flat(nested)),
+        device=device,
+        hashes=sorted(hashes),
+    )
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted keys, in their own order."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", _plain(inner)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_plain(one) for one in value)}]"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "–" if value is None else str(value)

@@ -1,0 +1,91 @@
+// Tables that sort and filter. The state stands in the address (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off),
+// so that a view can be sent to a colleague. Without this script the tables are complete, sorted by PSNR.
+"use strict";
+(() => {
+  const state = { sort: new Map(), filter: new Map(), oracles: new Map() };
+
+  const value = (row, index) => row.cells[index].dataset.value ?? row.cells[index].textContent;
+
+  function compare(a, b, sign) {
+    if (a === "" || b === "") return (a === "") - (b === "");  // nothing measured: last, whichever way
+    const x = Number(a), y = Number(b);
+    return sign * (Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en") : x - y);
+  }
+
+  function sort(table, column, direction) {
+    const heads = [...table.tHead.rows[0].cells];
+    const index = heads.findIndex((head) => head.dataset.column === column);
+    if (index < 0) return;
+    const sign = direction === "ascending" ? 1 : -1;
+    const rows = [...table.tBodies[0].rows];
+    rows.sort((a, b) => compare(value(a, index), value(b, index), sign));
+    table.tBodies[0].append(...rows);
+    for (const head of heads) head.removeAttribute("aria-sort");
+    heads[index].setAttribute("aria-sort", direction);
+    state.sort.set(table.dataset.sortable, `${column}:${direction}`);
+  }
+
+  // Floors are never hidden: a score without them says nothing.
+  function filter(form) {
+    const table = document.getElementById(`table-${form.dataset.table}`);
+    const words = form.elements.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0, methods = 0;
+    for (const row of table.tBodies[0].rows) {
+      if ("floor" in row.dataset) continue;
+      const hit = words.every((word) => row.dataset.text.includes(word)) && (form.elements.oracles.checked || !("oracle" in row.dataset));
+      row.hidden = !hit;
+      methods += 1;
+      shown += hit;
+    }
+    form.querySelector("output").textContent = `${shown} of ${methods} methods, floors always shown`;
+    state.filter.set(form.dataset.table, form.elements.filter.value);
+    state.oracles.set(form.dataset.table, form.elements.oracles.checked ? "" : "off");
+  }
+
+  function write() {
+    const query = new URLSearchParams();
+    for (const [key, tables] of Object.entries(state)) {
+      for (const [table, setting] of tables) if (setting) query.append(key, `${table}:${setting}`);
+    }
+    history.replaceState(null, "", `#${query}`);
+  }
+
+  function read() {
+    if (!location.hash.includes("=")) return;  // an anchor
+    const query = new URLSearchParams(location.hash.slice(1));
+    for (const item of query.getAll("sort")) {
+      const [id, column, direction] = item.split(":");
+      const table = document.querySelector(`[data-sortable="${CSS.escape(id)}"]`);
+      if (table && ["ascending", "descending"].includes(direction)) sort(table, column, direction);
+    }
+    for (const form of document.querySelectorAll("form.filter")) {
+      const setting = (key) => query.getAll(key).find((item) => item.startsWith(`${form.dataset.table}:`))?.slice(form.dataset.table.length + 1);
+      form.elements.filter.value = setting("filter") ?? "";
+      form.elements.oracles.checked = setting("oracles") !== "off";
+      filter(form);
+    }
+  }
+
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    for (const head of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const now = head.getAttribute("aria-sort");
+        const turned = now === "ascending" ? "descending" : "ascending";
+        sort(table, head.dataset.column, now ? turned : head.dataset.first);
+        write();
+      });
+    }
+  }
+  for (const form of document.querySelectorAll("form.filter")) {
+    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", () => { filter(form); write(); });
+    filter(form);
+  }
+  read();
+  addEventListener("hashchange", read);
+})();

@@ -1,0 +1,408 @@
+"""`relume` and its doctor: help that teaches, faults as messages, and a true account of what is here and what is lacking."""
+
+import io
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from relume import cli, doctor, doctor_environment, doctor_inputs, doctor_services
+from relume.core.errors import UserError
+from relume.doctor import Finding, lack, note, ok
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIABLES = [name for name in os.environ if name.startswith(("MLFLOW_", "RELUME_", "XDG_", "TORCH_", "HF_", "DVC_"))]
+FIELDS = {"area", "name", "state", "found", "remedy", "needed", "looked"}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing of this machine is seen: not its caches, nor its variables, nor (slow) its torch."""
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "RELUME_WEIGHTS",
+        "RELUME_SOURCES",
+        "RELUME_SCRATCH",
+        "XDG_CACHE_HOME",
+        "TORCH_HOME",
+        "HF_HOME",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(
+        doctor_environment, "PROBE", 'print(\'{"torch": "0", "threads": 1, "cuda": [], "mps": false, "torchvision": "0"}\')'
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def project(alone: Path, default_params: dict) -> Path:
+    """A folder with a committed pipeline's files, before anything ran."""
+    (alone / "params.yaml").write_text(yaml.safe_dump(default_params))
+    (alone / "dvc.yaml").write_text("stages: {}\n")
+    (alone / ".dvc").mkdir()
+    (alone / ".dvc" / "config").touch()
+    for name in ("requirements.lock", "pyproject.toml"):
+        (alone / name).write_text((ROOT / name).read_text())
+    subprocess.run(["git", "init", "-q"], check=True)
+    return alone
+
+
+def by_name(findings: Iterator[Finding] | list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def change(project: Path, key: str, value: object) -> None:
+    """One dotted key of the folder's params.yaml."""
+    whole = yaml.safe_load((project / "params.yaml").read_text())
+    *path, last = key.split(".")
+    here = whole
+    for part in path:
+        here = here[part]
+    here[last] = value
+    (project / "params.yaml").write_text(yaml.safe_dump(whole))
+
+
+# --- the commands
+
+
+@pytest.mark.parametrize("command", sorted(cli.main.commands))
+def test_every_command_teaches_by_an_example(command):
+    done = CliRunner().invoke(cli.main, [command, "--help"])
+    assert done.exit_code == 0
+    assert f"relume {command}" in done.output.split("Example", 1)[1]
+
+
+def test_help_is_quick():
+    code = "import sys, relume.cli as c\ntry: c.main(['doctor', '-h'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
+    assert not {"'torch'", "'dvc'", "'mlflow'", "'numpy'", "'pydantic'"} & set(done.stdout.replace(",", " ").split())
+
+
+def test_a_users_fault_is_a_message():
+    group = cli.Group("relume")
+
+    @group.command()
+    def fail() -> None:
+        raise UserError("x.yaml: key: what is allowed")
+
+    done = CliRunner().invoke(group, ["fail"])
+    assert (done.exit_code, done.output) == (1, "x.yaml: key: what is allowed\n")
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_any_other_fault_is_not_hidden():
+    group = cli.Group("relume")
+    group.command("fail")(lambda: 1 / 0)
+    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ZeroDivisionError)
+
+
+def test_track_wants_a_project():
+    done = CliRunner().invoke(cli.main, ["track"])
+    assert done.exit_code == 1
+    assert "holds no dvc.yaml" in done.output
+
+
+def test_track_projects_from_any_subfolder(project, monkeypatch):
+    seen: list[Path] = []
+    monkeypatch.setattr("relume.core.tracking.project", lambda root: seen.append(root) or "two new")
+    (project / "data").mkdir()
+    monkeypatch.chdir(project / "data")
+    done = CliRunner().invoke(cli.main, ["track"])
+    assert (done.exit_code, done.output, seen) == (0, "two new\n", [project])
+
+
+# --- the whole account
+
+
+def test_an_empty_folder_lacks_everything_and_breaks_nothing():
+    done = CliRunner().invoke(cli.main, ["doctor"])
+    assert done.exit_code == 1
+    assert "not examined:" not in done.output.replace("not examined: params.yaml does not say", "")
+    for lacking in ("git", "dvc.yaml", ".dvc", "params.yaml", "packages"):
+        assert f"lack  {lacking} " in done.output
+
+
+def test_a_fresh_project_lacks_nothing_that_repro_needs(project):
+    done = CliRunner().invoke(cli.main, ["doctor"])
+    assert done.exit_code == 0, done.output
+    assert "note  alexnet_conv          not brought yet; here is " in done.output
+    assert "note  photos                not prepared yet" in done.output
+
+
+def test_json_says_the_same(project):
+    done = CliRunner().invoke(cli.main, ["doctor", "--json"])
+    whole = json.loads(done.stdout)
+    assert set(whole) == {"root", "ready", "findings"}
+    assert (whole["root"], whole["ready"]) == (str(project), True)
+    for finding in whole["findings"]:
+        assert set(finding) == FIELDS
+        assert finding["state"] in ("ok", "note", "lack")
+        assert finding["area"]
+        assert finding["remedy"] or finding["state"] != "lack"
+
+
+def test_ready_asks_only_for_what_repro_needs():
+    assert doctor.ready([ok("a", ""), note("b", ""), lack("c", "", "do")])
+    assert not doctor.ready([lack("d", "", "do", needed=True)])
+
+
+def test_colour_only_on_a_terminal(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plain, terminal = io.StringIO(), io.StringIO()
+    terminal.isatty = lambda: True
+    findings = [lack("a", "two\nlines", "do this", looked=("here",))]
+    doctor.show(findings, plain)
+    doctor.show(findings, terminal)
+    assert "\x1b" not in plain.getvalue()
+    assert "\x1b[31mlack" in terminal.getvalue()
+    assert "looked: here" in plain.getvalue()
+    assert "-> do this" in plain.getvalue()
+
+
+def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
+    def broken(root: Path) -> list[Finding]:
+        raise KeyError("runs")
+
+    def lacking(root: Path) -> list[Finding]:
+        raise ModuleNotFoundError("No module named 'dvc'")
+
+    monkeypatch.setattr(doctor_services, "cache", broken)
+    monkeypatch.setattr(doctor_services, "remote", lacking)
+    (first,), (second,) = (doctor.guarded("area", "services", name, alone) for name in ("cache", "remote"))
+    assert (first.state, first.needed, first.area) == ("lack", False, "area")
+    assert "KeyError: 'runs'" in first.found
+    assert (second.needed, second.remedy) == (True, doctor.MENDS)
+
+
+def test_it_runs_where_packages_are_missing(project):
+    """In a bare Python, of which only click is given."""
+    (project / "lib").mkdir()
+    (project / "lib" / "click").symlink_to(Path(click.__file__).parent)
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from relume.cli import main; main(['doctor', '--json'])"
+    words = [sys.executable, "-S", "-c", code, str(ROOT / "src"), str(project / "lib")]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=project)
+    assert done.returncode == 1, done.stderr
+    whole = json.loads(done.stdout)
+    assert not whole["ready"]
+    assert any("No module named" in finding["found"] for finding in whole["findings"])
+    assert {finding["area"] for finding in whole["findings"]} >= {"environment", "device", "project", "weights", "disk"}
+
+
+# --- packages and device
+
+
+def test_packages_against_the_lock(project):
+    lock = project / "requirements.lock"
+    lock.write_text(f"numpy==1.0\nno-such-package==2\nclick=={version('click')}\nold==1 ; python_full_version < '3.0'\n")
+    found = by_name(doctor_environment.packages(project))
+    assert found["packages missing"].found == "no-such-package"
+    assert found["packages missing"].needed
+    assert "(pinned 1.0)" in found["packages differ"].found
+    lock.write_text("\n")
+    assert by_name(doctor_environment.packages(project))["packages"].state == "ok"
+
+
+def test_a_missing_tool_is_not_needed_by_repro(project, monkeypatch):
+    monkeypatch.setattr(doctor_environment, "_installed", lambda name: None if name == "pandas-stubs" else "1")
+    (project / "requirements.lock").write_text("numpy==1\npandas-stubs==1\n")
+    (finding,) = doctor_environment.packages(project)
+    assert (finding.found, finding.needed) == ("pandas-stubs", False)
+
+
+@pytest.mark.parametrize(
+    ("torch", "torchvision", "name", "text"),
+    [
+        ("raise ImportError('libcuda is broken')", "", "torch", "libcuda is broken"),
+        ("import os; os.abort()", "", "torch", "Python ended with"),
+        ("", "raise RuntimeError('operator torchvision::nms does not exist')", "torchvision", "nms does not exist"),
+    ],
+)
+def test_a_broken_torch(alone, monkeypatch, torch, torchvision, name, text):
+    fake = "from types import SimpleNamespace as S\n__version__ = '0'\nget_num_threads = lambda: 1\n"
+    fake += "backends = S(mps=S(is_available=lambda: False))\ncuda = S(device_count=lambda: 0)\n"
+    (alone / "torch.py").write_text(fake + torch)
+    (alone / "torchvision.py").write_text(torchvision)
+    monkeypatch.undo()
+    found = by_name(doctor_environment.device(alone))
+    assert found[name].state == "lack"
+    assert found[name].needed
+    assert text in found[name].found
+
+
+def test_parameters_at_fault_are_named(project):
+    change(project, "run.sede", 1)
+    (finding,) = doctor_environment.parameters(project)
+    assert finding.needed
+    assert "run.sede: unknown key; did you mean 'seed'?" in finding.found
+    assert by_name(doctor_inputs.weights(project))["alexnet_conv"]  # its own section is sound
+
+
+# --- weights and datasets
+
+
+def test_weights_that_are_here(project):
+    folder = project / "models" / "weights" / "alexnet_conv"
+    folder.mkdir(parents=True)
+    card = {"name": "alexnet_conv", "sha256": doctor_inputs.PINS["alexnet_conv"], "source": {"name": "alexnet.ckpt"}}
+    (folder / "model.safetensors").touch()
+    (folder / "model.json").write_text(json.dumps(card))
+    assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == "ok"
+    (folder / "model.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
+    assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == "lack"
+    change(project, "weights.networks", ["vgg16_conv"])
+    assert by_name(doctor_inputs.weights(project))["also here"].found == "alexnet_conv"
+
+
+def test_weights_that_are_not(project, monkeypatch, tmp_path):
+    change(project, "weights.networks", ["vgg19"])
+    monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path))
+    (finding,) = doctor_inputs.weights(project)
+    assert (finding.name, finding.state, finding.needed) == ("vgg19", "lack", False)
+    assert any(str(tmp_path / "home") in place for place in finding.looked)
+    assert any(str(tmp_path / "vgg19-") in place for place in finding.looked)
+    assert "make repro downloads" in finding.remedy
+    (tmp_path / "vgg19-dcbb9e9d.pth").touch()
+    (finding,) = doctor_inputs.weights(project)
+    assert (finding.state, str(tmp_path / "vgg19-dcbb9e9d.pth") in finding.found) == ("note", True)
+
+
+IMAGENET = {"source": "imagenet_val", "size": 224, "seed": 0, "test": 50, "val": 0}
+CIFAR = {"source": "cifar10", "seed": 0, "val": 100}
+FOLDER = {"source": "folder", "size": 64, "seed": 0, "path": "mine", "split": "every"}
+
+
+@pytest.mark.parametrize(("source", "needed"), [(IMAGENET, True), (CIFAR, False), (FOLDER, True)])
+def test_datasets_that_are_not_here(project, monkeypatch, tmp_path, source, needed):
+    change(project, "prepare.datasets", {"some": source})
+    monkeypatch.setenv("RELUME_SOURCES", str(tmp_path))
+    (finding,) = doctor_inputs.datasets(project)
+    assert (finding.name, finding.state, finding.needed) == ("some", "lack", needed)
+    assert len(finding.looked) >= 2
+    name = finding.looked[0].removeprefix(f"{tmp_path}/").removesuffix(": not there")
+    (tmp_path / name).touch()
+    (finding,) = doctor_inputs.datasets(project)
+    assert (finding.state, str(tmp_path / name) in finding.found) == ("note", True)
+
+
+def test_imagenet_in_parts(project):
+    change(project, "prepare.datasets", {"some": IMAGENET | {"archive": "part_*"}})
+    (project / "data" / "sources").mkdir(parents=True)
+    (project / "data" / "sources" / "part_00").touch()
+    (finding,) = doctor_inputs.datasets(project)
+    assert "data/sources/part_00" in finding.found
+
+
+def test_a_prepared_dataset(project):
+    folder = project / "data" / "images" / "photos"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"counts": {"all": 3, "train": 2, "val": 0, "test": 1}}))
+    (finding,) = doctor_inputs.datasets(project)
+    assert finding.found == "data/images/photos: 2 train, 0 val, 1 test pictures of 128 px"
+
+
+# --- remote, cache, tracking, disk
+
+
+def remotes(project: Path, url: str, **more: str) -> Finding:
+    settings = "".join(f"    {key} = {value}\n" for key, value in {"url": url, **more}.items())
+    (project / ".dvc" / "config.local").write_text(f"[core]\n    remote = team\n['remote \"team\"']\n{settings}")
+    return by_name(doctor_services.remote(project))["remote team"]
+
+
+@pytest.fixture
+def dead() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def alive() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def test_no_remote_is_no_lack(project):
+    (finding,) = doctor_services.remote(project)
+    assert (finding.state, finding.remedy) == ("note", doctor_services.SHARING)
+    assert (ROOT / "docs" / "sharing.md").exists()
+
+
+def test_remotes(project, tmp_path, monkeypatch, dead, alive):
+    assert remotes(project, str(tmp_path)).state == "ok"
+    assert "no such folder" in remotes(project, str(tmp_path / "gone")).found
+    assert remotes(project, f"http://127.0.0.1:{alive}/x").state == "ok"
+    gone = remotes(project, f"http://127.0.0.1:{dead}/x")
+    assert (gone.state, gone.needed) == ("lack", False)
+    monkeypatch.setattr(doctor_services, "find_spec", lambda name: None)
+    assert "dvc-s3 is not installed" in remotes(project, "s3://bucket/x").found
+    monkeypatch.setattr(doctor_services, "find_spec", lambda name: SimpleNamespace())
+    assert "not tried" in remotes(project, "s3://bucket/x").found
+    assert remotes(project, "s3://bucket/x", endpointurl=f"http://127.0.0.1:{alive}").state == "ok"
+    assert remotes(project, f"ssh://user@127.0.0.1:{dead}/x").state == "lack"
+
+
+def test_cache(project, tmp_path):
+    (finding,) = doctor_services.cache(project)
+    assert finding.found == f"{project}/.dvc/cache, by reflink, copy"
+    (project / ".dvc" / "config.local").write_text(
+        f"[cache]\n    dir = {tmp_path}/c\n    type = hardlink,symlink\n    shared = group\n"
+    )
+    (finding,) = doctor_services.cache(project)
+    assert finding.found == f"{tmp_path}/c, by hardlink, symlink, shared with the group"
+
+
+def test_tracking_by_a_database(project):
+    (finding,) = doctor_services.tracking(project)
+    assert (finding.state, "not made yet" in finding.found) == ("note", True)
+    with sqlite3.connect(project / "mlflow.db") as database:
+        database.execute("create table runs (id)")
+        database.execute("insert into runs values (1)")
+    (finding,) = doctor_services.tracking(project)
+    assert (finding.state, finding.found) == ("ok", f"sqlite:///{project}/mlflow.db: 1 runs")
+    (project / "mlflow.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
+    (finding,) = doctor_services.tracking(project)
+    assert (finding.state, finding.needed) == ("lack", False)
+
+
+def test_tracking_elsewhere(project, monkeypatch, dead, alive):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{dead}")
+    assert next(doctor_services.tracking(project)).state == "lack"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{alive}")
+    assert next(doctor_services.tracking(project)).state == "ok"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///somewhere")
+    assert next(doctor_services.tracking(project)).state == "lack"
+    monkeypatch.setenv("RELUME_TRACKING", "off")
+    assert "RELUME_TRACKING" in next(doctor_services.tracking(project)).found
+
+
+@pytest.mark.parametrize(("free", "state", "needed"), [(1, "lack", True), (5, "note", False), (500, "ok", False)])
+def test_disk(project, monkeypatch, free, state, needed):
+    monkeypatch.setattr(doctor_services.shutil, "disk_usage", lambda path: SimpleNamespace(free=free * 2**30))
+    (finding,) = doctor_services.disk(project)
+    assert (finding.state, finding.needed) == (state, needed)
+    assert finding.found == f"{free} GiB free for workspace, scratch, cache"
+
+
+def test_stale_stages_are_asked_for(project, monkeypatch):
+    (project / "dvc.yaml").write_text("stages: {one: {cmd: 'true', deps: [params.yaml]}}\n")
+    found = doctor.examine(project, stale=True)
+    assert by_name(found)["stale stages"].found == "one"
+    assert os.getcwd() == str(project)

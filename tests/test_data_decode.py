@@ -1,0 +1,145 @@
+"""Every odd kind of picture becomes upright 8-bit RGB, or is refused in words."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relume.data.decode import BadPicture, decode, square
+from tests.data_files import encoded, pixels
+
+RGB = Image.fromarray(pixels(0))
+
+
+def read(data: bytes) -> np.ndarray:
+    image = decode(data)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def test_plain_pictures_come_through_unchanged() -> None:
+    for kind in ("PNG", "BMP", "TIFF", "PPM"):
+        assert np.array_equal(read(encoded(RGB, kind)), pixels(0))
+    for kind in ("JPEG", "WEBP"):
+        assert np.abs(read(encoded(RGB, kind, quality=95)).astype(int) - pixels(0)).mean() < 3
+
+
+def test_grey_one_bit_and_palette() -> None:
+    grey = RGB.convert("L")
+    assert np.array_equal(read(encoded(grey)), np.repeat(np.asarray(grey)[..., None], 3, -1))
+    assert set(np.unique(read(encoded(RGB.convert("1"))))) == {0, 255}
+    palette = RGB.quantize(16)
+    assert np.array_equal(read(encoded(palette)), np.asarray(palette.convert("RGB")))
+    assert np.array_equal(read(encoded(palette, "GIF")), np.asarray(palette.convert("RGB")))
+
+
+def test_transparency_lies_over_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (10, 20, 30, 0))
+    assert (read(encoded(clear)) == 255).all()
+    half = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+    assert abs(int(read(encoded(half))[0, 0, 0]) - 127) <= 1
+    assert (read(encoded(Image.new("LA", (8, 8), (0, 0)))) == 255).all()
+    assert (read(encoded(Image.new("P", (8, 8), 0), transparency=0)) == 255).all()
+    assert (read(encoded(Image.new("RGB", (8, 8), (1, 2, 3)), transparency=(1, 2, 3))) == 255).all()
+
+
+def test_cmyk() -> None:
+    cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # cyan none, magenta and yellow full: red
+    assert np.abs(read(encoded(cmyk, "JPEG", quality=100)).astype(int) - [255, 0, 0]).max() < 12
+
+
+def test_sixteen_bits_keep_their_range() -> None:
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    for kind in ("PNG", "TIFF", "PPM"):
+        assert np.array_equal(read(encoded(Image.fromarray(ramp), kind))[..., 0], np.round(ramp / 257))
+    assert np.array_equal(read(png_rgb16(ramp))[..., 1], ramp >> 8)
+
+
+def png_rgb16(plane: np.ndarray) -> bytes:
+    """A 16-bit RGB PNG, which Pillow reads but does not write."""
+    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in plane)
+    head = struct.pack(">IIBBBBB", plane.shape[1], plane.shape[0], 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, 3), (3, 2), (8, 1)])
+def test_exif_rotation_is_obeyed(orientation: int, turned: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert np.array_equal(read(encoded(RGB, "PNG", exif=exif)), np.rot90(pixels(0), turned))
+
+
+def test_of_several_frames_the_first_counts() -> None:
+    frames = [Image.new("L", (8, 8), value) for value in (200, 10)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (read(data) == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty file"),
+        (b"no picture at all", "no picture"),
+        (encoded(RGB, "JPEG")[:-200], "truncated"),
+        (encoded(RGB, "PNG")[:-40], "truncated"),
+        (encoded(RGB, "JPEG")[:20], "no picture|truncated"),
+        (encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "floating point"),
+        (encoded(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "beyond 16 bits"),
+    ],
+)
+def test_what_cannot_be_read_says_why(data: bytes, words: str) -> None:
+    with pytest.raises(BadPicture, match=words):
+        decode(data)
+
+
+def test_corrupt_data_within_a_png() -> None:
+    data = bytearray(encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))))
+    data[200:300] = bytes(100)
+    with pytest.raises(BadPicture, match="truncated or corrupt"):
+        decode(bytes(data))
+
+
+def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadPicture, match="too large"):
+        decode(encoded(RGB))
+
+
+def test_square_is_the_centre() -> None:
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, 8:16] = 255
+    assert (square(Image.fromarray(wide), 8) == 255).all()
+    assert (square(Image.fromarray(wide.transpose(1, 0, 2)), 8) == 255).all()
+
+
+def test_square_of_the_right_size_is_untouched() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    assert np.array_equal(square(Image.fromarray(noise), 16), noise)
+
+
+def test_square_is_antialiased_and_enlarges() -> None:
+    board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    small = square(Image.fromarray(board).convert("RGB"), 8)
+    assert np.abs(small.astype(int) - 127).max() <= 2
+    assert square(RGB, 100).shape == (100, 100, 3)
+    assert square(Image.new("RGB", (1, 500)), 8).shape == (8, 8, 3)
+
+
+def test_short_side_decides_how_much_is_cut_off() -> None:
+    framed = np.zeros((64, 64, 3), np.uint8)
+    framed[8:56, 8:56] = 255
+    assert square(Image.fromarray(framed), 24).min() == 0
+    assert square(Image.fromarray(framed), 24, short_side=32).min() > 100
+    whole = Image.fromarray(pixels(3, 40, 60))
+    once = np.asarray(whole.resize((48, 32), Image.Resampling.BILINEAR))[4:28, 12:36]
+    assert np.abs(square(whole, 24, short_side=32).astype(int) - once).max() <= 2
+
+
+def test_bytes_of_a_jpeg_are_decoded_alike_every_time() -> None:
+    data = encoded(RGB, "JPEG")
+    assert np.array_equal(read(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))

@@ -1,0 +1,170 @@
+"""The embedded default: fixed split, crops worth seeing, dead leaves with the statistics of photographs."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relume.core.errors import UserError
+from relume.data.crops import Box, choose
+from relume.data.dead_leaves import Matter, picture
+from relume.data.pictures import rng
+from relume.data.prepare import prepare
+from relume.data.sources import photos
+from relume.data.sources.photos import COLOURS, PHOTOS, TEXTURES, load
+from relume.data.store import Dataset
+from tests.data_files import source
+
+SECTION = {"source": "photos", "size": 64, "seed": 0, "test": 14, "val": 5, "train": 20}
+LEAVES = {"dead_leaves_train": 6, "dead_leaves_val": 2}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("images") / "photos"
+    prepare(source(**SECTION, **LEAVES), folder, name="photos")
+    return Dataset.open(folder)
+
+
+@pytest.fixture(scope="module")
+def leaves() -> np.ndarray:
+    matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+    return np.stack([picture(128, rng(0, number), matter) for number in range(40)])
+
+
+def test_counts_are_those_asked_for(dataset: Dataset) -> None:
+    assert dataset.manifest["counts"] == {"all": 47, "test": 14, "val": 7, "train": 26}
+    assert dataset.manifest["bad"] == dataset.manifest["duplicates"] == []
+    assert dataset.images.shape == (47, 64, 64, 3)
+
+
+def test_splits_share_no_photograph(dataset: Dataset) -> None:
+    found = {split: {dataset.index[row]["source"] for row in dataset.select(split)} for split in ("test", "val", "train")}
+    assert not found["test"] & found["train"]
+    assert not found["test"] & found["val"]
+    assert not found["val"] & found["train"]
+    assert {"astronaut", "chelsea", "china", "coffee", "flower", "rocket"} == found["test"]
+
+
+def test_dead_leaves_are_made_of_training_photographs_only() -> None:
+    train = {photo.name for photo in PHOTOS if photo.split == "train"}
+    assert {*COLOURS, *TEXTURES} <= train
+    assert not any("motorcycle_right" in photo.file for photo in PHOTOS)  # the same scene as motorcycle_left
+
+
+def test_the_first_rows_show_all_photographs(dataset: Dataset) -> None:
+    first = [dataset.index[row]["source"] for row in dataset.select("test", 6)]
+    assert sorted(first) == ["astronaut", "chelsea", "china", "coffee", "flower", "rocket"]
+
+
+def test_every_photograph_is_credited(dataset: Dataset) -> None:
+    credited = {each["name"] for each in dataset.manifest["sources"]}
+    assert credited == {row["source"] for row in dataset.index if row["label"] != "dead_leaves"}
+    assert all(each["credit"] for each in dataset.manifest["sources"])
+
+
+def test_another_run_gives_the_same_bytes_another_seed_others(dataset: Dataset, tmp_path: Path) -> None:
+    again = prepare(source(**SECTION, **LEAVES), tmp_path / "again", name="photos")
+    assert again == dataset.manifest
+    assert np.array_equal(Dataset.open(tmp_path / "again").images, dataset.images)
+    other = prepare(source(**{**SECTION, "seed": 1}, **LEAVES), tmp_path / "other", name="photos")
+    assert other["index_sha256"] != dataset.manifest["index_sha256"]
+
+
+def test_more_training_pictures_leave_the_tests_as_they_are(dataset: Dataset, tmp_path: Path) -> None:
+    more = SECTION | {"train": 30, "dead_leaves_train": 9, "dead_leaves_val": 2}
+    prepare(source(**more), tmp_path / "more", name="photos")
+    assert np.array_equal(Dataset.open(tmp_path / "more").images[:14], dataset.images[:14])
+
+
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
+def test_every_photograph_is_there_and_large_enough(photo: photos.Photo) -> None:
+    assert min(load(photo.name).shape[:2]) >= 300  # the largest size that the parameters admit
+
+
+def test_a_photograph_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    load.cache_clear()
+    monkeypatch.setattr(photos, "PHOTOS", [photos.Photo("astronaut", "skimage/data/gone.png", "test", "")])
+    with pytest.raises(UserError, match="skimage/data/gone.png is missing: install the requirements"):
+        load("astronaut")
+    load.cache_clear()
+
+
+def test_crops_are_within_never_enlarged_and_unlike_each_other() -> None:
+    pixels = load("astronaut")
+    boxes = choose(pixels, 12, size=128, generator=rng(0))
+    assert boxes[0].side == 512  # first all of it
+    for box in boxes:
+        assert 128 <= box.side <= 512
+        assert box.left >= 0 <= box.top
+        assert box.left + box.side <= pixels.shape[1]
+        assert box.top + box.side <= pixels.shape[0]
+    assert max(overlap(a, b) for i, a in enumerate(boxes) for b in boxes[:i]) < 0.6
+
+
+def overlap(a: Box, b: Box) -> float:
+    w = min(a.left + a.side, b.left + b.side) - max(a.left, b.left)
+    h = min(a.top + a.side, b.top + b.side) - max(a.top, b.top)
+    both = max(0, w) * max(0, h)
+    return both / (a.side**2 + b.side**2 - both)
+
+
+def test_crops_go_where_there_is_something_to_see() -> None:
+    pixels = np.full((256, 512, 3), 200, np.uint8)
+    pixels[:, 300:] = np.random.default_rng(0).integers(0, 256, (256, 212, 3))
+    for box in choose(pixels, 4, size=64, generator=rng(0))[1:]:
+        assert box.left + box.side > 300
+
+
+def test_small_and_large_sizes_have_crops() -> None:
+    assert all(box.side >= 300 for box in choose(load("chelsea"), 3, size=300, generator=rng(0)))
+    assert all(box.side >= 90 for box in choose(load("chelsea"), 3, size=16, generator=rng(0)))
+
+
+def power(pictures: np.ndarray) -> float:
+    """The slope of log power over log frequency, between 3 cycles per picture and a quarter cycle per pixel."""
+    grey = pictures.mean(-1)
+    n = grey.shape[-1]
+    window = np.hanning(n)[:, None] * np.hanning(n)
+    spectrum = (np.abs(np.fft.fft2((grey - grey.mean((1, 2), keepdims=True)) * window)) ** 2).mean(0)
+    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.fftfreq(n))
+    edges = np.geomspace(3 / n, 0.25, 12)
+    rings = [(frequency >= low) & (frequency < high) for low, high in zip(edges, edges[1:], strict=False)]
+    return float(np.polyfit(np.log(edges[:-1] * edges[1:]) / 2, [np.log(spectrum[ring].mean()) for ring in rings], 1)[0])
+
+
+def test_the_measure_of_power_knows_its_answers() -> None:
+    noise = np.random.default_rng(0).normal(size=(40, 128, 128))
+    assert abs(power(noise[..., None])) < 0.15
+    f = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128))
+    f[0, 0] = 1
+    pink = np.fft.ifft2(np.fft.fft2(noise) / f).real
+    assert abs(power(pink[..., None]) + 2) < 0.15
+
+
+def test_power_of_dead_leaves_falls_like_that_of_photographs(leaves: np.ndarray) -> None:
+    crops = []
+    for name in ("astronaut", "chelsea", "china", "coffee", "motorcycle", "grace_hopper"):
+        for box in choose(load(name), 6, size=128, generator=rng(0)):
+            crops.append(photos.Crop("", name, box).render(128, None))
+    natural = power(np.stack(crops))
+    assert -3.2 < natural < -1.8
+    assert -3.0 < power(leaves) < -1.8
+    assert abs(power(leaves) - natural) < 0.5
+
+
+def test_dead_leaves_have_light_dark_and_colour(leaves: np.ndarray) -> None:
+    assert 60 < leaves.mean() < 160
+    assert leaves.std((1, 2)).mean() > 35
+    assert (leaves.max(-1).astype(int) - leaves.min(-1)).mean() > 12
+    assert len({leaf.tobytes() for leaf in leaves}) == len(leaves)
+
+
+def test_dead_leaves_are_fast_enough(leaves: np.ndarray) -> None:
+    """1000 at 128 px in 40 s on two cores are 80 ms of processor time each; a quarter of that is usual."""
+    matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+    start = time.process_time()
+    for number in range(10):
+        picture(128, rng(1, number), matter)
+    assert (time.process_time() - start) / 10 < 0.08

@@ -1,0 +1,269 @@
+"""The writer and its reader: rows in order, faults listed, leaks closed, and nothing half-written is ever taken for whole."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relume.core.errors import UserError
+from relume.data import pool
+from relume.data.pictures import Contents, File, Picture, Slice
+from relume.data.rows import Rows
+from relume.data.store import Dataset
+from relume.data.write import write
+from tests.data_files import encoded, pixels, tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def contents(folder: Path, splits: str, bad: tuple[int, ...] = (), same: dict[int, int] | None = None) -> Contents:
+    """One picture per letter of `splits` (t, v, l for train); `same` makes one the copy of another."""
+    names = {"t": "test", "v": "val", "l": "train"}
+    pictures = []
+    for number, letter in enumerate(splits):
+        data = b"broken" if number in bad else encoded(pixels((same or {}).get(number, number)))
+        file = tree(folder, {f"{number}.png": data}) / f"{number}.png"
+        pictures.append(Picture(f"p{number}", names[letter], "thing", f"s{number}", File(file.name, file)))
+    return Contents(pictures=pictures, classes=["thing"], licence="CC0", origin=[{"name": "toy"}])
+
+
+def test_rows_stand_by_split_and_match_their_index(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "toy", contents(tmp_path / "in", "llvtlt"), name="toy", size=8)
+    dataset = Dataset.open(tmp_path / "toy")
+    assert (dataset.name, dataset.size, len(dataset.images)) == ("toy", 8, 6)
+    assert [row["id"] for row in dataset.index] == ["p3", "p5", "p2", "p0", "p1", "p4"]
+    assert manifest["counts"] == {"all": 6, "test": 2, "val": 1, "train": 3}
+    assert manifest["versions"].keys() == {"numpy", "pillow"}
+    assert dataset.select("train") == [3, 4, 5]
+    assert dataset.select("train", 2) == [3, 4]
+    assert dataset.ids([3, 0]) == ["p0", "p3"]
+    assert dataset.sources()["p2"] == "s2"
+    x = dataset.pixels([3, 0])
+    assert x.shape == (2, 3, 8, 8)
+    assert float(x.max()) <= 1
+    assert np.array_equal((x[0] * 255).round().byte().permute(1, 2, 0).numpy(), dataset.images[3])
+
+
+def test_a_wrong_split_or_count_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "toy", contents(tmp_path / "in", "llt"), name="toy", size=8)
+    dataset = Dataset.open(tmp_path / "toy")
+    with pytest.raises(UserError, match="no pictures in split 'tset'; did you mean 'test'. allowed: test, train"):
+        dataset.select("tset")
+    with pytest.raises(UserError, match="5 pictures of train are wanted; there are 2"):
+        dataset.select("train", 5)
+
+
+def test_one_and_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = contents(tmp_path / "in", "l" * 70 + "tv")
+    for workers in ("1", "2"):
+        monkeypatch.setenv("RELUME_WORKERS", workers)
+        write(tmp_path / workers, made, name="toy", size=8)
+    for file in ("images.npy", "index.csv", "manifest.json"):
+        assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_bad_pictures_stop_the_stage_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        write(tmp_path / "toy", contents(tmp_path / "in", "lltt", bad=(1, 2)), name="toy", size=8, max_bad=1)
+    message = str(caught.value)
+    for words in ("toy: 2 bad pictures, prepare.max_bad allows 1", "  1.png: no picture", "  2.png: no picture"):
+        assert words in message
+    assert list(tmp_path.glob("*toy*")) == []
+
+
+def test_of_many_bad_pictures_twenty_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        write(tmp_path / "toy", contents(tmp_path / "in", "l" * 30, bad=tuple(range(30))), name="toy", size=8)
+    assert "20 or more bad pictures" in str(caught.value)
+    assert str(caught.value).count(".png: ") == 20
+
+
+def test_bad_pictures_that_are_allowed_are_listed(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "toy", contents(tmp_path / "in", "lltt", bad=(1, 2)), name="toy", size=8, max_bad=2)
+    assert [entry["file"] for entry in manifest["bad"]] == ["2.png", "1.png"]
+    assert manifest["counts"]["all"] == len(Dataset.open(tmp_path / "toy").images) == 2
+
+
+def test_a_file_that_vanishes_is_a_bad_picture(tmp_path: Path) -> None:
+    made = contents(tmp_path / "in", "ll")
+    (tmp_path / "in" / "0.png").unlink()
+    with pytest.raises(UserError, match="0.png: cannot be read .No such file"):
+        write(tmp_path / "toy", made, name="toy", size=8)
+
+
+def test_duplicates_do_not_leak_between_splits(tmp_path: Path) -> None:
+    made = contents(tmp_path / "in", "ltlvl", same={0: 1, 3: 1, 4: 2})
+    manifest = write(tmp_path / "toy", made, name="toy", size=8)
+    rows = [(row["id"], row["split"]) for row in Dataset.open(tmp_path / "toy").index]
+    assert rows == [("p1", "test"), ("p2", "train"), ("p4", "train")]
+    assert manifest["duplicates"] == [
+        {"id": "p3", "of": "p1", "done": "left out"},
+        {"id": "p0", "of": "p1", "done": "left out"},
+        {"id": "p4", "of": "p2", "done": "kept"},
+    ]
+
+
+def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
+    made = contents(tmp_path / "in", "lt")
+    twin = Picture("p0", "test", "", "s9", made.pictures[0].material)
+    with pytest.raises(UserError, match="1 ids stand for several pictures: p0"):
+        write(tmp_path / "toy", Contents(pictures=[*made.pictures, twin], classes=[], licence="", origin=[]), name="t", size=8)
+    stray = Picture("p9", "test", "", "s0", made.pictures[0].material)
+    with pytest.raises(ValueError, match="s0 is in test and in train"):
+        write(tmp_path / "toy", Contents(pictures=[*made.pictures, stray], classes=[], licence="", origin=[]), name="t", size=8)
+
+
+def test_no_picture_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="toy: no picture was found"):
+        write(tmp_path / "toy", Contents(pictures=[], classes=[], licence="", origin=[]), name="toy", size=8)
+
+
+def test_killed_in_the_middle_it_leaves_nothing_that_opens(tmp_path: Path) -> None:
+    contents(tmp_path / "in", "l" * 9)
+    script = f"""
+import os, signal
+from pathlib import Path
+from relume.data.rows import Rows
+from tests.test_data_write import contents, write
+append = Rows.append
+def kill(self, pixels):
+    if self.count == 5:
+        self._file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    append(self, pixels)
+Rows.append = kill
+write(Path({str(tmp_path / "toy")!r}), contents(Path({str(tmp_path / "in")!r}), "l" * 9), name="toy", size=8)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "toy").exists()
+    assert len(np.load(tmp_path / ".toy.part" / "images.npy")) == 0  # and what is left says that it holds nothing
+    write(tmp_path / "toy", contents(tmp_path / "in", "l" * 9), name="toy", size=8)
+    assert len(Dataset.open(tmp_path / "toy").images) == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "toy"]
+
+
+def test_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
+    write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
+    with pytest.raises(UserError):
+        write(tmp_path / "toy", contents(tmp_path / "in", "lll", bad=(0,)), name="toy", size=8)
+    assert len(Dataset.open(tmp_path / "toy").images) == 2
+    write(tmp_path / "toy", contents(tmp_path / "in", "llll"), name="toy", size=8)
+    assert len(Dataset.open(tmp_path / "toy").images) == 4
+
+
+def test_a_full_disk_is_seen_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    with pytest.raises(UserError, match="toy needs 24 MiB, its disk has 1 MiB left"):
+        write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=2048)
+
+
+def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Rows, pixels: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Rows, "append", full)
+    with pytest.raises(UserError, match=r"cannot write .*toy: No space left on device"):
+        write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_unwritable_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot write .*file/toy: "):
+        write(tmp_path / "file" / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
+
+
+def spoil(folder: Path, file: str, change: Any) -> None:
+    path = folder / file
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("images.npy", lambda data: data[:-1]),
+        ("images.npy", lambda data: data[:50]),
+        ("images.npy", lambda data: b""),
+        ("index.csv", lambda data: b"\n".join(data.split(b"\n")[:-2]) + b"\n"),
+        ("index.csv", lambda data: data.replace(b"p0", b"p7")),
+        ("manifest.json", lambda data: b"{}"),
+        ("manifest.json", lambda data: json.dumps({**json.loads(data), "size": 9}).encode()),
+    ],
+)
+def test_what_does_not_hold_together_does_not_open(tmp_path: Path, file: str, change: Any) -> None:
+    write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
+    spoil(tmp_path / "toy", file, change)
+    with pytest.raises(UserError, match="toy.*run its stage again"):
+        Dataset.open(tmp_path / "toy")
+
+
+@pytest.mark.parametrize("file", ["images.npy", "index.csv", "manifest.json"])
+def test_what_lacks_a_file_does_not_open(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
+    (tmp_path / "toy" / file).unlink()
+    with pytest.raises(UserError, match=file):
+        Dataset.open(tmp_path / "toy")
+
+
+def test_rows_grow_and_end_as_a_plain_array(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    with Rows(path, 4) as rows:
+        for value in range(1001):
+            rows.append(np.full((4, 4, 3), value % 256, np.uint8))
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    assert array.shape == (1001, 4, 4, 3)
+    assert (array[:, 0, 0, 0] == np.arange(1001) % 256).all()
+    assert path.stat().st_size == 128 + 1001 * 48
+
+
+def test_a_slice_may_lie_across_parts(tmp_path: Path) -> None:
+    data = bytes(range(100))
+    parts = [data[:30], data[30:40], data[40:]]
+    tree(tmp_path, {str(number): part for number, part in enumerate(parts)})
+    sizes = tuple((tmp_path / str(number), len(part)) for number, part in enumerate(parts))
+    assert Slice("x", sizes, 25, 50).read() == data[25:75]
+    assert Slice("x", sizes, 40, 5).read() == data[40:45]
+
+
+def test_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELUME_WORKERS", "3")
+    assert pool.workers() == 3
+    monkeypatch.delenv("RELUME_WORKERS")
+    assert pool.workers() >= 1
+    monkeypatch.setenv("RELUME_WORKERS", "many")
+    with pytest.raises(UserError, match="RELUME_WORKERS=many: a positive number"):
+        pool.workers()
+
+
+def _fatal(task: int) -> int:
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_named() -> None:
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(pool.ordered(_fatal, range(3), 2))
+
+
+def test_few_results_are_under_way_at_a_time() -> None:
+    drawn: list[int] = []
+
+    def tasks() -> Any:
+        for number in range(1000):
+            drawn.append(number)
+            yield number
+
+    results = pool.ordered(abs, tasks(), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert len(drawn) <= 8 * pool.CHUNK
+    results.close()  # type: ignore[attr-defined]

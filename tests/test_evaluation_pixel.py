@@ -1,0 +1,149 @@
+"""Pixel metrics: by hand, against scikit-image and torchmetrics, identical and constant pictures, what they refuse."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import to_float
+from relume.evaluation.metrics import METRICS, circular, metric
+from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
+
+every = pytest.mark.parametrize(("name", "function"), PIXEL.items())
+
+
+def pair(side: int = 96) -> tuple[Tensor, Tensor]:
+    """Three photographs, and each of them spoilt otherwise: another picture, noise, its mean colour."""
+    x = to_float(
+        np.stack([picture[40 : 40 + side, 60 : 60 + side] for picture in (data.astronaut(), data.coffee(), data.rocket())])
+    )
+    noise = torch.randn(x[1].shape, generator=torch.Generator().manual_seed(0)) / 10
+    return x, torch.stack([x[2], (x[1] + noise).clamp(0, 1), x[2].mean((1, 2), keepdim=True).expand_as(x[2])])
+
+
+def arrays(images: Tensor) -> list[np.ndarray]:
+    return [image.permute(1, 2, 0).double().numpy() for image in images]
+
+
+def test_a_tenth_everywhere_is_20_decibels():
+    x = torch.full((2, 3, 16, 16), 0.5)
+    y = x + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
+    assert mse(y, x).tolist() == pytest.approx([1e-2, 1e-4], rel=1e-4)
+    assert psnr(y, x).tolist() == pytest.approx([20, 40], rel=1e-4)
+    assert mse(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)).item() == 1
+
+
+def test_ssim_of_constants_is_its_luminance_term():
+    x, y = torch.full((1, 3, 176, 176), 0.2), torch.full((1, 3, 176, 176), 0.6)
+    luminance = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    assert ssim(x, y).item() == pytest.approx(luminance, abs=1e-4)
+    assert ms_ssim(x, y).item() == pytest.approx(luminance**0.1333, abs=1e-4)
+
+
+def test_skimage_agrees():
+    x, y = pair()
+    pictures = list(zip(arrays(x), arrays(y), strict=True))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1, "channel_axis": -1}
+    assert mse(x, y).tolist() == pytest.approx([mean_squared_error(a, b) for a, b in pictures], rel=1e-5)
+    assert psnr(x, y).tolist() == pytest.approx([peak_signal_noise_ratio(a, b, data_range=1) for a, b in pictures], abs=1e-3)
+    assert ssim(x, y).tolist() == pytest.approx([structural_similarity(a, b, **gaussian) for a, b in pictures], abs=5e-5)
+
+
+def test_torchmetrics_agrees():
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as theirs
+    from torchmetrics.functional.image import peak_signal_noise_ratio as their_psnr
+
+    x, y = pair(176)  # divisible by 16: the two pad odd sides differently
+    grey, dull = (images.mean(1, keepdim=True).expand_as(images) for images in (x, y))  # and mix channels elsewhere
+    wanted = theirs(dull, grey, data_range=1.0, reduction="none")
+    assert ms_ssim(grey, dull).tolist() == pytest.approx(wanted.tolist(), abs=1e-4)
+    assert psnr(x, y).tolist() == pytest.approx(
+        their_psnr(y, x, data_range=1.0, reduction="none", dim=(1, 2, 3)).tolist(), abs=1e-3
+    )
+
+
+@every
+def test_identical_pictures_are_at_the_best_end(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+    x, _ = pair(176)
+    best = {"mse": 0.0, "psnr": PSNR_CAP, "ssim": 1.0, "ms_ssim": 1.0}[name]
+    assert function(x, x).tolist() == pytest.approx([best] * 3, abs=1e-5)
+    facts = METRICS[name]
+    assert best == (facts.high if facts.better == "higher" else facts.low)
+
+
+def test_no_two_different_pictures_reach_the_cap():
+    x = torch.full((1, 3, 224, 224), 0.5)
+    y = x.clone()
+    y[0, 0, 0, 0] += 1 / 255
+    assert 99 < psnr(x, y).item() < PSNR_CAP
+
+
+@every
+def test_values_are_per_picture_symmetric_and_in_range(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+    x, y = pair(176)
+    values, order = function(x, y), [2, 0, 1]
+    assert values.shape == (3,)
+    assert torch.allclose(function(x[order], y[order]), values[order], atol=1e-6)
+    assert torch.allclose(function(y, x), values, atol=1e-6)
+    facts = METRICS[name]
+    assert all(facts.low <= value <= (facts.high or np.inf) for value in values.tolist())
+
+
+@every
+def test_more_noise_is_worse(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+    x = pair(176)[0][:1]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    ladder = [function((x + strength * noise).clamp(0, 1), x).item() for strength in (0.02, 0.05, 0.1, 0.3)]
+    assert all(METRICS[name].improves(better, worse) for better, worse in zip(ladder, ladder[1:], strict=False))
+
+
+@every
+def test_gradients_are_finite(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+    x, y = pair(176)
+    x = x[:2].clone().requires_grad_()
+    function(x, y[:2]).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+@every
+@pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
+def test_out_of_range_is_refused_by_name(name: str, function: Callable[[Tensor, Tensor], Tensor], bad: float):
+    x = torch.full((1, 3, 16, 16), 0.5)
+    y = x.clone()
+    y[0, 1, 2, 3] = bad
+    with pytest.raises(ValueError, match=f"^{name}: originals"):
+        function(x, y)
+    with pytest.raises(ValueError, match=f"^{name}: reconstructions"):
+        function(y, x)
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        function(x, x[..., :-1])
+
+
+def test_where_the_window_does_not_fit_there_is_no_value():
+    x = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    assert ms_ssim(x, x).isnan().all()
+    assert not ms_ssim(*[torch.nn.functional.pad(x, (0, 1, 0, 1))] * 2).isnan().any()
+    assert ssim(x[..., :10, :10], x[..., :10, :10]).isnan().all()
+    assert not ssim(x[..., :11, :11], x[..., :11, :11]).isnan().any()
+
+
+def test_a_judge_that_is_the_inverted_network_is_circular():
+    assert circular("lpips_alex", "alexnet_conv")
+    assert circular("lpips_alex", "alexnet")
+    assert circular("lpips_vgg", "efficientnet_lite0+vgg16")
+    assert not circular("lpips_vgg", "alexnet")
+    assert not circular("lpips_alex", "")
+    assert not circular("psnr", "alexnet")
+    assert not circular("feature_error", "")
+
+
+def test_every_metric_has_its_facts():
+    assert all(name == facts.name and facts.protocol for name, facts in METRICS.items())
+    with pytest.raises(UserError, match=r"did you mean 'psnr'\?"):
+        metric("psnrr")

@@ -1,0 +1,113 @@
+"""Extraction: statistics by hand, caches within the budget and in the dataset's order, whole folders only."""
+
+import numpy as np
+import pytest
+import torch
+
+from relume.core.errors import UserError
+from relume.core.files import read_json
+from relume.core.images import to_float
+from relume.features import networks
+from relume.features.extract import Pass, Pictures, extract, within_budget
+from relume.features.store import Features
+from relume.features.taps import collect
+
+CPU = torch.device("cpu")
+IMAGES = np.random.default_rng(0).integers(0, 256, (11, 40, 40, 3), dtype=np.uint8)
+SAMPLE = [9, 2, 5, 7, 1]
+
+
+def run(folder, *, network="alexnet_conv", sample=SAMPLE, budget_mb=1, micro_batch=2):
+    through = Pass(network=networks.random(network, seed=4), device=CPU, micro_batch=micro_batch)
+    pictures = Pictures(dataset="tiny", images=IMAGES, sample=sample, split="train")
+    extract(through, pictures, folder, budget_mb=budget_mb)
+    return Features.open(folder)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("features") / "tiny" / "alexnet_conv")
+
+
+@pytest.fixture(scope="module")
+def direct():
+    network = networks.random("alexnet_conv", seed=4)
+    with collect(network, list(network.facts.taps)) as taps, torch.no_grad():
+        return {tap: value.double() for tap, value in taps(to_float(IMAGES)).items()}
+
+
+def test_statistics_are_those_of_the_sample(features, direct):
+    assert set(features.described["taps"]) == set(direct)
+    assert (features.described["n"], features.described["split"], features.described["pictures"]) == (5, "train", 11)
+    for tap, value in direct.items():
+        sample = value[SAMPLE].flatten(1)
+        spread = (sample - sample.mean(0)).square().sum(1).mean().item()
+        stats = features.stats(tap)
+        assert stats["shape"] == list(value.shape[1:])
+        assert stats["msd"] == pytest.approx(spread, rel=1e-5)  # the last bits depend on the micro-batch
+        assert stats["mean_norm"] == pytest.approx(sample.norm(dim=1).mean().item(), rel=1e-5)
+
+
+def test_cached_taps_hold_every_picture_in_order(features, direct):
+    cached = [tap for tap in direct if features.cached(tap) is not None]
+    assert {"pool", "pool_pre"} <= set(cached)
+    for tap in cached:
+        values = features.cached(tap)
+        assert isinstance(values, np.memmap)
+        assert values.dtype == np.float16
+        np.testing.assert_allclose(values.astype(np.float64), direct[tap].numpy(), rtol=2e-3, atol=1e-4)
+
+
+def test_budget_takes_the_smallest_first():
+    shapes = {"big": (512, 1024), "small": (8,), "middle": (256, 1024)}  # 1 MiB, 16 bytes, 0.5 MiB a picture
+    assert within_budget(shapes, 4, 0) == []
+    assert within_budget(shapes, 4, 2) == ["small"]
+    assert within_budget(shapes, 4, 3) == ["small", "middle"]
+    assert within_budget(shapes, 4, 7) == ["big", "small", "middle"]
+
+
+def test_a_budget_of_nothing_keeps_statistics_only(tmp_path):
+    features = run(tmp_path / "out", budget_mb=0)
+    assert features.cached("pool") is None
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["stats.json"]
+
+
+def test_the_same_bytes_again(tmp_path):
+    run(tmp_path / "a")
+    run(tmp_path / "a")  # over what is there
+    run(tmp_path / "b")
+    first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
+    assert first == second
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_one_picture_has_no_spread(tmp_path):
+    with pytest.raises(UserError, match="tiny: a spread needs two pictures, but of train there are 1"):
+        run(tmp_path / "out", sample=[0])
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_fit_float16_is_an_error_and_leaves_nothing(tmp_path):
+    network = networks.random("identity")
+    network.body.forward = lambda images: images * 1e6
+    pictures = Pictures(dataset="tiny", images=IMAGES, sample=SAMPLE, split="all")
+    with pytest.raises(UserError, match="tap pixels: .* not finite in float16"):
+        extract(Pass(network=network, device=CPU, micro_batch=2), pictures, tmp_path / "out", budget_mb=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_names_what_is_missing(features, tmp_path):
+    with pytest.raises(UserError, match="no tap 'conv9'; did you mean 'conv"):
+        features.stats("conv9")
+    with pytest.raises(UserError, match=r"stats\.json is missing"):
+        Features.open(tmp_path)
+
+
+def test_shared_sums_do_not_lose_small_spreads(tmp_path):
+    """Pictures that differ by one grey level: the spread is a millionth of the norm, and still exact."""
+    images = np.full((4, 16, 16, 3), 200, np.uint8)
+    images[0] += 1
+    through = Pass(network=networks.random("identity"), device=CPU, micro_batch=3)
+    extract(through, Pictures(dataset="flat", images=images, sample=range(4), split="all"), tmp_path / "out", budget_mb=0)
+    stats = read_json(tmp_path / "out" / "stats.json")["taps"]["pixels"]
+    assert stats["msd"] == pytest.approx(16 * 16 * 3 * (1 / 255) ** 2 * 3 / 16, rel=1e-4)

@@ -1,0 +1,226 @@
+"""Over the whole registry on random weights: what a network declares is what it does."""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.features import networks
+from relume.features.catalogue import HEADS, NETWORKS, PINS, WEIGHTS, Place, Tap, check_tap, check_weights, facts
+from relume.features.config import Extract, Weights
+from relume.features.sources import FILES
+from relume.features.taps import collect
+
+META = torch.device("meta")
+OTHERS = ("ViT-B-16/laion2b_s34b_b88k", "coca_ViT-B-32/laion2b_s13b_b90k", "ViT-B-16-SigLIP/webli", "RN101/yfcc15m")
+SMALL = ("alexnet_conv", "vgg16_conv", "resnet18", "squeezenet1_1", "efficientnet_lite0", "identity")
+
+
+@functools.cache
+def shapes_of(name: str) -> networks.Network:
+    return networks.random(name, device=META)
+
+
+def values(network: networks.Network, size: int, device: torch.device = META) -> dict[str, torch.Tensor]:
+    with collect(network, list(network.facts.taps)) as taps:
+        return taps(torch.zeros(2, 3, size, size, device=device))
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *OTHERS])
+def test_declared_channels_and_form(name):
+    network = shapes_of(name)
+    for tap, value in values(network, network.facts.size).items():
+        declared = network.facts.taps[tap]
+        assert value.shape[:2] == (2, declared.channels), tap
+        assert value.ndim == (2 if declared.stride is None else 4), tap
+        if declared.stride:  # unpadded convolutions and poolings lose a position or two at the border
+            assert 0 <= network.facts.size / declared.stride - value.shape[-1] < 3.5, tap
+            assert value.shape[-1] == value.shape[-2]
+
+
+@pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if entry.any_size])
+def test_declared_stride_is_exact_and_the_smallest_picture_goes_through(name):
+    network = shapes_of(name)
+    small, big = (values(network, network.facts.min_size + more) for more in (0, 64))
+    for tap, declared in network.facts.taps.items():
+        if declared.stride:
+            assert (big[tap].shape[-1] - small[tap].shape[-1]) * declared.stride == 64, tap
+
+
+def test_inception_strides_beyond_its_own_size():
+    network = shapes_of("inception_v3")
+    free = networks.Network(dataclasses.replace(network.facts, any_size=True), network.body).to(META)
+    small, big = values(free, 299), values(free, 299 + 64)
+    for tap, declared in network.facts.taps.items():
+        assert declared.stride is None or (big[tap].shape[-1] - small[tap].shape[-1]) * declared.stride == 64
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_activation_leads_from_before_to_after(name):
+    network = networks.random(name, seed=1)
+    size = max(network.facts.min_size, 48)
+    with collect(network, list(network.facts.taps)) as taps, torch.no_grad():
+        found = taps(torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)))
+    pairs = [tap for tap, declared in network.facts.taps.items() if declared.activation]
+    assert pairs or name == "identity"
+    for tap in pairs:
+        before, after = found[f"{tap}_pre"], found[tap]
+        assert before.min() < 0, tap
+        high = 6 if network.facts.taps[tap].activation == "relu6" else None
+        torch.testing.assert_close(before.clamp(0, high), after)
+    if "pool_pre" in found:
+        last = [tap for tap in pairs if found[tap].ndim == 4 and found[tap].shape[1] == found["pool"].shape[1]][-1]
+        torch.testing.assert_close(found["pool"], found[last].mean((2, 3)))
+        torch.testing.assert_close(found["pool_pre"], found[f"{last}_pre"].mean((2, 3)))
+
+
+def test_residual_taps_are_the_block_and_what_its_last_relu_gets():
+    network = networks.random("resnet50", seed=2)  # one ReLU module, run three times in each block
+    picture = torch.rand(1, 3, 64, 64)
+    with collect(network, ["layer2_pre", "layer2"]) as taps, torch.no_grad():
+        found = taps(picture)
+    body = network.body
+    with torch.no_grad():
+        x = body.maxpool(body.relu(body.bn1(body.conv1((picture - network.mean) / network.std))))
+        torch.testing.assert_close(body.layer2(body.layer1(x)), found["layer2"])
+    torch.testing.assert_close(found["layer2_pre"].relu(), found["layer2"])
+    assert found["layer2_pre"].min() < 0
+
+
+@pytest.mark.parametrize(("name", "source"), [("alexnet_conv", "alexnet"), ("vgg16_conv", "vgg16")])
+def test_our_convolutions_equal_torchvisions(name, source):
+    import torchvision
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        with META:
+            theirs = torchvision.models.get_model(source, weights=None).features
+        theirs = theirs.to_empty(device="cpu")
+        for parameter in theirs.parameters():
+            nn.init.normal_(parameter, std=0.05)
+        x = torch.rand(1, 3, 64, 64)
+    tensors = {f"features.{key}": value for key, value in theirs.state_dict().items()}
+    entry = dataclasses.replace(facts(name), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    network = networks.assemble(entry, tensors)
+    with torch.no_grad():
+        assert torch.equal(network(x), theirs(x))
+
+
+def test_pool_of_a_resnet_is_torchvisions_average_pool():
+    network = networks.random("resnet18", seed=3)
+    x = torch.rand(2, 3, 64, 64)
+    with collect(network, ["pool", "logits"]) as taps, torch.no_grad():
+        found = taps(x)
+        torch.testing.assert_close(network.body.fc(found["pool"]), found["logits"])
+        torch.testing.assert_close(network(x), found["logits"])
+
+
+def test_transformer_tokens_are_laid_out_as_the_picture():
+    tokens = torch.arange(10.0).view(1, 10, 1).expand(1, 10, 4)  # class token 0, then a 3 x 3 map
+    tap = Tap(channels=4, stride=32, places=(Place(module=""),), form="tokens")
+    entry = dataclasses.replace(facts("identity"), taps={"block": tap})
+    network = networks.Network(entry, nn.Module())
+    network.body.forward = lambda images: tokens
+    with collect(network, ["block"]) as taps:
+        found = taps(torch.zeros(1, 3, 8, 8))["block"]
+    assert found.shape == (1, 4, 3, 3)
+    assert found[0, 0].flatten().tolist() == list(range(1, 10))
+
+
+def test_fid_inception_leaves_padding_out_of_its_averages():
+    from relume.features.fid import inception
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        ours = inception().eval()
+        x = torch.ones(1, 192, 5, 5)
+        branch = ours.Mixed_5b(x)[:, -32:]
+    # the average of ones without padding is one everywhere, so the pooled branch is constant over positions
+    torch.testing.assert_close(branch, branch[..., 2:3, 2:3].expand_as(branch))
+
+
+def test_normalisation_is_inside_and_pictures_are_checked():
+    network = networks.random("identity")
+    picture = torch.rand(1, 3, 8, 8)
+    assert torch.equal(network(picture), picture)
+    alexnet = networks.random("alexnet_conv")
+    grey = torch.tensor(alexnet.facts.mean).view(1, 3, 1, 1).expand(1, 3, 63, 63)  # the mean colour is zero to the body
+    torch.testing.assert_close(alexnet(grey), alexnet.body(torch.zeros(1, 3, 63, 63)))
+    with pytest.raises(ValueError, match="N, 3, H, W"):
+        network(torch.rand(3, 8, 8))
+    with pytest.raises(UserError, match="alexnet_conv sees pictures of 31 x 31 or more, got 30 x 40"):
+        alexnet(torch.rand(1, 3, 30, 40))
+
+
+def test_a_network_of_one_size_resizes():
+    assert values(shapes_of("clip_rn50"), 64)["layer1"].shape[-1] == 224 // 4
+
+
+def test_frozen_stays_in_eval():
+    network = networks.random("resnet18")
+    holder = nn.ModuleDict({"encoder": network}).train()
+    assert holder.training
+    assert not any(module.training for module in network.modules())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert not any(getattr(module, "inplace", False) for module in network.modules())
+
+
+def test_random_is_seeded_and_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    one, two, three = (networks.random("alexnet_conv", seed=seed).body.state_dict() for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not all(torch.equal(one[key], three[key]) for key in one)
+
+
+def test_catalogue_and_configuration_need_no_torch():
+    code = "import sys, relume.features.config; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_every_set_has_sources_and_what_can_be_made_here_is_pinned():
+    assert set(FILES) == {name for name in WEIGHTS if not name.startswith("clip_")}
+    assert {"alexnet_conv", "vgg16_conv", "efficientnet_lite0", *HEADS} <= set(PINS)
+    assert set(PINS) <= set(WEIGHTS)
+    assert all(len(pin) == 64 for pin in PINS.values())
+
+
+@pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
+def test_unknown_networks_are_named_with_the_choices(name):
+    with pytest.raises(UserError, match="allowed: "):
+        check_weights(name)
+
+
+def test_unknown_tags_of_open_clip_are_named_with_the_choices():
+    with pytest.raises(UserError, match="has no tag 'nonsense'; allowed: .*openai"):
+        networks.random("ViT-B-32/nonsense", device=META)
+
+
+def test_unknown_taps_are_named_with_the_choices():
+    with pytest.raises(UserError, match=r"alexnet_conv has no tap 'conv6'; did you mean 'conv\d'\? allowed: .*conv5_pre"):
+        check_tap("alexnet_conv", "conv6")
+
+
+def test_sections_name_their_faults():
+    whole = {"datasets": ["photos"], "networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
+    assert build(Extract, whole, "extract").cached is None
+    for change, message in [
+        ({"networks": ["alexnet_con"]}, "extract.networks: unknown network 'alexnet_con'; did you mean 'alexnet_conv'"),
+        ({"networks": ["lpips_alex"]}, "extract.networks: unknown network 'lpips_alex'"),
+        ({"datasets": ["a", "a"]}, "extract.datasets: named twice: a"),
+        ({"cached": ["vgg16"]}, "extract.cached: 'vgg16' is not extracted; allowed: alexnet_conv"),
+        ({"pictures": 1}, "extract.pictures"),
+    ]:
+        with pytest.raises(UserError, match="params: ") as caught:
+            build(Extract, {**whole, **change}, "extract")
+        assert message in str(caught.value)
+    assert build(Weights, {"networks": ["lpips_alex", "ViT-B-16/openai"]}, "weights").networks
