@@ -99,7 +99,7 @@ def main(
     metrics: tuple[str, ...],
     device: str,
 ) -> None:
-    start = time.perf_counter()
+    start, at = time.perf_counter(), commit()
     run = build(Run, {"seed": 0, "device": device, "precision": "float32", "micro_batch": 8}, "run")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -117,17 +117,23 @@ def main(
         write_json(group / "method.json", {"device": describe(here)})
         cells = gather(["floors"], methods=root / "methods", reconstructions=group.parent, images=root / "images")
         write_csv(out, LEADERBOARD, leaderboard(cells, Draws(seed=run.seed, resamples=5000, level=0.95)))
-    write_json(out.with_suffix(".json"), provenance(dataset, here, time.perf_counter() - start))
+    write_json(out.with_suffix(".json"), provenance(dataset, here, at, time.perf_counter() - start))
 
 
-def provenance(dataset: Dataset, device: torch.device, seconds: float) -> dict[str, object]:
+def commit() -> str:
+    """Of the code that runs: asked before the work, and marked where the tree held changes of its own."""
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def provenance(dataset: Dataset, device: torch.device, at: str, seconds: float) -> dict[str, object]:
     options = list(sys.argv[1:])
-    for at, option in enumerate(options[:-1]):
+    for number, option in enumerate(options[:-1]):
         if option == "--folder":  # where it lies is nobody's affair
-            options[at + 1] = dataset.name
+            options[number + 1] = dataset.name
     return {
         "command": shlex.join(["python", "-m", "benchmarks.floors", *options]),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip(),
+        "commit": at,
         "data": f"{dataset.name}: {len(dataset.index)} photographs, short side {dataset.size * 256 // 224}, "
         f"centre {dataset.size} px; blind floors by {FOLDS}-fold cross-validation",
         "n": len(dataset.index),

@@ -192,7 +192,8 @@ def _board(
 
 def _comparisons(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     by_name = {str(row["method"]): row for row in rows}
-    pairs = [("floors", method, floor) for method in ("shallow", "deep") for floor in by_name if floor.startswith("floor")]
+    floors = (("the best blind floor", "floor_dataset_mean"), ("its mean colour", "floor_own_mean"))
+    pairs = [(f"{method} against {label}", method, floor) for method in ("shallow", "deep") for label, floor in floors]
     found = []
     for question, a, b in [*pairs, ("depth", "shallow", "deep")]:
         for metric, half in (("psnr", 1.1), ("lpips_vgg", 0.04)):

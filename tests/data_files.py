@@ -1,7 +1,9 @@
 """The owners' archives and trees at toy size, made on the spot, and odd pictures of every kind."""
 
 import io
+import os
 import pickle
+import struct
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -9,15 +11,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from relume.core.config import build
+from relume.core.errors import UserError
 from relume.data.config import Prepare, Source
+from relume.data.prepare import prepare
+from relume.data.store import Dataset
 
 
 def source(**section: Any) -> Source:
     """A dataset's section as its dataclass."""
     return build(Prepare, {"datasets": {"toy": section}}, "prepare").datasets["toy"]
+
+
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, and one folder of sources beside it."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "store").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("RELUME_SOURCES", os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path / "store")]))
+    return tmp_path / "store"
+
+
+def made(**section: Any) -> Dataset:
+    prepare(source(**section), Path("data/images/toy"), name="toy")
+    return Dataset.open(Path("data/images/toy"))
+
+
+def fault(**section: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        made(**section)
+    assert str(caught.value).startswith("prepare.datasets.toy: ")
+    return str(caught.value)
+
+
+def column(dataset: Dataset, key: str, split: str) -> list[str]:
+    return [dataset.index[row][key] for row in dataset.select(split)]
 
 
 def pixels(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
@@ -63,6 +94,22 @@ def zipped(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
+class Python2Pickler(pickle._Pickler):  # type: ignore[name-defined]
+    """Text and bytes as Python 2 wrote them, which is how the owner's archives were made."""
+
+    def save_string(self, value: str | bytes) -> None:
+        data = value.encode() if isinstance(value, str) else value
+        self.write(b"T" + struct.pack("<i", len(data)) + data)
+
+    dispatch = {**pickle._Pickler.dispatch, bytes: save_string, str: save_string}  # type: ignore[attr-defined]
+
+
+def pickled(value: object) -> bytes:
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, 2).dump(value)
+    return buffer.getvalue().replace(b"numpy._core.", b"numpy.core.")
+
+
 def cifar_rows(seed: int, count: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8)
 
@@ -73,7 +120,7 @@ def cifar10(folder: Path, per_batch: int = 4) -> Path:
     for number, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
         labels = [k % 2 for k in range(per_batch)]
         files[name] = {b"data": cifar_rows(number, per_batch), b"labels": labels}
-    packed = {f"cifar-10-batches-py/{name}": pickle.dumps(value, 2) for name, value in files.items()}
+    packed = {f"cifar-10-batches-py/{name}": pickled(value) for name, value in files.items()}
     return tar(folder / "cifar-10-python.tar.gz", packed, "w:gz")
 
 
@@ -83,7 +130,7 @@ def cifar100(folder: Path) -> Path:
         "train": {b"data": cifar_rows(0, 6), b"fine_labels": [0, 1] * 3, b"coarse_labels": [0] * 6},
         "test": {b"data": cifar_rows(1, 4), b"fine_labels": [1, 0] * 2, b"coarse_labels": [0] * 4},
     }
-    packed = {f"cifar-100-python/{name}": pickle.dumps(value, 2) for name, value in files.items()}
+    packed = {f"cifar-100-python/{name}": pickled(value) for name, value in files.items()}
     return tar(folder / "cifar-100-python.tar.gz", packed, "w:gz")
 
 

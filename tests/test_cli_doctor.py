@@ -29,15 +29,7 @@ FIELDS = {"area", "name", "state", "found", "remedy", "needed", "looked"}
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing of this machine is seen: not its caches, nor its variables, nor (slow) its torch."""
-    for name in (
-        "MLFLOW_TRACKING_URI",
-        "RELUME_WEIGHTS",
-        "RELUME_SOURCES",
-        "RELUME_SCRATCH",
-        "XDG_CACHE_HOME",
-        "TORCH_HOME",
-        "HF_HOME",
-    ):
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -192,6 +184,7 @@ def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
 
 def test_it_runs_where_packages_are_missing(project):
     """In a bare Python, of which only click is given."""
+    (project / "torch.py").write_text("raise ImportError('no torch')")
     (project / "lib").mkdir()
     (project / "lib" / "click").symlink_to(Path(click.__file__).parent)
     code = "import sys; sys.path[:0] = sys.argv[1:]; from relume.cli import main; main(['doctor', '--json'])"

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from relume.core.errors import UserError
-from relume.data import pool
 from relume.data.pictures import Contents, File, Picture, Slice
 from relume.data.rows import Rows
 from relume.data.store import Dataset
@@ -129,11 +128,12 @@ def test_no_picture_at_all(tmp_path: Path) -> None:
 
 def test_killed_in_the_middle_it_leaves_nothing_that_opens(tmp_path: Path) -> None:
     contents(tmp_path / "in", "l" * 9)
-    script = f"""
+    script = """
 import os, signal
 from pathlib import Path
+from relume.data.config import Folder
+from relume.data.prepare import prepare
 from relume.data.rows import Rows
-from tests.test_data_write import contents, write
 append = Rows.append
 def kill(self, pixels):
     if self.count == 5:
@@ -141,16 +141,16 @@ def kill(self, pixels):
         os.kill(os.getpid(), signal.SIGKILL)
     append(self, pixels)
 Rows.append = kill
-write(Path({str(tmp_path / "toy")!r}), contents(Path({str(tmp_path / "in")!r}), "l" * 9), name="toy", size=8)
+prepare(Folder(source="folder", size=8, seed=0, path="in", split="every"), Path("toy"), name="toy")
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "toy").exists()
     assert len(np.load(tmp_path / ".toy.part" / "images.npy")) == 0  # and what is left says that it holds nothing
     write(tmp_path / "toy", contents(tmp_path / "in", "l" * 9), name="toy", size=8)
     assert len(Dataset.open(tmp_path / "toy").images) == 9
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "toy"]
+    assert not (tmp_path / ".toy.part").exists()
 
 
 def test_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
@@ -234,36 +234,3 @@ def test_a_slice_may_lie_across_parts(tmp_path: Path) -> None:
     sizes = tuple((tmp_path / str(number), len(part)) for number, part in enumerate(parts))
     assert Slice("x", sizes, 25, 50).read() == data[25:75]
     assert Slice("x", sizes, 40, 5).read() == data[40:45]
-
-
-def test_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RELUME_WORKERS", "3")
-    assert pool.workers() == 3
-    monkeypatch.delenv("RELUME_WORKERS")
-    assert pool.workers() >= 1
-    monkeypatch.setenv("RELUME_WORKERS", "many")
-    with pytest.raises(UserError, match="RELUME_WORKERS=many: a positive number"):
-        pool.workers()
-
-
-def _fatal(task: int) -> int:
-    os._exit(1)
-
-
-def test_a_worker_that_dies_is_named() -> None:
-    with pytest.raises(UserError, match="a worker process was killed"):
-        list(pool.ordered(_fatal, range(3), 2))
-
-
-def test_few_results_are_under_way_at_a_time() -> None:
-    drawn: list[int] = []
-
-    def tasks() -> Any:
-        for number in range(1000):
-            drawn.append(number)
-            yield number
-
-    results = pool.ordered(abs, tasks(), 2)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    assert len(drawn) <= 8 * pool.CHUNK
-    results.close()  # type: ignore[attr-defined]

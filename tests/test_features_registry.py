@@ -13,7 +13,7 @@ from torch import nn
 
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.features import networks
+from relume.features import networks, sources
 from relume.features.catalogue import HEADS, NETWORKS, PINS, WEIGHTS, Place, Tap, check_tap, check_weights, facts
 from relume.features.config import Extract, Weights
 from relume.features.sources import FILES
@@ -203,6 +203,8 @@ def test_unknown_networks_are_named_with_the_choices(name):
 def test_unknown_tags_of_open_clip_are_named_with_the_choices():
     with pytest.raises(UserError, match="has no tag 'nonsense'; allowed: .*openai"):
         networks.random("ViT-B-32/nonsense", device=META)
+    with pytest.raises(UserError, match="has no tag 'nonsense'; allowed: .*openai"):
+        sources.files("ViT-B-32/nonsense")
 
 
 def test_unknown_taps_are_named_with_the_choices():

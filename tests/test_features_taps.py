@@ -111,13 +111,12 @@ def test_a_place_that_is_never_passed_is_named():
 
 def test_in_place_relus_overwrite_no_tap():
     """torchvision builds its ReLUs in place; here they are not, and values before them stay what they were."""
-    network = networks.random("vgg16")
-    with collect(network, ["conv1_1_pre", "conv1_1", "conv1_2"]) as taps, torch.no_grad():
-        found = taps(PICTURES[:1])
-    first = network.body.features[0]
-    normal = (PICTURES[:1] - network.mean) / network.std
-    torch.testing.assert_close(found["conv1_1_pre"], first(normal))
-    assert found["conv1_1_pre"].min() < 0
+    network = networks.random("squeezenet1_1")
+    with collect(network, ["conv1_pre", "conv1", "fire2"]) as taps, torch.no_grad():
+        found = taps(PICTURES)
+        expected = network.body.features[0]((PICTURES - network.mean) / network.std)
+    torch.testing.assert_close(found["conv1_pre"], expected)
+    assert found["conv1_pre"].min() < 0
 
 
 def test_gradients_flow_to_the_picture_and_to_nothing_else():

@@ -1,7 +1,7 @@
 """A window on a long loop while it runs: a thread of its own writes to MLflow, the loop only hands over numbers.
 
 What remains is written from the files when the stage has ended (`tracking`), so a loop that ended well takes its live run
-back; one that failed leaves it, marked as such. A loop shorter than half a minute never imports MLflow.
+back; one that failed leaves it, marked as such. A loop shorter than half a minute leaves nothing and never imports MLflow.
 """
 
 import queue
@@ -47,7 +47,7 @@ class Live:
 
     def _work(self) -> None:
         name, params, root, delay, every = self._about
-        if self._stop.wait(delay) and self._well:
+        if self._stop.wait(delay):
             return
         try:
             store = Store(root)

@@ -9,12 +9,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
 
 from relume.core.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "relume"
 PATIENCE = 3  # seconds for an answer
@@ -40,7 +43,8 @@ def lock(root: Path, name: str) -> FileLock:
 class Store:
     """The runs of one experiment. Opening it imports MLflow (seconds) and may create the database (seconds, once)."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, seconds: float = float("inf")) -> None:
+        """`seconds`: how long writing may take in all, from when the store is open; a slow server is given up then."""
         self.uri = address(root)
         remote = self.uri.startswith(("http://", "https://"))
         if remote:
@@ -48,6 +52,7 @@ class Store:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(PATIENCE))
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # results are nobody else's business
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
         from mlflow.exceptions import MlflowException
@@ -59,6 +64,12 @@ class Store:
                 self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
         except MlflowException as error:
             raise UserError(f"MLflow's store {self.uri} does not work: {error}") from None
+        self._seconds, self._since = seconds, time.monotonic()
+
+    def _in_time(self) -> "MlflowClient":
+        if time.monotonic() - self._since > self._seconds:
+            raise UserError(f"MLflow's store {self.uri} is slow: given up after {self._seconds:.0f} s")
+        return self._client
 
     def _open(self, artifacts: str | None) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -69,12 +80,12 @@ class Store:
     def find(self, tag: str, value: str) -> tuple[str, dict[str, str]] | None:
         """The run that has this tag, and all its tags."""
         wanted = f"tags.`{tag}` = '{value}'"
-        runs = self._client.search_runs([self._experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+        runs = self._in_time().search_runs([self._experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
         return (runs[0].info.run_id, dict(runs[0].data.tags)) if runs else None
 
     def create(self, name: str, tags: Mapping[str, str], parent: str = "") -> str:
         tags = {**tags, "mlflow.runName": name, **({"mlflow.parentRunId": parent} if parent else {})}
-        return str(self._client.create_run(self._experiment, tags=tags).info.run_id)
+        return str(self._in_time().create_run(self._experiment, tags=tags).info.run_id)
 
     def log(
         self,
@@ -95,7 +106,8 @@ class Store:
         }
         for kind, items in batches.items():
             for start in range(0, len(items), LIMITS[kind]):
-                self._client.log_batch(run, **{kind: items[start : start + LIMITS[kind]]})
+                batch: dict[str, Any] = {kind: items[start : start + LIMITS[kind]]}
+                self._in_time().log_batch(run, **batch)
 
     def picture(self, run: str, name: str, pixels: np.ndarray) -> None:
         """uint8 (H, W, 3) as an artifact."""
@@ -104,7 +116,7 @@ class Store:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.png"
             Image.fromarray(pixels).save(path)
-            self._client.log_artifact(run, str(path))
+            self._in_time().log_artifact(run, str(path))
 
     def finish(self, run: str, status: str = "FINISHED") -> None:
         self._client.set_terminated(run, status)

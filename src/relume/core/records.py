@@ -1,4 +1,4 @@
-"""What the files of a finished stage say, as one record per group: parameters, means, curves, pictures, and a key made of their contents."""
+"""What a group's files say, as one record: parameters, means, curves, pictures, and a key made of their contents."""
 
 import hashlib
 import re

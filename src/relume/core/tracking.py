@@ -19,6 +19,7 @@ from relume.core.files import digest
 from relume.core.mlflow_store import Store, lock
 from relume.core.records import PARAMS, Record, flat, headline, records
 
+BUDGET = 30.0  # seconds that writing may take at the end of a stage; the command has all the time it wants
 LONG = 60.0  # seconds of processor time from which an inversion is worth the four that MLflow's import takes
 KEY, VARIANT, MEASURED, HEADLINE = "relume.key", "relume.variant", "relume.measured", "relume.headline"
 
@@ -41,7 +42,7 @@ def after_stage(name: str, item: str) -> None:
     if not _due(name) or not available():
         return
     try:
-        project(Path.cwd())
+        project(Path.cwd(), seconds=BUDGET)
     except Exception as error:  # a dead server, a full disk, a fault of ours: none may kill a stage that has done its work
         warn(error)
 
@@ -60,13 +61,14 @@ def warn(error: Exception) -> None:
     click.secho(f"tracking is off for now: {text}. `relume track` fills in later.", fg="yellow", err=True)
 
 
-def project(root: Path) -> Tally:
+def project(root: Path, *, seconds: float = float("inf")) -> Tally:
     """Write what MLflow lacks of the results in `root`: a parent run for the variant, a nested run per group, the headline."""
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("mlflow is not installed here: nothing can be tracked")
     found = records(root)
-    written, known = [], []
-    store = Store(root)
+    written: list[str] = []
+    known: list[str] = []
+    store = Store(root, seconds=seconds)
     with lock(root, "project"):  # two at once would both find nothing, and both write
         variant = Variant(store, root)
         for record in found:

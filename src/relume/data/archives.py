@@ -7,6 +7,7 @@ import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from relume.data.decode import EXTENSIONS
 from relume.data.pictures import File, Material, Slice, Zipped
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
-BROKEN = (tarfile.TarError, EOFError, zipfile.BadZipFile)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
 UNPACK = {".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open}
 
 
@@ -57,11 +58,11 @@ def slices(paths: Sequence[Path]) -> list[Slice]:
     try:
         with io.BufferedReader(Joined(sizes)) as joined, tarfile.open(fileobj=joined, mode="r:") as archive:
             members = [(member.name, member.offset_data, member.size) for member in archive if member.isreg()]
+            joined.seek(archive.offset)
+            if joined.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes a cut for an end
+                raise tarfile.ReadError("it breaks off without its end mark")
     except BROKEN as error:
         raise UserError(f"{shown} is truncated or no tar archive ({error})") from None
-    total = sum(size for _, size in sizes)
-    if members and members[-1][1] + members[-1][2] > total:
-        raise UserError(f"{shown} is truncated: {members[-1][0]} goes beyond its end")
     return [Slice(name.removeprefix("./"), sizes, offset, length) for name, offset, length in members]
 
 
@@ -74,7 +75,7 @@ def plain_tar(path: Path, scratch: Path) -> Path:
     try:
         with opener(path) as packed, copy.open("wb") as file:  # type: ignore[operator]
             shutil.copyfileobj(packed, file, 1 << 20)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except BROKEN as error:
         raise UserError(f"{path} is truncated or corrupt ({error})") from None
     except OSError as error:
         raise UserError(f"{path} could not be unpacked into {scratch}: {error.strerror or error}") from error

@@ -1,5 +1,6 @@
 """The CIFAR archives: pickles of rows of 3072 bytes, red plane first; what both CIFAR sources share."""
 
+import io
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def _files(path: Path, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if name in wanted and (file := archive.extractfile(member)) is not None:
-                    found[name] = unpickle(file, f"{path}: {name}")
+                    found[name] = unpickle(io.BytesIO(file.read()), f"{path}: {name}")
     except (*BROKEN, OSError) as error:
         raise UserError(f"{path} is truncated or no tar archive ({error})") from None
     if lacking := [name for name in wanted if name not in found]:

@@ -27,7 +27,8 @@ def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Ge
     sides[: CANDIDATES // 20] = short
     left = np.floor(generator.random(CANDIDATES) * (w - sides + 1)).astype(int)
     top = np.floor(generator.random(CANDIDATES) * (h - sides + 1)).astype(int)
-    interest = _interest(pixels, left, top, sides)
+    step = max(1, short // 300)  # interest is a matter of the coarse picture
+    interest = _interest(pixels[::step, ::step], left // step, top // step, sides // step)
     worth = np.where(sides == short, interest, 0.0)
     overlap = np.zeros(CANDIDATES)
     chosen: list[Box] = []
@@ -35,7 +36,7 @@ def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Ge
         best = int(np.argmax(worth))
         chosen.append(Box(int(left[best]), int(top[best]), int(sides[best])))
         overlap = np.maximum(overlap, _overlap(left, top, sides, best))
-        worth = interest * (1 - overlap) ** 4
+        worth = interest * (1 - overlap) ** 2
     return chosen
 
 

@@ -30,7 +30,7 @@ class Dataset:
         try:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
             size, count, index_sha256 = manifest["size"], manifest["counts"]["all"], manifest["index_sha256"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is not whole ({error}): run its stage again") from None
         wanted = (count, size, size, 3)
         if images.shape != wanted or images.dtype != np.uint8 or len(index) != count:

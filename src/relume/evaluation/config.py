@@ -1,5 +1,6 @@
 """Sections `floors`, `evaluate` and `compare`: what trivial predictors there are, what is measured, what is asked."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -15,6 +16,12 @@ def _known(key: str, metrics: tuple[str, ...]) -> None:
     for name in metrics:
         if name not in METRICS:
             raise ValueError(f"{key}: unknown metric {name!r}; {one_of(METRICS, name)}")
+    _each_once(key, metrics)
+
+
+def _each_once(key: str, names: Sequence[object]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}: something stands there twice: {', '.join(map(str, names))}")
 
 
 @config
@@ -25,6 +32,9 @@ class Floors:
     split: str
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     blocks: tuple[Annotated[int, Field(ge=2)], ...]  # blocks per side: 8 is a picture of 8x8 colours
+
+    def __post_init__(self) -> None:
+        _each_once("blocks", self.blocks)
 
 
 @config
@@ -61,6 +71,4 @@ class Compare:
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
-        twice = sorted({name for name in self.groups if self.groups.count(name) > 1})
-        if twice:
-            raise ValueError(f"groups: {', '.join(twice)} stands there twice")
+        _each_once("groups", self.groups)

@@ -11,11 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from relume.core.errors import UserError
 from relume.core.registry import Registry
 from relume.features.convolutional import VGG16
 from relume.features.facts import Facts
-from relume.features.openclip import split
+from relume.features.openclip import split, trained
 
 Builder = Callable[[Facts], tuple[nn.Module, Facts]]
 BUILDERS: Registry[Builder] = Registry("builder")
@@ -83,17 +82,13 @@ def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
     import open_clip
     from open_clip.model import _build_vision_tower  # the public way builds the text tower too
 
-    model, tag = split(facts.name)
-    trained = open_clip.get_pretrained_cfg(model, tag)
-    if not trained:
-        known = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
-        raise UserError(f"networks: {facts.name}: open_clip's {model} has no tag {tag!r}; allowed: {known}")
-    described: dict[str, Any] = open_clip.get_model_config(model)
-    quick = bool(trained.get("quick_gelu", described.get("quick_gelu", False)))
+    known = trained(facts.name)
+    described: dict[str, Any] = open_clip.get_model_config(split(facts.name)[0])
+    quick = bool(known.get("quick_gelu", described.get("quick_gelu", False)))
     tower = _build_vision_tower(described["embed_dim"], described["vision_cfg"], quick)
     if hasattr(tower, "output_tokens"):
         tower.output_tokens = False  # CoCa's towers would give their tokens beside the embedding
-    return tower, replace(facts, mean=tuple(trained["mean"]), std=tuple(trained["std"]))
+    return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
 
 
 @BUILDERS.register("identity")

@@ -54,6 +54,18 @@ def facts(name: str) -> Facts:
     )
 
 
+def trained(name: str) -> dict[str, Any]:
+    """What open_clip itself knows of the tag: where it is, its mean and std. Imports the package."""
+    import open_clip
+
+    model, tag = split(name)
+    known: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag)
+    if not known:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "nothing"
+        raise UserError(f"networks: {name}: open_clip's {model} has no tag {tag!r}; allowed: {tags}")
+    return known
+
+
 def _described(model: str) -> dict[str, Any] | None:
     file = _model_files().get(model)
     return json.loads(file.read_text()) if file else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from relume.features.openclip import is_clip, split
+from relume.features.openclip import is_clip, trained
 
 Cache = Literal["torch", "clip", "hub"]
 TORCH = "https://download.pytorch.org/models/"
@@ -107,18 +107,17 @@ def files(name: str) -> tuple[File, ...]:
 
 def _clip_files(name: str) -> tuple[File, ...]:
     """As open_clip has it: the hub's safetensors first, then the tag's own address."""
-    import open_clip
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
-    trained = open_clip.get_pretrained_cfg(*split(name))
+    known = trained(name)
     found: list[File] = []
-    repository, _, file = trained.get("hf_hub", "").rpartition("/")
+    repository, _, file = known.get("hf_hub", "").rpartition("/")
     if repository:
         host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         for each in [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
             url = f"{host}/{repository}/resolve/main/{each}"
             found.append(File(name=f"{repository}/{each}", reader="visual", cache="hub", url=url))
-    if url := trained.get("url", ""):
+    if url := known.get("url", ""):
         file = url.rsplit("/", 1)[-1]
         openai = "openaipublic" in url  # the hash is the folder there, and a TorchScript archive the file
         prefix = url.split("/")[-2] if openai else Path(file).stem.rsplit("-", 1)[-1] if "mlfoundations" in url else ""

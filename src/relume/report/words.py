@@ -133,7 +133,8 @@ def verdict(row: dict[str, str]) -> Verdict:
     better, worse = (row["a"], row["b"]) if ahead else (row["b"], row["a"])
     by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
     if lo is None or hi is None:
-        return Verdict(row=row, winner="", text=f"{better} is ahead of {worse} by {by}; one source only, so no interval")
+        why = "one source only, so no interval" if row["sources"] == "1" else "no interval, so nothing is claimed"
+        return Verdict(row=row, winner="", text=f"{better} is ahead of {worse} by {by}; {why}")
     if lo <= 0 <= hi:
         return Verdict(
             row=row, winner="", text=f"{better} is ahead of {worse} by {by}, but the interval includes zero: undecided"

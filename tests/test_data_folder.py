@@ -1,0 +1,152 @@
+"""Source `folder` on trees, archives and single pictures; and where all sources look for their files."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relume.core.errors import UserError
+from relume.data import locate
+from relume.data.sources import cifar10 as cifar10_source
+from tests import data_files as files
+from tests.data_files import column, encoded, fault, made, pictures, pixels, source
+
+FOLDER = {"source": "folder", "size": 16, "seed": 0, "split": "every"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return files.empty_project(tmp_path, monkeypatch)
+
+
+def test_a_folder_in_sorted_order_every_fifth_is_a_test(here: Path) -> None:
+    files.tree(here / "mine", pictures(*[f"{letter}.png" for letter in "jihgfedcba"]))
+    dataset = made(**FOLDER, path="mine", val_every=4)
+    assert sorted(column(dataset, "id", "test")) == ["e", "j"]
+    assert sorted(column(dataset, "id", "val")) == ["d", "i"]
+    assert sorted(column(dataset, "id", "train")) == list("abcfgh")
+    assert dataset.manifest["classes"] == []
+
+
+def test_a_folder_with_class_folders_hidden_files_and_strangers(here: Path) -> None:
+    data = pictures("cat/1.png", "dog/1.png", "dog/deep/2.PNG", "cat/3.png", "cat/3.bmp")
+    strangers = {"cat/notes.txt": b"", "cat/._1.png": b"", ".git/x.png": b""}
+    files.tree(here / "mine", data | strangers)
+    dataset = made(**FOLDER, path="mine", test_every=0)
+    assert dataset.manifest["classes"] == ["cat", "dog"]
+    assert sorted(column(dataset, "id", "train")) == ["cat-1", "cat-3.bmp", "cat-3.png", "dog-1", "dog-deep-2"]
+    assert sorted(column(dataset, "source", "train"))[-1] == "dog/deep/2.PNG"
+
+
+@pytest.mark.parametrize("kind", ["pack.tar", "pack.tar.gz", "pack.tar.xz", "pack.zip", "pack"])
+def test_a_folder_and_archives_of_it_give_the_same_rows(here: Path, kind: str) -> None:
+    data = pictures("mine/a/1.png", "mine/a/2.png", "mine/b/1.png")
+    if kind.endswith("zip"):
+        files.zipped(here / kind, data)
+    elif kind == "pack":
+        files.tree(here / kind, data)
+    else:
+        files.tar(here / kind, data, {"tar": "w", "gz": "w:gz", "xz": "w:xz"}[kind.split(".")[-1]])
+    dataset = made(**FOLDER, path=kind, test_every=3)
+    assert {row["id"]: row["label"] for row in dataset.index} == {"a-1": "a", "a-2": "a", "b-1": "b"}
+    row = next(row for row, each in enumerate(dataset.index) if each["id"] == "b-1")
+    assert dataset.index[row]["split"] == "test"
+
+
+def test_a_folder_with_splits_of_its_own(here: Path) -> None:
+    files.tree(here / "mine", pictures("train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png"))
+    dataset = made(**FOLDER | {"split": "folders"}, path="mine")
+    assert {row["id"]: (row["split"], row["label"]) for row in dataset.index} == {
+        "train-a-1": ("train", "a"),
+        "train-b-2": ("train", "b"),
+        "val-a-3": ("val", "a"),
+        "test-b-4": ("test", "b"),
+    }
+    files.tree(here / "mine", pictures("extra/1.png"))
+    assert "beside test, val, train there is extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
+
+
+def test_one_picture_is_a_test(here: Path) -> None:
+    files.tree(here, {"me.jpg": encoded(pixels(0), "JPEG")})
+    dataset = made(**FOLDER, path="me.jpg")
+    assert [(row["id"], row["split"]) for row in dataset.index] == [("me", "test")]
+    files.tree(Path(), {"pics/mine.png": encoded(pixels(0))})
+    assert made(**FOLDER, path="pics/mine.png").ids([0]) == ["mine"]  # from the project's root
+
+
+def test_pictures_of_every_kind_go_through(here: Path) -> None:
+    image = Image.fromarray(pixels(0))
+    kinds = {
+        "grey.png": image.convert("L"),
+        "palette.gif": image.quantize(8),
+        "alpha.png": image.convert("RGBA"),
+        "cmyk.jpg": image.convert("CMYK"),
+        "deep.png": Image.fromarray(np.arange(768, dtype=np.uint16).reshape(24, 32) * 80),
+    }
+    formats = {".png": "PNG", ".gif": "GIF", ".jpg": "JPEG"}
+    files.tree(here / "mine", {name: encoded(each, formats[Path(name).suffix]) for name, each in kinds.items()})
+    assert len(made(**FOLDER, path="mine").index) == 5
+
+
+def test_a_folder_that_is_not_there_or_empty(here: Path) -> None:
+    message = fault(**FOLDER, path="mine")
+    assert "path: mine was not found in" in message
+    assert "RELUME_SOURCES" in message
+    (here / "mine").mkdir()
+    assert "path: there is no picture in" in fault(**FOLDER, path="mine")
+    (here / "x.txt").write_text("")
+    assert "neither a folder, an archive nor a picture" in fault(**FOLDER, path="x.txt")
+
+
+def test_an_archive_is_held_to_its_checksum(here: Path) -> None:
+    path = files.tar(here / "pack.tar", pictures("1.png", "2.png"))
+    good = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert made(**FOLDER, path="pack.tar", sha256=good).manifest["sources"] == [{"name": "pack.tar", "sha256": good}]
+    assert "is truncated or altered" in fault(**FOLDER, path="pack.tar", sha256="0" * 64)
+
+
+def test_truncated_archives_of_pictures(here: Path) -> None:
+    data = pictures(*[f"{number}.png" for number in range(20)])
+    for kind, mode in (("pack.tar", "w"), ("pack.tar.xz", "w:xz"), ("pack.tar.gz", "w:gz")):
+        path = files.tar(here / kind, data, mode)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert f"{path} is truncated" in fault(**FOLDER, path=kind)
+
+
+def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
+    files.tree(here / "mine", pictures(*[f"{number}.png" for number in range(10)]))
+    assert len(made(**FOLDER, path="mine", train=3, test=1).index) == 4
+    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: 8 is less than size 16"):
+        source(**FOLDER, path="mine", short_side=8)
+
+
+def test_relume_sources_come_before_the_projects_own(here: Path) -> None:
+    files.tree(Path("data/sources"), {"a.tar": b"own", "b.tar": b"own"})
+    files.tree(here, {"a.tar": b"shared"})
+    assert locate.look("a.tar") == here / "a.tar"
+    assert locate.look("b.tar") == Path("data/sources/b.tar")
+    assert locate.look("c.tar") is None
+
+
+def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def fetch(url: str, path: Path, **checks: Any) -> Path:
+        asked.append((url, str(path), checks["md5"]))
+        return files.cifar10(path.parent)
+
+    monkeypatch.setattr(locate, "fetch", fetch)
+    assert len(made(source="cifar10", seed=0, val=0).index) == 24
+    official = cifar10_source.OFFICIAL
+    assert asked == [(official.url, "data/sources/cifar-10-python.tar.gz", official.md5)]
+
+
+def test_without_a_network_one_message_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = locate.Archive(name="cifar-10-python.tar.gz", url="http://127.0.0.1:9/x", md5="c58f", describe="CIFAR-10")
+    monkeypatch.setattr(cifar10_source, "OFFICIAL", nowhere)
+    message = fault(source="cifar10", seed=0, val=0)
+    for words in ("is not here: it could not be fetched", "CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "put at data/sources/"):
+        assert words in message

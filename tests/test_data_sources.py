@@ -1,0 +1,229 @@
+"""Every source on its owner's layout at toy size, and what is said when it is not whole or not here."""
+
+import io
+import os
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.data.config import Prepare
+from relume.data.prepare import SOURCES
+from relume.data.truth import from_text
+from relume.data.unpickle import unpickle
+from tests import data_files as files
+from tests.data_files import column, encoded, fault, made, pixels
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return files.empty_project(tmp_path, monkeypatch)
+
+
+def test_every_source_has_a_module() -> None:
+    tags = {"photos", "cifar10", "cifar100", "tiny_imagenet", "imagenet_val", "folder"}
+    assert set(SOURCES) == tags
+    with pytest.raises(UserError) as caught:
+        build(Prepare, {"datasets": {"x": {"source": "cifar"}}}, "prepare")
+    assert "prepare.datasets.x.source: unknown 'cifar'; did you mean 'cifar10'? allowed: cifar10, " in str(caught.value)
+    with pytest.raises(UserError, match="prepare.datasets.x.sise: unknown key; did you mean 'size'"):
+        build(Prepare, {"datasets": {"x": {"source": "cifar10", "seed": 0, "val": 0, "sise": 32}}}, "prepare")
+
+
+def test_cifar10_from_the_official_archive(here: Path) -> None:
+    files.cifar10(here)
+    dataset = made(source="cifar10", seed=0, val=3, verify=False)
+    assert dataset.manifest["counts"] == {"all": 24, "test": 4, "val": 3, "train": 17}
+    assert dataset.manifest["classes"] == ["cat", "dog"]
+    assert dataset.size == 32
+    number = column(dataset, "id", "test").index("test-00001")
+    row = dataset.select("test")[number]
+    assert np.array_equal(dataset.images[row], files.cifar_rows(5, 4)[1].reshape(3, 32, 32).transpose(1, 2, 0))
+    assert dataset.index[row]["label"] == "dog"
+    train = dict(zip(column(dataset, "id", "train"), column(dataset, "label", "train"), strict=True))
+    assert all(label == ("cat", "dog")[int(id[-5:]) % 2] for id, label in train.items())
+
+
+def test_cifar_counts_are_a_sample_drawn_by_the_seed(here: Path) -> None:
+    files.cifar10(here)
+    section = {"source": "cifar10", "val": 2, "verify": False, "test": 3, "train": 5}
+    first, second = (column(made(**section, seed=seed), "id", "train") for seed in (0, 1))
+    assert len(first) == len(second) == 5
+    assert first != second
+    assert column(made(**section | {"train": 7}, seed=0), "id", "train")[:5] == first
+    assert "train: 19 pictures are wanted, but the source has only 18" in fault(**section | {"train": 19}, seed=0)
+    assert "val: 21 pictures are wanted" in fault(**section | {"val": 21}, seed=0)
+
+
+def test_cifar10_as_jpeg_copies_from_a_folder_and_from_an_archive(here: Path) -> None:
+    names = [f"{split}/{name}/{k:04d}.jpg" for split in ("train", "test") for name in ("cat", "dog") for k in range(3)]
+    data = {name: encoded(pixels(k, 32, 32), "JPEG") for k, name in enumerate(names)}
+    files.tree(here / "copies", data)
+    files.tar(here / "copies.tar.xz", data, "w:xz")
+    files.tar(here / "wrapped.tar", {f"./cifar/{name}": each for name, each in data.items()})
+    found = [made(source="cifar10", seed=0, val=1, archive=name) for name in ("copies", "copies.tar.xz", "wrapped.tar")]
+    for dataset in found:
+        assert dataset.manifest["counts"] == {"all": 12, "test": 6, "val": 1, "train": 5}
+        assert dataset.manifest["classes"] == ["cat", "dog"]
+        assert "JPEG copies" in dataset.manifest["notes"][0]
+        assert np.array_equal(dataset.images, found[0].images)
+    assert sorted(path.name for path in Path("data/images").iterdir()) == ["toy"]  # nothing unpacked is left
+
+
+def test_cifar100(here: Path) -> None:
+    files.cifar100(here)
+    dataset = made(source="cifar100", seed=0, val=0, verify=False)
+    assert dataset.manifest["counts"] == {"all": 10, "test": 4, "val": 0, "train": 6}
+    assert dataset.manifest["classes"] == ["apple", "bee"]
+    labels = dict(zip(column(dataset, "id", "test"), column(dataset, "label", "test"), strict=True))
+    assert labels["test-00000"] == "bee"
+
+
+def test_an_archive_that_is_not_the_owners_is_refused(here: Path) -> None:
+    path = files.cifar10(here)
+    message = fault(source="cifar10", seed=0, val=0)
+    for words in (str(path), "truncated or altered", "wanted c58f30108f718f92721af3b95e74349a", "verify: false"):
+        assert words in message
+
+
+def test_a_truncated_cifar_archive(here: Path) -> None:
+    path = files.cifar10(here)
+    path.write_bytes(path.read_bytes()[:-3000])
+    assert f"{path} is truncated" in fault(source="cifar10", seed=0, val=0, verify=False)
+    path.write_bytes(b"no archive")
+    assert f"{path} is truncated or no tar archive" in fault(source="cifar10", seed=0, val=0, verify=False)
+
+
+def test_a_cifar_archive_with_a_lack(here: Path) -> None:
+    batch = files.pickled({"data": np.zeros((2, 3072), np.uint8)})
+    meta = files.pickled({"fine_label_names": ["a"]})
+    files.tar(here / "cifar-100-python.tar.gz", {"cifar-100-python/meta": meta, "cifar-100-python/train": batch}, "w:gz")
+    assert "lacks cifar-100-python/test" in fault(source="cifar100", seed=0, val=0, verify=False)
+    members = {f"cifar-100-python/{name}": batch for name in ("train", "test")} | {"cifar-100-python/meta": meta}
+    files.tar(here / "cifar-100-python.tar.gz", members, "w:gz")
+    assert "train lacks the key 'fine_labels'" in fault(source="cifar100", seed=0, val=0, verify=False)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("broken-in",)
+
+
+@pytest.mark.parametrize("data", [pickle.dumps({"data": Evil()}), b"\x80\x04no pickle", b"", pickle.dumps([1])])
+def test_a_pickle_runs_nothing(data: bytes) -> None:
+    with pytest.raises(UserError, match="toy"):
+        unpickle(io.BytesIO(data), "toy")
+    assert not Path("broken-in").exists()
+
+
+def test_a_pickle_of_arrays_of_either_numpy_is_read() -> None:
+    value = {b"data": np.arange(6, dtype=np.uint8).reshape(2, 3), b"labels": [0, 1]}
+    data = files.pickled(value)
+    for module in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
+        loaded = unpickle(io.BytesIO(data.replace(b"numpy.core.multiarray", module)), "toy")
+        assert np.array_equal(loaded["data"], value[b"data"])
+        assert loaded["labels"] == [0, 1]
+
+
+def test_tiny_imagenet_takes_a_class_subset(here: Path) -> None:
+    files.tiny_imagenet(here)
+    section = {"source": "tiny_imagenet", "verify": False, "classes": 2, "val": 1}
+    dataset = made(**section, seed=0)
+    assert dataset.manifest["counts"] == {"all": 12, "test": 4, "val": 1, "train": 7}
+    assert len(dataset.manifest["classes"]) == 2
+    assert Counter(column(dataset, "label", "test")) == dict.fromkeys(dataset.manifest["classes"], 2)
+    assert all(row["id"].startswith(row["label"]) for row in dataset.index if row["split"] != "test")
+    assert dataset.size == 64
+    subsets = {tuple(made(**section, seed=seed).manifest["classes"]) for seed in range(5)}
+    assert len(subsets) > 1
+
+
+def test_tiny_imagenet_with_too_many_classes_or_broken(here: Path) -> None:
+    path = files.tiny_imagenet(here)
+    section = {"source": "tiny_imagenet", "verify": False, "seed": 0, "val": 0}
+    assert "classes: 4 are wanted" in fault(**section, classes=4)
+    path.write_bytes(path.read_bytes()[:-500])
+    assert f"{path} is truncated or no zip archive" in fault(**section, classes=2)
+    files.zipped(path, {"other/x.txt": b""})
+    assert "lacks tiny-imagenet-200/wnids.txt" in fault(**section, classes=2)
+
+
+IMAGENET = {"source": "imagenet_val", "size": 24, "short_side": 24, "seed": 0, "test": 3, "val": 2, "verify": False}
+NUMBERS = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1]
+
+
+def test_imagenet_from_the_official_archive_and_devkit(here: Path) -> None:
+    files.tar(here / "ILSVRC2012_img_val.tar", files.imagenet_files())
+    files.devkit(here, NUMBERS)
+    dataset = made(**IMAGENET)
+    assert dataset.manifest["counts"] == {"all": 10, "test": 3, "val": 2, "train": 5}
+    for row in dataset.index:
+        assert row["label"] == f"n{NUMBERS[int(row['id'][-8:]) - 1]:08d}"
+    tests = column(dataset, "id", "test")
+    assert column(made(**IMAGENET | {"train": 1}), "id", "test") == tests
+
+
+def test_imagenet_in_parts_as_loose_files_and_as_a_tree(here: Path) -> None:
+    data = files.imagenet_files()
+    whole = files.tar(here / "ILSVRC2012_img_val.tar", data).read_bytes()
+    truth = "".join(f"{number}\n" for number in NUMBERS)
+    (here / "truth.txt").write_text(truth)
+    cut = len(whole) // 11
+    chunks = [whole[start : start + cut] for start in range(0, len(whole), cut)]
+    assert len(chunks) > 10  # part_10 comes after part_9
+    files.tree(here / "parts", {f"part_{number}": chunk for number, chunk in enumerate(chunks)})
+    files.tree(here, {f"part_{number}": chunk for number, chunk in enumerate(chunks)})
+    files.tree(here / "loose", data)
+    files.tree(here / "tree", {f"val/{number}/{name}": each for number, (name, each) in zip(NUMBERS, data.items(), strict=True)})
+    made_of = {
+        name: made(**IMAGENET, archive=name, truth="truth.txt") for name in ("ILSVRC2012_img_val.tar", "parts", "part_*", "loose")
+    }
+    for dataset in made_of.values():
+        assert np.array_equal(dataset.images, made_of["loose"].images)
+        assert dataset.index == made_of["loose"].index
+    tree = made(**IMAGENET, archive="tree", truth="none at all")
+    assert tree.manifest["classes"] == ["1", "2", "3"]
+    assert {row["sha1"] for row in tree.index} == {row["sha1"] for row in made_of["loose"].index}
+
+
+def test_a_truncated_imagenet_archive(here: Path) -> None:
+    path = files.tar(here / "ILSVRC2012_img_val.tar", files.imagenet_files())
+    path.write_bytes(path.read_bytes()[:5000])
+    files.devkit(here, NUMBERS)
+    assert f"{path} is truncated" in fault(**IMAGENET)
+
+
+def test_imagenet_without_its_truth(here: Path) -> None:
+    files.tar(here / "ILSVRC2012_img_val.tar", files.imagenet_files())
+    message = fault(**IMAGENET)
+    words = ("ILSVRC2012_devkit_t12.tar.gz is not here", "registration", "https://image-net.org/download.php", "fa75699e90")
+    assert all(word in message for word in words)
+    (here / "short.txt").write_text("1\n2\n")
+    assert "truth: short.txt has no label for ILSVRC2012_val_00000003.JPEG" in fault(**IMAGENET, truth="short.txt")
+
+
+def test_imagenet_that_is_not_here_says_where_to_get_it() -> None:
+    message = fault(**IMAGENET)
+    for words in (
+        "ILSVRC2012_img_val.tar is not here",
+        "https://image-net.org/download.php",
+        "md5 29b22e2961454d5413ddabcf34fc5622",
+        "put at data/sources/ILSVRC2012_img_val.tar",
+        "store, data/sources",
+    ):
+        assert words in message
+    assert "part_* was not found in" in fault(**IMAGENET, archive="part_*")
+
+
+def test_kinds_of_truth() -> None:
+    assert from_text("5\n7\n", "x") == {"ILSVRC2012_val_00000001": "5", "ILSVRC2012_val_00000002": "7"}
+    assert from_text("ILSVRC2012_val_00000009.JPEG 65\n", "x") == {"ILSVRC2012_val_00000009": "65"}
+    table = "ImageId,PredictionString\nILSVRC2012_val_00000004,n01751748 1 2 3 4\n"
+    assert from_text(table, "x") == {"ILSVRC2012_val_00000004": "n01751748"}
+    with pytest.raises(UserError, match="2 lines name 1 pictures"):
+        from_text("a.JPEG 1\na.JPEG 2\n", "x")

@@ -1,0 +1,244 @@
+"""The tables: which pictures count, what they cost, who is held against whom, what no claim is made of, what stops by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv
+from relume.core.results import Row
+from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, MASKED, SETS, write_tables
+from relume.evaluation.config import OWN_MEAN, Compare, Question
+from relume.evaluation.evidence import gather
+from stages.compare import main
+from tests.contract_files import COMPARISONS as CONTRACT_COMPARISONS
+from tests.contract_files import LEADERBOARD as CONTRACT_LEADERBOARD
+from tests.contract_files import MASKED as CONTRACT_MASKED
+from tests.contract_files import SETS as CONTRACT_SETS
+from tests.evaluation_files import row, write_dataset, write_scores
+
+IDS = ("test0", "test1", "test2", "test3")  # of two photographs
+Table = list[dict[str, str]]
+
+
+def numbers(psnr: float, at: int) -> dict[str, float]:
+    """A picture's scores; every picture is a little harder than the one before."""
+    return {"psnr": psnr - at, "ssim": psnr / 40, "lpips_alex": 1 - psnr / 40, "lpips_vgg": 1 - psnr / 50 + at / 100}
+
+
+def method(root: Path, group: str, *methods: tuple[str, float, dict[str, Any]]) -> None:
+    rows, scores = [], []
+    for name, psnr, other in methods:
+        ids = other.pop("ids", IDS)
+        rows += [row(name, id, **other) for id in ids]
+        scores += [numbers(psnr, at) for at in range(len(ids))]
+    write_scores(root, group, rows, scores)
+
+
+def floor(name: str, psnr: float, *, oracle: bool = False) -> tuple[str, float, dict[str, Any]]:
+    return name, psnr, {"family": "floor", "network": "", "tap": "", "oracle": oracle}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_dataset(tmp_path / "data" / "images" / "toy")
+    method(tmp_path, "floors", floor("floor_dataset_mean", 12), floor("floor_mean_picture", 13), floor(OWN_MEAN, 14, oracle=True))
+    method(tmp_path, "shallow", ("shallow", 20, {}))
+    method(tmp_path, "deep", ("deep", 16, {"network": "efficientnet_lite0", "tap": "stage4"}))
+    return tmp_path
+
+
+def compare(root: Path, groups: tuple[str, ...] = ("floors", "shallow", "deep"), **other: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {"metrics": ("psnr", "lpips_alex"), "questions": {}, "resamples": 1000, "level": 0.95}
+    config = Compare(groups=groups, **{**plain, **other})
+    folders = {"methods": root / "metrics" / "methods", "reconstructions": root / "data" / "reconstructions"}
+    write_tables(root / "metrics", gather(groups, images=root / "data" / "images", **folders), config, 0)
+    tables: dict[str, Any] = {name: read_csv(root / "metrics" / f"{name}.csv") for name in ("leaderboard", "comparisons")}
+    return {**tables, "summary": json.loads((root / "metrics" / "summary.json").read_text())}
+
+
+def asked(table: Table, question: str, metric: str) -> dict[str, str]:
+    (found,) = [line for line in table if line["question"] == question and line["metric"] == metric]
+    return found
+
+
+def test_columns_are_the_contracts(root: Path):
+    compare(root)
+    heads = {name: (root / "metrics" / f"{name}.csv").read_text().splitlines() for name in ("masked", "sets")}
+    assert heads == {"masked": [",".join(MASKED)], "sets": [",".join(SETS)]}
+    assert (LEADERBOARD, COMPARISONS) == (CONTRACT_LEADERBOARD, CONTRACT_COMPARISONS)
+    assert (MASKED, SETS) == (CONTRACT_MASKED, CONTRACT_SETS)
+
+
+def test_the_leaderboard_ranks_and_counts(root: Path):
+    board = compare(root)["leaderboard"]
+    assert [line["method"] for line in board] == ["shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"]
+    best = board[0]
+    assert (best["n"], best["sources"], best["oracle"], best["device"]) == ("4", "2", "false", "cpu")
+    assert (best["network"], best["tap"], best["dataset"], best["size"]) == ("alexnet_conv", "conv2", "toy", "32")
+    assert float(best["psnr"]) == pytest.approx(20 - 1.5)
+    assert float(best["psnr_lo"]) < 18.5 < float(best["psnr_hi"])
+    assert float(best["seconds_per_image"]) == 1.5  # 6 s for four pictures
+    assert {best[name] for name in ("ms_ssim", "feature_error", "reid_top1", "fd")} == {""}
+
+
+def test_only_the_chosen_restart_is_ranked_and_all_are_paid_for(root: Path):
+    rows: list[Row] = []
+    scores = []
+    for restart, psnr in ((0, 30.0), (1, 20.0)):
+        rows += [row("shallow", id, restart=restart, selected=restart == 1) for id in IDS]
+        scores += [numbers(psnr, at) for at in range(4)]
+    write_scores(root, "shallow", rows, scores)
+    found = compare(root)
+    (line,) = [line for line in found["leaderboard"] if line["method"] == "shallow"]
+    assert float(line["psnr"]) == 18.5
+    assert float(line["seconds_per_image"]) == 1.5
+    assert found["summary"]["toy"]["shallow"]["psnr_restarts_sd"] == pytest.approx(np.std([30, 20], ddof=1), abs=1e-3)
+
+
+def test_every_method_is_held_against_the_best_blind_floor_and_its_mean_colour(root: Path):
+    table = compare(root)["comparisons"]
+    assert {line["question"] for line in table} == {
+        f"{name} against {what}" for name in ("shallow", "deep") for what in ("the best blind floor", "its mean colour")
+    }
+    blind = asked(table, "shallow against the best blind floor", "psnr")
+    assert (blind["a"], blind["b"], blind["n"], blind["sources"]) == ("shallow", "floor_mean_picture", "4", "2")
+    assert [float(blind[name]) for name in ("mean_a", "mean_b", "diff", "lo", "hi")] == [18.5, 11.5, 7, 7, 7]
+    assert asked(table, "deep against its mean colour", "psnr")["b"] == OWN_MEAN
+
+
+def test_the_best_floor_is_the_best_in_that_metric(root: Path):
+    flat = dict.fromkeys(("family", "network", "tap"), "") | {"family": "floor"}
+    rows = [row(name, id, **flat) for name in ("floor_dataset_mean", "floor_mean_picture") for id in IDS]
+    scores = [{**numbers(12, at), "lpips_vgg": 0.4} for at in range(4)] + [
+        {**numbers(13, at), "lpips_vgg": 0.6} for at in range(4)
+    ]
+    write_scores(root, "floors", rows, scores)
+    table = compare(root, metrics=("psnr", "lpips_vgg"))["comparisons"]
+    assert asked(table, "deep against the best blind floor", "psnr")["b"] == "floor_mean_picture"
+    assert asked(table, "deep against the best blind floor", "lpips_vgg")["b"] == "floor_dataset_mean"
+
+
+def test_no_claim_is_made_of_a_circular_judge(root: Path):
+    found = compare(root)
+    own = asked(found["comparisons"], "shallow against its mean colour", "lpips_alex")
+    other = asked(found["comparisons"], "deep against its mean colour", "lpips_alex")
+    assert (own["lo"], own["hi"]) == ("", "")
+    assert own["diff"] != ""
+    assert other["lo"] != ""
+    assert "lpips_alex" not in found["summary"]["toy"]["shallow"]
+    assert "lpips_alex" in found["summary"]["toy"]["deep"]
+    assert all(line["lpips_alex"] for line in found["leaderboard"])
+
+
+def test_questions_pair_the_pictures_that_both_have(root: Path):
+    method(root, "deep", ("deep", 16, {"tap": "conv5", "ids": IDS[1:]}))
+    question = Question(a="shallow", b="deep", metrics=("psnr", "ssim"))
+    table = compare(root, questions={"depth": question})["comparisons"]
+    line = asked(table, "depth", "psnr")
+    assert (line["n"], line["sources"], line["tap"]) == ("3", "2", "conv2")
+    assert float(line["mean_a"]) == 18  # of the last three: 19, 18, 17
+    assert float(line["mean_b"]) == 15  # 16, 15, 14
+    assert [float(line[name]) for name in ("diff", "lo", "hi")] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (Question(a="shalow", b="deep", metrics=("psnr",)), r"compare.questions.q.a: there is no method 'shalow'; did you mean"),
+        (Question(a="shallow", b="floor", metrics=("psnr",)), r"compare.questions.q.b: there is no method 'floor'"),
+        (Question(a="shallow", b="deep", metrics=("ms_ssim",)), r"compare.questions.q: shallow and deep have no picture"),
+    ],
+)
+def test_questions_that_have_no_answer_are_named(root: Path, question: Question, message: str):
+    with pytest.raises(UserError, match=message):
+        compare(root, questions={"q": question})
+
+
+def test_the_summary_is_small_and_nested(root: Path):
+    summary = compare(root)["summary"]
+    assert set(summary["toy"]) == {"shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"}
+    assert summary["toy"]["deep"] == {"psnr": 14.5, "ssim": 0.4, "lpips_alex": 0.6, "lpips_vgg": 0.695, "n": 4}
+
+
+def test_one_source_has_no_interval(root: Path):
+    for group, name, psnr in (("shallow", "shallow", 20), ("deep", "deep", 16)):
+        method(root, group, (name, psnr, {"ids": IDS[:2]}))
+    found = compare(root)
+    line = asked(found["comparisons"], "shallow against its mean colour", "psnr")
+    assert (line["n"], line["sources"], line["lo"], line["hi"]) == ("2", "1", "", "")
+    assert found["leaderboard"][0]["psnr_lo"] == ""
+
+
+def test_two_taps_of_one_method_stand_apart(root: Path):
+    method(root, "deep", ("decoder", 15, {"tap": "conv4"}), ("decoder", 14, {"tap": "conv5"}))
+    found = compare(root, questions={"d": Question(a="decoder", b="shallow", metrics=("psnr",))})
+    assert [line["tap"] for line in found["leaderboard"] if line["method"] == "decoder"] == ["conv4", "conv5"]
+    assert {"decoder alexnet_conv conv4 32", "decoder alexnet_conv conv5 32"} <= set(found["summary"]["toy"])
+    assert sum(line["question"] == "d" for line in found["comparisons"]) == 2
+    assert float(found["leaderboard"][1]["seconds_per_image"]) == 0.75  # 6 s for eight pictures
+    with pytest.raises(UserError, match="decoder stands at several taps"):
+        compare(root, questions={"d": Question(a="shallow", b="decoder", metrics=("psnr",))})
+
+
+def test_missing_and_foreign_groups_stop_by_name(root: Path):
+    with pytest.raises(UserError, match=r"methods/s0.csv is missing: evaluate has not run for it"):
+        compare(root, groups=("floors", "shallow", "deep", "s0"))
+    with pytest.raises(UserError, match=r"methods/deep.csv: not in compare.groups \(floors, shallow\), left by an older run"):
+        compare(root, groups=("floors", "shallow"))
+    (root / "metrics" / "methods" / "deep.csv").unlink()
+    with pytest.raises(UserError, match=r"reconstructions/deep: not in compare.groups"):
+        compare(root, groups=("floors", "shallow"))
+
+
+def test_what_begins_with_a_point_is_not_foreign(root: Path):
+    for folder in ("metrics/methods", "data/reconstructions"):
+        (root / folder / ".gitignore").write_text("/deep\n")
+    assert compare(root)["leaderboard"]
+
+
+def test_a_method_belongs_to_one_group(root: Path):
+    method(root, "deep", ("shallow", 16, {}))
+    with pytest.raises(UserError, match="method shallow is in group shallow and in group deep"):
+        compare(root)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("deep", "test0"), row("deep", "test0", restart=1)], "deep has several selected restarts of test0"),
+        ([row("deep", "test0", selected=False)], "deep has no selected picture"),
+        ([row("deep", "gone")], "deep: id 'gone' is not in dataset toy"),
+    ],
+)
+def test_rows_that_cannot_be_ranked_are_named(root: Path, rows: list[Row], message: str):
+    write_scores(root, "deep", rows, [numbers(16, 0) for _ in rows])
+    with pytest.raises(UserError, match=message):
+        compare(root)
+
+
+def test_an_old_table_is_named(root: Path):
+    path = root / "metrics" / "methods" / "deep.csv"
+    path.write_text(path.read_text().replace("lpips_vgg", "lpips_vg"))
+    with pytest.raises(UserError, match="deep.csv: column lpips_vgg is missing"):
+        compare(root)
+
+
+def test_the_stage_writes_equal_bytes(root: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]):
+    default_params["compare"].update(resamples=1000)
+    (root / "params.yaml").write_text(yaml.safe_dump(default_params))
+    monkeypatch.chdir(root)
+    options = {"methods": "metrics/methods", "reconstructions": "data/reconstructions", "images": "data/images"}
+    flags = [part for key, value in options.items() for part in (f"--{key}", value)]
+    for out in ("a", "b"):
+        result = CliRunner().invoke(main, [*flags, "--out", out])
+        assert result.exit_code == 0, result.output
+    names = {path.name for path in Path("a").iterdir()}
+    assert names == {"leaderboard.csv", "masked.csv", "sets.csv", "comparisons.csv", "summary.json"}
+    assert all((Path("a") / name).read_bytes() == (Path("b") / name).read_bytes() for name in names)
+    assert any(line["question"] == "depth" for line in read_csv(Path("a") / "comparisons.csv"))

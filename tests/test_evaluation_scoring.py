@@ -1,0 +1,188 @@
+"""Scores of a group: networks with random weights, known answers at the ends, rows that cannot be scored, and the stage."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from relume.core.errors import UserError
+from relume.core.files import write_json
+from relume.core.images import to_float
+from relume.core.results import Group, Row, read_group
+from relume.data.store import Dataset
+from relume.evaluation.metrics import METRICS
+from relume.evaluation.perceptual import Judge, feature_error, judge
+from relume.evaluation.pixel import psnr
+from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
+from relume.features import networks
+from relume.features.tensors import canonical, digest
+from relume.features.weights import WeightStore
+from relume.losses.perceptual import LPIPS_TAPS
+from stages.evaluate import main
+from tests.evaluation_files import row, write_dataset, write_reconstructions
+
+CPU = torch.device("cpu")
+ALL = tuple(METRICS)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
+    from safetensors.torch import save_file
+
+    root = tmp_path_factory.mktemp("weights")
+    for judge_name, (network, _) in list(LPIPS_TAPS.items())[:2]:
+        tensors = canonical(networks.random(network, seed=1).body.state_dict())
+        channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[judge_name]
+        heads = {f"lin{number}": torch.ones(count) for number, count in enumerate(channels)}
+        for name, content in ((network, tensors), (f"lpips_{judge_name}", heads)):
+            (root / name).mkdir()
+            save_file(content, root / name / "model.safetensors")
+            write_json(root / name / "model.json", {"name": name, "sha256": digest(content)})
+    return root
+
+
+@pytest.fixture(autouse=True)
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights are not the pinned ones; their card still holds them to their sha256."""
+    monkeypatch.setattr("relume.features.weights.PINS", {})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return write_dataset(tmp_path / "images" / "toy")
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    taps = {name: {"msd": msd, "cached": False} for name, msd in (("conv2", 2.0), ("conv5", 0.5))}
+    write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": taps, "pictures": 12})
+    return tmp_path / "features" / "toy"
+
+
+def group(folder: Path, rows: list[Row], images: np.ndarray) -> Group:
+    write_reconstructions(folder, rows, images)
+    return read_group(folder)
+
+
+def scorer(data: Dataset, weights: Path, features: Path, of: Group, metrics: Iterable[str] = ALL, **other: Any) -> Scorer:
+    kinds = inverted(of)
+    judges = judge(metrics, [kind[1:] for kind in kinds], WeightStore(weights), CPU)
+    scales = read_scales(kinds, {"toy": features})
+    plain = {"micro_batch": 2, "device": CPU, "metrics": tuple(metrics), "scales": scales}
+    return Scorer(datasets={"toy": data}, judge=judges, **{**plain, **other})
+
+
+def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+    """Perfect and inverted pictures, shuffled over methods, restarts and taps; the second judge is asked afresh."""
+    ids = data.ids([0, 1, 2, 3])
+    originals = data.images[:4]
+    rows = [row("same", id) for id in reversed(ids)] + [row("wrong", id, tap="conv2+conv5", restart=1) for id in ids]
+    images = np.concatenate([originals[::-1], 255 - originals])
+    done: list[int] = []
+    found = group(tmp_path / "g", rows, images)
+    scored = score(found, scorer(data, weights, features, found), done.append)
+    assert sum(done) == 8
+    assert [(line["method"], line["id"]) for line in scored] == [(entry.method, entry.id) for entry in rows]
+    perfect = {"mse": 0, "psnr": 100, "ssim": 1, "lpips_alex": 0, "lpips_vgg": 0, "feature_error": 0}
+    for line in scored[:4]:
+        assert {name: line[name] for name in perfect} == pytest.approx(perfect, abs=1e-5)
+        assert np.isnan(line["ms_ssim"])  # 32 px
+    net = networks.load("alexnet_conv", WeightStore(weights))
+    look = Judge(networks={"alexnet_conv": net}, taps={"alexnet_conv": ("conv2", "conv5")}, heads={})
+    for at, line in enumerate(scored[4:]):
+        x, y = to_float(images[4 + at : 5 + at]), to_float(originals[at : at + 1])
+        here, there = (look.look(pixels, ["alexnet_conv"])["alexnet_conv"] for pixels in (x, y))
+        error = sum((here[tap] - there[tap]).square().sum() / msd for tap, msd in (("conv2", 2.0), ("conv5", 0.5))) / 2
+        assert line["feature_error"] == pytest.approx(float(error), rel=1e-4)
+        assert line["psnr"] == pytest.approx(psnr(x, y).item(), abs=1e-4)
+
+
+def test_micro_batches_change_no_score(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+    ids = data.ids([0, 1, 2])
+    rows = [row("m", id, restart=restart, selected=restart == 0) for restart in (0, 1) for id in ids]
+    found = group(tmp_path / "g", rows, 255 - data.images[[0, 1, 2, 3, 4, 5]])
+    few, many = (score(found, scorer(data, weights, features, found, micro_batch=size)) for size in (1, 8))
+    for a, b in zip(few, many, strict=True):
+        assert {k: a[k] for k in ALL} == pytest.approx({k: b[k] for k in ALL}, rel=1e-4, nan_ok=True)
+
+
+def test_only_what_is_asked_for_is_loaded_and_measured(tmp_path: Path, data: Dataset, features: Path):
+    found = group(tmp_path / "g", [row("m", "test0")], data.images[:1])
+    line = score(found, scorer(data, tmp_path / "no weights", features, found, ["psnr", "ssim"]))
+    assert set(line[0]) - {"psnr", "ssim"} == set(COLUMNS) - set(METRICS)
+
+
+def test_floors_have_no_feature_error(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+    found = group(tmp_path / "g", [row("floor", "test0", family="floor", network="", tap="")], data.images[:1])
+    assert "feature_error" not in score(found, scorer(data, weights, features, found))[0]
+
+
+def test_a_feature_as_far_as_the_mean_feature_has_error_one():
+    x, y = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
+    assert feature_error({"conv1": x}, {"conv1": y}, {"conv1": 3.0}).item() == 1
+    both = feature_error({"a": x, "b": x}, {"a": y, "b": x}, {"a": 3.0, "b": 1.0})
+    assert both.item() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (row("m", "test9"), r"g/index.csv, line 3: id 'test9' is not in dataset toy"),
+        (row("m", "test1", dataset="toys"), r"line 3: dataset 'toys' was not given; did you mean 'toy'"),
+        (row("m", "test1", size=64), r"line 3: size 64, .* dataset toy has 32 px"),
+        (row("m", "test0"), r"line 3: a second row of m, test0, toy"),
+    ],
+)
+def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
+    found = group(tmp_path / "g", [row("m", "test0"), entry], data.images[:2])
+    judges = judge(["psnr"], [], WeightStore(tmp_path), CPU)
+    tools = Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=["psnr"], micro_batch=2, device=CPU)
+    with pytest.raises(UserError, match=message):
+        score(found, tools)
+
+
+def test_unknown_taps_and_missing_features_are_named(tmp_path: Path, data: Dataset, features: Path):
+    wrong = group(tmp_path / "g", [row("m", "test0", tap="conv2+conv9")], data.images[:1])
+    with pytest.raises(UserError, match="alexnet_conv has no tap 'conv9'"):
+        inverted(wrong)
+    with pytest.raises(UserError, match="features of dataset toy were not given"):
+        read_scales([("toy", "alexnet_conv", "conv2")], {})
+    with pytest.raises(UserError, match="is missing"):
+        read_scales([("toy", "vgg16_conv", "conv2_2")], {"toy": features})
+
+
+def test_a_picture_of_another_shape_is_refused(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+    found = group(tmp_path / "g", [row("m", "test0")], data.images[:1])
+    tools = scorer(data, weights, features, found, ["psnr"])
+    with pytest.raises(UserError, match=r"pictures \(16, 16, 3\)"):
+        score(replace(found, images=found.images[:, :16, :16]), tools)
+
+
+def test_the_stage_writes_the_contract(
+    tmp_path: Path, data: Dataset, weights: Path, features: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
+):
+    default_params["run"]["device"] = "cpu"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
+    group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])
+    monkeypatch.chdir(tmp_path)
+    options = {"reconstructions": "shallow", "images": "images/toy", "features": features, "weights": weights}
+    flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
+    result = CliRunner().invoke(main, ["--group", "shallow", *flags, "--out", "metrics/methods/shallow.csv"])
+    assert result.exit_code == 0, result.output
+    with Path("metrics/methods/shallow.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [entry["id"] for entry in rows] == ["test0", "test1"]
+    assert rows[0]["ms_ssim"] == ""
+    assert float(rows[0]["lpips_vgg"]) > 0
+    result = CliRunner().invoke(main, ["--group", "deep", *flags, "--out", "x.csv"])
+    assert result.exit_code == 1
+    assert "--group is deep, but --reconstructions is the folder of shallow" in result.stderr

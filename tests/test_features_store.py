@@ -1,0 +1,96 @@
+"""The store of weights: what it reads, what it refuses; pickles that hold more than arrays; pins."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from relume.core.errors import UserError
+from relume.features import fetch
+from relume.features.catalogue import PINS
+from relume.features.convert import Unfit, unpickle_arrays
+from relume.features.pin import lines
+from relume.features.tensors import digest
+from relume.features.weights import WeightStore
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("echo never",)
+
+
+@pytest.mark.parametrize(
+    "content", [{"a": Evil()}, {"a": {"b": 3}}, {"a": np.array([Evil()], dtype=object)}, np.array([{}], dtype=object), "text"]
+)
+def test_only_numpy_arrays_are_unpickled(content, tmp_path):
+    (tmp_path / "x.ckpt").write_bytes(pickle.dumps(content, protocol=3))
+    with pytest.raises(Unfit, match="no pickle of arrays"):
+        unpickle_arrays(tmp_path / "x.ckpt")
+
+
+def test_arrays_are_unpickled_and_halves_refused(tmp_path):
+    data = pickle.dumps({"a": {"b": np.arange(6.0).reshape(2, 3)}}, protocol=3)
+    (tmp_path / "x.ckpt").write_bytes(data)
+    assert unpickle_arrays(tmp_path / "x.ckpt")["a"]["b"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    (tmp_path / "x.ckpt").write_bytes(data[:-20])
+    with pytest.raises(Unfit):
+        unpickle_arrays(tmp_path / "x.ckpt")
+
+
+def test_digest_is_of_the_content():
+    a, b = torch.arange(4.0), torch.ones(2, dtype=torch.int64)
+    assert digest({"a": a, "b": b}) == digest({"b": b, "a": a.clone()})
+    others = [{"a": a.view(2, 2), "b": b}, {"a": a, "c": b}, {"a": a, "b": b.int()}, {"a": a + 1, "b": b}]
+    assert len({digest(other) for other in [{"a": a, "b": b}, *others]}) == 5
+    assert digest({}) == PINS["identity"]
+    assert digest({"n": torch.tensor(3.0)}) != digest({"n": torch.tensor(4.0)})
+
+
+def test_the_store_takes_roots_and_single_folders_and_nothing_undeclared(tmp_path):
+    for name in ("lpips_alex", "lpips_vgg"):
+        fetch.bring(name, tmp_path / "root")
+    assert WeightStore(tmp_path / "root").names() == ["lpips_alex", "lpips_vgg"]
+    single = WeightStore(tmp_path / "root" / "lpips_vgg")
+    assert single.tensors("lpips_vgg")
+    with pytest.raises(
+        UserError, match=r"lpips_alex are not among those declared \(here: lpips_vgg; looked in .*weights.networks"
+    ):
+        single.tensors("lpips_alex")
+
+
+def test_altered_tensors_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    folder = fetch.bring("lpips_alex", tmp_path)
+    tensors = WeightStore(tmp_path).tensors("lpips_alex")
+    save_file({**tensors, "lin0": tensors["lin0"] + 1}, folder / "model.safetensors")
+    with pytest.raises(UserError, match="its tensors have sha256 .* pinned is"):
+        WeightStore(tmp_path).tensors("lpips_alex")
+    (folder / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="cannot be read"):
+        WeightStore(tmp_path).tensors("lpips_alex")
+
+
+def test_a_conversion_that_is_cut_is_not_taken_for_whole(tmp_path, monkeypatch):
+    import safetensors.torch
+
+    fetch.bring("lpips_alex", tmp_path)
+
+    def full(tensors):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save", full)
+    with pytest.raises(UserError, match=r"cannot write .*model.safetensors: No space left"):
+        fetch.bring("lpips_alex", tmp_path)
+    assert WeightStore(tmp_path).names() == []
+    assert not list(tmp_path.glob("**/*.part"))
+
+
+def test_pins_can_be_printed(tmp_path, monkeypatch):
+    fetch.bring("lpips_alex", tmp_path)
+    assert lines(tmp_path) == []
+    pin = PINS["lpips_alex"]
+    monkeypatch.delitem(PINS, "lpips_alex")
+    assert lines(tmp_path) == [f'    "lpips_alex": "{pin}",']

@@ -1,0 +1,184 @@
+"""The page: one file that fetches nothing, equal for equal inputs, and working in a real browser."""
+
+import html
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from relume.core.files import read_csv, write_csv
+from relume.report.boards import boards
+from relume.report.config import Report
+from relume.report.material import read
+from relume.report.page import render
+from relume.report.pictures import overview, pick
+from stages.report import main
+from tests.contract_files import GROUPS, write
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: on Debian, apt-get install chromium")
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
+]
+BOARD = "feature-photos-32"
+
+
+def draw(root: Path) -> str:
+    found = read(root / "metrics", root / "data/reconstructions", root / "data/images", GROUPS)
+    return render(found, Report(pictures=4), 0.95)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up project with one oracle run more, so that there is something to hide."""
+    root = write(tmp_path_factory.mktemp("page"))
+    board = root / "metrics/leaderboard.csv"
+    rows = read_csv(board)
+    write_csv(board, tuple(rows[0]), [{**row, "oracle": "true" if row["method"] == "deep" else row["oracle"]} for row in rows])
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return draw(root)
+
+
+def test_equal_files_give_equal_bytes(root: Path, page: str, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(root, moved)
+    assert draw(moved) == page
+    found = read(root / "metrics", root / "data/reconstructions", root / "data/images", GROUPS)
+    (board,) = boards(found.leaderboard)
+    for name in ("one.png", "two.png"):
+        overview(tmp_path / name, found, board, pick(found, board, 3))
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert Image.open(tmp_path / "one.png").size[0] > 3 * 150
+
+
+def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy2(ROOT / "params.yaml", root / "params.yaml")
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    options = {"metrics": "metrics", "reconstructions": "data/reconstructions", "images": "data/images", "out": "metrics/report"}
+    arguments = [word for name, path in options.items() for word in (f"--{name}", path)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (root / "metrics/report").iterdir()) == ["index.html", "overview.png"]
+    (root / "metrics/sets.csv").rename(root / "metrics/sets.txt")
+    done = CliRunner().invoke(main, arguments)
+    (root / "metrics/sets.txt").rename(root / "metrics/sets.csv")
+    assert done.exit_code == 1
+    assert "metrics/sets.csv is missing" in done.output
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    addresses = re.findall(r"""(?:src|href|action|data)\s*=\s*["']([^"']*)|url\(([^)]*)\)|@import""", page)
+    assert {address for pair in addresses for address in pair if address and not address.startswith(("#", "data:"))} == set()
+    assert not re.search(r"\bfetch\(|XMLHttpRequest|https?://", page)
+
+
+def test_all_is_labelled(page: str) -> None:
+    assert '<html lang="en">' in page
+    assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page))
+    tables = re.findall(r"<table.*?</table>", page, flags=re.DOTALL)
+    assert tables
+    assert all("<caption" in table and 'scope="col"' in table for table in tables)
+    assert page.count("<main") == page.count("<h1") == page.count("<footer") == 1
+    named = re.findall(r'aria-labelledby="([^"]+)"', page)
+    assert all(f'id="{name}"' in page for name in named)
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_chart_and_table_show_the_same_interval(root: Path, page: str) -> None:
+    (deep,) = [row for row in read_csv(root / "metrics/leaderboard.csv") if row["method"] == "deep"]
+    assert page.count(f"{float(deep['psnr_lo']):.2f} to {float(deep['psnr_hi']):.2f}") == 2
+
+
+def test_names_are_escaped(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "odd")
+    for path in (tmp_path / "odd").rglob("*.csv"):
+        path.write_text(path.read_text().replace("shallow", "<b>shal&low</b>"))
+    page = draw(tmp_path / "odd")
+    assert "<b>shal" not in page
+    assert "&lt;b&gt;shal&amp;low" in page
+
+
+def dom(page: str, tmp_path: Path, *, state: str = "", script: str = "", width: int = 0) -> str:
+    """The page as a browser has made it; with `width`, inside a frame of that many pixels. Console messages are faults."""
+    path = tmp_path / "page.html"
+    if width:
+        held = html.escape(page, quote=True)
+        path.write_text(
+            f'<iframe width="{width}" height="800" srcdoc="{held}"></iframe><pre id="out"></pre><script>{script}</script>'
+        )
+    else:
+        path.write_text(page.replace("</body>", f"<pre id='out'></pre><script>{script}</script></body>"))
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"{path.as_uri()}{state}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def rows(document: str) -> list[tuple[str, bool]]:
+    """(method, hidden) in the order of the leaderboard on the page."""
+    table = document.split(f'data-sortable="{BOARD}"')[1].split("</table>")[0].split("<tbody>")[1]
+    heads = re.findall(r'<tr([^>]*)>\s*<th scope="row" data-value="([^"]*)"', table)
+    return [(name, " hidden" in attributes) for attributes, name in heads]
+
+
+@browser
+def test_sorts_and_filters_by_address(page: str, tmp_path: Path) -> None:
+    state = f"#sort={BOARD}:feature_error:ascending&filter={BOARD}:CONV2"
+    document = dom(page, tmp_path, state=state)
+    order = rows(document)
+    assert [name for name, _ in order][:2] == ["shallow", "deep"]  # floors have no feature error: last
+    assert [name for name, hidden in order if hidden] == ["deep"]
+    assert re.search(r'data-column="feature_error"[^>]*aria-sort="ascending"', document)
+    assert document.count('aria-sort="') == 1 + page.split("</style>")[0].count('aria-sort="')  # the style knows both
+    assert "1 of 2 methods, floors always shown" in document
+
+
+@browser
+def test_buttons_sort_and_floors_are_never_hidden(page: str, tmp_path: Path) -> None:
+    script = f"""
+      const table = document.querySelector('[data-sortable="{BOARD}"]');
+      const button = (name) => table.querySelector(`[data-column="${{name}}"] button`);
+      const order = () => [...table.tBodies[0].rows].map((row) => row.cells[0].dataset.value).join(",");
+      const said = [];
+      button("psnr").focus(); said.push(document.activeElement.textContent.includes("PSNR"));
+      button("psnr").click(); said.push(order());
+      button("psnr").click(); said.push(order());
+      button("method").click(); said.push(order());
+      said.push(table.querySelector('[aria-sort]').getAttribute("aria-sort"));
+      const form = document.querySelector("form.filter");
+      form.elements.filter.value = "no such thing"; form.elements.oracles.checked = false;
+      form.dispatchEvent(new Event("input"));
+      said.push([...table.tBodies[0].rows].filter((row) => !row.hidden).length, location.hash.includes("oracles"));
+      document.getElementById("out").textContent = said.join(" | ");
+    """
+    said = re.search(r"<pre id=\"out\">(.*?)</pre>", dom(page, tmp_path, script=script))
+    assert said is not None
+    focused, rising, falling, by_name, direction, left, kept = said[1].split(" | ")
+    assert (focused, direction, left, kept) == ("true", "ascending", "3", "true")
+    assert rising.split(",") == falling.split(",")[::-1]
+    assert by_name.split(",") == sorted(by_name.split(","))
+
+
+@browser
+def test_fits_a_phone(page: str, tmp_path: Path) -> None:
+    script = """
+      addEventListener("load", () => {
+        const inside = document.querySelector("iframe").contentDocument;
+        document.getElementById("out").textContent = inside.documentElement.scrollWidth;
+      });
+    """
+    found = re.search(r'<pre id="out">(\d+)</pre>', dom(page, tmp_path, script=script, width=360))
+    assert found is not None
+    assert int(found[1]) <= 360

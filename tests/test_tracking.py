@@ -1,0 +1,285 @@
+"""MLflow as a projection of files: complete, idempotent, raced for, and never in the way."""
+
+import multiprocessing
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from relume.core import tracking
+from relume.core.errors import UserError
+from relume.core.files import read_csv, write_csv
+from relume.core.live import live
+from relume.core.records import clean, flat, headline, records
+from tests.contract_files import GROUPS, write
+
+ROOT = Path(__file__).resolve().parents[1]
+pytest.importorskip("mlflow", reason="mlflow is not installed")
+
+
+def project_files(root: Path, **options: float) -> Path:
+    write(root, **options)
+    params = {"compare": {"groups": list(GROUPS), "level": 0.95}, "losses": {"tv": 0.05}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    return root
+
+
+SWITCHES = ("RELUME_TRACKING", "MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results that three processes have projected at once into a store that none of them found there."""
+    root = project_files(tmp_path_factory.mktemp("tracking"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SWITCHES:
+            patch.delenv(name, raising=False)
+        start = multiprocessing.get_context("forkserver")
+        start.set_forkserver_preload(["mlflow.tracking"])  # imported once for all three
+        with ProcessPoolExecutor(3, mp_context=start) as racers:
+            tallies = list(racers.map(tracking.project, [root] * 3))
+    assert sorted(len(tally.written) for tally in tallies) == [0, 0, 4]
+    return root
+
+
+@pytest.fixture(autouse=True)
+def switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SWITCHES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def ask(root: Path, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(root / "mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+def runs(root: Path) -> list[str]:
+    return sorted(str(name) for (name,) in ask(root, "select name from runs where lifecycle_stage = 'active'"))
+
+
+def test_one_parent_and_a_run_per_group_however_many_write(root: Path) -> None:
+    (variant,) = set(runs(root)) - set(GROUPS)
+    assert runs(root) == sorted([variant, *GROUPS])
+    nested = ask(root, "select count(*) from tags where key = 'mlflow.parentRunId'")
+    assert nested == [(3,)]
+
+
+def test_a_second_call_writes_nothing(root: Path) -> None:
+    tables = ("runs", "params", "metrics", "tags")
+    before = [ask(root, f"select count(*) from {table}") for table in tables]
+    assert tracking.project(root).written == []
+    assert [ask(root, f"select count(*) from {table}") for table in tables] == before
+
+
+def test_means_curves_parameters_and_pictures_are_there(root: Path) -> None:
+    (run,) = ask(root, "select run_uuid, artifact_uri from runs where name = 'deep'")
+    latest = dict(ask(root, f"select key, value from latest_metrics where run_uuid = '{run[0]}'"))  # type: ignore[arg-type]
+    board = {row["method"]: row for row in read_csv(root / "metrics/leaderboard.csv")}
+    assert latest["psnr"] == pytest.approx(float(board["deep"]["psnr"]), rel=1e-5)
+    steps = ask(root, f"select count(*) from metrics where run_uuid = '{run[0]}' and key = 'trace/feature'")
+    assert steps == [(31,)]
+    params = dict(ask(root, f"select key, value from params where run_uuid = '{run[0]}'"))  # type: ignore[arg-type]
+    assert params["optimiser.kind"] == "adam"
+    assert params["losses.tv"] == "0.05"
+    assert (Path(str(run[1]).removeprefix("file://")) / "pictures.png").stat().st_size > 100
+    assert Path(str(run[1]).removeprefix("file://")).is_relative_to(root / "mlartifacts")
+
+
+def test_the_parent_has_parameters_and_the_headline(root: Path) -> None:
+    (run,) = ask(root, f"select run_uuid from runs where name not in {GROUPS}")
+    assert dict(ask(root, f"select key, value from params where run_uuid = '{run[0]}'"))["losses.tv"] == "0.05"  # type: ignore[arg-type]
+    assert ("photos_128/deep/psnr",) in ask(root, f"select key from latest_metrics where run_uuid = '{run[0]}'")
+
+
+def test_results_pulled_from_a_cache_show_up_under_their_own_variant(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Floors are the same and make no run again; what differs stands under the experiment's name, in the same store."""
+    pulled = project_files(root / "clone", strength=1.5)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "rough-sand")
+    assert tracking.project(pulled).written == ["shallow", "deep", "headline"]
+    assert tracking.project(pulled).written == []
+    assert not (pulled / "mlflow.db").exists()
+    assert "rough-sand" in runs(root)
+
+
+def test_scores_of_other_pictures_are_not_taken_for_these(tmp_path: Path) -> None:
+    project_files(tmp_path)
+    (deep,) = [one for one in records(tmp_path) if one.name == "deep"]
+    assert deep.measured
+    index = tmp_path / "data/reconstructions/deep/index.csv"
+    rows = read_csv(index)
+    write_csv(index, tuple(rows[0]), [{**row, "objective": "0.5"} for row in rows])
+    found = records(tmp_path)
+    (changed,) = [one for one in found if one.name == "deep"]
+    assert (changed.measured, changed.means) == ("", {})
+    assert changed.key != deep.key
+    assert headline(tmp_path, found) == {}
+
+
+def test_dvc_knows_which_pictures_were_scored(tmp_path: Path) -> None:
+    project_files(tmp_path)
+    images = "data/reconstructions/deep/images.npy"
+    stage = {"deps": [{"path": images, "md5": "0" * 32}], "outs": [{"path": "metrics/methods/deep.csv"}]}
+    made = {"outs": [{"path": "data/reconstructions/deep/index.csv"}]}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": {"evaluate@deep": stage, "invert_optimise@deep": made}}))
+    (deep,) = [one for one in records(tmp_path) if one.name == "deep"]
+    assert (deep.measured, deep.stage) == ("", "invert_optimise@deep")
+
+
+def test_measured_later_is_added_to_the_same_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = project_files(tmp_path, strength=2.0)
+    scores = (early / "metrics/methods/deep.csv").read_text()
+    (early / "metrics/methods/deep.csv").unlink()
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "early")
+    assert tracking.project(early).written == ["shallow", "deep"]
+    (early / "metrics/methods/deep.csv").write_text(scores)
+    assert tracking.project(early).written == ["deep", "headline"]
+    (run,) = ask(root, "select run_uuid from runs where name = 'deep' order by start_time desc limit 1")
+    assert ask(root, f"select count(*) from latest_metrics where run_uuid = '{run[0]}' and key = 'psnr'") == [(1,)]
+
+
+def test_cheap_stages_do_not_import_mlflow() -> None:
+    code = (
+        "import sys; from relume.core.tracking import after_stage; after_stage('prepare', 'x'); sys.exit('mlflow' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RELUME_TRACKING", "off")
+    tracking.after_stage("compare", "")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes the call and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def dead() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def fainting() -> Iterator[str]:
+    """A server that is well when asked, and hangs at work."""
+    woken = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/health":
+                woken.wait(30)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    woken.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("server", ["dead", "silent", "fainting"])
+def test_a_bad_server_costs_seconds_and_one_line(
+    server: str,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(server))
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    start = time.monotonic()
+    tracking.after_stage("compare", "")
+    assert time.monotonic() - start < 10
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_slow_store_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(tracking, "BUDGET", -1.0)
+    tracking.after_stage("compare", "")
+    assert "is slow: given up" in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_wrong(root: Path, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", dead)
+    with pytest.raises(UserError, match="does not answer"):
+        tracking.project(root)
+
+
+def test_live_shows_a_loop_and_goes_when_it_ended_well(root: Path) -> None:
+    before = runs(root)
+    with live("loop", {"steps": 3}, root=root, delay=0, every=0.1) as log:
+        for step in range(3):
+            log.log(step, {"objective": 1.0 / (step + 1)}, np.zeros((4, 4, 3), np.uint8))
+        wait_for(lambda: ask(root, "select count(*) from metrics where key = 'objective'") == [(3,)])
+        assert "loop" in runs(root)
+    assert runs(root) == before
+
+
+def test_live_leaves_what_failed(root: Path) -> None:
+    def explode() -> None:
+        with live("broken", {}, root=root, delay=0, every=0.1) as log:
+            log.log(0, {"loss": 1.0})
+            wait_for(lambda: "broken" in runs(root))
+            raise FloatingPointError
+
+    with pytest.raises(FloatingPointError):
+        explode()
+    assert ask(root, "select status from runs where name = 'broken'") == [("FAILED",)]
+
+
+def test_live_never_slows_the_loop(root: Path, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+    with live("slow", {}, root=root, delay=0, every=0.1) as log:
+        start = time.monotonic()
+        for step in range(20_000):
+            log.log(step, {"loss": 0.0})
+        assert time.monotonic() - start < 2
+
+
+def test_live_is_silent_in_a_short_loop(root: Path) -> None:
+    before = ask(root, "select count(*) from runs")
+    with live("short", {}, root=root) as log:
+        log.log(0, {"loss": 1.0})
+    assert ask(root, "select count(*) from runs") == before
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_names() -> None:
+    assert clean("conv3+conv5/psnr") == "conv3_conv5/psnr"
+    assert flat({"a": {"b": 1, "c": {"d": [2]}}}) == {"a.b": 1, "a.c.d": [2]}
