@@ -33,16 +33,18 @@ def main(door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start
     goal = objective(config, factors, heads(config, factors, store, device))
     scratch = door.scratch(images / "manifest.json", start / "index.csv", *[folder / "model.json" for folder in weights])
     provider = Provider(Dataset.open(images), store, goal.needs, device)
-    work = Work(
-        name=recipe,
-        config=config,
-        run=run,
-        objective=goal,
-        provider=provider,
-        start=start_group(start),
-        scratch=scratch,
-    )
-    pictures, rows, trace, timing = invert(work)
+    with door.live({**asdict(config), "losses": factors}) as live:
+        work = Work(
+            name=recipe,
+            config=config,
+            run=run,
+            objective=goal,
+            provider=provider,
+            start=start_group(start),
+            scratch=scratch,
+            watch=live.log,
+        )
+        pictures, rows, trace, timing = invert(work)
     method = {"config": asdict(config), "losses": factors, "device": describe(device), **door.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method)
     scratch.clear()

@@ -12,10 +12,10 @@ import pytest
 
 from relume.core.config import build
 from relume.core.errors import UserError
+from relume.core.unpickle import unpickle
 from relume.data.config import Prepare
 from relume.data.prepare import SOURCES
 from relume.data.truth import from_text
-from relume.data.unpickle import unpickle
 from tests import data_files as files
 from tests.data_files import column, encoded, fault, made, pixels
 
@@ -116,8 +116,8 @@ class Evil:
 
 @pytest.mark.parametrize("data", [pickle.dumps({"data": Evil()}), b"\x80\x04no pickle", b"", pickle.dumps([1])])
 def test_a_pickle_runs_nothing(data: bytes) -> None:
-    with pytest.raises(UserError, match="toy"):
-        unpickle(io.BytesIO(data), "toy")
+    with pytest.raises(ValueError, match="no pickle of arrays"):
+        unpickle(io.BytesIO(data), encoding="bytes")
     assert not Path("broken-in").exists()
 
 
@@ -125,7 +125,7 @@ def test_a_pickle_of_arrays_of_either_numpy_is_read() -> None:
     value = {b"data": np.arange(6, dtype=np.uint8).reshape(2, 3), b"labels": [0, 1]}
     data = files.pickled(value)
     for module in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
-        loaded = unpickle(io.BytesIO(data.replace(b"numpy.core.multiarray", module)), "toy")
+        loaded = unpickle(io.BytesIO(data.replace(b"numpy.core.multiarray", module)), encoding="bytes")
         assert np.array_equal(loaded["data"], value[b"data"])
         assert loaded["labels"] == [0, 1]
 

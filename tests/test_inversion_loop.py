@@ -1,4 +1,4 @@
-"""The loop on a network with random weights: it descends, rows do not touch, equal seeds give equal bits, a kill loses nothing."""
+"""The loop on a network with random weights: it descends, rows do not touch, seeds repeat to the bit, a kill loses nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,9 @@ def problem(config: InvertOptimise, count: int = 2, losses: dict[str, float] = L
         objective=objective(config, losses, {}),
         networks={"alexnet_conv": NET},
         targets={"alexnet_conv": targets},
-        start=torch.full((count, 3, config.sizes[0][1] if config.sizes else SIZE, config.sizes[0][1] if config.sizes else SIZE), 0.5),
+        start=torch.full(
+            (count, 3, config.sizes[0][1] if config.sizes else SIZE, config.sizes[0][1] if config.sizes else SIZE), 0.5
+        ),
         originals=images,
         generators=[generator(0, row) for row in range(count)],
     )
@@ -117,14 +119,18 @@ def dataset(tmp_path: Path) -> Dataset:
     images = pixels()
     folder.mkdir()
     np.save(folder / "images.npy", images)
-    rows = [{"id": f"p{number}", "split": "test", "label": "", "source": f"p{number}", "sha1": ""} for number in range(len(images))]
+    rows = [
+        {"id": f"p{number}", "split": "test", "label": "", "source": f"p{number}", "sha1": ""} for number in range(len(images))
+    ]
     write_csv(folder / "index.csv", ("id", "split", "label", "source", "sha1"), rows)
     write_json(folder / "manifest.json", {"size": SIZE, "counts": {"all": len(images), "test": len(images)}})
     return Dataset.open(folder)
 
 
 @pytest.fixture
-def work(dataset: Dataset, default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., group.Work]:
+def work(
+    dataset: Dataset, default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., group.Work]:
     monkeypatch.setattr("relume.inversion.targets.load", lambda name, store, device: NET)
 
     def make(**differences: Any) -> group.Work:
@@ -132,12 +138,16 @@ def work(dataset: Dataset, default_params: dict[str, Any], tmp_path: Path, monke
         goal = objective(config, LOSSES, {})
         provider = Provider(dataset, None, goal.needs, torch.device("cpu"))  # type: ignore[arg-type]
         run = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
-        return group.Work(name="toy", config=config, run=run, objective=goal, provider=provider, start=None, scratch=Scratch(tmp_path / "s"))
+        return group.Work(
+            name="toy", config=config, run=run, objective=goal, provider=provider, start=None, scratch=Scratch(tmp_path / "s")
+        )
 
     return make
 
 
-def test_a_killed_run_goes_on_from_its_last_shard_to_the_same_bits(work: Callable[..., group.Work], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_goes_on_from_its_last_shard_to_the_same_bits(
+    work: Callable[..., group.Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = group.invert(work())
     work().scratch.clear()
     calls = []

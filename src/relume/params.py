@@ -113,7 +113,10 @@ def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[
     if section.split not in splits:
         yield f"{path}.split: unknown split {section.split!r}; {one_of(splits, section.split)}"
         return
-    there = getattr(datasets[section.dataset], section.split)
+    dataset = datasets[section.dataset]
+    there = getattr(dataset, section.split)
+    if there is not None:
+        there += getattr(dataset, f"dead_leaves_{section.split}", 0)
     if section.count is not None and there is not None and section.count > there:
         yield f"{path}.count: {section.count} pictures of {section.split} are wanted; prepare makes {there}"
 

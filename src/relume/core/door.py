@@ -8,7 +8,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ class Door:
 
     def __init__(self, name: str, item: str = "") -> None:
         self.name, self.item = name, item
+        self._label = f"{name}@{item}" if item else name
         whole = read_params(PARAMS)
         importlib.import_module("relume.params").check(whole)
         self._given = _declared() if "DVC_STAGE" in os.environ else whole
@@ -54,14 +55,18 @@ class Door:
         seen = [(str(path), path.stat().st_size, sha256(path)) for path in inputs]
         key = digest([self._code(), self._given, seen])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
-        label = f"{self.name}@{self.item}" if self.item else self.name
-        return Scratch(Path(root) / f"{label}-{key}")
+        return Scratch(Path(root) / f"{self._label}-{key}")
 
     def _code(self) -> str:
         stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
         deps = stage.get("do", stage)["deps"]
-        code = sorted(dep for dep in deps if dep.startswith(("src/", "stages/")))
-        return digest([(dep, sha256(Path(dep))) for dep in code])
+        named = [Path(dep) for dep in deps if dep.startswith(("src/", "stages/"))]
+        inside = [path for dep in named if dep.is_dir() for path in dep.rglob("*") if "__pycache__" not in path.parts]
+        return digest([(str(path), sha256(path)) for path in sorted([*named, *inside]) if path.is_file()])
+
+    def live(self, params: Mapping[str, object]) -> Any:
+        """A logger for long work, `with door.live(config) as log: log.log(step, {name: value})`: MLflow shows it as it goes."""
+        return importlib.import_module("relume.core.live").live(self._label, params)
 
 
 def _declared() -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from relume.core.errors import UserError
+from relume.core.unpickle import unpickle
 from relume.data.archives import BROKEN
 from relume.data.pictures import Picture, Pixels
-from relume.data.unpickle import unpickle
 
 SIDE = 32
 LICENCE = "none stated by the owner; research use, cite Krizhevsky 2009"
@@ -52,12 +52,19 @@ def _files(path: Path, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if name in wanted and (file := archive.extractfile(member)) is not None:
-                    found[name] = unpickle(io.BytesIO(file.read()), f"{path}: {name}")
+                    found[name] = _unpickled(file.read(), f"{path}: {name}")
     except (*BROKEN, OSError) as error:
         raise UserError(f"{path} is truncated or no tar archive ({error})") from None
     if lacking := [name for name in wanted if name not in found]:
         raise UserError(f"{path} lacks {', '.join(lacking)}")
     return found
+
+
+def _unpickled(data: bytes, shown: str) -> dict[str, Any]:
+    try:
+        return unpickle(io.BytesIO(data), encoding="bytes")
+    except ValueError as error:
+        raise UserError(f"{shown}: {error}") from None
 
 
 def _rows(batch: dict[str, Any], layout: Layout, shown: str) -> list[tuple[bytes, int]]:

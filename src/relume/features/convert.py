@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from relume.core.registry import Registry
+from relume.core.unpickle import unpickle
 from relume.features.builders import build
 from relume.features.catalogue import facts
 
@@ -22,31 +23,15 @@ class Unfit(Exception):
     """The file does not hold what it should; the message says what is wrong with it."""
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Admits numpy arrays and nothing else: a pickle can otherwise run anything."""
-
-    ALLOWED = {
-        ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}; only numpy arrays are admitted")
-        return self.ALLOWED[module, name]
-
-
 def unpickle_arrays(path: Path) -> dict[str, Any]:
     """Nested dicts of numpy arrays."""
     with path.open("rb") as file:
         try:
-            tree = _ArraysOnly(file).load()
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-            raise Unfit(f"no pickle of arrays: {error}") from None
+            tree = unpickle(file)
+        except ValueError as error:
+            raise Unfit(str(error)) from None
     _check_tree(tree)
-    return dict(tree)
+    return tree
 
 
 def _check_tree(tree: object) -> None:

@@ -1,7 +1,7 @@
 """A whole group: pictures in shards cut at the micro-batch, restarts kept together, each finished shard safe from a kill."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic, read_json, write_json
 from relume.core.images import to_float, to_uint8
-from relume.core.results import Group, Row
+from relume.core.results import Group, Row, read_group
 from relume.core.runtime import Run, generator, randn, seed_of
 from relume.inversion.config import InvertOptimise
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
@@ -33,6 +33,7 @@ class Work:
     provider: Provider
     start: Group | None  # begin from an earlier group's pictures
     scratch: Scratch
+    watch: Callable[[int, Mapping[str, float]], None] = lambda step, values: None  # a live view of the run, step by step
 
 
 def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -62,7 +63,13 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
         bar.update(len(rows) * work.config.steps)
         return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
     log: list[dict[str, Any]] = []
-    outcome = optimise(_problem(work, rows), work.config, lambda report: _note(report, log, bar, len(rows)))
+    before = number * work.config.steps  # shards follow each other on the live view's axis
+
+    def note(report: Report) -> None:
+        _note(report, log, bar, len(rows))
+        work.watch(before + report.step, {name: total / count for name, (total, count) in log[-1]["terms"].items()})
+
+    outcome = optimise(_problem(work, rows), work.config, note)
     shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
     with atomic(pictures) as temporary, temporary.open("wb") as file:
         np.save(file, shard.images, allow_pickle=False)
@@ -144,7 +151,10 @@ def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
         for term, (total, count) in note["terms"].items():
             sums[note["step"], term][0] += total
             sums[note["step"], term][1] += count
-    return [{"method": name, "step": step, "term": term, "value": total / count} for (step, term), (total, count) in sorted(sums.items())]
+    return [
+        {"method": name, "step": step, "term": term, "value": total / count}
+        for (step, term), (total, count) in sorted(sums.items())
+    ]
 
 
 def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
@@ -157,6 +167,4 @@ def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
 
 def start_group(folder: Path) -> Group | None:
     """A recipe's `start`: a group's folder, or the images' folder for none."""
-    from relume.core.results import read_group
-
     return read_group(folder) if (folder / "method.json").exists() else None
