@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from relume.core.errors import UserError
-from relume.core.files import Scratch, write_csv, write_json
+from relume.core.files import Scratch
 from relume.core.images import to_float
 from relume.core.results import read_group, write_group
 from relume.core.run import Run
@@ -22,6 +22,7 @@ from relume.inversion.config import InvertOptimise, variation
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
 from relume.inversion.targets import Provider
 from relume.inversion.terms import objective
+from tests.evaluation_files import write_dataset
 
 SIZE = 64
 NET = networks.random("alexnet_conv", seed=0)
@@ -115,16 +116,7 @@ def test_numbers_that_are_none_stop_the_run_by_name(default_params: dict[str, An
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    folder = tmp_path / "toy"
-    images = pixels()
-    folder.mkdir()
-    np.save(folder / "images.npy", images)
-    rows = [
-        {"id": f"p{number}", "split": "test", "label": "", "source": f"p{number}", "sha1": ""} for number in range(len(images))
-    ]
-    write_csv(folder / "index.csv", ("id", "split", "label", "source", "sha1"), rows)
-    write_json(folder / "manifest.json", {"size": SIZE, "counts": {"all": len(images), "test": len(images)}})
-    return Dataset.open(folder)
+    return write_dataset(tmp_path / "toy", size=SIZE, splits=("test",), each=4)
 
 
 @pytest.fixture
