@@ -36,7 +36,7 @@ def executed(output: str) -> set[str]:
 def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
     params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
-    params["extract"].update(networks=["alexnet_conv"], pictures=8)
+    params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
     params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg"]
     params["invert_optimise"].update(steps=4, trace_every=2, count=3)
     params["floors"].update(count=3, blocks=[4])
