@@ -19,14 +19,14 @@ COLUMNS = 6  # of README's picture
 @click.option("--metrics", type=click.Path(path_type=Path), required=True, help="Folder of the tables and of methods/.")
 @click.option("--reconstructions", type=click.Path(path_type=Path), required=True, help="Folder of the groups.")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="Folder of the datasets.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of index.html and overview.png.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of index.html and overview.jpg.")
 @stage("report")
 def main(door: Door, metrics: Path, reconstructions: Path, images: Path, out: Path) -> None:
     config = door.section(Report, "report")
     material = read(metrics, reconstructions, images, door.plain("compare.groups"))
     write_text(out / "index.html", render(material, config, door.plain("compare.level")))
     first = boards(material.leaderboard)[0]
-    overview(out / "overview.png", material, first, pick(material, first, COLUMNS))
+    overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
 
 
 if __name__ == "__main__":

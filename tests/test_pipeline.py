@@ -1,6 +1,7 @@
 """The whole pipeline on toy parameters in a copy of this tree: what reruns, what does not, whose sources run, equal bits."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skimage.data
 import yaml
+from PIL import Image
 
 from relume.core.files import read_csv, sha256
+from tests.test_readme import README, commands
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]
@@ -129,6 +133,23 @@ def test_a_temporary_copy_runs_its_own_sources(tree: Path) -> None:
 def first_tv(root: Path) -> float:
     rows = read_csv(root / "data/reconstructions/shallow/trace.csv")
     return float(next(row["value"] for row in rows if row["term"] == "tv" and row["step"] == "0"))
+
+
+def test_every_command_of_the_readme_runs(tree: Path) -> None:
+    """In the toy tree; `make` targets are the business of .ci/run and test_setup.py."""
+    run("git", "checkout", "-q", "-f", "--", ".", cwd=tree)
+    shown = [command for command in commands() if command.startswith(("dvc ", "relume "))]
+    assert len(shown) >= 5
+    for command in shown:
+        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli "), cwd=tree)
+    assert "photos" in run(*DVC, "metrics", "show", cwd=tree)
+
+
+def test_the_notebook_of_the_readme_runs(tree: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    Image.fromarray(skimage.data.chelsea()).save(tree / "my.jpg")
+    script = f"import sys; sys.path.insert(0, 'src')\n{snippet}\nassert found.image.shape == (1, 128, 128, 3)"
+    run(sys.executable, "-c", script, cwd=tree)
 
 
 def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:

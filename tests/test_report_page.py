@@ -69,7 +69,7 @@ def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.Monke
     arguments = [word for name, path in options.items() for word in (f"--{name}", path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (root / "metrics/report").iterdir()) == ["index.html", "overview.png"]
+    assert sorted(path.name for path in (root / "metrics/report").iterdir()) == ["index.html", "overview.jpg"]
     (root / "metrics/sets.csv").rename(root / "metrics/sets.txt")
     done = CliRunner().invoke(main, arguments)
     (root / "metrics/sets.txt").rename(root / "metrics/sets.csv")

@@ -75,3 +75,7 @@ def track() -> None:
     if not (root / "dvc.yaml").exists():
         raise UserError(f"{root} holds no dvc.yaml: run in the project's folder")
     click.echo(str(tracking.project(root)))
+
+
+if __name__ == "__main__":
+    main()

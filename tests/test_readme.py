@@ -1,0 +1,44 @@
+"""README states what the files say: its table is `metrics/summary.json`, its targets are the Makefile's, its links lead somewhere.
+
+Its other commands are run in `test_pipeline.py`.
+"""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[str]:
+    """Every line of every shell block, without its comment."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_the_table_is_what_was_measured() -> None:
+    measured = json.loads((ROOT / "metrics/summary.json").read_text())["photos"]
+    rows = re.findall(r"^\| .*? \| `(\w+)` \| (.*) \|$", README, re.MULTILINE)
+    assert len(rows) == 6
+    for method, cells in rows:
+        shown = [cell.strip() for cell in cells.split("|")]
+        scores = [measured[method].get(name) for name in ("psnr", "ssim", "lpips_vgg", "feature_error")]
+        for cell, score, digits in zip(shown, scores, (1, 3, 3, 3), strict=True):
+            wanted = "" if score is None else f"{score:.{digits}f}".removeprefix("0" if digits == 3 else "")
+            assert cell == wanted, f"{method}: README says {cell!r}, summary.json {wanted!r}"
+
+
+def test_targets_and_links_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [command.split()[1] for command in commands() if command.startswith("make ")]
+    assert {"repro", "test"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_every_command_is_known_to_some_test() -> None:
+    kinds = ("make ", "dvc ", "relume ", "source .venv/bin/activate")
+    assert [command for command in commands() if not command.startswith(kinds)] == []
