@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from relume.core.door import Door, stage
-from relume.core.results import write_group
+from relume.core.results import read_group, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.inversion.config import variation
-from relume.inversion.run import Work, invert, start_group
+from relume.inversion.run import Work, invert
 from relume.inversion.targets import Provider
 from relume.inversion.terms import heads, objective
 from relume.losses.config import Losses
@@ -31,7 +31,9 @@ def main(door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start
     device, store = device_of(run), WeightStore(*weights)
     deterministic()
     goal = objective(config, factors, heads(config, factors, store, device))
-    scratch = door.scratch(images / "manifest.json", start / "index.csv", *[folder / "model.json" for folder in weights])
+    scratch = door.scratch(
+        [images / "index.csv", start / "images.npy", *(folder / "model.json" for folder in weights)], describe(device)
+    )
     provider = Provider(Dataset.open(images), store, goal.needs, device)
     with door.live({**asdict(config), "losses": factors}) as live:
         work = Work(
@@ -40,7 +42,7 @@ def main(door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start
             run=run,
             objective=goal,
             provider=provider,
-            start=start_group(start),
+            start=None if start == images else read_group(start),
             scratch=scratch,
             watch=live.log,
         )

@@ -36,11 +36,12 @@ def test_from_a_picture_to_features_and_back(tmp_path: Path) -> None:
     assert steps == [0, 10, 20]
 
 
-def test_features_alone_cannot_serve_an_oracle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("term", ["pixel", "lpips"])
+def test_features_alone_cannot_serve_an_oracle(tmp_path: Path, term: str) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["losses"]["pixel"] = 1.0
+    params["losses"][term] = 1.0
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(UserError, match="oracle"):
+    with pytest.raises(UserError, match=f"{term} wants the picture"):
         api.invert({"conv2": torch.zeros(1, 192, 7, 7)}, "alexnet_conv", size=64, params=tmp_path / "params.yaml")
 
 

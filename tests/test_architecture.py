@@ -77,6 +77,7 @@ def test_a_stage_declares_the_code_it_runs(name: str) -> None:
     runs = {file for file in closure(script(stage)) | {script(stage)} if file.read_text().strip()}
     missing = {str(file.relative_to(ROOT)) for file in runs if not declared & {file, *file.parents}}
     stale = {str(dep.relative_to(ROOT)) for dep in declared if not any(dep in {file, *file.parents} for file in runs)}
+    assert len(stage["deps"]) == len(set(stage["deps"])), f"{name}: a dependency stands twice"
     assert not missing, f"{name}: add to deps: {sorted(missing)}"
     assert not stale, f"{name}: drop from deps: {sorted(stale)}"
 

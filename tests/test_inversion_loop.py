@@ -21,7 +21,8 @@ from relume.inversion import run as group
 from relume.inversion.config import InvertOptimise, variation
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
 from relume.inversion.targets import Provider
-from relume.inversion.terms import objective
+from relume.inversion.terms import ORACLES, objective
+from relume.losses.config import Losses
 from tests.evaluation_files import write_dataset
 
 SIZE = 64
@@ -53,6 +54,7 @@ def problem(config: InvertOptimise, count: int = 2, losses: dict[str, float] = L
         ),
         originals=images,
         generators=[generator(0, row) for row in range(count)],
+        run=Run(seed=0, device="cpu", precision="float32", micro_batch=2),
     )
 
 
@@ -174,9 +176,7 @@ def test_restarts_are_chosen_by_the_objective(work: Callable[..., group.Work]) -
 def test_a_group_can_be_a_start(work: Callable[..., group.Work], tmp_path: Path) -> None:
     images, rows, trace, timing = group.invert(work())
     write_group(tmp_path / "first", images=images, rows=rows, trace=trace, timing=timing, method={})
-    first = group.start_group(tmp_path / "first")
-    assert first is not None
-    assert first.index == read_group(tmp_path / "first").index
+    first = read_group(tmp_path / "first")
     begun = work(steps=3, init={"std": 0.0})
     begun = group.Work(**{**vars(begun), "start": first, "name": "second", "scratch": Scratch(tmp_path / "other")})
     _, later, log, _ = group.invert(begun)
@@ -185,6 +185,13 @@ def test_a_group_can_be_a_start(work: Callable[..., group.Work], tmp_path: Path)
     ending = [row["value"] for row in trace if row["term"] == "objective"][-1]
     assert opening == pytest.approx(ending, rel=0.2)
     assert np.mean([row.objective for row in later]) < np.mean([row.objective for row in rows])
+
+
+def test_the_terms_that_look_at_the_picture_are_known(default_params: dict[str, Any]) -> None:
+    weights = dict.fromkeys(Losses.__dataclass_fields__, 1.0)
+    goal = objective(settings(default_params), weights, {"vgg": []})
+    assert {term.name for term in goal.terms} == set(weights)
+    assert {term.name for term in goal.terms if term.oracle} == ORACLES
 
 
 def test_a_term_that_looks_at_the_picture_marks_every_row(work: Callable[..., group.Work]) -> None:

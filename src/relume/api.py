@@ -28,7 +28,7 @@ from relume.features.taps import collect
 from relume.features.weights import WeightStore
 from relume.inversion.config import variation
 from relume.inversion.optimise import Problem, Report, optimise
-from relume.inversion.terms import objective
+from relume.inversion.terms import ORACLES, objective
 from relume.losses.config import Losses
 
 WEIGHTS = Path("models/weights")
@@ -73,9 +73,9 @@ def invert(
     config, recipe = variation(whole["invert_optimise"], own, "invert")
     run = build(Run, whole["run"], "run")
     factors = build(Losses, whole["losses"], "losses").times(recipe.losses)
+    if oracles := sorted(ORACLES & factors.keys()):
+        raise UserError(f"losses: {', '.join(oracles)} wants the picture itself, and here are only features: set its weight to 0")
     goal = objective(config, factors, {})
-    if goal.oracle:
-        raise UserError("losses: an oracle's term wants the picture itself, and here are only features: set its weight to 0")
     deterministic()
     device = device_of(run)
     count = len(next(iter(targets.values())))
@@ -89,6 +89,7 @@ def invert(
         start=(config.init.mean + noise).clamp(0, 1).to(device),
         originals=None,
         generators=[generator(run.seed, "views", place) for place in range(count)],
+        run=run,
     )
     trace: list[dict[str, float]] = []
     with tqdm(total=config.steps, desc=f"{network} {'+'.join(targets)}", unit="step") as bar:

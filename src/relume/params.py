@@ -67,7 +67,9 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
     found: dict[str, tuple[InvertOptimise, Recipe]] = {}
     for name, recipe in given.items():
         path = f"{RECIPES}.{name}"
-        if isinstance(recipe, dict):
+        if isinstance(recipe, dict) and "network" not in recipe:
+            faults.append(f"params: {path}.network: missing; dvc.yaml reads it to know which weights the recipe depends on")
+        elif isinstance(recipe, dict):
             try:
                 found[name] = variation(whole["invert_optimise"], recipe, path)
             except UserError as error:
@@ -80,28 +82,35 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
 
 
 def _between(built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]]) -> Iterable[str]:
-    """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made by some stage."""
-    datasets, fetched = built["prepare"].datasets, built["weights"].networks
-    yield from (
-        f"extract.datasets: {name} is not prepared; {one_of(datasets, name)}"
-        for name in built["extract"].datasets
-        if name not in datasets
-    )
-    yield from (
-        f"extract.networks: {name} is not in weights.networks; {one_of(fetched, name)}"
-        for name in built["extract"].networks
-        if name not in fetched
-    )
+    """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made and compared."""
+    datasets, base = built["prepare"].datasets, built["invert_optimise"]
+    yield from _outside("extract.datasets", built["extract"].datasets, datasets, "is not prepared")
+    yield from _outside("extract.networks", built["extract"].networks, built["weights"].networks, "is not in weights.networks")
     yield from _pictures("floors", built["floors"], datasets)
+    yield from _inversion("invert_optimise", base, built)
+    if built["floors"].dataset != base.dataset:
+        wanted = f"invert_optimise.dataset, {base.dataset!r}: floors are for the same pictures"
+        yield f"floors.dataset: {built['floors'].dataset!r} is not {wanted}"
     yield from _judges(built)
-    groups = ["floors", *recipes]
-    yield from (
-        f"compare.groups: no stage writes {name}; {one_of(groups, name)}"
-        for name in built["compare"].groups
-        if name not in groups
-    )
     for name, (recipe, own) in recipes.items():
-        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, groups)
+        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, ["floors", *recipes])
+    yield from _comparison(built, recipes)
+
+
+def _outside(key: str, names: Iterable[str], known: Iterable[str], fault: str) -> Iterable[str]:
+    yield from (f"{key}: {name} {fault}; {one_of(known, name)}" for name in names if name not in known)
+
+
+def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object]) -> Iterable[str]:
+    """Every group that a stage writes is compared, and every question is about methods that are there."""
+    groups, compare = ["floors", *recipes], built["compare"]
+    yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
+    yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
+    floors = ["dataset_mean", "mean_picture", "own_mean", *(f"blocks_{blocks}" for blocks in built["floors"].blocks)]
+    methods = [*recipes, *(f"floor_{name}" for name in floors)]
+    for question, asked in compare.questions.items():
+        yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
+        yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
 
 
 def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[str]:
@@ -117,38 +126,45 @@ def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[
     there = getattr(dataset, section.split)
     if there is not None:
         there += getattr(dataset, f"dead_leaves_{section.split}", 0)
-    if section.count is not None and there is not None and section.count > there:
+    if there == 0:
+        yield f"{path}.split: prepare.datasets.{section.dataset} has no pictures in {section.split}"
+    elif section.count is not None and there is not None and section.count > there:
         yield f"{path}.count: {section.count} pictures of {section.split} are wanted; prepare makes {there}"
 
 
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
     """LPIPS needs its network and its heads."""
-    networks = {"lpips_alex": "alexnet_conv", "lpips_vgg": "vgg16_conv", "lpips_squeeze": "squeezenet1_1"}
+    networks = {"lpips_alex": "alexnet_conv", "lpips_vgg": "vgg16_conv"}
     for metric in built["evaluate"].metrics:
         for name in (metric, networks[metric]) if metric in networks else ():
             if name not in built["weights"].networks:
                 yield f"weights.networks: {name} is missing, which metric {metric} needs"
 
 
-def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
-    yield from _pictures(path, recipe, built["prepare"].datasets)
-    unknown = [name for name in own.losses if name not in Losses.__dataclass_fields__]
-    yield from (f"{path}.losses.{name}: unknown term; {one_of(Losses.__dataclass_fields__, name)}" for name in unknown)
-    if not built["losses"].times(own.losses):
-        yield f"{path}.losses: every weight is 0, so there is nothing to minimise"
-    for tap in recipe.taps:
+def _inversion(path: str, section: InvertOptimise, built: Mapping[str, Any]) -> Iterable[str]:
+    """Its pictures, network and taps are there, with the statistics that its features are judged by."""
+    yield from _pictures(path, section, built["prepare"].datasets)
+    yield from _outside(f"{path}.network", [section.network], built["extract"].networks, "is not in extract.networks")
+    for tap in section.taps:
         try:
-            check_tap(recipe.network, tap)
+            check_tap(section.network, tap)
         except UserError as error:
             yield f"{path}.taps: {error}"
-    if recipe.network not in built["extract"].networks:
-        yield f"{path}.network: {recipe.network} is not in extract.networks; {one_of(built['extract'].networks, recipe.network)}"
-    starts = [
-        f"data/images/{recipe.dataset}",
-        *(f"data/reconstructions/{group}" for group in groups if group != path.removeprefix(f"{RECIPES}.")),
-    ]
-    if own.start not in starts:
-        yield f"{path}.start: {own.start!r} is neither the images (begin from `init`) nor a group; {one_of(starts, own.start)}"
+    yield from _outside(f"{path}.dataset", [section.dataset], built["extract"].datasets, "is not in extract.datasets")
+
+
+def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
+    name = path.removeprefix(f"{RECIPES}.")
+    if name == "floors":
+        yield f"{path}: the name belongs to the group of the stage floors"
+    yield from _inversion(path, recipe, built)
+    if recipe.dataset != built["invert_optimise"].dataset:
+        yield f"{path}.dataset: all recipes share invert_optimise.dataset, {built['invert_optimise'].dataset!r}"
+    yield from _outside(f"{path}.losses", own.losses, Losses.__dataclass_fields__, "is no term")
+    if not built["losses"].times(own.losses):
+        yield f"{path}.losses: every weight is 0, so there is nothing to minimise"
+    starts = [f"data/images/{recipe.dataset}", *(f"data/reconstructions/{group}" for group in groups if group != name)]
+    yield from _outside(f"{path}.start", [own.start], starts, "is neither the images (begin from `init`) nor a group")
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ class Door:
         whole = read_params(PARAMS)
         importlib.import_module("relume.params").check(whole)
         self._given = _declared() if "DVC_STAGE" in os.environ else whole
+        self._read: dict[str, Any] = {}
 
     def section(self, cls: type[T], key: str) -> T:
         """The section (or `a.b` below one) as its dataclass."""
@@ -44,16 +46,17 @@ class Door:
             if not isinstance(here, dict) or part not in here:
                 raise UserError(f"params: {key}: missing, or not declared under `params` of stage {self.name} in dvc.yaml")
             here = here[part]
+        self._read[key] = here
         return here
 
     def provenance(self) -> dict[str, str]:
-        """Hashes of the code that this stage declares and of its parameters: what a result says of its making."""
-        return {"code": self._code(), "params": digest(self._given)}
+        """Hashes of the code that this stage declares and of the parameters it has read: what a result says of its making."""
+        return {"code": self._code(), "params": digest(self._read)}
 
-    def scratch(self, *inputs: Path) -> Scratch:
-        """Where this very work (code, parameters, inputs) keeps its checkpoints across a kill."""
-        seen = [(str(path), path.stat().st_size, sha256(path)) for path in inputs]
-        key = digest([self._code(), self._given, seen])
+    def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
+        """Where this very work (code, parameters, inputs, device) keeps its checkpoints across a kill."""
+        seen = [(str(path), sha256(path)) for path in inputs]
+        key = digest([self._code(), self._read, seen, device, version("torch")])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
         return Scratch(Path(root) / f"{self._label}-{key}")
 

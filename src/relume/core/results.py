@@ -64,8 +64,13 @@ class Group:
     name: str
     images: np.ndarray  # uint8 (N, H, W, 3), memory-mapped
     index: list[dict[str, str]]
-    method: dict[str, Any]
     folder: Path
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """`method.json`, read only by those who describe: scoring pictures must not depend on it."""
+        described: dict[str, Any] = read_json(self.folder / "method.json")
+        return described
 
 
 def write_group(
@@ -80,12 +85,13 @@ def write_group(
     """`method` holds `config`, `device` and the door's provenance. Equal inputs give equal bytes, `timing.csv` apart."""
     if images.dtype != np.uint8 or len(images) != len(rows):
         raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
+    (folder / "index.csv").unlink(missing_ok=True)  # written last: without it the folder is no group
     with atomic(folder / "images.npy") as temporary, temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(images), allow_pickle=False)
-    write_csv(folder / "index.csv", KEYS, [{key: getattr(row, key) for key in KEYS} for row in rows])
     write_csv(folder / "trace.csv", TRACE, trace)
     write_csv(folder / "timing.csv", TIMING, timing)
     write_json(folder / "method.json", dict(method))
+    write_csv(folder / "index.csv", KEYS, [{key: getattr(row, key) for key in KEYS} for row in rows])
 
 
 def read_group(folder: Path) -> Group:
@@ -93,4 +99,4 @@ def read_group(folder: Path) -> Group:
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     if len(index) != len(images):
         raise UserError(f"{folder}: {len(images)} pictures but {len(index)} rows in index.csv: run its stage again")
-    return Group(name=folder.name, images=images, index=index, method=read_json(folder / "method.json"), folder=folder)
+    return Group(name=folder.name, images=images, index=index, folder=folder)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import resize
+from relume.core.run import Run
+from relume.core.runtime import autocast
 from relume.features.networks import Network
 from relume.features.taps import collect
 from relume.inversion import parametrise, schedules
@@ -31,6 +33,7 @@ class Problem:
     start: Tensor  # (N, 3, h, h): where they begin
     originals: Tensor | None  # for oracles
     generators: list[torch.Generator]  # one per row, for the views
+    run: Run  # its precision: of what the networks see; distances and regularisers stay in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,13 @@ def looking(problem: Problem) -> Iterator[Look]:
         eyes = {
             name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
         }
-        yield lambda pictures: {name: eye(pictures) for name, eye in eyes.items()}
+
+        def look(pictures: Tensor) -> dict[str, dict[str, Tensor]]:
+            with autocast(problem.run, pictures.device):
+                seen = {name: eye(pictures) for name, eye in eyes.items()}
+            return {name: {tap: value.float() for tap, value in taps.items()} for name, taps in seen.items()}
+
+        yield look
 
 
 def _descend(

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from tqdm import tqdm
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic, read_json, write_json
 from relume.core.images import to_float, to_uint8
-from relume.core.results import Group, Row, read_group
+from relume.core.results import Group, Row
 from relume.core.runtime import Run, generator, randn, seed_of
 from relume.inversion.config import InvertOptimise
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
@@ -78,7 +77,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
 
 
 def _note(report: Report, log: list[dict[str, Any]], bar: "tqdm[Any]", pictures: int) -> None:
-    terms = {name: [float(value.double().sum()), len(value)] for name, value in report.terms.items()}
+    terms = {name: [float(value.cpu().double().sum()), len(value)] for name, value in report.terms.items()}
     bar.update(pictures * (report.step - (log[-1]["step"] if log else 0)))
     total, count = terms["objective"]
     bar.set_postfix(objective=f"{total / count:.4g}", refresh=False)
@@ -102,6 +101,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
         start=_start(work, ids).to(provider.device),
         originals=originals if originals is None else originals.repeat_interleave(config.restarts, 0),
         generators=[generator(work.run.seed, "views", *one) for one in ids],
+        run=work.run,
     )
 
 
@@ -122,7 +122,7 @@ def _start(work: Work, ids: Sequence[tuple[str, int]]) -> Tensor:
 
 def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     config, dataset = work.config, work.provider.dataset
-    values = outcome.objective.double().view(len(rows), config.restarts).cpu()
+    values = outcome.objective.cpu().double().view(len(rows), config.restarts)
     chosen = values.argmin(1)
     return [
         Row(
@@ -163,8 +163,3 @@ def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     for note in (note for shard in shards for note in shard.log):
         seconds[note["step"]] += note["seconds"]
     return [{"method": name, "step": step, "seconds": value} for step, value in seconds.items()]
-
-
-def start_group(folder: Path) -> Group | None:
-    """A recipe's `start`: a group's folder, or the images' folder for none."""
-    return read_group(folder) if (folder / "method.json").exists() else None

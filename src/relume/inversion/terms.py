@@ -11,6 +11,8 @@ from relume.losses import feature, image
 from relume.losses.objective import Objective, State, Term
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 
+ORACLES = {"lpips", "pixel"}  # terms that look at the picture; a test holds this to the terms themselves
+
 
 def objective(config: InvertOptimise, weights: Mapping[str, float], heads: Mapping[str, list[Tensor]]) -> Objective:
     """The terms whose weight is not 0. `heads`: LPIPS's linear heads by the name of their network, where that term is on."""

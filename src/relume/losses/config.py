@@ -40,7 +40,7 @@ class AlphaTerm:
 
 @config
 class LpipsTerm:
-    network: Literal["alex", "vgg", "squeeze"]
+    network: Literal["alex", "vgg"]
 
 
 @config
