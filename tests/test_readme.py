@@ -1,4 +1,4 @@
-"""README states what the files say: its table is `metrics/summary.json`, its targets are in the Makefile, its links lead somewhere.
+"""README states what the files say: its table is `metrics/summary.json`, its targets the Makefile's, its links lead somewhere.
 
 Its other commands are run in `test_pipeline.py`.
 """
