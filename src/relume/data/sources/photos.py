@@ -22,7 +22,11 @@ PACKAGES = ("scikit-image", "scikit-learn", "matplotlib")
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture in a package. `credit` is its author and licence, as the package states them."""
+    """A picture in a package. `credit` is its author and licence, as the package states them.
+
+    But for two: matplotlib states none for grace_hopper, and for flower scikit-learn names one author and links to another's
+    page; the link's is taken.
+    """
 
     name: str
     file: str
