@@ -6,7 +6,8 @@ from torch import nn
 
 from relume.core.errors import UserError
 from relume.features import networks
-from relume.features.taps import collect
+from relume.features.catalogue import NETWORKS, check_tap
+from relume.features.taps import BATCHNORM, collect
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -128,3 +129,81 @@ def test_gradients_flow_to_the_picture_and_to_nothing_else():
     assert picture.grad is not None
     assert picture.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def norms(network: networks.Network) -> list[nn.BatchNorm2d]:
+    return [module for module in network.body.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnet_lite0"])
+def test_batch_normalisations_tell_each_picture_apart_from_its_neighbours(name):
+    network = networks.random(name)
+    with collect(network, [BATCHNORM, "pool"]) as taps, torch.no_grad():
+        both, one = taps(PICTURES), taps(PICTURES[:1])
+    assert list(both) == [BATCHNORM, "pool"]
+    assert both[BATCHNORM].shape == (2, len(norms(network)))
+    assert (both[BATCHNORM] > 0).all()
+    torch.testing.assert_close(both[BATCHNORM][:1], one[BATCHNORM], rtol=1e-4, atol=1e-5)
+    assert hooks(network) == 0
+
+
+def test_layers_are_in_the_order_of_the_pass_and_not_of_their_names():
+    class Body(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.late, self.early = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.late(self.early(x))
+
+    network = networks.Network(NETWORKS["identity"], Body())
+    variance, mean = torch.var_mean(PICTURES[0], dim=(1, 2), correction=0)
+    network.body.early.running_mean.copy_(mean)
+    network.body.early.running_var.copy_(variance)
+    network.body.late.running_mean.fill_(2)  # what arrives there has mean 0 and variance 1
+    with collect(network, [BATCHNORM]) as taps, torch.no_grad():
+        found = taps(PICTURES)[BATCHNORM]
+    assert found[0].tolist() == pytest.approx([0, 12**0.5], abs=1e-3)
+    assert found[1, 0] > 1e-3  # another picture, other statistics
+
+
+def test_the_statistics_by_hand():
+    """A constant picture of 0.5 against mean 0.2 and variance 1 in each of three channels: sqrt(3) * 0.3 + sqrt(3) * 1."""
+    network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
+    network.body[0].running_mean.fill_(0.2)
+    picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    with collect(network, [BATCHNORM]) as taps:
+        value = taps(picture)[BATCHNORM]
+    assert value.item() == pytest.approx(3**0.5 * 1.3)
+    (slope,) = torch.autograd.grad(value.sum(), [picture])
+    torch.testing.assert_close(slope, torch.full_like(slope, 1 / 3**0.5 / 16))
+
+
+def test_the_statistics_wait_for_the_last_normalisation_and_run_nothing_after_it():
+    network = networks.random("resnet18")
+    counter = Counter(network)
+    with collect(network, ["conv1", BATCHNORM]) as taps, torch.no_grad():
+        taps(PICTURES)
+    counter.close()
+    assert counter.ran[-1] == "layer4.1.bn2"
+
+
+def test_gradients_of_the_statistics_are_finite_at_a_constant_picture_that_meets_them():
+    network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
+    network.body[0].running_mean.fill_(0.5)
+    network.body[0].running_var.zero_()
+    picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    with collect(network, [BATCHNORM]) as taps:
+        value = taps(picture)[BATCHNORM]
+    assert value.item() == 0
+    (slope,) = torch.autograd.grad(value.sum(), [picture])
+    assert slope.isfinite().all()
+
+
+def test_a_network_without_batch_normalisation_is_named_and_the_name_is_no_ordinary_tap():
+    network = networks.random("alexnet_conv")
+    with pytest.raises(UserError, match="alexnet_conv has no batch normalisation"), collect(network, [BATCHNORM]):
+        pass
+    assert not any(BATCHNORM in entry.taps for entry in NETWORKS.values())
+    with pytest.raises(UserError, match="resnet50 has no tap 'batchnorm'"):
+        check_tap("resnet50", BATCHNORM)

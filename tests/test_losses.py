@@ -7,6 +7,7 @@ import torch
 
 from relume.core.errors import UserError
 from relume.losses import feature, image
+from relume.losses.batchnorm import batchnorm
 from relume.losses.config import Losses
 from relume.losses.objective import Objective, State, Term
 
@@ -44,13 +45,35 @@ def test_tv_of_a_ramp() -> None:
     assert image.tv(ramp, 1).item() == pytest.approx(0.1, rel=1e-2)
 
 
+def test_tv_of_s0_by_hand() -> None:
+    """Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0. A ramp of 0.1 stays under the threshold of 0.3."""
+    stripes = (torch.arange(8) % 2).float().expand(1, 3, 8, 8)
+    ramp = (torch.arange(8) * 0.1).expand(1, 3, 8, 8).transpose(2, 3)
+    both = torch.cat([stripes, ramp])
+    assert image.tv_linear(both).tolist() == pytest.approx([1, 0.1])
+    assert image.tv_squared_relu(both).tolist() == pytest.approx([0.7 + 10 * 0.49, 0])
+
+
+def test_batchnorm_is_the_mean_over_layers() -> None:
+    assert batchnorm(torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 0.0]])).tolist() == [3, 0]
+
+
 def test_alpha_norm_and_pixel_by_hand() -> None:
     grey, white = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 3, 4, 4)
     assert image.alpha_norm(torch.cat([grey, white]), 6).tolist() == [0, 1]
     assert image.pixel(grey, white).item() == 0.25
 
 
-@pytest.mark.parametrize("term", [lambda x: image.tv(x, 1), lambda x: image.tv(x, 2), lambda x: image.alpha_norm(x, 6)])
+@pytest.mark.parametrize(
+    "term",
+    [
+        lambda x: image.tv(x, 1),
+        lambda x: image.tv(x, 2),
+        image.tv_linear,
+        image.tv_squared_relu,
+        lambda x: image.alpha_norm(x, 6),
+    ],
+)
 def test_priors_have_finite_gradients_at_constant_pictures_and_steps_lower_them(term) -> None:  # type: ignore[no-untyped-def]
     flat = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
     (slope,) = torch.autograd.grad(term(flat).sum(), [flat])

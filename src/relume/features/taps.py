@@ -7,10 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relume.core.errors import UserError
 from relume.features.catalogue import Place, Tap, check_tap
 from relume.features.networks import Network
 
+BATCHNORM = "batchnorm"  # beside a network's taps: (N, L), how far a picture is from what its L batch normalisations expect
+
 Collected = Callable[[Tensor], dict[str, Tensor]]
+Found = dict[Place, Tensor]  # in the order of the forward pass
+Read = Callable[[Found], Tensor]  # what was found -> the tap's value
 
 
 class _Enough(Exception):
@@ -25,7 +30,7 @@ class _Recorder:
         self.start()
 
     def start(self) -> None:
-        self.found: dict[Place, Tensor] = {}
+        self.found: Found = {}
         self.calls: dict[tuple[str, str], int] = {}
 
     def see(self, module: str, side: str, value: Tensor) -> None:
@@ -42,10 +47,10 @@ class _Recorder:
 def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
     """`with collect(network, names) as taps: values = taps(images)`: tap -> (N, C, H, W) or (N, C), in the order of `names`.
 
-    Gradients flow from the values to the images. No hook is left behind, whatever happens inside.
+    BATCHNORM among the names: (N, L). Gradients flow from the values to the images. No hook is left behind, whatever happens.
     """
-    wanted = {name: check_tap(network.facts, name) for name in names}
-    recorder = _Recorder({place for tap in wanted.values() for place in tap.places})
+    wanted = {name: _wish(network, name) for name in names}
+    recorder = _Recorder({place for places, _ in wanted.values() for place in places})
     handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def taps(images: Tensor) -> dict[str, Tensor]:
@@ -53,7 +58,7 @@ def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
         try:
             network(images)
         except _Enough:
-            values = {name: _form(tap, recorder.found) for name, tap in wanted.items()}
+            values = {name: read(recorder.found) for name, (_, read) in wanted.items()}
         else:
             missed = sorted({place.module for place in recorder.places - recorder.found.keys()})
             raise RuntimeError(f"{network.facts.name}: its forward pass never came by {', '.join(missed)}")
@@ -80,7 +85,39 @@ def _hook(module: nn.Module, name: str, side: str, recorder: _Recorder) -> torch
     return module.register_forward_pre_hook(before) if side == "input" else module.register_forward_hook(after)
 
 
-def _form(tap: Tap, found: dict[Place, Tensor]) -> Tensor:
+def _wish(network: Network, name: str) -> tuple[set[Place], Read]:
+    """Where a tap's values lie, and how they make the tap."""
+    if name == BATCHNORM:
+        return _statistics(network)
+    tap = check_tap(network.facts, name)
+    return set(tap.places), lambda found: _form(tap, found)
+
+
+def _statistics(network: Network) -> tuple[set[Place], Read]:
+    """Of one that runs twice in a pass (FID's Inception computes a branch in vain) the first run counts."""
+    norms = {
+        Place(module=name, side="input"): module
+        for name, module in network.body.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
+    if not norms:
+        raise UserError(f"{network.facts.name} has no batch normalisation to compare with; resnet50 and efficientnet_lite0 have")
+
+    def read(found: Found) -> Tensor:
+        return torch.stack([_discrepancy(norms[place], value) for place, value in found.items() if place in norms], dim=1)
+
+    return set(norms), read
+
+
+def _discrepancy(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """||mean_hw(x) - running mean|| + ||var_hw(x) - running variance||: (N, C, H, W) -> (N,). One position has variance 0."""
+    assert norm.running_mean is not None  # None only where a network was built not to track any
+    assert norm.running_var is not None
+    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
+    return (mean - norm.running_mean).norm(dim=1) + (variance - norm.running_var).norm(dim=1)
+
+
+def _form(tap: Tap, found: Found) -> Tensor:
     """What was found at the tap's places, as the tap that it makes."""
     parts = [found[place] for place in tap.places]
     value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

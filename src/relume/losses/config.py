@@ -1,10 +1,13 @@
 """Section `losses`: one weight per term of the objective, and `invert_optimise.terms`: how each of them measures."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from relume.core.config import config
+
+Weight = Annotated[float, Field(gt=0)]
+Distance = Literal["mse", "dim_mse", "relative_l2", "cosine"]
 
 
 @config
@@ -12,9 +15,17 @@ class Losses:
     """The weights. 0 costs nothing: neither the term nor the networks that only it needs are computed."""
 
     feature: float = Field(ge=0)  # the target's features at the inverted taps
+    guide: float = Field(ge=0)  # the coarse picture that a linear map, fitted on the training split, reads from these features
+    ref: float = Field(ge=0)  # what foreign networks see in an earlier group's reconstructions (S0)
+    avg: float = Field(ge=0)  # what foreign networks see in this run's own restarts, taken together (S0)
+    surrogate: float = Field(ge=0)  # another embedding, as a learned map predicts it from these features (S0's sclip)
+    logits: float = Field(ge=0)  # what the inverted network's own head says
+    batchnorm: float = Field(ge=0)  # statistics that the inverted network's batch normalisations expect (DeepInversion)
     tv: float = Field(ge=0)  # total variation: natural pictures are piecewise smooth
     alpha_norm: float = Field(ge=0)  # keeps colours near mid-grey, where most pictures are
+    clip: float = Field(ge=0)  # the picture's CLIP embedding: an oracle unless that network is the inverted one
     lpips: float = Field(ge=0)  # looks at the picture: an oracle
+    ssim: float = Field(ge=0)  # looks at the picture: an oracle
     pixel: float = Field(ge=0)  # looks at the picture: an oracle
 
     def times(self, factors: dict[str, float]) -> dict[str, float]:
@@ -24,12 +35,45 @@ class Losses:
 
 
 @config
-class FeatureTerm:
-    distance: Literal["mse", "dim_mse", "relative_l2", "cosine"]
+class DistanceTerm:
+    distance: Distance
+
+
+@config
+class ForeignTerm:
+    """Which foreign embeddings, how they are made one, and what becomes of their last ReLU."""
+
+    networks: dict[str, dict[str, Weight]]  # network -> tap, named as after its ReLU -> weight
+    distance: Distance
+    aggregate: Literal["mean", "median", "trimmed_mean", "cluster", "agreement"]
+    policy: Literal["as_is", "no_relu", "relu_after", "smart"]
+
+    def __post_init__(self) -> None:
+        if not self.networks or not all(self.networks.values()):
+            raise ValueError("networks: at least one network with one tap is wanted")
+
+    def looks_at(self, tap: str) -> str:
+        """The tap that is computed: all policies but `as_is` want it from before its ReLU."""
+        return tap if self.policy == "as_is" else f"{tap}_pre"
+
+
+@config
+class ClipTerm:
+    network: str  # clip_vit_l_14, … or any open_clip <model>/<tag>
+    distance: Distance
+
+
+@config
+class GuideTerm:
+    grid: int = Field(ge=1, le=64)  # the coarse picture's side
+    ridge: float = Field(gt=0)  # of the linear map: large where features say little about colours
+    pictures: int = Field(ge=2)  # of the training split, each with its mirror image
+    reach: Literal[1, 3, 5]  # a cell reads this many positions of a feature map each way; pooled features are read whole
 
 
 @config
 class TvTerm:
+    penalty: Literal["power", "linear", "squared_relu"]  # (dx^2 + dy^2)^(exponent / 2), or S0's two on mean|dx| + mean|dy|
     exponent: float = Field(ge=1, le=3)  # 1 keeps edges, 2 blurs them
 
 
@@ -40,12 +84,28 @@ class AlphaTerm:
 
 @config
 class LpipsTerm:
-    network: Literal["alex", "vgg"]
+    network: Literal["alex", "vgg", "squeeze"]
+
+
+@config
+class SsimTerm:
+    windows: tuple[Annotated[int, Field(ge=3, le=31)], ...]  # odd sides of the gaussian window; several are averaged
+
+    def __post_init__(self) -> None:
+        if not self.windows or any(window % 2 == 0 for window in self.windows):
+            raise ValueError(f"windows: odd sizes are wanted, at least one; got {list(self.windows)}")
 
 
 @config
 class Terms:
-    feature: FeatureTerm
+    feature: DistanceTerm
+    guide: GuideTerm
+    ref: ForeignTerm
+    avg: ForeignTerm
+    surrogate: DistanceTerm
+    logits: DistanceTerm
+    clip: ClipTerm
     tv: TvTerm
     alpha_norm: AlphaTerm
     lpips: LpipsTerm
+    ssim: SsimTerm

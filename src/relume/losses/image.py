@@ -14,6 +14,19 @@ def tv(images: Tensor, exponent: float) -> Tensor:
     return ((squares + eps).pow(exponent / 2) - eps ** (exponent / 2)).flatten(1).mean(1)
 
 
+def tv_linear(images: Tensor) -> Tensor:
+    """S0's total variation: mean |dx| + mean |dy| over pixels and channels."""
+    dx = images[..., :, 1:] - images[..., :, :-1]
+    dy = images[..., 1:, :] - images[..., :-1, :]
+    return dx.abs().flatten(1).mean(1) + dy.abs().flatten(1).mean(1)
+
+
+def tv_squared_relu(images: Tensor) -> Tensor:
+    """S0's other penalty on t = `tv_linear`: u + 10 u^2 with u = max(t - 0.3, 0), so that only rough pictures pay."""
+    excess = (tv_linear(images) - 0.3).relu()
+    return excess + 10 * excess.square()
+
+
 def alpha_norm(images: Tensor, exponent: float) -> Tensor:
     """mean |2x - 1|^exponent: 0 at mid-grey, 1 at black and white (deep-goggle's L6 in our range)."""
     return (2 * images - 1).abs().pow(exponent).flatten(1).mean(1)
