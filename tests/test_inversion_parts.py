@@ -1,79 +1,242 @@
 """The nouns of an inversion one by one: parametrisations, views, schedules, recipes."""
 
+import math
+
 import pytest
 import torch
 
 from relume.core.errors import UserError
+from relume.core.images import resize
 from relume.inversion import parametrise, schedules
-from relume.inversion.config import Fourier, Optimiser, Pixels, Views, merge, variation
-from relume.inversion.views import jitter
+from relume.inversion.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, Prior, Pyramid, merge, variation
+from relume.inversion.parametrise import LatentSpace, Parametrisation
+from relume.inversion.prior import DeepPrior, noise
+from relume.inversion.views import TRANSFORMS, moved, view
 
-PARAMETRISATIONS = [
+Space = Pixels | Fourier | Pyramid
+
+INVERTIBLE: list[Space] = [
     Pixels(kind="pixels", box="projection"),
     Pixels(kind="pixels", box="sigmoid"),
+    Pixels(kind="pixels", box="none"),
     Fourier(kind="fourier", decay=1.0),
     Fourier(kind="fourier", decay=0.0),
+    Pyramid(kind="pyramid", levels=1),
+    Pyramid(kind="pyramid", levels=4),
+    Pyramid(kind="pyramid", levels=8),
 ]
+DRAWN: list[Parametrisation] = [DeepPrior(channels=4, levels=2), LatentSpace(lambda z: z.view(-1, 3, 4, 4).sigmoid(), 48)]
 
 
 def pictures(count: int = 2, size: int = 16) -> torch.Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
 
 
-@pytest.mark.parametrize("config", PARAMETRISATIONS)
-@pytest.mark.parametrize("size", [16, 17])
-def test_decoding_undoes_encoding(config: Pixels | Fourier, size: int) -> None:
-    image = parametrise.build(config)
+def dice(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize("config", INVERTIBLE)
+@pytest.mark.parametrize("size", [8, 16, 17])
+def test_decoding_undoes_encoding(config: Space, size: int) -> None:
+    space = parametrise.build(config)
     images = pictures(size=size)
-    assert torch.allclose(image.decode(image.encode(images), size), images, atol=2e-5)
+    code = space.encode(images, dice(0, 1))
+    assert torch.allclose(space.decode(code, size), images, atol=2e-5)
+    assert torch.equal(space.encode(images[1:], dice(1)), code[1:])
 
 
-@pytest.mark.parametrize("config", PARAMETRISATIONS)
-def test_pictures_stay_in_the_box_and_rows_do_not_touch(config: Pixels | Fourier) -> None:
-    image = parametrise.build(config)
-    code = image.encode(pictures()).requires_grad_()
+@pytest.mark.parametrize("config", INVERTIBLE)
+def test_pictures_stay_in_the_box_and_rows_do_not_touch(config: Space) -> None:
+    space = parametrise.build(config)
+    code = space.encode(pictures(), dice(0, 1)).requires_grad_()
     with torch.no_grad():
         code[0] += 3 * torch.randn(code.shape[1:], generator=torch.Generator().manual_seed(1))
-        image.project(code)
-    decoded = image.decode(code, 16)
-    assert decoded.min() >= 0
-    assert decoded.max() <= 1
+        space.project(code)
+    decoded = space.decode(code, 16)
+    assert (decoded.min() >= 0 and decoded.max() <= 1) == space.bounded
     assert torch.allclose(decoded[1], pictures()[1], atol=2e-5)
     (slope,) = torch.autograd.grad(decoded[0].sum(), [code])
     assert slope[1].abs().max() == 0
 
 
+@pytest.mark.parametrize("space", DRAWN)
+def test_a_drawn_code_belongs_to_its_generator_alone(space: Parametrisation) -> None:
+    code = space.encode(pictures(), dice(5, 6)).requires_grad_()
+    assert torch.equal(space.encode(1 - pictures(1), dice(6))[0], code[1])
+    assert not torch.equal(code[0], code[1])
+    both = space.decode(code, 16)
+    assert both.shape == (2, 3, 16, 16)
+    assert both.min() >= 0
+    assert both.max() <= 1
+    assert torch.allclose(space.decode(code[1:], 16)[0], both[1], atol=1e-5)
+    (slope,) = torch.autograd.grad(both[0].sum(), [code])
+    assert slope[1].abs().max() == 0
+    assert slope[0].abs().max() > 0
+    space.project(code)
+    assert torch.equal(space.decode(code, 16), both)
+
+
+@pytest.mark.parametrize("space", DRAWN)
+def test_a_kept_code_decodes_at_any_size(space: Parametrisation) -> None:
+    assert space.keeps_code
+    code = space.encode(pictures(), dice(3, 4))
+    assert [space.decode(code, size).shape[-1] for size in (8, 17, 32)] == [8, 17, 32]
+
+
+def test_a_latent_space_shows_what_its_generator_makes() -> None:
+    space = LatentSpace(lambda z: z[:, :, None, None].expand(-1, 3, 4, 4).sigmoid(), width=1)
+    assert torch.allclose(space.decode(torch.tensor([[0.0], [3.0]]), 8)[:, 1, 5, 2], torch.tensor([0.5, 0.95257413]))
+
+
+@pytest.mark.parametrize(("levels", "size"), [(1, 8), (6, 8), (3, 17)])
+def test_the_prior_learns_a_picture_at_any_depth_and_size(levels: int, size: int) -> None:
+    prior = parametrise.build(Prior(kind="prior", channels=8, levels=levels))
+    code = prior.encode(pictures(size=size), dice(0, 1)).requires_grad_()
+    target = pictures(1, size).mean((2, 3), keepdim=True)
+    adam = torch.optim.Adam([code], lr=0.02)
+    errors = []
+    for _ in range(15):
+        errors.append((prior.decode(code, size) - target).square().flatten(1).mean(1))
+        (code.grad,) = torch.autograd.grad(errors[-1].sum(), [code])
+        assert torch.isfinite(code.grad).all()
+        adam.step()
+    assert (errors[-1] < 0.5 * errors[0]).all()
+
+
+def test_the_prior_is_a_plain_network_per_row() -> None:
+    """Its grouped convolutions against one network written out with modules."""
+    prior = DeepPrior(channels=4, levels=1)
+    code = prior.encode(pictures(), dice(0, 1))
+    sizes = [144, 4, 4, 144, 4, 4, 12, 3]
+    first, gain, shift, second, gain2, shift2, last, bias = code[1].split(sizes)
+    x = noise(4, 8)
+    for kernel, g, s in ((first, gain, shift), (second, gain2, shift2)):
+        x = torch.nn.functional.conv2d(x, kernel.view(4, 4, 3, 3), padding=1)
+        x = (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True, unbiased=False) + 1e-5).sqrt()
+        x = torch.nn.functional.leaky_relu(x * g.view(1, 4, 1, 1) + s.view(1, 4, 1, 1), 0.2)
+        x = torch.nn.functional.interpolate(x, size=(16, 16), mode="bilinear")
+    x = torch.nn.functional.conv2d(x, last.view(3, 4, 1, 1), bias).sigmoid()
+    assert torch.allclose(prior.decode(code, 16)[1], x[0], atol=1e-5)
+
+
+def test_free_pixels_are_imagenets_normalised_ones_without_bounds() -> None:
+    space = parametrise.build(Pixels(kind="pixels", box="none"))
+    assert torch.allclose(space.decode(torch.zeros(1, 3, 8, 8), 8)[0, :, 0, 0], torch.tensor([0.485, 0.456, 0.406]))
+    assert space.decode(torch.full((1, 3, 8, 8), 10.0), 8)[0, 0, 0, 0] == pytest.approx(0.485 + 2.29)
+
+
 def test_a_fourier_step_moves_low_frequencies_most() -> None:
     """Equal gradients in the code are smooth changes of the picture: what cures noise and wrong colours."""
     image = parametrise.build(Fourier(kind="fourier", decay=1.0))
-    code = image.encode(torch.full((1, 3, 32, 32), 0.5))
+    code = image.encode(torch.full((1, 3, 32, 32), 0.5), dice(0))
     noise = torch.randn(code.shape, generator=torch.Generator().manual_seed(0))
     spectrum = torch.fft.rfft2(image.decode(code + noise, 32).mean(1)).abs()[0]
     assert spectrum[1:4, 1:4].mean() > 3 * spectrum[12:16, 12:16].mean()
 
 
+def test_a_pyramid_step_moves_every_octave_by_a_few_grey_levels() -> None:
+    space = parametrise.build(Pyramid(kind="pyramid", levels=4))
+    grey = torch.full((1, 3, 32, 32), 0.5)
+    code = space.encode(grey, dice(0))
+    assert code.shape == (1, 3 * (32**2 + 16**2 + 8**2 + 4**2))
+    signs = torch.randn(code.shape, generator=torch.Generator().manual_seed(0)).sign()
+    change = 255 * (space.decode(code + 0.05 * signs, 32) - grey)[0]
+    assert 1 < change.std() < 10
+    coarse = torch.nn.functional.avg_pool2d(change, 8)
+    assert 0.2 * change.std() < coarse.std() < change.std()
+
+
 def test_growing_keeps_constant_pictures_and_the_box() -> None:
     assert torch.allclose(parametrise.grow(torch.full((1, 3, 8, 8), 0.25), 16), torch.full((1, 3, 16, 16), 0.25))
-    grown = parametrise.grow(torch.randint(0, 2, (1, 3, 8, 8)).float(), 20)
+    harsh = torch.randint(0, 2, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0)).float()
+    grown = parametrise.grow(harsh, 20)
     assert grown.shape == (1, 3, 20, 20)
     assert grown.min() >= 0
     assert grown.max() <= 1
+    free = parametrise.grow(harsh, 20, bounded=False)
+    assert free.max() > 1
+    assert torch.equal(free.clamp(0, 1), grown)
 
 
-def test_jitter_is_drawn_per_sample_from_its_own_generator() -> None:
-    def view(seeds: list[int]) -> torch.Tensor:
-        return jitter(pictures(len(seeds)), Views(jitter=4), [torch.Generator().manual_seed(seed) for seed in seeds])
+JITTER = Jitter(kind="jitter", pixels=4)
+AFFINE = Affine(kind="affine", probability=0.5, degrees=30, translate=0.1, scale=(0.7, 1.5))
+COLOUR = Colour(kind="colour", shift=1.0, stretch=1.0)
 
-    both, first = view([1, 2]), view([1])
-    assert torch.equal(both[0], first[0])
-    assert torch.allclose(both.sort(dim=-1).values.sum(), pictures().sum())
+
+@pytest.mark.parametrize("transforms", [(JITTER,), (AFFINE,), (COLOUR,), (COLOUR, AFFINE, JITTER)])
+def test_a_view_is_drawn_per_sample_from_its_own_generator(transforms: tuple[Jitter | Affine | Colour, ...]) -> None:
+    seeds = range(8)
+    many = view(pictures(8), transforms, dice(*seeds))
+    alone = torch.cat([view(pictures(8)[seed : seed + 1], transforms, dice(seed)) for seed in seeds])
+    assert many.shape == (8, 3, 16, 16)
+    assert torch.allclose(many, alone, atol=1e-6)
+    assert (many != pictures(8)).any()
+    images = pictures(8).requires_grad_()
+    (slope,) = torch.autograd.grad(view(images, transforms, dice(*seeds))[0].sum(), [images])
+    assert slope[1:].abs().max() == 0
+    assert slope[0].abs().max() > 0
+
+
+def test_without_transforms_the_view_is_the_picture() -> None:
     images = pictures()
-    assert jitter(images, Views(jitter=0), []) is images
+    assert view(images, (), []) is images
+
+
+def test_every_transform_of_the_configuration_is_known() -> None:
+    assert set(TRANSFORMS) == {Jitter, Affine, Colour}
+
+
+def test_jitter_loses_nothing() -> None:
+    assert torch.equal(view(pictures(), (JITTER,), dice(1, 2)).flatten(1).sort().values, pictures().flatten(1).sort().values)
+
+
+def test_pictures_that_an_affine_view_spares_stay_to_the_bit_and_draw_all_the_same() -> None:
+    rare = Affine(kind="affine", probability=1e-9, degrees=30, translate=0.1, scale=(0.7, 1.5))
+    spared, used = dice(3), dice(3)
+    assert torch.equal(view(pictures(1), (rare,), spared), pictures(1))
+    assert not torch.equal(view(pictures(1), (Affine(**{**vars(rare), "probability": 1.0}),), used), pictures(1))
+    assert torch.equal(torch.rand(1, generator=spared[0]), torch.rand(1, generator=used[0]))
+    halves = view(pictures(40), (AFFINE,), dice(*range(40)))
+    assert 10 < (halves == pictures(40)).flatten(1).all(1).sum() < 30
+
+
+def test_turning_shifting_and_scaling_by_hand() -> None:
+    """A quarter turn clockwise, one pixel right and two up, twice as large: one picture each."""
+    images = pictures(3, 8)
+    angle = torch.tensor([math.pi / 2, 0.0, 0.0])
+    shift = torch.tensor([[0.0, 0.0], [1 / 8, -2 / 8], [0.0, 0.0]])
+    turned, shifted, enlarged = moved(images, angle, shift, torch.tensor([1.0, 1.0, 2.0]))
+    assert torch.allclose(turned, images[0].rot90(-1, dims=(1, 2)), atol=1e-5)
+    assert torch.allclose(shifted[:, :6, 1:], images[1, :, 2:, :7], atol=1e-5)
+    assert torch.allclose(shifted[:, :6, 0], images[1, :, 2:, 0], atol=1e-5)  # the border goes on
+    assert torch.allclose(enlarged, resize(images[2:], 16)[0, :, 4:12, 4:12], atol=1e-5)
+
+
+def test_all_three_at_once_are_turned_and_scaled_before_they_are_shifted() -> None:
+    angle, shift, scale = torch.tensor([0.0, math.pi / 2]), torch.tensor([[0.25, 0.0]] * 2), torch.ones(2)
+    images = pictures(1, 8).expand(2, -1, -1, -1)
+    straight, turned = moved(images, angle, shift, scale)
+    assert torch.allclose(turned[:, :, 2:], images[0].rot90(-1, dims=(1, 2))[:, :, :6], atol=1e-5)
+    assert torch.allclose(straight[:, :, 2:], images[0, :, :, :6], atol=1e-5)
+
+
+def test_colour_by_hand() -> None:
+    """The draws of the generator, put into the formula number by number."""
+    u, v = 2 * torch.rand(2, 3, generator=dice(7)[0]) - 1
+    seen = view(pictures(1), (Colour(kind="colour", shift=0.5, stretch=0.3),), dice(7))
+    for channel, (mean, std) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))):
+        x = (float(pictures(1)[0, channel, 2, 3]) - mean) / std
+        expected = mean + std * (x - 0.5 * float(u[channel])) * math.exp(0.3 * float(v[channel]))
+        assert float(seen[0, channel, 2, 3]) == pytest.approx(expected, abs=1e-5)
+    still = view(pictures(), (Colour(kind="colour", shift=0.0, stretch=0.0),), dice(0, 1))
+    assert torch.allclose(still, pictures(), atol=1e-6)
 
 
 def optimiser(**changes: object) -> Optimiser:
     plain = {
         "rule": "adam",
+        "betas": (0.9, 0.999),
         "normalise_gradient": False,
         "learning_rate": ((0, 1.0), (10, 0.5)),
         "warmup": 0,

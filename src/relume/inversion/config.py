@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config
-from relume.losses.config import Terms
+from relume.losses.config import Terms, Weight
 
-Weight = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, Field(ge=0)]
 Pair = tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]]
 SizePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=8)]]
@@ -15,10 +14,10 @@ SizePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=8)]]
 
 @config
 class Pixels:
-    """The picture itself; values are kept in [0, 1] by projection after each step, or by a sigmoid."""
+    """The picture itself; values are kept in [0, 1] by projection after each step, by a sigmoid, or not at all."""
 
     kind: Literal["pixels"]
-    box: Literal["projection", "sigmoid"]
+    box: Literal["projection", "sigmoid", "none"]  # none: ImageNet-normalised values without bounds, as S0 moves them
 
 
 @config
@@ -30,23 +29,76 @@ class Fourier:
 
 
 @config
-class Init:
-    """Where the picture begins. A recipe whose `start` is an earlier group begins there, with this noise on top."""
+class Pyramid:
+    """A sum of pictures of rising resolution, in decorrelated colours, through a sigmoid (lucid's Laplacian pyramid)."""
 
-    mean: float = Field(ge=0, le=1)  # grey level
-    std: float = Field(ge=0)  # of the gaussian noise around it, drawn per id and restart; restarts differ only by it
+    kind: Literal["pyramid"]
+    levels: int = Field(ge=1, le=8)  # each has half the side of the one before
+
+
+@config
+class Prior:
+    """Deep image prior (arXiv 1711.10925): the weights of an untrained network, one network per picture, on fixed noise."""
+
+    kind: Literal["prior"]
+    channels: int = Field(ge=4, le=256)
+    levels: int = Field(ge=1, le=6)  # of resolution, each half of the one before
+
+
+Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior, Field(discriminator="kind")]
+
+
+@config
+class Init:
+    """Where the picture begins: base + std * noise, blended with more noise. A recipe whose `start` is an earlier group takes
+    that group's pictures as its base."""
+
+    base: Literal["grey", "mean_image", "guide"]  # mean_image: of the training split; guide: what terms.guide reads
+    mean: float = Field(ge=0, le=1)  # the grey level
+    std: float = Field(ge=0)  # of gaussian noise on the base, drawn per id and restart; restarts differ only by it
+    noising: float = Field(ge=0)  # S0's factor f: (base + f * noise) / (1 + f), the noise as bright and wide as ImageNet's pixels
+
+
+@config
+class Jitter:
+    """A cyclic shift: nothing is lost and gradients stay exact."""
+
+    kind: Literal["jitter"]
+    pixels: int = Field(ge=1, le=64)
+
+
+@config
+class Affine:
+    """Turned, shifted and scaled about the centre; the border is continued."""
+
+    kind: Literal["affine"]
+    probability: float = Field(gt=0, le=1)  # that a sample is moved at all
+    degrees: float = Field(ge=0, le=180)  # either way
+    translate: float = Field(ge=0, le=0.5)  # of the side, either way
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]  # smallest, largest
+
+
+@config
+class Colour:
+    """Each channel shifted and stretched at random, in units of ImageNet's deviation (Plug-In Inversion, arXiv 2201.12961)."""
+
+    kind: Literal["colour"]
+    shift: float = Field(ge=0)  # uniform, either way
+    stretch: float = Field(ge=0)  # by e^u, u uniform, either way
 
 
 @config
 class Views:
-    """What the networks see: the picture shifted by up to `jitter` pixels, drawn per sample. 0: the picture itself."""
+    """What the networks see: the picture through these transforms, one after the other, drawn per sample."""
 
-    jitter: int = Field(ge=0, le=64)
+    transforms: tuple[Annotated[Jitter | Affine | Colour, Field(discriminator="kind")], ...]  # none: the picture itself
+    ensemble: int = Field(ge=1)  # views of each picture in a step; their objectives are averaged
 
 
 @config
 class Optimiser:
-    rule: Literal["adam", "sgd"]
+    rule: Literal["sgd", "adam", "signed_adam", "lbfgs"]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]  # of both adams
     normalise_gradient: bool  # to length 1 per sample, safe at 0 (with sgd: S0's rule)
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
     warmup: int = Field(ge=0)  # steps over which it rises from 0
@@ -54,6 +106,16 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         check_schedule("learning_rate", [step for step, _ in self.learning_rate])
+        if self.rule == "lbfgs" and self.normalise_gradient:
+            raise ValueError("normalise_gradient: lbfgs learns from the gradient's size: false is wanted")
+
+
+@config
+class Stop:
+    """A picture rests when its best objective has not fallen by `tolerance`, relatively, in `patience` steps."""
+
+    patience: int | None = Field(ge=1)  # null: never
+    tolerance: float = Field(ge=0, lt=1)
 
 
 @config
@@ -66,10 +128,13 @@ class InvertOptimise:
     network: str
     taps: dict[str, Weight]  # tap -> its weight within the feature term
     terms: Terms
-    parametrisation: Annotated[Pixels | Fourier, Field(discriminator="kind")]
+    parametrisation: Parametrisation
+    switches: tuple[tuple[Annotated[int, Field(ge=1)], Parametrisation], ...]  # [[step, space], …]: the picture goes on in it
     init: Init
     views: Views
+    relu_backward: Literal["exact", "identity"]  # identity: dead units pass gradients too (robustness)
     optimiser: Optimiser
+    stop: Stop
     sizes: tuple[SizePair, ...]  # [[step, pixels], …]: growth; the data's own size where empty
     steps: int = Field(ge=1)
     restarts: int = Field(ge=1)  # per picture, in one batch; the objective chooses
@@ -82,6 +147,12 @@ class InvertOptimise:
             check_schedule("sizes", [step for step, _ in self.sizes])
             if list(self.sizes) != sorted(self.sizes, key=lambda pair: pair[1]):
                 raise ValueError("sizes: pictures only grow")
+            if len(self.sizes) > 1 and isinstance(self.parametrisation, Prior):
+                raise ValueError("sizes: a deep image prior does not grow: its kernels would mean something else")
+        if self.switches:
+            check_schedule("switches", [0, *(step for step, _ in self.switches)])
+            if any(isinstance(space, Prior) for _, space in self.switches):
+                raise ValueError("switches: a picture cannot be written as a deep image prior; begin with it instead")
 
 
 def check_schedule(key: str, steps: list[int]) -> None:
@@ -94,6 +165,8 @@ class Recipe:
     """What a recipe says besides its differences from `invert_optimise`."""
 
     start: str  # a group's folder to begin from, or the images' folder: begin from `init`
+    reference: str  # a group's folder whose pictures the `ref` term looks at, or the images' folder: none
+    weights: str  # models/weights/<network>: a further network that its terms need; models/weights: all of them
     losses: dict[str, Factor]  # factors on the weights of `losses`; 0 switches a term off
 
 

@@ -1,12 +1,19 @@
-"""Image parametrisations: what the optimiser moves, and how it becomes a picture. `decode(encode(x)) == x` up to the open box."""
+"""Image parametrisations: what the optimiser moves, and how it becomes a picture. `decode(encode(x)) == x` up to the open box.
 
+Row n of a code belongs to picture n alone, whatever the space.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.inversion.config import Fourier, Pixels
+from relume.core.images import resize
+from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
+from relume.inversion.config import Fourier, Pixels, Prior, Pyramid
+from relume.inversion.prior import DeepPrior
 
 MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
 
@@ -18,9 +25,16 @@ COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 class Parametrisation(Protocol):
     """`encode` gives the tensor that the optimiser moves, `decode` the picture, `project` what is done after a step."""
 
-    def encode(self, images: Tensor) -> Tensor: ...
+    keeps_code: bool  # one code decodes at any size: growth keeps it instead of encoding the grown picture
+    bounded: bool  # `decode` stays in [0, 1]
 
-    def decode(self, code: Tensor, size: int) -> Tensor: ...
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """(N, 3, size, size) -> (N, …). Spaces that cannot write a picture ignore it and draw from the rows' generators."""
+        ...
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        """(N, …) -> (N, 3, size, size)."""
+        ...
 
     def project(self, code: Tensor) -> None: ...
 
@@ -28,7 +42,9 @@ class Parametrisation(Protocol):
 class ProjectedPixels:
     """The code is the picture; the box is a projection."""
 
-    def encode(self, images: Tensor) -> Tensor:
+    keeps_code, bounded = False, True
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         return images.clamp(0, 1).clone()
 
     def decode(self, code: Tensor, size: int) -> Tensor:
@@ -41,7 +57,9 @@ class ProjectedPixels:
 class SigmoidPixels:
     """The code is the picture's logit."""
 
-    def encode(self, images: Tensor) -> Tensor:
+    keeps_code, bounded = False, True
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         return images.clamp(MARGIN, 1 - MARGIN).logit()
 
     def decode(self, code: Tensor, size: int) -> Tensor:
@@ -51,22 +69,36 @@ class SigmoidPixels:
         """The sigmoid keeps the box."""
 
 
+class FreePixels:
+    """The code is the ImageNet-normalised picture, (x - mean) / std, without bounds."""
+
+    keeps_code, bounded = False, False
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        return (images - per_channel(IMAGENET_MEAN, images)) / per_channel(IMAGENET_STD, images)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        return code * per_channel(IMAGENET_STD, code) + per_channel(IMAGENET_MEAN, code)
+
+    def project(self, code: Tensor) -> None:
+        """There is no box."""
+
+
 class FourierColours:
     """The code is the scaled half spectrum of the picture's logit in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
+
+    keeps_code, bounded = False, True
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
 
-    def encode(self, images: Tensor) -> Tensor:
-        logits = images.clamp(MARGIN, 1 - MARGIN).logit()
-        plain = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(COLOUR).to(logits), logits)
-        spectrum = torch.fft.rfft2(plain, norm="ortho") / self._scale(images.shape[-1], images.device)
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        spectrum = torch.fft.rfft2(_decorrelated(images), norm="ortho") / self._scale(images.shape[-1], images.device)
         return torch.view_as_real(spectrum).contiguous()
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         spectrum = torch.view_as_complex(code) * self._scale(size, code.device)
-        plain = torch.fft.irfft2(spectrum, s=(size, size), norm="ortho")
-        return torch.einsum("cd,ndhw->nchw", COLOUR.to(plain), plain).sigmoid()
+        return _coloured(torch.fft.irfft2(spectrum, s=(size, size), norm="ortho"))
 
     def project(self, code: Tensor) -> None:
         """The sigmoid keeps the box."""
@@ -79,14 +111,99 @@ class FourierColours:
         return frequency.pow(-self.decay) * size**self.decay / 8  # an eighth: a step of 0.05 moves a pixel by a few grey levels
 
 
-def build(config: Pixels | Fourier) -> Parametrisation:
-    if isinstance(config, Fourier):
-        return FourierColours(config.decay)
-    return SigmoidPixels() if config.box == "sigmoid" else ProjectedPixels()
+class PyramidColours:
+    """The code holds pictures of falling resolution, finest first, flattened and joined; their sum is the picture's logit in
+    decorrelated colours: (N, 3 * sum of side^2).
+
+    All levels have one scale: octaves of natural pictures are equally strong. A step of 0.05 in each of four levels moves a
+    pixel by a few grey levels.
+    """
+
+    keeps_code, bounded = False, True
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """From the coarsest level on, each takes the mean of what is left; the finest takes the rest."""
+        rest, size = _decorrelated(images), images.shape[-1]
+        levels: list[Tensor] = []
+        for side in reversed(self._sides(size)[1:]):
+            levels.insert(0, F.interpolate(rest, size=(side, side), mode="area"))
+            rest = rest - resize(levels[0], size)
+        return torch.cat([level.flatten(1) for level in (rest, *levels)], dim=1)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        sides = self._sides(size)
+        levels = code.split([3 * side * side for side in sides], dim=1)
+        pictures = [resize(level.unflatten(1, (3, side, side)), size) for level, side in zip(levels, sides, strict=True)]
+        return _coloured(torch.stack(pictures).sum(0))
+
+    def project(self, code: Tensor) -> None:
+        """The sigmoid keeps the box."""
+
+    def _sides(self, size: int) -> list[int]:
+        """ceil(size / 2^level) for as long as the level is a pixel or more."""
+        return [-(-size // 2**level) for level in range(self.levels) if 2**level <= size]
 
 
-def grow(images: Tensor, size: int) -> Tensor:
-    """Bicubic, back inside the box."""
+class LatentSpace:
+    """The code (N, width) is what `generate`, (N, width) -> (N, 3, h, h) in [0, 1], makes pictures of: a GAN's latent space."""
+
+    keeps_code, bounded = True, True
+
+    def __init__(self, generate: Callable[[Tensor], Tensor], width: int) -> None:
+        self.generate, self.width = generate, width
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """N(0, 1) from each row's generator; the pictures are ignored."""
+        return torch.stack([torch.randn(self.width, generator=one) for one in generators]).to(images.device)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        return resize(self.generate(code), size)
+
+    def project(self, code: Tensor) -> None:
+        """The generator keeps the box."""
+
+
+BOXES: dict[str, type[ProjectedPixels] | type[SigmoidPixels] | type[FreePixels]] = {
+    "projection": ProjectedPixels,
+    "sigmoid": SigmoidPixels,
+    "none": FreePixels,
+}
+
+
+def build(config: Pixels | Fourier | Pyramid | Prior) -> Parametrisation:
+    match config:
+        case Pixels():
+            return BOXES[config.box]()
+        case Fourier():
+            return FourierColours(config.decay)
+        case Pyramid():
+            return PyramidColours(config.levels)
+        case Prior():
+            return DeepPrior(config.channels, config.levels)
+
+
+def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:
+    """Bicubic; back inside the box, where there is one."""
     if images.shape[-1] == size:
         return images
-    return F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    grown = F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False)
+    return grown.clamp(0, 1) if bounded else grown
+
+
+def per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    """One number per colour, to be used with (N, 3, H, W)."""
+    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
+
+
+def _decorrelated(images: Tensor) -> Tensor:
+    """[0, 1] -> logits in decorrelated colours; the shape stays."""
+    logits = images.clamp(MARGIN, 1 - MARGIN).logit()
+    return torch.einsum("dc,nchw->ndhw", torch.linalg.inv(COLOUR).to(logits), logits)
+
+
+def _coloured(plain: Tensor) -> Tensor:
+    """The inverse of `_decorrelated`."""
+    return torch.einsum("cd,ndhw->nchw", COLOUR.to(plain), plain).sigmoid()

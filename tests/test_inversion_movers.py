@@ -1,0 +1,180 @@
+"""The optimisers: every rule descends, rows do not touch, a saved state goes on to the same bits."""
+
+import pytest
+import torch
+
+from relume.inversion.config import Optimiser
+from relume.inversion.movers import HISTORY, RULES, Lbfgs, Mover, build, normalised
+
+RATES = {"sgd": 0.1, "adam": 0.1, "signed_adam": 0.1, "lbfgs": 0.5}
+CURVATURES = torch.tensor([[1.0, 4.0, 9.0, 0.5], [2.0, 2.0, 2.0, 2.0]])  # one quadratic per row
+START = torch.tensor([[1.0, -1.0, 2.0, 3.0], [-2.0, 0.5, 1.0, -3.0]])
+
+
+def mover(rule: str, betas: tuple[float, float] = (0.9, 0.999)) -> Mover:
+    return build(
+        Optimiser(rule=rule, betas=betas, normalise_gradient=False, learning_rate=((0, 0.1),), warmup=0, cosine=False)  # type: ignore[arg-type]
+    )
+
+
+def go(moving: Mover, code: torch.Tensor, curvatures: torch.Tensor, steps: int, rate: float) -> torch.Tensor:
+    """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code may have any shape."""
+    for _ in range(steps):
+        moving.step(code, curvatures.view_as(code) * code.detach(), rate)
+    return (curvatures.view_as(code) * code.detach().square() / 2).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_each_rule_lowers_every_rows_quadratic(rule: str) -> None:
+    code = START.clone().view(2, 2, 2).requires_grad_()
+    begin = go(mover(rule), code, CURVATURES, 0, 0)
+    end = go(mover(rule), code, CURVATURES, 60, RATES[rule])
+    assert (end < 0.05 * begin).all()
+    assert code.grad is None
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_rows_do_not_touch(rule: str) -> None:
+    both, alone = START.clone(), START[:1].clone()
+    go(mover(rule), both, CURVATURES, 25, RATES[rule])
+    go(mover(rule), alone, CURVATURES[:1], 25, RATES[rule])
+    assert torch.equal(both[:1], alone)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("before", [0, 1, 3, HISTORY + 4])
+def test_a_restored_state_goes_on_to_equal_bits(rule: str, before: int) -> None:
+    whole, halted = START.clone(), START.clone()
+    first = mover(rule)
+    go(first, halted, CURVATURES, before, RATES[rule])
+    saved = first.state()
+    assert saved == {} or before
+    second, code = mover(rule), halted.clone()
+    second.restore(saved)
+    assert second.state().keys() == saved.keys()
+    go(mover(rule), whole, CURVATURES, before + 5, RATES[rule])
+    go(second, code, CURVATURES, 5, RATES[rule])
+    assert torch.equal(whole, code)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_saved_state_is_a_copy(rule: str) -> None:
+    moving, code = mover(rule), START.clone()
+    go(moving, code, CURVATURES, 3, RATES[rule])
+    saved = moving.state()
+    kept = {name: value.clone() for name, value in saved.items()}
+    go(moving, code, CURVATURES, 3, RATES[rule])
+    assert all(torch.equal(saved[name], kept[name]) for name in kept)
+
+
+def test_sgd_and_adam_are_torchs_to_the_bit() -> None:
+    for rule, make in (("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)):
+        ours, theirs = START.clone(), START.clone().requires_grad_()
+        go(mover(rule), ours, CURVATURES, 7, 0.03)
+        optimiser = make([theirs], lr=0.03)
+        for _ in range(7):
+            theirs.grad = CURVATURES * theirs.detach()
+            optimiser.step()
+        assert torch.equal(ours, theirs)
+
+
+def test_adams_betas_are_the_configurations() -> None:
+    """Without moments adam moves by the rate along the gradient's sign."""
+    code = START.clone()
+    moving = mover("adam", betas=(0.0, 0.0))
+    moving.step(code, torch.tensor([[5.0], [-0.01]]).expand(2, 4), 0.25)
+    moving.step(code, torch.tensor([[-1.0], [-4.0]]).expand(2, 4), 0.25)
+    assert torch.allclose(code, START + torch.tensor([[0.0], [0.5]]), atol=1e-5)
+
+
+def test_signed_adam_is_blind_to_the_gradients_size() -> None:
+    large, small = START.clone(), START.clone()
+    moving, other = mover("signed_adam"), mover("signed_adam")
+    for step in range(5):
+        gradient = torch.randn(2, 4, generator=torch.Generator().manual_seed(step))
+        moving.step(large, gradient * 10.0**step, 0.1)
+        other.step(small, gradient, 0.1)
+    assert torch.equal(large, small)
+    assert not torch.equal(large, START)
+
+
+def test_lbfgs_beats_sgd_where_curvatures_differ() -> None:
+    """Condition 1000; sgd at the best constant rate, 2 / (largest + smallest)."""
+    curvatures = torch.logspace(0, 3, 12).expand(2, -1)
+    start = torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
+    bent, plain = start.clone(), start.clone()
+    assert (go(Lbfgs(), bent, curvatures, 40, 1.0) < 1e-3 * go(mover("sgd"), plain, curvatures, 40, 2 / 1001)).all()
+
+
+def test_lbfgs_begins_along_the_gradient_and_then_knows_the_curvature() -> None:
+    """Equal curvatures: the first step is as long as the rate, the second would land in the minimum. It does from 1 away;
+    from 9 away no step is longer than sqrt(2)."""
+    code = torch.tensor([[1.2, 1.6], [0.0, 10.0]])
+    curvatures, moving = torch.tensor([[2.0, 2.0], [7.0, 7.0]]), Lbfgs()
+    go(moving, code, curvatures, 1, 1.0)
+    assert torch.allclose(code, torch.tensor([[0.6, 0.8], [0.0, 9.0]]))
+    go(moving, code, curvatures, 1, 1.0)
+    assert torch.allclose(code, torch.tensor([[0.0, 0.0], [0.0, 9.0 - 2**0.5]]), atol=1e-6)
+
+
+def test_lbfgs_agrees_with_the_update_of_the_whole_matrix() -> None:
+    """H <- (1 - rho s y') H (1 - rho y s') + rho s s', from s.y / y.y of the newest pair, over all pairs that it remembers."""
+    curvatures = torch.tensor([1.0, 3.0, 2.0, 1.5, 0.5], dtype=torch.float64)
+    code = torch.tensor([0.4, -0.3, 0.2, 0.5, 0.1], dtype=torch.float64)
+    ours, moving = code.clone()[None], Lbfgs()
+    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for _ in range(HISTORY + 3):
+        gradient = curvatures * code
+        direction = bfgs(pairs[-HISTORY:]) @ gradient if pairs else gradient / gradient.norm()
+        moving.step(ours, curvatures * ours, 0.7)
+        assert torch.allclose(ours[0], code - 0.7 * direction, rtol=1e-5, atol=1e-12)
+        pairs.append((-0.7 * direction, -0.7 * curvatures * direction))
+        code = code - 0.7 * direction
+
+
+def bfgs(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    s, y = pairs[-1]
+    one = torch.eye(len(s), dtype=s.dtype)
+    inverse = (s @ y) / (y @ y) * one
+    for s, y in pairs:
+        rho = 1 / (s @ y)
+        inverse = (one - rho * torch.outer(s, y)) @ inverse @ (one - rho * torch.outer(y, s)) + rho * torch.outer(s, s)
+    return inverse
+
+
+def test_lbfgs_rests_in_the_minimum() -> None:
+    """Where float32 has no digits left for s.y, nothing is learnt and nothing flies off."""
+    assert (go(Lbfgs(), 0.1 * START, CURVATURES, 100, 1.0) < 1e-15).all()
+
+
+def test_lbfgs_skips_pairs_of_negative_curvature_per_row() -> None:
+    code, moving = START.clone(), Lbfgs()
+    bent = torch.tensor([[-1.0], [1.0]])  # the first row lies on a ridge, the second in a valley
+    for _ in range(4):
+        before = code.clone()
+        moving.step(code, bent * code, 0.5)
+    state = moving.state()
+    assert state["scale"].tolist() == [0.0, pytest.approx(1.0)]
+    assert all(state[f"rho{i}"][0] == 0 for i in range(3))
+    downhill = (code - before)[0]
+    assert torch.allclose(downhill, 0.5 * before[0] / before[0].norm(), atol=1e-6)  # along the gradient, by the rate
+
+
+def test_no_lbfgs_step_is_longer_than_the_rate_in_every_coordinate() -> None:
+    code, moving = 1e4 * START, Lbfgs()
+    for _ in range(10):
+        before = code.clone()
+        moving.step(code, 1e-3 * CURVATURES * code, 0.1)
+        assert ((code - before).norm(dim=1) <= 0.1 * 2 * 1.0001 + 2e-3).all()
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_normalised_gradient_of_zero_stays(rule: str) -> None:
+    gradient = normalised(torch.stack([torch.zeros(2, 2), torch.tensor([[3.0, 0.0], [0.0, 4.0]])]))
+    assert torch.equal(gradient, torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[0.6, 0.0], [0.0, 0.8]]]))
+    code, moving = START.clone().view(2, 2, 2), mover(rule)
+    for _ in range(3):
+        moving.step(code, gradient, 0.1)
+    assert torch.equal(code[0].flatten(), START[0])
+    assert torch.isfinite(code).all()
+    assert not torch.equal(code[1].flatten(), START[1])
