@@ -1,5 +1,6 @@
 """Invert features by optimising a picture until a network sees in it what it saw in the original: one recipe, one group."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.inversion.config import variation
-from relume.inversion.run import Work, invert
-from relume.inversion.targets import Provider
-from relume.inversion.terms import heads, objective
+from relume.inversion.run import invert, rehearse, work
 from relume.losses.config import Losses
+
+FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
 
 
 @click.command(help=__doc__)
@@ -22,31 +23,40 @@ from relume.losses.config import Losses
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset whose features are inverted.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--start", type=click.Path(path_type=Path), required=True, help="A group to begin from, or the dataset for none.")
+@click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or the dataset for none.")
+@click.option("--dry-run", is_flag=True, help="Check everything, time two steps, say what to expect, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
-def main(door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start: Path, out: Path) -> None:
+def main(
+    door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start: Path, reference: Path, out: Path, dry_run: bool
+) -> None:
     run = door.section(Run, "run")
     config, own = variation(door.plain("invert_optimise"), door.plain(f"recipes.{recipe}"), f"recipes.{recipe}")
     factors = door.section(Losses, "losses").times(own.losses)
-    device, store = device_of(run), WeightStore(*weights)
+    device = device_of(run)
     deterministic()
-    goal = objective(config, factors, heads(config, factors, store, device))
-    scratch = door.scratch(
-        [images / "index.csv", start / "images.npy", *(folder / "model.json" for folder in weights)], describe(device)
-    )
-    provider = Provider(Dataset.open(images), store, goal.needs, device)
+    cards = [card for folder in weights for card in sorted(folder.glob("**/model.json"))]
+    inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
+    scratch = door.scratch(inputs, describe(device))
     with door.live({**asdict(config), "losses": factors}) as live:
-        work = Work(
+        all_work = work(
             name=recipe,
             config=config,
+            weights=factors,
             run=run,
-            objective=goal,
-            provider=provider,
-            start=None if start == images else read_group(start),
+            dataset=Dataset.open(images),
+            store=WeightStore(*weights),
+            device=device,
             scratch=scratch,
+            start=None if start == images else read_group(start),
+            reference=None if reference == images else read_group(reference),
             watch=live.log,
+            frames=int(os.environ.get(FRAMES, "0")),
         )
-        pictures, rows, trace, timing = invert(work)
+        if dry_run:
+            click.echo(rehearse(all_work))
+            return
+        pictures, rows, trace, timing = invert(all_work)
     method = {"config": asdict(config), "losses": factors, "device": describe(device), **door.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method)
     scratch.clear()

@@ -5,7 +5,7 @@ Nothing imports this module but the door, by name: it can stop a run, never chan
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.features.catalogue import check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
-from relume.losses.config import Losses
+from relume.losses.config import ForeignTerm, Losses
 from relume.report.config import Report
 
 SECTIONS: dict[str, type] = {
@@ -33,6 +33,8 @@ SECTIONS: dict[str, type] = {
     "report": Report,
 }
 RECIPES = "recipes"
+ALWAYS = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for every recipe
+LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}
 
 
 def check(whole: Mapping[str, Any]) -> None:
@@ -161,10 +163,57 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
     if recipe.dataset != built["invert_optimise"].dataset:
         yield f"{path}.dataset: all recipes share invert_optimise.dataset, {built['invert_optimise'].dataset!r}"
     yield from _outside(f"{path}.losses", own.losses, Losses.__dataclass_fields__, "is no term")
-    if not built["losses"].times(own.losses):
+    factors = built["losses"].times(own.losses)
+    if not factors:
         yield f"{path}.losses: every weight is 0, so there is nothing to minimise"
-    starts = [f"data/images/{recipe.dataset}", *(f"data/reconstructions/{group}" for group in groups if group != name)]
-    yield from _outside(f"{path}.start", [own.start], starts, "is neither the images (begin from `init`) nor a group")
+    images = f"data/images/{recipe.dataset}"
+    earlier = [images, *(f"data/reconstructions/{group}" for group in groups if group != name)]
+    yield from _outside(f"{path}.start", [own.start], earlier, "is neither the images (begin from `init`) nor a group")
+    yield from _outside(f"{path}.reference", [own.reference], earlier, "is neither the images (none) nor a group")
+    if "ref" in factors and own.reference == images:
+        yield f"{path}.reference: the ref term looks at an earlier group's pictures: name one, data/reconstructions/<group>"
+    yield from _terms(path, recipe, factors)
+    yield from _weights(path, recipe, own, factors, built["weights"].networks)
+
+
+def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> Iterable[str]:
+    """What single terms want of their recipe."""
+    if "surrogate" in factors:
+        yield f"{path}.losses.surrogate: no stage learns a surrogate embedding yet: set its weight to 0"
+    wanted = [("terms.clip", recipe.terms.clip.network, "pool")] if "clip" in factors else []
+    wanted += [("network", recipe.network, "logits")] if "logits" in factors else []
+    for term in ("ref", "avg"):
+        if term in factors:
+            foreign: ForeignTerm = getattr(recipe.terms, term)
+            taps = ((network, tap) for network, taps in foreign.networks.items() for tap in taps)
+            wanted += [(f"terms.{term}.networks", network, foreign.looks_at(tap)) for network, tap in taps]
+    for key, network, tap in wanted:
+        try:
+            check_tap(network, tap)
+        except UserError as error:
+            yield f"{path}.{key}: {error}"
+
+
+def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[str, float], there: Sequence[str]) -> Iterable[str]:
+    """The networks of a recipe's terms are fetched, and declared to DVC."""
+    root = "models/weights"
+    free = [f"{root}/{name}" for name in there if name not in ALWAYS]
+    yield from _outside(f"{path}.weights", [own.weights], [root, *free], f"is neither {root} nor a further network in it")
+    terms = recipe.terms
+    needed = {recipe.network: "network"}
+    for term in ("ref", "avg"):
+        if term in factors:
+            needed |= dict.fromkeys(getattr(terms, term).networks, term)
+    if "clip" in factors:
+        needed[terms.clip.network] = "clip"
+    if "lpips" in factors:
+        needed |= dict.fromkeys([LPIPS[terms.lpips.network], f"lpips_{terms.lpips.network}"], "lpips")
+    declared = {recipe.network, *ALWAYS, *(there if own.weights == root else [own.weights.removeprefix(f"{root}/")])}
+    for name, reason in needed.items():
+        if name not in there:
+            yield f"weights.networks: {name} is missing, which {path} needs ({reason})"
+        elif name not in declared:
+            yield f"{path}.weights: {reason} needs {name}: say {root}/{name}, or {root} for all networks"
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from relume.core.images import resize
 from relume.core.run import Run
 from relume.core.runtime import autocast
 from relume.features.networks import Network
+from relume.features.relu import identity_relu
 from relume.features.taps import collect
-from relume.inversion import parametrise, schedules
-from relume.inversion.config import InvertOptimise, Optimiser
-from relume.inversion.views import jitter
+from relume.inversion import movers, parametrise, schedules
+from relume.inversion.checkpoint import Checkpoint
+from relume.inversion.config import InvertOptimise
+from relume.inversion.views import view
 from relume.losses.objective import Activations, Objective, State
 
 Look = Callable[[Tensor], dict[str, dict[str, Tensor]]]  # pictures -> network -> tap -> features
@@ -30,9 +32,12 @@ class Problem:
     objective: Objective
     networks: Mapping[str, Network]
     targets: Activations
+    references: Activations = field(default_factory=dict)
+    guide: Tensor | None = None
+    restarts: int = 1  # rows of one picture, side by side
     start: Tensor  # (N, 3, h, h): where they begin
     originals: Tensor | None  # for oracles
-    generators: list[torch.Generator]  # one per row, for the views
+    generators: list[torch.Generator]  # one per row, for the views and for spaces that begin at random
     run: Run  # its precision: of what the networks see; distances and regularisers stay in float32
 
 
@@ -40,67 +45,221 @@ class Problem:
 class Outcome:
     images: Tensor  # (N, 3, size, size) in [0, 1]: the best iterate by the objective
     objective: Tensor  # (N,): of those, without a view
+    faults: tuple[str, ...]  # which rows stopped early at numbers that are none: term and step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the loop tells of a step: the terms unweighted, (N,) each, still on the device."""
+    """What the loop tells of a step: the terms unweighted, (N,) each, and the pictures, still on the device."""
 
     step: int
     terms: dict[str, Tensor]
+    images: Tensor
     seconds: float
 
 
-def optimise(problem: Problem, config: InvertOptimise, report: Callable[[Report], None]) -> Outcome:
-    """Minimise the objective over the pictures. Rows do not touch each other, so a batch is only a matter of speed."""
-    image = parametrise.build(config.parametrisation)
-    sizes = config.sizes or ((0, problem.size),)
-    started = time.perf_counter()
-    best = Best(problem)
-    size, code, mover = 0, torch.empty(0), None
-    with looking(problem) as look:
-        for step in range(config.steps):
-            if schedules.at(sizes, step) != size:
-                pictures = image.decode(code.detach(), size) if size else problem.start
-                size = schedules.at(sizes, step)
-                code = image.encode(parametrise.grow(pictures, size)).requires_grad_()
-                mover = _mover(config.optimiser, code)
-            assert mover is not None  # sizes begin at step 0
-            rate = schedules.learning_rate(config.optimiser, step, config.steps)
-            pictures, values = _descend(problem, config, look, image, code, size, mover, rate)
-            if size == problem.size:
-                best.see(pictures, values["objective"])
-            if step % config.trace_every == 0:
-                report(_checked(Report(step=step, terms=_logged(values, rate, size), seconds=time.perf_counter() - started)))
+def optimise(
+    problem: Problem,
+    config: InvertOptimise,
+    report: Callable[[Report], None],
+    *,
+    checkpoint: Checkpoint | None = None,
+    keep: bool = False,
+) -> Outcome:
+    """Minimise the objective over the pictures. Rows do not touch each other, so a batch is only a matter of speed.
+
+    With the same checkpoint a killed run goes on to the same bits. `keep`: an interrupt (Ctrl-C) ends the run with the best
+    pictures so far instead of being raised.
+    """
+    descent = Descent(problem, config)
+    if checkpoint is not None:
+        descent.restore(checkpoint)
+    with looking(problem, config) as look:
+        try:
+            while descent.step < config.steps and not descent.rests():
+                descent.advance(look, report)
+                if checkpoint is not None and checkpoint.due():
+                    descent.save(checkpoint)
+        except KeyboardInterrupt:
+            if not keep:
+                raise
+        return descent.finish(look, report)
+
+
+class Descent:
+    """Where a run stands: the step, the space and its code, the mover's memory, the best so far."""
+
+    def __init__(self, problem: Problem, config: InvertOptimise) -> None:
+        self.problem, self.config = problem, config
+        self.sizes = config.sizes or ((0, problem.size),)
+        self.spaces = ((0, config.parametrisation), *config.switches)
+        self.step, self.seconds = 0, 0.0
+        self.best = Best(problem, config)
+        self.code = torch.empty(0)
+        self.mover = movers.build(config.optimiser)
+        self.space = parametrise.build(config.parametrisation)
+        self.at: tuple[int, int] = (-1, 0)  # number of the space, size
+
+    def advance(self, look: Look, report: Callable[[Report], None]) -> None:
+        """One step. Its values are of the pictures from before it."""
+        started = time.perf_counter()
+        config, step = self.config, self.step
+        self._enter()
+        pictures = self.space.decode(self.code, self.at[1])
+        values, gradient = self._slope(look, pictures)
+        (slope,) = torch.autograd.grad(pictures, [self.code], gradient)
+        full = resize(pictures.detach().clone(), self.problem.size)  # where the code is the picture, the step changes it
+        reports = step % config.trace_every == 0
+        if not config.views.transforms:
+            self.best.see(step, full, values, whole=self.at[1] == self.problem.size)
+        elif reports:  # what a random view says of a picture is no measure of it
+            with torch.no_grad():
+                values = _measure(self.problem, look, full)
+            self.best.see(step, full, values, whole=self.at[1] == self.problem.size)
+        rate = schedules.learning_rate(config.optimiser, step, config.steps)
         with torch.no_grad():
-            best.see(
-                resize(image.decode(code, size), problem.size),
-                _measure(problem, look, image.decode(code, size))["objective"],
-            )
-            values = _measure(problem, look, best.images)
-        seconds = time.perf_counter() - started
-        report(_checked(Report(step=config.steps, terms=_logged(values, rate, problem.size), seconds=seconds)))
-    return Outcome(images=best.images, objective=values["objective"])
+            self.mover.step(self.code, movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
+            self.space.project(self.code)
+        self.seconds += time.perf_counter() - started
+        if reports:
+            self._tell(report, values, full, rate)
+        self.step += 1
+
+    def _enter(self) -> None:
+        """The space and the size of this step; a change of either carries the picture over and forgets the mover's memory."""
+        number = max(place for place, (start, _) in enumerate(self.spaces) if start <= self.step)
+        size = schedules.at(self.sizes, self.step)
+        if (number, size) == self.at:
+            return
+        first, old = self.at[0] < 0, self.space
+        if first or number != self.at[0] or not old.keeps_code:
+            pictures = self.problem.start if first else old.decode(self.code.detach(), self.at[1])
+            self.space = parametrise.build(self.spaces[number][1])
+            grown = parametrise.grow(pictures, size, bounded=self.space.bounded)
+            self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
+        self.mover = movers.build(self.config.optimiser)
+        self.at = (number, size)
+
+    def _slope(self, look: Look, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Values and the gradient with respect to the pictures, averaged over views; one view in memory at a time."""
+        views = self.config.views
+        sums: dict[str, Tensor] = {}
+        gradient = torch.zeros_like(pictures)
+
+        def seen(images: Tensor) -> dict[str, dict[str, Tensor]]:
+            return look(view(images, views.transforms, self.problem.generators))
+
+        for _ in range(views.ensemble):
+            leaf = pictures.detach().requires_grad_()
+            values = _measure(self.problem, seen, leaf)
+            gradient += torch.autograd.grad(values["objective"].sum(), [leaf])[0] / views.ensemble
+            sums = {name: sums.get(name, 0) + value.detach() / views.ensemble for name, value in values.items()}
+        return sums, gradient
+
+    def rests(self) -> bool:
+        """Every row has come to rest. Asked of the device only every `trace_every` steps."""
+        return self.step > 0 and self.step % self.config.trace_every == 0 and bool(self.best.resting.all())
+
+    def finish(self, look: Look, report: Callable[[Report], None]) -> Outcome:
+        """The best of each row, the last iterate included, measured once more without a view."""
+        started = time.perf_counter()
+        with torch.no_grad():
+            if self.at[0] >= 0:
+                last = resize(self.space.decode(self.code, self.at[1]), self.problem.size).clamp(0, 1)
+                self.best.see(self.step, last, _measure(self.problem, look, last), whole=True)
+            faults = self.best.faults()
+            values = _measure(self.problem, look, self.best.images)
+        self.seconds += time.perf_counter() - started
+        rate = schedules.learning_rate(self.config.optimiser, max(self.step - 1, 0), self.config.steps)
+        self._tell(report, values, self.best.images, rate)
+        return Outcome(images=self.best.images, objective=values["objective"], faults=faults)
+
+    def _tell(self, report: Callable[[Report], None], values: dict[str, Tensor], images: Tensor, rate: float) -> None:
+        fixed = {"learning_rate": torch.tensor([rate]), "size": torch.tensor([float(self.at[1])])}
+        report(Report(step=self.step, terms={**values, **fixed}, images=images, seconds=self.seconds))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        views = torch.stack([generator.get_state() for generator in self.problem.generators])
+        mover = {f"mover.{name}": value for name, value in self.mover.state().items()}
+        tensors = {"code": self.code.detach(), "views": views, **mover, **self.best.state()}
+        checkpoint.write(tensors, {"step": self.step, "seconds": self.seconds, "at": self.at})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        found = checkpoint.read()
+        if found is None:
+            return
+        tensors, numbers = found
+        device = self.problem.start.device
+        self.step, self.seconds, self.at = numbers["step"], numbers["seconds"], (numbers["at"][0], numbers["at"][1])
+        for generator, state in zip(self.problem.generators, tensors.pop("views"), strict=True):
+            generator.set_state(state)
+        self.space = parametrise.build(self.spaces[max(self.at[0], 0)][1])
+        self.code = tensors.pop("code").to(device).requires_grad_()
+        self.mover.restore(
+            {name.removeprefix("mover."): value.to(device) for name, value in tensors.items() if name.startswith("mover.")}
+        )
+        self.best.restore({name: value.to(device) for name, value in tensors.items()})
 
 
 class Best:
-    """The best iterate of each row so far, by the objective; nothing here waits for the device."""
+    """The best iterate of each row so far, by the objective; which rows rest. Nothing here waits for the device but `faults`."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, config: InvertOptimise) -> None:
         count, device = len(problem.start), problem.start.device
+        self.stop = config.stop
+        self.names = [*(term.name for term in problem.objective.terms), "objective"]
         self.images = torch.zeros(count, 3, problem.size, problem.size, device=device)
         self.objective = torch.full((count,), torch.inf, device=device)
+        self.resting = torch.zeros(count, dtype=torch.bool, device=device)
+        self.anchor = self.objective.clone()  # what the objective has to fall below to count as progress
+        self.since = torch.zeros(count, dtype=torch.int64, device=device)  # the step at which it last did
+        self.broken = torch.full((len(self.names), count), -1, dtype=torch.int64, device=device)  # first step without a number
 
-    def see(self, images: Tensor, objective: Tensor) -> None:
-        better = objective < self.objective
-        self.images = torch.where(better[:, None, None, None], images.detach().float(), self.images)
-        self.objective = torch.where(better, objective.detach(), self.objective)
+    def see(self, step: int, images: Tensor, values: Mapping[str, Tensor], *, whole: bool) -> None:
+        """`whole`: at full size, so that the picture may be kept."""
+        table = torch.stack([values[name].detach() for name in self.names])
+        self.broken = torch.where(~torch.isfinite(table) & (self.broken < 0), step, self.broken)
+        objective = table[-1]
+        if whole:
+            better = (objective < self.objective) & ~self.resting
+            self.images = torch.where(better[:, None, None, None], images.detach().float().clamp(0, 1), self.images)
+            self.objective = torch.where(better, objective, self.objective)
+        self.resting = self.resting | (self.broken[-1] >= 0)
+        if self.stop.patience is not None and whole:
+            moved = objective < self.anchor - self.stop.tolerance * self.anchor.abs().nan_to_num(posinf=0.0)
+            self.since = torch.where(moved, step, self.since)
+            self.anchor = torch.where(moved, objective, self.anchor)
+            self.resting = self.resting | (step - self.since >= self.stop.patience)
+
+    def faults(self) -> tuple[str, ...]:
+        """Rows that met a number that is none, by term and step; an error where such a row has no picture to show."""
+        broken, kept = self.broken.cpu(), torch.isfinite(self.objective).cpu()
+        told = []
+        for row in (broken[-1] >= 0).nonzero().flatten().tolist():
+            name = next(name for name, step in zip(self.names, broken[:, row], strict=True) if step >= 0)
+            told.append(f"row {row}: step {int(broken[-1, row])}: {name} is not finite")
+            if not kept[row]:
+                raise UserError(f"{told[-1]}, before any picture was kept: a smaller optimiser.learning_rate may cure it")
+        return tuple(told)
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"best.{name}": getattr(self, name) for name in BEST}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name in BEST:
+            setattr(self, name, tensors[f"best.{name}"])
+
+
+BEST = ("images", "objective", "resting", "anchor", "since", "broken")
 
 
 @contextmanager
-def looking(problem: Problem) -> Iterator[Look]:
+def looking(problem: Problem, config: InvertOptimise) -> Iterator[Look]:
     """One forward pass per network serves every term."""
     with ExitStack() as stack:
+        for name in problem.objective.needs:
+            if config.relu_backward == "identity":
+                stack.enter_context(identity_relu(problem.networks[name]))
         eyes = {
             name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
         }
@@ -113,52 +272,17 @@ def looking(problem: Problem) -> Iterator[Look]:
         yield look
 
 
-def _descend(
-    problem: Problem,
-    config: InvertOptimise,
-    look: Look,
-    image: parametrise.Parametrisation,
-    code: Tensor,
-    size: int,
-    mover: torch.optim.Optimizer,
-    rate: float,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """One step: the pictures and values from before it."""
-    pictures = image.decode(code, size)
-    values = _measure(problem, lambda seen: look(jitter(seen, config.views, problem.generators)), pictures)
-    (code.grad,) = torch.autograd.grad(values["objective"].sum(), [code])
-    if config.optimiser.normalise_gradient:
-        lengths = code.grad.flatten(1).norm(dim=1).clamp_min(1e-12)
-        code.grad /= lengths.view(-1, *[1] * (code.ndim - 1))
-    mover.param_groups[0]["lr"] = rate
-    mover.step()
-    with torch.no_grad():
-        image.project(code)
-    return resize(pictures.detach(), problem.size), values
-
-
 def _measure(problem: Problem, look: Look, pictures: Tensor) -> dict[str, Tensor]:
     """Every term and the `objective`, (N,) each."""
     full = resize(pictures, problem.size)
-    state = State(images=full, features=look(full), targets=problem.targets, originals=problem.originals)
+    state = State(
+        images=full,
+        features=look(full),
+        targets=problem.targets,
+        references=problem.references,
+        restarts=problem.restarts,
+        guide=problem.guide,
+        originals=problem.originals,
+    )
     total, terms = problem.objective(state)
     return {"objective": total, **terms}
-
-
-def _mover(config: Optimiser, code: Tensor) -> torch.optim.Optimizer:
-    if config.rule == "adam":
-        return torch.optim.Adam([code])
-    return torch.optim.SGD([code])
-
-
-def _logged(values: dict[str, Tensor], rate: float, size: int) -> dict[str, Tensor]:
-    fixed = {"learning_rate": torch.tensor([rate]), "size": torch.tensor([float(size)])}
-    return {**{name: value.detach() for name, value in values.items()}, **fixed}
-
-
-def _checked(report: Report) -> Report:
-    """Stop at numbers that are none, by name."""
-    for name, value in report.terms.items():
-        if not torch.isfinite(value).all():
-            raise UserError(f"step {report.step}: {name} is {value.tolist()}: a smaller optimiser.learning_rate may cure it")
-    return report

@@ -1,8 +1,10 @@
-"""A whole group: pictures in shards cut at the micro-batch, restarts kept together, each finished shard safe from a kill."""
+"""A whole group: pictures in shards cut at the micro-batch, restarts kept together, each shard safe from a kill."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,25 @@ from tqdm import tqdm
 
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic, read_json, write_json
-from relume.core.images import to_float, to_uint8
+from relume.core.images import grid, to_float, to_uint8
 from relume.core.results import Group, Row
-from relume.core.runtime import Run, generator, randn, seed_of
+from relume.core.run import Run
+from relume.core.runtime import generator, seed_of
+from relume.data.store import Dataset
+from relume.features.networks import load
+from relume.features.weights import WeightStore
+from relume.inversion import initial
+from relume.inversion.checkpoint import Checkpoint
 from relume.inversion.config import InvertOptimise
+from relume.inversion.guide import Guide
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
 from relume.inversion.targets import Provider
-from relume.losses.objective import Objective
+from relume.inversion.terms import Material, heads, objective
+from relume.losses.objective import Activations, Objective
+
+SHOWN = 8  # pictures on a sheet of the live view
+
+Watch = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a sheet of pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +44,89 @@ class Work:
     run: Run
     objective: Objective
     provider: Provider
-    start: Group | None  # begin from an earlier group's pictures
     scratch: Scratch
-    watch: Callable[[int, Mapping[str, float]], None] = lambda step, values: None  # a live view of the run, step by step
+    start: Group | None = None  # begin from an earlier group's pictures
+    reference: Group | None = None  # what the `ref` term looks at
+    watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
+    frames: int = 0  # steps between sheets for it; 0: none
+
+    @cached_property
+    def guide(self) -> Guide | None:
+        config = self.config
+        if not self.objective.has("guide") and config.init.base != "guide":
+            return None
+        return self.provider.guide(config, self.provider.dataset.size)
+
+    @cached_property
+    def mean_image(self) -> Tensor:
+        return self.provider.mean_image()
+
+
+def work(
+    *,
+    name: str,
+    config: InvertOptimise,
+    weights: Mapping[str, float],
+    run: Run,
+    dataset: Dataset,
+    store: WeightStore,
+    device: torch.device,
+    scratch: Scratch,
+    start: Group | None = None,
+    reference: Group | None = None,
+    watch: Watch = lambda step, values, sheet: None,
+    frames: int = 0,
+) -> Work:
+    """The objective of these weights, and the networks that it needs, loaded."""
+    goal = objective(config, weights, Material(heads=heads(config, weights, store, device)))
+    networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
+    return Work(
+        name=name,
+        config=config,
+        run=run,
+        objective=goal,
+        provider=Provider(dataset, networks, device),
+        scratch=scratch,
+        start=start,
+        reference=reference,
+        watch=watch,
+        frames=frames,
+    )
 
 
 def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
     """Pictures (uint8), index rows, trace rows and timing rows of the group."""
-    config, dataset = work.config, work.provider.dataset
-    rows = dataset.select(config.split, config.count)
-    width = max(1, work.run.micro_batch // config.restarts)
-    shards = [rows[i : i + width] for i in range(0, len(rows), width)]
-    with tqdm(total=len(rows) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
+    config, shards = work.config, _shards(work)
+    count = sum(map(len, shards))
+    with tqdm(total=count * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
     images = np.concatenate([shard.images for shard in done])
     index = [row for shard in done for row in shard.rows]
     return images, index, _trace(work.name, done), _timing(work.name, done)
+
+
+def rehearse(work: Work) -> str:
+    """A dry run: two steps of the first shard, and what they let expect of the whole. Writes nothing."""
+    shards = _shards(work)
+    short = replace(work.config, steps=2, sizes=(), switches=(), trace_every=1)
+    seconds: list[float] = []
+    optimise(_problem(replace(work, config=short), shards[0]), short, lambda report: seconds.append(report.seconds))
+    step = seconds[1] - seconds[0]
+    whole = step * work.config.steps * sum(map(len, shards)) / len(shards[0])
+    pictures = sum(map(len, shards))
+    return (
+        f"{work.name}: {pictures} pictures x {work.config.restarts} restarts x {work.config.steps} steps "
+        f"in {len(shards)} shards; {step:.3g} s per step of a shard, about {whole / 60:.3g} min in all; terms: "
+        f"{', '.join(f'{term.name} x {term.weight:g}' for term in work.objective.terms)}"
+        f"{'; an oracle: it looks at the pictures' if work.objective.oracle else ''}"
+    )
+
+
+def _shards(work: Work) -> list[list[int]]:
+    """Cut at the micro-batch, the restarts of a picture kept together."""
+    rows = work.provider.dataset.select(work.config.split, work.config.count)
+    width = max(1, work.run.micro_batch // work.config.restarts)
+    return [rows[i : i + width] for i in range(0, len(rows), width)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,62 +143,105 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
         bar.update(len(rows) * work.config.steps)
         return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
     log: list[dict[str, Any]] = []
-    before = number * work.config.steps  # shards follow each other on the live view's axis
+    checkpoint = Checkpoint(work.scratch.path(f"{number:05}.part.safetensors"), log)
+    before, began = number * work.config.steps, bar.n  # shards follow each other on the live view's axis
 
     def note(report: Report) -> None:
-        _note(report, log, bar, len(rows))
-        work.watch(before + report.step, {name: total / count for name, (total, count) in log[-1]["terms"].items()})
+        log.append(_entry(report))
+        bar.update(began + len(rows) * report.step - bar.n)
+        bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
+        work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
 
-    outcome = optimise(_problem(work, rows), work.config, note)
+    outcome = optimise(_problem(work, rows), work.config, note, checkpoint=checkpoint)
+    bar.update(began + len(rows) * work.config.steps - bar.n)
+    for fault in outcome.faults:
+        tqdm.write(f"{work.name}, shard {number}: {fault}: its best picture from before is kept", file=sys.stderr)
     shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
     with atomic(pictures) as temporary, temporary.open("wb") as file:
         np.save(file, shard.images, allow_pickle=False)
     write_json(notes, {"rows": [vars(row) for row in shard.rows], "log": log})
+    checkpoint.path.unlink(missing_ok=True)
     return shard
 
 
-def _note(report: Report, log: list[dict[str, Any]], bar: "tqdm[Any]", pictures: int) -> None:
-    terms = {name: [float(value.cpu().double().sum()), len(value)] for name, value in report.terms.items()}
-    bar.update(pictures * (report.step - (log[-1]["step"] if log else 0)))
-    total, count = terms["objective"]
-    bar.set_postfix(objective=f"{total / count:.4g}", refresh=False)
-    log.append({"step": report.step, "seconds": report.seconds, "terms": terms})
+def _entry(report: Report) -> dict[str, Any]:
+    """Sums over the rows that still have a number."""
+    values = {name: value.cpu().double() for name, value in report.terms.items()}
+    finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
+    terms = {name: [float(value.sum()), len(value)] for name, value in finite.items()}
+    return {"step": report.step, "seconds": report.seconds, "terms": terms}
+
+
+def _mean(entry: Sequence[float]) -> float:
+    total, count = entry
+    return total / count if count else float("nan")
+
+
+def _values(work: Work, entry: Mapping[str, Any]) -> dict[str, float]:
+    """Every term as it is and, below `scaled/`, as it counts in the objective."""
+    means = {name: _mean(sums) for name, sums in entry["terms"].items()}
+    return means | {f"scaled/{term.name}": term.weight * means[term.name] for term in work.objective.terms}
+
+
+def _sheet(work: Work, report: Report) -> np.ndarray | None:
+    """The pictures of this step side by side, where someone watches."""
+    if not work.frames or report.step % work.frames:
+        return None
+    return grid(to_uint8(report.images[:SHOWN])[None])
 
 
 def _problem(work: Work, rows: list[int]) -> Problem:
     """Restarts of a picture stand side by side: row * restarts + restart."""
-    config, provider = work.config, work.provider
-    ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(config.restarts)]
-    targets = {
-        network: {tap: value.repeat_interleave(config.restarts, 0) for tap, value in taps.items()}
-        for network, taps in provider.features(rows, work.objective.needs).items()
-    }
+    config, provider, restarts = work.config, work.provider, work.config.restarts
+    ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
+    taps = dict(work.objective.targets)
+    if work.guide is not None:
+        taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
+    features = provider.features(rows, taps)
+    guide = None
+    if work.guide is not None:
+        guide = work.guide.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
     originals = provider.originals(rows, work.objective)
     return Problem(
         size=provider.dataset.size,
         objective=work.objective,
         networks=provider.networks,
-        targets=targets,
-        start=_start(work, ids).to(provider.device),
-        originals=originals if originals is None else originals.repeat_interleave(config.restarts, 0),
+        targets=_repeated(features, restarts),
+        references=_repeated(provider.references(rows, work.reference, work.objective.references), restarts),
+        guide=guide,
+        restarts=restarts,
+        start=_start(work, ids, guide).to(provider.device),
+        originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
         generators=[generator(work.run.seed, "views", *one) for one in ids],
         run=work.run,
     )
 
 
-def _start(work: Work, ids: Sequence[tuple[str, int]]) -> Tensor:
-    """An earlier group's pictures or a grey field, with gaussian noise on top, in [0, 1]."""
+def _repeated(features: Activations, times: int) -> Activations:
+    return {
+        network: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for network, taps in features.items()
+    }
+
+
+def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor:
+    """The base at the first size, its gaussian noise on top, blended with S0's noise; in [0, 1] unless the space is not."""
     config, dataset = work.config, work.provider.dataset
     size = config.sizes[0][1] if config.sizes else dataset.size
-    noise = config.init.std * randn((3, size, size), [seed_of(work.run.seed, "init", *one) for one in ids])
+    seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
+    base = initial.base(_base(work, ids, guide), config.init, size)
+    return initial.noised(base, config.init, seeds)
+
+
+def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
+    """The pictures to begin from, (N or 1, 3, h, h); None: plain grey."""
     if work.start is None:
-        return (config.init.mean + noise).clamp(0, 1)
+        base = work.config.init.base
+        return guide if base == "guide" else work.mean_image[None] if base == "mean_image" else None
     found = {row["id"]: place for place, row in enumerate(work.start.index) if row["selected"] == "true"}
     missing = [name for name, _ in ids if name not in found]
     if missing:
         raise UserError(f"{work.start.folder} has no picture for {', '.join(missing[:5])}: it cannot be a start of {work.name}")
-    base = to_float(work.start.images[[found[name] for name, _ in ids]])
-    return (torch.nn.functional.interpolate(base, size=(size, size), mode="area") + noise).clamp(0, 1)
+    return to_float(work.start.images[[found[name] for name, _ in ids]])
 
 
 def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
@@ -154,12 +278,15 @@ def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     return [
         {"method": name, "step": step, "term": term, "value": total / count}
         for (step, term), (total, count) in sorted(sums.items())
+        if count
     ]
 
 
 def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards one after the other, so their seconds add up."""
-    seconds: dict[int, float] = defaultdict(float)
-    for note in (note for shard in shards for note in shard.log):
-        seconds[note["step"]] += note["seconds"]
-    return [{"method": name, "step": step, "seconds": value} for step, value in seconds.items()]
+    """Shards one after the other, so their seconds add up; one that came to rest early has spent its last."""
+    steps = sorted({note["step"] for shard in shards for note in shard.log})
+    return [{"method": name, "step": step, "seconds": sum(_spent(shard, step) for shard in shards)} for step in steps]
+
+
+def _spent(shard: Shard, step: int) -> float:
+    return max((note["seconds"] for note in shard.log if note["step"] <= step), default=0.0)

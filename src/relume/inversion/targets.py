@@ -1,38 +1,89 @@
 """Targets: the one room of an inversion that sees the pictures. It gives their features; the picture itself to oracles alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from relume.core.errors import UserError
+from relume.core.images import resize, to_float
+from relume.core.results import Group
 from relume.data.store import Dataset
-from relume.features.networks import Network, load
+from relume.features.networks import Network
 from relume.features.taps import collect
-from relume.features.weights import WeightStore
-from relume.losses.objective import Activations, Objective
+from relume.inversion.config import InvertOptimise
+from relume.inversion.guide import Guide, fit
+from relume.losses.objective import Activations, Objective, Taps
+
+BATCH = 16  # training pictures in one forward pass
 
 
 class Provider:
-    """Features of a dataset's pictures, and the networks that computed them, loaded once."""
+    """Features of a dataset's pictures, and the networks that compute them."""
 
-    def __init__(self, dataset: Dataset, weights: WeightStore, networks: Iterable[str], device: torch.device) -> None:
-        self.dataset = dataset
-        self.device = device
-        self.networks: dict[str, Network] = {name: load(name, weights, device) for name in networks}
+    def __init__(self, dataset: Dataset, networks: Mapping[str, Network], device: torch.device) -> None:
+        self.dataset, self.networks, self.device = dataset, networks, device
 
-    @torch.no_grad()
-    def features(self, rows: Sequence[int], needs: Mapping[str, tuple[str, ...]]) -> Activations:
+    def features(self, rows: Sequence[int], taps: Taps) -> dict[str, dict[str, Tensor]]:
         """network -> tap -> (N, …) for the pictures in `rows`."""
-        images = self._images(rows)
-        found: dict[str, dict[str, Tensor]] = {}
-        for name, taps in needs.items():
-            with collect(self.networks[name], taps) as tapped:
-                found[name] = {tap: value.detach() for tap, value in tapped(images).items()}
-        return found
+        return self._look(self._images(rows), taps)
+
+    def references(self, rows: Sequence[int], group: Group | None, taps: Taps) -> Activations:
+        """network -> tap -> (N, m, …): of all m reconstructions that an earlier group holds of each picture."""
+        if not taps:
+            return {}
+        if group is None:
+            raise UserError("losses.ref: the recipe names no `reference`, the group whose pictures this term looks at")
+        places = reconstructions(group, self.dataset.ids(list(rows)))
+        images = to_float(group.images[np.concatenate(places)]).to(self.device)
+        seen = self._look(images, taps)
+        return {
+            name: {tap: value.unflatten(0, (len(places), -1)) for tap, value in found.items()} for name, found in seen.items()
+        }
 
     def originals(self, rows: Sequence[int], objective: Objective) -> Tensor | None:
         """The pictures, for an objective that is an oracle and is marked so in every table."""
         return self._images(rows) if objective.oracle else None
 
+    def guide(self, config: InvertOptimise, size: int) -> Guide:
+        """Fitted on the first pictures of the training split, shown at the size of those that are to be found."""
+        rows = self.dataset.select("train")[: config.terms.guide.pictures]
+        wanted = {config.network: tuple(config.taps)}
+        batches = (resize(self._images(rows[at : at + BATCH]), size) for at in range(0, len(rows), BATCH))
+        return fit(lambda images: self._look(images, wanted)[config.network], batches, config.terms.guide)
+
+    def mean_image(self) -> Tensor:
+        """Of the training split, (3, H, W)."""
+        rows = self.dataset.select("train")
+        batches = (self.dataset.pixels(rows[at : at + BATCH]) for at in range(0, len(rows), BATCH))
+        total = torch.zeros(3, self.dataset.size, self.dataset.size, dtype=torch.float64)
+        for batch in batches:
+            total += batch.double().sum(0)
+        return (total / len(rows)).float()
+
+    @torch.no_grad()
+    def _look(self, images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, names in taps.items():
+            with collect(self.networks[name], names) as tapped:
+                found[name] = {tap: value.detach() for tap, value in tapped(images).items()}
+        return found
+
     def _images(self, rows: Sequence[int]) -> Tensor:
         return self.dataset.pixels(list(rows)).to(self.device)
+
+
+def reconstructions(group: Group, ids: Sequence[str]) -> list[list[int]]:
+    """The places of all reconstructions of each picture, equally many of each."""
+    found: dict[str, list[int]] = {name: [] for name in ids}
+    for place, row in enumerate(group.index):
+        if row["id"] in found:
+            found[row["id"]].append(place)
+    missing = [name for name, places in found.items() if not places]
+    if missing:
+        raise UserError(f"{group.folder} has no picture for {', '.join(missing[:5])}: it cannot be a reference")
+    counts: Mapping[int, str] = {len(places): name for name, places in found.items()}
+    if len(counts) > 1:
+        raise UserError(f"{group.folder} holds {sorted(counts)} reconstructions of a picture; equally many of each are wanted")
+    return list(found.values())

@@ -1,6 +1,6 @@
 """The objective: a weighted sum of named terms. Every term is logged unweighted; a term of weight 0 does not exist."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -9,15 +9,19 @@ from torch import Tensor
 from relume.core.errors import UserError
 
 Activations = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
+Taps = Mapping[str, tuple[str, ...]]  # network -> taps
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """What terms may look at: the clean picture, and the features of its view."""
 
-    images: Tensor  # (N, 3, H, W) in [0, 1], not augmented
+    images: Tensor  # (N, 3, H, W), not augmented; in [0, 1] unless the parametrisation has no bounds
     features: Activations
     targets: Activations
+    restarts: int = 1  # rows that belong to one picture stand side by side
+    references: Activations = field(default_factory=dict)  # (N, m, …): of an earlier group's m reconstructions of each picture
+    guide: Tensor | None = None  # (N, 3, g, g): the coarse picture that the target features speak of
     originals: Tensor | None = None  # there only where a term that is an oracle asked for them
 
 
@@ -28,7 +32,9 @@ class Term:
     name: str
     weight: float
     value: Callable[[State], Tensor]  # -> (N,)
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # network -> taps
+    needs: Taps = field(default_factory=dict)  # of the picture that is being made
+    targets: Taps = field(default_factory=dict)  # of the picture that is to be found
+    references: Taps = field(default_factory=dict)  # of an earlier group's reconstructions
     oracle: bool = False  # it looks at the picture that is to be found
 
 
@@ -43,18 +49,33 @@ class Objective:
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
         """All taps of each network, once: one forward pass serves every term."""
-        found: dict[str, dict[str, None]] = {}
-        for term in self.terms:
-            for network, taps in term.needs.items():
-                found.setdefault(network, {}).update(dict.fromkeys(taps))
-        return {network: tuple(taps) for network, taps in found.items()}
+        return _union(term.needs for term in self.terms)
+
+    @property
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        return _union(term.targets for term in self.terms)
+
+    @property
+    def references(self) -> dict[str, tuple[str, ...]]:
+        return _union(term.references for term in self.terms)
 
     @property
     def oracle(self) -> bool:
         return any(term.oracle for term in self.terms)
+
+    def has(self, name: str) -> bool:
+        return any(term.name == name for term in self.terms)
 
     def __call__(self, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and the unweighted terms, each (N,)."""
         values = {term.name: term.value(state).float() for term in self.terms}
         total = torch.stack([term.weight * values[term.name] for term in self.terms]).sum(0)
         return total, values
+
+
+def _union(parts: Iterable[Taps]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for part in parts:
+        for network, taps in part.items():
+            found.setdefault(network, {}).update(dict.fromkeys(taps))
+    return {network: tuple(taps) for network, taps in found.items()}

@@ -1,0 +1,41 @@
+"""A run's place on disk, so that a kill costs seconds: tensors as safetensors, numbers and the log so far as JSON beside them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from relume.core.files import atomic
+
+EVERY = 20.0  # seconds between two writings
+
+
+class Checkpoint:
+    """One file, written whole. `log` is what the run's caller has noted; it is kept and given back with the rest."""
+
+    def __init__(self, path: Path, log: list[dict[str, Any]]) -> None:
+        self.path, self.log = path, log
+        self._written = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._written > EVERY
+
+    def write(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with atomic(self.path) as temporary:
+            save_file(whole, temporary, metadata={"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
+        self._written = time.monotonic()
+
+    def read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors and numbers, the log refilled; None where nothing was written."""
+        if not self.path.exists():
+            return None
+        with safe_open(self.path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+            notes = file.metadata()
+        self.log[:] = json.loads(notes["log"])
+        return tensors, json.loads(notes["numbers"])
