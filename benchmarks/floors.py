@@ -6,9 +6,6 @@ Pictures in sorted order; short side to 256, centre 224 cut out. Blind floors le
 five times over, so that every picture is scored and none is looked at. Writes the leaderboard's columns and a `.json`.
 """
 
-import shlex
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,19 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-import torch
 from tqdm import tqdm
 
 import stages  # noqa: F401  (puts this tree's sources first)
+from benchmarks.common import commit, prepare, provenance
 from relume.core.config import build
 from relume.core.files import write_csv, write_json
 from relume.core.results import TIMING, read_group, write_group
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
-from relume.data.decode import EXTENSIONS
-from relume.data.pictures import Contents, File, Picture
 from relume.data.store import Dataset
-from relume.data.write import write
 from relume.evaluation.comparison import LEADERBOARD, Draws, leaderboard
 from relume.evaluation.config import Floors
 from relume.evaluation.evidence import gather
@@ -40,19 +34,6 @@ from relume.features.weights import WeightStore
 
 FOLDS = 5
 MEASURED = [name for name in METRICS if name != "feature_error"]  # floors invert no features
-
-
-def prepare(folder: Path, out: Path, size: int, count: int | None) -> Dataset:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)[:count]
-    pictures = []
-    for path in files:
-        name = path.relative_to(folder).as_posix()
-        material = File(name=name, path=path)
-        pictures.append(Picture(id=name, split="test", label=path.parent.name, source=name, material=material))
-    classes = sorted({picture.label for picture in pictures})
-    contents = Contents(pictures=pictures, classes=classes, licence="unknown", origin=[])
-    write(out, contents, name=out.name, size=size, short_side=size * 256 // 224)
-    return Dataset.open(out)
 
 
 def fold(dataset: Dataset, number: int) -> Dataset:
@@ -117,29 +98,9 @@ def main(
         write_json(group / "method.json", {"device": describe(here)})
         cells = gather(["floors"], methods=root / "methods", reconstructions=group.parent, images=root / "images")
         write_csv(out, LEADERBOARD, leaderboard(cells, Draws(seed=run.seed, resamples=5000, level=0.95)))
-    write_json(out.with_suffix(".json"), provenance(dataset, here, at, time.perf_counter() - start))
-
-
-def commit() -> str:
-    """Of the code that runs: asked before the work, and marked where the tree held changes of its own."""
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def provenance(dataset: Dataset, device: torch.device, at: str, seconds: float) -> dict[str, object]:
-    options = list(sys.argv[1:])
-    for number, option in enumerate(options[:-1]):
-        if option == "--folder":  # where it lies is nobody's affair
-            options[number + 1] = dataset.name
-    return {
-        "command": shlex.join(["python", "-m", "benchmarks.floors", *options]),
-        "commit": at,
-        "data": f"{dataset.name}: {len(dataset.index)} photographs, short side {dataset.size * 256 // 224}, "
-        f"centre {dataset.size} px; blind floors by {FOLDS}-fold cross-validation",
-        "n": len(dataset.index),
-        "device": describe(device),
-        "seconds": round(seconds, 1),
-    }
+    n, data, seconds = len(dataset.index), f"blind floors by {FOLDS}-fold cross-validation", time.perf_counter() - start
+    about = provenance("benchmarks.floors", dataset, n=n, data=data, device=here, at=at, seconds=seconds)
+    write_json(out.with_suffix(".json"), about)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class Network(nn.Module):
                 setattr(module, "inplace", False)  # noqa: B010  to the type checker a module's attribute is a tensor
         self.requires_grad_(False)
         super().train(False)
+        # a tenth to a quarter faster on processors for VGG and EfficientNet
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> what the network returns; `taps.collect` gets at what lies inside."""
@@ -41,7 +43,7 @@ class Network(nn.Module):
         elif min(images.shape[-2:]) < self.facts.min_size:
             (height, width), least = images.shape[-2:], self.facts.min_size
             raise UserError(f"{self.facts.name} sees pictures of {least} x {least} or more, got {height} x {width}")
-        result: Tensor = self.body((images - self.mean) / self.std)
+        result: Tensor = self.body(((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
         return result
 
     def train(self, mode: bool = True) -> Self:

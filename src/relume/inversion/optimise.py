@@ -192,7 +192,7 @@ class Descent:
         device = self.problem.start.device
         self.step, self.seconds, self.at = numbers["step"], numbers["seconds"], (numbers["at"][0], numbers["at"][1])
         for generator, state in zip(self.problem.generators, tensors.pop("views"), strict=True):
-            generator.set_state(state)
+            generator.set_state(state.clone())  # it reads from the beginning of the storage, wherever the row lies
         self.space = parametrise.build(self.spaces[max(self.at[0], 0)][1])
         self.code = tensors.pop("code").to(device).requires_grad_()
         self.mover.restore(
@@ -236,8 +236,9 @@ class Best:
         broken, kept = self.broken.cpu(), torch.isfinite(self.objective).cpu()
         told = []
         for row in (broken[-1] >= 0).nonzero().flatten().tolist():
-            name = next(name for name, step in zip(self.names, broken[:, row], strict=True) if step >= 0)
-            told.append(f"row {row}: step {int(broken[-1, row])}: {name} is not finite")
+            first = broken[-1, row]  # from the next step on the picture itself is broken, and with it every term
+            name = next(name for name, step in zip(self.names, broken[:, row], strict=True) if step == first)
+            told.append(f"row {row}: step {int(first)}: {name} is not finite")
             if not kept[row]:
                 raise UserError(f"{told[-1]}, before any picture was kept: a smaller optimiser.learning_rate may cure it")
         return tuple(told)

@@ -1,6 +1,7 @@
 """A whole group: pictures in shards cut at the micro-batch, restarts kept together, each shard safe from a kill."""
 
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,11 +52,12 @@ class Work:
     frames: int = 0  # steps between sheets for it; 0: none
 
     @cached_property
-    def guide(self) -> Guide | None:
-        config = self.config
+    def guide(self) -> tuple[Guide | None, float]:
+        """The linear map, if anything asks for it, and the seconds that its fit took: they belong to the method's time."""
+        config, started = self.config, time.perf_counter()
         if not self.objective.has("guide") and config.init.base != "guide":
-            return None
-        return self.provider.guide(config, self.provider.dataset.size)
+            return None, 0.0
+        return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
 
     @cached_property
     def mean_image(self) -> Tensor:
@@ -102,7 +104,7 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
     images = np.concatenate([shard.images for shard in done])
     index = [row for shard in done for row in shard.rows]
-    return images, index, _trace(work.name, done), _timing(work.name, done)
+    return images, index, _trace(work.name, done), _timing(work, done)
 
 
 def rehearse(work: Work) -> str:
@@ -195,12 +197,13 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     config, provider, restarts = work.config, work.provider, work.config.restarts
     ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
     taps = dict(work.objective.targets)
-    if work.guide is not None:
+    learned, _ = work.guide
+    if learned is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
     guide = None
-    if work.guide is not None:
-        guide = work.guide.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
+    if learned is not None:
+        guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
     originals = provider.originals(rows, work.objective)
     return Problem(
         size=provider.dataset.size,
@@ -282,10 +285,12 @@ def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     ]
 
 
-def _timing(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def _timing(work: Work, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """Shards one after the other, so their seconds add up; one that came to rest early has spent its last."""
     steps = sorted({note["step"] for shard in shards for note in shard.log})
-    return [{"method": name, "step": step, "seconds": sum(_spent(shard, step) for shard in shards)} for step in steps]
+    _, fit = work.guide
+    spent = {step: fit + sum(_spent(shard, step) for shard in shards) for step in steps}
+    return [{"method": work.name, "step": step, "seconds": seconds} for step, seconds in spent.items()]
 
 
 def _spent(shard: Shard, step: int) -> float:

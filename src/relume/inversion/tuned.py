@@ -32,20 +32,20 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
     }
 
 
-BLIND = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
+GUIDED = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
 RECIPES: dict[str, dict[str, Any]] = {
-    "alexnet_shallow": _recipe(0.3, tv=1.0, guide=0.0),
-    "alexnet_middle": _recipe(0.3, tv=1.0, guide=1.0),
-    "alexnet_deep": _recipe(0.2, tv=5.0, guide=1.0, grid=6),
-    "alexnet_pooled": _recipe(0.2, tv=5.0, guide=1.0, grid=4, ridge=10.0, **BLIND),
-    "vgg_shallow": _recipe(0.3, tv=0.3, guide=0.0),
-    "vgg_middle": _recipe(0.2, tv=1.0, guide=1.0),
-    "vgg_deep": _recipe(0.2, tv=5.0, guide=1.0, grid=6),
-    "vgg_pooled": _recipe(0.2, tv=5.0, guide=1.0, grid=4, ridge=10.0, **BLIND),
-    "efficientnet_shallow": _recipe(0.3, tv=1.0, guide=0.0),
+    "alexnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),
+    "alexnet_middle": _recipe(0.3, tv=2.0, guide=1.0),
+    "alexnet_deep": _recipe(0.2, tv=5.0, guide=3.0, grid=6, **GUIDED),
+    "alexnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),
+    "vgg_shallow": _recipe(0.3, tv=0.2, guide=0.0),
+    "vgg_middle": _recipe(0.2, tv=0.3, guide=0.0),
+    "vgg_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),
+    "vgg_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),
+    "efficientnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),
     "efficientnet_middle": _recipe(0.2, tv=1.0, guide=1.0),
-    "efficientnet_deep": _recipe(0.2, tv=5.0, guide=1.0, grid=6),
-    "efficientnet_pooled": _recipe(0.2, tv=5.0, guide=1.0, grid=4, ridge=10.0, **BLIND),
+    "efficientnet_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),
+    "efficientnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 

@@ -1,0 +1,217 @@
+"""A study: methods of inversion on the same photographs, with intervals and paired comparisons.
+
+    python -m benchmarks.inversion --study benchmarks/studies/NAME.yaml --folder PHOTOS --work FOLDER --out docs/results/NAME.csv
+
+Pictures in sorted order: every fifth for the test, every fifth from the third on for tuning (`--split val`), the others for
+what methods learn (statistics of features, linear maps). Every inversion stays in the work folder and is not run again as long
+as its settings, the photographs and the code are the same. Writes the leaderboard's columns, `_comparisons.csv`, a `.json`
+beside each, and a sheet of pictures. What stands in a study's file: `benchmarks/study.py`.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import sheet, study
+from benchmarks.common import commit, prepare, provenance
+from benchmarks.runs import Bench, Done, code, run_all
+from benchmarks.study import EQUAL, Study
+from relume.core.config import build, read_params
+from relume.core.errors import UserError
+from relume.core.files import digest, write_csv, write_json
+from relume.core.results import Group, read_group, write_group
+from relume.core.run import Run
+from relume.core.runtime import describe, deterministic, device_of
+from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, Draws, Record, against_floors, answers, leaderboard
+from relume.evaluation.config import Floors, Question
+from relume.evaluation.evidence import Cell, gather
+from relume.evaluation.floors import predict
+from relume.evaluation.perceptual import judge
+from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
+from relume.features import networks
+from relume.features.extract import Pass, Pictures, extract
+from relume.features.store import STATS
+from relume.features.weights import WeightStore
+from relume.inversion.config import merge
+
+TEST, VAL, EVERY = 0, 2, 5  # every fifth picture, from which place on
+DRAWS = Draws(seed=0, resamples=5000, level=0.95)
+FLOORS = "floors"  # the group's folder
+SOURCES = Path(__file__).resolve().parents[1] / "src" / "relume"
+SHOWN = Path("docs/results")
+
+
+def split_of(at: int) -> str:
+    return {TEST: "test", VAL: "val"}.get(at % EVERY, "train")
+
+
+def write_floors(bench: Bench, count: int | None, blocks: Sequence[int]) -> None:
+    wanted = Floors(dataset=bench.dataset.name, split=bench.split, count=count, blocks=tuple(blocks))
+    images, rows, timing = predict(bench.dataset, wanted)
+    method = {"device": describe(bench.device)}
+    write_group(bench.group(FLOORS), images=images, rows=rows, timing=timing, method=method)
+
+
+def statistics(bench: Bench, name: str, root: Path) -> None:
+    """Of the training pictures' features; kept as long as these are the same."""
+    if (root / name / STATS).exists():
+        return
+    train, dataset = bench.dataset.select("train"), bench.dataset
+    pictures = Pictures(dataset=dataset.name, images=dataset.images, sample=train, split="train")
+    network = networks.load(name, bench.store, bench.device)
+    extract(Pass(network=network, device=bench.device, micro_batch=bench.run.micro_batch), pictures, root / name, budget_mb=0)
+
+
+def score_all(bench: Bench, groups: Sequence[Group], metrics: Sequence[str]) -> None:
+    """Every group into a table of its own below `methods`."""
+    dataset = bench.dataset
+    features = bench.root / "features" / digest([bench.common["photographs"], dataset.size])
+    kinds = list(dict.fromkeys(kind for group in groups for kind in inverted(group))) if "feature_error" in metrics else []
+    for name in dict.fromkeys(network for _, network, _ in kinds):
+        statistics(bench, name, features)
+    scorer = Scorer(
+        datasets={dataset.name: dataset},
+        judge=judge(metrics, [kind[1:] for kind in kinds], bench.store, bench.device),
+        scales=read_scales(kinds, {dataset.name: features}),
+        metrics=metrics,
+        micro_batch=bench.run.micro_batch,
+        device=bench.device,
+    )
+    with tqdm(total=sum(len(group.index) for group in groups), desc="scores", unit="picture") as bar:
+        for group in groups:
+            write_csv(bench.root / "methods" / f"{group.name}.csv", COLUMNS, score(group, scorer, bar.update))
+
+
+def cells_of(bench: Bench, folder: str) -> list[Cell]:
+    """Of one scored group, alone in a room: methods of the same name stand in several cases."""
+    with tempfile.TemporaryDirectory() as temporary:
+        methods, reconstructions = Path(temporary, "methods"), Path(temporary, "reconstructions")
+        for room, entry in ((methods, f"methods/{folder}.csv"), (reconstructions, f"reconstructions/{folder}")):
+            room.mkdir()
+            (room / Path(entry).name).symlink_to((bench.root / entry).resolve())
+        return gather([folder], methods=methods, reconstructions=reconstructions, images=bench.root / "images")
+
+
+def compare(cells: Sequence[Cell], floors: Sequence[Cell], wanted: Study) -> Iterator[Record]:
+    """One case: every method against the floors, and the study's questions as far as its methods have run here."""
+    yield from against_floors([*cells, *floors], wanted.metrics, DRAWS)
+    there = {cell["method"] for cell in cells}
+    asked = {name: (question.a, question.b) for name, question in wanted.questions.items()}
+    if wanted.seconds:
+        slow, fast = wanted.seconds.equal
+        asked[EQUAL] = (fitted if (fitted := f"{slow}_{EQUAL}") in there else slow, fast)
+    fitting = {name: Question(a=a, b=b, metrics=wanted.metrics) for name, (a, b) in asked.items() if {a, b} <= there}
+    yield from answers(cells, fitting, DRAWS)
+
+
+def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int]) -> sheet.Block:
+    """The originals and what every method of the case has made of them."""
+    ids = bench.dataset.ids(list(rows))
+    columns: dict[str, tuple[str, np.ndarray]] = {"original": ("", bench.dataset.images[list(rows)])}
+    for cell in cells:
+        group = read_group(bench.group(f"{case}_{cell['method']}"))
+        places = {row["id"]: place for place, row in enumerate(group.index) if row["selected"] == "true"}
+        note = f"{cell.mean('psnr'):.1f} dB" if cell.applies("psnr") else ""
+        columns[cell["method"]] = (note, group.images[[places[id] for id in ids]])
+    return sheet.Block(title=f"{case}: {cells[0]['network']} {cells[0]['tap']}, {bench.dataset.size} px", columns=columns)
+
+
+def shown(bench: Bench, count: int | None, pictures: int) -> list[int]:
+    """A few of the scored photographs, evenly spread."""
+    rows = bench.dataset.select(bench.split, count)
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, min(pictures, len(rows))).round().astype(int)]
+
+
+def told(done: Iterable[Done]) -> dict[str, dict[str, dict[str, float]]]:
+    """case -> method -> what it took."""
+    runs: dict[str, dict[str, dict[str, float]]] = {}
+    for one in done:
+        runs.setdefault(one.job.case, {})[one.job.method] = {"steps": one.steps, "seconds": round(one.seconds, 2)}
+    return runs
+
+
+def conduct(bench: Bench, wanted: Study, planned: Sequence[study.Job], blocks: Sequence[int]) -> list[Done]:
+    """Everything that takes long: inversions and scores."""
+    done = list(run_all(bench, wanted, planned))
+    if wanted.floors:
+        write_floors(bench, wanted.count, blocks)
+    folders = [*([FLOORS] if wanted.floors else []), *(one.job.folder for one in done)]
+    score_all(bench, [read_group(bench.group(folder)) for folder in folders], wanted.metrics)
+    return done
+
+
+def report(bench: Bench, wanted: Study, done: Sequence[Done], out: Path, about: Mapping[str, object], pictures: int) -> None:
+    """Tables, what they say of their making, and the sheet."""
+    floors = cells_of(bench, FLOORS) if wanted.floors else []
+    cases: dict[str, list[Cell]] = {case: [] for case in wanted.cases}
+    for one in done:
+        cases[one.job.case] += cells_of(bench, one.job.folder)
+    cases = {case: cells for case, cells in cases.items() if cells}
+    ranked = [cell for cells in cases.values() for cell in sorted(cells, key=lambda cell: -cell.mean("psnr"))]
+    write_csv(out, LEADERBOARD, leaderboard([*floors, *ranked], DRAWS))
+    comparisons = out.with_name(f"{out.stem}_comparisons.csv")
+    write_csv(comparisons, COMPARISONS, [row for cells in cases.values() for row in compare(cells, floors, wanted)])
+    for table in (out, comparisons):
+        write_json(table.with_suffix(".json"), {**about, "runs": told(done)})
+    rows = shown(bench, wanted.count, pictures)
+    sheet.save(out.with_suffix(".jpg"), [block(bench, case, cells, rows) for case, cells in cases.items()])
+
+
+@click.command(help=__doc__)
+@click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where inversions are kept.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
+@click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
+@click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
+@click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")
+@click.option("--pictures", type=click.IntRange(min=1), default=4, show_default=True, help="On the sheet, per case.")
+def main(
+    file: Path,
+    folder: Path,
+    work: Path,
+    out: Path,
+    split: str,
+    weights: tuple[Path, ...],
+    device: str | None,
+    micro_batch: int | None,
+    pictures: int,
+) -> None:
+    start, at = time.perf_counter(), commit()
+    try:
+        if split == "val" and SHOWN.resolve() in out.resolve().parents:
+            raise UserError(f"--split val is for tuning: what it gives is no result for {SHOWN}")
+        wanted, params = study.read(file), read_params(Path("params.yaml"))
+        changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
+        run = build(Run, merge(params["run"], changes), "run")
+        planned = study.jobs(wanted, params, dataset=folder.resolve().name, split=split)
+        deterministic()
+        bench = Bench(
+            root=work,
+            run=run,
+            dataset=prepare(folder, work / "images" / folder.resolve().name, wanted.size, None, split_of),
+            split=split,
+            store=WeightStore(*weights),
+            device=device_of(run),
+            code=code(SOURCES),
+        )
+        done = conduct(bench, wanted, planned, params["floors"]["blocks"])
+        n = len(bench.dataset.select(split, wanted.count))
+        seconds = time.perf_counter() - start + sum(one.seconds for one in done if one.kept)
+        data = f"of the {split} fifth of {len(bench.dataset.index)}; methods learn from three other fifths"
+        about = provenance("benchmarks.inversion", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
+        report(bench, wanted, done, out, about, pictures)
+    except UserError as error:
+        click.secho(f"inversion: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

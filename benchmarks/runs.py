@@ -1,0 +1,139 @@
+"""The inversions of a study: run in order, each kept as a group, none run again that is there and was made from the same."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import study
+from benchmarks.study import Job, Study
+from relume.core.errors import UserError
+from relume.core.files import Scratch, digest, read_csv, sha256
+from relume.core.results import Group, read_group, write_group
+from relume.core.run import Run
+from relume.core.runtime import describe
+from relume.data.store import Dataset
+from relume.features.weights import WeightStore
+from relume.inversion.run import invert, work
+
+ROOMS = ("core", "data", "features", "losses", "models", "training", "inversion")  # whose code an inversion can run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all inversions of a study share."""
+
+    root: Path  # the work folder
+    run: Run
+    dataset: Dataset
+    split: str
+    store: WeightStore
+    device: torch.device
+    code: str  # of the rooms that inversions run
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What every result depends on. The device is not among it: every group says on which it was made."""
+        run = {key: value for key, value in asdict(self.run).items() if key != "device"}
+        return {"run": run, "size": self.dataset.size, "photographs": self.dataset.manifest["index_sha256"], "code": self.code}
+
+    def group(self, folder: str) -> Path:
+        return self.root / "reconstructions" / folder
+
+
+def code(root: Path) -> str:
+    """Of the rooms below `root`."""
+    files = [path for room in ROOMS for path in (root / room).rglob("*.py")]
+    return digest([(path.relative_to(root).as_posix(), sha256(path)) for path in sorted(files)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A job whose group is there."""
+
+    job: Job
+    digest: str
+    steps: int
+    seconds: float  # of this inversion alone
+    upstream: float  # of those that it starts from or looks at
+    device: str
+    kept: bool  # from an earlier call
+
+    @property
+    def all_seconds(self) -> float:
+        return self.seconds + self.upstream
+
+
+def run_all(bench: Bench, wanted: Study, planned: Sequence[Job]) -> Iterator[Done]:
+    """Case after case; within each the methods in order, and last the one that is to have no more seconds than another."""
+    for case in wanted.cases:
+        done: dict[str, Done] = {}
+        for job in (job for job in planned if job.case == case):
+            done[job.method] = run_one(bench, job, done)
+        if wanted.seconds and (fitted := equal_seconds(done, *wanted.seconds.equal)):
+            done[fitted.method] = run_one(bench, fitted, done)
+        yield from done.values()
+
+
+def run_one(bench: Bench, job: Job, before: Mapping[str, Done]) -> Done:
+    """The job's group, taken up where it is there and was made from just this."""
+    needed = [before[name] for name in dict.fromkeys((job.start, job.reference)) if name]
+    made_from = {"config": asdict(job.config), "losses": job.weights, "needed": [other.digest for other in needed]}
+    key = digest([job.method, made_from, bench.common])
+    folder = bench.group(job.folder)
+    kept = is_there(folder, key)
+    if not kept:
+        _invert(bench, job, key, {**made_from, "digest": key, "device": describe(bench.device)})
+    return Done(
+        job=job,
+        digest=key,
+        steps=job.config.steps,
+        seconds=seconds_of(folder),
+        upstream=sum(other.all_seconds for other in needed),
+        device=read_group(folder).method["device"],
+        kept=kept,
+    )
+
+
+def is_there(folder: Path, key: str) -> bool:
+    return (folder / "index.csv").exists() and read_group(folder).method.get("digest") == key
+
+
+def _invert(bench: Bench, job: Job, key: str, method: dict[str, Any]) -> None:
+    def group(name: str) -> Group | None:
+        return read_group(bench.group(f"{job.case}_{name}")) if name else None
+
+    scratch = Scratch(bench.root / "scratch" / digest([key, describe(bench.device), torch.__version__]))
+    prepared = work(
+        name=job.method,
+        config=job.config,
+        weights=job.weights,
+        run=bench.run,
+        dataset=bench.dataset,
+        store=bench.store,
+        device=bench.device,
+        scratch=scratch,
+        start=group(job.start),
+        reference=group(job.reference),
+    )
+    pictures, rows, trace, timing = invert(prepared)
+    write_group(bench.group(job.folder), images=pictures, rows=rows, trace=trace, timing=timing, method=method)
+    scratch.clear()
+
+
+def seconds_of(folder: Path) -> float:
+    return max(float(row["seconds"]) for row in read_csv(folder / "timing.csv"))
+
+
+def equal_seconds(done: Mapping[str, Done], slow: str, fast: str) -> Job | None:
+    """`slow` in as many steps as fit into `fast`'s seconds; None where it was not slower, or one of them has no such case."""
+    if slow not in done or fast not in done or done[slow].all_seconds <= done[fast].all_seconds:
+        return None
+    a, b = done[slow], done[fast]
+    left = b.all_seconds - a.upstream
+    if left <= 0 or a.device != b.device:
+        why = "what it begins with takes longer already" if left <= 0 else f"they ran on {a.device} and on {b.device}"
+        raise UserError(f"study.seconds.equal: {a.job.folder} cannot run in the seconds of {fast}: {why}")
+    return study.shortened(a.job, left / a.seconds)

@@ -1,0 +1,170 @@
+"""A study as its file describes it: cases, methods, and from both the inversions to be run, in order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from relume.core.config import build, config, read_params
+from relume.core.errors import UserError, one_of
+from relume.evaluation.config import Evaluate
+from relume.inversion.config import InvertOptimise, merge, variation
+from relume.losses.config import Losses
+
+V = TypeVar("V")
+Differences = dict[str, Any]
+OWN = ("losses", "start", "reference")  # what a method says besides its differences from params.yaml's `invert_optimise`
+DECIDED = ("dataset", "split", "count")  # by the study, for all
+EQUAL = "equal_seconds"  # ending of the method's name, and name of the question
+
+
+@config
+class Seconds:
+    """`equal: [a, b]`: where a took longer than b, it also runs with as many steps as fit into b's seconds."""
+
+    equal: tuple[str, str]
+
+
+@config
+class Asked:
+    """Is `a` better than `b`? Per case, in every metric, picture by picture."""
+
+    a: str
+    b: str
+
+
+@config
+class Study:
+    """A study file."""
+
+    size: int = Field(ge=32)
+    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
+    seconds: Seconds | None = None
+    losses: dict[str, float] = Field(default_factory=dict)  # differences from params.yaml's
+    base: Differences = Field(default_factory=dict)  # differences from params.yaml's invert_optimise, for all
+    cases: dict[str, Differences] = Field(min_length=1)
+    methods: dict[str, Differences] = Field(min_length=1)  # and `losses` (factors), `only`, `start`, `reference`
+    per_case: dict[str, dict[str, Differences]] = Field(default_factory=dict)  # case -> method -> further differences
+    metrics: tuple[str, ...] = Field(min_length=1)
+    questions: dict[str, Asked] = Field(default_factory=dict)
+    floors: bool
+
+    def __post_init__(self) -> None:
+        Evaluate(metrics=self.metrics)
+        for key, named in self._named():
+            for case in {part for part in named[:1] if part} - set(self.cases):
+                raise ValueError(f"{key}: no case {case!r}; {one_of(self.cases, case)}")
+            for method in {part for part in named[1:] if part} - set(self.methods):
+                raise ValueError(f"{key}: no method {method!r}; {one_of(self.methods, method)}")
+
+    def _named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Wherever cases and methods are named: key -> (case, methods …)."""
+        if self.seconds:
+            yield "seconds.equal", ("", *self.seconds.equal)
+        for name, asked in self.questions.items():
+            yield f"questions.{name}", ("", asked.a, asked.b)
+        for case, methods in self.per_case.items():
+            yield f"per_case.{case}", (case, *methods)
+        for name, method in self.methods.items():
+            yield from ((f"methods.{name}.only", (case,)) for case in method.get("only", ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One inversion of one case by one method."""
+
+    case: str
+    method: str
+    config: InvertOptimise
+    weights: dict[str, float]
+    start: str  # an earlier method of the case, or nothing
+    reference: str  # likewise
+
+    @property
+    def folder(self) -> str:
+        return f"{self.case}_{self.method}"
+
+
+def read(path: Path) -> Study:
+    return build(Study, read_params(path), "study")
+
+
+def jobs(study: Study, params: Mapping[str, Any], *, dataset: str, split: str) -> list[Job]:
+    """Case after case, methods in the order of the file; whatever the file has wrong is said here, before any work."""
+    decided = dict(zip(DECIDED, (dataset, split, study.count), strict=True))
+    losses = build(Losses, merge(params["losses"], study.losses), "study.losses")
+    found: list[Job] = []
+    for case in study.cases:
+        for method, said in study.methods.items():
+            if case in said.get("only", study.cases):
+                found.append(_job(study, losses, merge(params["invert_optimise"], decided), case, method))
+    _check_order(found)
+    _check_names(found)
+    return found
+
+
+def _job(study: Study, losses: Losses, section: Differences, case: str, method: str) -> Job:
+    """params.yaml <- base <- case <- method <- per_case."""
+    said, further = study.methods[method], study.per_case.get(case, {}).get(method, {})
+    layers = {"base": study.base, f"cases.{case}": study.cases[case], f"methods.{method}": said, f"per_case.{case}": further}
+    for key, layer in layers.items():
+        if taken := sorted(set(DECIDED) & layer.keys()):
+            raise UserError(f"study.{key}.{taken[0]}: the study decides on this for all methods")
+    own = merge(*({key: layer[key] for key in OWN if key in layer} for layer in (said, further)))
+    for layer in (study.base, study.cases[case], _apart(said), _apart(further)):
+        section = merge(section, layer)
+    plain = {"start": "", "reference": "", "weights": "", **own}
+    settings, recipe = variation(section, plain, f"study.{case}.{method}")
+    return Job(
+        case=case,
+        method=method,
+        config=settings,
+        weights=losses.times(recipe.losses),
+        start=recipe.start,
+        reference=recipe.reference,
+    )
+
+
+def _apart(layer: Differences) -> Differences:
+    return {key: value for key, value in layer.items() if key not in (*OWN, "only")}
+
+
+def _check_order(found: Sequence[Job]) -> None:
+    """`start` and `reference` name methods that have run by then."""
+    for number, job in enumerate(found):
+        earlier = [other.method for other in found[:number] if other.case == job.case]
+        for key, name in (("start", job.start), ("reference", job.reference)):
+            if name and name not in earlier:
+                raise UserError(f"study.methods.{job.method}.{key}: {name!r} is none before it; {one_of(earlier, name)}")
+
+
+def _check_names(found: Sequence[Job]) -> None:
+    """Neither folders nor rows of the tables may be taken for each other."""
+    folders: dict[str, Job] = {}
+    rows: dict[tuple[str, ...], Job] = {}
+    for job in found:
+        line = (job.method, job.config.network, "+".join(job.config.taps))
+        for other in (folders.setdefault(job.folder, job), rows.setdefault(line, job)):
+            if other is not job:
+                both = f"{other.method} of {other.case} and {job.method} of {job.case}"
+                raise UserError(f"study: {both} would look alike in the tables: give one another name")
+
+
+def shortened(job: Job, ratio: float) -> Job:
+    """The same method in fewer steps: its schedules shrink with it, so that growth and switches still come to their end."""
+    old = job.config
+    new = replace(
+        old,
+        steps=max(1, int(old.steps * ratio)),
+        sizes=_shrunk(old.sizes, ratio),
+        switches=_shrunk(old.switches, ratio, least=1),
+        optimiser=replace(old.optimiser, learning_rate=_shrunk(old.optimiser.learning_rate, ratio)),
+    )
+    return replace(job, method=f"{job.method}_{EQUAL}", config=new)
+
+
+def _shrunk(pairs: Sequence[tuple[int, V]], ratio: float, least: int = 0) -> tuple[tuple[int, V], ...]:
+    """Of several that fall together the last holds."""
+    return tuple({max(least, int(step * ratio)): value for step, value in pairs}.items())

@@ -1,0 +1,251 @@
+"""The study harness: what a study's file may say, and a tiny study from photographs to tables, killed and taken up again."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from benchmarks import runs, sheet, study
+from benchmarks.inversion import main, split_of
+from relume.core.errors import UserError
+from relume.core.files import read_csv, read_json
+from relume.core.images import save_png
+from relume.core.results import read_group
+from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
+from relume.features import networks
+
+NET = networks.random("alexnet_conv", seed=0)
+SIZE, STEPS = 32, 2
+
+
+def plain() -> dict[str, Any]:
+    """Two cases, two methods of which one looks at the other, the slower one also in equal seconds."""
+    return {
+        "size": SIZE,
+        "count": 2,
+        "seconds": {"equal": ["tuned", "s0"]},
+        "losses": {"tv": 0.1, "alpha_norm": 0.2, "guide": 0.0},
+        "base": {"network": "alexnet_conv", "sizes": [], "steps": STEPS, "trace_every": 1},
+        "cases": {"shallow": {"taps": {"conv1": 1.0}}, "deep": {"taps": {"conv2": 1.0}}},
+        "methods": {
+            "s0": {"losses": {"alpha_norm": 0.0}},
+            "tuned": {"start": "s0", "init": {"std": 0.0}},
+            "once": {"only": ["deep"], "taps": {"conv1": 1.0, "conv2": 1.0}},
+        },
+        "per_case": {"deep": {"tuned": {"steps": 2 * STEPS}}},
+        "metrics": ["psnr", "feature_error"],
+        "questions": {"better": {"a": "tuned", "b": "s0"}},
+        "floors": True,
+    }
+
+
+def planned(params: dict[str, Any], **changes: Any) -> list[study.Job]:
+    wanted = study.build(study.Study, {**plain(), **changes}, "study")
+    return study.jobs(wanted, params, dataset="toy", split="test")
+
+
+def test_fifths_for_test_and_tuning():
+    assert [split_of(at) for at in range(6)] == ["test", "train", "val", "train", "train", "test"]
+
+
+def test_differences_are_laid_over_each_other_in_order(default_params: dict[str, Any]):
+    jobs = {job.folder: job for job in planned(default_params)}
+    assert list(jobs) == ["shallow_s0", "shallow_tuned", "deep_s0", "deep_tuned", "deep_once"]
+    assert [jobs[name].config.steps for name in jobs] == [2, 2, 2, 4, 2]
+    assert jobs["deep_once"].config.taps == {"conv1": 1.0, "conv2": 1.0}
+    assert {job.config.count for job in jobs.values()} == {2}
+    assert jobs["deep_tuned"].start == "s0"
+    assert (jobs["deep_tuned"].weights["tv"], jobs["deep_tuned"].weights["alpha_norm"]) == (0.1, 0.2)
+    assert "alpha_norm" not in jobs["deep_s0"].weights
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a foreign key": ({"colour": 1}, "study.colour: unknown key"),
+    "a foreign metric": ({"metrics": ["psnrr"]}, "did you mean 'psnr'"),
+    "a foreign setting": ({"base": {"stepps": 3}}, "stepps: unknown key"),
+    "a case that is none": ({"per_case": {"shalow": {}}}, "per_case.shalow: no case 'shalow'; did you mean 'shallow'"),
+    "a method that is none": ({"questions": {"q": {"a": "tuned", "b": "s1"}}}, "questions.q: no method 's1'"),
+    "a start that comes later": (
+        {"methods": {"tuned": {"start": "s0"}, "s0": {}}},
+        "methods.tuned.start: 's0' is none before it",
+    ),
+    "what the study decides": ({"base": {"count": 3}}, "study.base.count: the study decides"),
+    "equal rows of the tables": ({"cases": {"shallow": {}, "deep": {}}}, "s0 of shallow and s0 of deep would look alike"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_are_named_before_any_work(name: str, default_params: dict[str, Any]):
+    changes, message = FAULTS[name]
+    with pytest.raises(UserError) as caught:
+        planned(default_params, **changes)
+    assert message in str(caught.value)
+
+
+def test_a_shortened_method_keeps_its_schedules_in_proportion(default_params: dict[str, Any]):
+    long = {
+        "steps": 100,
+        "sizes": [[0, 16], [50, 32]],
+        "switches": [[40, {"kind": "pixels", "box": "projection"}]],
+        "optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]},
+    }
+    job = study.shortened(planned(default_params, base=long)[0], 0.5)
+    assert (job.method, job.config.steps) == ("s0_equal_seconds", 50)
+    assert job.config.sizes == ((0, 16), (25, 32))
+    assert [step for step, _ in job.config.switches] == [20]
+    assert job.config.optimiser.learning_rate == ((0, 0.3), (30, 0.1))
+    least = study.shortened(job, 0.001).config
+    assert (least.steps, least.sizes, least.optimiser.learning_rate) == (1, ((0, 32),), ((0, 0.1),))
+
+
+def done(job: study.Job, seconds: float, upstream: float = 0.0, device: str = "cpu") -> runs.Done:
+    return runs.Done(job=job, digest="", steps=job.config.steps, seconds=seconds, upstream=upstream, device=device, kept=False)
+
+
+def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str, Any]):
+    job = planned(default_params, base={"steps": 100})[0]
+    fast = done(job, 6.0)
+    assert runs.equal_seconds({"a": done(job, 5.0), "b": fast}, "a", "b") is None  # it was not slower
+    assert runs.equal_seconds({"a": done(job, 9.0)}, "a", "b") is None  # b has no such case
+    fitted = runs.equal_seconds({"a": done(job, 8.0, upstream=2.0), "b": fast}, "a", "b")
+    assert fitted is not None
+    assert fitted.config.steps == 50  # (6 - 2) / 8
+    with pytest.raises(UserError, match="longer already"):
+        runs.equal_seconds({"a": done(job, 1.0, upstream=7.0), "b": fast}, "a", "b")
+    with pytest.raises(UserError, match="cpu and on gpu"):
+        runs.equal_seconds({"a": done(job, 8.0), "b": done(job, 6.0, device="gpu")}, "a", "b")
+
+
+def test_a_sheet_keeps_to_its_width_and_shows_every_picture():
+    colours = np.arange(0, 250, 10, dtype=np.uint8)
+    pictures = {f"method{at}": ("", np.full((2, 8, 8, 3), colour)) for at, colour in enumerate(colours)}
+    drawn = sheet.draw([sheet.Block(title="first", columns=pictures), sheet.Block(title="second", columns=pictures)])
+    assert drawn.width <= sheet.WIDTH
+    seen = {pixel[0] for _, pixel in drawn.getcolors(1 << 24) or []}
+    assert set(colours.tolist()) <= seen
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the study on fifteen pictures of noise with a network of random weights."""
+    root = Path(__file__).parents[1]
+    noise = np.random.default_rng(0).integers(0, 256, (15, 40, 44, 3), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        save_png(tmp_path / "noise" / f"{number:02}.png", pixels)
+    real = networks.load
+    for module in [module for name, module in sys.modules.items() if name.startswith("relume.")]:
+        if getattr(module, "load", None) is real:
+            monkeypatch.setattr(module, "load", lambda name, store, device: NET)
+    times = {"s0": 1.0, "tuned": 3.0}  # how long they take must not depend on the machine
+    monkeypatch.setattr(runs, "seconds_of", lambda folder: times.get(folder.name.split("_", 1)[1], 1.0))
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "params.yaml").symlink_to(root / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+    def invoke(document: dict[str, Any], *flags: str) -> Result:
+        Path("study.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        fixed = ["--study", "study.yaml", "--folder", "noise", "--work", "work", "--device", "cpu", "--out", "out/toy.csv"]
+        return CliRunner().invoke(main, [*fixed, *flags])
+
+    return invoke
+
+
+def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    document = plain()
+    document["methods"]["tuned"] = {}  # from scratch: it can then run in s0's seconds
+    result = call(document)
+    assert result.exit_code == 0, result.output
+    board = read_csv(Path("out/toy.csv"))
+    assert tuple(board[0]) == LEADERBOARD
+    rows = {(line["method"], line["tap"]) for line in board if line["family"] != "floor"}
+    each = {(method, tap) for method in ("s0", "tuned", "tuned_equal_seconds") for tap in ("conv1", "conv2")}
+    assert rows == each | {("once", "conv1+conv2")}
+    assert {line["n"] for line in board} == {"2"}
+    floors = [line["method"] for line in board if line["family"] == "floor"]
+    assert len(floors) == len(set(floors)) > 3
+    comparisons = read_csv(Path("out/toy_comparisons.csv"))
+    assert tuple(comparisons[0]) == COMPARISONS
+    asked = {(line["question"], line["a"], line["b"], line["tap"], line["metric"]) for line in comparisons}
+    for tap in ("conv1", "conv2"):
+        assert ("better", "tuned", "s0", tap, "feature_error") in asked
+        assert ("equal_seconds", "tuned_equal_seconds", "s0", tap, "psnr") in asked
+    about = read_json(Path("out/toy.json"))
+    assert set(about) == {"command", "commit", "data", "n", "device", "seconds", "runs"}
+    assert about["runs"]["deep"]["tuned"] == {"steps": 2 * STEPS, "seconds": 3.0}
+    assert about["runs"]["deep"]["tuned_equal_seconds"]["steps"] == 1
+    assert read_json(Path("out/toy_comparisons.json"))["n"] == 2
+    with Image.open("out/toy.jpg") as picture:
+        assert picture.width <= 1600
+    used = {row["id"] for row in read_group(Path("work/reconstructions/deep_s0")).index}
+    assert used == {"00.png", "05.png"}
+
+    monkeypatch.setattr(runs, "invert", lambda prepared: pytest.fail("nothing is to be inverted anew"))
+    first = Path("out/toy_comparisons.csv").read_bytes()
+    assert call(document).exit_code == 0
+    assert Path("out/toy_comparisons.csv").read_bytes() == first
+
+
+def test_only_what_depends_on_a_change_runs_again(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    document = plain()
+    del document["seconds"]
+    document["floors"] = False
+    assert call(document).exit_code == 0
+    ran: list[str] = []
+    invert = runs.invert
+
+    def counted(prepared: Any) -> Any:
+        ran.append("+".join(prepared.config.taps))
+        return invert(prepared)
+
+    monkeypatch.setattr(runs, "invert", counted)
+    document["per_case"]["shallow"] = {"s0": {"init": {"std": 0.1}}}
+    assert call(document).exit_code == 0
+    assert ran == ["conv1", "conv1"]  # s0, and tuned, which starts from it
+    shutil.rmtree("work/reconstructions/deep_once")
+    assert call(document).exit_code == 0
+    assert ran[2:] == ["conv1+conv2"]
+
+
+def test_an_earlier_method_can_be_what_a_term_looks_at(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    document = plain()
+    del document["seconds"]
+    document["methods"]["tuned"] = {"reference": "s0"}
+    document["cases"].pop("deep")
+    document["per_case"] = {}
+    document["methods"].pop("once")
+    document["metrics"] = ["psnr"]
+    document["losses"]["ref"] = 1.0
+    document["methods"]["s0"] = {"losses": {"ref": 0.0}}
+    document["base"]["terms"] = {"ref": {"networks": {"alexnet_conv": {"conv2": 1.0}}}}
+    looked: list[str] = []
+    work = runs.work
+
+    def watched(**given: Any) -> Any:
+        looked.append(given["reference"].name if given["reference"] else "")
+        return work(**given)
+
+    monkeypatch.setattr(runs, "work", watched)
+    result = call(document)
+    assert result.exit_code == 0, result.output
+    assert looked == ["", "shallow_s0"]
+
+
+def test_tuning_does_not_end_in_docs(call: Callable[..., Result]):
+    document = plain()
+    document["methods"] = {"s0": {}}
+    document.update(cases={"shallow": document["cases"]["shallow"]}, per_case={}, questions={}, metrics=["psnr"])
+    del document["seconds"]
+    refused = call(document, "--split", "val", "--out", "docs/results/toy.csv")
+    assert refused.exit_code == 1
+    assert "tuning" in refused.output
+    assert call(document, "--split", "val").exit_code == 0
+    assert {row["id"] for row in read_group(Path("work/reconstructions/shallow_s0")).index} == {"02.png", "07.png"}
