@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-import stages  # noqa: F401  puts this tree's sources first
 from relume.core.errors import UserError
 from relume.core.images import to_float
 from relume.features.catalogue import facts

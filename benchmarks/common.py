@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-import stages  # noqa: F401  (puts this tree's sources first)
 from relume.core.runtime import describe
 from relume.data.decode import EXTENSIONS
 from relume.data.pictures import Contents, File, Picture

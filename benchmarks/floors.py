@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-import stages  # noqa: F401  (puts this tree's sources first)
 from benchmarks.common import commit, prepare, provenance
 from relume.core.config import build
 from relume.core.files import write_csv, write_json

@@ -22,7 +22,6 @@ import numpy as np
 import psutil
 from PIL import Image
 
-import stages  # noqa: F401  (puts this tree's sources first)
 from relume.core.files import write_json
 from relume.data.archives import is_picture
 from relume.data.decode import decode
