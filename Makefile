@@ -1,6 +1,6 @@
 # Every target makes what it needs first, may be repeated, and may be interrupted.
 .DEFAULT_GOAL := help
-.PHONY: help env clone repro test check format ui lock
+.PHONY: help env clone repro exp test check format ui lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME # another tree's sources must not stand in for this one's
@@ -19,6 +19,9 @@ clone: # DVC keeps its record in git
 repro: clone env ## whatever is stale of the pipeline, up to metrics/report/index.html (ARGS=… for dvc repro)
 	@python -m relume.params
 	@dvc repro $(ARGS)
+
+exp: clone env ## the pipeline with presets/PRESET.yaml, as one `dvc exp run` (PRESET=paper_s0, ARGS=… for it)
+	@python -m relume.presets $(PRESET) $(ARGS)
 
 test: env ## the whole test suite (ARGS=… for pytest)
 	@python -m pytest $(ARGS)

@@ -18,12 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from relume.core.config import build, read_params
-from relume.core.errors import UserError
+from relume.core.errors import UserError, one_of
 from relume.core.images import to_float, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of, generator, seed_of
 from relume.data.decode import BadPicture, decode, square
 from relume.data.store import Dataset
+from relume.features.catalogue import check_tap, facts
 from relume.features.networks import load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
@@ -43,9 +44,25 @@ IMAGES = Path("data/images")
 class Inversion:
     image: np.ndarray  # uint8 (N, size, size, 3)
     objective: list[float]  # of each picture, as reached
-    trace: list[dict[str, float]]  # step, seconds, and the mean of every term
+    trace: list[dict[str, float]]  # step, seconds, and the mean of every term; its last step is where the run ended
     frames: list[np.ndarray]  # uint8 (N, size, size, 3), where they were asked for
+    faults: tuple[str, ...]  # rows that met numbers that are none, and rest at their best from before
     recipe: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What an inversion is going to do, checked, before anything is loaded."""
+
+    recipe: str
+    config: InvertOptimise
+    losses: dict[str, float]  # weights of the terms, as they count
+    run: Run
+
+    @property
+    def learns(self) -> bool:
+        """It looks at the training pictures of `config.dataset`."""
+        return "guide" in self.losses or self.config.init.base != "grey"
 
 
 def picture(path: str | Path, size: int) -> Tensor:
@@ -63,12 +80,63 @@ def features(images: Tensor, network: str, taps: Sequence[str], *, weights: Path
         return dict(tapped(images))
 
 
+def at_hand(network: str, taps: Sequence[str], *, weights: Path = WEIGHTS) -> str:
+    """`network`, or its convolutions alone where just those are here and have the taps; an error where neither is."""
+    for tap in taps:
+        check_tap(network, tap)
+    here, part = WeightStore(weights).names(), f"{network}_conv"
+    if network in here:
+        return network
+    if part in here and set(taps) <= facts(part).taps.keys():
+        return part
+    raise UserError(
+        f"the weights of {network} are not in {weights} (here: {', '.join(here) or 'none'}): "
+        "name it under weights.networks in params.yaml and run `dvc repro weights prepare`"
+    )
+
+
+def plan(
+    network: str,
+    taps: Sequence[str],
+    *,
+    recipe: str | None = None,
+    seed: int | None = None,
+    params: Path = PARAMS,
+    **differences: Any,
+) -> Plan:
+    """The recipe with `differences` laid over it, held to what can be done with features alone."""
+    name = recipe or tuned.name_for(network, list(taps))
+    own = {"start": "", "reference": "", "weights": "", "network": network, "taps": dict.fromkeys(taps, 1.0)}
+    whole = read_params(params)
+    config, stated = variation(whole["invert_optimise"], {**merge(tuned.recipe(name), differences), **own}, "invert")
+    run = build(Run, whole["run"] if seed is None else {**whole["run"], "seed": seed}, "run")
+    weights = build(Losses, whole["losses"], "losses")
+    for term in stated.losses.keys() - Losses.__dataclass_fields__.keys():
+        raise UserError(f"params: invert.losses: {term} is no term; {one_of(Losses.__dataclass_fields__, term)}")
+    factors = weights.times(stated.losses)
+    _servable(factors, taps)
+    return Plan(recipe=name, config=config, losses=factors, run=run)
+
+
+def _servable(factors: Mapping[str, float], taps: Sequence[str]) -> None:
+    """Terms that want more than features, or other features than these, cannot be served here."""
+    if not factors:
+        raise UserError("losses: every weight is 0, so there is nothing to minimise")
+    if oracles := sorted((ORACLES | {"clip"}) & factors.keys()):
+        raise UserError(f"losses: {', '.join(oracles)} wants the picture itself, and here are only features: set its weight to 0")
+    if foreign := sorted({"avg", "ref", "surrogate"} & factors.keys()):
+        raise UserError(f"losses: {', '.join(foreign)} is for the stage invert_optimise: set its weight to 0")
+    if "logits" in factors and "logits" not in taps:
+        raise UserError("losses: logits wants the tap logits among the features: add it, or set the weight to 0")
+
+
 def invert(
     targets: Mapping[str, Tensor],
     network: str,
     *,
     size: int,
     recipe: str | None = None,
+    seed: int | None = None,
     weights: Path = WEIGHTS,
     params: Path = PARAMS,
     images: Path = IMAGES,
@@ -81,18 +149,10 @@ def invert(
     `recipe` names one of `relume.inversion.tuned`, the fitting one by default; `differences` are laid over it as a recipe's
     would be. `frames`: keep the pictures of every so many steps. Ctrl-C ends the search and returns the best so far.
     """
-    name = recipe or tuned.name_for(network, list(targets))
-    own = {"start": "", "reference": "", "weights": "", "network": network, "taps": dict.fromkeys(targets, 1.0)}
-    whole = read_params(params)
-    config, stated = variation(whole["invert_optimise"], {**merge(tuned.recipe(name), differences), **own}, "invert")
-    run = build(Run, whole["run"], "run")
-    factors = build(Losses, whole["losses"], "losses").times(stated.losses)
-    if oracles := sorted((ORACLES | {"clip"}) & factors.keys()):
-        raise UserError(f"losses: {', '.join(oracles)} wants the picture itself, and here are only features: set its weight to 0")
-    if "avg" in factors or "ref" in factors or "surrogate" in factors:
-        raise UserError("losses: avg, ref and surrogate are for the stage invert_optimise: set their weights to 0")
+    made = plan(network, list(targets), recipe=recipe, seed=seed, params=params, **differences)
+    config = made.config
     deterministic()
-    problem = _problem(targets, config, factors, run, size, weights, images)
+    problem = _problem(targets, made, size, weights, images)
     trace: list[dict[str, float]] = []
     kept: list[np.ndarray] = []
     with tqdm(total=config.steps, desc=f"{network} {'+'.join(targets)}", unit="step", dynamic_ncols=True) as bar:
@@ -108,34 +168,35 @@ def invert(
                 report(step)
 
         outcome = optimise(problem, config, note, keep=True)
-    image, reached = _chosen(to_uint8(outcome.images), outcome.objective.tolist(), config.restarts)
-    return Inversion(image=image, objective=reached, trace=trace, frames=kept, recipe=name)
+    places = _chosen(outcome.objective.tolist(), config.restarts)
+    return Inversion(
+        image=to_uint8(outcome.images)[places],
+        objective=[float(outcome.objective[place]) for place in places],
+        trace=trace,
+        frames=[frame[places] for frame in kept],
+        faults=outcome.faults,
+        recipe=made.recipe,
+    )
 
 
-def _problem(
-    targets: Mapping[str, Tensor],
-    config: InvertOptimise,
-    factors: Mapping[str, float],
-    run: Run,
-    size: int,
-    weights: Path,
-    images: Path,
-) -> Problem:
+def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path, images: Path) -> Problem:
+    config, run = made.config, made.run
     network, restarts, device = config.network, config.restarts, device_of(run)
-    goal = objective(config, factors, Material(heads={}))
     net = load(network, WeightStore(weights), device)
     here = {tap: value.to(device) for tap, value in targets.items()}
     ids = [(row, restart) for row in range(len(next(iter(here.values())))) for restart in range(restarts)]
-    guide = None
-    if goal.has("guide") or config.init.base == "guide":
-        learned = Provider(_training(images / config.dataset), {network: net}, device).guide(config, size)
-        guide = learned.read(here).repeat_interleave(restarts, 0)
+    guide, begun = None, None
+    if made.learns:
+        provider = Provider(training(images, made), {network: net}, device)
+        if "guide" in made.losses or config.init.base == "guide":
+            guide = provider.guide(config, size).read(here).repeat_interleave(restarts, 0)
+        if config.init.base != "grey":
+            begun = guide if config.init.base == "guide" else provider.mean_image()[None]
     side = config.sizes[0][1] if config.sizes else size
-    begun = guide if config.init.base == "guide" else None
     seeds = [seed_of(run.seed, "init", *one) for one in ids]
     return Problem(
         size=size,
-        objective=goal,
+        objective=objective(config, made.losses, Material(heads={})),
         networks={network: net},
         targets={network: {tap: value.repeat_interleave(restarts, 0) for tap, value in here.items()}},
         guide=guide,
@@ -147,17 +208,20 @@ def _problem(
     )
 
 
-def _training(folder: Path) -> Dataset:
+def training(images: Path, made: Plan) -> Dataset:
+    """The prepared pictures that colours and brightness are learned from."""
+    folder = images / made.config.dataset
     if not (folder / "manifest.json").exists():
         raise UserError(
             f"{folder} is missing: colours and brightness are learned from its training pictures. Run `dvc repro prepare`, "
-            "or switch the guide off with losses={'guide': 0.0} and init={'base': 'grey'}"
+            "or do without: losses.guide 0.0 and init.base grey"
         )
-    return Dataset.open(folder)
+    found = Dataset.open(folder)
+    found.select("train")  # an error where there are none
+    return found
 
 
-def _chosen(images: np.ndarray, reached: list[float], restarts: int) -> tuple[np.ndarray, list[float]]:
-    """Of the restarts of each picture the one that the objective prefers."""
+def _chosen(reached: list[float], restarts: int) -> np.ndarray:
+    """The places of the restarts, one of each picture, that the objective prefers."""
     table = np.array(reached).reshape(-1, restarts)
-    places = np.arange(len(table)) * restarts + table.argmin(1)
-    return images[places], [reached[place] for place in places]
+    return np.arange(len(table)) * restarts + table.argmin(1)

@@ -77,5 +77,40 @@ def track() -> None:
     click.echo(str(tracking.project(root)))
 
 
+@main.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--network", required=True, help="Whose features: alexnet, vgg16, efficientnet_lite0, resnet50, …")
+@click.option("--tap", "taps", multiple=True, required=True, help="A layer: conv4_3, layer2, pool, …; repeat for several.")
+@click.option("--size", default=128, show_default=True, help="Side of the picture in pixels; its central square is taken.")
+@click.option("--recipe", help="One of relume.inversion.tuned; without it the one that fits network and tap.")
+@click.option("--steps", type=int, help="Steps of the optimiser, instead of the recipe's.")
+@click.option("--restarts", type=int, help="Starts, of which the objective chooses one.")
+@click.option("--seed", type=int, help="Of all random numbers, instead of run.seed in params.yaml.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise; `losses` multiply.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="PNG to write: original | rebuilt.  [<picture>_<network>_<taps>.png]"
+)
+@click.option("--animation", type=click.Path(path_type=Path), metavar="FILE.gif", help="Also write how the picture came about.")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, write nothing.")
+@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+def invert(**options: Any) -> None:
+    """Rebuild PICTURE from what a network kept of it at some taps.
+
+    The optimiser is given these features and never the picture; then both are set side by side. Networks must be in
+    models/weights: `dvc repro weights prepare` brings those that params.yaml names. Ctrl-C ends the search and keeps the best
+    so far.
+
+    \b
+    Examples:
+      relume invert my.jpg --network vgg16 --tap conv4_3
+      relume invert my.jpg --network alexnet --tap conv2 --tap conv5 --animation my.gif
+      relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=2 --set optimiser.learning_rate='[[0, 0.1]]'
+      relume invert my.jpg --network efficientnet_lite0 --tap pool --restarts 4 --dry-run
+    """
+    from relume.cli_invert import Order, run
+
+    run(Order(**options), click.echo)
+
+
 if __name__ == "__main__":
     main()

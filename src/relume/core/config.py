@@ -6,6 +6,7 @@ keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in a
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -27,10 +28,21 @@ def config(cls: type[T]) -> type[T]:
     return cast(type[T], dataclass(frozen=True, kw_only=True, config=STRICT)(cls))
 
 
+class Loader(yaml.SafeLoader):
+    """Safe, and of one mind with DVC about numbers: 1e-3 is one, as in YAML 1.2."""
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789"))
+
+
+def parse(text: str) -> Any:
+    return yaml.load(text, Loader)  # noqa: S506  a safe loader
+
+
 def read_params(path: Path) -> dict[str, Any]:
     """The whole parameter file as a mapping."""
     try:
-        loaded = yaml.safe_load(path.read_text())
+        loaded = parse(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root") from None
     except yaml.YAMLError as error:
@@ -63,10 +75,7 @@ def _explain(cls: type, path: str, fault: Any) -> str:
         return _explain_tag(where, there, given)
     if fault["type"] == "value_error":  # raised by a `__post_init__`, which begins with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
-    hint = ""
-    if isinstance(given, str) and fault["type"] in ("float_type", "int_type") and _is_number(given):
-        hint = " (YAML reads this as text: write 1.0e-3, with a point)"
-    return f"{where}: {fault['msg']}, got {given!r}{hint}"
+    return f"{where}: {fault['msg']}, got {given!r}"
 
 
 def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
@@ -75,14 +84,6 @@ def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
     if tag not in given:
         return f"{where}.{tag}: missing; {one_of(variants)}"
     return f"{where}.{tag}: unknown {given[tag]!r}; {one_of(variants, str(given[tag]))}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _locate(annotation: Any, loc: Sequence[Any]) -> tuple[list[str], Any]:

@@ -9,6 +9,7 @@ from relume.losses.config import Terms, Weight
 
 Factor = Annotated[float, Field(ge=0)]
 Pair = tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]]
+LISTED = ("taps", "networks")  # maps of things by name: who states one states them all
 SizePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=8)]]
 
 
@@ -179,14 +180,14 @@ def variation(base: dict[str, Any], recipe: dict[str, Any], path: str) -> tuple[
 
 
 def merge(base: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
-    """Maps are merged key by key, but for `taps` and for a map of another `kind`, which replace theirs; all else replaces."""
+    """Maps are merged key by key, but for LISTED and for a map of another `kind`, which replace theirs; all else replaces."""
     result = dict(base)
     for key, value in differences.items():
         old = base.get(key)
         if (
             isinstance(value, dict)
             and isinstance(old, dict)
-            and key != "taps"
+            and key not in LISTED
             and value.get("kind", old.get("kind")) == old.get("kind")
         ):
             result[key] = merge(old, value)

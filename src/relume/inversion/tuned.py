@@ -32,7 +32,7 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
     }
 
 
-GUIDED = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
+GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
 RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),
     "alexnet_middle": _recipe(0.3, tv=2.0, guide=1.0),

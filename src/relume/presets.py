@@ -1,0 +1,141 @@
+"""A preset is one `dvc exp run`: `python -m relume.presets paper_s0`, or `make exp PRESET=paper_s0`.
+
+`presets/<name>.yaml` states differences from params.yaml and why. What comes out is checked as a whole before anything runs.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relume.core.config import parse, read_params
+from relume.core.errors import UserError, one_of
+from relume.doctor import find_root
+from relume.params import check
+
+LISTED = {"datasets", "recipes", "questions", "taps", "networks"}  # maps of things by name: a preset that has one lists them all
+
+Params = Mapping[str, Any]
+
+
+def merge(base: Params, differences: Params) -> dict[str, Any]:
+    """Maps are merged key by key, but for LISTED and for a map of another `kind`, which replace theirs; all else replaces."""
+    result = dict(base)
+    for key, value in differences.items():
+        old = base.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and key not in LISTED and _same_kind(old, value):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _same_kind(old: Params, new: Params) -> bool:
+    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
+
+
+def read(root: Path, name: str) -> dict[str, Any]:
+    """The differences that `presets/<name>.yaml` states."""
+    there = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
+    if name not in there:
+        raise UserError(f"presets: unknown preset {name!r}; {one_of(there, name)}")
+    return read_params(root / "presets" / f"{name}.yaml")
+
+
+def changes(base: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
+    """What makes `wanted` of `base`: (dotted key, add, set or replace, value). Maps with the same plain keys are entered."""
+    both = isinstance(base, dict) and isinstance(wanted, dict)
+    if both and (not path or base.keys() == wanted.keys() == set(filter(_plain, base))):
+        for key, value in wanted.items():
+            below = f"{path}.{key}" if path else key
+            if key in base:
+                yield from changes(base[key], value, below)
+            else:
+                yield below, "add", value
+    elif base != wanted or type(base) is not type(wanted):
+        yield path, "replace" if isinstance(base, dict) else "set", wanted
+
+
+def _plain(name: object) -> bool:
+    """It can stand in a dotted key."""
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]*", name) is not None
+
+
+def arguments(base: Params, wanted: Params) -> list[str]:
+    """`-S` arguments of `dvc exp run` that make `wanted` of `base`. Hydra only adds to a map, so the old one goes first."""
+    words: list[str] = []
+    for key, how, value in changes(base, wanted):
+        words += ["-S", f"~{key}"] if how == "replace" else []
+        words += ["-S", f"{'' if how == 'set' else '+'}{key}={spelled(value, key)}"]
+    return words
+
+
+def spelled(value: Any, key: str) -> str:
+    """A value in Hydra's grammar of overrides."""
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][\w./-]*", name) or parse(name) != name:
+                raise UserError(f"presets: {key}: the name {name!r} cannot be handed to DVC; letters, digits and _ . / - can")
+        return "{" + ",".join(f"{name}:{spelled(one, f'{key}.{name}')}" for name, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(spelled(one, key) for one in value) + "]"
+    if isinstance(value, str):  # backslashes count double where they stand before a quotation mark, the last one included
+        return '"' + re.sub(r'(\\*)("|\Z)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), value) + '"'
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    raise UserError(f"presets: {key}: numbers, text, lists and maps are wanted, got {value!r}")
+
+
+def written(wanted: Params) -> None:
+    """What the stages would not read as it was meant, once DVC has written it, is an error."""
+    from dvc.utils.serialize import dumps_yaml
+
+    for key, _, value in changes(parse(dumps_yaml(dict(wanted))), wanted):
+        raise UserError(f"presets: {key}: DVC would write {value!r} so that it reads otherwise: another number or text is wanted")
+
+
+def command(root: Path, name: str) -> list[str]:
+    """The one command that a preset is, checked."""
+    base = read_params(root / "params.yaml")
+    wanted = merge(base, read(root, name))
+    check(wanted)
+    written(wanted)
+    return ["dvc", "exp", "run", *arguments(base, wanted)]
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
+@click.argument("name")
+@click.option("--print", "only_print", is_flag=True, help="Check, say the command, run nothing.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def main(name: str, only_print: bool, arguments: tuple[str, ...]) -> None:
+    """Run the pipeline with presets/NAME.yaml laid over params.yaml; further arguments go to `dvc exp run`.
+
+    \b
+    Examples:
+      python -m relume.presets paper_s0 --print
+      python -m relume.presets paper_s0 --queue
+      python -m relume.presets paper_s0 -S invert_optimise.steps=2000
+    """
+    root = find_root(Path.cwd())
+    try:
+        words = [*command(root, name), *arguments]
+    except UserError as error:
+        click.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    if only_print:
+        click.echo(shlex.join(words))
+        return
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "params.yaml"], cwd=root, check=False).returncode:
+        click.echo("note: params.yaml differs from the commit; the preset is laid over it as it is", err=True)
+    sys.exit(subprocess.run([sys.executable, "-m", *words], cwd=root, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()

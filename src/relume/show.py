@@ -1,0 +1,51 @@
+"""Pictures for people who look at once: in a terminal, in 24-bit colour half blocks, and as an animation."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from PIL import Image
+
+from relume.core.files import atomic
+
+UPPER = "\u2580"  # the upper half block: its colour is the upper pixel, the background the lower one
+RESET = "\x1b[0m"
+STEP, LAST = 100, 2000  # milliseconds that a frame stands
+
+
+def can_show(out: TextIO) -> bool:
+    """A terminal that knows colours and the half block, as far as it can be told."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return out.isatty() and not plain and "utf" in (getattr(out, "encoding", None) or "").lower()
+
+
+def fitting(pixels: np.ndarray) -> str:
+    """The picture as large as the terminal lets it be, two lines left free."""
+    columns, lines = shutil.get_terminal_size()
+    height, width, _ = pixels.shape
+    return half_blocks(pixels, min(columns, 2 * max(lines - 2, 1) * width // height))
+
+
+def half_blocks(pixels: np.ndarray, columns: int) -> str:
+    """uint8 (H, W, 3) as lines of at most `columns` characters, a pixel wide and two pixels high each; nothing is enlarged."""
+    height, width, _ = pixels.shape
+    across = max(1, min(columns, width))
+    down = max(1, round(height * across / width / 2))
+    small = np.asarray(Image.fromarray(pixels).resize((across, 2 * down), Image.Resampling.BOX)).tolist()
+    return "".join(_line(upper, lower) for upper, lower in zip(small[::2], small[1::2], strict=True))
+
+
+def _line(upper: Sequence[Sequence[int]], lower: Sequence[Sequence[int]]) -> str:
+    cells = (f"\x1b[38;2;{r};{g};{b}m\x1b[48;2;{R};{G};{B}m{UPPER}" for (r, g, b), (R, G, B) in zip(upper, lower, strict=True))
+    return "".join(cells) + RESET + "\n"
+
+
+def animation(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """uint8 (H, W, 3) each, as an endless GIF that rests on its last frame."""
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    times = [STEP] * len(rest) + [LAST]
+    with atomic(path) as temporary:
+        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=times, loop=0)

@@ -1,0 +1,182 @@
+"""Presets: sound as a whole before anything runs, and DVC writes exactly what was merged."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from relume.core.errors import UserError
+from relume.params import check
+from relume.presets import arguments, command, merge, read, spelled, written
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+STAGE = {"cmd": "cp params.yaml seen.yaml", "outs": ["seen.yaml"]}
+
+
+def run(*words: str, cwd: Path, fails: bool = False) -> str:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
+    env |= {"DVC_SITE_CACHE_DIR": str(cwd / ".site"), "DVC_NO_ANALYTICS": "1", "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(words, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout
+
+
+def repository(folder: Path, params: str) -> Path:
+    """One trivial stage that copies its parameters, in git and DVC."""
+    (folder / "params.yaml").write_text(params)
+    stage = STAGE | {"params": list(yaml.safe_load(params))}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"copy": stage}}))
+    (folder / ".gitignore").write_text(".site\n")
+    run("git", "init", "-q", cwd=folder)
+    run(sys.executable, "-m", "dvc", "init", "-q", cwd=folder)
+    run("git", "config", "user.name", "t", cwd=folder)
+    run("git", "config", "user.email", "t@t", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-qm", "toy", cwd=folder)
+    return folder
+
+
+def seen(folder: Path) -> tuple[Any, Any]:
+    """What the stage was given, and what stands in the workspace: read as stages read it."""
+    return yaml.safe_load((folder / "seen.yaml").read_text()), yaml.safe_load((folder / "params.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_sound_and_states_only_differences(name: str, default_params: dict[str, Any]) -> None:
+    stated = read(ROOT, name)
+    wanted = merge(default_params, stated)
+    check(wanted)
+    written(wanted)
+    assert "make exp PRESET=" + name in (ROOT / "presets" / f"{name}.yaml").read_text()
+    assert idle(default_params, stated) == []
+
+
+def idle(base: Any, stated: Any, path: str = "") -> list[str]:
+    """What a preset says although params.yaml says it too; lists and things by name are read as wholes."""
+    if not isinstance(stated, dict) or not isinstance(base, dict) or path.endswith((".kind", "recipes")):
+        return [path] if base == stated and not path.endswith(".kind") else []
+    return [found for key, value in stated.items() if key in base for found in idle(base[key], value, f"{path}.{key}")]
+
+
+def test_paper_s0_sweeps_terms_and_policies(default_params: dict[str, Any]) -> None:
+    recipes = merge(default_params, read(ROOT, "paper_s0"))["recipes"]
+    policies = ("as_is", "no_relu", "relu_after", "smart")
+    assert set(recipes) == {"s0", *(f"s0_{term}_{policy}" for term in ("avg", "ref") for policy in policies)}
+    for policy in policies:
+        assert recipes[f"s0_ref_{policy}"]["reference"] == "data/reconstructions/s0"
+        assert recipes[f"s0_ref_{policy}"]["terms"]["ref"]["policy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("base", "differences", "wanted"),
+    [
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"recipes": {"x": 1, "y": 2}}, {"recipes": {"z": 3}}, {"recipes": {"z": 3}}),
+        ({"taps": {"conv3": 1.0}}, {"taps": {"pool": 1.0}}, {"taps": {"pool": 1.0}}),
+        ({"p": {"kind": "fourier", "decay": 1.0}}, {"p": {"kind": "pixels"}}, {"p": {"kind": "pixels"}}),
+        ({"p": {"kind": "fourier", "decay": 1.0}}, {"p": {"decay": 2.0}}, {"p": {"kind": "fourier", "decay": 2.0}}),
+        ({"sizes": [[0, 32]]}, {"sizes": []}, {"sizes": []}),
+        ({"a": None, "b": {"c": 1}}, {"a": {"d": 2}, "b": None}, {"a": {"d": 2}, "b": None}),
+    ],
+)
+def test_what_is_merged_and_what_replaces(base: Any, differences: Any, wanted: Any) -> None:
+    assert merge(base, differences) == wanted
+
+
+def test_only_what_changes_is_said_and_maps_go_first() -> None:
+    base = {"a": {"b": 1, "c": {"x": 1.0}}, "d": [1], "e": 5}
+    wanted = {"a": {"b": 2, "c": {"y": 1.0}}, "d": [[0, 0.5]], "e": 5, "f": None}
+    words = [word for word in arguments(base, wanted) if word != "-S"]
+    assert words == ["a.b=2", "~a.c", "+a.c={y:1.0}", "d=[[0,0.5]]", "+f=null"]
+
+
+@pytest.mark.parametrize("name", ["true", "a b", "1x", "x:y", "null"])
+def test_names_that_would_change_on_the_way_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"recipes: the name"):
+        spelled({name: 1}, "recipes")
+    with pytest.raises(UserError, match="numbers, text"):
+        spelled({1, 2}, "x")
+
+
+@pytest.mark.parametrize("value", ["yes", "off"])
+def test_values_that_dvc_would_write_otherwise_are_refused(value: object) -> None:
+    """YAML 1.1 reads `yes` as true."""
+    with pytest.raises(UserError, match=r"presets: a\.b: DVC would write"):
+        written({"a": {"b": value, "c": 1e-5}})
+
+
+def test_dvc_writes_what_was_merged(tmp_path: Path) -> None:
+    base = {
+        "losses": {"tv": 10.0, "ref": 0.0},
+        "stop": {"patience": 5, "tolerance": 0.1},
+        "recipes": {"old": {"taps": {"conv3": 1.0}}},
+    }
+    base |= {
+        "names": ["a"],
+        "space": {"kind": "fourier", "decay": 1.0},
+        "text": "plain",
+        "none": None,
+        "number": 1,
+        "map": {"x": 1},
+        "kept": {"x": 1},
+    }
+    differences = {
+        "losses": {"tv": 1.0e-3},
+        "stop": {"patience": None, "tolerance": 1.5e-5},
+        "recipes": {
+            "s0": {"taps": {"layer1.0": 1.0, "ViT-B-16/laion2b": 2}, "sizes": [[0, 32], [400, 64]], "start": "data/images/x"},
+            "empty": {"losses": {}, "list": [], "flag": True, "scale": [0.7, 1.5], "deep": [{"kind": "affine", "p": None}]},
+        },
+        "names": ["alexnet_conv", "ViT-B-16/laion2b_s34b_b88k"],
+        "space": {"kind": "pixels", "box": "none"},
+        "text": 'it\'s "so": a, b = {c} [d] 50% #e \\ end\\',
+        "none": {"now": "1.0e-3"},
+        "number": {"now": 1},
+        "map": None,
+        "new": "null",
+    }
+    wanted = merge(base, differences)
+    folder = repository(tmp_path, "# why\n" + yaml.safe_dump(base))
+    run(sys.executable, "-m", "dvc", "exp", "run", *arguments(base, wanted), cwd=folder)
+    assert seen(folder) == (wanted, wanted)
+    assert (folder / "params.yaml").read_text().startswith("# why\n")
+
+
+def test_a_preset_is_one_dvc_exp_run(tmp_path: Path, default_params: dict[str, Any]) -> None:
+    folder = repository(tmp_path, (ROOT / "params.yaml").read_text())
+    shutil.copytree(ROOT / "presets", folder / "presets")
+    (folder / "below").mkdir()
+    shown = run(sys.executable, "-m", "relume.presets", "paper_s0", "--print", cwd=folder / "below")
+    assert shown.startswith("dvc exp run -S ")
+    assert not (folder / "seen.yaml").exists()
+    run(sys.executable, "-m", "relume.presets", "paper_s0", "-S", "losses.tv=0.5", cwd=folder / "below")
+    wanted = merge(merge(default_params, read(ROOT, "paper_s0")), {"losses": {"tv": 0.5}})
+    assert seen(folder) == (wanted, wanted)
+    again = run(sys.executable, "-m", "relume.presets", "paper_s0", "-q", cwd=folder)
+    assert "params.yaml differs from the commit" in again
+
+
+def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "bad.yaml").write_text("losses: { tvv: 1.0 }\nrecipes: { deep: { network: alexnet_conv } }\n")
+    with pytest.raises(UserError, match=r"losses\.tvv: unknown key") as caught:
+        command(tmp_path, "bad")
+    assert "recipes.deep.start: missing" in str(caught.value)
+    with pytest.raises(UserError, match="unknown preset 'badd'; did you mean 'bad'"):
+        command(tmp_path, "badd")
+    told = run(sys.executable, "-m", "relume.presets", "bad", cwd=tmp_path, fails=True)
+    assert told.startswith("params: losses.tvv: unknown key")
+    assert "Traceback" not in told
+
+
+def test_make_hands_preset_and_arguments_on() -> None:
+    shown = run("make", "-n", "exp", "PRESET=paper_s0", "ARGS=--queue", cwd=ROOT)
+    assert shown.splitlines()[-1] == "python -m relume.presets paper_s0 --queue"
