@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.core.run import Run
@@ -16,7 +17,6 @@ from relume.features.networks import Network
 from relume.features.relu import identity_relu
 from relume.features.taps import collect
 from relume.inversion import movers, parametrise, schedules
-from relume.inversion.checkpoint import Checkpoint
 from relume.inversion.config import InvertOptimise
 from relume.inversion.views import view
 from relume.losses.objective import Activations, Objective, State

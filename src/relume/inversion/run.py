@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic, read_json, write_json
 from relume.core.images import grid, to_float, to_uint8
@@ -23,7 +24,6 @@ from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.weights import WeightStore
 from relume.inversion import initial
-from relume.inversion.checkpoint import Checkpoint
 from relume.inversion.config import InvertOptimise
 from relume.inversion.guide import Guide
 from relume.inversion.optimise import Outcome, Problem, Report, optimise

@@ -1,4 +1,4 @@
-"""A run's place on disk, so that a kill costs seconds: tensors as safetensors, numbers and the log so far as JSON beside them."""
+"""A long run's place on disk, so that a kill costs seconds: tensors as safetensors, numbers and log as JSON in their header."""
 
 import json
 import time
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from relume.core.files import atomic
 
-EVERY = 20.0  # seconds between two writings
+EVERY = 20.0  # seconds between two writings, at least
+SHARE = 20  # and this many times as long as the last one took: big models spend no more than a twentieth of their time on it
 
 
 class Checkpoint:
@@ -19,16 +20,18 @@ class Checkpoint:
 
     def __init__(self, path: Path, log: list[dict[str, Any]]) -> None:
         self.path, self.log = path, log
-        self._written = time.monotonic()
+        self._written, self._took = time.monotonic(), 0.0
 
     def due(self) -> bool:
-        return time.monotonic() - self._written > EVERY
+        return time.monotonic() - self._written > max(EVERY, SHARE * self._took)
 
     def write(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        started = time.monotonic()
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic(self.path) as temporary:
             save_file(whole, temporary, metadata={"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
         self._written = time.monotonic()
+        self._took = self._written - started
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and numbers, the log refilled; None where nothing was written."""

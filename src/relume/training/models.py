@@ -1,0 +1,47 @@
+"""`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
+from relume.core.images import save_png
+from relume.features.tensors import digest
+from relume.training.loop import Trained
+
+TENSORS, LAST, CARD, HISTORY, SAMPLES = "model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"
+HISTORY_COLUMNS = ("step", "term", "value")
+
+
+def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:
+    """`card`: config, data, parameter count, provenance. Equal trainings give equal bytes."""
+    with atomic_folder(folder) as temporary:
+        _save(temporary / TENSORS, trained.best)
+        _save(temporary / LAST, trained.last)
+        write_csv(temporary / HISTORY, HISTORY_COLUMNS, trained.history)
+        save_png(temporary / SAMPLES, samples)
+        about = {"sha256": digest(trained.best), "best_step": trained.best_step, "metrics": trained.metrics}
+        write_json(temporary / CARD, {**card, **about})
+
+
+def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The best weights, held to the sha256 that the card states, and the card."""
+    card: dict[str, Any] = read_json(folder / CARD)
+    try:
+        tensors: dict[str, Tensor] = load_file(folder / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / TENSORS} cannot be read ({error}): train it again") from None
+    if (got := digest(tensors)) != card["sha256"]:
+        raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, {CARD} says {card['sha256']}: train it again")
+    return tensors, card
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with atomic(path) as temporary:
+        save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary)

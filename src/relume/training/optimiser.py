@@ -1,0 +1,29 @@
+"""Optimisers, and their memory as named tensors, so that it can be written down."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from relume.training.config import Training
+
+RULES: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def build(module: nn.Module, config: Training) -> torch.optim.Optimizer:
+    """Adam adds `weight_decay` times the weights to the gradient (S2); AdamW takes that share of the weights away."""
+    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return RULES[config.optimiser](weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+
+
+def state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """`<number of the weight>.<name>` -> tensor."""
+    return {f"{i}.{name}": value for i, entry in optimiser.state_dict()["state"].items() for name, value in entry.items()}
+
+
+def restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".")
+        entries.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,70 @@
+"""Several processes that train one thing, as `torchrun` starts them: each takes a share of every batch, gradients are averaged.
+
+All hold the same weights at all times, so that one process or several compute the same, up to the order of sums.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from relume.core.errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """The one that writes."""
+        return self.rank == 0
+
+    def share(self, batch: Sequence[T]) -> list[T]:
+        """This process's part; parts are equal, so that the mean of means is the mean."""
+        if len(batch) % self.count:
+            raise UserError(f"a batch of {len(batch)} cannot be shared evenly by {self.count} processes")
+        return list(batch[self.rank :: self.count])
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """In place, over all processes, in one message."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        torch.distributed.all_reduce(flat)
+        parts = (flat / self.count).split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+ALONE = Ranks()
+
+
+def synced(module: nn.Module) -> list[Tensor]:
+    """What processes learn apart unless it is averaged: gradients, and the running statistics of batch normalisation."""
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    return gradients + [buffer for name, buffer in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
+
+
+@contextmanager
+def ranks() -> Iterator[Ranks]:
+    """The processes that the environment speaks of; one, where it speaks of none."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield ALONE
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Ranks(torch.distributed.get_rank(), count)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,40 @@
+"""A trained decoder as it is used: frozen, with the features that it wants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from relume.core.config import build as configured
+from relume.models.decoder import Decoder
+from relume.models.decoders import build
+from relume.training.config import DecoderConfig
+from relume.training.models import read_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedDecoder:
+    name: str
+    network: str
+    taps: tuple[str, ...]
+    shapes: dict[str, tuple[int, ...]]
+    size: int
+    module: Decoder
+
+
+def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
+    """`models/decoder/<name>/`, ready to decode."""
+    tensors, card = read_model(folder)
+    config = configured(DecoderConfig, card["config"], f"{folder}/model.json")
+    shapes = {tap: tuple(card["shapes"][tap]) for tap in config.taps}  # in the config's order: JSON sorts its keys
+    module = build(shapes, card["size"], config.architecture)
+    module.load_state_dict(tensors)
+    module.requires_grad_(False)
+    return TrainedDecoder(
+        name=card["name"],
+        network=config.network,
+        taps=config.taps,
+        shapes=shapes,
+        size=card["size"],
+        module=module.eval().to(device),
+    )

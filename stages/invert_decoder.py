@@ -1,0 +1,41 @@
+"""Decode the features of a dataset's pictures with every trained decoder: one group, a method per decoder."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.results import write_group
+from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.features.networks import load
+from relume.features.weights import WeightStore
+from relume.inversion.decode import decode
+from relume.inversion.targets import Provider
+from relume.training.config import InvertDecoder
+from relume.training.trained import read_decoder
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are decoded.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
+@stage("invert_decoder")
+def main(door: Door, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(InvertDecoder, "invert_decoder")
+    deterministic()
+    device, store = device_of(run), WeightStore(*weights)
+    decoders = [read_decoder(models / name, device) for name in config.decoders]
+    networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
+    provider = Provider(Dataset.open(images), networks, device)
+    pictures, rows, timing = decode(decoders, provider, config, micro_batch=run.micro_batch)
+    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    write_group(out, images=pictures, rows=rows, method=method, timing=timing)
+
+
+if __name__ == "__main__":
+    main()

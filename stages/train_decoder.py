@@ -1,0 +1,55 @@
+"""Train one decoder: from taps of a frozen network back to the pictures."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relume.core.checkpoint import Checkpoint
+from relume.core.door import Door, stage
+from relume.core.files import write_csv
+from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.features.weights import WeightStore
+from relume.training.config import decoder as configured
+from relume.training.decoder import card, lesson, sheet
+from relume.training.loop import train
+from relume.training.models import write_model
+from relume.training.ranks import ranks
+
+FOLDER = click.Path(path_type=Path)
+SECTION = "train_decoder"
+
+
+@click.command(help=__doc__)
+@click.option("--decoder", required=True, help="Name below `train_decoder.decoders`; also the method's name in every table.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
+@click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
+@stage(SECTION, item="decoder")
+def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], out: Path, timing: Path) -> None:
+    run, key = door.section(Run, "run"), f"{SECTION}.decoders.{decoder}"
+    config = configured(door.plain(f"{SECTION}.shared"), door.plain(key), key)
+    deterministic()
+    with ranks() as here:
+        device = device_of(run)
+        cards = [path for folder in weights for path in sorted(folder.glob("**/model.json"))]
+        scratch = door.scratch([images / "index.csv", *cards], describe(device))
+        found = lesson(
+            name=decoder, config=config, run=run, dataset=Dataset.open(images), store=WeightStore(*weights), device=device
+        )
+        checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
+        with door.live(asdict(config)) as live:
+            watch = live.log if here.first else lambda step, values, pictures: None
+            trained = train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here)
+        if here.first:
+            write_model(out, trained, {**card(found), "device": describe(device), **door.provenance()}, sheet(found))
+            write_csv(timing, ("step", "seconds"), trained.timing)
+            scratch.clear()
+            reached = trained.metrics
+            click.echo(f"{decoder}: {reached['psnr']:.2f} dB in validation; own mean colours {reached['floor_own_mean']:.2f} dB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Toy decoders for tests: a network with random weights, a tiny dataset, a section of parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from relume.core.run import Run
+from relume.data.store import Dataset
+from relume.features import networks
+from relume.features.tensors import canonical, digest
+from relume.losses.perceptual import LPIPS_TAPS
+from relume.training.config import DecoderConfig, decoder
+from relume.training.decoder import Lesson, lesson
+from tests.evaluation_files import write_dataset
+
+SIZE = 64
+CPU = torch.device("cpu")
+RUN = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
+
+
+def shared(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": "toy",
+        "architecture": {"kind": "multi_scale", "width": 8},
+        "losses": {"pixel": 1.0, "lpips": 0.0, "feature": 0.0},
+        "measures": {"pixel": "mse", "lpips": "alex"},
+        "augment": {"flip": True, "crop": 0.2},
+        "training": training(),
+        "moments": 4,
+        "validation": None,
+    }
+    return plain | differences
+
+
+def training(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "steps": 6,
+        "batch": 2,
+        "optimiser": "adamw",
+        "betas": [0.9, 0.99],
+        "learning_rate": 3e-3,
+        "weight_decay": 1e-4,
+        "schedule": {"kind": "cosine", "final": 0.1},
+        "warmup": 2,
+        "clip": 1.0,
+        "ema": 0.9,
+        "log_every": 1,
+        "validate_every": 2,
+    }
+    return plain | differences
+
+
+def settings(**differences: Any) -> DecoderConfig:
+    return decoder(shared(), {"network": "alexnet_conv", "taps": ["conv3"], **differences}, "train_decoder.decoders.toy")
+
+
+class Store:
+    """Weights of networks, drawn at random, in the place of the files that a stage declares."""
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        if name.startswith("lpips_"):
+            taps = LPIPS_TAPS[name.removeprefix("lpips_")]
+            facts = networks.facts_of(taps[0])
+            return {f"{i}": torch.full((facts.taps[tap].channels,), 0.01) for i, tap in enumerate(taps[1])}
+        return networks.random(name).body.state_dict()
+
+
+def dataset(folder: Path) -> Dataset:
+    return write_dataset(folder / "toy", size=SIZE)
+
+
+def toy(data: Dataset, **differences: Any) -> Lesson:
+    config = settings(**differences)
+    return lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+
+
+def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
+    return digest(canonical(tensors))

@@ -1,0 +1,136 @@
+"""The two stages of decoders on toy files: a model's folder, a group of one method per decoder, equal bytes, faults by name."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv, read_json
+from relume.core.images import to_uint8
+from relume.core.results import read_group
+from relume.data.store import Dataset
+from relume.features import networks
+from relume.features.taps import collect
+from relume.inversion.decode import decode
+from relume.inversion.targets import Provider
+from relume.training.config import InvertDecoder
+from relume.training.trained import read_decoder
+from stages import invert_decoder, train_decoder
+from tests.decoder_files import CPU, Store, dataset, shared
+
+DECODERS = {
+    "deep": {"network": "alexnet_conv", "taps": ["conv5"]},
+    "both": {"network": "alexnet_conv", "taps": ["conv5", "conv2"], "losses": {"lpips": 0.1}},
+    "published": {"network": "alexnet_conv", "taps": ["conv2"], "architecture": {"kind": "per_layer"}},
+    "vector": {"network": "alexnet_conv", "taps": ["pool"]},
+}
+FILES = ("model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a dataset and parameters; networks have random weights."""
+    dataset(tmp_path / "data/images")
+    params: dict[str, Any] = {
+        "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3},
+        "train_decoder": {"shared": shared(), "decoders": DECODERS},
+        "invert_decoder": {"dataset": "toy", "split": "test", "count": None, "decoders": list(DECODERS)},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "dvc.yaml").write_text(
+        yaml.safe_dump({"stages": dict.fromkeys(("train_decoder", "invert_decoder"), {"deps": []})})
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    for place in (train_decoder, invert_decoder):
+        monkeypatch.setattr(place, "WeightStore", lambda *folders: Store())
+    return tmp_path
+
+
+def train(name: str, out: Path = Path("models/decoder")) -> Result:
+    options = {"--decoder": name, "--images": "data/images/toy", "--weights": "models/weights"}
+    options |= {"--out": str(out / name), "--timing": f"metrics/training/{name}.csv"}
+    return CliRunner().invoke(train_decoder.main, [part for pair in options.items() for part in pair])
+
+
+def invert(out: str = "data/reconstructions/decoders") -> Result:
+    options = {"--images": "data/images/toy", "--weights": "models/weights", "--models": "models/decoder", "--out": out}
+    return CliRunner().invoke(invert_decoder.main, [part for pair in options.items() for part in pair])
+
+
+def test_from_training_to_a_group(project: Path) -> None:
+    for name in DECODERS:
+        result = train(name)
+        assert result.exit_code == 0, result.output
+        assert f"{name}: " in result.output
+        assert "own mean colours" in result.output
+    card = read_json(project / "models/decoder/both/model.json")
+    assert (card["config"]["taps"], card["size"], card["parameters"] > 1000) == (["conv5", "conv2"], 64, True)
+    assert {"code", "params", "sha256", "metrics", "best_step", "data", "shapes", "device"} <= set(card)
+    history = read_csv(project / "models/decoder/both/history.csv")
+    assert {"train/loss", "train/pixel", "train/lpips", "val/psnr", "val/floor_own_mean"} <= {row["term"] for row in history}
+    assert {path.name for path in (project / "models/decoder/both").iterdir()} == set(FILES)
+    assert read_csv(project / "metrics/training/both.csv")[-1]["step"] == "6"
+    assert not list(project.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+
+    result = invert()
+    assert result.exit_code == 0, result.output
+    group = read_group(project / "data/reconstructions/decoders")
+    assert [row["method"] for row in group.index] == [name for name in DECODERS for _ in range(4)]
+    assert [row["id"] for row in group.index[:4]] == ["test0", "test1", "test2", "test3"]
+    assert {(row["family"], row["task"], row["oracle"], row["objective"]) for row in group.index} == {
+        ("decoder", "feature", "false", "")
+    }
+    assert {row["tap"] for row in group.index} == {"conv5", "conv5+conv2", "conv2", "pool"}
+    assert [row["method"] for row in read_csv(group.folder / "timing.csv")] == list(DECODERS)
+    assert read_csv(group.folder / "trace.csv") == []
+    assert_decoded(project, group.images[4:8])
+
+
+def assert_decoded(project: Path, pictures: np.ndarray) -> None:
+    """The second method's pictures are what its decoder makes of the features."""
+    data, decoder = Dataset.open(project / "data/images/toy"), read_decoder(project / "models/decoder/both", CPU)
+    net = networks.random("alexnet_conv")
+    with torch.no_grad(), collect(net, decoder.taps) as tapped:
+        wanted = to_uint8(decoder.module(tapped(data.pixels(data.select("test")))))
+    assert np.abs(pictures.astype(int) - wanted.astype(int)).max() <= 1
+
+
+def test_equal_inputs_give_equal_bytes(project: Path) -> None:
+    outs = [Path("one"), Path("two")]
+    for out in outs:
+        assert train("both", out).exit_code == 0
+    for file in FILES:
+        assert (outs[0] / "both" / file).read_bytes() == (outs[1] / "both" / file).read_bytes(), file
+
+
+def test_a_fault_leaves_no_folder_and_names_itself(project: Path) -> None:
+    result = train("nobody")
+    assert result.exit_code == 1
+    assert "train_decoder.decoders.nobody: missing" in result.output
+    result = invert()
+    assert result.exit_code == 1
+    assert "models/decoder/deep/model.json is missing" in result.output
+    assert not os.path.exists("data/reconstructions")
+
+
+def test_pictures_and_features_must_be_those_of_the_training(project: Path) -> None:
+    assert train("deep").exit_code == 0
+    decoder = read_decoder(project / "models/decoder/deep", CPU)
+    provider = Provider(Dataset.open(project / "data/images/toy"), {"alexnet_conv": networks.random("alexnet_conv")}, CPU)
+    config = InvertDecoder(dataset="toy", split="test", count=2, decoders=("deep",))
+    assert len(decode([decoder], provider, config, micro_batch=8)[1]) == 2
+    for attribute, value, message in (("size", 32, "pictures of 32 px"), ("shapes", {"conv5": (256, 2, 2)}, "was trained on")):
+        other = type(decoder)(**{**vars(decoder), attribute: value})
+        with pytest.raises(UserError, match=message):
+            decode([other], provider, config, micro_batch=8)
+    with pytest.raises(UserError, match="is photos, but --images holds toy"):
+        decode([decoder], provider, InvertDecoder(dataset="photos", split="test", count=2, decoders=()), micro_batch=8)

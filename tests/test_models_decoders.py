@@ -1,0 +1,161 @@
+"""Decoders: every architecture makes pictures in range from maps and vectors; rows apart, slopes finite; the published layers."""
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from relume.core.config import build as configured
+from relume.core.errors import UserError
+from relume.models.config import Architecture, ConvOnly, MultiScale, PerLayer
+from relume.models.decoder import Decoder, Shapes, doublings
+from relume.models.decoders import DECODERS, build
+from relume.models.multi_scale import MultiScaleDecoder, Normalise, ladder
+
+SIZE = 32
+OURS, S2, S3 = MultiScale(kind="multi_scale", width=16), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")
+MAP, DEEP, WHOLE, VECTOR = {"conv": (6, 15, 15)}, {"deep": (9, 7, 7)}, {"first": (5, SIZE, SIZE)}, {"pool": (10,)}
+CASES = {
+    "ours, one map": (OURS, MAP),
+    "ours, at full size": (OURS, WHOLE),
+    "ours, larger than the picture": (OURS, {"clip": (5, 56, 56)}),
+    "ours, a vector": (OURS, VECTOR),
+    "ours, everything": (OURS, {**WHOLE, **VECTOR, **DEEP, **MAP}),
+    "S2, a map": (S2, MAP),
+    "S2, a map at full size": (S2, WHOLE),
+    "S2, a vector": (S2, VECTOR),
+    "S3, one map": (S3, MAP),
+    "S3, several": (S3, {**MAP, **DEEP}),
+}
+
+
+def features(shapes: Shapes, count: int = 2, fill: float | None = None) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    draw = torch.rand if fill is None else lambda *shape: torch.full(shape, fill)
+    return {tap: draw(count, *shape).requires_grad_() for tap, shape in shapes.items()}
+
+
+def decoder(shapes: Shapes, architecture: Any, size: int = SIZE) -> Decoder:
+    torch.manual_seed(1)
+    return build(shapes, size, architecture)
+
+
+def test_every_architecture_of_the_parameters_is_there_and_tried() -> None:
+    kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(Architecture)[0])}
+    assert kinds == set(DECODERS) == {architecture.kind for architecture, _ in CASES.values()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
+    architecture, shapes = CASES[case]
+    made = decoder(shapes, architecture).eval()
+    values = features(shapes)
+    pictures = made(values)
+    assert pictures.shape == (2, 3, SIZE, SIZE)
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    alone = made({tap: value[1:] for tap, value in values.items()})
+    assert torch.allclose(alone, pictures[1:], atol=1e-5)
+    pictures.square().sum().backward()
+    assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in values.values())
+    assert all(bool(value.grad.abs().sum() > 0) for value in values.values() if value.grad is not None), "a tap is not used"
+
+
+@pytest.mark.parametrize("architecture", [OURS, S2, S3], ids=lambda one: one.kind)
+def test_constant_features_in_training_have_finite_slopes(architecture: Any) -> None:
+    made = decoder(MAP, architecture).train()
+    made(features(MAP, fill=0.0)).sum().backward()
+    assert all(bool(torch.isfinite(weights.grad).all()) for weights in made.parameters() if weights.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("sides", "size", "rungs"),
+    [
+        ([31, 15, 7, 7], 128, [7, 15, 31, 62, 128]),  # AlexNet at 128 px
+        ([4], 64, [4, 8, 16, 32, 64]),  # a vector
+        ([56, 28, 14, 7], 224, [7, 14, 28, 56, 112, 224]),  # ResNet-50
+        ([128], 128, [128]),
+        ([100], 128, [128]),  # near enough
+        ([14, 13], 27, [13, 27]),
+        ([56], 32, [32]),  # a network that enlarges what it sees
+        ([1], 8, [1, 2, 4, 8]),
+    ],
+)
+def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size: int, rungs: list[int]) -> None:
+    assert ladder(sides, size) == rungs
+
+
+def test_normalised_features_have_mean_zero_and_deviation_one() -> None:
+    layer = Normalise(2)
+    layer.set(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 0.0]))
+    assert layer(torch.tensor([[3.0, 5.0]])).tolist() == [[1.0, 0.0]], "a channel that never moves says nothing"
+    assert layer(torch.full((1, 2, 3, 3), 5.0))[0, :, 0, 0].tolist() == [2.0, 0.0]
+
+
+def test_moments_are_kept_with_the_weights_and_matter() -> None:
+    made = decoder(MAP, OURS)
+    assert isinstance(made, MultiScaleDecoder)
+    values = features(MAP)
+    before = made(values)
+    made.set_moments({"conv": (torch.full((6,), 0.5), torch.full((6,), 0.1))})
+    assert not torch.allclose(before, made(values))
+    again = decoder(MAP, OURS)
+    again.load_state_dict(made.state_dict())
+    assert torch.equal(again(values), made(values))
+    with pytest.raises(NotImplementedError, match="as they are"):
+        decoder(MAP, S2).set_moments({})
+
+
+def layers(made: nn.Module, kind: type) -> list[Any]:
+    return [module for module in made.modules() if isinstance(module, kind)]
+
+
+def test_s2_from_a_map_is_as_published() -> None:
+    """Six by six is what AlexNet's last pooling leaves of 227 px: three 3x3 convolutions, five doublings."""
+    made = decoder({"conv5": (256, 6, 6)}, S2, 227)
+    assert [(layer.out_channels, layer.kernel_size) for layer in layers(made, nn.Conv2d)] == [(256, (3, 3))] * 3
+    up = layers(made, nn.ConvTranspose2d)
+    assert [layer.out_channels for layer in up] == [256, 128, 64, 32, 3]
+    assert {(layer.kernel_size, layer.stride) for layer in up} == {((5, 5), (2, 2))}
+    assert {layer.negative_slope for layer in layers(made, nn.LeakyReLU)} == {0.2}
+    assert len(layers(made, nn.BatchNorm2d)) == 7
+
+
+def test_s2_from_a_vector_is_as_published() -> None:
+    with torch.device("meta"):
+        made = build({"fc6": (4096,)}, 128, S2)
+    assert [(layer.in_features, layer.out_features) for layer in layers(made, nn.Linear)] == [(4096, 4096)] * 3
+    assert [layer.out_channels for layer in layers(made, nn.ConvTranspose2d)] == [256, 128, 64, 32, 3]
+    assert made({"fc6": torch.empty(2, 4096, device="meta")}).shape == (2, 3, 128, 128)
+
+
+def test_s3_shrinks_all_maps_to_the_smallest() -> None:
+    shapes = {f"layer{i}": (4 * 2**i, 112 // 2**i, 112 // 2**i) for i in range(1, 5)}
+    made = decoder(shapes, S3, 224)
+    up = layers(made, nn.ConvTranspose2d)
+    assert [layer.in_channels for layer in up] == [8 + 16 + 32 + 64, 512, 256, 128, 64]
+    assert made(features(shapes, count=1)).shape == (1, 3, 224, 224)
+
+
+def test_doublings_come_as_near_as_they_can() -> None:
+    """6 * 32 = 192 of 227; 13 * 16 = 208 of 227; 27 * 8 = 216 of 227; 4 * 32 at most."""
+    assert [doublings(side, 227, 5) for side in (6, 13, 27, 4, 227, 300)] == [5, 4, 3, 5, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shapes", "message"),
+    [
+        (S2, {**MAP, **DEEP}, "one tap, got conv, deep"),
+        (S3, {**MAP, **VECTOR}, "pool has no positions"),
+        (OURS, {"tokens": (5, 7)}, "tap tokens"),
+        (OURS, {"wide": (5, 7, 9)}, "tap wide"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(architecture: Any, shapes: Shapes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(shapes, SIZE, architecture)
+
+
+def test_a_width_that_groups_cannot_share_is_refused() -> None:
+    with pytest.raises(UserError, match="width"):
+        configured(MultiScale, {"kind": "multi_scale", "width": 20}, "architecture")

@@ -1,0 +1,197 @@
+"""Training a decoder of a network with random weights: it learns, terms are what they say, the network rests."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from relume.core.errors import UserError
+from relume.core.runtime import generator
+from relume.data.store import Dataset
+from relume.losses.feature import relative_l2
+from relume.training.augment import augment
+from relume.training.config import Augment, decoders, merge
+from relume.training.decoder import Lesson, encode, loss, measure, moments, sheet, validate, wishes
+from relume.training.loop import LOSS, train
+from relume.training.models import read_model, write_model
+from tests.decoder_files import RUN, SIZE, Store, dataset, settings, shared, toy, training
+
+IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+def draws(count: int) -> list[torch.Generator]:
+    return [generator(0, row) for row in range(count)]
+
+
+def test_it_learns_and_the_network_rests(data: Dataset) -> None:
+    lesson = toy(data, training={"steps": 20, "learning_rate": 1e-2, "validate_every": 20})
+    before = {name: value.clone() for name, value in lesson.networks["alexnet_conv"].state_dict().items()}
+    first = validate(lesson)
+    done = train(lesson.task(), lesson.config.training, RUN)
+    assert done.metrics[LOSS] < first[LOSS]
+    after = lesson.networks["alexnet_conv"].state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not lesson.networks["alexnet_conv"].training
+    assert all(parameter.grad is None for parameter in lesson.networks["alexnet_conv"].parameters())
+
+
+LOSSES = {
+    "pixel": {"losses": {"pixel": 1.0}},
+    "l1": {"losses": {"pixel": 1.0}, "measures": {"pixel": "l1"}},
+    "feature": {"losses": {"pixel": 0.0, "feature": 1.0}},
+    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25}},
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
+    lesson = toy(data, **LOSSES[case])
+    lesson.decoder.eval()
+    images = lesson.pictures(lesson.train)
+    pictures, terms = measure(lesson, images)
+    weights = {name: weight for name, weight in vars(lesson.config.losses).items() if weight}
+    assert set(terms) == {LOSS, *weights}
+    assert torch.allclose(terms[LOSS], sum(weight * terms[name] for name, weight in weights.items()))  # type: ignore[arg-type]
+    if "pixel" in terms:
+        error = (pictures - images).flatten(1)
+        wanted = error.abs().mean(1) if case == "l1" else error.square().mean(1)
+        assert torch.allclose(terms["pixel"], wanted)
+    if "feature" in terms:
+        wanted = relative_l2(encode(lesson, pictures)["conv3"], encode(lesson, images)["conv3"])
+        assert torch.allclose(terms["feature"], wanted, rtol=1e-4)
+    terms[LOSS].sum().backward()
+    assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in lesson.decoder.parameters())
+
+
+def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
+    vgg = {"measures": {"lpips": "vgg"}}
+    assert set(toy(data, **vgg).networks) == {"alexnet_conv"}
+    assert wishes(settings(**vgg), decoded=True) == {}
+    lpips = settings(losses={"lpips": 1.0})
+    assert wishes(lpips, decoded=True) == {"alexnet_conv": ("conv1", "conv2", "conv3", "conv4", "conv5")}
+    assert wishes(lpips, decoded=False) == {"alexnet_conv": ("conv3", "conv1", "conv2", "conv4", "conv5")}, "one forward pass"
+    assert wishes(settings(losses={"feature": 1.0}), decoded=True) == {"alexnet_conv": ("conv3",)}
+
+
+def test_moments_are_those_of_numpy(data: Dataset) -> None:
+    lesson = toy(data, taps=["conv3", "pool"], moments=3)
+    seen = encode(lesson, lesson.pictures(lesson.train[:3]))
+    found = moments(lesson)
+    for tap, axes in {"conv3": (0, 2, 3), "pool": (0,)}.items():
+        assert torch.allclose(found[tap][0], seen[tap].mean(axes), atol=1e-6)
+        assert torch.allclose(found[tap][1], seen[tap].std(axes, correction=0), atol=1e-6)
+        assert torch.equal(lesson.decoder.state_dict()[f"normal.{tap}.mean"], found[tap][0])
+
+
+def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
+    metrics = validate(toy(data))
+    images = data.pixels(data.select("val"))
+    own = images - images.mean((2, 3), keepdim=True)
+    assert metrics["floor_own_mean"] == pytest.approx(float((-10 * own.square().mean((1, 2, 3)).log10()).mean()), abs=1e-3)
+    assert {"psnr", LOSS, "pixel"} <= set(metrics)
+
+
+def test_the_seed_and_the_name_decide_the_first_weights(data: Dataset) -> None:
+    first, again = (toy(data).decoder.state_dict() for _ in range(2))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
+def test_rows_of_a_batch_draw_for_themselves() -> None:
+    config = Augment(flip=True, crop=0.3)
+    both, alone = augment(IMAGES, config, draws(4)), augment(IMAGES[:1], config, draws(1))
+    assert torch.allclose(both[:1], alone, atol=1e-6)
+    assert both.min() >= IMAGES.min()
+    assert both.max() <= IMAGES.max()
+
+
+def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
+    flipped = augment(IMAGES, Augment(flip=True, crop=0.0), draws(4))
+    same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
+    mirrored = [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
+    assert all(a != b for a, b in zip(same, mirrored, strict=True))
+    assert any(same)
+    assert any(mirrored)
+    assert augment(IMAGES, Augment(flip=False, crop=0.0), draws(4)) is IMAGES
+
+
+def test_a_crop_shows_a_part_of_the_picture() -> None:
+    """On a ramp from left to right, whatever is cut out still rises, by less."""
+    ramp = torch.linspace(0, 1, 16).expand(4, 3, 16, 16).contiguous()
+    rises = [row[0, 0, -1] - row[0, 0, 0] for row in augment(ramp, Augment(flip=False, crop=0.5), draws(4))]
+    assert all(0.4 < float(rise) < 1 for rise in rises)
+
+
+def test_a_model_is_written_whole_and_held_to_its_checksum(data: Dataset, tmp_path: Path) -> None:
+    lesson = toy(data)
+    done = train(lesson.task(), lesson.config.training, RUN)
+    for name in ("a", "b"):
+        write_model(tmp_path / name, done, {"kind": "decoder"}, sheet(lesson))
+    files = {path.name: path.read_bytes() for path in sorted((tmp_path / "a").iterdir())}
+    assert set(files) == {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"}
+    assert files == {path.name: path.read_bytes() for path in sorted((tmp_path / "b").iterdir())}
+    tensors, card = read_model(tmp_path / "a")
+    assert card["metrics"] == done.metrics
+    assert all(torch.equal(value, tensors[name]) for name, value in done.best.items())
+    save_file({name: value + 1 for name, value in done.best.items()}, tmp_path / "a/model.safetensors")
+    with pytest.raises(UserError, match="train it again"):
+        read_model(tmp_path / "a")
+    (tmp_path / "b/model.safetensors").write_bytes(b"half a file")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_model(tmp_path / "b")
+
+
+def test_another_dataset_is_refused(data: Dataset) -> None:
+    with pytest.raises(UserError, match="learn from photos, but --images holds toy"):
+        toy(data, dataset="photos")
+
+
+def section(**decoder: Any) -> dict[str, Any]:
+    return {"shared": shared(), "decoders": {"toy": {"network": "alexnet_conv", "taps": ["conv3"], **decoder}}}
+
+
+def test_a_decoder_states_only_differences() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": 3}, "d": [2]}) == {"a": {"b": 1, "c": 3}, "d": [2]}
+    found = decoders(section(training={"steps": 9}, architecture={"kind": "per_layer"}))["toy"]
+    assert (found.training.steps, found.training.batch, found.architecture.kind) == (9, 2, "per_layer")
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [
+        ({"tapps": []}, "train_decoder.decoders.toy.tapps: unknown key"),
+        ({"taps": []}, "train_decoder.decoders.toy.taps"),
+        ({"taps": ["conv1", "conv1"]}, "each once"),
+        ({"taps": ["conv1", "conv2"], "architecture": {"kind": "per_layer"}}, "decodes one tap, got 2"),
+        ({"architecture": {"kind": "conv_only", "width": 8}}, "architecture.width: unknown key"),
+        ({"architecture": {"kind": "unet"}}, "architecture.kind: unknown 'unet'"),
+        ({"losses": {"pixel": 0.0}}, "nothing to learn"),
+        ({"training": training(log_every=4, validate_every=6)}, "a multiple of log_every, 4"),
+    ],
+)
+def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        decoders(section(**decoder))
+
+
+def test_faults_of_all_decoders_are_told_at_once_and_names_are_folders() -> None:
+    both = {name: {"network": "alexnet_conv", "taps": []} for name in ("one", "two")}
+    with pytest.raises(UserError, match=r"decoders\.one.*\n.*decoders\.two"):
+        decoders({"shared": shared(), "decoders": both})
+    with pytest.raises(UserError, match="decoders"):
+        decoders({"shared": shared(), "decoders": {"../up": both["one"]}})
+
+
+def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:
+    lesson: Lesson = toy(data)
+    lesson.decoder.eval()
+    images = augment(lesson.pictures([lesson.train[row] for row in (1, 2)]), lesson.config.augment, draws(2))
+    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], measure(lesson, images)[1][LOSS].mean())
+    assert images.shape == (2, 3, SIZE, SIZE)
+    assert Store().tensors("lpips_alex").keys() == {str(i) for i in range(5)}
