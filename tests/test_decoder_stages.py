@@ -20,6 +20,7 @@ from relume.features.taps import collect
 from relume.inversion.decode import decode
 from relume.inversion.targets import Provider
 from relume.training.config import InvertDecoder
+from relume.training.loop import Course
 from relume.training.trained import read_decoder
 from stages import invert_decoder, train_decoder
 from tests.decoder_files import CPU, Store, dataset, shared
@@ -110,6 +111,26 @@ def test_equal_inputs_give_equal_bytes(project: Path) -> None:
         assert train("both", out).exit_code == 0
     for file in FILES:
         assert (outs[0] / "both" / file).read_bytes() == (outs[1] / "both" / file).read_bytes(), file
+
+
+def test_a_killed_stage_goes_on_to_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert train("both", Path("whole")).exit_code == 0
+    monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
+    advance, steps = Course.advance, []
+
+    def killed(self: Course) -> None:
+        steps.append(self.step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        advance(self)
+
+    monkeypatch.setattr(Course, "advance", killed)
+    assert train("both", Path("late")).exit_code != 0
+    assert not Path("late/both").exists()
+    assert train("both", Path("late")).exit_code == 0
+    assert steps == [0, 1, 2, 3, 4, 4, 5]
+    for file in FILES:
+        assert (project / "whole/both" / file).read_bytes() == (project / "late/both" / file).read_bytes(), file
 
 
 def test_a_fault_leaves_no_folder_and_names_itself(project: Path) -> None:

@@ -13,7 +13,7 @@ from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.training.augment import augment
 from relume.training.config import Augment, decoders, merge
-from relume.training.decoder import Lesson, encode, loss, measure, moments, sheet, validate, wishes
+from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, validate, wishes
 from relume.training.loop import LOSS, train
 from relume.training.models import read_model, write_model
 from tests.decoder_files import RUN, SIZE, Store, dataset, settings, shared, toy, training
@@ -132,12 +132,12 @@ def test_a_model_is_written_whole_and_held_to_its_checksum(data: Dataset, tmp_pa
     lesson = toy(data)
     done = train(lesson.task(), lesson.config.training, RUN)
     for name in ("a", "b"):
-        write_model(tmp_path / name, done, {"kind": "decoder"}, sheet(lesson))
+        write_model(tmp_path / name, done, card(lesson), sheet(lesson))
     files = {path.name: path.read_bytes() for path in sorted((tmp_path / "a").iterdir())}
     assert set(files) == {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"}
     assert files == {path.name: path.read_bytes() for path in sorted((tmp_path / "b").iterdir())}
-    tensors, card = read_model(tmp_path / "a")
-    assert card["metrics"] == done.metrics
+    tensors, about = read_model(tmp_path / "a")
+    assert about["metrics"] == done.metrics
     assert all(torch.equal(value, tensors[name]) for name, value in done.best.items())
     save_file({name: value + 1 for name, value in done.best.items()}, tmp_path / "a/model.safetensors")
     with pytest.raises(UserError, match="train it again"):

@@ -17,7 +17,8 @@ from relume.core.errors import UserError
 from relume.training import loop
 from relume.training.config import Training
 from relume.training.ema import Ema
-from relume.training.loop import LOSS, Task, Trained, row_at, train
+from relume.training.loop import LOSS, Task, row_at, train
+from relume.training.models import Trained
 from relume.training.ranks import Ranks, ranks
 from relume.training.schedules import learning_rate
 from tests.decoder_files import CPU, RUN, training

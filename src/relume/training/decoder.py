@@ -191,7 +191,7 @@ def validate(lesson: Lesson) -> dict[str, float]:
         pictures, terms = measure(lesson, images)
         floor = images.mean((2, 3), keepdim=True).expand_as(images)
         found.append(terms | {"psnr": psnr(pictures, images), "floor_own_mean": psnr(floor, images)})
-    return {name: float(torch.cat([terms[name] for terms in found]).double().mean()) for name in found[0]}
+    return {name: float(torch.cat([terms[name] for terms in found]).cpu().double().mean()) for name in found[0]}
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ def sheet(lesson: Lesson) -> np.ndarray:
 
 
 def card(lesson: Lesson) -> dict[str, Any]:
-    """What a decoder's `model.json` says, beside how its training went."""
+    """What a decoder's `model.json` says, beside how its training went and where."""
     return {
         "kind": "decoder",
         "name": lesson.name,

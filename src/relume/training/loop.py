@@ -24,6 +24,7 @@ from relume.core.runtime import autocast, generator
 from relume.training import optimiser
 from relume.training.config import Training
 from relume.training.ema import Ema, State, copied
+from relume.training.models import Trained
 from relume.training.ranks import ALONE, Ranks, synced
 from relume.training.schedules import learning_rate
 
@@ -44,18 +45,6 @@ class Task:
     loss: Loss
     validate: Callable[[], dict[str, float]]
     sheet: Callable[[], np.ndarray] | None = None  # pictures for the live view
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """`best` by validation, and the `last`; averages of weights where there are any. Both on the processor."""
-
-    best: State
-    last: State
-    best_step: int
-    metrics: dict[str, float]  # of the best, on the validation samples
-    history: list[dict[str, Any]]  # step, term, value
-    timing: list[dict[str, float]]  # step, seconds
 
 
 def train(
@@ -157,7 +146,7 @@ class Course:
     def _means(self) -> dict[str, float]:
         """Of the pending terms; a value that is no number stops the training, by step and term."""
         names = list(self.pending[0])
-        table = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in self.pending]).double().cpu()
+        table = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in self.pending]).cpu().double()
         first = self.step - len(self.pending)
         self.pending.clear()
         broken = (~torch.isfinite(table)).nonzero()

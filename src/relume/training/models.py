@@ -1,6 +1,7 @@
 """`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,21 @@ from relume.core.errors import UserError
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
 from relume.features.tensors import digest
-from relume.training.loop import Trained
 
 TENSORS, LAST, CARD, HISTORY, SAMPLES = "model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"
 HISTORY_COLUMNS = ("step", "term", "value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """`best` by validation, and the `last`; averages of weights where there are any. Both on the processor."""
+
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    best_step: int
+    metrics: dict[str, float]  # of the best, on the validation samples
+    history: list[dict[str, Any]]  # step, term, value
+    timing: list[dict[str, float]]  # step, seconds
 
 
 def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Several processes that train one thing, as `torchrun` starts them: each takes a share of every batch, gradients are averaged.
 
-All hold the same weights at all times, so that one process or several compute the same, up to the order of sums.
+All hold the same weights at all times, so that one process or several compute the same, up to the order of sums; but batch
+normalisation sees its own share only, as always in data-parallel training.
 """
 
 import os
