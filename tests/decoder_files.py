@@ -39,7 +39,7 @@ def training(**differences: Any) -> dict[str, Any]:
         "batch": 2,
         "optimiser": "adamw",
         "betas": [0.9, 0.99],
-        "learning_rate": 3e-3,
+        "learning_rate": 1e-3,
         "weight_decay": 1e-4,
         "schedule": {"kind": "cosine", "final": 0.1},
         "warmup": 2,

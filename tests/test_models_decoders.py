@@ -37,8 +37,12 @@ def features(shapes: Shapes, count: int = 2, fill: float | None = None) -> dict[
 
 
 def decoder(shapes: Shapes, architecture: Any, size: int = SIZE) -> Decoder:
+    """With weights where ours begins at 0, so that every tap has something to say."""
     torch.manual_seed(1)
-    return build(shapes, size, architecture)
+    made = build(shapes, size, architecture)
+    for layer in layers(made, nn.Linear):
+        nn.init.normal_(layer.weight, std=0.01)
+    return made
 
 
 def test_every_architecture_of_the_parameters_is_there_and_tried() -> None:
@@ -83,6 +87,22 @@ def test_constant_features_in_training_have_finite_slopes(architecture: Any) -> 
 )
 def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size: int, rungs: list[int]) -> None:
     assert ladder(sides, size) == rungs
+
+
+def test_a_vector_begins_without_effect_and_learns() -> None:
+    """What training pictures never show stays so: the weights move within what they have seen."""
+    made, seen = build({"pool": (10,)}, SIZE, OURS), torch.zeros(4, 10)
+    seen[:, :3] = torch.rand(4, 3)
+    strange = torch.zeros(2, 10)
+    strange[:, 5:] = torch.randn(2, 5)
+    mover = torch.optim.Adam(made.parameters())
+    for _ in range(3):
+        mover.zero_grad()
+        (made({"pool": seen}) - seen[:, :3, None, None]).square().mean().backward()
+        mover.step()
+    pictures = made({"pool": torch.cat([strange, torch.zeros(1, 10), seen[:1]])})
+    assert torch.allclose(pictures[:2], pictures[2:3].expand(2, -1, -1, -1), atol=1e-6)
+    assert not torch.allclose(pictures[3], pictures[2], atol=1e-6)
 
 
 def test_normalised_features_have_mean_zero_and_deviation_one() -> None:

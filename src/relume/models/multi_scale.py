@@ -1,6 +1,7 @@
 """Our decoder: the picture grows from the smallest tap, and each tap joins in where its resolution is reached.
 
-Nothing is shrunk to the smallest map, and growing is interpolation and a convolution: no checkerboards.
+Nothing is shrunk to the smallest map, and growing is interpolation and a convolution: no checkerboards. The picture is a sum of
+what each resolution paints (as in StyleGAN2), so that colours, which deep taps know, have a short way to go.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,7 +50,7 @@ class MultiScaleDecoder(Decoder):
         self.refine = nn.ModuleList(
             Residual(width) if i < last or self.joins[i] else nn.Identity() for i, width in enumerate(widths)
         )
-        self.paint = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.paint = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
 
     def set_moments(self, moments: Moments) -> None:
         for tap, (mean, deviation) in moments.items():
@@ -59,11 +60,14 @@ class MultiScaleDecoder(Decoder):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         x: Tensor | None = None
+        picture: Tensor | None = None
         for i, side in enumerate(self.sides):
             parts = [] if x is None else [self.rise[i - 1](x, side)]
             parts += [resize(self.entry[tap](self.normal[tap](features[tap])), side) for tap in self.joins[i]]
             x = self.refine[i](torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
-        picture: Tensor = self.paint(x)
+            painted: Tensor = self.paint[i](x)
+            picture = painted if picture is None else resize(picture, side) + painted
+        assert picture is not None  # a ladder has a rung
         return picture.sigmoid()
 
 
@@ -125,7 +129,24 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _entry(shape: tuple[int, ...], width: int) -> nn.Module:
-    """A map as it is, a vector through a linear layer onto a small map."""
+    """A map as it is, a vector through a linear layer onto a small map.
+
+    That layer begins at 0: what training pictures never show stays without effect, where random weights would make noise of it.
+    And it sees vectors of length 1: Adam moves all its weights alike, so their number would multiply the learning rate.
+    """
     if len(shape) == 3:
         return nn.Conv2d(shape[0], width, 3, padding=1)
-    return nn.Sequential(nn.Linear(shape[0], width * POOLED**2), nn.Unflatten(1, (width, POOLED, POOLED)))
+    linear = nn.Linear(shape[0], width * POOLED**2)
+    nn.init.zeros_(linear.weight)
+    return nn.Sequential(Shorten(shape[0]), linear, nn.Unflatten(1, (width, POOLED, POOLED)))
+
+
+class Shorten(nn.Module):
+    """Vectors of D normalised coordinates, divided by the root of D."""
+
+    def __init__(self, coordinates: int) -> None:
+        super().__init__()
+        self.length = coordinates**0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / self.length
