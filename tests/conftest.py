@@ -1,5 +1,9 @@
 """What every test may use: the committed parameters, few threads, no tracking."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on toys wait for each other, badly where another process is at work
+
 import copy
 import os
 from pathlib import Path
