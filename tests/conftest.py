@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on toys two threads wait for each other, badly where others work
 os.environ["RELUME_TRACKING"] = "off"  # the tests of tracking turn it on for themselves
 _PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 

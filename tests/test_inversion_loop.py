@@ -1,79 +1,53 @@
-"""The loop on a network with random weights: it descends, rows do not touch, seeds repeat to the bit, a kill loses nothing."""
+"""The loop on a network with random weights: it descends, rows do not touch, seeds repeat to the bit, faults are named."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.files import Scratch
-from relume.core.images import to_float
-from relume.core.results import read_group, write_group
-from relume.core.run import Run
-from relume.core.runtime import generator
-from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.taps import collect
-from relume.inversion import run as group
-from relume.inversion.config import InvertOptimise, variation
+from relume.inversion.config import Affine, Colour, InvertOptimise, Jitter, Parametrisation
+from relume.inversion.movers import RULES
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
-from relume.inversion.targets import Provider
-from relume.inversion.terms import ORACLES, objective
-from relume.losses.config import Losses
-from tests.evaluation_files import write_dataset
+from relume.inversion.parametrise import BOXES
+from relume.inversion.views import TRANSFORMS
+from relume.losses.objective import Objective, State, Term
+from tests.inversion_files import LOSSES, SIZE, net, problem, settings, solve, value
 
-SIZE = 64
-NET = networks.random("alexnet_conv", seed=0)
-LOSSES = {"feature": 1.0, "tv": 0.1, "alpha_norm": 0.01}
-
-
-def pixels(count: int = 4) -> np.ndarray:
-    small = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    return small.repeat(SIZE // 8, 1).repeat(SIZE // 8, 2)
-
-
-def settings(base: dict[str, Any], **differences: Any) -> InvertOptimise:
-    toy = {"start": "", "taps": {"conv3": 1.0}, "steps": 5, "trace_every": 1, "split": "test", "count": None}
-    return variation(base["invert_optimise"], {**toy, **differences}, "toy")[0]
-
-
-def problem(config: InvertOptimise, count: int = 2, losses: dict[str, float] = LOSSES) -> Problem:
-    images = to_float(pixels(count))
-    with torch.no_grad(), collect(NET, list(config.taps)) as tapped:
-        targets = dict(tapped(images))
-    return Problem(
-        size=SIZE,
-        objective=objective(config, losses, {}),
-        networks={"alexnet_conv": NET},
-        targets={"alexnet_conv": targets},
-        start=torch.full(
-            (count, 3, config.sizes[0][1] if config.sizes else SIZE, config.sizes[0][1] if config.sizes else SIZE), 0.5
-        ),
-        originals=images,
-        generators=[generator(0, row) for row in range(count)],
-        run=Run(seed=0, device="cpu", precision="float32", micro_batch=2),
-    )
-
-
-def solve(config: InvertOptimise, **options: Any) -> tuple[Outcome, list[Report]]:
-    reports: list[Report] = []
-    return optimise(problem(config, **options), config, reports.append), reports
-
+JITTER = {"kind": "jitter", "pixels": 2}
+AFFINE = {"kind": "affine", "probability": 0.5, "degrees": 5.0, "translate": 0.02, "scale": [0.95, 1.05]}
+COLOUR = {"kind": "colour", "shift": 0.1, "stretch": 0.1}
+PIXELS = {"kind": "pixels", "box": "projection"}
+PRIOR = {"kind": "prior", "channels": 8, "levels": 2}
+SLOW = {"learning_rate": [[0, 0.02]]}
 
 VARIATIONS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "cosine distance": {"terms": {"feature": {"distance": "cosine"}}},
-    "two taps": {"taps": {"conv2": 1.0, "conv5": 2.0}},
-    "jitter": {"views": {"jitter": 2}},
+    "fourier": {},
+    "projected pixels": {"parametrisation": PIXELS, "optimiser": SLOW},
+    "sigmoid pixels": {"parametrisation": {"kind": "pixels", "box": "sigmoid"}},
+    "free pixels": {"parametrisation": {"kind": "pixels", "box": "none"}, "optimiser": SLOW},
+    "pyramid": {"parametrisation": {"kind": "pyramid", "levels": 3}},
+    "prior": {"parametrisation": PRIOR, "optimiser": SLOW},
+    "sgd": {"optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}},
+    "adam": {"optimiser": {"rule": "adam", "betas": [0.5, 0.99]}},
+    "signed_adam": {"optimiser": {"rule": "signed_adam"}},
+    "lbfgs": {"optimiser": {"rule": "lbfgs", "learning_rate": [[0, 0.5]]}},
+    "jitter": {"views": {"transforms": [JITTER]}},
+    "affine": {"views": {"transforms": [AFFINE]}},
+    "colour": {"views": {"transforms": [COLOUR]}},
+    "all views, two at a time": {"views": {"transforms": [JITTER, AFFINE, COLOUR], "ensemble": 2}},
+    "identity backward": {"relu_backward": "identity"},
     "growth": {"sizes": [[0, 32], [2, SIZE]]},
-    "projected pixels": {"parametrisation": {"kind": "pixels", "box": "projection"}, "optimiser": {"learning_rate": [[0, 0.02]]}},
-    "sigmoid pixels": {"parametrisation": {"kind": "pixels", "box": "sigmoid"}, "optimiser": {"learning_rate": [[0, 0.05]]}},
+    "switch to a spectrum": {"parametrisation": PIXELS, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": SLOW},
+    "switch from a prior": {"parametrisation": PRIOR, "switches": [[2, PIXELS]], "optimiser": SLOW},
+    "cosine distance": {"terms": {"feature": {"distance": "cosine"}}},
+    "two taps": {"taps": {"conv1": 1.0, "conv3": 2.0}},
     "S0's rule": {
-        "parametrisation": {"kind": "pixels", "box": "projection"},
-        "optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 2.0]]},
+        "parametrisation": {"kind": "pixels", "box": "none"},
+        "init": {"base": "grey", "std": 0.2, "noising": 2.0},
+        "optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 10.0]]},
     },
 }
 
@@ -84,118 +58,184 @@ def test_five_steps_lower_the_objective(default_params: dict[str, Any], name: st
     first, last = reports[0].terms["objective"], reports[-1].terms["objective"]
     assert (outcome.objective < first).all()
     assert torch.equal(outcome.objective, last)
+    assert outcome.images.shape == (2, 3, SIZE, SIZE)
     assert outcome.images.min() >= 0
     assert outcome.images.max() <= 1
+    assert outcome.faults == ()
+    assert not outcome.interrupted
+    assert [report.step for report in reports] == [0, 1, 2, 3, 4, 5]
     assert set(reports[0].terms) == {"objective", *LOSSES, "learning_rate", "size"}
 
 
-def test_equal_seeds_give_equal_bits_and_leave_no_hook(default_params: dict[str, Any]) -> None:
-    config = settings(default_params, views={"jitter": 2})
+def test_every_name_of_the_configuration_is_among_them(default_params: dict[str, Any]) -> None:
+    configs = [settings(default_params, **differences) for differences in VARIATIONS.values()]
+    spaces = [config.parametrisation for config in configs]
+    assert {type(space) for space in spaces} == set(get_args(get_args(Parametrisation)[0]))
+    assert {getattr(space, "box", None) for space in spaces} >= set(BOXES)
+    assert {config.optimiser.rule for config in configs} == set(RULES)
+    assert {type(one) for config in configs for one in config.views.transforms} == {Jitter, Affine, Colour} == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize("name", ["all views, two at a time", "identity backward", "prior"])
+def test_equal_seeds_give_equal_bits_and_leave_nothing_behind(default_params: dict[str, Any], name: str) -> None:
+    config = settings(default_params, **VARIATIONS[name])
     assert torch.equal(solve(config)[0].images, solve(config)[0].images)
-    assert sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in NET.modules()) == 0
+    for module in net("alexnet_conv").modules():
+        assert len(module._forward_hooks) + len(module._forward_pre_hooks) == 0
+        assert "forward" not in vars(module)
 
 
-def test_rows_do_not_touch_each_other(default_params: dict[str, Any]) -> None:
-    config = settings(default_params)
+@pytest.mark.parametrize("name", ["fourier", "prior", "lbfgs", "all views, two at a time", "S0's rule"])
+def test_rows_do_not_touch_each_other(default_params: dict[str, Any], name: str) -> None:
+    config = settings(default_params, **VARIATIONS[name], steps=3)
     both, alone = solve(config, count=2)[0], solve(config, count=1)[0]
-    assert torch.allclose(both.images[0], alone.images[0], atol=1e-4)
+    torch.testing.assert_close(both.images[:1], alone.images, atol=1e-3, rtol=0)
+    torch.testing.assert_close(both.objective[:1], alone.objective, atol=1e-4, rtol=1e-4)
+
+
+def test_growth_and_switches_carry_the_picture_over(default_params: dict[str, Any]) -> None:
+    still = {"optimiser": {"learning_rate": [[0, 1.0e-9]]}}
+    changes = {"sizes": [[0, 16], [2, SIZE]], "switches": [[3, PIXELS]]}
+    _, reports = solve(settings(default_params, **still, **changes), losses={"tv": 1.0})
+    assert [float(report.terms["size"]) for report in reports] == [16, 16, SIZE, SIZE, SIZE, SIZE]
+    assert torch.allclose(reports[2].images, reports[1].images, atol=0.1)
+    assert torch.allclose(reports[3].images, reports[2].images, atol=1e-5)
+    assert torch.equal(reports[4].images, reports[3].images)
+
+
+def test_an_ensemble_without_views_is_the_picture_itself(default_params: dict[str, Any]) -> None:
+    one, three = (solve(settings(default_params, views={"ensemble": count}))[0].images for count in (1, 3))
+    torch.testing.assert_close(one, three, atol=1e-3, rtol=0)
+
+
+def test_identity_backward_measures_the_same_and_moves_otherwise(default_params: dict[str, Any]) -> None:
+    (_, exact), (_, straight) = (solve(settings(default_params, relu_backward=kind)) for kind in ("exact", "identity"))
+    assert torch.equal(exact[0].terms["objective"], straight[0].terms["objective"])
+    assert not torch.allclose(exact[1].images, straight[1].images, atol=1e-3)
+
+
+@pytest.mark.parametrize("transforms", [[], [JITTER, AFFINE, COLOUR]])
+def test_what_is_told_of_a_picture_is_measured_without_a_view(default_params: dict[str, Any], transforms: Any) -> None:
+    config = settings(default_params, views={"transforms": transforms, "ensemble": 2})
+    _, reports = solve(config)
+    for report in reports:
+        clean = value(problem(config), report.images)
+        torch.testing.assert_close(report.terms["objective"], clean, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_box_holds_at_every_step(default_params: dict[str, Any], box: str) -> None:
+    """The brighter the better."""
+    space = {"kind": "pixels", "box": box}
+    config = settings(default_params, parametrisation=space, optimiser={"learning_rate": [[0, 2.0]]}, steps=20)
+    goal = Objective((Term(name="dark", weight=1.0, value=lambda state: -state.images.mean((1, 2, 3))),))
+    reports: list[Report] = []
+    outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
+    brightest = max(float(report.images.max()) for report in reports[:-1])
+    assert brightest > 1 if box == "none" else 0.95 < brightest <= 1
+    assert outcome.images.max() <= 1
 
 
 def test_a_zero_gradient_is_no_catastrophe(default_params: dict[str, Any]) -> None:
     """At a constant picture the total variation has no slope at all: the normalised step stays where it is."""
-    config = settings(default_params, **VARIATIONS["S0's rule"])
+    rule = {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}
+    config = settings(default_params, parametrisation=PIXELS, optimiser=rule, init={"std": 0.0})
     outcome, _ = solve(config, losses={"tv": 1.0})
     assert torch.equal(outcome.images, torch.full_like(outcome.images, 0.5))
 
 
-def test_numbers_that_are_none_stop_the_run_by_name(default_params: dict[str, Any]) -> None:
-    config = settings(default_params)
+def with_term(whole: Problem, measure: Any) -> Problem:
+    return replace(whole, objective=Objective((*whole.objective.terms, Term(name="trap", weight=1.0, value=measure))))
+
+
+def trap(at: int) -> Any:
+    """A term that is 0, but no number for row 0 at its call number `at`."""
+    calls: list[int] = []
+
+    def measure(state: State) -> Tensor:
+        calls.append(0)
+        factors = torch.zeros(len(state.images))
+        if len(calls) == at + 1:
+            factors[0] = torch.nan
+        return state.images.mean((1, 2, 3)) * factors
+
+    return measure
+
+
+@pytest.mark.parametrize("name", ["fourier", "lbfgs", "free pixels", "sgd"])
+def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(default_params: dict[str, Any], name: str) -> None:
+    config = settings(default_params, **VARIATIONS[name])
+    sound, reports = solve(config)
+    outcome = optimise(with_term(problem(config), trap(at=3)), config, lambda report: None)
+    assert outcome.faults == ("row 0: step 3: trap is not finite",)
+    assert torch.equal(outcome.images[1], sound.images[1])
+    before = min(range(3), key=lambda step: float(reports[step].terms["objective"][0]))
+    assert torch.equal(outcome.images[0], reports[before].images[0].clamp(0, 1))
+    assert torch.isfinite(outcome.objective).all()
+
+
+def test_a_run_whose_rows_are_all_without_numbers_ends_early(default_params: dict[str, Any]) -> None:
+    config = settings(default_params, steps=50)
+    reports: list[Report] = []
+    outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)
+    assert [report.step for report in reports] == [0, 1, 2, 3]
+    assert outcome.faults == ("row 0: step 2: trap is not finite",)
+
+
+@pytest.mark.parametrize("differences", [{}, {"views": {"transforms": [JITTER]}}, {"sizes": [[0, 32], [1, SIZE]]}])
+def test_a_row_that_never_had_a_number_stops_the_run_by_name(default_params: dict[str, Any], differences: dict[str, Any]) -> None:
+    config = settings(default_params, **differences)
     broken = problem(config)
-    broken.targets["alexnet_conv"]["conv3"].fill_(torch.inf)  # type: ignore[index]
-    with pytest.raises(UserError, match="step 0: objective is"):
+    broken.targets["alexnet_conv"]["conv2"][1].fill_(torch.inf)
+    with pytest.raises(UserError, match="row 1: step 0: feature is not finite, before any picture was kept: a smaller"):
         optimise(broken, config, lambda report: None)
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return write_dataset(tmp_path / "toy", size=SIZE, splits=("test",), each=4)
+def resting(default_params: dict[str, Any], floors: list[float], **differences: Any) -> tuple[Outcome, list[Report]]:
+    """From white pictures; the objective is a row's brightness above its floor, and every step takes 0.02 of it."""
+    config = settings(default_params, parametrisation=PIXELS, optimiser=SLOW, init={"mean": 1.0, "std": 0.0}, **differences)
+    goal = Objective((Term(name="pull", weight=1.0, value=lambda s: s.images.mean((1, 2, 3)) + torch.tensor(floors)),))
+    reports: list[Report] = []
+    whole = replace(problem(config), objective=goal)
+    return optimise(whole, config, reports.append), reports
 
 
-@pytest.fixture
-def work(
-    dataset: Dataset, default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., group.Work]:
-    monkeypatch.setattr("relume.inversion.targets.load", lambda name, store, device: NET)
-
-    def make(**differences: Any) -> group.Work:
-        config = settings(default_params, **differences)
-        goal = objective(config, LOSSES, {})
-        provider = Provider(dataset, None, goal.needs, torch.device("cpu"))  # type: ignore[arg-type]
-        run = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
-        return group.Work(
-            name="toy", config=config, run=run, objective=goal, provider=provider, start=None, scratch=Scratch(tmp_path / "s")
-        )
-
-    return make
+def test_a_row_at_rest_keeps_its_picture_and_the_others_go_on(default_params: dict[str, Any]) -> None:
+    """Row 0 falls by 0.02 % a step, which is no progress, so it rests at step 3; row 1 by 2 %."""
+    stop = {"patience": 3, "tolerance": 1.0e-3}
+    outcome, reports = resting(default_params, [99.0, 0.0], stop=stop, steps=8)
+    assert reports[-1].step == 8
+    assert outcome.images.mean((1, 2, 3)).tolist() == pytest.approx([1 - 3 * 0.02, 1 - 8 * 0.02], abs=1e-3)
 
 
-def test_a_killed_run_goes_on_from_its_last_shard_to_the_same_bits(
-    work: Callable[..., group.Work], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = group.invert(work())
-    work().scratch.clear()
-    calls = []
+@pytest.mark.parametrize(("every", "end"), [(1, 3), (2, 4), (5, 5)])
+def test_a_run_ends_when_all_rows_rest(default_params: dict[str, Any], every: int, end: int) -> None:
+    """Step 0 is the last that got lower, by the tolerance; asked for only every so many steps."""
+    stop = {"patience": 2, "tolerance": 0.5}
+    _, reports = resting(default_params, [0.0, 1.0], stop=stop, steps=20, trace_every=every)
+    assert reports[-1].step == end
+    _, reports = resting(default_params, [0.0, 1.0], stop={"patience": None, "tolerance": 0.5}, steps=20)
+    assert reports[-1].step == 20
 
-    def killed(*arguments: Any) -> Outcome:
-        calls.append(arguments)
-        if len(calls) == 2:
+
+def interrupted(config: InvertOptimise, at: int, *, keep: bool) -> Outcome:
+    told: list[int] = []
+
+    def report(one: Report) -> None:
+        told.append(one.step)
+        if len(told) == at + 1:
             raise KeyboardInterrupt
-        return optimise(*arguments)
 
-    monkeypatch.setattr(group, "optimise", killed)
+    return optimise(problem(config), config, report, keep=keep)
+
+
+def test_an_interrupt_returns_the_best_so_far_where_it_is_wanted(default_params: dict[str, Any]) -> None:
+    config = settings(default_params, steps=30)
+    outcome = interrupted(config, 4, keep=True)
+    _, reports = solve(replace(config, steps=5))
+    kept = torch.stack([report.terms["objective"] for report in reports]).amin(0)
+    torch.testing.assert_close(outcome.objective, kept)
+    assert outcome.interrupted
     with pytest.raises(KeyboardInterrupt):
-        group.invert(work())
-    images, rows, trace, _ = group.invert(work())
-    assert len(calls) == 3, "the first shard was not computed again"
-    assert np.array_equal(images, whole[0])
-    assert (rows, trace) == (whole[1], whole[2])
-
-
-def test_restarts_are_chosen_by_the_objective(work: Callable[..., group.Work]) -> None:
-    images, rows, _, timing = group.invert(work(restarts=2, init={"std": 0.2}))
-    assert [row.restart for row in rows] == [0, 1] * 4
-    for first, second in zip(rows[::2], rows[1::2], strict=True):
-        assert first.objective != second.objective
-        best = min((first, second), key=lambda row: row.objective or 0)
-        assert best.selected
-        assert first.selected != second.selected
-    assert len(images) == 8
-    assert timing[-1]["seconds"] > 0
-
-
-def test_a_group_can_be_a_start(work: Callable[..., group.Work], tmp_path: Path) -> None:
-    images, rows, trace, timing = group.invert(work())
-    write_group(tmp_path / "first", images=images, rows=rows, trace=trace, timing=timing, method={})
-    first = read_group(tmp_path / "first")
-    begun = work(steps=3, init={"std": 0.0})
-    begun = group.Work(**{**vars(begun), "start": first, "name": "second", "scratch": Scratch(tmp_path / "other")})
-    _, later, log, _ = group.invert(begun)
-    assert {row.family for row in later} == {"hybrid"}
-    opening = next(row["value"] for row in log if row["term"] == "objective")
-    ending = [row["value"] for row in trace if row["term"] == "objective"][-1]
-    assert opening == pytest.approx(ending, rel=0.2)
-    assert np.mean([row.objective for row in later]) < np.mean([row.objective for row in rows])
-
-
-def test_the_terms_that_look_at_the_picture_are_known(default_params: dict[str, Any]) -> None:
-    weights = dict.fromkeys(Losses.__dataclass_fields__, 1.0)
-    goal = objective(settings(default_params), weights, {"vgg": []})
-    assert {term.name for term in goal.terms} == set(weights)
-    assert {term.name for term in goal.terms if term.oracle} == ORACLES
-
-
-def test_a_term_that_looks_at_the_picture_marks_every_row(work: Callable[..., group.Work]) -> None:
-    plain = work()
-    goal = objective(plain.config, {"feature": 1.0, "pixel": 1.0}, {})
-    oracle = group.Work(**{**vars(plain), "objective": goal})
-    assert {row.oracle for row in group.invert(oracle)[1]} == {True}
+        interrupted(config, 4, keep=False)
+    assert all(len(module._forward_hooks) == 0 for module in net("alexnet_conv").modules())

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from relume.losses.config import ForeignTerm
 from relume.losses.feature import DISTANCES
-from relume.losses.config import ForeignTerm
 from relume.losses.foreign import AGGREGATES, POLICIES, foreign, sides
 
 ONE = torch.tensor([[[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [9.0, 1.0]]])  # one picture, four reconstructions, two coordinates

@@ -41,8 +41,10 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
     params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
-    params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg"]
     params["invert_optimise"].update(steps=4, trace_every=2, count=3)
+    for name, recipe in params["recipes"].items():
+        recipe.update(network="alexnet_conv", taps={"conv2" if name == "shallow" else "conv5": 1.0}, steps=4)
+    params["recipes"]["s0"]["sizes"] = [[0, 32], [2, 64]]
     params["floors"].update(count=3, blocks=[4])
     params["compare"].update(resamples=1000)
     return params
@@ -63,6 +65,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name and (ROOT / name).exists() and name not in ("dvc.lock", "metrics/summary.json"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
+    Image.fromarray(skimage.data.chelsea()).save(root / "my.jpg")
     params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for command in (
@@ -110,10 +113,8 @@ def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
 
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
-    wanted = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep")} | {
-        "compare",
-        "report",
-    }
+    wanted = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep", "pooled", "s0")}
+    wanted |= {"compare", "report"}
     assert executed(run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)) == wanted
     run(*DVC, "exp", "run", "-S", "losses.tv=0.05", cwd=tree)
     again = run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)
@@ -143,13 +144,13 @@ def test_every_command_of_the_readme_runs(tree: Path) -> None:
     shown = [command for command in commands() if command.startswith(("dvc ", "relume "))]
     assert len(shown) >= 5
     for command in shown:
-        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli "), cwd=tree)
+        short = " --steps 3" if command.startswith("relume invert") else ""
+        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli ") + short, cwd=tree)
     assert "photos" in run(*DVC, "metrics", "show", cwd=tree)
 
 
 def test_the_notebook_of_the_readme_runs(tree: Path) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    Image.fromarray(skimage.data.chelsea()).save(tree / "my.jpg")
     script = f"import sys; sys.path.insert(0, 'src')\n{snippet}\nassert found.image.shape == (1, 128, 128, 3)"
     run(sys.executable, "-c", script, cwd=tree)
 

@@ -47,6 +47,7 @@ class Inversion:
     trace: list[dict[str, float]]  # step, seconds, and the mean of every term; its last step is where the run ended
     frames: list[np.ndarray]  # uint8 (N, size, size, 3), where they were asked for
     faults: tuple[str, ...]  # rows that met numbers that are none, and rest at their best from before
+    interrupted: bool  # by Ctrl-C
     recipe: str
 
 
@@ -175,6 +176,7 @@ def invert(
         trace=trace,
         frames=[frame[places] for frame in kept],
         faults=outcome.faults,
+        interrupted=outcome.interrupted,
         recipe=made.recipe,
     )
 

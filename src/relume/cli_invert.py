@@ -13,7 +13,7 @@ import yaml
 from torch import Tensor
 
 from relume import api, show
-from relume.core.config import read_params
+from relume.core.config import parse, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.images import grid, save_png, to_float, to_uint8
 from relume.doctor import find_root
@@ -134,7 +134,7 @@ def changes(order: Order) -> dict[str, Any]:
         if first not in SETTABLE:
             raise UserError(f"--set {key}: unknown key {first!r}; {one_of(SETTABLE, first)}")
         try:
-            value = yaml.safe_load(text)
+            value = parse(text)
         except yaml.YAMLError as error:
             raise UserError(f"--set {key}: {text!r} is not valid YAML: {error}") from None
         for part in reversed(path):
@@ -176,7 +176,7 @@ def _account(work: Work, found: api.Inversion, targets: dict[str, Tensor], secon
     rebuilt = to_float(found.image)
     lines = [str(work.out), *([str(work.animation)] if work.animation else []), *found.faults]
     if taken < config.steps:
-        why = "interrupted" if config.stop.patience is None and not found.faults else "ended"
+        why = "interrupted" if found.interrupted else "ended"
         lines.append(f"{why} after {taken} of {config.steps} steps: this is the best so far")
     lines.append(
         f"recipe {found.recipe}, {taken} steps, {seconds:.1f} s; PSNR {float(psnr(rebuilt, work.original)):.2f} dB, "

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -46,6 +46,7 @@ class Outcome:
     images: Tensor  # (N, 3, size, size) in [0, 1]: the best iterate by the objective
     objective: Tensor  # (N,): of those, without a view
     faults: tuple[str, ...]  # which rows stopped early at numbers that are none: term and step
+    interrupted: bool = False  # by the user, who keeps what there was
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ def optimise(
     descent = Descent(problem, config)
     if checkpoint is not None:
         descent.restore(checkpoint)
+    interrupted = False
     with looking(problem, config) as look:
         try:
             while descent.step < config.steps and not descent.rests():
@@ -83,7 +85,8 @@ def optimise(
         except KeyboardInterrupt:
             if not keep:
                 raise
-        return descent.finish(look, report)
+            interrupted = True
+        return replace(descent.finish(look, report), interrupted=interrupted)
 
 
 class Descent:

@@ -1,0 +1,211 @@
+"""The guide: what a linear map fitted on training pictures reads from features. Also where pictures begin."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import resize
+from relume.core.runtime import randn
+from relume.data.store import Dataset
+from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
+from relume.inversion import guide, initial
+from relume.inversion.config import Init
+from relume.inversion.guide import Guide, Normal, fit
+from relume.inversion.targets import Provider
+from relume.losses.config import GuideTerm
+from tests.evaluation_files import write_dataset
+from tests.inversion_files import SIZE, net, settings
+
+CPU = torch.device("cpu")
+
+
+def term(grid: int = 4, ridge: float = 1.0e-9, reach: Literal[1, 3, 5] = 1) -> GuideTerm:
+    return GuideTerm(grid=grid, ridge=ridge, pictures=8, reach=reach)
+
+
+def photos(seed: int, count: int = 24, size: int = 16) -> Tensor:
+    return 0.1 + 0.8 * torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def pixels(images: Tensor) -> dict[str, Tensor]:
+    return {"pixels": images}
+
+
+def embedding(images: Tensor) -> dict[str, Tensor]:
+    """All of the coarse picture, mixed linearly: (N, 48)."""
+    mix = torch.randn(48, 48, generator=torch.Generator().manual_seed(9))
+    return {"pool": resize(images, 4).flatten(1) @ mix + 1}
+
+
+def both(images: Tensor) -> dict[str, Tensor]:
+    return {**pixels(images), "pool": images.mean((2, 3))}
+
+
+@pytest.mark.parametrize("reach", [1, 3, 5])
+@pytest.mark.parametrize("look", [pixels, both])
+def test_a_linear_relation_is_found_exactly_in_maps(look: Any, reach: Literal[1, 3, 5]) -> None:
+    learned = fit(look, photos(0, 48).split(8), term(reach=reach))
+    unseen = photos(1)
+    torch.testing.assert_close(learned.read(look(unseen)), resize(unseen, 4), atol=1e-3, rtol=0)
+
+
+def test_a_linear_relation_is_found_exactly_in_pooled_features() -> None:
+    learned = fit(embedding, photos(0, 64).split(16), term())
+    unseen = photos(1)
+    torch.testing.assert_close(learned.read(embedding(unseen)), resize(unseen, 4), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+@pytest.mark.parametrize("look", [pixels, embedding, both])
+def test_a_large_ridge_reads_nothing_but_the_mean(look: Any, grid: int) -> None:
+    """Of pooled features the mean picture with its mirror image, of maps the mean colour."""
+    images = photos(0)
+    learned = fit(look, images.split(8), term(grid=grid, ridge=1.0e9))
+    coarse = resize(images, grid)
+    mean = (coarse + coarse.flip(-1)).mean(0, keepdim=True) / 2
+    if look is not embedding:
+        mean = mean.mean((2, 3), keepdim=True).expand(1, 3, grid, grid)
+    torch.testing.assert_close(learned.read(look(photos(1, 2))), mean.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+
+
+def test_one_cell_is_the_same_read_from_a_map_or_a_pooled_feature() -> None:
+    def mean(images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+    as_map, as_pool = (
+        fit(look, photos(0).split(8), term(grid=1, ridge=0.1))
+        for look in (lambda x: {"a": mean(x)[:, :, None, None]}, lambda x: {"a": mean(x)})
+    )
+    pooled = {"a": mean(photos(1))}
+    torch.testing.assert_close(as_map.read({"a": pooled["a"][:, :, None, None]}), as_pool.read(pooled))
+
+
+def test_a_cell_reads_its_neighbours_as_far_as_its_reach() -> None:
+    """A map shifted by one cell tells nothing of the cell itself, but its neighbour does."""
+
+    def shifted(images: Tensor) -> dict[str, Tensor]:
+        return {"a": resize(images, 4).roll(1, 3)}
+
+    unseen = photos(1)
+    errors = [
+        (fit(shifted, photos(0, 64).split(16), term(reach=reach)).read(shifted(unseen)) - resize(unseen, 4))[..., :3].abs().mean()
+        for reach in (1, 3)
+    ]
+    assert errors[1] < 0.7 * errors[0]  # mirror images shift the other way, so half of it stays unknown
+
+
+def test_the_normal_equations_are_ridge_regression() -> None:
+    """Against the closed form on centred data, in batches or at once."""
+    dice = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(40, width, dtype=torch.float64, generator=dice) for width in (6, 3))
+    total = Normal()
+    for part in (slice(0, 7), slice(7, 40)):
+        total.add(x[part], y[part])
+    mean, centre, slope = total.solve(0.3)
+    a, b = (x - x.mean(0)).numpy(), (y - y.mean(0)).numpy()
+    strength = 0.3 * (a**2).sum(0).mean()
+    np.testing.assert_allclose(slope, np.linalg.solve(a.T @ a + strength * np.eye(6), a.T @ b), rtol=1e-8)
+    torch.testing.assert_close(mean, x.mean(0))
+    torch.testing.assert_close(centre, y.mean(0))
+
+
+def test_features_that_never_vary_are_no_catastrophe() -> None:
+    learned = fit(lambda images: {"a": torch.ones(len(images), 5)}, photos(0).split(8), term())
+    assert torch.isfinite(learned.read({"a": torch.ones(2, 5)})).all()
+
+
+def test_what_is_read_stays_in_the_box_and_rows_do_not_touch() -> None:
+    learned = fit(pixels, photos(0).split(8), term())
+    wild = torch.cat([torch.full((1, 3, 16, 16), -1.0), torch.full((1, 3, 16, 16), 2.0), photos(2, 1)])
+    found = learned.read(pixels(wild))
+    assert found.min() >= 0
+    assert found.max() <= 1
+    torch.testing.assert_close(found[2:], learned.read(pixels(photos(2, 1))))
+
+
+def test_a_map_that_is_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guide, "WIDEST", 20)
+    fit(pixels, [photos(0)], term())
+    with pytest.raises(UserError, match=re.escape("terms.guide: a cell would read 27 numbers, 20 at most: a smaller reach")):
+        fit(pixels, [photos(0)], term(reach=3))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return write_dataset(tmp_path / "toy", size=SIZE)
+
+
+def learned_from(dataset: Dataset, base: dict[str, Any], taps: dict[str, float], size: int = SIZE) -> Guide:
+    config = settings(base, taps=taps, terms={"guide": {"grid": 4, "pictures": 640, "reach": 1}})
+    return Provider(dataset, {"alexnet_conv": net("alexnet_conv")}, CPU).guide(config, size)
+
+
+@pytest.mark.parametrize("taps", [{"conv2": 1.0}, {"pool": 1.0}, {"conv3": 1.0, "pool": 1.0}])
+def test_it_is_learned_from_training_pictures_alone(
+    dataset: Dataset, default_params: dict[str, Any], taps: dict[str, float], tmp_path: Path
+) -> None:
+    plain = learned_from(dataset, default_params, taps)
+    trained = np.array([row["split"] == "train" for row in dataset.index])
+    changed = np.where(trained[:, None, None, None], dataset.images, 255 - dataset.images)
+    other = Dataset(**{**vars(dataset), "images": changed})
+    again = learned_from(other, default_params, taps)
+    assert torch.equal(plain.slope, again.slope)
+    assert torch.equal(plain.centre, again.centre)
+    inverted = Dataset(**{**vars(dataset), "images": 255 - changed})
+    assert not torch.equal(learned_from(inverted, default_params, taps).centre, plain.centre)
+
+
+def test_it_is_learned_at_the_size_that_is_wanted_from_as_many_pictures_as_wanted(
+    dataset: Dataset, default_params: dict[str, Any]
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    class Eye(Provider):
+        def _look(self, images: Tensor, taps: Any) -> Any:
+            shapes.append(tuple(images.shape))
+            return super()._look(images, taps)
+
+    eye = Eye(dataset, {"alexnet_conv": net("alexnet_conv")}, CPU)
+    eye.guide(settings(default_params, terms={"guide": {"pictures": 3}}), 64)
+    assert shapes == [(6, 3, 64, 64)]
+
+
+def test_the_mean_image_is_of_the_training_split(dataset: Dataset) -> None:
+    trained = [number for number, row in enumerate(dataset.index) if row["split"] == "train"]
+    found = Provider(dataset, {}, CPU).mean_image()
+    np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), dataset.images[trained].mean(0) / 255, atol=1e-6)
+
+
+def init(**values: Any) -> Init:
+    return Init(**{"base": "grey", "mean": 0.5, "std": 0.0, "noising": 0.0, **values})
+
+
+def test_bases_by_hand() -> None:
+    assert torch.equal(initial.base(None, init(mean=0.25), 4), torch.full((1, 3, 4, 4), 0.25))
+    images = photos(0, 2, 8)
+    halved = images.view(2, 3, 4, 2, 4, 2).mean((3, 5))
+    torch.testing.assert_close(initial.base(images, init(), 4), halved)
+    assert torch.equal(initial.base(images, init(), 8), images)
+    grown = initial.base((images > 0.5).float(), init(), 20)
+    assert grown.shape == (2, 3, 20, 20)
+    assert grown.min() >= 0
+    assert grown.max() <= 1
+
+
+def test_noise_by_hand() -> None:
+    """One draw per seed for both blends: gaussian on the base, then S0's (base + f * natural noise) / (1 + f)."""
+    base, seeds = torch.full((1, 3, 4, 4), 0.5), [3, 4]
+    noise = randn((3, 4, 4), seeds)
+    begun = (base + 0.2 * noise).clamp(0, 1)
+    assert torch.equal(initial.noised(base, init(std=0.2), seeds), begun)
+    natural = torch.stack([m + s * noise[:, c] for c, (m, s) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))], 1)
+    blended = initial.noised(base, init(std=0.2, noising=3.0), seeds)
+    torch.testing.assert_close(blended, ((begun + 3 * natural) / 4).clamp(0, 1))
+    torch.testing.assert_close(initial.noised(base, init(std=0.2, noising=3.0), seeds[1:]), blended[1:])
+    assert torch.equal(initial.noised(base.expand(2, -1, -1, -1), init(), seeds), base.expand(2, -1, -1, -1))

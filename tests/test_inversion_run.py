@@ -1,0 +1,231 @@
+"""A whole group: starts, references, restarts, oracles, the live view, the dry run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import grid, resize, to_float, to_uint8
+from relume.core.results import Group, Row, read_group, write_group
+from relume.inversion import run as group
+from relume.inversion.optimise import Outcome, Report, optimise
+from relume.inversion.targets import reconstructions
+from tests.inversion_files import LOSSES, RUN, SIZE, found, settings, work_in
+
+STILL = {"optimiser": {"learning_rate": [[0, 1.0e-9]]}, "steps": 1}
+
+
+@pytest.fixture(autouse=True)
+def random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "load", found)
+
+
+def saved(folder: Path, made: group.Work) -> Group:
+    images, rows, trace, timing = group.invert(made)
+    write_group(folder, images=images, rows=rows, trace=trace, timing=timing, method={})
+    return read_group(folder)
+
+
+def begun(made: group.Work, rows: list[int]) -> Tensor:
+    return group._problem(made, rows).start
+
+
+def test_restarts_are_chosen_by_the_objective(default_params: dict[str, Any], tmp_path: Path) -> None:
+    images, rows, _, _ = group.invert(work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2})))
+    assert [row.restart for row in rows] == [0, 1] * 4
+    assert [row.id for row in rows] == [f"test{number}" for number in (0, 0, 1, 1, 2, 2, 3, 3)]
+    for first, second in zip(rows[::2], rows[1::2], strict=True):
+        assert first.objective != second.objective
+        assert min((first, second), key=lambda row: row.objective or 0).selected
+        assert first.selected != second.selected
+    assert images.shape == (8, SIZE, SIZE, 3)
+
+
+def test_shards_change_nothing_but_the_last_bits(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """Seeds go by id: three pictures in two shards are as each alone; restarts begin each with their own noise."""
+    config = settings(default_params, init={"std": 0.2}, count=3)
+    whole = group.invert(work_in(tmp_path, config))
+    narrow = group.invert(work_in(tmp_path / "narrow", config, run=replace(RUN, micro_batch=1)))
+    assert np.abs(whole[0].astype(int) - narrow[0]).max() <= 1
+    starts = begun(work_in(tmp_path, settings(default_params, init={"std": 0.2}, restarts=3)), [0, 1])
+    assert len({tuple(row.flatten().tolist()) for row in starts}) == 6
+    alone = begun(work_in(tmp_path, settings(default_params, init={"std": 0.2})), [1])
+    assert torch.equal(alone[0], starts[3])
+
+
+def test_a_group_can_be_a_start(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """Its chosen restarts, as they are."""
+    first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2})))
+    second = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, **STILL), start=first)
+    chosen = [place for place, row in enumerate(first.index) if row["selected"] == "true"]
+    assert torch.equal(begun(second, [0, 1, 2, 3]), to_float(first.images[chosen]))
+    images, rows, _, _ = group.invert(second)
+    assert {row.family for row in rows} == {"hybrid"}
+    assert np.abs(images.astype(int) - first.images[chosen]).max() <= 1
+    small = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, sizes=[[0, 24]]), start=first)
+    assert begun(small, [0]).shape == (1, 3, 24, 24)
+    half = Group(**{**vars(first), "index": first.index[:4]})
+    with pytest.raises(UserError, match="has no picture for test2, test3: it cannot be a start of toy"):
+        begun(work_in(tmp_path, settings(default_params), start=half), [0, 1, 2, 3])
+
+
+def test_all_restarts_of_a_group_can_be_a_reference(default_params: dict[str, Any], tmp_path: Path) -> None:
+    first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=3, init={"std": 0.2})))
+    config = settings(default_params, terms={"ref": {"networks": {"vgg16_conv": {"conv2_2": 1.0}}}}, restarts=2)
+    losses = {"feature": 1.0, "ref": 1.0}
+    made = work_in(tmp_path / "second", config, losses=losses, reference=first)
+    references = group._problem(made, [1, 3]).references["vgg16_conv"]["conv2_2"]
+    assert references.shape[:2] == (4, 3)
+    assert torch.equal(references[0], references[1])
+    one = made.provider._look(to_float(first.images[9:12]), {"vgg16_conv": ("conv2_2",)})["vgg16_conv"]["conv2_2"]
+    torch.testing.assert_close(references[2], one)
+    assert {row["term"] for row in group.invert(made)[2]} >= {"ref", "feature"}
+    with pytest.raises(UserError, match=r"losses\.ref: the recipe names no `reference`"):
+        group.invert(work_in(tmp_path / "third", config, losses=losses))
+
+
+def test_reconstructions_are_found_by_id() -> None:
+    def of(*names: str) -> Group:
+        return Group(name="a", images=np.zeros(0), index=[{"id": name} for name in names], folder=Path("a"))
+
+    assert reconstructions(of("x", "y", "x", "z", "y"), ["y", "x"]) == [[1, 4], [0, 2]]
+    with pytest.raises(UserError, match="a has no picture for q: it cannot be a reference"):
+        reconstructions(of("x"), ["x", "q"])
+    with pytest.raises(UserError, match=r"a holds \[1, 2\] reconstructions of a picture"):
+        reconstructions(of("x", "y", "x"), ["x", "y"])
+
+
+def test_a_picture_can_begin_with_what_its_features_say_or_with_the_mean(default_params: dict[str, Any], tmp_path: Path) -> None:
+    def start(base: str) -> tuple[group.Work, Tensor]:
+        config = settings(default_params, init={"base": base, "std": 0.0}, terms={"guide": {"grid": 4, "reach": 1}})
+        made = work_in(tmp_path, config)
+        return made, begun(made, [0, 1])
+
+    made, guided = start("guide")
+    learned, _ = made.guide
+    assert learned is not None
+    features = made.provider.features([0, 1], {"alexnet_conv": ("conv2",)})["alexnet_conv"]
+    read = learned.read(features)
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(guided, SIZE // 4), read, atol=0.1, rtol=0)
+    made, mean = start("mean_image")
+    torch.testing.assert_close(mean, made.mean_image.expand(2, -1, -1, -1))
+    assert torch.equal(start("grey")[1], torch.full((2, 3, SIZE, SIZE), 0.5))
+
+
+def test_the_guide_draws_the_coarse_picture_towards_it(default_params: dict[str, Any], tmp_path: Path) -> None:
+    config = settings(default_params, terms={"guide": {"grid": 4, "reach": 1}}, steps=40, restarts=2)
+    made = work_in(tmp_path, config, losses={"guide": 1.0}, run=replace(RUN, micro_batch=4))
+    images, _, trace, timing = group.invert(made)
+    learned, seconds = made.guide
+    assert learned is not None
+    features = made.provider.features([0, 1, 2, 3], {"alexnet_conv": ("conv2",)})["alexnet_conv"]
+    far = (resize(to_float(images), 4) - learned.read(features).repeat_interleave(2, 0)).square().mean()
+    assert far < 0.2 * trace[0]["value"]
+    assert timing[0]["seconds"] > seconds > 0
+
+
+def test_a_term_that_looks_at_the_picture_marks_every_row(default_params: dict[str, Any], tmp_path: Path) -> None:
+    config = settings(default_params, steps=1)
+    assert {row.oracle for row in group.invert(work_in(tmp_path / "plain", config))[1]} == {False}
+    assert {row.oracle for row in group.invert(work_in(tmp_path / "oracle", config, losses={"pixel": 1.0}))[1]} == {True}
+    assert work_in(tmp_path / "plain", config).provider.originals([0], work_in(tmp_path, config).objective) is None
+
+
+def test_rows_trace_and_timing_speak_of_the_same_run(default_params: dict[str, Any], tmp_path: Path) -> None:
+    config = settings(default_params, trace_every=2)
+    told: list[tuple[int, dict[str, float]]] = []
+    made = work_in(tmp_path, config, watch=lambda step, values, sheet: told.append((step, dict(values))))
+    _, rows, trace, timing = group.invert(made)
+    wanted: dict[str, Any] = {"method": "toy", "family": "optimise", "task": "feature", "oracle": False, "id": "test0"}
+    wanted |= {"dataset": "toy", "size": SIZE, "network": "alexnet_conv", "tap": "conv2", "objective": rows[0].objective}
+    assert rows[0] == Row(**wanted)
+    assert [step for step, _ in told] == [0, 2, 4, 5, 5, 7, 9, 10]
+    assert {row["term"] for row in trace} == {"objective", *LOSSES, "learning_rate", "size"}
+    last = {row["term"]: row["value"] for row in trace if row["step"] == 5}
+    assert last["objective"] == pytest.approx(np.mean([row.objective for row in rows]))
+    assert last["objective"] == pytest.approx(sum(weight * last[name] for name, weight in LOSSES.items()))
+    assert last["size"] == SIZE
+    assert last["tv"] == pytest.approx((told[3][1]["tv"] + told[7][1]["tv"]) / 2)
+    assert all(values["scaled/tv"] == pytest.approx(0.1 * values["tv"]) for _, values in told)
+    assert [row["step"] for row in timing] == [0, 2, 4, 5]
+    seconds = [row["seconds"] for row in timing]
+    assert 0 < seconds[0] <= seconds[1] <= seconds[2] <= seconds[3]
+
+
+def test_seconds_of_shards_add_up() -> None:
+    logs = [[(0, 1.0), (2, 3.0), (4, 5.0)], [(0, 0.5), (2, 1.0)]]  # the second came to rest after two steps
+    shards = [
+        group.Shard(images=np.zeros(0), rows=[], log=[{"step": step, "seconds": seconds, "terms": {}} for step, seconds in log])
+        for log in logs
+    ]
+    assert [sum(group._spent(shard, step) for shard in shards) for step in (0, 2, 4)] == [1.5, 4, 6]
+
+
+def test_sheets_are_shown_where_someone_watches(default_params: dict[str, Any], tmp_path: Path) -> None:
+    def sheets(folder: str, frames: int) -> dict[int, np.ndarray | None]:
+        shown: dict[int, np.ndarray | None] = {}
+        config = settings(default_params, count=2, init={"std": 0.0}, steps=4)
+        made = work_in(tmp_path / folder, config, frames=frames, watch=lambda step, values, sheet: shown.update({step: sheet}))
+        images = group.invert(made)[0]
+        if frames:
+            assert np.array_equal(shown[4], grid(images[None]))  # type: ignore[arg-type]
+        return shown
+
+    assert {step for step, sheet in sheets("watched", 2).items() if sheet is not None} == {0, 2, 4}
+    first = sheets("watched again", 4)[0]
+    assert first is not None
+    assert first.shape == (SIZE, 2 * SIZE + 2, 3)
+    assert set(sheets("unwatched", 0).values()) == {None}
+
+
+def test_a_dry_run_says_what_to_expect_and_writes_nothing(default_params: dict[str, Any], tmp_path: Path) -> None:
+    changes = {"sizes": [[0, 32], [100, SIZE]], "switches": [[9, {"kind": "pyramid", "levels": 2}]]}
+    config = settings(default_params, restarts=2, steps=300, **changes)
+    made = work_in(tmp_path, config)
+    told = group.rehearse(made)
+    assert told.startswith("toy: 4 pictures x 2 restarts x 300 steps in 4 shards; ")
+    assert told.endswith("terms: feature x 1, tv x 0.1, alpha_norm x 0.01")
+    assert "min in all" in told
+    assert not (tmp_path / "scratch").exists()
+    oracle = group.rehearse(work_in(tmp_path, config, losses={"pixel": 1.0}))
+    assert oracle.endswith("pixel x 1; an oracle: it looks at the pictures")
+
+
+def test_a_row_without_numbers_is_told_and_keeps_its_best(
+    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers that are none count in no mean."""
+
+    def broken(problem: Any, config: Any, report: Any, **options: Any) -> Outcome:
+        def told(one: Report) -> None:
+            report(Report(**{**vars(one), "terms": {**one.terms, "tv": torch.tensor([torch.nan, 7.0])}}))
+
+        outcome = optimise(problem, config, told, **options)
+        return Outcome(**{**vars(outcome), "faults": ("row 0: step 3: tv is not finite",)})
+
+    monkeypatch.setattr(group, "optimise", broken)
+    trace = group.invert(work_in(tmp_path, settings(default_params)))[2]
+    assert {row["value"] for row in trace if row["term"] == "tv"} == {7}
+    assert "toy, shard 1: row 0: step 3: tv is not finite: its best picture from before is kept" in capsys.readouterr().err
+
+
+def test_growth_ends_with_pictures_of_the_datas_size(default_params: dict[str, Any], tmp_path: Path) -> None:
+    images, _, trace, _ = group.invert(work_in(tmp_path, settings(default_params, sizes=[[0, 16], [2, SIZE]])))
+    assert images.shape == (4, SIZE, SIZE, 3)
+    assert [row["value"] for row in trace if row["term"] == "size"] == [16, 16, SIZE, SIZE, SIZE, SIZE]
+
+
+def test_a_dataset_is_found_by_its_own_pictures(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """Few steps from grey already look more like the picture that the features are of than like another."""
+    config = settings(default_params, taps={"conv1": 1.0}, steps=25, optimiser={"learning_rate": [[0, 0.3]]})
+    made = work_in(tmp_path, config, losses={"feature": 1.0})
+    images = to_float(group.invert(made)[0])
+    truth = to_float(made.provider.dataset.images[made.provider.dataset.select("test")])
+    errors = (images[:, None] - truth[None]).square().mean((2, 3, 4))
+    assert errors.argmin(1).tolist() == [0, 1, 2, 3]
+    assert np.array_equal(to_uint8(images), group.invert(work_in(tmp_path, config, losses={"feature": 1.0}))[0])

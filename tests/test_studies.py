@@ -1,0 +1,43 @@
+"""The studies that docs show can be run, say what they mean to, and the pages hold just their tables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import study
+from benchmarks.tables import MARK, filled
+from relume.inversion import tuned
+from relume.inversion.config import variation
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
+PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    jobs = study.jobs(study.read(path), default_params, dataset="photographs", split="test")
+    assert {job.method for job in jobs} >= {"s0", "tuned"} or len(jobs) > 5
+
+
+def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
+    wanted = study.read(ROOT / "benchmarks/studies/against_s0.yaml")
+    for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
+        if job.method == "tuned":
+            name = tuned.name_for(job.config.network, list(job.config.taps))
+            said = {"start": "", "reference": "", "weights": "", **tuned.recipe(name)}
+            recipe, own = variation(default_params["invert_optimise"], said, name)
+            assert job.config.optimiser == recipe.optimiser, name
+            assert job.config.init == recipe.init, name
+            assert (job.config.terms.guide.grid, job.config.terms.guide.ridge) == (
+                recipe.terms.guide.grid,
+                recipe.terms.guide.ridge,
+            ), name
+            assert job.weights == study.build(study.Losses, default_params["losses"], "losses").times(own.losses), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_pages_hold_the_tables_of_the_results(page: Path) -> None:
+    text = page.read_text()
+    assert text == filled(text, ROOT / "docs/results"), "python -m benchmarks.tables writes them anew"
