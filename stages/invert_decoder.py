@@ -1,4 +1,4 @@
-"""Decode the features of a dataset's pictures with every trained decoder: one group, a method per decoder."""
+"""Decode the features of a dataset's pictures with trained decoders: one group, a method per decoder."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -20,13 +20,14 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `invert_decoder` in params.yaml.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset whose features are decoded.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
-@stage("invert_decoder")
-def main(door: Door, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(InvertDecoder, "invert_decoder")
+@stage("invert_decoder", item="group")
+def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(InvertDecoder, f"invert_decoder.{group}")
     deterministic()
     device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(models / name, device) for name in config.decoders]

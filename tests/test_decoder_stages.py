@@ -41,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params: dict[str, Any] = {
         "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3},
         "train_decoder": {"shared": shared(), "decoders": DECODERS},
-        "invert_decoder": {"dataset": "toy", "split": "test", "count": None, "decoders": list(DECODERS)},
+        "invert_decoder": {"decoders": {"dataset": "toy", "split": "test", "count": None, "decoders": list(DECODERS)}},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "dvc.yaml").write_text(
@@ -63,7 +63,8 @@ def train(name: str, out: Path = Path("models/decoder")) -> Result:
 
 
 def invert(out: str = "data/reconstructions/decoders") -> Result:
-    options = {"--images": "data/images/toy", "--weights": "models/weights", "--models": "models/decoder", "--out": out}
+    options = {"--group": "decoders", "--images": "data/images/toy", "--weights": "models/weights"}
+    options |= {"--models": "models/decoder", "--out": out}
     return CliRunner().invoke(invert_decoder.main, [part for pair in options.items() for part in pair])
 
 
@@ -153,5 +154,5 @@ def test_pictures_and_features_must_be_those_of_the_training(project: Path) -> N
         other = type(decoder)(**{**vars(decoder), attribute: value})
         with pytest.raises(UserError, match=message):
             decode([other], provider, config, micro_batch=8)
-    with pytest.raises(UserError, match="is photos, but --images holds toy"):
-        decode([decoder], provider, InvertDecoder(dataset="photos", split="test", count=2, decoders=()), micro_batch=8)
+    with pytest.raises(UserError, match="features of photos are wanted, but --images holds toy"):
+        decode([decoder], provider, InvertDecoder(dataset="photos", split="test", count=2, decoders=("deep",)), micro_batch=8)

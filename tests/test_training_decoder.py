@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.training.augment import augment
-from relume.training.config import Augment, decoders, merge
+from relume.training.config import Augment, DecoderGroups, decoders, merge
 from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, validate, wishes
 from relume.training.loop import LOSS, train
 from relume.training.models import read_model, write_model
@@ -182,6 +183,18 @@ def test_a_decoder_states_only_differences() -> None:
 def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         decoders(section(**decoder))
+
+
+def test_groups_of_decoders_go_by_name() -> None:
+    group = {"dataset": "toy", "split": "test", "count": None, "decoders": ["a"]}
+    assert build(DecoderGroups, {"decoders": group}, "invert_decoder")["decoders"].decoders == ("a",)
+    with pytest.raises(UserError, match="invert_decoder.decoders.decoders"):
+        build(DecoderGroups, {"decoders": group | {"decoders": []}}, "invert_decoder")
+    with pytest.raises(UserError, match="invert_decoder.decoders.cuont: unknown key; did you mean 'count'"):
+        build(DecoderGroups, {"decoders": group | {"cuont": 3}}, "invert_decoder")
+    with pytest.raises(UserError, match="invert_decoder"):
+        build(DecoderGroups, {"../up": group}, "invert_decoder")
+    assert decoders({"shared": shared(), "decoders": {}}) == {}, "a preset may do without any"
 
 
 def test_faults_of_all_decoders_are_told_at_once_and_names_are_folders() -> None:

@@ -20,7 +20,7 @@ def decode(decoders: Sequence[TrainedDecoder], provider: Provider, config: Inver
     """One method per decoder, in their order; of a network that several decode, features are computed once per micro-batch."""
     dataset = provider.dataset
     if dataset.name != config.dataset:
-        raise UserError(f"invert_decoder.dataset is {config.dataset}, but --images holds {dataset.name}")
+        raise UserError(f"features of {config.dataset} are wanted, but --images holds {dataset.name}")
     for decoder in decoders:
         if decoder.size != dataset.size:
             raise UserError(

@@ -9,7 +9,7 @@ from relume.core.config import build, config
 from relume.core.errors import UserError
 from relume.models.config import Architecture
 
-Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_]*$")]  # a folder's, and a method's in every table
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # a folder's, and a method's in every table
 
 
 @config
@@ -120,17 +120,20 @@ class TrainDecoder:
     """Section `train_decoder`. An entry of `decoders` states network, taps, and only what differs from `shared`."""
 
     shared: Shared
-    decoders: dict[Name, dict[str, Any]] = Field(min_length=1)
+    decoders: dict[Name, dict[str, Any]]
 
 
 @config
 class InvertDecoder:
-    """Section `invert_decoder`."""
+    """One entry of section `invert_decoder`: a group, with a method for each of its decoders."""
 
     dataset: str
     split: str
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    decoders: tuple[str, ...]  # of `train_decoder.decoders`
+    decoders: tuple[str, ...] = Field(min_length=1)  # of `train_decoder.decoders`
+
+
+DecoderGroups = dict[Name, InvertDecoder]  # section `invert_decoder`
 
 
 def decoder(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> DecoderConfig:
