@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from relume.core.errors import UserError
@@ -56,4 +56,5 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with atomic(path) as temporary:
-        save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary)
+        plain = {name: tensors[name].contiguous() for name in sorted(tensors)}
+        temporary.write_bytes(save(plain))  # save_file would make it readable to its owner only
