@@ -2,7 +2,7 @@
 
     python -m benchmarks.inversion --study benchmarks/studies/NAME.yaml --folder PHOTOS --work FOLDER --out docs/results/NAME.csv
 
-Pictures in sorted order: every fifth for the test, every fifth from the third on for tuning (`--split val`), the others for
+Pictures in sorted order: every tenth for the test, every fifth from the third on for tuning (`--split val`), the others for
 what methods learn (statistics of features, linear maps). Every inversion stays in the work folder and is not run again as long
 as its settings, the photographs and the code are the same. Writes the leaderboard's columns, `_comparisons.csv`, a `.json`
 beside each, and a sheet of pictures. What stands in a study's file: `benchmarks/study.py`.
@@ -40,7 +40,7 @@ from relume.features.store import STATS
 from relume.features.weights import WeightStore
 from relume.inversion.config import merge
 
-TEST, VAL, EVERY = 0, 2, 5  # every fifth picture, from which place on
+EVERY, VAL = 10, (2, 7)  # the first of every ten pictures is for the test, the third and eighth for tuning
 DRAWS = Draws(seed=0, resamples=5000, level=0.95)
 FLOORS = "floors"  # the group's folder
 SOURCES = Path(__file__).resolve().parents[1] / "src" / "relume"
@@ -48,7 +48,7 @@ SHOWN = Path("docs/results")
 
 
 def split_of(at: int) -> str:
-    return {TEST: "test", VAL: "val"}.get(at % EVERY, "train")
+    return "test" if at % EVERY == 0 else "val" if at % EVERY in VAL else "train"
 
 
 def write_floors(bench: Bench, count: int | None, blocks: Sequence[int]) -> None:
@@ -100,14 +100,15 @@ def cells_of(bench: Bench, folder: str) -> list[Cell]:
 
 def compare(cells: Sequence[Cell], floors: Sequence[Cell], wanted: Study) -> Iterator[Record]:
     """One case: every method against the floors, and the study's questions as far as its methods have run here."""
-    yield from against_floors([*cells, *floors], wanted.metrics, DRAWS)
-    there = {cell["method"] for cell in cells}
-    asked = {name: (question.a, question.b) for name, question in wanted.questions.items()}
+    everything = [*cells, *floors]
+    yield from against_floors(everything, wanted.metrics, DRAWS)
+    there = {cell["method"] for cell in everything}
+    asked = {name: Question(a=one.a, b=one.b, metrics=one.metrics or wanted.metrics) for name, one in wanted.questions.items()}
     if wanted.seconds:
         slow, fast = wanted.seconds.equal
-        asked[EQUAL] = (fitted if (fitted := f"{slow}_{EQUAL}") in there else slow, fast)
-    fitting = {name: Question(a=a, b=b, metrics=wanted.metrics) for name, (a, b) in asked.items() if {a, b} <= there}
-    yield from answers(cells, fitting, DRAWS)
+        fitted = f"{slow}_{EQUAL}"
+        asked[EQUAL] = Question(a=fitted if fitted in there else slow, b=fast, metrics=wanted.metrics)
+    yield from answers(everything, {name: one for name, one in asked.items() if {one.a, one.b} <= there}, DRAWS)
 
 
 def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int]) -> sheet.Block:
@@ -205,7 +206,8 @@ def main(
         done = conduct(bench, wanted, planned, params["floors"]["blocks"])
         n = len(bench.dataset.select(split, wanted.count))
         seconds = time.perf_counter() - start + sum(one.seconds for one in done if one.kept)
-        data = f"of the {split} fifth of {len(bench.dataset.index)}; methods learn from three other fifths"
+        learned = len(bench.dataset.select("train"))
+        data = f"of the split {split} of {len(bench.dataset.index)}; methods learn from {learned} others"
         about = provenance("benchmarks.inversion", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
         report(bench, wanted, done, out, about, pictures)
     except UserError as error:

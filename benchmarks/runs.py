@@ -16,8 +16,9 @@ from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
-from relume.inversion.run import invert, work
+from relume.inversion.run import Work, invert, pace, work
 
+PACED = 8  # steps of which the quickest tells the pace
 ROOMS = ("core", "data", "features", "losses", "models", "training", "inversion")  # whose code an inversion can run
 
 
@@ -57,6 +58,7 @@ class Done:
     digest: str
     steps: int
     seconds: float  # of this inversion alone
+    fixed: float  # of these, what fewer steps do not save
     upstream: float  # of those that it starts from or looks at
     device: str
     kept: bool  # from an earlier call
@@ -91,6 +93,7 @@ def run_one(bench: Bench, job: Job, before: Mapping[str, Done]) -> Done:
         digest=key,
         steps=job.config.steps,
         seconds=seconds_of(folder),
+        fixed=fixed_of(folder),
         upstream=sum(other.all_seconds for other in needed),
         device=read_group(folder).method["device"],
         kept=kept,
@@ -118,13 +121,29 @@ def _invert(bench: Bench, job: Job, key: str, method: dict[str, Any]) -> None:
         start=group(job.start),
         reference=group(job.reference),
     )
-    pictures, rows, trace, timing = invert(prepared)
+    pictures, rows, trace, _ = invert(prepared)
+    timing = undisturbed(prepared, len({row.id for row in rows}))
     write_group(bench.group(job.folder), images=pictures, rows=rows, trace=trace, timing=timing, method=method)
     scratch.clear()
 
 
+def undisturbed(prepared: Work, pictures: int) -> list[dict[str, Any]]:
+    """The method's seconds at the pace of its quickest steps: what else the machine does must not decide between methods.
+
+    What is learned before the first step counts as it is; looks at the clean picture, for keeping the best, do not.
+    """
+    (_, fit), steps = prepared.guide, prepared.config.steps
+    whole = fit + pace(prepared, PACED) * pictures * steps
+    return [{"method": prepared.name, "step": step, "seconds": seconds} for step, seconds in ((0, fit), (steps, whole))]
+
+
 def seconds_of(folder: Path) -> float:
     return max(float(row["seconds"]) for row in read_csv(folder / "timing.csv"))
+
+
+def fixed_of(folder: Path) -> float:
+    """Of those, what no shorter schedule saves."""
+    return min(float(row["seconds"]) for row in read_csv(folder / "timing.csv"))
 
 
 def equal_seconds(done: Mapping[str, Done], slow: str, fast: str) -> Job | None:
@@ -132,8 +151,8 @@ def equal_seconds(done: Mapping[str, Done], slow: str, fast: str) -> Job | None:
     if slow not in done or fast not in done or done[slow].all_seconds <= done[fast].all_seconds:
         return None
     a, b = done[slow], done[fast]
-    left = b.all_seconds - a.upstream
+    left = b.all_seconds - a.upstream - a.fixed
     if left <= 0 or a.device != b.device:
         why = "what it begins with takes longer already" if left <= 0 else f"they ran on {a.device} and on {b.device}"
         raise UserError(f"study.seconds.equal: {a.job.folder} cannot run in the seconds of {fast}: {why}")
-    return study.shortened(a.job, left / a.seconds)
+    return study.shortened(a.job, left / (a.seconds - a.fixed))

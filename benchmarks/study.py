@@ -17,6 +17,7 @@ V = TypeVar("V")
 Differences = dict[str, Any]
 OWN = ("losses", "start", "reference")  # what a method says besides its differences from params.yaml's `invert_optimise`
 DECIDED = ("dataset", "split", "count")  # by the study, for all
+FLOOR = "floor_"  # beginning of a floor's name
 EQUAL = "equal_seconds"  # ending of the method's name, and name of the question
 
 
@@ -29,10 +30,11 @@ class Seconds:
 
 @config
 class Asked:
-    """Is `a` better than `b`? Per case, in every metric, picture by picture."""
+    """Is `a` better than `b`, a method or a floor? Per case, picture by picture."""
 
     a: str
     b: str
+    metrics: tuple[str, ...] | None = None  # null: all of the study's
 
 
 @config
@@ -64,7 +66,7 @@ class Study:
         if self.seconds:
             yield "seconds.equal", ("", *self.seconds.equal)
         for name, asked in self.questions.items():
-            yield f"questions.{name}", ("", asked.a, asked.b)
+            yield f"questions.{name}", ("", asked.a, *([] if asked.b.startswith(FLOOR) else [asked.b]))
         for case, methods in self.per_case.items():
             yield f"per_case.{case}", (case, *methods)
         for name, method in self.methods.items():
@@ -154,12 +156,12 @@ def _check_names(found: Sequence[Job]) -> None:
 
 def shortened(job: Job, ratio: float) -> Job:
     """The same method in fewer steps: its schedules shrink with it, so that growth and switches still come to their end."""
-    old = job.config
+    old, steps = job.config, max(1, int(job.config.steps * ratio))
     new = replace(
         old,
-        steps=max(1, int(old.steps * ratio)),
+        steps=steps,
         sizes=_shrunk(old.sizes, ratio),
-        switches=_shrunk(old.switches, ratio, least=1),
+        switches=tuple(pair for pair in _shrunk(old.switches, ratio, least=1) if pair[0] < steps),
         optimiser=replace(old.optimiser, learning_rate=_shrunk(old.optimiser.learning_rate, ratio)),
     )
     return replace(job, method=f"{job.method}_{EQUAL}", config=new)

@@ -2,12 +2,13 @@
 
     python -m benchmarks.tables
 
-A mark names a file of docs/results: `<!-- table NAME -->` … `<!-- end -->`; words behind the name keep only rows whose method
-or question begins with one of them. The columns follow from the file: a leaderboard or paired comparisons.
+A mark names a file of docs/results: `<!-- table NAME -->` … `<!-- end -->`; words behind the name keep only rows of these
+methods or questions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard or paired comparisons.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import click
 from relume.core.files import read_csv
 
 DOCS = Path("docs")
-MARK = re.compile(r"(<!-- table (\w+)((?: \w+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table (\w+)((?: [\w*]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = Mapping[str, str]
 DIGITS = {"psnr": 2, "seconds_per_image": 2}
 
@@ -64,7 +65,7 @@ def kind(rows: Sequence[Row]) -> Kind:
 def table(name: str, words: Sequence[str], results: Path) -> str:
     rows = read_csv(results / f"{name}.csv")
     heading, write, column = kind(rows)
-    wanted = [row for row in rows if not words or row[column].startswith(tuple(words))]
+    wanted = [row for row in rows if not words or any(fnmatchcase(row[column], word) for word in words)]
     lines = [heading.split("|"), ["---"] * (heading.count("|") + 1), *map(write, wanted)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

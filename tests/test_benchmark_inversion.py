@@ -52,8 +52,10 @@ def planned(params: dict[str, Any], **changes: Any) -> list[study.Job]:
     return study.jobs(wanted, params, dataset="toy", split="test")
 
 
-def test_fifths_for_test_and_tuning():
-    assert [split_of(at) for at in range(6)] == ["test", "train", "val", "train", "train", "test"]
+def test_a_tenth_for_the_test_and_a_fifth_for_tuning():
+    found = [split_of(at) for at in range(10)]
+    assert found == ["test", "train", "val", "train", "train", "train", "train", "val", "train", "train"]
+    assert split_of(10) == "test"
 
 
 def test_differences_are_laid_over_each_other_in_order(default_params: dict[str, Any]):
@@ -97,7 +99,7 @@ def test_a_shortened_method_keeps_its_schedules_in_proportion(default_params: di
         "switches": [[40, {"kind": "pixels", "box": "projection"}]],
         "optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]},
     }
-    job = study.shortened(planned(default_params, base=long)[0], 0.5)
+    job = study.shortened(planned(default_params, base=long, per_case={})[0], 0.5)
     assert (job.method, job.config.steps) == ("s0_equal_seconds", 50)
     assert job.config.sizes == ((0, 16), (25, 32))
     assert [step for step, _ in job.config.switches] == [20]
@@ -106,8 +108,9 @@ def test_a_shortened_method_keeps_its_schedules_in_proportion(default_params: di
     assert (least.steps, least.sizes, least.optimiser.learning_rate) == (1, ((0, 32),), ((0, 0.1),))
 
 
-def done(job: study.Job, seconds: float, upstream: float = 0.0, device: str = "cpu") -> runs.Done:
-    return runs.Done(job=job, digest="", steps=job.config.steps, seconds=seconds, upstream=upstream, device=device, kept=False)
+def done(job: study.Job, seconds: float, upstream: float = 0.0, device: str = "cpu", fixed: float = 0.0) -> runs.Done:
+    steps = job.config.steps
+    return runs.Done(job=job, digest="", steps=steps, seconds=seconds, fixed=fixed, upstream=upstream, device=device, kept=False)
 
 
 def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str, Any]):
@@ -118,6 +121,9 @@ def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str,
     fitted = runs.equal_seconds({"a": done(job, 8.0, upstream=2.0), "b": fast}, "a", "b")
     assert fitted is not None
     assert fitted.config.steps == 50  # (6 - 2) / 8
+    fitted = runs.equal_seconds({"a": done(job, 9.0, fixed=4.0), "b": fast}, "a", "b")
+    assert fitted is not None
+    assert fitted.config.steps == 40  # (6 - 4) / (9 - 4): what comes before the first step is not shortened
     with pytest.raises(UserError, match="longer already"):
         runs.equal_seconds({"a": done(job, 1.0, upstream=7.0), "b": fast}, "a", "b")
     with pytest.raises(UserError, match="cpu and on gpu"):
@@ -186,7 +192,7 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     with Image.open("out/toy.jpg") as picture:
         assert picture.width <= 1600
     used = {row["id"] for row in read_group(Path("work/reconstructions/deep_s0")).index}
-    assert used == {"00.png", "05.png"}
+    assert used == {"00.png", "10.png"}
 
     monkeypatch.setattr(runs, "invert", lambda prepared: pytest.fail("nothing is to be inverted anew"))
     first = Path("out/toy_comparisons.csv").read_bytes()

@@ -103,11 +103,6 @@ def test_growth_and_switches_carry_the_picture_over(default_params: dict[str, An
     assert torch.equal(reports[4].images, reports[3].images)
 
 
-def test_an_ensemble_without_views_is_the_picture_itself(default_params: dict[str, Any]) -> None:
-    one, three = (solve(settings(default_params, views={"ensemble": count}))[0].images for count in (1, 3))
-    torch.testing.assert_close(one, three, atol=1e-3, rtol=0)
-
-
 def test_identity_backward_measures_the_same_and_moves_otherwise(default_params: dict[str, Any]) -> None:
     (_, exact), (_, straight) = (solve(settings(default_params, relu_backward=kind)) for kind in ("exact", "identity"))
     assert torch.equal(exact[0].terms["objective"], straight[0].terms["objective"])
@@ -116,7 +111,7 @@ def test_identity_backward_measures_the_same_and_moves_otherwise(default_params:
 
 @pytest.mark.parametrize("transforms", [[], [JITTER, AFFINE, COLOUR]])
 def test_what_is_told_of_a_picture_is_measured_without_a_view(default_params: dict[str, Any], transforms: Any) -> None:
-    config = settings(default_params, views={"transforms": transforms, "ensemble": 2})
+    config = settings(default_params, views={"transforms": transforms, "ensemble": 2 if transforms else 1})
     _, reports = solve(config)
     for report in reports:
         clean = value(problem(config), report.images)
@@ -132,8 +127,9 @@ def test_a_box_holds_at_every_step(default_params: dict[str, Any], box: str) -> 
     reports: list[Report] = []
     outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
     brightest = max(float(report.images.max()) for report in reports[:-1])
-    assert brightest > 1 if box == "none" else 0.95 < brightest <= 1
+    assert 0.95 < brightest <= 1, "also where the space has no box, only pictures inside it are told and kept"
     assert outcome.images.max() <= 1
+    torch.testing.assert_close(outcome.objective, -outcome.images.mean((1, 2, 3)))
 
 
 def test_a_zero_gradient_is_no_catastrophe(default_params: dict[str, Any]) -> None:
@@ -166,7 +162,8 @@ def trap(at: int) -> Any:
 def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name])
     sound, reports = solve(config)
-    outcome = optimise(with_term(problem(config), trap(at=3)), config, lambda report: None)
+    looks = 2 if name == "free pixels" else 1  # there the kept picture, inside the box, is measured beside the moved one
+    outcome = optimise(with_term(problem(config), trap(at=3 * looks)), config, lambda report: None)
     assert outcome.faults == ("row 0: step 3: trap is not finite",)
     assert torch.equal(outcome.images[1], sound.images[1])
     before = min(range(3), key=lambda step: float(reports[step].terms["objective"][0]))

@@ -237,11 +237,42 @@ def test_the_heads_of_lpips_are_read_only_where_it_has_a_weight(default_params: 
 @pytest.mark.parametrize("network", [OTHER, "alexnet_conv"])
 def test_the_terms_that_look_at_the_picture_are_known(default_params: dict[str, Any], network: str) -> None:
     """Another network's embedding of the picture tells of the picture; the inverted network's own does not."""
-    config = settings(default_params, terms={"clip": {"network": network}, "lpips": {"network": "alex"}})
+    taps = {"pool": 1.0}  # what the clip term looks at: known, where the network is the same
+    config = settings(default_params, taps=taps, terms={"clip": {"network": network}, "lpips": {"network": "alex"}})
     goal = objective(config, dict.fromkeys(TERMS, 1.0), material())
     assert {term.name for term in goal.terms if term.oracle} == ORACLES | ({"clip"} if network == OTHER else set())
     assert goal.oracle
     assert not objective(config, {"feature": 1.0, "tv": 1.0}, NOTHING).oracle
+
+
+@pytest.mark.parametrize(
+    ("network", "tap", "oracle"),
+    [
+        ("alexnet", "conv5", False),
+        ("alexnet", "fc6", False),
+        ("alexnet", "pool", True),  # its head reads the map, not its mean
+        ("vgg16", "pool_pre", True),
+        ("squeezenet1_1", "pool", True),
+        ("resnet50", "pool", False),
+        ("efficientnet_lite0", "logits", False),
+        ("efficientnet_lite0", "pool_pre", True),
+    ],
+)
+def test_logits_are_an_oracle_where_they_do_not_follow(
+    default_params: dict[str, Any], network: str, tap: str, oracle: bool
+) -> None:
+    config = settings(default_params, network=network, taps={tap: 1.0})
+    assert objective(config, {"logits": 1.0}, NOTHING).oracle == oracle
+
+
+def test_a_restart_without_a_number_is_none_to_agree_with(default_params: dict[str, Any]) -> None:
+    config = settings(default_params, restarts=3, terms={"avg": {"networks": {"alexnet_conv": {"pool": 1.0}}}})
+    goal = objective(config, {"avg": 1.0}, NOTHING)
+    values = torch.rand(3, 8, generator=torch.Generator().manual_seed(0))
+    values[1] = torch.nan
+    features = {"alexnet_conv": {"pool": values}}
+    found, _ = goal(State(images=torch.zeros(3, 3, 4, 4), features=features, targets={}, restarts=3))
+    assert torch.isfinite(found).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

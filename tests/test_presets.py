@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from relume.core.errors import UserError
+from relume.inversion.config import merge as merge_maps
 from relume.params import check
-from relume.presets import arguments, command, merge, read, spelled, written
+from relume.presets import LISTED, arguments, command, read, spelled, written
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -64,12 +65,18 @@ def idle(base: Any, stated: Any, path: str = "") -> list[str]:
     return [found for key, value in stated.items() if key in base for found in idle(base[key], value, f"{path}.{key}")]
 
 
+def merge(base: Any, differences: Any) -> dict[str, Any]:
+    return merge_maps(base, differences, LISTED)
+
+
 def test_paper_s0_sweeps_terms_and_policies(default_params: dict[str, Any]) -> None:
     recipes = merge(default_params, read(ROOT, "paper_s0"))["recipes"]
     policies = ("as_is", "no_relu", "relu_after", "smart")
-    assert set(recipes) == {"s0", *(f"s0_{term}_{policy}" for term in ("avg", "ref") for policy in policies)}
-    for policy in policies:
-        assert recipes[f"s0_ref_{policy}"]["reference"] == "data/reconstructions/s0"
+    others = ("resnet18", "resnet34", "resnet101", "resnet152", "vgg16", "vgg19", "clip")
+    assert set(recipes) == {"s0", "s0_4", "s0_16", *(f"s0_{term}_{one}" for term in ("avg", "ref") for one in policies + others)}
+    assert list(recipes["s0_ref_clip"]["terms"]["ref"]["networks"]) == ["clip_vit_l_14"]
+    assert {recipe["reference"] for name, recipe in recipes.items() if "_ref_" in name} == {"data/reconstructions/s0"}
+    for policy in policies[1:]:
         assert recipes[f"s0_ref_{policy}"]["terms"]["ref"]["policy"] == policy
 
 

@@ -28,7 +28,7 @@ from relume.features.catalogue import check_tap, facts
 from relume.features.networks import load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
-from relume.inversion import initial, tuned
+from relume.inversion import initial, parametrise, tuned
 from relume.inversion.config import InvertOptimise, merge, variation
 from relume.inversion.optimise import Problem, Report, optimise
 from relume.inversion.targets import Provider
@@ -203,11 +203,16 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
         targets={network: {tap: value.repeat_interleave(restarts, 0) for tap, value in here.items()}},
         guide=guide,
         restarts=restarts,
-        start=initial.noised(initial.base(begun, config.init, side), config.init, seeds).to(device),
+        start=_start(begun, config, side, seeds).to(device),
         originals=None,
         generators=[generator(run.seed, "views", *one) for one in ids],
         run=run,
     )
+
+
+def _start(begun: Tensor | None, config: InvertOptimise, side: int, seeds: list[int]) -> Tensor:
+    bounded = parametrise.build(config.parametrisation).bounded
+    return initial.noised(initial.base(begun, config.init, side), config.init, seeds, bounded=bounded)
 
 
 def training(images: Path, made: Plan) -> Dataset:

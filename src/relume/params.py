@@ -14,7 +14,7 @@ from relume.core.errors import UserError, one_of
 from relume.core.run import Run
 from relume.data.config import Prepare
 from relume.evaluation.config import Compare, Evaluate, Floors
-from relume.features.catalogue import check_tap
+from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
 from relume.losses.config import ForeignTerm, Losses
@@ -34,6 +34,7 @@ SECTIONS: dict[str, type] = {
 }
 RECIPES = "recipes"
 ALWAYS = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for every recipe
+WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # beginnings of networks' names
 LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}
 
 
@@ -95,7 +96,7 @@ def _between(built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimis
         yield f"floors.dataset: {built['floors'].dataset!r} is not {wanted}"
     yield from _judges(built)
     for name, (recipe, own) in recipes.items():
-        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, ["floors", *recipes])
+        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, list(recipes))
     yield from _comparison(built, recipes)
 
 
@@ -136,9 +137,9 @@ def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[
 
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
     """LPIPS needs its network and its heads."""
-    networks = {"lpips_alex": "alexnet_conv", "lpips_vgg": "vgg16_conv"}
     for metric in built["evaluate"].metrics:
-        for name in (metric, networks[metric]) if metric in networks else ():
+        judge = metric.removeprefix("lpips_")
+        for name in (metric, LPIPS[judge]) if metric.startswith("lpips_") else ():
             if name not in built["weights"].networks:
                 yield f"weights.networks: {name} is missing, which metric {metric} needs"
 
@@ -153,6 +154,8 @@ def _inversion(path: str, section: InvertOptimise, built: Mapping[str, Any]) -> 
         except UserError as error:
             yield f"{path}.taps: {error}"
     yield from _outside(f"{path}.dataset", [section.dataset], built["extract"].datasets, "is not in extract.datasets")
+    if section.restarts > built["run"].micro_batch:
+        yield f"{path}.restarts: {section.restarts} do not fit into run.micro_batch, {built['run'].micro_batch}"
 
 
 def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
@@ -173,6 +176,8 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
     if "ref" in factors and own.reference == images:
         yield f"{path}.reference: the ref term looks at an earlier group's pictures: name one, data/reconstructions/<group>"
     yield from _terms(path, recipe, factors)
+    if recipe.dataset in built["prepare"].datasets:
+        yield from _fit(path, recipe, factors, built["prepare"].datasets[recipe.dataset])
     yield from _weights(path, recipe, own, factors, built["weights"].networks)
 
 
@@ -192,6 +197,21 @@ def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> I
             check_tap(network, tap)
         except UserError as error:
             yield f"{path}.{key}: {error}"
+
+
+def _fit(path: str, recipe: InvertOptimise, factors: Mapping[str, float], dataset: Any) -> Iterable[str]:
+    """What is asked fits the prepared pictures: their size, and whether there are some to learn from."""
+    size, network = dataset.size, NETWORKS.get(recipe.network)
+    if recipe.sizes and recipe.sizes[-1][1] != size:
+        yield f"{path}.sizes: pictures end at {recipe.sizes[-1][1]} px, and those that are to be found have {size}"
+    if network and network.any_size and network.min_size > size:
+        yield f"{path}.network: {network.name} sees pictures of {network.min_size} px or more, these have {size}"
+    if "ssim" in factors and (large := [window for window in recipe.terms.ssim.windows if window > size]):
+        yield f"{path}.terms.ssim.windows: {large[0]} does not fit into pictures of {size} px"
+    if ("guide" in factors or recipe.init.base != "grey") and dataset.train == 0:
+        yield f"{path}: its guide or mean image is learned from prepare.datasets.{recipe.dataset}.train, which is 0"
+    if "batchnorm" in factors and recipe.network.startswith(WITHOUT_BATCHNORM):
+        yield f"{path}.losses.batchnorm: {recipe.network} has no batch normalisations: set its weight to 0"
 
 
 def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[str, float], there: Sequence[str]) -> Iterable[str]:

@@ -16,27 +16,12 @@ import click
 from relume.core.config import parse, read_params
 from relume.core.errors import UserError, one_of
 from relume.doctor import find_root
+from relume.inversion.config import merge
 from relume.params import check
 
 LISTED = {"datasets", "recipes", "questions", "taps", "networks"}  # maps of things by name: a preset that has one lists them all
 
 Params = Mapping[str, Any]
-
-
-def merge(base: Params, differences: Params) -> dict[str, Any]:
-    """Maps are merged key by key, but for LISTED and for a map of another `kind`, which replace theirs; all else replaces."""
-    result = dict(base)
-    for key, value in differences.items():
-        old = base.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and key not in LISTED and _same_kind(old, value):
-            result[key] = merge(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _same_kind(old: Params, new: Params) -> bool:
-    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
 
 
 def read(root: Path, name: str) -> dict[str, Any]:
@@ -104,7 +89,7 @@ def written(wanted: Params) -> None:
 def command(root: Path, name: str) -> list[str]:
     """The one command that a preset is, checked."""
     base = read_params(root / "params.yaml")
-    wanted = merge(base, read(root, name))
+    wanted = merge(base, read(root, name), LISTED)
     check(wanted)
     written(wanted)
     return ["dvc", "exp", "run", *arguments(base, wanted)]

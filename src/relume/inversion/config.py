@@ -1,5 +1,6 @@
 """Sections `invert_optimise` and `recipes`: the five nouns of an inversion, and the variations of it that have names."""
 
+from collections.abc import Container, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -107,8 +108,8 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         check_schedule("learning_rate", [step for step, _ in self.learning_rate])
-        if self.rule == "lbfgs" and self.normalise_gradient:
-            raise ValueError("normalise_gradient: lbfgs learns from the gradient's size: false is wanted")
+        if self.rule in ("lbfgs", "signed_adam") and self.normalise_gradient:
+            raise ValueError(f"normalise_gradient: {self.rule} does not go with it: false is wanted")
 
 
 @config
@@ -144,6 +145,11 @@ class InvertOptimise:
     def __post_init__(self) -> None:
         if not self.taps:
             raise ValueError("taps: at least one tap is wanted")
+        for key, pairs in (("sizes", self.sizes), ("switches", self.switches), ("optimiser", self.optimiser.learning_rate)):
+            if pairs and pairs[-1][0] >= self.steps:
+                raise ValueError(f"{key}: its last step, {pairs[-1][0]}, never comes: there are {self.steps} (`steps`)")
+        if self.views.ensemble > 1 and not self.views.transforms:
+            raise ValueError("views.ensemble: several views are wanted, and no transforms to tell them apart")
         if self.sizes:
             check_schedule("sizes", [step for step, _ in self.sizes])
             if list(self.sizes) != sorted(self.sizes, key=lambda pair: pair[1]):
@@ -179,18 +185,18 @@ def variation(base: dict[str, Any], recipe: dict[str, Any], path: str) -> tuple[
     return build(InvertOptimise, merged, path), build(Recipe, {"losses": {}, **own}, path)
 
 
-def merge(base: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
-    """Maps are merged key by key, but for LISTED and for a map of another `kind`, which replace theirs; all else replaces."""
+def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Container[str] = LISTED) -> dict[str, Any]:
+    """Maps are merged key by key, but for `listed` and for a map of another `kind`, which replace theirs; all else replaces."""
     result = dict(base)
     for key, value in differences.items():
         old = base.get(key)
         if (
             isinstance(value, dict)
             and isinstance(old, dict)
-            and key not in LISTED
+            and key not in listed
             and value.get("kind", old.get("kind")) == old.get("kind")
         ):
-            result[key] = merge(old, value)
+            result[key] = merge(old, value, listed)
         else:
             result[key] = value
     return result

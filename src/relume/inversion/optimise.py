@@ -83,7 +83,7 @@ def optimise(
                 if checkpoint is not None and checkpoint.due():
                     descent.save(checkpoint)
         except KeyboardInterrupt:
-            if not keep:
+            if not keep or descent.at[0] < 0:  # nothing has been made yet
                 raise
             interrupted = True
         return replace(descent.finish(look, report), interrupted=interrupted)
@@ -111,22 +111,38 @@ class Descent:
         pictures = self.space.decode(self.code, self.at[1])
         values, gradient = self._slope(look, pictures)
         (slope,) = torch.autograd.grad(pictures, [self.code], gradient)
-        full = resize(pictures.detach().clone(), self.problem.size)  # where the code is the picture, the step changes it
         reports = step % config.trace_every == 0
-        if not config.views.transforms:
-            self.best.see(step, full, values, whole=self.at[1] == self.problem.size)
-        elif reports:  # what a random view says of a picture is no measure of it
+        # a copy, for where the code is the picture, the step changes it; inside the box, since only such pictures are kept
+        full = resize(pictures.detach().clone(), self.problem.size).clamp(0, 1)
+        self.best.watch(step, values)
+        whole = self.at[1] == self.problem.size
+        if not config.views.transforms and self.space.bounded:
+            self.best.see(step, full, values["objective"], whole=whole)
+        elif reports:  # what was measured is a random view, or a picture out of the box
             with torch.no_grad():
                 values = _measure(self.problem, look, full)
-            self.best.see(step, full, values, whole=self.at[1] == self.problem.size)
+            self.best.watch(step, values)
+            self.best.see(step, full, values["objective"], whole=whole)
         rate = schedules.learning_rate(config.optimiser, step, config.steps)
-        with torch.no_grad():
-            self.mover.step(self.code, movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
-            self.space.project(self.code)
-        self.seconds += time.perf_counter() - started
+        self._move(movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
+        self._count(started, wait=reports)
         if reports:
             self._tell(report, values, full, rate)
         self.step += 1
+
+    @torch.no_grad()
+    def _move(self, slope: Tensor, rate: float) -> None:
+        """Rows at rest stay where they are, so that one without a number never reaches the others through `avg`."""
+        before = self.code.detach().clone()
+        self.mover.step(self.code, slope, rate)
+        self.space.project(self.code)
+        self.code.copy_(torch.where(self.best.resting.view(-1, *[1] * (self.code.ndim - 1)), before, self.code))
+
+    def _count(self, started: float, *, wait: bool) -> None:
+        """Seconds so far. An accelerator is waited for where the loop waits anyway, so that the sum is true there."""
+        if wait and self.code.device.type == "cuda":
+            torch.cuda.synchronize(self.code.device)
+        self.seconds += time.perf_counter() - started
 
     def _enter(self) -> None:
         """The space and the size of this step; a change of either carries the picture over and forgets the mover's memory."""
@@ -142,6 +158,7 @@ class Descent:
             self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
         self.mover = movers.build(self.config.optimiser)
         self.at = (number, size)
+        self.best.wake(self.step)
 
     def _slope(self, look: Look, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Values and the gradient with respect to the pictures, averaged over views; one view in memory at a time."""
@@ -169,10 +186,12 @@ class Descent:
         with torch.no_grad():
             if self.at[0] >= 0:
                 last = resize(self.space.decode(self.code, self.at[1]), self.problem.size).clamp(0, 1)
-                self.best.see(self.step, last, _measure(self.problem, look, last), whole=True)
+                values = _measure(self.problem, look, last)
+                self.best.watch(self.step, values)
+                self.best.see(self.step, last, values["objective"], whole=True)
             faults = self.best.faults()
             values = _measure(self.problem, look, self.best.images)
-        self.seconds += time.perf_counter() - started
+        self._count(started, wait=True)
         rate = schedules.learning_rate(self.config.optimiser, max(self.step - 1, 0), self.config.steps)
         self._tell(report, values, self.best.images, rate)
         return Outcome(images=self.best.images, objective=values["objective"], faults=faults)
@@ -218,21 +237,31 @@ class Best:
         self.since = torch.zeros(count, dtype=torch.int64, device=device)  # the step at which it last did
         self.broken = torch.full((len(self.names), count), -1, dtype=torch.int64, device=device)  # first step without a number
 
-    def see(self, step: int, images: Tensor, values: Mapping[str, Tensor], *, whole: bool) -> None:
-        """`whole`: at full size, so that the picture may be kept."""
+    def watch(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Rows that meet a number that is none rest from then on."""
         table = torch.stack([values[name].detach() for name in self.names])
         self.broken = torch.where(~torch.isfinite(table) & (self.broken < 0), step, self.broken)
-        objective = table[-1]
-        if whole:
-            better = (objective < self.objective) & ~self.resting
-            self.images = torch.where(better[:, None, None, None], images.detach().float().clamp(0, 1), self.images)
-            self.objective = torch.where(better, objective, self.objective)
         self.resting = self.resting | (self.broken[-1] >= 0)
-        if self.stop.patience is not None and whole:
+
+    def see(self, step: int, images: Tensor, objective: Tensor, *, whole: bool) -> None:
+        """Pictures in [0, 1] with their own objective. `whole`: at full size, so that the picture may be kept."""
+        if not whole:
+            return
+        objective = objective.detach()
+        better = (objective < self.objective) & ~self.resting
+        self.images = torch.where(better[:, None, None, None], images.float(), self.images)
+        self.objective = torch.where(better, objective, self.objective)
+        if self.stop.patience is not None:
             moved = objective < self.anchor - self.stop.tolerance * self.anchor.abs().nan_to_num(posinf=0.0)
             self.since = torch.where(moved, step, self.since)
             self.anchor = torch.where(moved, objective, self.anchor)
             self.resting = self.resting | (step - self.since >= self.stop.patience)
+
+    def wake(self, step: int) -> None:
+        """Another space or size: what had come to rest may go on from here, but for what is broken."""
+        self.resting = self.broken[-1] >= 0
+        self.anchor = torch.full_like(self.anchor, torch.inf)
+        self.since = torch.full_like(self.since, step)
 
     def faults(self) -> tuple[str, ...]:
         """Rows that met a number that is none, by term and step; an error where such a row has no picture to show."""

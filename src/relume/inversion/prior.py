@@ -27,7 +27,7 @@ class DeepPrior:
 
     noise -> (3x3 convolution, normalisation per picture and channel, leaky ReLU, bilinear upsampling) x levels -> the same
     without upsampling -> 1x1 convolution -> sigmoid. The noise is one and the same for all rows; it is no part of the code.
-    At another size the same weights show another picture, since kernels cover another share of it: growth goes on from there.
+    At another size the same weights show another picture, since kernels cover another share of it: it does not grow.
     """
 
     keeps_code, bounded = True, True

@@ -23,10 +23,10 @@ from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.weights import WeightStore
-from relume.inversion import initial
-from relume.inversion.config import InvertOptimise
+from relume.inversion import initial, parametrise
+from relume.inversion.config import InvertOptimise, Optimiser
 from relume.inversion.guide import Guide
-from relume.inversion.optimise import Outcome, Problem, Report, optimise
+from relume.inversion.optimise import Descent, Outcome, Problem, Report, looking, optimise
 from relume.inversion.targets import Provider
 from relume.inversion.terms import Material, heads, objective
 from relume.losses.objective import Activations, Objective
@@ -59,6 +59,12 @@ class Work:
             return None, 0.0
         return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
 
+    @property
+    def oracle(self) -> bool:
+        """Its objective looks at the picture, or it takes over what has looked."""
+        groups = [group for group in (self.start, self.reference) if group is not None]
+        return self.objective.oracle or any(row["oracle"] == "true" for group in groups for row in group.index)
+
     @cached_property
     def mean_image(self) -> Tensor:
         return self.provider.mean_image()
@@ -80,6 +86,9 @@ def work(
     frames: int = 0,
 ) -> Work:
     """The objective of these weights, and the networks that it needs, loaded."""
+    for group in (start, reference):
+        if group is not None and len(methods := sorted({row["method"] for row in group.index})) > 1:
+            raise UserError(f"{group.folder} holds several methods ({', '.join(methods)}): {name} can begin from or look at one")
     goal = objective(config, weights, Material(heads=heads(config, weights, store, device)))
     networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
     return Work(
@@ -108,20 +117,31 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
 
 
 def rehearse(work: Work) -> str:
-    """A dry run: two steps of the first shard, and what they let expect of the whole. Writes nothing."""
-    shards = _shards(work)
-    short = replace(work.config, steps=2, sizes=(), switches=(), trace_every=1)
-    seconds: list[float] = []
-    optimise(_problem(replace(work, config=short), shards[0]), short, lambda report: seconds.append(report.seconds))
-    step = seconds[1] - seconds[0]
-    whole = step * work.config.steps * sum(map(len, shards)) / len(shards[0])
-    pictures = sum(map(len, shards))
+    """A dry run: what a step takes and the whole may take. Writes nothing."""
+    pictures, (_, fit) = sum(map(len, _shards(work))), work.guide
+    whole = fit + pace(work) * pictures * work.config.steps
     return (
-        f"{work.name}: {pictures} pictures x {work.config.restarts} restarts x {work.config.steps} steps "
-        f"in {len(shards)} shards; {step:.3g} s per step of a shard, about {whole / 60:.3g} min in all; terms: "
-        f"{', '.join(f'{term.name} x {term.weight:g}' for term in work.objective.terms)}"
-        f"{'; an oracle: it looks at the pictures' if work.objective.oracle else ''}"
+        f"{work.name}: {pictures} pictures x {work.config.restarts} restarts x {work.config.steps} steps, "
+        f"about {whole / 60:.3g} min; terms: {', '.join(f'{term.name} x {term.weight:g}' for term in work.objective.terms)}"
+        f"{'; an oracle: it has looked at the pictures' if work.oracle else ''}"
     )
+
+
+def pace(work: Work, steps: int = 3) -> float:
+    """Seconds that one picture's step takes: the quickest of a few, at full size, in the first shard."""
+    short = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=_steady(work.config))
+    problem = _problem(replace(work, config=short), rows := _shards(work)[0])
+    descent, taken = Descent(problem, short), []
+    with looking(problem, short) as look:
+        for _ in range(steps + 1):
+            before = descent.seconds
+            descent.advance(look, lambda report: None)
+            taken.append(descent.seconds - before)
+    return min(taken[1:]) / len(rows)  # the first step warms up, and reports
+
+
+def _steady(config: InvertOptimise) -> Optimiser:
+    return replace(config.optimiser, learning_rate=config.optimiser.learning_rate[:1])
 
 
 def _shards(work: Work) -> list[list[int]]:
@@ -232,7 +252,7 @@ def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> 
     size = config.sizes[0][1] if config.sizes else dataset.size
     seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
     base = initial.base(_base(work, ids, guide), config.init, size)
-    return initial.noised(base, config.init, seeds)
+    return initial.noised(base, config.init, seeds, bounded=parametrise.build(config.parametrisation).bounded)
 
 
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
@@ -256,7 +276,7 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
             method=work.name,
             family="optimise" if work.start is None else "hybrid",
             task="feature",
-            oracle=work.objective.oracle,
+            oracle=work.oracle,
             id=name,
             dataset=dataset.name,
             size=dataset.size,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,11 +35,8 @@ class Provider:
         if group is None:
             raise UserError("losses.ref: the recipe names no `reference`, the group whose pictures this term looks at")
         places = reconstructions(group, self.dataset.ids(list(rows)))
-        images = to_float(group.images[np.concatenate(places)]).to(self.device)
-        seen = self._look(images, taps)
-        return {
-            name: {tap: value.unflatten(0, (len(places), -1)) for tap, value in found.items()} for name, found in seen.items()
-        }
+        parts = [self._look(to_float(group.images[own]).to(self.device), taps) for own in places]
+        return {name: {tap: torch.stack([part[name][tap] for part in parts]) for tap in names} for name, names in taps.items()}
 
     def originals(self, rows: Sequence[int], objective: Objective) -> Tensor | None:
         """The pictures, for an objective that is an oracle and is marked so in every table."""

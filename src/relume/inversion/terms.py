@@ -8,6 +8,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import resize
+from relume.features.catalogue import facts
 from relume.features.taps import BATCHNORM
 from relume.features.weights import WeightStore
 from relume.inversion.config import InvertOptimise
@@ -94,8 +95,9 @@ def _avg(config: InvertOptimise, weight: float, material: Material) -> Term:
 
     def others(state: State, network: str, tap: str) -> Tensor:
         values = state.features[network][tap]
-        together = values.unflatten(0, (-1, state.restarts))  # (pictures, restarts, …)
-        return together.repeat_interleave(state.restarts, 0)
+        together = values.unflatten(0, (-1, state.restarts)).repeat_interleave(state.restarts, 0)  # (N, restarts, …)
+        sound = torch.isfinite(together.flatten(2)).all(2)  # a restart without a number is none to agree with
+        return torch.where(sound.view(*sound.shape, *[1] * (values.ndim - 1)), together, values[:, None])
 
     return Term(name="avg", weight=weight, value=_foreign(own, others), needs=_foreign_taps(own))
 
@@ -135,13 +137,24 @@ def _surrogate(config: InvertOptimise, weight: float, material: Material) -> Ter
 
 
 def _logits(config: InvertOptimise, weight: float, material: Material) -> Term:
-    """The head stands behind every tap, so its answer follows from the features: no oracle."""
-    return _one_tap("logits", config.network, "logits", config.terms.logits.distance, weight, oracle=False)
+    oracle = not any(_leads_to_logits(config.network, tap) for tap in config.taps)
+    return _one_tap("logits", config.network, "logits", config.terms.logits.distance, weight, oracle=oracle)
+
+
+def _leads_to_logits(network: str, tap: str) -> bool:
+    """The logits follow from this tap alone: it is a map or a layer of the head, or the pooled embedding that the head reads
+    (AlexNet's, VGG's and SqueezeNet's heads read the last map instead)."""
+    taps = facts(network).taps
+    if tap == POOL:
+        return not {"fc6", "fire9"} & taps.keys()
+    return tap in ("fc6", "fc6_pre", "fc7", "fc7_pre", "logits") or taps[tap].stride is not None
 
 
 def _clip(config: InvertOptimise, weight: float, material: Material) -> Term:
+    """No oracle where the embedding itself is what is inverted. (Its maps lack the class token, so they do not lead there.)"""
     own = config.terms.clip
-    return _one_tap("clip", own.network, POOL, own.distance, weight, oracle=own.network != config.network)
+    known = own.network == config.network and POOL in config.taps
+    return _one_tap("clip", own.network, POOL, own.distance, weight, oracle=not known)
 
 
 def _one_tap(name: str, network: str, tap: str, distance: str, weight: float, *, oracle: bool) -> Term:
