@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
+from relume.core.checkpoint import Checkpoint
 from relume.inversion import checkpoint
 from relume.inversion import run as group
-from relume.inversion.checkpoint import Checkpoint
 from relume.inversion.movers import RULES
 from relume.inversion.optimise import Outcome, optimise
 from tests.inversion_files import found, settings, work_in
