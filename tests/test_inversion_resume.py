@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
+from relume.core import checkpoint
 from relume.core.checkpoint import Checkpoint
-from relume.inversion import checkpoint
 from relume.inversion import run as group
 from relume.inversion.movers import RULES
 from relume.inversion.optimise import Outcome, optimise
@@ -139,7 +139,8 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 import torch, yaml
-from relume.inversion import checkpoint, run
+from relume.core import checkpoint
+from relume.inversion import run
 from tests.inversion_files import found, settings, work_in
 torch.set_num_threads(int(sys.argv[2]))
 checkpoint.EVERY, run.load = -1.0, found
