@@ -11,8 +11,7 @@ from torch import Tensor
 
 from relume.core.files import atomic
 
-EVERY = 20.0  # seconds between two writings, at least
-SHARE = 20  # and this many times as long as the last one took: big models spend no more than a twentieth of their time on it
+EVERY = 20.0  # seconds between two writings; where one takes longer than a second, this many times as long as it took
 
 
 class Checkpoint:
@@ -23,7 +22,7 @@ class Checkpoint:
         self._written, self._took = time.monotonic(), 0.0
 
     def due(self) -> bool:
-        return time.monotonic() - self._written > max(EVERY, SHARE * self._took)
+        return time.monotonic() - self._written > EVERY * max(1.0, self._took)
 
     def write(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         started = time.monotonic()
