@@ -7,7 +7,7 @@ methods or questions (`avg_*`: all that begin so). The columns follow from the f
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,55 +19,57 @@ DOCS = Path("docs")
 MARK = re.compile(r"(<!-- table (\w+)((?: [\w*]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = Mapping[str, str]
 DIGITS = {"psnr": 2, "seconds_per_image": 2}
+SCORES = (
+    ("ssim", "SSIM ↑"),
+    ("lpips_alex", "LPIPS (Alex) ↓"),
+    ("lpips_vgg", "LPIPS (VGG) ↓"),
+    ("feature_error", "feature error ↓"),
+    ("seconds_per_image", "seconds per picture"),
+)
 
 
-def number(row: Row, key: str, digits: int = 3) -> str:
+def number(row: Row, key: str, digits: int) -> str:
     return f"{float(row[key]):.{digits}f}" if row.get(key) else ""
-
-
-def interval(row: Row, lo: str, hi: str, digits: int) -> str:
-    return f" [{number(row, lo, digits)}, {number(row, hi, digits)}]" if row.get(lo) else ""
 
 
 def subject(row: Row) -> str:
     return f"{row['network']} `{row['tap']}`" if row["network"] else "–"
 
 
-def board(row: Row) -> list[str]:
-    scores = [
-        number(row, key, DIGITS.get(key, 3)) for key in ("ssim", "lpips_alex", "lpips_vgg", "feature_error", "seconds_per_image")
-    ]
-    return [subject(row), f"`{row['method']}`", number(row, "psnr", 2) + interval(row, "psnr_lo", "psnr_hi", 2), *scores]
+def board(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per method."""
+    yield ["inverted", "method", "PSNR, dB ↑", *(words for _, words in SCORES)]
+    for row in rows:
+        interval = f" [{number(row, 'psnr_lo', 2)}, {number(row, 'psnr_hi', 2)}]" if row["psnr_lo"] else ""
+        scores = [number(row, key, DIGITS.get(key, 3)) for key, _ in SCORES]
+        yield [subject(row), f"`{row['method']}`", number(row, "psnr", 2) + interval, *scores]
 
 
-def question(row: Row) -> list[str]:
-    digits = DIGITS.get(row["metric"], 3)
-    means = [number(row, key, digits) for key in ("mean_a", "mean_b")]
-    return [
-        subject(row),
-        f"`{row['a']}` − `{row['b']}`",
-        row["metric"],
-        *means,
-        number(row, "diff", digits) + (interval(row, "lo", "hi", digits) or " (no proof: see above)"),
-    ]
+def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per pairing, a column per metric: mean of a − mean of b, and the interval, bold where it excludes zero."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    yield ["inverted", "a − b", *metrics]
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        pair = (subject(row), f"`{row['a']}` − `{row['b']}`")
+        lines.setdefault(pair, {})[row["metric"]] = difference(row, DIGITS.get(row["metric"], 3))
+    yield from ([*pair, *(cells.get(metric, "") for metric in metrics)] for pair, cells in lines.items())
 
 
-BOARD = "inverted|method|PSNR, dB ↑|SSIM ↑|LPIPS (Alex) ↓|LPIPS (VGG) ↓|feature error ↓|seconds per picture"
-QUESTION = "inverted|a − b|metric|a|b|difference"
-Kind = tuple[str, Callable[[Row], list[str]], str]
-
-
-def kind(rows: Sequence[Row]) -> Kind:
-    """Heading, how a row is written, the column that the words of a mark are held against."""
-    return (QUESTION, question, "question") if "question" in rows[0] else (BOARD, board, "method")
+def difference(row: Row, digits: int) -> str:
+    if not row["lo"]:
+        return f"({number(row, 'diff', digits)})"
+    told = f"{number(row, 'diff', digits)} [{number(row, 'lo', digits)}, {number(row, 'hi', digits)}]"
+    return f"**{told}**" if float(row["lo"]) > 0 or float(row["hi"]) < 0 else told
 
 
 def table(name: str, words: Sequence[str], results: Path) -> str:
     rows = read_csv(results / f"{name}.csv")
-    heading, write, column = kind(rows)
+    compared = "question" in rows[0]
+    column = "question" if compared else "method"
     wanted = [row for row in rows if not words or any(fnmatchcase(row[column], word) for word in words)]
-    lines = [heading.split("|"), ["---"] * (heading.count("|") + 1), *map(write, wanted)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    heading, *lines = (questions if compared else board)(wanted)
+    return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])
 
 
 def filled(page: str, results: Path) -> str:
