@@ -47,6 +47,9 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["recipes"]["s0"]["sizes"] = [[0, 32], [2, 64]]
     params["floors"].update(count=3, blocks=[4])
     params["compare"].update(resamples=1000)
+    params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["train_decoder"]["decoders"] = {"alexnet_conv3": {"network": "alexnet_conv", "taps": ["conv3"]}}
+    params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv3"]
     return params
 
 

@@ -18,9 +18,11 @@ from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
 from relume.losses.config import ForeignTerm, Losses
+from relume.params_decoders import between
 from relume.report.config import Report
+from relume.training.config import DecoderConfig, DecoderGroups, TrainDecoder, decoders
 
-SECTIONS: dict[str, type] = {
+SECTIONS: dict[str, Any] = {
     "run": Run,
     "prepare": Prepare,
     "weights": Weights,
@@ -28,6 +30,8 @@ SECTIONS: dict[str, type] = {
     "losses": Losses,
     "floors": Floors,
     "invert_optimise": InvertOptimise,
+    "train_decoder": TrainDecoder,
+    "invert_decoder": DecoderGroups,
     "evaluate": Evaluate,
     "compare": Compare,
     "report": Report,
@@ -56,8 +60,14 @@ def check(whole: Mapping[str, Any]) -> None:
             recipes = _recipes(whole)
         except UserError as error:
             faults += str(error).splitlines()
+    trained: dict[str, DecoderConfig] = {}
+    if "train_decoder" in built:
+        try:
+            trained = decoders(whole["train_decoder"])
+        except UserError as error:
+            faults += str(error).splitlines()
     if not faults:
-        faults = [f"params: {fault}" for fault in _between(built, recipes)]
+        faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
     if faults:
         raise UserError("\n".join(faults))
 
@@ -84,7 +94,9 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
     return found
 
 
-def _between(built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]]) -> Iterable[str]:
+def _between(
+    built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]], trained: Mapping[str, DecoderConfig]
+) -> Iterable[str]:
     """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made and compared."""
     datasets, base = built["prepare"].datasets, built["invert_optimise"]
     yield from _outside("extract.datasets", built["extract"].datasets, datasets, "is not prepared")
@@ -96,24 +108,34 @@ def _between(built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimis
         yield f"floors.dataset: {built['floors'].dataset!r} is not {wanted}"
     yield from _judges(built)
     for name, (recipe, own) in recipes.items():
-        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, list(recipes))
-    yield from _comparison(built, recipes)
+        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*_single(built), *recipes])
+    yield from between(built, trained, [*recipes, *_floors(built)])
+    yield from _comparison(built, recipes, trained)
 
 
 def _outside(key: str, names: Iterable[str], known: Iterable[str], fault: str) -> Iterable[str]:
     yield from (f"{key}: {name} {fault}; {one_of(known, name)}" for name in names if name not in known)
 
 
-def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object]) -> Iterable[str]:
+def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained: Mapping[str, object]) -> Iterable[str]:
     """Every group that a stage writes is compared, and every question is about methods that are there."""
-    groups, compare = ["floors", *recipes], built["compare"]
+    groups, compare = ["floors", *built["invert_decoder"], *recipes], built["compare"]
     yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
-    floors = ["dataset_mean", "mean_picture", "own_mean", *(f"blocks_{blocks}" for blocks in built["floors"].blocks)]
-    methods = [*recipes, *(f"floor_{name}" for name in floors)]
+    methods = [*recipes, *trained, *_floors(built)]
     for question, asked in compare.questions.items():
         yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
         yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
+
+
+def _single(built: Mapping[str, Any]) -> list[str]:
+    """Groups of one decoder: from several reconstructions of a picture no recipe could choose."""
+    return [name for name, group in built["invert_decoder"].items() if len(group.decoders) == 1]
+
+
+def _floors(built: Mapping[str, Any]) -> list[str]:
+    blocks = (f"blocks_{blocks}" for blocks in built["floors"].blocks)
+    return [f"floor_{name}" for name in ("dataset_mean", "mean_picture", "own_mean", *blocks)]
 
 
 def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[str]:
@@ -160,8 +182,8 @@ def _inversion(path: str, section: InvertOptimise, built: Mapping[str, Any]) -> 
 
 def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
     name = path.removeprefix(f"{RECIPES}.")
-    if name == "floors":
-        yield f"{path}: the name belongs to the group of the stage floors"
+    if name == "floors" or name in built["invert_decoder"]:
+        yield f"{path}: the name belongs to the group of another stage"
     yield from _inversion(path, recipe, built)
     if recipe.dataset != built["invert_optimise"].dataset:
         yield f"{path}.dataset: all recipes share invert_optimise.dataset, {built['invert_optimise'].dataset!r}"

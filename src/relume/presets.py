@@ -19,7 +19,8 @@ from relume.doctor import find_root
 from relume.inversion.config import merge
 from relume.params import check
 
-LISTED = {"datasets", "recipes", "questions", "taps", "networks"}  # maps of things by name: a preset that has one lists them all
+# maps of things by name: a preset that has one lists them all
+LISTED = {"datasets", "recipes", "questions", "taps", "networks", "decoders", "invert_decoder"}
 
 Params = Mapping[str, Any]
 
