@@ -147,6 +147,10 @@ SQUEEZE = {"losses.lpips": 1.0, "invert_optimise.terms.lpips.network": "squeeze"
             {"invert_optimise.optimiser.rule": "lbfgs", "invert_optimise.optimiser.normalise_gradient": True},
             ["invert_optimise.optimiser.normalise_gradient: lbfgs does not go with it"],
         ),
+        (
+            {"recipes.deep.start": "data/reconstructions/shallow"},
+            ["recipes.deep.start: shallow is made from alexnet_conv conv2, of which alexnet_conv conv5 says nothing"],
+        ),
     ],
 )
 def test_faults_between_several_keys_are_named(default_params: dict[str, Any], changes: dict[str, Any], words: list[str]) -> None:
@@ -163,8 +167,8 @@ def test_faults_between_several_keys_are_named(default_params: dict[str, Any], c
     [
         {**RESNET, **FOREIGN, "recipes.*.weights": "models/weights", "recipes.shallow.weights": "models/weights/resnet50"},
         {**SQUEEZE, "invert_optimise.terms.lpips.network": "alex"},
-        {"recipes.deep.start": "data/reconstructions/shallow", "recipes.deep.reference": OTHER},
-        {"recipes.*.losses": {"ref": 0.0}, "recipes.deep.losses": {}, "recipes.deep.reference": OTHER, "losses.ref": 1.0},
+        {"recipes.pooled.start": OTHER, "recipes.pooled.reference": OTHER},
+        {"recipes.*.losses": {"ref": 0.0}, "recipes.pooled.losses": {}, "recipes.pooled.reference": OTHER, "losses.ref": 1.0},
         {"losses.clip": 1.0, "invert_optimise.terms.clip.network": "efficientnet_lite0"},
     ],
 )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from relume.core.config import merge as merge_maps
 from relume.core.errors import UserError
-from relume.inversion.config import merge as merge_maps
 from relume.params import check
 from relume.presets import LISTED, arguments, command, read, spelled, written
 

@@ -17,7 +17,7 @@ from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
-from relume.losses.config import ForeignTerm, Losses
+from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, DecoderGroups, TrainDecoder, decoders
@@ -39,7 +39,6 @@ SECTIONS: dict[str, Any] = {
 RECIPES = "recipes"
 ALWAYS = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for every recipe
 WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # beginnings of networks' names
-LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}
 
 
 def check(whole: Mapping[str, Any]) -> None:
@@ -109,6 +108,7 @@ def _between(
     yield from _judges(built)
     for name, (recipe, own) in recipes.items():
         yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*_single(built), *recipes])
+        yield from _knowledge(f"{RECIPES}.{name}", recipe, own, recipes, built, trained)
     yield from between(built, trained, [*recipes, *_floors(built)])
     yield from _comparison(built, recipes, trained)
 
@@ -122,10 +122,30 @@ def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained
     groups, compare = ["floors", *built["invert_decoder"], *recipes], built["compare"]
     yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
-    methods = [*recipes, *trained, *_floors(built)]
+    shown = {name for group in built["invert_decoder"].values() for name in group.decoders}
+    methods = [*recipes, *shown.intersection(trained), *_floors(built)]
     for question, asked in compare.questions.items():
         yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
         yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
+
+
+def _knowledge(
+    path: str,
+    recipe: InvertOptimise,
+    own: Recipe,
+    recipes: Mapping[str, tuple[InvertOptimise, Recipe]],
+    built: Mapping[str, Any],
+    trained: Mapping[str, DecoderConfig],
+) -> Iterable[str]:
+    """What a recipe begins with or looks at knows no more of the picture than the recipe's own taps, by which it is ranked."""
+    for key in ("start", "reference"):
+        group = getattr(own, key).removeprefix("data/reconstructions/")
+        other: InvertOptimise | DecoderConfig | None = recipes[group][0] if group in recipes else None
+        if group in built["invert_decoder"]:
+            other = trained.get(built["invert_decoder"][group].decoders[0])
+        if other and (other.network != recipe.network or not set(other.taps) <= set(recipe.taps)):
+            told = f"{other.network} {'+'.join(other.taps)}, of which {recipe.network} {'+'.join(recipe.taps)} says nothing"
+            yield f"{path}.{key}: {group} is made from {told}: name one of the same network and of no other taps"
 
 
 def _single(built: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from relume.core.errors import UserError, one_of
 from relume.features.catalogue import check_tap
+from relume.losses.config import LPIPS
 from relume.training.config import DecoderConfig
-
-LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv"}
 
 
 def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], taken: Iterable[str]) -> Iterable[str]:
@@ -16,6 +15,8 @@ def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], tak
     shared, datasets, others = built["train_decoder"].shared.dataset, built["prepare"].datasets, set(taken)
     if decoders and shared not in datasets:
         yield f"train_decoder.shared.dataset: {shared!r} is not prepared; {one_of(datasets, shared)}"
+    elif decoders:
+        yield from _splits(datasets[shared], shared, built["train_decoder"].shared.validation)
     for name, config in decoders.items():
         path = f"train_decoder.decoders.{name}"
         if name in others:
@@ -26,6 +27,18 @@ def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], tak
         yield from _taps(path, config)
 
 
+def _splits(dataset: Any, name: str, validation: int | None) -> Iterable[str]:
+    """There are pictures to learn from and to look at meanwhile."""
+    for split in ("train", "val"):
+        there = getattr(dataset, split)
+        if there is not None and there + getattr(dataset, f"dead_leaves_{split}", 0) == 0:
+            yield f"prepare.datasets.{name}.{split}: decoders want pictures there"
+        elif split == "val" and None not in (there, validation):
+            there += getattr(dataset, "dead_leaves_val", 0)
+            if validation > there:
+                yield f"train_decoder.shared.validation: {validation} pictures are wanted; prepare makes {there}"
+
+
 def _groups(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig]) -> Iterable[str]:
     """Groups are of pictures that are judged, and a decoder is in one of them at most: it is one method."""
     dataset, seen = built["floors"].dataset, dict[str, str]()
@@ -33,6 +46,10 @@ def _groups(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig]) -> 
         path = f"invert_decoder.{group}"
         if config.dataset != dataset:
             yield f"{path}.dataset: {config.dataset!r} is not floors.dataset, {dataset!r}: floors are for the same pictures"
+        if (config.split, config.count) != (built["floors"].split, built["floors"].count):
+            yield f"{path}: split and count are those of floors, {built['floors'].split} and {built['floors'].count}"
+        if group == "floors":
+            yield f"{path}: the name belongs to the group of the stage floors"
         for name in config.decoders:
             if name not in decoders:
                 yield f"{path}.decoders: {name} is not in train_decoder.decoders; {one_of(decoders, name)}"

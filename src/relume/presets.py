@@ -13,10 +13,9 @@ from typing import Any
 
 import click
 
-from relume.core.config import parse, read_params
+from relume.core.config import merge, parse, read_params
 from relume.core.errors import UserError, one_of
 from relume.doctor import find_root
-from relume.inversion.config import merge
 from relume.params import check
 
 # maps of things by name: a preset that has one lists them all

@@ -7,7 +7,7 @@ keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in a
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_args, get_origin
@@ -50,6 +50,17 @@ def read_params(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{path}: a mapping of sections is wanted, not {type(loaded).__name__}")
     return loaded
+
+
+def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Container[str] = ()) -> dict[str, Any]:
+    """Maps are merged key by key, but for those below a key of `listed` and for a map of another `kind`, which replace theirs;
+    all else replaces."""
+    result = dict(base)
+    for key, value in differences.items():
+        old = base.get(key)
+        alike = isinstance(value, dict) and isinstance(old, dict) and value.get("kind", old.get("kind")) == old.get("kind")
+        result[key] = merge(old, value, listed) if alike and key not in listed else value  # type: ignore[arg-type]
+    return result
 
 
 def build(cls: type[T], value: object, path: str) -> T:

@@ -1,11 +1,12 @@
 """Sections `invert_optimise` and `recipes`: the five nouns of an inversion, and the variations of it that have names."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from relume.core.config import build, config
+from relume.core.config import merge as plain_merge
 from relume.losses.config import Terms, Weight
 
 Factor = Annotated[float, Field(ge=0)]
@@ -185,18 +186,6 @@ def variation(base: dict[str, Any], recipe: dict[str, Any], path: str) -> tuple[
     return build(InvertOptimise, merged, path), build(Recipe, {"losses": {}, **own}, path)
 
 
-def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Container[str] = LISTED) -> dict[str, Any]:
-    """Maps are merged key by key, but for `listed` and for a map of another `kind`, which replace theirs; all else replaces."""
-    result = dict(base)
-    for key, value in differences.items():
-        old = base.get(key)
-        if (
-            isinstance(value, dict)
-            and isinstance(old, dict)
-            and key not in listed
-            and value.get("kind", old.get("kind")) == old.get("kind")
-        ):
-            result[key] = merge(old, value, listed)
-        else:
-            result[key] = value
-    return result
+def merge(base: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's differences laid over a section."""
+    return plain_merge(base, differences, LISTED)

@@ -7,6 +7,7 @@ from pydantic import Field
 from relume.core.config import config
 
 Weight = Annotated[float, Field(gt=0)]
+LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}  # judge -> the network that it looks through
 Distance = Literal["mse", "dim_mse", "relative_l2", "cosine"]
 
 

@@ -72,12 +72,12 @@ class MultiScaleDecoder(Decoder):
 
 
 def _ratio(a: int, b: int) -> float:
-    """|log a / b| up to a factor: how unlike two sides are."""
+    """How unlike two sides are: 1 where they are equal."""
     return max(a / b, b / a)
 
 
 class Normalise(nn.Module):
-    """(x - mean) / deviation, channel by channel; a channel that never moves only loses its mean."""
+    """(x - mean) / deviation, channel by channel; one that hardly moved is not blown up by what it does later."""
 
     mean: Tensor
     deviation: Tensor
@@ -89,7 +89,8 @@ class Normalise(nn.Module):
 
     def set(self, mean: Tensor, deviation: Tensor) -> None:
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > 1e-6 * deviation.max(), deviation, 1.0))
+        least = 0.01 * deviation.mean()
+        self.deviation.copy_(deviation.clamp_min(least) if least > 0 else torch.ones_like(deviation))
 
     def forward(self, x: Tensor) -> Tensor:
         shape = (-1, *(1,) * (x.ndim - 2))

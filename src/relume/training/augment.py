@@ -19,5 +19,6 @@ def augment(images: Tensor, config: Augment, generators: Sequence[torch.Generato
     shift = (1 - side) * (2 * torch.stack([across, down]) - 1)
     zero = torch.zeros_like(side)
     theta = torch.stack([sign * side, zero, shift[0], zero, side, shift[1]], dim=1).view(-1, 2, 3).to(images)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):  # in half precision the grid would be off by fractions of a pixel
+        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)

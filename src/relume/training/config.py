@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config
+from relume.core.config import build, config, merge
 from relume.core.errors import UserError
 from relume.models.config import Architecture
 
@@ -153,13 +153,3 @@ def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:
     if faults:
         raise UserError("\n".join(faults))
     return found
-
-
-def merge(base: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps are merged key by key, but for one of another `kind`, which replaces its base; all else replaces."""
-    result = dict(base)
-    for key, value in differences.items():
-        old = base.get(key)
-        alike = isinstance(value, dict) and isinstance(old, dict) and value.get("kind", old.get("kind")) == old.get("kind")
-        result[key] = merge(old, value) if alike else value  # type: ignore[arg-type]
-    return result
