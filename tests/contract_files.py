@@ -7,6 +7,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,14 @@ METRICS = ("mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature
 GROUPS = ("floors", "shallow", "deep")
 DEVICE = "cpu (x86_64, 2 threads)"
 SIZE = 32
+
+
+def narrowed(params: dict[str, Any]) -> dict[str, Any]:
+    """The committed parameters without the groups that are not made up here."""
+    params["recipes"] = {name: recipe for name, recipe in params["recipes"].items() if name in GROUPS}
+    params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
+    params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
+    return params
 
 
 def write(root: Path, *, seed: int = 0, pictures: Mapping[str, np.ndarray] | None = None, strength: float = 1.0) -> Path:

@@ -111,7 +111,8 @@ def test_our_convolutions_equal_torchvisions(name, source):
     entry = dataclasses.replace(facts(name), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     network = networks.assemble(entry, tensors)
     with torch.no_grad():
-        assert torch.equal(network(x), theirs(x))
+        found, wanted = network(x), theirs(x)
+    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max(), "not to the bit: ours lays channels last"
 
 
 def test_pool_of_a_resnet_is_torchvisions_average_pool():

@@ -185,5 +185,5 @@ def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
 
 
 def test_make_hands_preset_and_arguments_on() -> None:
-    shown = run("make", "-n", "exp", "PRESET=paper_s0", "ARGS=--queue", cwd=ROOT)
+    shown = run("make", "--no-print-directory", "-n", "exp", "PRESET=paper_s0", "ARGS=--queue", cwd=ROOT)
     assert shown.splitlines()[-1] == "python -m relume.presets paper_s0 --queue"

@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
@@ -17,7 +19,7 @@ from relume.report.material import read
 from relume.report.page import render
 from relume.report.pictures import overview, pick
 from stages.report import main
-from tests.contract_files import GROUPS, write
+from tests.contract_files import GROUPS, narrowed, write
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -61,8 +63,8 @@ def test_equal_files_give_equal_bytes(root: Path, page: str, tmp_path: Path) -> 
     assert Image.open(tmp_path / "one.png").size[0] > 3 * 150
 
 
-def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy2(ROOT / "params.yaml", root / "params.yaml")
+def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(narrowed(default_params)))
     monkeypatch.chdir(root)
     monkeypatch.delenv("DVC_STAGE", raising=False)
     options = {"metrics": "metrics", "reconstructions": "data/reconstructions", "images": "data/images", "out": "metrics/report"}
