@@ -143,6 +143,18 @@ def test_tiny_imagenet_takes_a_class_subset(here: Path) -> None:
     assert len(subsets) > 1
 
 
+@pytest.mark.parametrize(("val", "each"), [(4, {2}), (5, {2, 3})])
+def test_tiny_imagenet_holds_out_as_many_of_every_class(here: Path, val: int, each: set[int]) -> None:
+    files.tiny_imagenet(here, train=6)
+    section = {"source": "tiny_imagenet", "verify": False, "classes": 2}
+    for seed in range(4):
+        dataset = made(**section, seed=seed, val=val)
+        assert set(Counter(column(dataset, "label", "val")).values()) == each
+        held = set(column(dataset, "id", "val"))
+        assert held > set(column(made(**section, seed=seed, val=val - 1), "id", "val")), "more hold out the same and others"
+        assert not held & set(column(dataset, "id", "train"))
+
+
 def test_tiny_imagenet_with_too_many_classes_or_broken(here: Path) -> None:
     path = files.tiny_imagenet(here)
     section = {"source": "tiny_imagenet", "verify": False, "seed": 0, "val": 0}

@@ -67,7 +67,7 @@ class TinyImagenet:
     verify: bool = True
     classes: int = Field(ge=1, le=200)
     test: Count | None = None  # there are 50 per class
-    val: Count  # held out from the training pictures
+    val: Count  # held out from the training pictures, as many of every class
     train: Count | None = None  # there are 500 per class
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,9 +139,20 @@ def drawn(pictures: Iterable[Picture], seed: int) -> list[Picture]:
     return sorted(pictures, key=lambda picture: digest([seed, picture.id]))
 
 
-def held_out(pictures: Sequence[Picture], count: int, seed: int, *, split: str = "val") -> list[Picture]:
-    """`count` of the training pictures go over to another split."""
+def in_turn(pictures: Sequence[Picture]) -> list[Picture]:
+    """One of every class, then another of every class, and so on; within a class the order stays."""
+    seen = Counter[str]()
+    turns = []
+    for picture in pictures:
+        turns.append(seen[picture.label])
+        seen[picture.label] += 1
+    return [pictures[number] for number in sorted(range(len(pictures)), key=turns.__getitem__)]
+
+
+def held_out(pictures: Sequence[Picture], count: int, seed: int, *, split: str = "val", evenly: bool = False) -> list[Picture]:
+    """`count` of the training pictures go over to another split; `evenly`: as many of every class, up to one."""
     train = drawn((picture for picture in pictures if picture.split == "train"), seed)
+    train = in_turn(train) if evenly else train
     if count > len(train):
         raise UserError(f"{split}: {count} pictures are wanted, but there are only {len(train)} to take them from")
     held = {picture.id for picture in train[:count]}

@@ -25,7 +25,7 @@ def contents(config: TinyImagenet, scratch: Path) -> Contents:
     pictures = [*_train(members, set(chosen)), *_validation(members, path, set(chosen))]
     if not pictures:
         raise UserError(f"{path} holds no pictures of its classes: its layout is not the owner's")
-    pictures = held_out(pictures, config.val, config.seed)
+    pictures = held_out(pictures, config.val, config.seed, evenly=True)
     return Contents(
         pictures=limited(pictures, {"test": config.test, "train": config.train}, config.seed),
         classes=chosen,
