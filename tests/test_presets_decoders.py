@@ -1,0 +1,198 @@
+"""The presets of decoders: what the publications state, and every stage run on toys in the owners' formats."""
+
+import importlib
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from dvc.repo import Repo
+
+from relume.core.config import merge
+from relume.core.files import read_csv, read_json, sha256
+from relume.data.store import Dataset
+from relume.features import networks, sources
+from relume.presets import LISTED, read
+from relume.training.config import DecoderConfig, Stepwise, decoders
+from tests import data_files as files
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 8  # of our decoders
+LAYERS = ("layer1", "layer2", "layer3", "layer4")
+
+
+def whole(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    return merge(params, read(ROOT, name), LISTED)
+
+
+def configs(name: str, params: dict[str, Any]) -> dict[str, DecoderConfig]:
+    return decoders(whole(name, params)["train_decoder"])
+
+
+def rule(config: DecoderConfig) -> tuple[Any, ...]:
+    training = config.training
+    return (training.optimiser, training.betas, training.learning_rate, training.weight_decay)
+
+
+def plain(config: DecoderConfig) -> bool:
+    """Squared differences alone, of pictures as they are, and the last weights, not averages."""
+    training, losses = config.training, config.losses
+    terms = (losses.pixel, losses.lpips, losses.feature, config.measures.pixel) == (1.0, 0.0, 0.0, "mse")
+    untouched = not config.augment.flip and config.augment.crop == 0
+    return terms and untouched and (training.warmup, training.clip, training.ema) == (0, None, 0.0)
+
+
+# --- what is stated ---------------------------------------------------------------------------------------------------
+
+
+def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None:
+    found = configs("paper_s2", default_params)
+    assert [config.taps for config in found.values()] == [
+        (tap,) for tap in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "logits")
+    ]
+    for config in found.values():
+        assert (config.network, config.architecture.kind, config.training.batch) == ("alexnet", "per_layer", 64)
+        assert rule(config) == ("adam", (0.9, 0.99), 1e-3, 10e-5)
+        assert plain(config)
+
+
+def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> None:
+    """20 classes of 500 training pictures, 50 of them held out: 9,000 in batches of 64, the last of which is not full."""
+    data = whole("paper_s2", default_params)["prepare"]["datasets"]["tiny_imagenet"]
+    assert (data["size"], data["classes"], data["val"]) == (227, 20, 20 * 50)
+    epoch = -(-20 * (500 - 50) // 64)
+    for config in configs("paper_s2", default_params).values():
+        assert config.training.steps == 30 * epoch
+        assert config.training.schedule == Stepwise(kind="step", every=4 * epoch, gamma=0.5)
+        assert config.training.validate_every == epoch
+
+
+def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_params: dict[str, Any]) -> None:
+    found = configs("paper_s3", default_params)
+    taps = {"all": LAYERS, **{name: (tap,) for name, tap in zip(("early", "mid", "deep", "very_deep"), LAYERS, strict=True)}}
+    assert {name: config.taps for name, config in found.items()} == {
+        f"{kind}_{depth}": layers for kind in ("s3", "ours") for depth, layers in taps.items()
+    }
+    for name, config in found.items():
+        assert config.architecture.kind == ("conv_only" if name.startswith("s3") else "multi_scale")
+        assert (config.network, config.training.schedule.kind) == ("resnet50", "constant")
+        assert rule(config) == ("adam", (0.9, 0.999), 1e-3, 0.0)
+        assert plain(config)
+
+
+def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_params: dict[str, Any]) -> None:
+    data = whole("paper_s3", default_params)["prepare"]["datasets"]["imagenet_val"]
+    left = 50_000 - data["test"] - data["val"]
+    assert (data["size"], "train" in data) == (224, False)
+    for config in configs("paper_s3", default_params).values():
+        assert config.training.steps * config.training.batch == 32 * left
+
+
+@pytest.mark.parametrize(("point", "tap"), list(zip(("layer1.2", "layer2.3", "layer3.5", "layer4.2"), LAYERS, strict=True)))
+def test_our_taps_are_the_published_hooks(point: str, tap: str) -> None:
+    """A hook on a block's one ReLU keeps what it saw last: the block's output."""
+    network = networks.random("resnet50")
+    (place,) = network.facts.taps[tap].places
+    assert (place.module, place.side, place.call) == (f"{point}.relu", "output", 2)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
+    store = files.empty_project(tmp_path, monkeypatch)
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    monkeypatch.setenv("RELUME_WEIGHTS", str(store))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
+        monkeypatch.delenv(name, raising=False)
+    yield store
+    for folder in (store, tmp_path / "project"):
+        shutil.rmtree(folder)
+
+
+def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random tensors in a file of the owner's kind, named after its own hash as theirs are."""
+    torch.save(networks.random(name).body.state_dict(), folder / "new.pth")
+    prefix = sha256(folder / "new.pth")[:8]
+    path = (folder / "new.pth").rename(folder / f"{name}-{prefix}.pth")
+    monkeypatch.setitem(sources.FILES, name, (sources.File(name=path.name, reader="state", sha256=prefix),))
+
+
+def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
+    """A preset's parameters with less of everything: the same stages, networks, taps and methods."""
+    (data,) = params["prepare"]["datasets"].values()
+    data.update(size=size, verify=False, **counts)
+    params["run"].update(device="cpu", micro_batch=4)
+    params["extract"].update(pictures=2)
+    params["compare"].update(resamples=1000)
+    shared = params["train_decoder"]["shared"]
+    shared["moments"] = 2
+    shared["training"].update(steps=2, batch=2, log_every=1, validate_every=2)
+    for decoder in params["train_decoder"]["decoders"].values():
+        if "architecture" in decoder:
+            decoder["architecture"]["width"] = WIDTH
+    return params
+
+
+def run_all(params: dict[str, Any]) -> None:
+    """Every stage by the command that DVC makes of dvc.yaml, in its order; what a stage declares is there before and after it."""
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    stages = list(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
+    with Repo.init(".", no_scm=True) as repo:
+        for stage in sorted(repo.index.stages, key=lambda stage: stages.index(stage.name.split("@")[0])):
+            absent = [dep.def_path for dep in stage.deps if not dep.def_path.startswith(("src/", "stages/")) and not dep.exists]
+            assert absent == [], stage.name
+            _, _, module, *words = shlex.split(stage.cmd)
+            result = CliRunner().invoke(importlib.import_module(module).main, words)
+            assert result.exit_code == 0, f"{stage.name}: {result.output}"
+            assert [out.def_path for out in stage.outs if not out.exists] == [], stage.name
+
+
+def compared(params: dict[str, Any]) -> None:
+    """Every decoder is ranked beside the floors on the test pictures, and every question has its answer in every metric."""
+    board = {row["method"]: row for row in read_csv(Path("metrics/leaderboard.csv"))}
+    trained = params["train_decoder"]["decoders"]
+    assert set(trained) | {"floor_dataset_mean", "floor_own_mean"} <= set(board)
+    for name, own in trained.items():
+        assert (board[name]["network"], board[name]["tap"]) == (own["network"], "+".join(own["taps"]))
+        assert (board[name]["n"], board[name]["oracle"]) == (board["floor_own_mean"]["n"], "false")
+    answers = {(row["question"], row["metric"]) for row in read_csv(Path("metrics/comparisons.csv"))}
+    assert answers >= {(name, metric) for name, asked in params["compare"]["questions"].items() for metric in asked["metrics"]}
+
+
+def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+    """Three classes of which two are drawn; pictures of 64 pixels are enlarged."""
+    files.tiny_imagenet(project)
+    weights(project, "alexnet", monkeypatch)
+    params = shrunk(whole("paper_s2", default_params), 72, classes=2, val=2)
+    run_all(params)
+    data = Dataset.open(Path("data/images/tiny_imagenet"))
+    assert data.manifest["counts"] == {"all": 12, "test": 4, "val": 2, "train": 6}
+    assert data.size == 72
+    compared(params)
+    shapes = {name: read_json(Path(f"models/decoder/{name}/model.json"))["shapes"] for name in ("s2_conv2", "s2_fc8")}
+    assert shapes == {"s2_conv2": {"conv2": [192, 8, 8]}, "s2_fc8": {"logits": [1000]}}
+
+
+def test_paper_s3_runs_on_the_owners_tar_and_devkit(
+    project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
+) -> None:
+    files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
+    files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
+    weights(project, "resnet50", monkeypatch)
+    params = shrunk(whole("paper_s3", default_params), 64, short_side=72, test=3, val=2)
+    run_all(params)
+    assert Dataset.open(Path("data/images/imagenet_val")).manifest["counts"] == {"all": 10, "test": 3, "val": 2, "train": 5}
+    compared(params)
+    card = read_json(Path("models/decoder/s3_all/model.json"))
+    assert card["shapes"] == {"layer1": [256, 16, 16], "layer2": [512, 8, 8], "layer3": [1024, 4, 4], "layer4": [2048, 2, 2]}
+    assert card["data"] == {"dataset": "imagenet_val", "train": 5, "val": 2}
