@@ -111,8 +111,8 @@ def compare(cells: Sequence[Cell], floors: Sequence[Cell], wanted: Study) -> Ite
     yield from answers(everything, {name: one for name, one in asked.items() if {one.a, one.b} <= there}, DRAWS)
 
 
-def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int]) -> sheet.Block:
-    """The originals and what every method of the case has made of them."""
+def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int], title: str | None = None) -> sheet.Block:
+    """The originals and what every method of the case has made of them; the title is the case's, unless one is given."""
     ids = bench.dataset.ids(list(rows))
     columns: dict[str, tuple[str, np.ndarray]] = {"original": ("", bench.dataset.images[list(rows)])}
     for cell in cells:
@@ -120,7 +120,8 @@ def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int]) -
         places = {row["id"]: place for place, row in enumerate(group.index) if row["selected"] == "true"}
         note = f"{cell.mean('psnr'):.1f} dB" if cell.applies("psnr") else ""
         columns[cell["method"]] = (note, group.images[[places[id] for id in ids]])
-    return sheet.Block(title=f"{case}: {cells[0]['network']} {cells[0]['tap']}, {bench.dataset.size} px", columns=columns)
+    own = f"{case}: {cells[0]['network']} {cells[0]['tap']}"
+    return sheet.Block(title=f"{title or own}, {bench.dataset.size} px", columns=columns)
 
 
 def shown(bench: Bench, count: int | None, pictures: int) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -44,10 +44,20 @@ class Bench:
         return self.root / "reconstructions" / folder
 
 
-def code(root: Path) -> str:
+def code(root: Path, rooms: Sequence[str] = ROOMS) -> str:
     """Of the rooms below `root`."""
-    files = [path for room in ROOMS for path in (root / room).rglob("*.py")]
+    files = [path for room in rooms for path in (root / room).rglob("*.py")]
     return digest([(path.relative_to(root).as_posix(), sha256(path)) for path in sorted(files)])
+
+
+class Earlier(Protocol):
+    """What a job asks of those that it starts from or looks at."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def all_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +89,7 @@ def run_all(bench: Bench, wanted: Study, planned: Sequence[Job]) -> Iterator[Don
         yield from done.values()
 
 
-def run_one(bench: Bench, job: Job, before: Mapping[str, Done]) -> Done:
+def run_one(bench: Bench, job: Job, before: Mapping[str, Earlier]) -> Done:
     """The job's group, taken up where it is there and was made from just this."""
     needed = [before[name] for name in dict.fromkeys((job.start, job.reference)) if name]
     made_from = {"config": asdict(job.config), "losses": job.weights, "needed": [other.digest for other in needed]}

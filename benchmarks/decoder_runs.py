@@ -1,0 +1,101 @@
+"""What takes long in a study of decoders: each is trained once, kept and applied; refinements begin from what they made."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.inversion import SOURCES
+from benchmarks.runs import PACED, Bench, code, is_there, seconds_of
+from relume.core.checkpoint import Checkpoint
+from relume.core.files import Scratch, digest, read_json
+from relume.core.results import write_group
+from relume.core.runtime import describe
+from relume.features.networks import load
+from relume.inversion.decode import decode
+from relume.inversion.targets import Provider
+from relume.training.config import DecoderConfig, InvertDecoder
+from relume.training.decoder import card, lesson, sheet
+from relume.training.loop import train
+from relume.training.models import CARD, write_model
+from relume.training.trained import read_decoder
+
+ROOMS = ("core", "data", "features", "losses", "models", "training")  # whose code a training can run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A trained decoder whose reconstructions are there."""
+
+    name: str
+    digest: str
+    all_seconds: float  # of decoding: its training is done once, for any picture
+    card: dict[str, Any]  # the model's
+    kept: bool  # the model is from an earlier call
+
+    @property
+    def folder(self) -> str:
+        return group_of(self.name)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What its training took."""
+        training = self.card["config"]["training"]
+        about = {key: self.card[key] for key in ("parameters", "best_step", "seconds", "device")}
+        return {"steps": training["steps"], "batch": training["batch"], "train": self.card["data"]["train"], **about}
+
+
+def group_of(name: str) -> str:
+    return f"decoders_{name}"
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """One process at a time: several may share the work folder."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
+    """The trained decoder's card, and whether it was there, made from just this. A killed training goes on."""
+    folder = bench.root / "models" / "decoder" / name
+    key = digest([name, asdict(config), {**bench.common, "code": code(SOURCES, ROOMS)}])
+    if (folder / CARD).exists() and (found := read_json(folder / CARD)).get("digest") == key:
+        return found, True
+    scratch = Scratch(bench.root / "scratch" / digest([key, describe(bench.device), torch.__version__]))
+    own = lesson(name=name, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
+    checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
+    trained = train(own.task(), config.training, bench.run, checkpoint=checkpoint)
+    about = {"digest": key, "device": describe(bench.device), "seconds": round(trained.timing[-1]["seconds"], 2)}
+    write_model(folder, trained, {**card(own), **about}, sheet(own))
+    scratch.clear()
+    return read_json(folder / CARD), False
+
+
+def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -> Decoded:
+    """The decoder, trained where it is not there, and a group of what it makes of the split's features."""
+    about, kept = taught(bench, name, config)
+    wanted = InvertDecoder(dataset=bench.dataset.name, split=bench.split, count=count, decoders=(name,))
+    key = digest([name, about["digest"], asdict(wanted), bench.common])
+    folder = bench.group(group_of(name))
+    if not is_there(folder, key):
+        _decode(bench, name, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
+    return Decoded(name=name, digest=key, all_seconds=seconds_of(folder), card=about, kept=kept)
+
+
+def _decode(bench: Bench, name: str, wanted: InvertDecoder, method: dict[str, Any]) -> None:
+    """Timed at the pace of its quickest batch: what else the machine does must not decide between methods."""
+    own = read_decoder(bench.root / "models" / "decoder" / name, bench.device)
+    provider = Provider(bench.dataset, {own.network: load(own.network, bench.store, bench.device)}, bench.device)
+    pictures, rows, _ = decode([own], provider, wanted, micro_batch=bench.run.micro_batch)
+    few = replace(wanted, count=min(bench.run.micro_batch, len(rows)))
+    taken = [decode([own], provider, few, micro_batch=bench.run.micro_batch)[2][0]["seconds"] for _ in range(PACED)]
+    seconds = min(float(str(one)) for one in taken) / (few.count or 1) * len(rows)
+    timing = [{"method": name, "step": 0, "seconds": seconds}]
+    write_group(bench.group(group_of(name)), images=pictures, rows=rows, timing=timing, method=method)
