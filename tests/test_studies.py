@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
-from benchmarks import study
+from benchmarks import decoder_study, study
 from benchmarks.tables import MARK, filled
+from relume.core.config import read_params
+from relume.features.catalogue import facts
 from relume.inversion import tuned
 from relume.inversion.config import variation
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDIES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
+FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
+OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
+STUDIES = [path for path in FILES if path not in OF_DECODERS]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 
 
@@ -19,6 +23,19 @@ PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path
 def test_every_study_is_whole(path: Path, default_params: dict[str, Any]) -> None:
     jobs = study.jobs(study.read(path), default_params, dataset="photographs", split="test")
     assert {job.method for job in jobs} >= {"s0", "tuned"} or len(jobs) > 5
+
+
+@pytest.mark.parametrize("path", OF_DECODERS, ids=lambda path: path.stem)
+def test_every_study_of_decoders_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    wanted = decoder_study.read(path)
+    planned = decoder_study.plan(wanted, default_params, dataset="photographs", split="test")
+    assert wanted.depths
+    for chain in wanted.depths.values():  # of one network, and deeper from link to link
+        network, *others = dict.fromkeys(planned.decoders[name].network for name in chain)
+        assert not others
+        taps = list(facts(network).taps)
+        places = [taps.index(planned.decoders[name].taps[0]) for name in chain]
+        assert places == sorted(places)
 
 
 def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
