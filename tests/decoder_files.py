@@ -23,8 +23,8 @@ def shared(**differences: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "dataset": "toy",
         "architecture": {"kind": "multi_scale", "width": 8},
-        "losses": {"pixel": 1.0, "lpips": 0.0, "feature": 0.0},
-        "measures": {"pixel": "mse", "lpips": "alex"},
+        "losses": {"pixel": 1.0, "lpips": 0.0, "feature": 0.0, "adversarial": 0.0},
+        "measures": {"pixel": "mse", "lpips": "alex", "adversarial": {"learning_rate": 1e-3, "width": 8}},
         "augment": {"flip": True, "crop": 0.2},
         "training": training(),
         "moments": 4,

@@ -15,7 +15,7 @@ from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.training.augment import augment
 from relume.training.config import Augment, DecoderGroups, decoders, merge
-from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, validate, wishes
+from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
 from relume.training.loop import LOSS, train
 from relume.training.models import read_model, write_model
 from tests.decoder_files import RUN, SIZE, Store, dataset, settings, shared, toy, training
@@ -51,7 +51,7 @@ LOSSES = {
     "pixel": {"losses": {"pixel": 1.0}},
     "l1": {"losses": {"pixel": 1.0}, "measures": {"pixel": "l1"}},
     "feature": {"losses": {"pixel": 0.0, "feature": 1.0}},
-    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25}},
+    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25, "adversarial": 0.1}},  # which is no measure
 }
 
 
@@ -60,8 +60,8 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
     lesson = toy(data, **LOSSES[case])
     lesson.decoder.eval()
     images = lesson.pictures(lesson.train)
-    pictures, terms = measure(lesson, images)
-    weights = {name: weight for name, weight in vars(lesson.config.losses).items() if weight}
+    pictures, terms = measure(lesson, images, truth(lesson, images))
+    weights = {name: weight for name, weight in vars(lesson.config.losses).items() if weight and name != "adversarial"}
     assert set(terms) == {LOSS, *weights}
     assert torch.allclose(terms[LOSS], sum(weight * terms[name] for name, weight in weights.items()))  # type: ignore[arg-type]
     if "pixel" in terms:
@@ -177,6 +177,8 @@ def test_a_decoder_states_only_differences() -> None:
         ({"architecture": {"kind": "conv_only", "width": 8}}, "architecture.width: unknown key"),
         ({"architecture": {"kind": "unet"}}, "architecture.kind: unknown 'unet'"),
         ({"losses": {"pixel": 0.0}}, "nothing to learn"),
+        ({"losses": {"pixel": 0.0, "adversarial": 1.0}}, "losses.pixel: .* cannot tell by itself which weights are best"),
+        ({"measures": {"adversarial": {"width": 2}}}, "toy.measures.adversarial.width"),
         ({"training": training(log_every=4, validate_every=6)}, "a multiple of log_every, 4"),
     ],
 )
@@ -209,6 +211,6 @@ def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:
     lesson: Lesson = toy(data)
     lesson.decoder.eval()
     images = augment(lesson.pictures([lesson.train[row] for row in (1, 2)]), lesson.config.augment, draws(2))
-    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], measure(lesson, images)[1][LOSS].mean())
+    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], measure(lesson, images, truth(lesson, images))[1][LOSS].mean())
     assert images.shape == (2, 3, SIZE, SIZE)
     assert Store().tensors("lpips_alex").keys() == {str(i) for i in range(5)}

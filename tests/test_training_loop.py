@@ -20,6 +20,7 @@ from relume.training.ema import Ema
 from relume.training.loop import LOSS, Task, row_at, train
 from relume.training.models import Trained
 from relume.training.ranks import Ranks, ranks
+from relume.training.rival import RIVAL, Rival
 from relume.training.schedules import learning_rate
 from tests.decoder_files import CPU, RUN, training
 
@@ -178,21 +179,26 @@ with ranks() as here:
 
 
 def shared_task() -> Task:
-    """Without batch normalisation, whose statistics are those of a share and not of the batch."""
+    """Without batch normalisation, whose statistics are those of a share and not of the batch; with a second player."""
     whole = task()
     line = nn.Linear(1, 1)
     nn.init.zeros_(line.weight)
     nn.init.zeros_(line.bias)
+    critic = nn.Linear(1, 1)
+    nn.init.ones_(critic.weight)
 
     def loss(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
         noise = 0.01 * torch.stack([torch.randn(1, generator=draw) for draw in draws])
-        return {LOSS: (line(X[rows] + noise) - Y[rows]).square().mean()}
+        made = line(X[rows] + noise)
+        error = (made - Y[rows]).square().mean()
+        return {LOSS: error - 0.1 * critic(made).mean(), RIVAL: (critic(made.detach()) - critic(Y[rows])).mean()}
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         return {LOSS: float((line(X) - Y).square().mean())}
 
-    return Task(name="line", module=line, device=CPU, count=whole.count, loss=loss, validate=validate)
+    rival = Rival(module=critic, learning_rate=0.01)
+    return Task(name="line", module=line, device=CPU, count=whole.count, loss=loss, validate=validate, rival=rival)
 
 
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:

@@ -73,10 +73,20 @@ class DecoderLosses:
     pixel: float = Field(ge=0)
     lpips: float = Field(ge=0)
     feature: float = Field(ge=0)  # relative distance, at the inverted taps, of what the network sees in the result
+    adversarial: float = Field(ge=0)  # how well a discriminator that learns alongside tells the result from a true picture
 
     def __post_init__(self) -> None:
         if self.pixel == self.lpips == self.feature == 0:
-            raise ValueError("pixel: every weight is 0, so there is nothing to learn")
+            more = ", for `adversarial` cannot tell by itself which weights are best" if self.adversarial else ""
+            raise ValueError(f"pixel: this weight, lpips and feature are all 0, so there is nothing to learn{more}")
+
+
+@config
+class Adversary:
+    """The discriminator of the term `adversarial`."""
+
+    learning_rate: float = Field(gt=0)  # it follows the decoder's schedule
+    width: int = Field(ge=4, le=512)  # channels at half the picture's size, four times as many in the end
 
 
 @config
@@ -85,6 +95,7 @@ class Measures:
 
     pixel: Literal["mse", "l1"]
     lpips: Literal["alex", "vgg"]
+    adversarial: Adversary
 
 
 @config

@@ -1,13 +1,13 @@
 """Training a decoder: a frozen network looks at pictures, the decoder gives them back, terms say how far they are apart."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.core.images import grid, to_uint8
@@ -18,15 +18,19 @@ from relume.features.networks import Network, load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
 from relume.losses import feature, image
+from relume.losses.adversarial import deceive, hinge
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 from relume.models.decoder import Decoder
 from relume.models.decoders import build
+from relume.models.discriminator import Discriminator
 from relume.training.augment import augment
 from relume.training.config import DecoderConfig
 from relume.training.loop import LOSS, Task
+from relume.training.rival import RIVAL, Rival
 
 SHOWN = 8  # pictures on a sheet
 
+M = TypeVar("M", bound=nn.Module)
 Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
 Wanted = Mapping[str, tuple[str, ...]]  # network -> taps
 
@@ -46,6 +50,7 @@ class Lesson:
     val: list[int]
     shapes: dict[str, tuple[int, ...]]
     decoder: Decoder
+    rival: Discriminator | None  # there only where the term `adversarial` has a weight
 
     def task(self) -> Task:
         return Task(
@@ -56,7 +61,12 @@ class Lesson:
             loss=partial(loss, self),
             validate=partial(validate, self),
             sheet=partial(sheet, self),
+            rival=self._rival(),
         )
+
+    def _rival(self) -> Rival | None:
+        rate = self.config.measures.adversarial.learning_rate
+        return None if self.rival is None else Rival(module=self.rival, learning_rate=rate)
 
     def pictures(self, rows: Sequence[int]) -> Tensor:
         return self.dataset.pixels(list(rows)).to(self.device)
@@ -79,9 +89,11 @@ def lesson(*, name: str, config: DecoderConfig, run: Run, dataset: Dataset, stor
     encoder = partial(look, networks, wanted={config.network: config.taps})
     first = encoder(dataset.pixels(train[:1]).to(device))[config.network]
     shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(run.seed, "decoder", name))
-        decoder = build(shapes, dataset.size, config.architecture)
+    decoder = drawn(seed_of(run.seed, "decoder", name), lambda: build(shapes, dataset.size, config.architecture))
+    rival = None
+    if config.losses.adversarial > 0:
+        channels, width = shapes[config.taps[0]][0], config.measures.adversarial.width
+        rival = drawn(seed_of(run.seed, "discriminator", name), lambda: Discriminator(channels, dataset.size, width).to(device))
     made = Lesson(
         name=name,
         config=config,
@@ -94,10 +106,18 @@ def lesson(*, name: str, config: DecoderConfig, run: Run, dataset: Dataset, stor
         val=val,
         shapes=shapes,
         decoder=decoder.to(device),
+        rival=rival,
     )
     if decoder.normalises:
         decoder.set_moments(moments(made))
     return made
+
+
+def drawn(seed: int, make: Callable[[], M]) -> M:
+    """A module whose random weights come from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
 
 
 @torch.no_grad()
@@ -143,14 +163,21 @@ def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
     return found
 
 
-def measure(lesson: Lesson, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """What the decoder makes of the pictures' features, and every term of weight, unweighted, with their weighted sum: (N,)."""
+@torch.no_grad()
+def truth(lesson: Lesson, images: Tensor) -> Seen:
+    """What networks see in the pictures that are to be found."""
+    return look(lesson.networks, images, wishes(lesson.config, decoded=False))
+
+
+def measure(lesson: Lesson, images: Tensor, target: Seen) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the decoder makes of the pictures' features, and every term of weight, unweighted, with their weighted sum: (N,).
+
+    Without the term `adversarial`, which is no measure: its scale moves with the discriminator.
+    """
     config = lesson.config
-    with torch.no_grad():
-        target = look(lesson.networks, images, wishes(config, decoded=False))
     pictures = lesson.decoder({tap: target[config.network][tap] for tap in config.taps}).float()
     seen = look(lesson.networks, pictures, wishes(config, decoded=True))
-    weights = {name: weight for name, weight in asdict(config.losses).items() if weight > 0}
+    weights = {name: weight for name, weight in asdict(config.losses).items() if name in TERMS and weight > 0}
     terms = {name: TERMS[name](lesson, pictures, images, seen, target) for name in weights}
     total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum(0)
     return pictures, {LOSS: total, **terms}
@@ -179,8 +206,18 @@ TERMS = {"pixel": _pixel, "lpips": _lpips, "feature": _feature}
 def loss(lesson: Lesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
     """Means over a batch of training pictures, which are augmented first: their features are those of what is to be found."""
     images = augment(lesson.pictures([lesson.train[row] for row in rows]), lesson.config.augment, generators)
-    _, terms = measure(lesson, images)
+    target = truth(lesson, images)
+    pictures, terms = measure(lesson, images, target)
+    if lesson.rival is not None:
+        terms |= duel(lesson.rival, images, pictures, target[lesson.config.network][lesson.config.taps[0]])
+        terms[LOSS] = terms[LOSS] + lesson.config.losses.adversarial * terms["adversarial"]
     return {name: value.mean() for name, value in terms.items()}
+
+
+def duel(rival: Discriminator, images: Tensor, pictures: Tensor, features: Tensor) -> dict[str, Tensor]:
+    """What the decoder loses by being found out, and the discriminator by not finding out: (N,) each."""
+    told = hinge(rival(images, features), rival(pictures.detach(), features))
+    return {"adversarial": deceive(rival(pictures, features)), RIVAL: told}
 
 
 @torch.no_grad()
@@ -188,7 +225,7 @@ def validate(lesson: Lesson) -> dict[str, float]:
     """Means over the validation pictures, untouched: the terms, PSNR in dB, and what each picture's own mean colour reaches."""
     found: list[dict[str, Tensor]] = []
     for images in lesson.batches(lesson.val):
-        pictures, terms = measure(lesson, images)
+        pictures, terms = measure(lesson, images, truth(lesson, images))
         floor = images.mean((2, 3), keepdim=True).expand_as(images)
         found.append(terms | {"psnr": psnr(pictures, images), "floor_own_mean": psnr(floor, images)})
     return {name: float(torch.cat([terms[name] for terms in found]).cpu().double().mean()) for name in found[0]}

@@ -26,6 +26,7 @@ from relume.training.config import Training
 from relume.training.ema import Ema, State, copied
 from relume.training.models import Trained
 from relume.training.ranks import ALONE, Ranks, synced
+from relume.training.rival import RIVAL, Opponent, Rival
 from relume.training.schedules import learning_rate
 
 LOSS = "loss"  # the term that is minimised; of validation, the one by which the best weights are chosen
@@ -45,6 +46,7 @@ class Task:
     loss: Loss
     validate: Callable[[], dict[str, float]]
     sheet: Callable[[], np.ndarray] | None = None  # pictures for the live view
+    rival: Rival | None = None  # who minimises the term RIVAL of `loss`
 
 
 def train(
@@ -93,6 +95,7 @@ class Course:
         self.task, self.config, self.run, self.watch, self.ranks = task, config, run, watch, ranks
         self.module = task.module
         self.mover = optimiser.build(self.module, config)
+        self.opponent = Opponent(task.rival) if task.rival is not None else None
         self.ema = Ema(self.module, config.ema) if config.ema else None
         self.best = Best(copied(self.module.state_dict()))
         self.step, self.seconds = 0, 0.0
@@ -117,9 +120,12 @@ class Course:
         self.ranks.average(list(logged.values()))
         if config.clip is not None:
             logged["gradient"] = nn.utils.clip_grad_norm_(self.module.parameters(), config.clip).detach()
+        rate = learning_rate(config, self.step)
         for group in self.mover.param_groups:
-            group["lr"] = learning_rate(config, self.step)
+            group["lr"] = rate
         self.mover.step()
+        if self.opponent is not None:
+            self.opponent.advance(terms[RIVAL], rate / config.learning_rate, self.ranks)
         if self.ema is not None:
             self.ema.update(self.module, self.step)
         self.pending.append(logged)
@@ -194,6 +200,8 @@ class Course:
         tensors |= dict(prefixed("optimiser", optimiser.state(self.mover)))
         if self.ema is not None:
             tensors |= dict(prefixed("ema", self.ema.values))
+        if self.opponent is not None:
+            tensors |= dict(prefixed("rival", self.opponent.state()))
         checkpoint.log[:] = self.history
         numbers = {"step": self.step, "seconds": self.seconds, "timing": self.timing}
         checkpoint.write(tensors, {**numbers, "best_step": self.best.step, "best_metrics": self.best.metrics})
@@ -209,6 +217,8 @@ class Course:
         optimiser.restore(self.mover, below("optimiser", tensors))
         if self.ema is not None:
             self.ema.restore(below("ema", tensors))
+        if self.opponent is not None:
+            self.opponent.restore(below("rival", tensors))
         weights = {name: value.to(self.task.device) for name, value in below("best", tensors).items()}
         self.best = Best(weights, numbers["best_step"], numbers["best_metrics"])
 

@@ -1,0 +1,45 @@
+"""Tells true pictures from decoded ones, as in DeePSiM (Dosovitskiy & Brox, arXiv 1602.02644): it knows what was decoded.
+
+So a decoded picture must fit its features, not only look like a picture. Every layer's weights are held at a spectral norm
+of 1 (Miyato et al., arXiv 1802.05957) in the place of statistics over a batch: rows never touch.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+SLOPE = 0.2  # of the LeakyReLU
+LEAST = 4  # side of the last map, about
+HALVINGS = 5  # at most, as in DeePSiM
+WIDEST = 4  # times the width
+
+
+class Discriminator(nn.Module):
+    """Pictures (N, 3, size, size) in [0, 1] and a tap of each, (N, C, h, h) or (N, C) -> scores (N,): high for a true one."""
+
+    def __init__(self, channels: int, size: int, width: int) -> None:
+        super().__init__()
+        halvings = max(1, min(HALVINGS, round(math.log2(size / LEAST))))
+        outs = [width * min(WIDEST, 2**i) for i in range(halvings)]
+        self.down = nn.Sequential(*(part for i, o in zip([3, *outs[:-1]], outs, strict=True) for part in _halved(i, o)))
+        self.channels = channels
+        self.told = _joined(channels, outs[-1])
+        self.judge = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
+
+    def forward(self, pictures: Tensor, features: Tensor) -> Tensor:
+        seen = self.down(2 * pictures - 1).sum((2, 3))
+        pooled = features.flatten(2).mean(2) if features.ndim == 4 else features
+        told = self.told(F.layer_norm(pooled, (self.channels,)))  # every network has a scale of its own
+        score: Tensor = self.judge(torch.cat([seen, told], dim=1)).squeeze(1)
+        return score
+
+
+def _halved(inputs: int, outputs: int) -> list[nn.Module]:
+    return [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(SLOPE)]
+
+
+def _joined(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(spectral_norm(nn.Linear(inputs, outputs)), nn.LeakyReLU(SLOPE))
