@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
@@ -31,7 +32,7 @@ DECODERS = {
     "published": {"network": "alexnet_conv", "taps": ["conv2"], "architecture": {"kind": "per_layer"}},
     "vector": {"network": "alexnet_conv", "taps": ["pool"]},
 }
-FILES = ("model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png")
+FILES = ("model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg")
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ def test_from_training_to_a_group(project: Path) -> None:
     history = read_csv(project / "models/decoder/both/history.csv")
     assert {"train/loss", "train/pixel", "train/lpips", "val/psnr", "val/floor_own_mean"} <= {row["term"] for row in history}
     assert {path.name for path in (project / "models/decoder/both").iterdir()} == set(FILES)
+    assert Image.open(project / "models/decoder/both/progress.jpg").size == (4 * 66 - 2, 4 * 66 - 2), "originals and three looks"
     assert read_csv(project / "metrics/training/both.csv")[-1]["step"] == "6"
     assert not list(project.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
 

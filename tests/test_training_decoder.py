@@ -139,7 +139,7 @@ def test_a_model_is_written_whole_and_held_to_its_checksum(data: Dataset, tmp_pa
     for name in ("a", "b"):
         write_model(tmp_path / name, done, card(lesson), sheet(lesson))
     files = {path.name: path.read_bytes() for path in sorted((tmp_path / "a").iterdir())}
-    assert set(files) == {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"}
+    assert set(files) == {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg"}
     assert files == {path.name: path.read_bytes() for path in sorted((tmp_path / "b").iterdir())}
     tensors, about = read_model(tmp_path / "a")
     assert about["metrics"] == done.metrics

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -93,6 +96,47 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch:
     assert steps == list(range(22, 41, 2)), "it began where the last checkpoint was"
     assert same(whole, again)
     assert [row["step"] for row in again.timing] == [row["step"] for row in whole.timing]
+
+
+def watched() -> Task:
+    """A line whose look is the step it was at, in two grey pictures."""
+    line, seen = task(), count(1)
+
+    def look() -> np.ndarray:
+        made = np.full((2, 2, 4, 4, 3), next(seen), np.uint8)
+        made[0] = 255
+        return made
+
+    return replace(line, look=look)
+
+
+def rows(progress: np.ndarray | None) -> list[int]:
+    assert progress is not None
+    return [int(progress[at, 0, 0]) for at in range(0, len(progress), 6)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "looks"),
+    [(6, 2, [1, 2, 3]), (5, 2, [1, 2, 3]), (32, 2, [2, 4, 6, 8, 10, 12, 14, 16]), (19, 2, [2, 3, 4, 5, 7, 8, 9, 10])],
+)
+def test_looks_are_kept_evenly_spread_with_the_last(steps: int, every: int, looks: list[int]) -> None:
+    done = train(watched(), settings(steps=steps, log_every=1, validate_every=every), RUN)
+    assert rows(done.progress) == [255, *looks], "the samples come first"
+
+
+def test_looks_outlast_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+    work, config = watched(), settings(steps=8, log_every=1, validate_every=1)
+
+    def killed(step: int, values: object, sheet: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(work, config, RUN, checkpoint=Checkpoint(tmp_path / "c", []), watch=killed)
+    again = train(work, config, RUN, checkpoint=Checkpoint(tmp_path / "c", []))
+    assert rows(again.progress) == [255, 1, 2, 3, 4, 6, 7, 8, 9], "look 5 was not yet written down, and is made again"
+    assert train(task(), config, RUN).progress is None
 
 
 def test_numbers_that_are_none_stop_it_by_step_and_term() -> None:

@@ -60,7 +60,7 @@ class Lesson:
             count=len(self.train),
             loss=partial(loss, self),
             validate=partial(validate, self),
-            sheet=partial(sheet, self),
+            look=partial(samples, self),
             rival=self._rival(),
         )
 
@@ -237,11 +237,16 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sheet(lesson: Lesson) -> np.ndarray:
-    """Validation pictures over what the decoder makes of them: one uint8 (H, W, 3)."""
+def samples(lesson: Lesson) -> np.ndarray:
+    """Validation pictures over what the decoder makes of them: uint8 (2, K, H, W, 3)."""
     images = lesson.pictures(lesson.val[:SHOWN])
     pictures = torch.cat([lesson.decoder(encode(lesson, batch)) for batch in images.split(lesson.run.micro_batch)])
-    return grid(np.stack([to_uint8(images), to_uint8(pictures)]))
+    return np.stack([to_uint8(images), to_uint8(pictures)])
+
+
+def sheet(lesson: Lesson) -> np.ndarray:
+    """The same as one picture, uint8 (H, W, 3)."""
+    return grid(samples(lesson))
 
 
 def card(lesson: Lesson) -> dict[str, Any]:

@@ -19,12 +19,14 @@ from tqdm import tqdm
 
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
+from relume.core.images import grid
 from relume.core.run import Run
 from relume.core.runtime import autocast, generator
 from relume.training import optimiser
 from relume.training.config import Training
 from relume.training.ema import Ema, State, copied
 from relume.training.models import Trained
+from relume.training.progress import Progress
 from relume.training.ranks import ALONE, Ranks, synced
 from relume.training.rival import RIVAL, Opponent, Rival
 from relume.training.schedules import learning_rate
@@ -45,7 +47,7 @@ class Task:
     count: int  # samples; `loss` is given their numbers
     loss: Loss
     validate: Callable[[], dict[str, float]]
-    sheet: Callable[[], np.ndarray] | None = None  # pictures for the live view
+    look: Callable[[], np.ndarray] | None = None  # uint8 (2, K, H, W, 3): samples over what is made of them
     rival: Rival | None = None  # who minimises the term RIVAL of `loss`
 
 
@@ -98,6 +100,7 @@ class Course:
         self.opponent = Opponent(task.rival) if task.rival is not None else None
         self.ema = Ema(self.module, config.ema) if config.ema else None
         self.best = Best(copied(self.module.state_dict()))
+        self.progress = Progress(self._looks(config.steps))
         self.step, self.seconds = 0, 0.0
         self.pending: list[dict[str, Tensor]] = []  # terms of the steps since the last row of the history, on the device
         self.history: list[dict[str, Any]] = []
@@ -143,7 +146,7 @@ class Course:
         sheet = None
         if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
             values |= {f"val/{name}": value for name, value in self._validate().items()}
-            sheet = self._sheet()
+            sheet = self._look()
         self.history += [{"step": self.step, "term": name, "value": value} for name, value in sorted(values.items())]
         self.timing.append({"step": self.step, "seconds": self.seconds})
         self.watch(self.step, values, sheet)
@@ -171,12 +174,18 @@ class Course:
             self.best.see(self.step, self.module, metrics)
         return metrics
 
-    def _sheet(self) -> np.ndarray | None:
-        if self.task.sheet is None or not self.ranks.first:
+    def _look(self) -> np.ndarray | None:
+        if self.task.look is None or not self.ranks.first:
             return None
         self.module.eval()
         with self._averaged(), torch.no_grad():
-            return self.task.sheet()
+            seen = self.task.look()
+        self.progress.see(self._looks(self.step), *seen)
+        return grid(seen)
+
+    def _looks(self, step: int) -> int:
+        """How often the validation samples have been looked at once `step` steps are done."""
+        return math.ceil(step / self.config.validate_every)
 
     def _averaged(self) -> Any:
         return nullcontext() if self.ema is None else self.ema.applied(self.module)
@@ -193,6 +202,7 @@ class Course:
             metrics=self.best.metrics,
             history=self.history,
             timing=self.timing,
+            progress=self.progress.sheet(),
         )
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -202,6 +212,7 @@ class Course:
             tensors |= dict(prefixed("ema", self.ema.values))
         if self.opponent is not None:
             tensors |= dict(prefixed("rival", self.opponent.state()))
+        tensors |= dict(prefixed("progress", self.progress.state()))
         checkpoint.log[:] = self.history
         numbers = {"step": self.step, "seconds": self.seconds, "timing": self.timing}
         checkpoint.write(tensors, {**numbers, "best_step": self.best.step, "best_metrics": self.best.metrics})
@@ -219,6 +230,7 @@ class Course:
             self.ema.restore(below("ema", tensors))
         if self.opponent is not None:
             self.opponent.restore(below("rival", tensors))
+        self.progress.restore(below("progress", tensors))
         weights = {name: value.to(self.task.device) for name, value in below("best", tensors).items()}
         self.best = Best(weights, numbers["best_step"], numbers["best_metrics"])
 

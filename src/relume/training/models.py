@@ -15,7 +15,8 @@ from relume.core.files import atomic, atomic_folder, read_json, write_csv, write
 from relume.core.images import save_png
 from relume.features.tensors import digest
 
-TENSORS, LAST, CARD, HISTORY, SAMPLES = "model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png"
+TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
+SAMPLES, PROGRESS = "samples.png", "progress.jpg"
 HISTORY_COLUMNS = ("step", "term", "value")
 
 
@@ -29,6 +30,7 @@ class Trained:
     metrics: dict[str, float]  # of the best, on the validation samples
     history: list[dict[str, Any]]  # step, term, value
     timing: list[dict[str, float]]  # step, seconds
+    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per look; None: nobody looked
 
 
 def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:
@@ -38,6 +40,8 @@ def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples
         _save(temporary / LAST, trained.last)
         write_csv(temporary / HISTORY, HISTORY_COLUMNS, trained.history)
         save_png(temporary / SAMPLES, samples)
+        if trained.progress is not None:
+            _save_jpeg(temporary / PROGRESS, trained.progress)
         about = {"sha256": digest(trained.best), "best_step": trained.best_step, "metrics": trained.metrics}
         write_json(temporary / CARD, {**card, **about})
 
@@ -52,6 +56,13 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if (got := digest(tensors)) != card["sha256"]:
         raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, {CARD} says {card['sha256']}: train it again")
     return tensors, card
+
+
+def _save_jpeg(path: Path, pixels: np.ndarray) -> None:
+    from PIL import Image
+
+    with atomic(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="JPEG", quality=90, subsampling=0)
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
