@@ -22,10 +22,10 @@ RUN = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
 def shared(**differences: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "dataset": "toy",
-        "architecture": {"kind": "multi_scale", "width": 8},
+        "architecture": {"kind": "multi_scale", "width": 8, "finest": None},
         "losses": {"pixel": 1.0, "lpips": 0.0, "feature": 0.0, "adversarial": 0.0},
         "measures": {"pixel": "mse", "lpips": "alex", "adversarial": {"learning_rate": 1e-3, "width": 8}},
-        "augment": {"flip": True, "crop": 0.2},
+        "augment": {"flip": True, "crop": 0.2, "colour": 0.0},
         "training": training(),
         "moments": 4,
         "validation": None,

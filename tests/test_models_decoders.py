@@ -14,14 +14,16 @@ from relume.models.decoders import DECODERS, build
 from relume.models.multi_scale import MultiScaleDecoder, Normalise, ladder
 
 SIZE = 32
-OURS, S2, S3 = MultiScale(kind="multi_scale", width=16), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")
+OURS, S2, S3 = MultiScale(kind="multi_scale", width=16, finest=None), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")
 MAP, DEEP, WHOLE, VECTOR = {"conv": (6, 15, 15)}, {"deep": (9, 7, 7)}, {"first": (5, SIZE, SIZE)}, {"pool": (10,)}
+COARSE = MultiScale(kind="multi_scale", width=16, finest=15)
 CASES = {
     "ours, one map": (OURS, MAP),
     "ours, at full size": (OURS, WHOLE),
     "ours, larger than the picture": (OURS, {"clip": (5, 56, 56)}),
     "ours, a vector": (OURS, VECTOR),
     "ours, everything": (OURS, {**WHOLE, **VECTOR, **DEEP, **MAP}),
+    "ours, up to a size": (COARSE, {**DEEP, **MAP}),
     "S2, a map": (S2, MAP),
     "S2, a map at full size": (S2, WHOLE),
     "S2, a vector": (S2, VECTOR),
@@ -87,6 +89,16 @@ def test_constant_features_in_training_have_finite_slopes(architecture: Any) -> 
 )
 def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size: int, rungs: list[int]) -> None:
     assert ladder(sides, size) == rungs
+
+
+def test_nothing_is_finer_than_the_finest() -> None:
+    """What is painted at 15 px and enlarged is the same wherever it is enlarged to, but for its size."""
+    made, larger = decoder(DEEP, COARSE), decoder(DEEP, COARSE, size=2 * SIZE)
+    assert isinstance(made, MultiScaleDecoder)
+    assert made.sides == [7, 15]
+    assert sum(weights.numel() for weights in larger.parameters()) == sum(weights.numel() for weights in made.parameters())
+    flat = torch.full((1, 9, 7, 7), 0.3)
+    assert torch.allclose(made({"deep": flat}).mean((2, 3)), larger({"deep": flat}).mean((2, 3)), atol=1e-3)
 
 
 def test_a_vector_begins_without_effect_and_learns() -> None:
@@ -178,4 +190,4 @@ def test_what_cannot_be_decoded_is_named(architecture: Any, shapes: Shapes, mess
 
 def test_a_width_that_groups_cannot_share_is_refused() -> None:
     with pytest.raises(UserError, match="width"):
-        configured(MultiScale, {"kind": "multi_scale", "width": 20}, "architecture")
+        configured(MultiScale, {"kind": "multi_scale", "width": 20, "finest": None}, "architecture")

@@ -1,5 +1,6 @@
 """Training a decoder of a network with random weights: it learns, terms are what they say, the network rests."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
-from relume.training.augment import augment
+from relume.training.augment import augment, turned
 from relume.training.config import Augment, DecoderGroups, decoders, merge
 from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
 from relume.training.loop import LOSS, train
@@ -34,7 +35,7 @@ def draws(count: int) -> list[torch.Generator]:
 
 def test_it_learns_and_the_network_rests(data: Dataset) -> None:
     """On noise there is nothing to learn but the training pictures themselves."""
-    plain = {"augment": {"flip": False, "crop": 0.0}, "training": {"steps": 30, "validate_every": 10}}
+    plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "training": {"steps": 30, "validate_every": 10}}
     lesson = toy(data, **plain, validation=1)
     lesson = replace(lesson, val=lesson.train)
     before = {name: value.clone() for name, value in lesson.networks["alexnet_conv"].state_dict().items()}
@@ -109,28 +110,43 @@ def test_the_seed_and_the_name_decide_the_first_weights(data: Dataset) -> None:
 
 
 def test_rows_of_a_batch_draw_for_themselves() -> None:
-    config = Augment(flip=True, crop=0.3)
+    config = Augment(flip=True, crop=0.3, colour=0.5)
     both, alone = augment(IMAGES, config, draws(4)), augment(IMAGES[:1], config, draws(1))
     assert torch.allclose(both[:1], alone, atol=1e-6)
-    assert both.min() >= IMAGES.min()
-    assert both.max() <= IMAGES.max()
+    assert 0 <= both.min() <= both.max() <= 1
 
 
 def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
-    flipped = augment(IMAGES, Augment(flip=True, crop=0.0), draws(4))
+    flipped = augment(IMAGES, Augment(flip=True, crop=0.0, colour=0.0), draws(4))
     same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
     mirrored = [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
     assert all(a != b for a, b in zip(same, mirrored, strict=True))
     assert any(same)
     assert any(mirrored)
-    assert augment(IMAGES, Augment(flip=False, crop=0.0), draws(4)) is IMAGES
+    assert augment(IMAGES, Augment(flip=False, crop=0.0, colour=0.0), draws(4)) is IMAGES
 
 
 def test_a_crop_shows_a_part_of_the_picture() -> None:
     """On a ramp from left to right, whatever is cut out still rises, by less."""
     ramp = torch.linspace(0, 1, 16).expand(4, 3, 16, 16).contiguous()
-    rises = [row[0, 0, -1] - row[0, 0, 0] for row in augment(ramp, Augment(flip=False, crop=0.5), draws(4))]
+    rises = [row[0, 0, -1] - row[0, 0, 0] for row in augment(ramp, Augment(flip=False, crop=0.5, colour=0.0), draws(4))]
     assert all(0.4 < float(rise) < 1 for rise in rises)
+
+
+def test_colours_turn_about_the_greys() -> None:
+    """A third of a turn makes green of red; greys stay; without saturation only they are left."""
+    colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
+    red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
+    assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
+    assert torch.allclose(colours @ grey, grey.expand(2, 3))
+    assert torch.allclose(colours[1] @ red, torch.full((3,), 1 / 3))
+
+
+def test_a_share_of_the_pictures_is_recoloured() -> None:
+    config = Augment(flip=False, crop=0.0, colour=0.5)
+    images = torch.rand(32, 3, 4, 4)
+    changed = [not torch.equal(a, b) for a, b in zip(augment(images, config, draws(32)), images, strict=True)]
+    assert 8 <= sum(changed) <= 24
 
 
 def test_a_model_is_written_whole_and_held_to_its_checksum(data: Dataset, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class MultiScale:
     """Taps of any kind and number, each at the resolution that it has."""
 
     kind: Literal["multi_scale"]
-    width: int = Field(ge=8, le=1024, multiple_of=8)  # channels at half the picture's size; half of it at full size
+    width: int = Field(ge=8, le=1024, multiple_of=8)  # channels at half the finest size; half of it at that size
+    finest: int | None = Field(ge=4)  # px at which the last paint is laid on, enlarged from there; null: the picture's size
 
 
 Architecture = Annotated[PerLayer | ConvOnly | MultiScale, Field(discriminator="kind")]

@@ -1,7 +1,8 @@
 """Our decoder: the picture grows from the smallest tap, and each tap joins in where its resolution is reached.
 
 Nothing is shrunk to the smallest map, and growing is interpolation and a convolution: no checkerboards. The picture is a sum of
-what each resolution paints (as in StyleGAN2), so that colours, which deep taps know, have a short way to go.
+what each resolution paints (as in StyleGAN2), so that colours, which deep taps know, have a short way to go. Where a tap says
+nothing of what is finer than some size, the ladder can end there (`finest`): most of the time is spent on the last rungs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,8 @@ class MultiScaleDecoder(Decoder):
     def __init__(self, shapes: Shapes, size: int, config: MultiScale) -> None:
         super().__init__()
         sides = {tap: shape[1] if len(shape) == 3 else POOLED for tap, shape in shapes.items()}
-        self.sides = ladder(sides.values(), size)
+        self.size = size
+        self.sides = ladder(sides.values(), min(size, config.finest or size))
         last = len(self.sides) - 1
         rung = {tap: min(range(last + 1), key=lambda i: abs(_ratio(self.sides[i], side))) for tap, side in sides.items()}
         widths = [config.width // 2 * min(WIDEST, 2 ** (last - i)) for i in range(last + 1)]
@@ -68,7 +70,7 @@ class MultiScaleDecoder(Decoder):
             painted: Tensor = self.paint[i](x)
             picture = painted if picture is None else resize(picture, side) + painted
         assert picture is not None  # a ladder has a rung
-        return picture.sigmoid()
+        return resize(picture, self.size).sigmoid()
 
 
 def _ratio(a: int, b: int) -> float:

@@ -1,5 +1,6 @@
-"""What training pictures go through before their features are computed: mirrored, and a part of them enlarged."""
+"""What training pictures go through before their features are computed: mirrored, a part of them enlarged, in other colours."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,17 +9,44 @@ from torch.nn import functional as F
 
 from relume.training.config import Augment
 
+DRAWS = 9  # numbers per picture
+
 
 def augment(images: Tensor, config: Augment, generators: Sequence[torch.Generator]) -> Tensor:
     """(N, 3, H, W) -> the same; row n draws from generator n, as much whatever comes of it. Untouched where nothing is asked."""
-    if not config.flip and config.crop == 0:
+    if not config.flip and config.crop == config.colour == 0:
         return images
-    mirror, shrink, across, down = torch.stack([torch.rand(4, generator=one) for one in generators]).unbind(1)
+    draws = torch.stack([torch.rand(DRAWS, generator=one) for one in generators], dim=1).to(images)
+    with torch.autocast(images.device.type, enabled=False):  # in half precision the grid would be off by fractions of a pixel
+        if config.flip or config.crop > 0:
+            images = _moved(images, config, draws[:4])
+        return _coloured(images, config.colour, draws[4:]) if config.colour > 0 else images
+
+
+def _moved(images: Tensor, config: Augment, draws: Tensor) -> Tensor:
+    mirror, shrink, across, down = draws
     side = 1 - config.crop * shrink  # of the part that is seen; the whole is 2 long in the grid's units
     sign = 1 - 2 * (mirror < 0.5).float() if config.flip else torch.ones_like(side)
     shift = (1 - side) * (2 * torch.stack([across, down]) - 1)
     zero = torch.zeros_like(side)
-    theta = torch.stack([sign * side, zero, shift[0], zero, side, shift[1]], dim=1).view(-1, 2, 3).to(images)
-    with torch.autocast(images.device.type, enabled=False):  # in half precision the grid would be off by fractions of a pixel
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    theta = torch.stack([sign * side, zero, shift[0], zero, side, shift[1]], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _coloured(images: Tensor, share: float, draws: Tensor) -> Tensor:
+    """Any hue, saturation times 0.3 to 1.7, contrast times 0.6 to 1.4, brightness moved by up to 0.2; then cut to [0, 1]."""
+    which, hue, saturation, contrast, brightness = draws
+    colours = turned(2 * math.pi * hue, 0.3 + 1.4 * saturation)
+    centre = images.mean((1, 2, 3), keepdim=True)
+    moved = torch.einsum("nij,njhw->nihw", colours, images) - centre
+    moved = moved * (0.6 + 0.8 * contrast).view(-1, 1, 1, 1) + centre + 0.4 * (brightness - 0.5).view(-1, 1, 1, 1)
+    return torch.where((which < share).view(-1, 1, 1, 1), moved.clamp(0, 1), images)
+
+
+def turned(angle: Tensor, saturation: Tensor) -> Tensor:
+    """(N,), (N,) -> (N, 3, 3): colours turned about the axis of greys, which stay as they are, and stretched away from it."""
+    grey = torch.full((3, 3), 1 / 3).to(angle)
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]).to(angle) / math.sqrt(3)
+    cos, sin, wide = (value.view(-1, 1, 1) for value in (angle.cos(), angle.sin(), saturation))
+    return grey + wide * (cos * (torch.eye(3).to(angle) - grey) + sin * cross)

@@ -64,6 +64,7 @@ class Augment:
 
     flip: bool  # left and right, every other time
     crop: float = Field(ge=0, lt=1)  # up to this share of the side is cut away, what remains is enlarged to the size
+    colour: float = Field(ge=0, le=1)  # share of the pictures whose hue, saturation, contrast and brightness are drawn anew
 
 
 @config
