@@ -13,7 +13,7 @@ import yaml
 from relume.core.config import merge as merge_maps
 from relume.core.errors import UserError
 from relume.params import check
-from relume.presets import LISTED, arguments, command, read, spelled, written
+from relume.presets import LISTED, arguments, check_room, command, read, spelled, written
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -78,6 +78,21 @@ def test_paper_s0_sweeps_terms_and_policies(default_params: dict[str, Any]) -> N
     assert {recipe["reference"] for name, recipe in recipes.items() if "_ref_" in name} == {"data/reconstructions/s0"}
     for policy in policies[1:]:
         assert recipes[f"s0_ref_{policy}"]["terms"]["ref"]["policy"] == policy
+
+
+def test_groups_of_other_parameters_are_named_before_the_work(tmp_path: Path) -> None:
+    """DVC leaves them where they are, and compare would stop at them hours later."""
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "data/reconstructions/floors").mkdir(parents=True)
+    check_room(tmp_path, "paper_s2")
+    (tmp_path / "data/reconstructions/shallow").mkdir()
+    with pytest.raises(UserError, match=r"data/reconstructions/shallow from other.*rm -r data/reconstructions`"):
+        check_room(tmp_path, "paper_s2")
+    (tmp_path / "metrics/methods").mkdir(parents=True)
+    (tmp_path / "metrics/methods/s0.csv").touch()
+    with pytest.raises(UserError, match=r"1 more.*rm -r data/reconstructions metrics/methods`"):
+        check_room(tmp_path, "paper_s2")
 
 
 @pytest.mark.parametrize(

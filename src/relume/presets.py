@@ -88,11 +88,29 @@ def written(wanted: Params) -> None:
 
 def command(root: Path, name: str) -> list[str]:
     """The one command that a preset is, checked."""
-    base = read_params(root / "params.yaml")
-    wanted = merge(base, read(root, name), LISTED)
+    base, wanted = both(root, name)
     check(wanted)
     written(wanted)
     return ["dvc", "exp", "run", *arguments(base, wanted)]
+
+
+def both(root: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """params.yaml, and what the preset makes of it."""
+    base = read_params(root / "params.yaml")
+    return base, merge(base, read(root, name), LISTED)
+
+
+def check_room(root: Path, name: str) -> None:
+    """`compare` stops where groups lie that its parameters do not name: said now, not after hours."""
+    wanted = set(both(root, name)[1]["compare"]["groups"])
+    folders = {"data/reconstructions": "*/", "metrics/methods": "*.csv"}
+    there = [path for folder, pattern in folders.items() for path in sorted((root / folder).glob(pattern))]
+    if left := [str(path.relative_to(root)) for path in there if path.stem not in wanted]:
+        found = f"{left[0]} and {len(left) - 1} more" if len(left) > 1 else left[0]
+        cure = f"`rm -r {' '.join(sorted({str(Path(path).parent) for path in left}))}` (dvc checkout brings them back)"
+        raise UserError(
+            f"presets: {name} has no such groups: {found} from other parameters would stop compare. {cure}, or --temp"
+        )
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
@@ -111,6 +129,8 @@ def main(name: str, only_print: bool, arguments: tuple[str, ...]) -> None:
     root = find_root(Path.cwd())
     try:
         words = [*command(root, name), *arguments]
+        if not only_print and not {"--temp", "--queue"} & set(arguments):
+            check_room(root, name)
     except UserError as error:
         click.secho(str(error), fg="red", err=True)
         sys.exit(1)
