@@ -38,6 +38,7 @@ def direct():
 
 def test_statistics_are_those_of_the_sample(features, direct):
     assert set(features.described["taps"]) == set(direct)
+    assert features.described["order"] == list(direct)  # from shallow to deep
     assert (features.described["n"], features.described["split"], features.described["pictures"]) == (5, "train", 11)
     for tap, value in direct.items():
         sample = value[SAMPLE].flatten(1)

@@ -104,7 +104,7 @@ def extract(through: Pass, pictures: Pictures, folder: Path, *, budget_mb: int) 
         for file in files.values():
             file.flush()
         about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
-        write_json(temporary / STATS, {**_describe(through, pictures), "taps": about})
+        write_json(temporary / STATS, {**_describe(through, pictures), "order": taps, "taps": about})
 
 
 def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:

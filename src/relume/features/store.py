@@ -14,7 +14,8 @@ STATS = "stats.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What `extract` left. `described` is the whole of `stats.json`: dataset, network, split and n of the statistics, taps."""
+    """What `extract` left. `described` is the whole of `stats.json`: dataset, network, split and n of the statistics, `taps`,
+    and the `order` of the taps from shallow to deep, which JSON's sorted keys would lose."""
 
     folder: Path
     described: dict[str, Any]
