@@ -5,27 +5,33 @@ from pathlib import Path
 import click
 
 from relume.core.door import Door, stage
-from relume.core.files import write_text
+from relume.core.files import write_csv, write_text
 from relume.report.boards import boards
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.depth import COLUMNS as DEPTH
+from relume.report.depth import depths, table
+from relume.report.material import Folders, read
 from relume.report.page import render
 from relume.report.pictures import overview, pick
 
 COLUMNS = 6  # of README's picture
+FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.option("--metrics", type=click.Path(path_type=Path), required=True, help="Folder of the tables and of methods/.")
-@click.option("--reconstructions", type=click.Path(path_type=Path), required=True, help="Folder of the groups.")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="Folder of the datasets.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of index.html and overview.jpg.")
+@click.option("--metrics", type=FOLDER, required=True, help="Folder of the tables and of methods/.")
+@click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
+@click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, overview.jpg and depth.csv.")
 @stage("report")
-def main(door: Door, metrics: Path, reconstructions: Path, images: Path, out: Path) -> None:
+def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
-    material = read(metrics, reconstructions, images, door.plain("compare.groups"))
+    material = read(Folders(**folders), door.plain("compare.groups"))
     write_text(out / "index.html", render(material, config, door.plain("compare.level")))
     first = boards(material.leaderboard)[0]
+    write_csv(out / "depth.csv", DEPTH, table(depths(first, material.taps)))
     overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
 
 

@@ -30,6 +30,7 @@ MASKED = _columns(
 SETS = _columns("name,kind,dataset,n,net,fd,kid,kid_lo,kid_hi")
 COMPARISONS = _columns("question,a,b,dataset,size,network,tap,metric,n,sources,mean_a,mean_b,diff,lo,hi,device")
 METRICS = ("mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")
+TAPS = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool")
 GROUPS = ("floors", "shallow", "deep")
 DEVICE = "cpu (x86_64, 2 threads)"
 SIZE = 32
@@ -53,6 +54,7 @@ def write(root: Path, *, seed: int = 0, pictures: Mapping[str, np.ndarray] | Non
         "shallow": {"shallow": _spoil(originals, rng, 0.03 * strength, 1)},
         "deep": {"deep": _spoil(originals, rng, 0.12 * strength, 6)},
     }
+    write_json(root / "data/features/photos/alexnet_conv/stats.json", {"order": list(TAPS), "taps": {tap: {} for tap in TAPS}})
     rows = [row for group, methods in made.items() for row in _group(root, group, methods, originals, index, rng)]
     write_csv(root / "metrics/leaderboard.csv", LEADERBOARD, rows)
     write_csv(root / "metrics/masked.csv", MASKED, [])

@@ -20,6 +20,7 @@ from relume.report.page import render
 from relume.report.pictures import overview, pick
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
+from tests.report_files import folders, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,7 +33,7 @@ BOARD = "feature-photos-32"
 
 
 def draw(root: Path) -> str:
-    found = read(root / "metrics", root / "data/reconstructions", root / "data/images", GROUPS)
+    found = read(folders(root), GROUPS)
     return render(found, Report(pictures=4), 0.95)
 
 
@@ -40,6 +41,7 @@ def draw(root: Path) -> str:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up project with one oracle run more, so that there is something to hide."""
     root = write(tmp_path_factory.mktemp("page"))
+    write_model(root, "deep")
     board = root / "metrics/leaderboard.csv"
     rows = read_csv(board)
     write_csv(board, tuple(rows[0]), [{**row, "oracle": "true" if row["method"] == "deep" else row["oracle"]} for row in rows])
@@ -55,7 +57,7 @@ def test_equal_files_give_equal_bytes(root: Path, page: str, tmp_path: Path) -> 
     moved = tmp_path / "elsewhere"
     shutil.copytree(root, moved)
     assert draw(moved) == page
-    found = read(root / "metrics", root / "data/reconstructions", root / "data/images", GROUPS)
+    found = read(folders(root), GROUPS)
     (board,) = boards(found.leaderboard)
     for name in ("one.png", "two.png"):
         overview(tmp_path / name, found, board, pick(found, board, 3))
@@ -67,11 +69,14 @@ def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.Monke
     (root / "params.yaml").write_text(yaml.safe_dump(narrowed(default_params)))
     monkeypatch.chdir(root)
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    options = {"metrics": "metrics", "reconstructions": "data/reconstructions", "images": "data/images", "out": "metrics/report"}
+    options = {"metrics": "metrics", "models": "models", "out": "metrics/report"}
+    options |= {name: f"data/{name}" for name in ("reconstructions", "images", "features")}
     arguments = [word for name, path in options.items() for word in (f"--{name}", path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (root / "metrics/report").iterdir()) == ["index.html", "overview.jpg"]
+    assert sorted(path.name for path in (root / "metrics/report").iterdir()) == ["depth.csv", "index.html", "overview.jpg"]
+    places = [(row["place"], row["method"]) for row in read_csv(root / "metrics/report/depth.csv")]
+    assert places == [("alexnet_conv 01 conv2, optimise", "shallow"), ("alexnet_conv 02 conv5, optimise, oracle", "deep")]
     (root / "metrics/sets.csv").rename(root / "metrics/sets.txt")
     done = CliRunner().invoke(main, arguments)
     (root / "metrics/sets.txt").rename(root / "metrics/sets.csv")
@@ -100,7 +105,37 @@ def test_all_is_labelled(page: str) -> None:
 
 def test_chart_and_table_show_the_same_interval(root: Path, page: str) -> None:
     (deep,) = [row for row in read_csv(root / "metrics/leaderboard.csv") if row["method"] == "deep"]
-    assert page.count(f"{float(deep['psnr_lo']):.2f} to {float(deep['psnr_hi']):.2f}") == 2
+    assert page.count(f"{float(deep['psnr_lo']):.2f} to {float(deep['psnr_hi']):.2f}") == 4  # bars, curve, curve in words, table
+
+
+def test_every_curve_has_its_numbers_in_words(root: Path, page: str) -> None:
+    (psnr,) = re.findall(rf'<desc id="depth-{BOARD}-alexnet_conv-psnr-says">([^<]*)</desc>', page)
+    for row in read_csv(root / "metrics/leaderboard.csv"):
+        if row["family"] != "floor":
+            ends = f"{float(row['psnr_lo']):.2f} to {float(row['psnr_hi']):.2f}"
+            assert f"{row['method']}, {row['tap']}: {float(row['psnr']):.2f} ({ends})" in psnr
+    assert "optimise, oracle: deep" in psnr
+    assert "own mean" in psnr
+
+
+def test_one_depth_is_no_curve(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "one")
+    for name in ("leaderboard.csv", "methods/deep.csv"):
+        path = tmp_path / "one/metrics" / name
+        path.write_text(path.read_text().replace("conv5", "conv2"))
+    index = tmp_path / "one/data/reconstructions/deep/index.csv"
+    index.write_text(index.read_text().replace("conv5", "conv2"))
+    page = draw(tmp_path / "one")
+    assert "From shallow to deep" not in page
+    assert 'class="depth"' not in page
+
+
+def test_training_is_told_of_models_alone(page: str) -> None:
+    assert "Training of deep" in page
+    assert "Training of shallow" not in page
+    assert "Learned on 6 pictures of photos, watched on 2; 1,234 parameters; kept as it was at step 20." in page
+    assert "psnr over 20 steps: validation from 11 to 14; floor: own mean from 12 to 12" in page
+    assert page.count("data:image/jpeg") == 1
 
 
 def test_names_are_escaped(root: Path, tmp_path: Path) -> None:
@@ -171,6 +206,28 @@ def test_buttons_sort_and_floors_are_never_hidden(page: str, tmp_path: Path) -> 
     assert (focused, direction, left, kept) == ("true", "ascending", "3", "true")
     assert rising.split(",") == falling.split(",")[::-1]
     assert by_name.split(",") == sorted(by_name.split(","))
+
+
+@browser
+def test_another_picture_is_shown_from_shallow_to_deep(page: str, tmp_path: Path) -> None:
+    script = """
+      const select = document.querySelector("[data-deep] select");
+      const shown = () => [...document.querySelectorAll("[data-deep] img")].map((image) => image.alt).join(",");
+      const said = [select.closest("label").hidden, shown()];
+      select.focus(); select.selectedIndex = 2; select.dispatchEvent(new Event("change"));
+      said.push(document.activeElement === select, shown(), decodeURIComponent(location.hash));
+      document.getElementById("out").textContent = said.join(" | ");
+    """
+    found = re.search(r"<pre id=\"out\">(.*?)</pre>", dom(page, tmp_path, script=script))
+    assert found is not None
+    hidden, first, focused, third, address = found[1].split(" | ")
+    assert (hidden, focused) == ("false", "true")
+    assert first == "Original astronaut-0,astronaut-0 by shallow,astronaut-0 by deep"
+    assert third == "Original rocket-0,rocket-0 by shallow,rocket-0 by deep"
+    assert f"picture={BOARD}:rocket-0" in address
+    again = dom(page, tmp_path, state=f"#picture={BOARD}:coffee-0")
+    strip = again.split("data-deep=")[1].split("</section>")[0]
+    assert re.findall(r'alt="([^"]*)"', strip) == ["Original coffee-0", "coffee-0 by shallow", "coffee-0 by deep"]
 
 
 @browser

@@ -16,6 +16,7 @@ from relume.report.page import shown
 from relume.report.pictures import pick
 from relume.report.words import findings, headline, verdict
 from tests.contract_files import COMPARISONS, GROUPS, LEADERBOARD, MASKED, write
+from tests.report_files import folders
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def material(files: Path) -> Material:
 
 
 def material_of(root: Path) -> Material:
-    return read(root / "metrics", root / "data/reconstructions", root / "data/images", GROUPS)
+    return read(folders(root), GROUPS)
 
 
 def line(**cells: str) -> dict[str, str]:
@@ -205,6 +206,6 @@ def test_charts_stay_within_their_frame(material: Material) -> None:
 def test_a_missing_group_and_an_old_leaderboard_are_named(files: Path, tmp_path: Path) -> None:
     shutil.copytree(files, tmp_path / "old")
     with pytest.raises(UserError, match="run compare again"):
-        read(tmp_path / "old/metrics", tmp_path / "old/data/reconstructions", tmp_path / "old/data/images", ["floors", "deep"])
+        read(folders(tmp_path / "old"), ["floors", "deep"])
     with pytest.raises(UserError, match="absent"):
-        read(tmp_path / "old/metrics", tmp_path / "old/data/reconstructions", tmp_path / "old/data/images", ["absent"])
+        read(folders(tmp_path / "old"), ["absent"])

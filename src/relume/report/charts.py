@@ -25,16 +25,16 @@ def forest(board: Board) -> Forest:
     """One bar per row: the mean PSNR as a dot, its interval as a line; the best blind floor as a dashed line through all."""
     drawn = [line for line in board.lines if math.isfinite(line.psnr)]
     values = [value for line in drawn for value in (line.psnr, *(line.interval or ()))]
-    ticks = _ticks(min(values, default=0), max(values, default=1))
-    low, high = ticks[0], ticks[-1]
+    marks = ticks(min(values, default=0), max(values, default=1))
+    low, high = marks[0], marks[-1]
 
     def at(value: float) -> str:
         return f"{2 + 96 * (value - low) / (high - low):.2f}%"
 
-    back = "".join(f'<line class="rule" x1="{at(tick)}" x2="{at(tick)}" y1="0" y2="100%"/>' for tick in ticks)
+    back = "".join(f'<line class="rule" x1="{at(tick)}" x2="{at(tick)}" y1="0" y2="100%"/>' for tick in marks)
     if board.blind is not None:
         back += f'<line class="floor-line" x1="{at(board.blind.psnr)}" x2="{at(board.blind.psnr)}" y1="0" y2="100%"/>'
-    labels = "".join(f'<text x="{at(tick)}" y="14" text-anchor="middle">{signed(tick, 0)}</text>' for tick in ticks)
+    labels = "".join(f'<text x="{at(tick)}" y="14" text-anchor="middle">{signed(tick, 0)}</text>' for tick in marks)
     return Forest(
         rows=[(line, _svg("bar", back + _dot(line, at(line.psnr), [at(end) for end in line.interval or ()]))) for line in drawn],
         axis=_svg("axis", labels),
@@ -57,7 +57,7 @@ def _svg(name: str, inside: str) -> Markup:
     return Markup(f'<svg class="{name}" aria-hidden="true" focusable="false">{inside}</svg>')
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers from below `low` to above `high`, four to eight of them."""
     span = max(high - low, 1e-9)
     step = next(size for power in range(-9, 9) for size in (10.0**power * unit for unit in (1, 2, 5)) if span / size <= 6)
@@ -83,7 +83,8 @@ def panels(trace: Table) -> list[Panel]:
     """`objective` first, then the terms as the trace names them."""
     terms = dict.fromkeys(row["term"] for row in trace)
     ordered = [*(term for term in terms if term == "objective"), *(term for term in terms if term != "objective")]
-    return [_panel(term, [row for row in trace if row["term"] == term]) for term in ordered]
+    names = methods(trace)
+    return [_panel(term, [row for row in trace if row["term"] == term], names) for term in ordered]
 
 
 def methods(trace: Table) -> list[str]:
@@ -91,7 +92,7 @@ def methods(trace: Table) -> list[str]:
     return list(dict.fromkeys(row["method"] for row in trace))
 
 
-def _panel(term: str, rows: Table) -> Panel:
+def _panel(term: str, rows: Table, names: Sequence[str]) -> Panel:
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         curves.setdefault(row["method"], []).append((float(row["step"]), float(row["value"])))
@@ -108,23 +109,23 @@ def _panel(term: str, rows: Table) -> Panel:
         return f"{x:.2f},{y:.2f}"
 
     lines = "".join(
-        f'<polyline class="line shade-{number % SHADES}" points="{" ".join(point(*pair) for pair in curve)}"/>'
-        for number, curve in enumerate(curves.values())
+        f'<polyline class="line shade-{names.index(name) % SHADES}" points="{" ".join(point(*pair) for pair in curve)}"/>'
+        for name, curve in curves.items()
     )
-    ends = [f"{name} from {_short(curve[0][1])} to {_short(curve[-1][1])}" for name, curve in curves.items()]
+    ends = [f"{name} from {short(curve[0][1])} to {short(curve[-1][1])}" for name, curve in curves.items()]
     says = f"{term} over {max(steps):.0f} steps: {'; '.join(ends)}"
     svg = f'<svg class="curve" role="img" viewBox="0 0 100 100" preserveAspectRatio="none">{lines}</svg>'
     return Panel(
         term=term,
         svg=Markup(svg),
         says=says,
-        top=_short(high),
-        bottom=_short(low),
+        top=short(high),
+        bottom=short(low),
         first=f"{min(steps):.0f}",
         last=f"{max(steps):.0f}",
         logarithmic=logarithmic,
     )
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")

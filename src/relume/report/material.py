@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,23 @@ from relume.core.results import Group, read_group
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
 KEY = ("method", "dataset", "size", "network", "tap")
+PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
 
 
 def key_of(row: Mapping[str, str]) -> Key:
     method, dataset, size, network, tap = (row[name] for name in KEY)
     return method, dataset, size, network, tap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where the stages before have written."""
+
+    metrics: Path
+    reconstructions: Path
+    images: Path
+    features: Path
+    models: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,15 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a method's model tells of its training."""
+
+    card: dict[str, Any]  # model.json
+    history: Table  # step, term, value
+    picture: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Material:
     leaderboard: Table
     masked: Table
@@ -48,10 +70,13 @@ class Material:
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
     originals: dict[str, Originals]  # by dataset
+    taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
+    trained: dict[str, Trained]  # by method, of those that were learned
 
 
-def read(metrics: Path, reconstructions: Path, images: Path, groups: Sequence[str]) -> Material:
-    found = [read_group(reconstructions / name) for name in groups]
+def read(folders: Folders, groups: Sequence[str]) -> Material:
+    metrics = folders.metrics
+    found = [read_group(folders.reconstructions / name) for name in groups]
     entries: dict[Key, Entry] = {}
     for group in found:
         entries |= _entries(group, metrics / "methods" / f"{group.name}.csv")
@@ -71,8 +96,41 @@ def read(metrics: Path, reconstructions: Path, images: Path, groups: Sequence[st
         groups=found,
         entries=entries,
         traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
-        originals={name: _originals(images / name) for name in datasets},
+        originals={name: _originals(folders.images / name) for name in datasets},
+        taps=_taps(folders.features, leaderboard),
+        trained=_trained(folders.models, {row["method"] for row in leaderboard}),
     )
+
+
+def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]]:
+    """Of the networks whose features were inverted."""
+    asked = [row for row in leaderboard if row["task"] == "feature" and row["network"]]
+    pairs: dict[tuple[str, str], set[str]] = {}
+    for row in asked:
+        pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
+    return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
+
+
+def _trained(models: Path, methods: set[str]) -> dict[str, Trained]:
+    """Models `<kind>/<method>` of the methods, of whatever kind. Weights that were only fetched have no history."""
+    folders = [path.parent for path in sorted(models.glob("*/*/history.csv")) if path.parent.name in methods]
+    return {folder.name: _training(folder) for folder in folders}
+
+
+def _training(folder: Path) -> Trained:
+    pictures = [folder / name for name in PICTURES if (folder / name).is_file()]
+    return Trained(
+        card=read_json(folder / "model.json"),
+        history=read_csv(folder / "history.csv"),
+        picture=pictures[0] if pictures else None,
+    )
+
+
+def _order(path: Path, taps: set[str]) -> list[str]:
+    order: list[str] = read_json(path).get("order", [])
+    if unknown := sorted(taps - set(order)):
+        raise UserError(f"{path} does not say where {', '.join(unknown)} stands in the order of the taps: run extract again")
+    return order
 
 
 def _entries(group: Group, scores: Path) -> dict[Key, Entry]:

@@ -13,9 +13,12 @@ from relume.report.boards import Board, Line, boards
 from relume.report.charts import Forest, Panel, forest, methods, panels
 from relume.report.columns import Column, circular, column
 from relume.report.config import Report
+from relume.report.depth import Curve, Depths, depths
+from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
+from relume.report.lessons import Lesson, lesson
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
-from relume.report.words import Finding, Verdict, best, findings, headline, verdict
+from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,6 +41,16 @@ class Strip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """A network's taps from shallow to deep, measured and shown."""
+
+    depths: Depths
+    panels: list[DepthPanel]
+    descents: list[str]
+    rows: list[tuple[Curve, list[int | None]]]  # which of a strip's tiles stands at each place
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A board with all that is shown of it."""
 
@@ -45,6 +58,8 @@ class Section:
     findings: list[Finding]
     forest: Forest
     strips: list[Strip]
+    ladders: list[Ladder]
+    single: list[Depths]  # networks at one depth only
     best: dict[str, Line]  # column -> its best method
 
 
@@ -56,6 +71,7 @@ class Chapter:
     lines: list[Line]
     panels: list[Panel]
     curves: list[str]
+    lessons: list[Lesson]
     settings: list[tuple[str, str]]
     device: str
     hashes: list[tuple[str, str]]
@@ -82,6 +98,7 @@ def render(material: Material, config: Report, level: float) -> str:
         level=f"{level:.0%}",
         column=column,
         circular=circular,
+        legend_key=legend_key,
         style=Markup((TEMPLATES / "style.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
     )
@@ -94,12 +111,26 @@ def breakable(name: str) -> Markup:
 
 def _section(material: Material, board: Board, config: Report, level: float) -> Section:
     leaders = {one.name: line for one in board.columns if (line := board.best(one)) is not None}
+    found = depths(board, material.taps)
     return Section(
         board=board,
         findings=findings(board, material.comparisons, level),
         forest=forest(board),
         strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
+        ladders=[_ladder(board, one) for one in found if one.depths > 1],
+        single=[one for one in found if one.depths == 1],
         best=leaders,
+    )
+
+
+def _ladder(board: Board, one: Depths) -> Ladder:
+    tiles = {line.key: number for number, line in enumerate(shown(board))}
+    rows = [(curve, [curve.best.get(place) for place in one.places]) for curve in one.curves]
+    return Ladder(
+        depths=one,
+        panels=depth_panels(board, one),
+        descents=[descent(board, curve) for curve in one.curves if curve.steps],
+        rows=[(curve, [None if line is None else tiles[line.key] for line in lines]) for curve, lines in rows],
     )
 
 
@@ -137,6 +168,7 @@ def _extras(material: Material) -> Iterator[tuple[str, Table, list[Column]]]:
 
 def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
     keys = [key for key, entry in material.entries.items() if entry.group is group]
+    names = {method for method, *_ in keys}
     lines = {line.key: line for board in found for line in board.lines}
     trace = material.traces[group.name]
     about = dict(group.method)
@@ -149,6 +181,7 @@ def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapte
         lines=[lines[key] for key in keys if key in lines],
         panels=panels(trace),
         curves=methods(trace),
+        lessons=[lesson(name, trained) for name, trained in material.trained.items() if name in names],
         settings=list(_flat(nested)),
         device=device,
         hashes=sorted(hashes),

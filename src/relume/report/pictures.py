@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,35 @@ PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
 TILE, GAP, LABELS, EDGE = 152, 6, 168, 12  # of the sheet, in pixels
 
 
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A picture that is looked at, not measured: some loss is fine."""
+
+    uri: str
+    width: int
+    height: int
+
+
 def data_uri(pixels: np.ndarray) -> str:
     """uint8 (H, W, 3), every pixel kept."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="WEBP", lossless=True, quality=60, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _uri("webp", buffer.getvalue())
+
+
+def photo(path: Path) -> Photo:
+    """A file's picture: JPEG as it stands, others made small."""
+    data, kind = path.read_bytes(), "jpeg"
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.format != "JPEG":
+            buffer, kind = io.BytesIO(), "webp"
+            picture.convert("RGB").save(buffer, format="WEBP", quality=85, method=4)
+            data = buffer.getvalue()
+        return Photo(uri=_uri(kind, data), width=picture.width, height=picture.height)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def pick(material: Material, board: Board, count: int) -> list[str]:

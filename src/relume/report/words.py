@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from relume.report.boards import Board, Line
 from relume.report.columns import circular, column, number, signed
+from relume.report.depth import Curve
 from relume.report.material import Table
 
 
@@ -119,6 +121,21 @@ def _name(line: Line) -> str:
 
 def _db(value: float) -> str:
     return f"{signed(value, 1)} dB"
+
+
+def descent(board: Board, curve: Curve) -> str:
+    """A family's way down a network, as its means have it."""
+    steps = curve.steps
+    taps = [line.cells["tap"] for line in steps]
+    text = f"{curve.name}: {', '.join(f'{_db(line.psnr)} at {tap}' for line, tap in zip(steps, taps, strict=True))}"
+    rises = [(taps[at], taps[at + 1]) for at, (a, b) in enumerate(pairwise(steps)) if b.psnr >= a.psnr]
+    if rises:
+        text += f"; not less with every step: {rises[0][1]} is not below {rises[0][0]}"
+    elif len(steps) > 1:
+        text += "; less with every step"
+    if not steps or board.blind is None:
+        return f"{text}."
+    return f"{text}. At {taps[-1]} it is{_above(board, steps[-1]).removeprefix(',')}."
 
 
 def verdict(row: dict[str, str]) -> Verdict:

@@ -1,8 +1,9 @@
-// Tables that sort and filter. The state stands in the address (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off),
-// so that a view can be sent to a colleague. Without this script the tables are complete, sorted by PSNR.
+// Tables that sort and filter, and a choice of the picture that is shown from shallow to deep. The state stands in the address
+// (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off&picture=<board>:<id>), so that a view can be sent to a
+// colleague. Without this script the tables are complete, sorted by PSNR, and the first picture is shown.
 "use strict";
 (() => {
-  const state = { sort: new Map(), filter: new Map(), oracles: new Map() };
+  const state = { sort: new Map(), filter: new Map(), oracles: new Map(), picture: new Map() };
 
   const value = (row, index) => row.cells[index].dataset.value ?? row.cells[index].textContent;
 
@@ -42,6 +43,17 @@
     state.oracles.set(form.dataset.table, form.elements.oracles.checked ? "" : "off");
   }
 
+  // Every picture is in the page already, in the grid: a row for each original, a cell for each method.
+  function show(deep) {
+    const grid = document.querySelector(`[data-grid="${CSS.escape(deep.dataset.deep)}"]`);
+    const select = deep.querySelector("select");
+    const cells = grid.tBodies[0].rows[select.selectedIndex].cells;
+    for (const held of deep.querySelectorAll("[data-cell]")) {
+      held.replaceChildren(...[...cells[held.dataset.cell].childNodes].map((node) => node.cloneNode(true)));
+    }
+    state.picture.set(deep.dataset.deep, select.selectedIndex ? select.value : "");
+  }
+
   function write() {
     const query = new URLSearchParams();
     for (const [key, tables] of Object.entries(state)) {
@@ -49,6 +61,8 @@
     }
     history.replaceState(null, "", `#${query}`);
   }
+
+  const setting = (query, key, id) => query.getAll(key).find((item) => item.startsWith(`${id}:`))?.slice(id.length + 1);
 
   function read() {
     if (!location.hash.includes("=")) return;  // an anchor
@@ -59,10 +73,15 @@
       if (table && ["ascending", "descending"].includes(direction)) sort(table, column, direction);
     }
     for (const form of document.querySelectorAll("form.filter")) {
-      const setting = (key) => query.getAll(key).find((item) => item.startsWith(`${form.dataset.table}:`))?.slice(form.dataset.table.length + 1);
-      form.elements.filter.value = setting("filter") ?? "";
-      form.elements.oracles.checked = setting("oracles") !== "off";
+      form.elements.filter.value = setting(query, "filter", form.dataset.table) ?? "";
+      form.elements.oracles.checked = setting(query, "oracles", form.dataset.table) !== "off";
       filter(form);
+    }
+    for (const deep of document.querySelectorAll("[data-deep]")) {
+      const select = deep.querySelector("select"), named = setting(query, "picture", deep.dataset.deep);
+      const index = [...select.options].findIndex((option) => option.value === named);
+      select.selectedIndex = Math.max(index, 0);
+      show(deep);
     }
   }
 
@@ -85,6 +104,10 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => { filter(form); write(); });
     filter(form);
+  }
+  for (const deep of document.querySelectorAll("[data-deep]")) {
+    deep.querySelector("label").hidden = false;
+    deep.querySelector("select").addEventListener("change", () => { show(deep); write(); });
   }
   read();
   addEventListener("hashchange", read);
