@@ -1,7 +1,7 @@
 """Tuned recipes, by family of networks and depth of tap: what `relume invert` takes, and good material for `recipes`.
 
-Each states only its differences from `invert_optimise` in params.yaml. Those marked were tuned, on photographs that no table
-is computed from (docs/inversion.md); the others take over what their nearest relative does.
+Each states only its differences from `invert_optimise` in params.yaml, and was tuned, at the tap that is named, on photographs
+that no table is computed from (docs/inversion.md). Families without a recipe of their own take their nearest relative's.
 """
 
 from typing import Any
@@ -37,14 +37,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv1
     "alexnet_middle": _recipe(0.3, tv=2.0, guide=1.0),  # tuned at conv3
     "alexnet_deep": _recipe(0.2, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
-    "alexnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),
+    "alexnet_pooled": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
     "vgg_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv2_2
     "vgg_middle": _recipe(0.2, tv=0.3, guide=0.0),  # tuned at conv3_3
     "vgg_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
-    "vgg_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),
-    "efficientnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),
-    "efficientnet_middle": _recipe(0.2, tv=1.0, guide=1.0),
-    "efficientnet_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),
+    "vgg_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "efficientnet_shallow": _recipe(0.5, tv=0.2, guide=0.0),  # tuned at stage1
+    "efficientnet_middle": _recipe(0.3, tv=3.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
+    "efficientnet_deep": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
