@@ -74,6 +74,20 @@ def test_a_group_can_be_a_start(default_params: dict[str, Any], tmp_path: Path) 
         begun(work_in(tmp_path, settings(default_params), start=half), [0, 1, 2, 3])
 
 
+def test_of_several_methods_that_of_the_same_taps_is_taken(default_params: dict[str, Any]) -> None:
+    config = settings(default_params)
+    own = {"method": "own", "network": config.network, "tap": "+".join(config.taps)}
+    index = [{**own, "method": "other", "tap": "conv1"}, own, {**own, "method": "third", "network": "vgg16_conv"}, own]
+    several = Group(name="a", images=np.arange(4), index=index, folder=Path("a"))
+    taken = group.fitting(several, config, "toy")
+    assert (taken.images.tolist(), taken.index) == ([1, 3], [own, own])
+    alone = replace(several, index=index[:1])
+    assert group.fitting(alone, config, "toy") is alone, "whatever it inverts: the parameters were checked"
+    for rest in ([index[0], index[2]], [own, {**own, "method": "twin"}]):
+        with pytest.raises(UserError, match="a holds several methods .*: toy can begin from or look at one"):
+            group.fitting(replace(several, index=rest), config, "toy")
+
+
 def test_all_restarts_of_a_group_can_be_a_reference(default_params: dict[str, Any], tmp_path: Path) -> None:
     first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=3, init={"std": 0.2})))
     config = settings(default_params, terms={"ref": {"networks": {"vgg16_conv": {"conv2_2": 1.0}}}}, restarts=2)

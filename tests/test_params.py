@@ -151,6 +151,10 @@ SQUEEZE = {"losses.lpips": 1.0, "invert_optimise.terms.lpips.network": "squeeze"
             {"recipes.deep.start": "data/reconstructions/shallow"},
             ["recipes.deep.start: shallow is made from alexnet_conv conv2, of which alexnet_conv conv5 says nothing"],
         ),
+        (
+            {"recipes.deep.start": "data/reconstructions/decoders", "recipes.deep.taps": {"conv4": 1.0}},
+            ["recipes.deep.start: of the decoders in decoders 0 are of alexnet_conv conv4: name a group that has one"],
+        ),
     ],
 )
 def test_faults_between_several_keys_are_named(default_params: dict[str, Any], changes: dict[str, Any], words: list[str]) -> None:

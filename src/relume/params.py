@@ -107,7 +107,7 @@ def _between(
         yield f"floors.dataset: {built['floors'].dataset!r} is not {wanted}"
     yield from _judges(built)
     for name, (recipe, own) in recipes.items():
-        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*_single(built), *recipes])
+        yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*built["invert_decoder"], *recipes])
         yield from _knowledge(f"{RECIPES}.{name}", recipe, own, recipes, built, trained)
     yield from between(built, trained, [*recipes, *_floors(built)])
     yield from _comparison(built, recipes, trained)
@@ -142,15 +142,15 @@ def _knowledge(
         group = getattr(own, key).removeprefix("data/reconstructions/")
         other: InvertOptimise | DecoderConfig | None = recipes[group][0] if group in recipes else None
         if group in built["invert_decoder"]:
-            other = trained.get(built["invert_decoder"][group].decoders[0])
+            decoders = [trained[name] for name in built["invert_decoder"][group].decoders if name in trained]
+            same = [one for one in decoders if one.network == recipe.network and [*one.taps] == [*recipe.taps]]
+            other = decoders[0] if len(decoders) == 1 else None
+            if other is None and len(same) != 1:
+                wanted = f"{recipe.network} {'+'.join(recipe.taps)}"
+                yield f"{path}.{key}: of the decoders in {group} {len(same)} are of {wanted}: name a group that has one"
         if other and (other.network != recipe.network or not set(other.taps) <= set(recipe.taps)):
             told = f"{other.network} {'+'.join(other.taps)}, of which {recipe.network} {'+'.join(recipe.taps)} says nothing"
             yield f"{path}.{key}: {group} is made from {told}: name one of the same network and of no other taps"
-
-
-def _single(built: Mapping[str, Any]) -> list[str]:
-    """Groups of one decoder: from several reconstructions of a picture no recipe could choose."""
-    return [name for name, group in built["invert_decoder"].items() if len(group.decoders) == 1]
 
 
 def _floors(built: Mapping[str, Any]) -> list[str]:

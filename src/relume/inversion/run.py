@@ -86,9 +86,6 @@ def work(
     frames: int = 0,
 ) -> Work:
     """The objective of these weights, and the networks that it needs, loaded."""
-    for group in (start, reference):
-        if group is not None and len(methods := sorted({row["method"] for row in group.index})) > 1:
-            raise UserError(f"{group.folder} holds several methods ({', '.join(methods)}): {name} can begin from or look at one")
     goal = objective(config, weights, Material(heads=heads(config, weights, store, device)))
     networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
     return Work(
@@ -98,11 +95,25 @@ def work(
         objective=goal,
         provider=Provider(dataset, networks, device),
         scratch=scratch,
-        start=start,
-        reference=reference,
+        start=start and fitting(start, config, name),
+        reference=reference and fitting(reference, config, name),
         watch=watch,
         frames=frames,
     )
+
+
+def fitting(group: Group, config: InvertOptimise, name: str) -> Group:
+    """The one method of the group that recipe `name` can begin from or look at: of several, that of the very same taps."""
+    methods = sorted({row["method"] for row in group.index})
+    if len(methods) == 1:
+        return group
+    wanted = (config.network, "+".join(config.taps))
+    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == wanted}
+    if len(same) != 1:
+        fault = f"{len(same)} of them of {' '.join(wanted)}: {name} can begin from or look at one"
+        raise UserError(f"{group.folder} holds several methods ({', '.join(methods)}), {fault}")
+    places = [place for place, row in enumerate(group.index) if row["method"] in same]
+    return replace(group, images=group.images[places], index=[group.index[place] for place in places])
 
 
 def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
