@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from relume.core import tracking
 from relume.core.errors import UserError
-from relume.core.files import read_csv, write_csv
+from relume.core.files import read_csv, write_csv, write_json
 from relume.core.live import live
+from relume.core.model_records import model_records
 from relume.core.records import clean, flat, headline, records
 from tests.contract_files import GROUPS, write
 
@@ -111,6 +113,62 @@ def test_results_pulled_from_a_cache_show_up_under_their_own_variant(root: Path,
     assert tracking.project(pulled).written == []
     assert not (pulled / "mlflow.db").exists()
     assert "rough-sand" in runs(root)
+
+
+def model(root: Path, name: str = "deep", *, kind: str = "decoder", loss: float = 0.1) -> Path:
+    """A model's folder as a training leaves it, but for the tensors."""
+    folder = root / "models" / kind / name
+    history = [("train/loss", 10, 0.5), ("val/loss", 10, 0.4), ("learning_rate", 10, 1e-3), ("val/loss", 20, loss)]
+    rows = [{"step": step, "term": term, "value": value} for term, step, value in history]
+    write_csv(folder / "history.csv", ("step", "term", "value"), rows)
+    about = {"kind": kind, "name": name, "parameters": 7, "sha256": f"{loss}", "device": "cpu", "best_step": 20}
+    write_json(folder / "model.json", about | {"config": {"training": {"steps": 20}}, "metrics": {"loss": loss, "psnr": 12.5}})
+    for file in ("progress.jpg", "samples.png"):
+        Image.new("RGB", (8, 6), "red").save(folder / file)
+    return folder
+
+
+def test_models_are_runs_with_their_curves_metrics_and_pictures(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pulled from a cache, beside the groups of its variant; pretrained weights are no results; new training, new run."""
+    pulled = project_files(root / "trained")
+    model(pulled)
+    model(pulled, "alexnet", kind="weights")
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "trained")
+    assert tracking.project(pulled).written == ["decoder/deep"]
+    assert tracking.project(pulled).written == []
+    ((run, artifacts),) = ask(root, "select run_uuid, artifact_uri from runs where name = 'decoder/deep'")
+    found = ask(root, f"select key, step, value from metrics where run_uuid = '{run}' order by key, step")
+    assert found == [
+        ("best/loss", 0, 0.1),
+        ("best/psnr", 0, 12.5),
+        ("learning_rate", 10, 0.001),
+        ("train/loss", 10, 0.5),
+        ("val/loss", 10, 0.4),
+        ("val/loss", 20, 0.1),
+    ]
+    params = dict(ask(root, f"select key, value from params where run_uuid = '{run}'"))  # type: ignore[arg-type]
+    assert params == {
+        "training.steps": "20",
+        "parameters": "7",
+        "kind": "decoder",
+        "name": "deep",
+        "sha256": "0.1",
+        "best_step": "20",
+    }
+    assert {path.name for path in Path(str(artifacts).removeprefix("file://")).iterdir()} == {"progress.png", "samples.png"}
+    ((parent,),) = ask(root, "select run_uuid from runs where name = 'trained'")
+    assert (run,) in ask(root, f"select run_uuid from tags where key = 'mlflow.parentRunId' and value = '{parent}'")
+    model(pulled, loss=0.05)
+    assert tracking.project(pulled).written == ["decoder/deep"]
+
+
+def test_the_stage_that_trained_a_model_is_known_to_dvc(tmp_path: Path) -> None:
+    model(tmp_path)
+    stages = {"train_decoder@deep": {"outs": [{"path": "models/decoder/deep"}]}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    (found,) = model_records(tmp_path)
+    assert (found.name, found.stage, found.device) == ("decoder/deep", "train_decoder@deep", "cpu")
 
 
 def test_scores_of_other_pictures_are_not_taken_for_these(tmp_path: Path) -> None:

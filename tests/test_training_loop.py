@@ -99,7 +99,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch:
 
 
 def watched() -> Task:
-    """A line whose look is the step it was at, in two grey pictures."""
+    """A line each look at which is two grey pictures of the look's number."""
     line, seen = task(), count(1)
 
     def look() -> np.ndarray:

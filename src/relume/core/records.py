@@ -24,7 +24,7 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One group. `means` are empty and `measured` is too until these very pictures have been evaluated."""
+    """One group, or one model. `means` are empty and `measured` is too until a group's very pictures have been evaluated."""
 
     name: str
     key: str
@@ -34,14 +34,14 @@ class Record:
     curves: list[tuple[str, int, float]]  # name, step, value
     means: dict[str, float]
     measured: str
-    sheet: Callable[[], np.ndarray]  # originals over reconstructions
+    pictures: Callable[[], dict[str, np.ndarray]]  # name -> uint8 (H, W, 3)
 
 
 def records(root: Path) -> list[Record]:
     """Of the groups that the parameters name, those that are whole."""
     names = read_params(root / PARAMS)["compare"]["groups"]
     whole = [name for name in names if all((root / RECONSTRUCTIONS / name / file).exists() for file in WRITTEN)]
-    lock = _lock(root)
+    lock = locked(root)
     return [_record(root, name, lock) for name in whole]
 
 
@@ -65,13 +65,13 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
     return Record(
         name=name,
         key=digest([name, [(file, sha256(folder / file)) for file in WRITTEN]]),
-        stage=_stage(name, lock),
+        stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
         device=str(group.method.get("device", "")),
         params={key: str(value) for key, value in flat(method).items() if key != "device"},
         curves=_curves(folder, group),
         means=_means(rows, labels) if known else {},
         measured=sha256(scores) if known else "",
-        sheet=lambda: _sheet(root, group),
+        pictures=lambda: {"pictures": _sheet(root, group)},
     )
 
 
@@ -136,13 +136,14 @@ def _measured_on(root: Path, name: str, lock: Mapping[str, Any]) -> bool:
     return True
 
 
-def _stage(name: str, lock: Mapping[str, Any]) -> str:
-    """The stage that writes the group; unknown until DVC has recorded its first run."""
-    path = str(RECONSTRUCTIONS / name / "index.csv")
+def stage_of(out: Path, lock: Mapping[str, Any]) -> str:
+    """The stage that writes this output; unknown until DVC has recorded its first run."""
+    path = out.as_posix()
     return next((stage for stage, entry in lock.items() if any(out["path"] == path for out in entry.get("outs", ()))), "")
 
 
-def _lock(root: Path) -> dict[str, Any]:
+def locked(root: Path) -> dict[str, Any]:
+    """DVC's record of every stage's last run."""
     path = root / LOCK
     found = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if path.exists() else None
     return dict(found["stages"]) if found else {}

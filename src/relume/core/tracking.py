@@ -1,7 +1,7 @@
 """MLflow as a projection of the files: runs are written from them, keyed by content, so that a second call writes nothing.
 
-`compare` ends with it, when all groups are there and measured; an inversion that took long also does, so that its curves
-can be seen at once; `relume track` does it at will. The files are the truth: whatever happens here stops no stage.
+`compare` ends with it, when all groups are there and measured; a training or an inversion that took long also does, so that
+its curves can be seen at once; `relume track` does it at will. The files are the truth: whatever happens here stops no stage.
 """
 
 import importlib.util
@@ -17,10 +17,11 @@ from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import digest
 from relume.core.mlflow_store import Store, lock
+from relume.core.model_records import model_records
 from relume.core.records import PARAMS, Record, flat, headline, records
 
 BUDGET = 30.0  # seconds that writing may take at the end of a stage; the command has all the time it wants
-LONG = 60.0  # seconds of processor time from which an inversion is worth the four that MLflow's import takes
+LONG = 60.0  # seconds of processor time from which a stage is worth the four that MLflow's import takes
 KEY, VARIANT, MEASURED, HEADLINE = "relume.key", "relume.variant", "relume.measured", "relume.headline"
 
 
@@ -48,7 +49,7 @@ def after_stage(name: str, item: str) -> None:
 
 
 def _due(name: str) -> bool:
-    return name == "compare" or (name.startswith(("invert_", "reconstruct_")) and time.process_time() > LONG)
+    return name == "compare" or (name.startswith(("train_", "invert_", "reconstruct_")) and time.process_time() > LONG)
 
 
 def available() -> bool:
@@ -62,7 +63,7 @@ def warn(error: Exception) -> None:
 
 
 def project(root: Path, *, seconds: float = float("inf")) -> Tally:
-    """Write what MLflow lacks of the results in `root`: a parent run for the variant, a nested run per group, the headline."""
+    """Write what MLflow lacks of `root`: a parent run for the variant, nested runs of groups and models, the headline."""
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("mlflow is not installed here: nothing can be tracked")
     found = records(root)
@@ -71,7 +72,7 @@ def project(root: Path, *, seconds: float = float("inf")) -> Tally:
     store = Store(root, seconds=seconds)
     with lock(root, "project"):  # two at once would both find nothing, and both write
         variant = Variant(store, root)
-        for record in found:
+        for record in [*model_records(root), *found]:
             (written if _project(store, variant, record) else known).append(record.name)
         numbers = headline(root, found)
         if numbers and _sum_up(store, variant, numbers):
@@ -81,7 +82,7 @@ def project(root: Path, *, seconds: float = float("inf")) -> Tally:
 
 
 class Variant:
-    """The parent run, made when the first of its groups is new."""
+    """The parent run, made when the first of its groups and models is new."""
 
     def __init__(self, store: Store, root: Path) -> None:
         self._store, self._run = store, ""
@@ -119,7 +120,8 @@ def _project(store: Store, variant: Variant, record: Record) -> bool:
         tags = {**variant.tags, **{name: value for name, value in stage.items() if value}}
         run = store.create(record.name, tags, parent=variant.run())
         store.log(run, params=record.params, metrics=record.curves)
-        store.picture(run, "pictures", record.sheet())
+        for name, pixels in record.pictures().items():
+            store.picture(run, name, pixels)
         _measure(store, run, record)
         store.log(run, tags={KEY: record.key})
         store.finish(run)
