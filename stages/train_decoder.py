@@ -10,6 +10,7 @@ from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
+from relume.features.store import STATS
 from relume.features.weights import WeightStore
 from relume.training.config import decoder as configured
 from relume.training.decoder import card, lesson, sheet
@@ -25,19 +26,27 @@ SECTION = "train_decoder"
 @click.option("--decoder", required=True, help="Name below `train_decoder.decoders`; also the method's name in every table.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--features", type=FOLDER, required=True, help="Its features in the cache; the dataset again: they are computed.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
 @click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
 @stage(SECTION, item="decoder")
-def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], out: Path, timing: Path) -> None:
+def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], features: Path, out: Path, timing: Path) -> None:
     run, key = door.section(Run, "run"), f"{SECTION}.decoders.{decoder}"
     config = configured(door.plain(f"{SECTION}.shared"), door.plain(key), key)
     deterministic()
     with ranks() as here:
         device = device_of(run)
         cards = [path for folder in weights for path in sorted(folder.glob("**/model.json"))]
-        scratch = door.scratch([images / "index.csv", *cards], describe(device))
+        kept = [features / STATS] if config.cached else []
+        scratch = door.scratch([images / "index.csv", *cards, *kept], describe(device))
         found = lesson(
-            name=decoder, config=config, run=run, dataset=Dataset.open(images), store=WeightStore(*weights), device=device
+            name=decoder,
+            config=config,
+            run=run,
+            dataset=Dataset.open(images),
+            store=WeightStore(*weights),
+            device=device,
+            features=features,
         )
         checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
         with door.live(asdict(config)) as live:

@@ -17,6 +17,7 @@ from relume.core.images import to_uint8
 from relume.core.results import read_group
 from relume.data.store import Dataset
 from relume.features import networks
+from relume.features.extract import Pass, Pictures, extract
 from relume.features.taps import collect
 from relume.inversion.decode import decode
 from relume.inversion.targets import Provider
@@ -60,6 +61,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(name: str, out: Path = Path("models/decoder")) -> Result:
     options = {"--decoder": name, "--images": "data/images/toy", "--weights": "models/weights"}
     options |= {"--out": str(out / name), "--timing": f"metrics/training/{name}.csv"}
+    options["--features"] = DECODERS.get(name, {}).get("features", "data/images/toy")
     return CliRunner().invoke(train_decoder.main, [part for pair in options.items() for part in pair])
 
 
@@ -97,6 +99,22 @@ def test_from_training_to_a_group(project: Path) -> None:
     assert [row["method"] for row in read_csv(group.folder / "timing.csv")] == list(DECODERS)
     assert read_csv(group.folder / "trace.csv") == []
     assert_decoded(project, group.images[4:8])
+
+
+def test_a_decoder_can_learn_from_the_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, where = Dataset.open(project / "data/images/toy"), "data/features/toy/alexnet_conv"
+    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train")
+    extract(through, pictures, project / where, budget_mb=1)
+    untouched = {"features": where, "augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
+    monkeypatch.setitem(DECODERS, "cached", DECODERS["deep"] | untouched)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["train_decoder"]["decoders"] = DECODERS
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setattr("relume.training.decoder.load", lambda *_: pytest.fail("a network looked at pictures"))
+    result = train("cached")
+    assert result.exit_code == 0, result.output
+    assert read_json(project / "models/decoder/cached/model.json")["config"]["features"] == where
 
 
 def assert_decoded(project: Path, pictures: np.ndarray) -> None:

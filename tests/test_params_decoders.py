@@ -8,7 +8,8 @@ from relume.core.errors import UserError
 from relume.params import check
 from tests.test_params import change
 
-DEEP = {"network": "alexnet_conv", "taps": ["conv5"]}
+DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
+CACHED = DEEP | {"features": "data/features/photos/alexnet_conv", "augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 GROUP = {"dataset": "photos", "split": "test", "count": None, "decoders": ["alexnet_conv1"]}
 
 
@@ -21,6 +22,22 @@ GROUP = {"dataset": "photos", "split": "test", "count": None, "decoders": ["alex
         ("train_decoder.decoders.x", DEEP | {"dataset": "other"}, ["decoders.x.dataset: all decoders share"]),
         ("train_decoder.decoders.x", DEEP | {"network": "resnet50"}, ["decoders.x.network: resnet50 is not in extract"]),
         ("train_decoder.decoders.x", DEEP | {"taps": ["conv55"]}, ["decoders.x.taps: alexnet_conv has no tap 'conv55'"]),
+        (
+            "train_decoder.decoders.x",
+            {"network": "alexnet_conv", "taps": ["conv5"]},
+            ["decoders.x.features: missing; data/images"],
+        ),
+        ("train_decoder.decoders.x", DEEP | {"features": "here"}, ["decoders.x.features: 'here' is neither; data/images/photos"]),
+        (
+            "train_decoder.decoders.x",
+            CACHED | {"augment": {"flip": True}},
+            ["decoders.x.features: ", "set augment.flip to false"],
+        ),
+        (
+            "train_decoder.decoders.x",
+            CACHED | {"network": "vgg16_conv", "taps": ["pool"], "features": "data/features/photos/vgg16_conv"},
+            ["extract.cached: vgg16_conv is missing, whose features train_decoder.decoders.x reads"],
+        ),
         (
             "train_decoder.decoders.x",
             DEEP | {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}},
@@ -40,3 +57,9 @@ def test_faults_are_named(default_params: dict[str, Any], key: str, value: Any, 
         check(change(default_params, key, value))
     for word in words:
         assert word in str(error.value)
+
+
+def test_features_from_the_cache_are_allowed_where_they_are_kept(default_params: dict[str, Any]) -> None:
+    check(change(default_params, "train_decoder.decoders.x", CACHED))
+    with pytest.raises(UserError, match="extract.cached: alexnet_conv is missing"):
+        check(change(change(default_params, "train_decoder.decoders.x", CACHED), "extract.cached", ["efficientnet_lite0"]))

@@ -48,7 +48,9 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["floors"].update(count=3, blocks=[4])
     params["compare"].update(resamples=1000)
     params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    params["train_decoder"]["decoders"] = {"alexnet_conv3": {"network": "alexnet_conv", "taps": ["conv3"]}}
+    params["train_decoder"]["decoders"] = {
+        "alexnet_conv3": {"network": "alexnet_conv", "taps": ["conv3"], "features": "data/images/photos"}
+    }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv3"]
     return params
 

@@ -98,7 +98,7 @@ def test_each_players_loss_reaches_that_player_alone(data: Dataset) -> None:
     assert sum(float(slope.abs().sum()) for slope in slopes) > 0
     images = lesson.pictures(lesson.train[:2])
     lesson.rival.eval()
-    seen = truth(lesson, images)["alexnet_conv"]["conv3"]
+    seen = truth(lesson, lesson.train[:2], images)["alexnet_conv"]["conv3"]
     assert torch.allclose(duel(lesson.rival, images, images, seen)["adversarial"], -lesson.rival(images, seen))
 
 

@@ -61,7 +61,7 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
     lesson = toy(data, **LOSSES[case])
     lesson.decoder.eval()
     images = lesson.pictures(lesson.train)
-    pictures, terms = measure(lesson, images, truth(lesson, images))
+    pictures, terms = measure(lesson, images, truth(lesson, lesson.train, images))
     weights = {name: weight for name, weight in vars(lesson.config.losses).items() if weight and name != "adversarial"}
     assert set(terms) == {LOSS, *weights}
     assert torch.allclose(terms[LOSS], sum(weight * terms[name] for name, weight in weights.items()))  # type: ignore[arg-type]
@@ -70,7 +70,8 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
         wanted = error.abs().mean(1) if case == "l1" else error.square().mean(1)
         assert torch.allclose(terms["pixel"], wanted)
     if "feature" in terms:
-        wanted = relative_l2(encode(lesson, pictures)["conv3"], encode(lesson, images)["conv3"])
+        here, there = (encode(lesson, lesson.train, of)["conv3"] for of in (pictures, images))
+        wanted = relative_l2(here, there)
         assert torch.allclose(terms["feature"], wanted, rtol=1e-4)
     terms[LOSS].sum().backward()
     assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in lesson.decoder.parameters())
@@ -88,7 +89,7 @@ def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
 
 def test_moments_are_those_of_numpy(data: Dataset) -> None:
     lesson = toy(data, taps=["conv3", "pool"], moments=3)
-    seen = encode(lesson, lesson.pictures(lesson.train[:3]))
+    seen = encode(lesson, lesson.train[:3], lesson.pictures(lesson.train[:3]))
     found = moments(lesson)
     for tap, axes in {"conv3": (0, 2, 3), "pool": (0,)}.items():
         assert torch.allclose(found[tap][0], seen[tap].mean(axes), atol=1e-6)
@@ -227,6 +228,7 @@ def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:
     lesson: Lesson = toy(data)
     lesson.decoder.eval()
     images = augment(lesson.pictures([lesson.train[row] for row in (1, 2)]), lesson.config.augment, draws(2))
-    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], measure(lesson, images, truth(lesson, images))[1][LOSS].mean())
+    _, terms = measure(lesson, images, truth(lesson, lesson.train[1:3], images))
+    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], terms[LOSS].mean())
     assert images.shape == (2, 3, SIZE, SIZE)
     assert Store().tensors("lpips_alex").keys() == {str(i) for i in range(5)}

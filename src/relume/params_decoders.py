@@ -6,7 +6,7 @@ from typing import Any
 from relume.core.errors import UserError, one_of
 from relume.features.catalogue import check_tap
 from relume.losses.config import LPIPS
-from relume.training.config import DecoderConfig
+from relume.training.config import FEATURES, DecoderConfig
 
 
 def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], taken: Iterable[str]) -> Iterable[str]:
@@ -25,6 +25,7 @@ def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], tak
             yield f"{path}.dataset: all decoders share train_decoder.shared.dataset, {shared!r}"
         yield from _networks(path, config, built)
         yield from _taps(path, config)
+        yield from _features(path, config, built)
 
 
 def _splits(dataset: Any, name: str, validation: int | None) -> Iterable[str]:
@@ -68,6 +69,18 @@ def _networks(path: str, config: DecoderConfig, built: Mapping[str, Any]) -> Ite
     for name in (config.network, *needed):
         if name not in fetched:
             yield f"weights.networks: {name} is missing, which {path} needs"
+
+
+def _features(path: str, config: DecoderConfig, built: Mapping[str, Any]) -> Iterable[str]:
+    """Where they come from is said, for DVC reads it there; the stage `extract` keeps them, if that is the cache."""
+    extract, images, kept = built["extract"], f"data/images/{config.dataset}", f"{FEATURES}/{config.dataset}/{config.network}"
+    if config.features not in (images, kept):
+        fault = "missing" if config.features is None else f"{config.features!r} is neither"
+        yield f"{path}.features: {fault}; {images} (they are computed) or {kept} (they are read)"
+    elif config.cached and config.dataset not in extract.datasets:
+        yield f"extract.datasets: {config.dataset} is missing, whose features {path} reads"
+    elif config.cached and extract.cached is not None and config.network not in extract.cached:
+        yield f"extract.cached: {config.network} is missing, whose features {path} reads"
 
 
 def _taps(path: str, config: DecoderConfig) -> Iterable[str]:

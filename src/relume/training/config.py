@@ -9,6 +9,7 @@ from relume.core.config import build, config, merge
 from relume.core.errors import UserError
 from relume.models.config import Architecture
 
+FEATURES = "data/features"  # where `extract` keeps what it keeps
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # a folder's, and a method's in every table
 
 
@@ -119,12 +120,20 @@ class DecoderConfig(Shared):
 
     network: str
     taps: tuple[str, ...] = Field(min_length=1)
+    features: str | None = None  # the folder below data/features that holds the taps; the images' or null: they are computed
+
+    @property
+    def cached(self) -> bool:
+        return (self.features or "").startswith(f"{FEATURES}/")
 
     def __post_init__(self) -> None:
         if len(set(self.taps)) < len(self.taps):
             raise ValueError(f"taps: each once, got {list(self.taps)}")
         if self.architecture.kind == "per_layer" and len(self.taps) > 1:
             raise ValueError(f"taps: architecture per_layer decodes one tap, got {len(self.taps)}")
+        if self.cached and self.augment != Augment(flip=False, crop=0.0, colour=0.0):
+            cure = "set augment.flip to false, augment.crop and augment.colour to 0"
+            raise ValueError(f"features: those in the cache are of untouched pictures: {cure}")
 
 
 @config

@@ -1,0 +1,83 @@
+"""What teaches a decoder: how far its pictures are from the true ones, by terms of weight, and what must be seen for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from relume.features.networks import Network
+from relume.features.taps import collect
+from relume.losses import feature, image
+from relume.losses.perceptual import LPIPS_TAPS, lpips
+from relume.training.config import DecoderConfig
+from relume.training.loop import LOSS
+
+Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
+Wanted = Mapping[str, tuple[str, ...]]  # network -> taps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Decoded pictures and true ones, (N, 3, H, W), and what networks see in each."""
+
+    pictures: Tensor
+    images: Tensor
+    seen: Seen
+    target: Seen
+
+
+def look(networks: Mapping[str, Network], images: Tensor, wanted: Wanted) -> Seen:
+    """One forward pass per network, features in float32."""
+    seen: Seen = {}
+    for name, taps in wanted.items():
+        with collect(networks[name], taps) as tapped:
+            seen[name] = {tap: value.float() for tap, value in tapped(images).items()}
+    return seen
+
+
+def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
+    """The taps that are needed of the pictures, or of what the decoder makes of them: those of its terms alone.
+
+    Of the pictures also those that are decoded, unless they are in the cache.
+    """
+    parts: list[tuple[str, tuple[str, ...]]] = []
+    if config.losses.feature > 0 if decoded else not config.cached:
+        parts.append((config.network, config.taps))
+    if config.losses.lpips > 0:
+        parts.append(LPIPS_TAPS[config.measures.lpips])
+    found: dict[str, tuple[str, ...]] = {}
+    for network, taps in parts:
+        found[network] = tuple(dict.fromkeys([*found.get(network, ()), *taps]))
+    return found
+
+
+def terms(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> dict[str, Tensor]:
+    """Every term of weight, unweighted, and their weighted sum: (N,).
+
+    Without the term `adversarial`, which is no measure: its scale moves with the discriminator.
+    """
+    weights = {name: weight for name, weight in asdict(config.losses).items() if name in TERMS and weight > 0}
+    found = {name: TERMS[name](config, heads, pair) for name in weights}
+    total = torch.stack([weight * found[name] for name, weight in weights.items()]).sum(0)
+    return {LOSS: total, **found}
+
+
+def _pixel(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> Tensor:
+    if config.measures.pixel == "l1":
+        return (pair.pictures - pair.images).abs().flatten(1).mean(1)
+    return image.pixel(pair.pictures, pair.images)
+
+
+def _lpips(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> Tensor:
+    network, taps = LPIPS_TAPS[config.measures.lpips]
+    here, there = pair.seen[network], pair.target[network]
+    return lpips([here[tap] for tap in taps], [there[tap] for tap in taps], heads)
+
+
+def _feature(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> Tensor:
+    here, there = pair.seen[config.network], pair.target[config.network]
+    return feature.weighted("relative_l2", here, there, dict.fromkeys(config.taps, 1.0))
+
+
+TERMS = {"pixel": _pixel, "lpips": _lpips, "feature": _feature}
