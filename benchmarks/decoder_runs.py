@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from relume.core.results import write_group
 from relume.core.runtime import describe
 from relume.features.networks import load
 from relume.inversion.decode import decode
-from relume.inversion.targets import Provider
-from relume.training.config import DecoderConfig, InvertDecoder
+from relume.inversion.decode_config import InvertDecoder
+from relume.training.config import DecoderConfig
 from relume.training.decoder import card, lesson, sheet
 from relume.training.loop import train
 from relume.training.models import CARD, write_model
@@ -92,10 +93,11 @@ def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -
 def _decode(bench: Bench, name: str, wanted: InvertDecoder, method: dict[str, Any]) -> None:
     """Timed at the pace of its quickest batch: what else the machine does must not decide between methods."""
     own = read_decoder(bench.root / "models" / "decoder" / name, bench.device)
-    provider = Provider(bench.dataset, {own.network: load(own.network, bench.store, bench.device)}, bench.device)
-    pictures, rows, _ = decode([own], provider, wanted, micro_batch=bench.run.micro_batch)
+    networks = {own.network: load(own.network, bench.store, bench.device)}
+    made = partial(decode, [own], bench.dataset, networks=networks, device=bench.device, micro_batch=bench.run.micro_batch)
+    pictures, rows, _ = made(wanted)
     few = replace(wanted, count=min(bench.run.micro_batch, len(rows)))
-    taken = [decode([own], provider, few, micro_batch=bench.run.micro_batch)[2][0]["seconds"] for _ in range(PACED)]
+    taken = [made(few)[2][0]["seconds"] for _ in range(PACED)]
     seconds = min(float(str(one)) for one in taken) / (few.count or 1) * len(rows)
     timing = [{"method": name, "step": 0, "seconds": seconds}]
     write_group(bench.group(group_of(name)), images=pictures, rows=rows, timing=timing, method=method)

@@ -12,8 +12,7 @@ from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.weights import WeightStore
 from relume.inversion.decode import decode
-from relume.inversion.targets import Provider
-from relume.training.config import InvertDecoder
+from relume.inversion.decode_config import InvertDecoder
 from relume.training.trained import read_decoder
 
 FOLDER = click.Path(path_type=Path)
@@ -32,8 +31,9 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], models
     device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(models / name, device) for name in config.decoders]
     networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
-    provider = Provider(Dataset.open(images), networks, device)
-    pictures, rows, timing = decode(decoders, provider, config, micro_batch=run.micro_batch)
+    pictures, rows, timing = decode(
+        decoders, Dataset.open(images), config, networks=networks, device=device, micro_batch=run.micro_batch
+    )
     method = {"config": asdict(config), "device": describe(device), **door.provenance()}
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 

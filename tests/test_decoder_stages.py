@@ -1,6 +1,7 @@
 """The two stages of decoders on toy files: a model's folder, a group of one method per decoder, equal bytes, faults by name."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,15 @@ from PIL import Image
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
-from relume.core.results import read_group
+from relume.core.results import Row, read_group
 from relume.data.store import Dataset
 from relume.features import networks
 from relume.features.extract import Pass, Pictures, extract
 from relume.features.taps import collect
 from relume.inversion.decode import decode
-from relume.inversion.targets import Provider
-from relume.training.config import InvertDecoder
+from relume.inversion.decode_config import InvertDecoder
 from relume.training.loop import Course
-from relume.training.trained import read_decoder
+from relume.training.trained import TrainedDecoder, read_decoder
 from stages import invert_decoder, train_decoder
 from tests.decoder_files import CPU, Store, dataset, shared
 
@@ -167,12 +167,16 @@ def test_a_fault_leaves_no_folder_and_names_itself(project: Path) -> None:
 def test_pictures_and_features_must_be_those_of_the_training(project: Path) -> None:
     assert train("deep").exit_code == 0
     decoder = read_decoder(project / "models/decoder/deep", CPU)
-    provider = Provider(Dataset.open(project / "data/images/toy"), {"alexnet_conv": networks.random("alexnet_conv")}, CPU)
+    data, nets = Dataset.open(project / "data/images/toy"), {"alexnet_conv": networks.random("alexnet_conv")}
     config = InvertDecoder(dataset="toy", split="test", count=2, decoders=("deep",))
-    assert len(decode([decoder], provider, config, micro_batch=8)[1]) == 2
+
+    def rows(one: TrainedDecoder, config: InvertDecoder) -> list[Row]:
+        return decode([one], data, config, networks=nets, device=CPU, micro_batch=8)[1]
+
+    assert [row.id for row in rows(decoder, config)] == ["test0", "test1"]
     for attribute, value, message in (("size", 32, "pictures of 32 px"), ("shapes", {"conv5": (256, 2, 2)}, "was trained on")):
         other = type(decoder)(**{**vars(decoder), attribute: value})
         with pytest.raises(UserError, match=message):
-            decode([other], provider, config, micro_batch=8)
+            rows(other, config)
     with pytest.raises(UserError, match="features of photos are wanted, but --images holds toy"):
-        decode([decoder], provider, InvertDecoder(dataset="photos", split="test", count=2, decoders=("deep",)), micro_batch=8)
+        rows(decoder, replace(config, dataset="photos"))

@@ -17,10 +17,11 @@ from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
+from relume.inversion.decode_config import DecoderGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.report.config import Report
-from relume.training.config import DecoderConfig, DecoderGroups, TrainDecoder, decoders
+from relume.training.config import DecoderConfig, TrainDecoder, decoders
 
 SECTIONS: dict[str, Any] = {
     "run": Run,

@@ -1,4 +1,4 @@
-"""Sections `train_decoder` and `invert_decoder`, and what every training states: steps, optimiser, schedule, averages."""
+"""Section `train_decoder`, and what every training states: steps, optimiser, schedule, averages."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -142,19 +142,6 @@ class TrainDecoder:
 
     shared: Shared
     decoders: dict[Name, dict[str, Any]]
-
-
-@config
-class InvertDecoder:
-    """One entry of section `invert_decoder`: a group, with a method for each of its decoders."""
-
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    decoders: tuple[str, ...] = Field(min_length=1)  # of `train_decoder.decoders`
-
-
-DecoderGroups = dict[Name, InvertDecoder]  # section `invert_decoder`
 
 
 def decoder(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> DecoderConfig:
