@@ -52,6 +52,7 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
         "alexnet_conv3": {"network": "alexnet_conv", "taps": ["conv3"], "features": "data/images/photos"}
     }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv3"]
+    params["maps"].update(decoders=["alexnet_conv3"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 
 

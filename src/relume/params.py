@@ -14,12 +14,14 @@ from relume.core.errors import UserError, one_of
 from relume.core.run import Run
 from relume.data.config import Prepare
 from relume.evaluation.config import Compare, Evaluate, Floors
+from relume.evaluation.maps_config import Maps
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
 from relume.inversion.decode_config import DecoderGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
+from relume.params_maps import between as between_maps
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 
@@ -33,6 +35,7 @@ SECTIONS: dict[str, Any] = {
     "invert_optimise": InvertOptimise,
     "train_decoder": TrainDecoder,
     "invert_decoder": DecoderGroups,
+    "maps": Maps,
     "evaluate": Evaluate,
     "compare": Compare,
     "report": Report,
@@ -111,6 +114,8 @@ def _between(
         yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*built["invert_decoder"], *recipes])
         yield from _knowledge(f"{RECIPES}.{name}", recipe, own, recipes, built, trained)
     yield from between(built, trained, [*recipes, *_floors(built)])
+    yield from _pictures("maps", built["maps"], datasets)
+    yield from between_maps(built, trained)
     yield from _comparison(built, recipes, trained)
 
 

@@ -1,0 +1,40 @@
+"""Pictures side by side with headings, as one JPEG: equal pictures and words give equal bytes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from relume.core.files import atomic
+
+TILE, GAP, EDGE, LINE = 128, 4, 8, 18  # pixels: of a picture, between pictures, around all, of a line of text
+PAPER, INK = (255, 255, 255), (29, 29, 27)
+
+
+def save_sheet(path: Path, columns: Sequence[str], blocks: Sequence[tuple[str, np.ndarray]]) -> None:
+    """`blocks`: a title each over rows of pictures, uint8 (rows, columns, H, W, 3); `columns` head them all."""
+    step = TILE + GAP
+    heights = [2 * LINE + len(rows) * step + EDGE for _, rows in blocks]
+    sheet = Image.new("RGB", (2 * EDGE + step * len(columns) - GAP, EDGE + sum(heights)), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for number, (title, rows) in enumerate(blocks):
+        top = EDGE + sum(heights[:number])
+        pen.text((EDGE, top), title, INK, font=_font(14, title, sheet.width - 2 * EDGE))
+        for column, heading in enumerate(columns):
+            pen.text((EDGE + column * step, top + LINE), heading, INK, font=_font(12, heading, TILE))
+            for row, pixels in enumerate(rows[:, column]):
+                sheet.paste(_tile(pixels), (EDGE + column * step, top + 2 * LINE + row * step))
+    with atomic(path) as temporary:
+        sheet.save(temporary, format="JPEG", quality=90, subsampling=0, optimize=True)
+
+
+def _tile(pixels: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < TILE else Image.Resampling.LANCZOS)
+
+
+def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """As large as fits."""
+    fonts = (ImageFont.load_default(points) for points in range(size, 7, -1))
+    return next((font for font in fonts if font.getlength(text) <= room), ImageFont.load_default(7))

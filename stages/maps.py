@@ -1,0 +1,48 @@
+"""Which feature maps matter: decode test pictures with groups of a tap's channels removed, and with them alone."""
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from relume.core.door import Door, stage
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.maps import Bench
+from relume.evaluation.maps_config import Maps
+from relume.evaluation.maps_table import Draws, write
+from relume.evaluation.perceptual import judge
+from relume.features.weights import WeightStore
+from relume.inversion.codec import codecs
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset that the decoders have learned from.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of maps.csv, channels.csv and a sheet per decoder.")
+@stage("maps")
+def main(door: Door, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(Maps, "maps")
+    draws = Draws(seed=run.seed, resamples=door.plain("compare.resamples"), level=door.plain("compare.level"))
+    deterministic()
+    device, store = device_of(run), WeightStore(*weights)
+    bench = Bench(
+        dataset=Dataset.open(images),
+        config=config,
+        judge=judge(config.metrics if config.decoders else (), [], store, device),
+        seed=run.seed,
+        micro_batch=run.micro_batch,
+        device=device,
+    )
+    decoders = codecs([models / name for name in config.decoders], bench.dataset, store, device)
+    pictures = len(bench.dataset.select(config.split, config.count))
+    with tqdm(total=pictures * len(decoders), desc="maps", unit="picture") as bar:
+        write(out, decoders, bench, draws, bar.update)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv
+from relume.data.store import Dataset
+from relume.evaluation.maps import (
+    Bench,
+    Channels,
+    blank,
+    contribution,
+    decodings,
+    examine,
+    parts,
+    signs,
+    study,
+    variants,
+)
+from relume.evaluation.maps_config import Maps
+from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
+from relume.evaluation.perceptual import Judge
+from tests.evaluation_files import write_dataset
+
+CPU = torch.device("cpu")
+EYES = Judge(networks={}, taps={}, heads={})
+SIZE = 16
+
+
+def config(**other: Any) -> Maps:
+    plain: dict[str, Any] = {
+        "models": "models/decoder",
+        "dataset": "toy",
+        "split": "test",
+        "count": None,
+        "decoders": ("toy",),
+        "rankings": ("activation", "contribution"),
+        "groups": 4,
+        "fill": "mean",
+        "pictures": 4,
+        "probes": 2,
+        "metrics": ("mse", "psnr", "ssim"),
+        "shown": 2,
+    }
+    return Maps(**(plain | other))
+
+
+@dataclass
+class Toy:
+    """Channel 0 is the picture's grey at 3 times its strength; the others are faint, and the decoder does not read them."""
+
+    data: Dataset
+    name: str = "toy"
+    network: str = "alexnet_conv"
+    tap: str = "conv1"
+    decoded: list[int] = field(default_factory=list)
+
+    def encode(self, rows: Sequence[int]) -> Tensor:
+        grey = self.data.pixels(list(rows)).mean(1, keepdim=True)  # (N, 1, h, w)
+        return torch.cat([3 * grey, *(grey.flip(2) / number for number in range(2, 9))], dim=1)  # (N, 8, h, w)
+
+    def decode(self, features: Tensor) -> Tensor:
+        self.decoded.append(len(features))
+        return (features[:, :1] / 3).expand(-1, 3, -1, -1)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return write_dataset(tmp_path / "toy", size=SIZE)
+
+
+def bench(data: Dataset, **other: Any) -> Bench:
+    return Bench(dataset=data, config=config(**other), judge=EYES, seed=0, micro_batch=3, device=CPU)
+
+
+def test_both_rankings_find_the_channel_that_is_read(data: Dataset) -> None:
+    found = examine(Toy(data), bench(data))
+    assert found.scores["activation"].argmax() == found.scores["contribution"].argmax() == 0
+    assert found.scores["contribution"][1:].abs().max() == 0
+    grey = data.pixels(data.select("train")).mean(1)
+    assert found.mean[0] == pytest.approx(3 * float(grey.mean()), rel=1e-6)
+    assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])  # nothing here is negative
+    assert list(examine(Toy(data), bench(data, rankings=("activation",))).scores) == ["activation"]
+
+
+def test_removing_what_is_read_loses_everything_and_nothing_else_does(data: Dataset) -> None:
+    toy, table = Toy(data), bench(data)
+    outcome = study(toy, table)
+    intact = outcome.scores["mse"][0]
+    mean = float(examine(toy, table).mean[0]) / 3
+    flat = (data.pixels(data.select("test")) - mean).square().flatten(1).mean(1).numpy()
+    for at, variant in enumerate(outcome.variants):
+        lost = not variant.kept[0]
+        assert outcome.scores["mse"][at] == pytest.approx(flat if lost else intact, abs=2e-3)  # 8 bits
+        assert lost == ((variant.action, variant.group == 1) in (("removed", True), ("kept", False)))
+    assert outcome.pictures.shape == (1 + 2 * 3 * 4, 2, SIZE, SIZE, 3)
+    assert (outcome.pictures[1] == outcome.pictures[1, :, :1, :1]).all(), "the mean everywhere"
+    assert (outcome.originals == data.images[data.select("test")[:2]]).all()
+
+
+def test_equal_masks_are_decoded_once() -> None:
+    seen: list[int] = []
+
+    def decode(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return x.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+
+    one, none = torch.tensor([True, True]), torch.tensor([False, True])
+    made = decodings(torch.ones(5, 2, 4, 4), [one, none, one], torch.zeros(2), decode)
+    assert seen == [5, 5]
+    assert made[:, 0, 0, 0, 0].tolist() == [255, 128, 255]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 8])
+def test_groups_partition_the_channels_and_actions_are_complements(groups: int) -> None:
+    scores = {"a": torch.tensor([0.1, 5.0, 3.0, 3.0, 0.0, 2.0, 9.0, 1.0]), "b": torch.arange(8.0)}
+    cut = parts(scores["a"], groups)
+    assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "by falling score; of equals the first comes first"
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1
+    intact, *found = variants(scores, groups)
+    assert (intact.action, bool(intact.kept.all())) == ("intact", True)
+    for ranking in scores:
+        by = {(one.action, one.group): one.kept for one in found if one.ranking == ranking}
+        assert torch.stack([by["kept", group] for group in range(1, groups + 1)]).sum(0).tolist() == [1] * 8
+        assert bool(by["first", groups].all())
+        for group in range(1, groups + 1):
+            assert torch.equal(by["removed", group], ~by["kept", group])
+            together = torch.stack([by["kept", k] for k in range(1, group + 1)]).any(0)
+            assert torch.equal(by["first", group], together)
+
+
+def test_more_groups_than_channels_are_refused() -> None:
+    with pytest.raises(UserError, match=r"maps\.groups: 4 groups are wanted of 3 channels"):
+        parts(torch.zeros(3), 4)
+
+
+def test_contribution_is_exact_where_the_decoder_is_linear_in_one_value() -> None:
+    """f = w . x, one value: every sign gives (w_c . d_c)^2."""
+    generator = torch.Generator().manual_seed(0)
+    x, w = torch.rand(2, 3, 4, 4, generator=generator), torch.rand(3, 4, 4, generator=generator)
+    fill = torch.tensor([0.5, 0.0, 0.2])
+    found = contribution(
+        x, fill, lambda f: (f * w).sum((1, 2, 3)).view(-1, 1, 1, 1), torch.tensor([1.0, -1.0]).view(2, 1, 1, 1, 1)
+    )
+    wanted = ((x - fill.view(1, 3, 1, 1)) * w).sum((2, 3)).square()
+    assert torch.allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_contribution_is_the_change_when_a_channel_is_taken_away(vector: bool) -> None:
+    """For a linear decoder first order is all: the mean over many signs comes near the change itself."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (2, 4) if vector else (2, 4, 3, 3)
+    x, fill = torch.rand(shape, generator=generator), torch.rand(4, generator=generator)
+    matrix = torch.randn(x[0].numel(), 3 * 8 * 8, generator=generator)
+
+    def decode(f: Tensor) -> Tensor:
+        return (f.flatten(1) @ matrix).view(-1, 3, 8, 8)
+
+    probes = torch.stack([signs(0, name, 4000, 8) for name in "ab"], dim=1)
+    found = contribution(x, fill, decode, probes)
+    for channel in range(4):
+        without = x.clone()
+        without[:, channel] = fill[channel]
+        change = (decode(x) - decode(without)).square().flatten(1).mean(1)
+        assert torch.allclose(found[:, channel], change, rtol=0.15)
+
+
+def test_a_picture_has_its_own_signs_in_whatever_batch(data: Dataset) -> None:
+    assert set(signs(0, "a", 2, 8).unique().tolist()) == {-1, 1}
+    assert torch.equal(signs(0, "a", 2, 8), signs(0, "a", 2, 8))
+    assert not torch.equal(signs(0, "a", 2, 8), signs(0, "b", 2, 8))
+    toy, one = Toy(data), bench(data)
+    other = Bench(**{**vars(one), "micro_batch": 1})
+    for name, scores in examine(toy, one).scores.items():
+        assert torch.allclose(scores, examine(toy, other).scores[name], rtol=1e-5)
+
+
+def test_what_stands_in_the_place_of_a_channel() -> None:
+    mean = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert blank(mean, "mean") is mean
+    assert blank(mean, "zero").tolist() == [0, 0]
+
+
+def test_tables_and_sheet(data: Dataset, tmp_path: Path) -> None:
+    out, told = tmp_path / "maps", list[int]()
+    write(out, [Toy(data)], bench(data), Draws(seed=0, resamples=1000, level=0.95), told.append)
+    assert sum(told) == 4
+    assert sorted(path.name for path in out.iterdir()) == ["channels.csv", "maps.csv", "toy.jpg"]
+    table = read_csv(out / "maps.csv")
+    assert tuple(table[0]) == columns(("mse", "psnr", "ssim"))
+    assert len(table) == 1 + 2 * 3 * 4
+    intact, removed = table[0], next(row for row in table if (row["action"], row["group"]) == ("removed", "1"))
+    assert (intact["action"], intact["psnr_change"], intact["channels"]) == ("intact", "", "8")
+    assert (removed["channels"], removed["n"], removed["sources"], removed["fill"]) == ("6", "4", "2", "mean")
+    assert float(removed["psnr_change"]) == pytest.approx(float(removed["psnr"]) - float(intact["psnr"]), abs=1e-4)
+    assert float(removed["psnr_change_lo"]) <= float(removed["psnr_change"]) <= float(removed["psnr_change_hi"]) < 0
+    weakest = next(row for row in table if (row["action"], row["group"]) == ("removed", "4"))
+    assert [weakest[f"psnr_change{end}"] for end in ("", "_lo", "_hi")] == ["0", "0", "0"]
+    scores = read_csv(out / "channels.csv")
+    assert tuple(scores[0]) == CHANNELS
+    assert len(scores) == 8
+    again = tmp_path / "again"
+    write(again, [Toy(data)], bench(data), Draws(seed=0, resamples=1000, level=0.95))
+    assert all((out / name).read_bytes() == (again / name).read_bytes() for name in ("maps.csv", "channels.csv", "toy.jpg"))
+
+
+def test_without_decoders_there_are_empty_tables(data: Dataset, tmp_path: Path) -> None:
+    write(tmp_path / "maps", [], bench(data), Draws(seed=0, resamples=1000, level=0.95))
+    assert read_csv(tmp_path / "maps/maps.csv") == read_csv(tmp_path / "maps/channels.csv") == []
+
+
+def test_channels_of_one_ranking_have_no_other(data: Dataset) -> None:
+    found = study(Toy(data), bench(data, rankings=("contribution",), groups=2, metrics=("psnr",)))
+    assert isinstance(found.channels, Channels)
+    assert list(found.channels.scores) == ["contribution"]
+    assert len(found.variants) == 1 + 3 * 2
+    assert np.isfinite(found.scores["psnr"]).all()

@@ -1,0 +1,170 @@
+"""The stage `maps` on toy files, what it refuses, and what the parameters must agree in."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv, write_json
+from relume.core.images import to_float, to_uint8
+from relume.data.store import Dataset
+from relume.evaluation.pixel import psnr
+from relume.features import networks
+from relume.features.taps import collect
+from relume.inversion.codec import codecs
+from relume.params import check
+from relume.training.decoder import card
+from relume.training.trained import read_decoder
+from stages import maps
+from tests.decoder_files import CPU, Store, dataset, fingerprint, toy
+from tests.test_evaluation_maps import config
+from tests.test_params import change
+
+DECODERS = {"deep": ["conv5"], "vector": ["pool"], "both": ["conv5", "conv2"]}
+METRICS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with decoders of random weights of a network of random weights."""
+    data = dataset(tmp_path / "data/images")
+    for name, taps in DECODERS.items():
+        lesson = toy(data, taps=taps)
+        tensors = {key: value.contiguous() for key, value in lesson.decoder.state_dict().items()}
+        folder = tmp_path / "models/decoder" / name
+        folder.mkdir(parents=True)
+        save_file(tensors, folder / "model.safetensors")
+        write_json(folder / "model.json", {**card(lesson), "name": name, "sha256": fingerprint(tensors)})
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"maps": {"deps": []}}}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    monkeypatch.setattr(maps, "WeightStore", lambda *folders: Store())
+    return tmp_path
+
+
+def run(out: str = "metrics/maps", **differences: Any) -> Result:
+    section = asdict(config(groups=2, pictures=2, probes=1, metrics=METRICS, shown=1, count=3)) | differences
+    params: dict[str, Any] = {
+        "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 2},
+        "maps": section,
+        "compare": {"resamples": 1000, "level": 0.95},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump({key: _plain(value) for key, value in params.items()}))
+    options = {"--images": "data/images/toy", "--weights": "models/weights", "--models": "models/decoder", "--out": out}
+    return CliRunner().invoke(maps.main, [part for pair in options.items() for part in pair])
+
+
+def _plain(section: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+
+
+def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
+    done = run(decoders=["deep", "vector"])
+    assert done.exit_code == 0, done.output
+    out = project / "metrics/maps"
+    assert sorted(path.name for path in out.iterdir()) == ["channels.csv", "deep.jpg", "maps.csv", "vector.jpg"]
+    table = read_csv(out / "maps.csv")
+    assert [row["decoder"] for row in table] == ["deep"] * 13 + ["vector"] * 13
+    assert {(row["network"], row["tap"], row["n"], row["sources"]) for row in table} == {
+        ("alexnet_conv", "conv5", "3", "2"),
+        ("alexnet_conv", "pool", "3", "2"),
+    }
+    for row in table:
+        if row["action"] != "intact":
+            assert row["psnr_change_lo"]
+            assert row["lpips_vgg_change_hi"]
+            assert (row["lpips_alex_change"] != "", row["lpips_alex_change_lo"]) == (True, ""), "circular: it proves nothing"
+    data, decoder = Dataset.open(project / "data/images/toy"), read_decoder(project / "models/decoder/deep", CPU)
+    images = data.pixels(data.select("test", 3))
+    with torch.no_grad(), collect(networks.random("alexnet_conv"), ["conv5"]) as tapped:
+        pictures = to_float(to_uint8(decoder.module(tapped(images))))
+    assert float(table[0]["psnr"]) == pytest.approx(float(psnr(pictures, images).mean()), abs=0.01)
+
+    assert run("again", decoders=["deep", "vector"]).exit_code == 0
+    assert all((project / "again" / path.name).read_bytes() == path.read_bytes() for path in out.iterdir())
+
+
+def test_features_as_vectors_and_zeros_for_means(project: Path) -> None:
+    for fill in ("mean", "zero"):
+        assert run(fill, decoders=["vector"], fill=fill, metrics=["psnr"], rankings=["contribution"]).exit_code == 0
+    one, other = (read_csv(project / fill / "maps.csv") for fill in ("mean", "zero"))
+    assert one[0]["psnr"] == other[0]["psnr"]
+    assert {row["fill"] for row in other} == {"zero"}
+    assert read_csv(project / "zero/channels.csv")[0]["activation"] == "", "not asked for"
+
+
+@pytest.mark.parametrize(
+    ("differences", "words"),
+    [
+        ({"decoders": ["nobody"]}, "models/decoder/nobody/model.json is missing"),
+        ({"decoders": ["both"]}, "decoder both is of conv5+conv2: one tap is wanted"),
+        ({"decoders": ["deep"], "count": 9}, "9 pictures of test are wanted; there are 4"),
+        ({"decoders": ["deep"], "metrics": ["feature_error"]}, "maps.metrics: unknown metric 'feature_error'"),
+        ({"decoders": ["deep", "deep"]}, "maps.decoders: something stands there twice: deep, deep"),
+        ({"decoders": ["deep"], "rankings": ["size"]}, "maps.rankings.0: Input should be 'activation' or 'contribution'"),
+    ],
+)
+def test_a_fault_leaves_no_folder_and_names_itself(project: Path, differences: dict[str, Any], words: str) -> None:
+    done = run(**differences)
+    assert done.exit_code == 1
+    assert words in done.output
+    assert not Path("metrics").exists()
+
+
+def test_a_codec_wants_the_pictures_and_features_of_the_training(project: Path) -> None:
+    data, folder = Dataset.open(project / "data/images/toy"), project / "models/decoder/deep"
+    (one,) = codecs([folder], data, Store(), CPU)  # type: ignore[arg-type]
+    assert one.decode(one.encode([0, 1])).shape == (2, 3, 64, 64)
+    for attribute, value, message in (("size", 32, "pictures of 32 px"), ("shapes", {"conv5": (256, 2, 2)}, "was trained on")):
+        decoder = type(one.decoder)(**{**vars(one.decoder), attribute: value})
+        with pytest.raises(UserError, match=message):
+            type(one)(**{**vars(one), "decoder": decoder}).encode([0])
+
+
+PAIR = {"network": "alexnet_conv", "taps": ["conv1", "conv2"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"maps.groupss": 4}, "maps.groupss: unknown key; did you mean 'groups'"),
+        ({"maps.dataset": "foto"}, "maps.dataset: 'foto' is not prepared; did you mean 'photos'"),
+        ({"maps.split": "train"}, "maps.split: the decoders have learned from split train"),
+        ({"maps.count": 1000}, "maps.count: 1000 pictures of test are wanted; prepare makes 24"),
+        ({"maps.decoders": ["alexnet_conv2"]}, "maps.decoders: alexnet_conv2 is not in train_decoder.decoders; did you mean"),
+        ({"maps.models": "models"}, "maps.models: 'models' is not models/decoder, where decoders are"),
+        ({"maps.metrics": ["fid"]}, "maps.metrics: unknown metric 'fid'; allowed: lpips_alex"),
+        (
+            {"weights.networks": ["alexnet_conv", "vgg16_conv"]},
+            "weights.networks: lpips_vgg is missing, which maps.metrics needs",
+        ),
+        (
+            {"train_decoder.decoders.pair": PAIR, "maps.decoders": ["pair"]},
+            "maps.decoders: pair decodes conv1+conv2; the maps of one tap are ranked",
+        ),
+        ({"train_decoder.decoders": {}}, "maps.models: train_decoder.decoders is empty, so models/decoder is not there"),
+    ],
+)
+def test_faults_in_the_parameters_are_named(default_params: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    for key, value in changes.items():
+        change(default_params, key, value)
+    with pytest.raises(UserError) as error:
+        check(default_params)
+    assert words in str(error.value)
+
+
+def test_more_groups_than_channels_are_a_fault_of_the_parameters(default_params: dict[str, Any]) -> None:
+    identity = {"network": "identity", "taps": ["pixels"]}
+    for section in ("weights", "extract"):
+        default_params[section]["networks"].append("identity")
+    default_params["train_decoder"]["decoders"]["itself"] = identity
+    default_params["maps"]["decoders"] = ["itself"]
+    with pytest.raises(UserError, match=r"maps\.groups: 4 groups are wanted of the 3 channels of pixels, which itself decodes"):
+        check(default_params)
