@@ -134,6 +134,8 @@ def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=2)
     params["compare"].update(resamples=1000)
+    shown = params["maps"]["decoders"][-1:]
+    params["maps"].update(decoders=shown, count=2, pictures=2, probes=1, groups=2, shown=1)
     shared = params["train_decoder"]["shared"]
     shared["moments"] = 2
     shared["training"].update(steps=2, batch=2, log_every=1, validate_every=2)
