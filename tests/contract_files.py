@@ -40,7 +40,7 @@ def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     """The committed parameters without the groups that are not made up here."""
     params["recipes"] = {name: recipe for name, recipe in params["recipes"].items() if name in GROUPS}
     params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
-    params["maps"].update(decoders=[], models="models/weights")
+    params["maps"]["decoders"] = []
     params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
     return params
 

@@ -37,7 +37,6 @@ SIZE = 16
 
 def config(**other: Any) -> Maps:
     plain: dict[str, Any] = {
-        "models": "models/decoder",
         "dataset": "toy",
         "split": "test",
         "count": None,

@@ -139,7 +139,6 @@ PAIR = {"network": "alexnet_conv", "taps": ["conv1", "conv2"]}
         ({"maps.split": "train"}, "maps.split: the decoders have learned from split train"),
         ({"maps.count": 1000}, "maps.count: 1000 pictures of test are wanted; prepare makes 24"),
         ({"maps.decoders": ["alexnet_conv2"]}, "maps.decoders: alexnet_conv2 is not in train_decoder.decoders; did you mean"),
-        ({"maps.models": "models"}, "maps.models: 'models' is not models/decoder, where decoders are"),
         ({"maps.metrics": ["fid"]}, "maps.metrics: unknown metric 'fid'; allowed: lpips_alex"),
         (
             {"weights.networks": ["alexnet_conv", "vgg16_conv"]},
@@ -149,7 +148,7 @@ PAIR = {"network": "alexnet_conv", "taps": ["conv1", "conv2"]}
             {"train_decoder.decoders.pair": PAIR, "maps.decoders": ["pair"]},
             "maps.decoders: pair decodes conv1+conv2; the maps of one tap are ranked",
         ),
-        ({"train_decoder.decoders": {}}, "maps.models: train_decoder.decoders is empty, so models/decoder is not there"),
+        ({"train_decoder.decoders": {}}, "maps.decoders: alexnet_conv1 is not in train_decoder.decoders; allowed: nothing"),
     ],
 )
 def test_faults_in_the_parameters_are_named(default_params: dict[str, Any], changes: dict[str, Any], words: str) -> None:

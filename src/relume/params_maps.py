@@ -9,18 +9,12 @@ from relume.features.catalogue import check_tap
 from relume.losses.config import LPIPS
 from relume.training.config import DecoderConfig
 
-MODELS = "models/decoder"
-
 
 def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig]) -> Iterable[str]:
     """Dataset, split and count are checked where all sections' are."""
     maps: Maps = built["maps"]
-    if maps.models == MODELS and not decoders:
-        yield f"maps.models: train_decoder.decoders is empty, so {MODELS} is not there: name a folder that is, models/weights"
     if not maps.decoders:
         return
-    if maps.models != MODELS:
-        yield f"maps.models: {maps.models!r} is not {MODELS}, where decoders are"
     shared = built["train_decoder"].shared.dataset
     if maps.dataset != shared:
         yield f"maps.dataset: {maps.dataset!r} is not train_decoder.shared.dataset, {shared!r}: on its pictures maps are ranked"

@@ -16,11 +16,10 @@ MEASURED = tuple(name for name in METRICS if name != "feature_error")  # maps ar
 class Maps:
     """Channels are ranked on training pictures, their groups removed and kept on those of `split`."""
 
-    models: str  # folder of the decoders; where `decoders` is empty, any folder that is there
     dataset: str
     split: str
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    decoders: tuple[Name, ...]  # of one tap each
+    decoders: tuple[Name, ...]  # of one tap each; none: empty tables
     rankings: tuple[Literal["activation", "contribution"], ...] = Field(min_length=1)
     groups: int = Field(ge=2, le=16)  # equal parts of a ranking, the strongest first
     fill: Literal["mean", "zero"]  # what a channel holds that is taken away: its mean over training pictures, or 0
