@@ -1,5 +1,6 @@
 """Decoders: every architecture makes pictures in range from maps and vectors; rows apart, slopes finite; the published layers."""
 
+from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.models.config import Architecture, ConvOnly, MultiScale, PerLayer
-from relume.models.decoder import Decoder, Shapes, doublings
+from relume.models.decoder import Decoder, Normalising, Shapes, doublings
 from relume.models.decoders import DECODERS, build
 from relume.models.multi_scale import MultiScaleDecoder, Normalise, ladder
 
@@ -134,8 +135,8 @@ def test_moments_are_kept_with_the_weights_and_matter() -> None:
     again = decoder(MAP, OURS)
     again.load_state_dict(made.state_dict())
     assert torch.equal(again(values), made(values))
-    with pytest.raises(NotImplementedError, match="as they are"):
-        decoder(MAP, S2).set_moments({})
+    found = {one.kind for one in (OURS, S2, S3) if isinstance(decoder(MAP, one), Normalising)}
+    assert found == {"multi_scale"}, "the published ones take features as they are"
 
 
 def layers(made: nn.Module, kind: type) -> list[Any]:
@@ -159,6 +160,50 @@ def test_s2_from_a_vector_is_as_published() -> None:
     assert [(layer.in_features, layer.out_features) for layer in layers(made, nn.Linear)] == [(4096, 4096)] * 3
     assert [layer.out_channels for layer in layers(made, nn.ConvTranspose2d)] == [256, 128, 64, 32, 3]
     assert made({"fc6": torch.empty(2, 4096, device="meta")}).shape == (2, 3, 128, 128)
+
+
+CONV, UP, NORM = 256 * 256 * 9 + 256, 2_716_483, 2 * (256 + 128 + 64 + 32)  # a 3x3 layer; weights and biases, norms of the way up
+COUNTS = {
+    "conv2": ((192, 27, 27), (192 * 256 * 9 + 256) + 2 * CONV + 3 * 2 * 256 + UP + NORM),
+    "conv5": ((256, 13, 13), 3 * CONV + 3 * 2 * 256 + UP + NORM),
+    "fc6": ((4096,), 3 * (4096 * 4096 + 4096) + UP + NORM),
+    "fc8": ((1000,), (1000 * 4096 + 4096) + 2 * (4096 * 4096 + 4096) + UP + NORM),
+}
+
+
+@pytest.mark.parametrize("tap", COUNTS)
+def test_s2_has_all_its_layers_and_parameters_whatever_the_tap(tap: str) -> None:
+    """At S2's 227 px: five 5x5 layers for each of its four taps, of which a large map needs fewer to double it."""
+    assert sum(i * o * 25 + o for i, o in [(256, 256), (256, 128), (128, 64), (64, 32), (32, 3)]) == UP
+    shape, wanted = COUNTS[tap]
+    with torch.device("meta"):
+        made = build({tap: shape}, 227, S2)
+    assert sum(weights.numel() for weights in made.parameters()) == wanted
+    up = layers(made, nn.ConvTranspose2d)
+    assert [layer.kernel_size for layer in up] == [(5, 5)] * 5
+    doubled = {"conv2": 3, "conv5": 4, "fc6": 5, "fc8": 5}[tap]
+    assert [layer.stride[0] for layer in up] == [1] * (5 - doubled) + [2] * doubled
+    assert made({tap: torch.empty(2, *shape, device="meta")}).shape == (2, 3, 227, 227)
+
+
+@pytest.mark.parametrize("side", [7, 14, 28, 56])
+def test_s3_has_all_its_layers_whatever_the_tap(side: int) -> None:
+    with torch.device("meta"):
+        made = build({"layer": (16, side, side)}, 224, S3)
+    widths = [16, 512, 256, 128, 64, 3]
+    assert [layer.kernel_size for layer in layers(made, nn.ConvTranspose2d)] == [(4, 4)] * 5
+    assert sum(weights.numel() for weights in made.parameters()) == sum(16 * i * o + o for i, o in pairwise(widths))
+    assert made({"layer": torch.empty(1, 16, side, side, device="meta")}).shape == (1, 3, 224, 224)
+
+
+@pytest.mark.parametrize("side", [8, 16, 32])
+def test_s3_leaves_everything_in_its_place(side: int) -> None:
+    """Kernels that are their own mirror images make the mirror image of a mirrored map: the margin is cut evenly."""
+    made = decoder({"conv": (2, side, side)}, S3, 64)
+    for layer in layers(made, nn.ConvTranspose2d):
+        layer.weight.data = (layer.weight.data + layer.weight.data.flip(-1)) / 2
+    values = features({"conv": (2, side, side)})["conv"]
+    assert torch.allclose(made({"conv": values.flip(-1)}).flip(-1), made({"conv": values}), atol=1e-5)
 
 
 def test_s3_shrinks_all_maps_to_the_smallest() -> None:

@@ -6,20 +6,24 @@ tap -> (N, C, h, h) or (N, D), taps in the order of `shapes`; pictures are (N, 3
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
+Layer = Callable[[int, int, int], Sequence[nn.Module]]  # channels in, channels out, stride
 Moments = Mapping[str, tuple[Tensor, Tensor]]  # tap -> mean and deviation of each channel, (C,) each
 
 
 class Decoder(nn.Module):
     """`forward` takes the features of a batch by tap."""
 
-    normalises = False  # its features, by the moments that `set_moments` gives it
 
-    def set_moments(self, moments: Moments) -> None:
-        raise NotImplementedError(f"{type(self).__name__} takes features as they are")
+@runtime_checkable
+class Normalising(Protocol):
+    """A decoder that normalises its features, by moments that it is told before it is trained. Others take them as they are."""
+
+    def set_moments(self, moments: Moments) -> None: ...
 
 
 def doublings(side: int, size: int, most: int) -> int:
@@ -27,11 +31,13 @@ def doublings(side: int, size: int, most: int) -> int:
     return max(0, min(most, round(math.log2(size / side))))
 
 
-def upward(channels: int, widths: Sequence[int], times: int, layer: Callable[[int, int, int], Sequence[nn.Module]]) -> nn.Module:
-    """The last `times` of the layers of these widths, each of stride 2; where there is nothing to double, the last at stride 1.
+def upward(channels: int, widths: Sequence[int], times: int, layer: Layer) -> nn.Module:
+    """A layer per width. The last `times` of them double the map; those before, which it does not need, have stride 1."""
+    ins, strides = [channels, *widths[:-1]], [1] * (len(widths) - times) + [2] * times
+    return nn.Sequential(*(part for i, o, stride in zip(ins, widths, strides, strict=True) for part in layer(i, o, stride)))
 
-    `layer(in, out, stride)`.
-    """
-    outs = widths[len(widths) - max(times, 1) :]
-    ins = [channels, *outs[:-1]]
-    return nn.Sequential(*(part for i, o in zip(ins, outs, strict=True) for part in layer(i, o, 2 if times else 1)))
+
+def centre(x: Tensor, side: int) -> Tensor:
+    """(N, C, h, h) without its margin, down to a side."""
+    margin = max(0, x.shape[-1] - side) // 2
+    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]

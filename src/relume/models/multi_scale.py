@@ -34,8 +34,6 @@ def ladder(sides: Iterable[int], size: int) -> list[int]:
 class MultiScaleDecoder(Decoder):
     """Features in units of their channels' deviations, residual blocks with GroupNorm and SiLU, a sigmoid at the end."""
 
-    normalises = True
-
     def __init__(self, shapes: Shapes, size: int, config: MultiScale) -> None:
         super().__init__()
         sides = {tap: shape[1] if len(shape) == 3 else POOLED for tap, shape in shapes.items()}

@@ -1,7 +1,8 @@
 """The decoders of S2 and S3 as they were published, but for the end: both finish in a sigmoid and at the picture's own size.
 
-S2's last layer was a LeakyReLU, so that nothing held its pictures in range. Both were made for one size (227 and 224 px):
-where the map needs fewer doublings, the first layers of the way up are left out; what a doubling misses is resized at the end.
+S2's last layer was a LeakyReLU, so that nothing held its pictures in range. Both state five doublings for every tap, which would
+make 864 px of AlexNet's conv2: here the first of them that a map does not need keep its size, at stride 1. So layers, kernels and
+parameters are the published ones for every tap; what the doublings miss of the picture's size is resized at the end.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.models.config import ConvOnly, PerLayer
-from relume.models.decoder import Decoder, Shapes, doublings, upward
+from relume.models.decoder import Decoder, Shapes, centre, doublings, upward
 
 SLOPE = 0.2  # of the LeakyReLU
 UP = (256, 128, 64, 32, 3)  # channels of S2's five doublings
@@ -21,7 +22,7 @@ CONV_ONLY_UP = (512, 256, 128, 64, 3)  # S3 states five doublings from 7 to 224 
 
 
 class PerLayerDecoder(Decoder):
-    """S2: three 3x3 convolutions (a map) or three fully connected layers (a vector), then up to five 5x5 ConvTranspose."""
+    """S2: three 3x3 convolutions (a map) or three fully connected layers (a vector), then five 5x5 ConvTranspose."""
 
     def __init__(self, shapes: Shapes, size: int, config: PerLayer) -> None:
         super().__init__()
@@ -66,14 +67,15 @@ class ConvOnlyDecoder(Decoder):
         self.taps, self.size = tuple(shapes), size
         self.side = min(shape[1] for shape in shapes.values())
         times = doublings(self.side, size, len(CONV_ONLY_UP))
+        self.doubled = self.side * 2**times
         self.up = upward(sum(shape[0] for shape in shapes.values()), CONV_ONLY_UP, times, _four)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         together = torch.cat([resize(features[tap], self.side) for tap in self.taps], dim=1)
-        return resize(self.up(together), self.size).sigmoid()
+        return resize(centre(self.up(together), self.doubled), self.size).sigmoid()
 
 
 def _four(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-    """4x4 at stride 2 doubles; at stride 1 a 3x3 kernel keeps the size."""
-    layer = nn.ConvTranspose2d(inputs, outputs, 4 if stride == 2 else 3, stride=stride, padding=1)
+    """4x4 at stride 2 doubles; at stride 1 the map grows by half a cell on each side, which is cut off in the end."""
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=stride, padding=1)
     return [layer] if outputs == 3 else [layer, nn.ReLU()]

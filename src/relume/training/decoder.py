@@ -20,7 +20,7 @@ from relume.features.weights import WeightStore
 from relume.losses import image
 from relume.losses.adversarial import deceive, hinge
 from relume.losses.perceptual import heads_of
-from relume.models.decoder import Decoder
+from relume.models.decoder import Decoder, Normalising
 from relume.models.decoders import build
 from relume.models.discriminator import Discriminator
 from relume.training.augment import augment
@@ -122,7 +122,7 @@ def lesson(
         decoder=decoder.to(device),
         rival=rival and rival.to(device),
     )
-    if decoder.normalises:
+    if isinstance(decoder, Normalising):
         decoder.set_moments(moments(made))
     return made
 
