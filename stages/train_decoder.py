@@ -1,5 +1,6 @@
 """Train one decoder: from taps of a frozen network back to the pictures."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from relume.features.store import STATS
 from relume.features.weights import WeightStore
 from relume.training.config import decoder as configured
 from relume.training.decoder import card, lesson, sheet
-from relume.training.loop import train
+from relume.training.loop import train, unwatched
 from relume.training.models import write_model
 from relume.training.ranks import ranks
 
@@ -34,8 +35,8 @@ def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], feat
     run, key = door.section(Run, "run"), f"{SECTION}.decoders.{decoder}"
     config = configured(door.plain(f"{SECTION}.shared"), door.plain(key), key)
     deterministic()
-    with ranks() as here:
-        device = device_of(run)
+    device = device_of(run)
+    with ranks(device) as here:
         cards = [path for folder in weights for path in sorted(folder.glob("**/model.json"))]
         kept = [features / STATS] if config.cached else []
         scratch = door.scratch([images / "index.csv", *cards, *kept], describe(device))
@@ -49,8 +50,8 @@ def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], feat
             features=features,
         )
         checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
-        with door.live(asdict(config)) as live:
-            watch = live.log if here.first else lambda step, values, pictures: None
+        with door.live(asdict(config)) if here.first else nullcontext() as live:
+            watch = unwatched if live is None else live.log
             trained = train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here)
         if here.first:
             write_model(out, trained, {**card(found), "device": describe(device), **door.provenance()}, sheet(found))

@@ -224,6 +224,14 @@ def test_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (tmp_path / "mlflow.db").exists()
 
 
+def test_of_several_processes_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANK", "1")
+    tracking.after_stage("compare", "")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """A server that takes the call and never says a word."""

@@ -27,6 +27,7 @@ from relume.training.rival import RIVAL, Rival
 from relume.training.schedules import learning_rate
 from tests.decoder_files import CPU, RUN, training
 
+MPS = torch.device("mps")
 ROOT = Path(__file__).resolve().parents[1]
 X = torch.linspace(-1, 1, 12)[:, None]
 Y = 3 * X - 1
@@ -203,8 +204,14 @@ def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
     with pytest.raises(UserError, match="batch of 3 .* 2 processes"):
         Ranks(0, 2).share([1, 2, 3])
-    with ranks() as here:
+    with ranks(CPU) as here:
         assert here == Ranks(0, 1)
+
+
+def test_processes_train_together_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="run.device: several processes train together on cpu or cuda, not on mps"), ranks(MPS):
+        pass
 
 
 TOLERANCE = 1e-5  # of weights after 40 steps; only sums are taken in another order
@@ -213,9 +220,9 @@ import sys, torch
 from torch import nn
 from relume.training.loop import train
 from relume.training.ranks import ranks
-from tests.decoder_files import RUN
+from tests.decoder_files import CPU, RUN
 from tests.test_training_loop import settings, shared_task
-with ranks() as here:
+with ranks(CPU) as here:
     done = train(shared_task(), settings(ema=0.0), RUN, ranks=here)
     if here.first:
         torch.save(done.last, sys.argv[1])

@@ -49,6 +49,8 @@ def after_stage(name: str, item: str) -> None:
 
 
 def _due(name: str) -> bool:
+    if os.environ.get("RANK", "0") != "0":
+        return False  # of several processes that train one model, the first writes it
     return name == "compare" or (name.startswith(("train_", "invert_", "reconstruct_")) and time.process_time() > LONG)
 
 

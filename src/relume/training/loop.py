@@ -51,13 +51,17 @@ class Task:
     rival: Rival | None = None  # who minimises the term RIVAL of `loss`
 
 
+def unwatched(step: int, values: Mapping[str, float], sheet: np.ndarray | None) -> None:
+    """Nobody looks on."""
+
+
 def train(
     task: Task,
     config: Training,
     run: Run,
     *,
     checkpoint: Checkpoint | None = None,
-    watch: Watch = lambda step, values, sheet: None,
+    watch: Watch = unwatched,
     ranks: Ranks = ALONE,
 ) -> Trained:
     """Minimise the loss. With the same checkpoint a killed training goes on to the same bits."""

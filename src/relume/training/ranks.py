@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from relume.core.errors import UserError
 
 T = TypeVar("T")
+BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,17 @@ def synced(module: nn.Module) -> list[Tensor]:
 
 
 @contextmanager
-def ranks() -> Iterator[Ranks]:
-    """The processes that the environment speaks of; one, where it speaks of none."""
+def ranks(device: torch.device) -> Iterator[Ranks]:
+    """The processes that the environment speaks of; one, where it speaks of none. With `cuda`, each has a GPU of its own."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE
         return
-    cuda = torch.cuda.is_available()
-    if cuda:
+    if device.type not in BACKENDS:
+        raise UserError(f"run.device: several processes train together on {' or '.join(BACKENDS)}, not on {device.type}")
+    if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    torch.distributed.init_process_group(BACKENDS[device.type])
     try:
         yield Ranks(torch.distributed.get_rank(), count)
     finally:
