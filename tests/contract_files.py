@@ -27,6 +27,10 @@ MASKED = _columns(
     "method,dataset,size,mask_ratio,n,psnr_masked,psnr_masked_lo,psnr_masked_hi,psnr_pasted,psnr_full,mse_masked,"
     "ssim_pasted,lpips_alex,fd_net,fd,probe_top1,knn_top1,parameters,seconds_per_image,device"
 )
+MAPS = _columns(
+    "decoder,network,tap,dataset,size,split,fill,ranking,action,group,channels,n,sources,psnr,psnr_change,psnr_change_lo,"
+    "psnr_change_hi,lpips_alex,lpips_alex_change,lpips_alex_change_lo,lpips_alex_change_hi"
+)
 SETS = _columns("name,kind,dataset,n,net,fd,kid,kid_lo,kid_hi")
 COMPARISONS = _columns("question,a,b,dataset,size,network,tap,metric,n,sources,mean_a,mean_b,diff,lo,hi,device")
 METRICS = ("mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")
@@ -60,6 +64,7 @@ def write(root: Path, *, seed: int = 0, pictures: Mapping[str, np.ndarray] | Non
     write_csv(root / "metrics/leaderboard.csv", LEADERBOARD, rows)
     write_csv(root / "metrics/masked.csv", MASKED, [])
     write_csv(root / "metrics/sets.csv", SETS, [])
+    write_csv(root / "metrics/maps/maps.csv", MAPS, [])
     write_csv(root / "metrics/comparisons.csv", COMPARISONS, _comparisons(rows))
     best = {row["method"]: {"psnr": round(float(str(row["psnr"])), 3)} for row in rows}
     write_json(root / "metrics/summary.json", {"photos_128": best})

@@ -1,4 +1,4 @@
-"""What the report reads beside `contract_files`: where its folders are, and a model's training."""
+"""What the report reads beside `contract_files`: where its folders are, a model's training, feature maps taken away."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from PIL import Image
 
 from relume.core.files import write_csv, write_json
 from relume.report.material import Folders
+from tests.contract_files import MAPS
 
 HISTORY = {  # term -> step -> value
     "learning_rate": {10: 1e-3, 20: 5e-4},
@@ -30,4 +31,23 @@ def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path
     write_csv(folder / "history.csv", ("step", "term", "value"), rows)
     pixels = np.random.default_rng(0).integers(0, 255, (20, 62, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / picture)
+    return folder
+
+
+def write_maps(root: Path, decoder: str = "alexnet_conv3") -> Path:
+    """8 maps in two groups; by contribution the first is all that matters, by activation both do alike."""
+    common = {"decoder": decoder, "network": "alexnet_conv", "tap": "conv3", "dataset": "photos", "size": 32, "split": "test"}
+    common |= {"fill": "mean", "n": 4, "sources": 2}
+    rows: list[dict[str, object]] = [common | {"action": "intact", "channels": 8, "psnr": 20.0, "lpips_alex": 0.2}]
+    for ranking, changes in (("activation", (-3.0, -3.0)), ("contribution", (-6.0, 0.25))):
+        for action, channels in (("removed", (4, 4)), ("kept", (4, 4)), ("first", (4, 8))):
+            for group in (1, 2):
+                change = changes[group - 1 if action == "removed" else 2 - group]
+                change = 0.0 if (action, group) == ("first", 2) else change
+                row = {"ranking": ranking, "action": action, "group": group, "channels": channels[group - 1]}
+                row |= {"psnr": 20 + change, "psnr_change": change, "psnr_change_lo": change - 1, "psnr_change_hi": change + 1}
+                rows.append(common | row | {"lpips_alex": 0.3, "lpips_alex_change": 0.1})
+    folder = root / "metrics/maps"
+    write_csv(folder / "maps.csv", MAPS, rows)
+    Image.fromarray(np.zeros((20, 62, 3), np.uint8)).save(folder / f"{decoder}.jpg")
     return folder

@@ -20,7 +20,7 @@ from relume.report.page import render
 from relume.report.pictures import overview, pick
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
-from tests.report_files import folders, write_model
+from tests.report_files import folders, write_maps, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -45,6 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     board = root / "metrics/leaderboard.csv"
     rows = read_csv(board)
     write_csv(board, tuple(rows[0]), [{**row, "oracle": "true" if row["method"] == "deep" else row["oracle"]} for row in rows])
+    write_maps(root)
     return root
 
 
@@ -135,7 +136,7 @@ def test_training_is_told_of_models_alone(page: str) -> None:
     assert "Training of shallow" not in page
     assert "Learned on 6 pictures of photos, watched on 2; 1,234 parameters; kept as it was at step 20." in page
     assert "psnr over 20 steps: validation from 11 to 14; floor: own mean from 12 to 12" in page
-    assert page.count("data:image/jpeg") == 1
+    assert page.count("data:image/jpeg") == 2, "its progress, and a sheet of feature maps"
 
 
 def test_names_are_escaped(root: Path, tmp_path: Path) -> None:

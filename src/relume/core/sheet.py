@@ -26,7 +26,7 @@ def save_sheet(path: Path, columns: Sequence[str], blocks: Sequence[tuple[str, n
             for row, pixels in enumerate(rows[:, column]):
                 sheet.paste(_tile(pixels), (EDGE + column * step, top + 2 * LINE + row * step))
     with atomic(path) as temporary:
-        sheet.save(temporary, format="JPEG", quality=90, subsampling=0, optimize=True)
+        sheet.save(temporary, format="JPEG", quality=85, optimize=True)
 
 
 def _tile(pixels: np.ndarray) -> Image.Image:

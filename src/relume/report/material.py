@@ -72,6 +72,7 @@ class Material:
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     trained: dict[str, Trained]  # by method, of those that were learned
+    maps: Path  # folder of what `maps` has written
 
 
 def read(folders: Folders, groups: Sequence[str]) -> Material:
@@ -99,6 +100,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         originals={name: _originals(folders.images / name) for name in datasets},
         taps=_taps(folders.features, leaderboard),
         trained=_trained(folders.models, {row["method"] for row in leaderboard}),
+        maps=metrics / "maps",
     )
 
 

@@ -16,6 +16,7 @@ from relume.report.config import Report
 from relume.report.depth import Curve, Depths, depths
 from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
 from relume.report.lessons import Lesson, lesson
+from relume.report.maps import change, decoding, section
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
@@ -92,6 +93,9 @@ def render(material: Material, config: Report, level: float) -> str:
     return environment.get_template("index.html.j2").render(
         headline=headline(found),
         sections=[_section(material, board, config, level) for board in found],
+        maps=section(material.maps),
+        decoding=decoding,
+        change=change,
         verdicts=verdicts(material.comparisons),
         extras=[extra for extra in _extras(material) if extra[1]],
         chapters=[_chapter(material, group, found) for group in material.groups],
