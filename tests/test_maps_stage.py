@@ -8,10 +8,9 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
-from safetensors.torch import save_file
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv, write_json
+from relume.core.files import read_csv
 from relume.core.images import to_float, to_uint8
 from relume.data.store import Dataset
 from relume.evaluation.pixel import psnr
@@ -19,10 +18,10 @@ from relume.features import networks
 from relume.features.taps import collect
 from relume.inversion.codec import codecs
 from relume.params import check
-from relume.training.decoder import card
 from relume.training.trained import read_decoder
 from stages import maps
-from tests.decoder_files import CPU, Store, dataset, fingerprint, toy
+from tests.decoder_files import CPU, Store, dataset
+from tests.maps_files import write_decoder
 from tests.test_evaluation_maps import config
 from tests.test_params import change
 
@@ -35,12 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with decoders of random weights of a network of random weights."""
     data = dataset(tmp_path / "data/images")
     for name, taps in DECODERS.items():
-        lesson = toy(data, taps=taps)
-        tensors = {key: value.contiguous() for key, value in lesson.decoder.state_dict().items()}
-        folder = tmp_path / "models/decoder" / name
-        folder.mkdir(parents=True)
-        save_file(tensors, folder / "model.safetensors")
-        write_json(folder / "model.json", {**card(lesson), "name": name, "sha256": fingerprint(tensors)})
+        write_decoder(tmp_path / "models/decoder" / name, data, taps)
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"maps": {"deps": []}}}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_STAGE", raising=False)
