@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import skimage.data
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from relume.core.files import read_csv, sha256
 from tests.test_readme import README, commands
@@ -21,9 +23,10 @@ DVC = [sys.executable, "-m", "dvc"]
 MEASURED = {"timing.csv"}  # times live in files of their own; of the tables only the leaderboard's cost column holds them
 
 
-def run(*command: str, cwd: Path, fails: bool = False) -> str:
+def run(*command: str, cwd: Path, fails: bool = False, **more: str) -> str:
     env = {
         **os.environ,
+        **more,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
     }
@@ -49,10 +52,10 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["compare"].update(resamples=1000)
     params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_decoder"]["decoders"] = {
-        "alexnet_conv3": {"network": "alexnet_conv", "taps": ["conv3"], "features": "data/images/photos"}
+        "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
     }
-    params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv3"]
-    params["maps"].update(decoders=["alexnet_conv3"], count=2, pictures=2, probes=1, groups=2, shown=1)
+    params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
+    params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 
 
@@ -119,7 +122,9 @@ def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
 
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
-    changed = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep", "pooled")}
+    changed = {
+        f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep", "refined", "pooled")
+    }
     wanted = {*changed, "invert_optimise@s0", "compare", "report"}  # s0 switches this term off: equal pictures, equal scores
     assert executed(run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)) == wanted
     run(*DVC, "exp", "run", "-S", "losses.tv=0.05", cwd=tree)
@@ -172,3 +177,16 @@ def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
     assert executed(output) == {"prepare@photos"}
     assert "recipes.deep.taps" in output
     assert "conv5" in output
+
+
+def test_a_decoder_is_trained_by_several_processes(tree: Path) -> None:
+    """As docs/decoders.md says; to a tolerance, since batches are summed in another order."""
+    (command,) = re.findall(r"```sh\nRELUME_TRAINER=\"torchrun (.*?)\" dvc (.*?)\n```", (ROOT / "docs/decoders.md").read_text())
+    model = tree / "models/decoder/alexnet_conv5/model.safetensors"
+    run(*DVC, "repro", "train_decoder", cwd=tree)
+    alone = load_file(model)
+    trainer = f"{sys.executable} -m torch.distributed.run {command[0]}"
+    output = run(*DVC, *command[1].split(), "--force", cwd=tree, RELUME_TRAINER=trainer, OMP_NUM_THREADS="1")
+    assert "train_decoder@alexnet_conv5" in executed(output)
+    for name, value in load_file(model).items():
+        assert torch.allclose(value, alone[name], atol=1e-3), name
