@@ -22,6 +22,8 @@ from relume.inversion.decode_config import DecoderGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.params_maps import between as between_maps
+from relume.params_pictures import asked as asked_pictures
+from relume.params_pictures import enough
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 
@@ -104,7 +106,7 @@ def _between(
     datasets, base = built["prepare"].datasets, built["invert_optimise"]
     yield from _outside("extract.datasets", built["extract"].datasets, datasets, "is not prepared")
     yield from _outside("extract.networks", built["extract"].networks, built["weights"].networks, "is not in weights.networks")
-    yield from _pictures("floors", built["floors"], datasets)
+    yield from asked_pictures("floors", built["floors"], datasets)
     yield from _inversion("invert_optimise", base, built)
     if built["floors"].dataset != base.dataset:
         wanted = f"invert_optimise.dataset, {base.dataset!r}: floors are for the same pictures"
@@ -114,7 +116,7 @@ def _between(
         yield from _recipe(f"{RECIPES}.{name}", recipe, own, built, [*built["invert_decoder"], *recipes])
         yield from _knowledge(f"{RECIPES}.{name}", recipe, own, recipes, built, trained)
     yield from between(built, trained, [*recipes, *_floors(built)])
-    yield from _pictures("maps", built["maps"], datasets)
+    yield from asked_pictures("maps", built["maps"], datasets)
     yield from between_maps(built, trained)
     yield from _comparison(built, recipes, trained)
 
@@ -147,6 +149,8 @@ def _knowledge(
     for key in ("start", "reference"):
         group = getattr(own, key).removeprefix("data/reconstructions/")
         other: InvertOptimise | DecoderConfig | None = recipes[group][0] if group in recipes else None
+        if earlier := other or built["invert_decoder"].get(group):
+            yield from enough(f"{path}.{key}", recipe, group, earlier, built["prepare"].datasets)
         if group in built["invert_decoder"]:
             decoders = [trained[name] for name in built["invert_decoder"][group].decoders if name in trained]
             same = [one for one in decoders if one.network == recipe.network and [*one.taps] == [*recipe.taps]]
@@ -164,25 +168,6 @@ def _floors(built: Mapping[str, Any]) -> list[str]:
     return [f"floor_{name}" for name in ("dataset_mean", "mean_picture", "own_mean", *blocks)]
 
 
-def _pictures(path: str, section: Any, datasets: Mapping[str, Any]) -> Iterable[str]:
-    """Dataset, split and count exist, as far as the parameters tell."""
-    if section.dataset not in datasets:
-        yield f"{path}.dataset: {section.dataset!r} is not prepared; {one_of(datasets, section.dataset)}"
-        return
-    splits = ("test", "val", "train")
-    if section.split not in splits:
-        yield f"{path}.split: unknown split {section.split!r}; {one_of(splits, section.split)}"
-        return
-    dataset = datasets[section.dataset]
-    there = getattr(dataset, section.split)
-    if there is not None:
-        there += getattr(dataset, f"dead_leaves_{section.split}", 0)
-    if there == 0:
-        yield f"{path}.split: prepare.datasets.{section.dataset} has no pictures in {section.split}"
-    elif section.count is not None and there is not None and section.count > there:
-        yield f"{path}.count: {section.count} pictures of {section.split} are wanted; prepare makes {there}"
-
-
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
     """LPIPS needs its network and its heads."""
     for metric in built["evaluate"].metrics:
@@ -194,7 +179,7 @@ def _judges(built: Mapping[str, Any]) -> Iterable[str]:
 
 def _inversion(path: str, section: InvertOptimise, built: Mapping[str, Any]) -> Iterable[str]:
     """Its pictures, network and taps are there, with the statistics that its features are judged by."""
-    yield from _pictures(path, section, built["prepare"].datasets)
+    yield from asked_pictures(path, section, built["prepare"].datasets)
     yield from _outside(f"{path}.network", [section.network], built["extract"].networks, "is not in extract.networks")
     for tap in section.taps:
         try:

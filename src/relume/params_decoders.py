@@ -6,6 +6,7 @@ from typing import Any
 from relume.core.errors import UserError, one_of
 from relume.features.catalogue import check_tap
 from relume.losses.config import LPIPS
+from relume.params_pictures import asked, there
 from relume.training.config import FEATURES, DecoderConfig
 
 
@@ -16,28 +17,30 @@ def between(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig], tak
     if decoders and shared not in datasets:
         yield f"train_decoder.shared.dataset: {shared!r} is not prepared; {one_of(datasets, shared)}"
     elif decoders:
-        yield from _splits(datasets[shared], shared, built["train_decoder"].shared.validation)
+        yield from _splits(datasets[shared], shared)
     for name, config in decoders.items():
         path = f"train_decoder.decoders.{name}"
         if name in others:
             yield f"{path}: the name belongs to another method"
         if config.dataset != shared:
             yield f"{path}.dataset: all decoders share train_decoder.shared.dataset, {shared!r}"
+        if shared in datasets:
+            yield from _validation(path, config.validation, there(datasets[shared], "val"))
         yield from _networks(path, config, built)
         yield from _taps(path, config)
         yield from _features(path, config, built)
 
 
-def _splits(dataset: Any, name: str, validation: int | None) -> Iterable[str]:
+def _splits(dataset: Any, name: str) -> Iterable[str]:
     """There are pictures to learn from and to look at meanwhile."""
     for split in ("train", "val"):
-        there = getattr(dataset, split)
-        if there is not None and there + getattr(dataset, f"dead_leaves_{split}", 0) == 0:
+        if there(dataset, split) == 0:
             yield f"prepare.datasets.{name}.{split}: decoders want pictures there"
-        elif split == "val" and None not in (there, validation):
-            there += getattr(dataset, "dead_leaves_val", 0)
-            if validation > there:
-                yield f"train_decoder.shared.validation: {validation} pictures are wanted; prepare makes {there}"
+
+
+def _validation(path: str, wanted: int | None, known: int | None) -> Iterable[str]:
+    if wanted is not None and known and wanted > known:
+        yield f"{path}.validation: {wanted} pictures are wanted; prepare makes {known}"
 
 
 def _groups(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig]) -> Iterable[str]:
@@ -45,6 +48,7 @@ def _groups(built: Mapping[str, Any], decoders: Mapping[str, DecoderConfig]) -> 
     dataset, seen = built["floors"].dataset, dict[str, str]()
     for group, config in built["invert_decoder"].items():
         path = f"invert_decoder.{group}"
+        yield from asked(path, config, built["prepare"].datasets)
         if config.dataset != dataset:
             yield f"{path}.dataset: {config.dataset!r} is not floors.dataset, {dataset!r}: floors are for the same pictures"
         if config.split != built["floors"].split:  # never its own training pictures
