@@ -56,7 +56,7 @@ def group_of(name: str) -> str:
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """One process at a time: several may share the work folder."""
+    """One process at a time, of those that share the work folder."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -64,7 +64,15 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
-    """The trained decoder's card, and whether it was there, made from just this. A killed training goes on."""
+    """The trained decoder's card, and whether it was there, made from just this. A killed training goes on.
+
+    Who wants a decoder that another process trains waits for it: a refinement's process wants what it begins from.
+    """
+    with alone(bench.root / "locks" / name):
+        return _taught(bench, name, config)
+
+
+def _taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
     folder = bench.root / "models" / "decoder" / name
     key = digest([name, asdict(config), {**bench.common, "code": code(SOURCES, ROOMS)}])
     if (folder / CARD).exists() and (found := read_json(folder / CARD)).get("digest") == key:

@@ -1,5 +1,6 @@
 """The study of decoders: what its file may say, and a tiny one from photographs to tables, killed and taken up again."""
 
+import fcntl
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -245,6 +246,19 @@ def test_a_killed_training_goes_on_to_the_same_bits(call: Callable[..., Result],
     assert len(taken[1]) == STEPS - 2
     assert weights("conv1") == weights("conv1", "other")
     assert not list(Path("work/scratch").iterdir())
+
+
+def test_a_decoder_is_trained_by_one_process_at_a_time(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    train = decoder_runs.train
+
+    def watched(task: Any, *given: Any, **named: Any) -> Any:
+        with Path("work/locks", task.name, ".lock").open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with decoder_runs.alone(Path("work/locks/another")):  # which anyone may train meanwhile
+            return train(task, *given, **named)
+
+    monkeypatch.setattr(decoder_runs, "train", watched)
+    assert call(plain(), "--only", "conv1").exit_code == 0
 
 
 def test_what_is_missing_or_out_of_place_is_said_first(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
