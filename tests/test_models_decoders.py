@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from relume.core.config import build as configured
 from relume.core.errors import UserError
+from relume.features.catalogue import facts
 from relume.models.config import Architecture, ConvOnly, MultiScale, PerLayer
 from relume.models.decoder import Decoder, Normalising, Shapes, doublings
 from relume.models.decoders import DECODERS, build
@@ -137,6 +138,22 @@ def test_moments_are_kept_with_the_weights_and_matter() -> None:
     assert torch.equal(again(values), made(values))
     found = {one.kind for one in (OURS, S2, S3) if isinstance(decoder(MAP, one), Normalising)}
     assert found == {"multi_scale"}, "the published ones take features as they are"
+
+
+@pytest.mark.parametrize("network", ["alexnet", "vgg16", "resnet50", "efficientnet_lite0", "clip_vit_l_14", "clip_rn50"])
+def test_taps_of_every_family_can_be_decoded_alone_and_four_together(network: str) -> None:
+    """As the facts declare them; at the early, mid, deep and very deep tap, and from the pooled embedding."""
+    known = facts(network)
+    maps = [tap for tap, one in known.taps.items() if one.stride and not tap.endswith("_pre")]
+    four = [maps[at * (len(maps) - 1) // 3] for at in range(4)]
+    shapes = {tap: (known.taps[tap].channels, *[known.size // (known.taps[tap].stride or 1)] * 2) for tap in four}
+    vector = {"pool": (known.taps["pool"].channels,)}
+    tried = [(one, {tap: shape}) for one in (OURS, S2, S3) for tap, shape in shapes.items()]
+    tried += [(OURS, shapes), (S3, shapes), (OURS, shapes | vector), (OURS, vector), (S2, vector)]
+    for architecture, wanted in tried:
+        with torch.device("meta"):
+            made = build(wanted, 128, architecture)
+            assert made({tap: torch.empty(2, *shape) for tap, shape in wanted.items()}).shape == (2, 3, 128, 128)
 
 
 def layers(made: nn.Module, kind: type) -> list[Any]:

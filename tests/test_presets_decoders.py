@@ -18,7 +18,7 @@ from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
 from relume.features import networks, sources
 from relume.presets import LISTED, read
-from relume.training.config import DecoderConfig, Stepwise, decoders
+from relume.training.config import Augment, DecoderConfig, DecoderLosses, Stepwise, decoders
 from tests import data_files as files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,8 +42,8 @@ def rule(config: DecoderConfig) -> tuple[Any, ...]:
 def plain(config: DecoderConfig) -> bool:
     """Squared differences alone, of pictures as they are, and the last weights, not averages."""
     training, losses = config.training, config.losses
-    terms = (losses.pixel, losses.lpips, losses.feature, config.measures.pixel) == (1.0, 0.0, 0.0, "mse")
-    untouched = not config.augment.flip and config.augment.crop == 0
+    terms = (losses, config.measures.pixel) == (DecoderLosses(pixel=1.0, lpips=0.0, feature=0.0, adversarial=0.0), "mse")
+    untouched = config.augment == Augment(flip=False, crop=0.0, colour=0.0)
     return terms and untouched and (training.warmup, training.clip, training.ema) == (0, None, 0.0)
 
 
