@@ -9,7 +9,7 @@ import click
 from relume.core.checkpoint import Checkpoint
 from relume.core.door import Door, stage
 from relume.core.files import write_csv
-from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.runtime import Run, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.store import STATS
 from relume.features.weights import WeightStore
@@ -37,9 +37,11 @@ def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], feat
     deterministic()
     device = device_of(run)
     with ranks(device) as here:
+        here.check(config.training.batch, f"{key}.training.batch")
+        where = here.describe(device)
         cards = [path for folder in weights for path in sorted(folder.glob("**/model.json"))]
         kept = [features / STATS] if config.cached else []
-        scratch = door.scratch([images / "index.csv", *cards, *kept], describe(device))
+        scratch = door.scratch([images / "index.csv", *cards, *kept], where)
         found = lesson(
             name=decoder,
             config=config,
@@ -54,7 +56,7 @@ def main(door: Door, decoder: str, images: Path, weights: tuple[Path, ...], feat
             watch = unwatched if live is None else live.log
             trained = train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here)
         if here.first:
-            write_model(out, trained, {**card(found), "device": describe(device), **door.provenance()}, sheet(found))
+            write_model(out, trained, {**card(found), "device": where, **door.provenance()}, sheet(found))
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
             reached = trained.metrics

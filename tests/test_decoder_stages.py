@@ -1,6 +1,8 @@
 """The two stages of decoders on toy files: a model's folder, a group of one method per decoder, equal bytes, faults by name."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
 from relume.core.results import Row, read_group
+from relume.core.runtime import describe
 from relume.data.store import Dataset
 from relume.features import networks
 from relume.features.extract import Pass, Pictures, extract
@@ -23,6 +26,7 @@ from relume.features.taps import collect
 from relume.inversion.decode import decode
 from relume.inversion.decode_config import InvertDecoder
 from relume.training.loop import Course
+from relume.training.ranks import Ranks
 from relume.training.trained import TrainedDecoder, read_decoder
 from stages import invert_decoder, train_decoder
 from tests.decoder_files import CPU, Store, dataset, shared
@@ -152,6 +156,43 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(project: Path, monkeypatch: py
     assert steps == [0, 1, 2, 3, 4, 4, 5]
     for file in FILES:
         assert (project / "whole/both" / file).read_bytes() == (project / "late/both" / file).read_bytes(), file
+
+
+def together(count: int) -> Callable[[torch.device], AbstractContextManager[Ranks]]:
+    """The first of so many processes; no other is needed where nothing is averaged."""
+    return lambda device: nullcontext(Ranks(0, count))
+
+
+def test_a_batch_that_cannot_be_shared_stops_it_before_the_work(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_decoder, "ranks", together(3))
+    monkeypatch.setattr(train_decoder, "lesson", lambda **_: pytest.fail("work has begun"))
+    result = train("deep")
+    assert result.exit_code == 1
+    assert "train_decoder.decoders.deep.training.batch: 2 cannot be shared evenly by 3 processes" in result.output
+
+
+def test_two_processes_leave_one_their_checkpoint_and_say_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process begins anew: sums in another order are other bits."""
+    monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
+    monkeypatch.setattr(Ranks, "average", lambda self, tensors: None)
+    monkeypatch.setattr(train_decoder, "ranks", together(2))
+    advance, steps = Course.advance, []
+
+    def killed(self: Course) -> None:
+        steps.append(self.step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        advance(self)
+
+    monkeypatch.setattr(Course, "advance", killed)
+    assert train("deep").exit_code != 0
+    monkeypatch.setattr(train_decoder, "ranks", together(1))
+    assert train("deep", Path("alone")).exit_code == 0
+    monkeypatch.setattr(train_decoder, "ranks", together(2))
+    assert train("deep").exit_code == 0
+    assert steps == [0, 1, 2, *range(6), *range(2, 6)]
+    devices = [read_json(folder / "deep/model.json")["device"] for folder in (Path("alone"), Path("models/decoder"))]
+    assert devices == [describe(CPU), f"{describe(CPU)}, 2 processes"]
 
 
 def test_a_fault_leaves_no_folder_and_names_itself(project: Path) -> None:

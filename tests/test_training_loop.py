@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.errors import UserError
+from relume.core.runtime import describe
 from relume.training import loop
 from relume.training.config import Training
 from relume.training.ema import Ema
@@ -202,10 +203,15 @@ def test_a_checkpoint_takes_little_of_the_time(tmp_path: Path, monkeypatch: pyte
 
 def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
-    with pytest.raises(UserError, match="batch of 3 .* 2 processes"):
+    with pytest.raises(UserError, match="batch: 3 cannot be shared evenly by 2 processes: take a multiple of that"):
         Ranks(0, 2).share([1, 2, 3])
     with ranks(CPU) as here:
         assert here == Ranks(0, 1)
+
+
+def test_the_device_is_told_with_its_processes() -> None:
+    assert Ranks(0, 1).describe(CPU) == describe(CPU)
+    assert Ranks(0, 2).describe(CPU) == Ranks(1, 2).describe(CPU) == f"{describe(CPU)}, 2 processes"
 
 
 def test_processes_train_together_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:

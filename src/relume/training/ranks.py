@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
+from relume.core.runtime import describe
 
 T = TypeVar("T")
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
@@ -29,10 +30,18 @@ class Ranks:
         """The one that writes."""
         return self.rank == 0
 
+    def describe(self, device: torch.device) -> str:
+        """What a model's card says of where it was trained, and what a checkpoint is bound to."""
+        return describe(device) + (f", {self.count} processes" if self.count > 1 else "")
+
+    def check(self, batch: int, key: str = "batch") -> None:
+        """Parts must be equal, so that the mean of means is the mean."""
+        if batch % self.count:
+            raise UserError(f"{key}: {batch} cannot be shared evenly by {self.count} processes: take a multiple of that")
+
     def share(self, batch: Sequence[T]) -> list[T]:
-        """This process's part; parts are equal, so that the mean of means is the mean."""
-        if len(batch) % self.count:
-            raise UserError(f"a batch of {len(batch)} cannot be shared evenly by {self.count} processes")
+        """This process's part."""
+        self.check(len(batch))
         return list(batch[self.rank :: self.count])
 
     def average(self, tensors: Sequence[Tensor]) -> None:
