@@ -78,6 +78,16 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
     assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in lesson.decoder.parameters())
 
 
+def test_what_is_decoded_is_seen_in_float32_also_under_autocast(data: Dataset) -> None:
+    """Decoders are used on such features; of their own pictures half precision is enough."""
+    lesson = toy(data, losses={"feature": 1.0})
+    images = lesson.pictures(lesson.train)
+    plain = truth(lesson, lesson.train, images)["alexnet_conv"]["conv3"]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(truth(lesson, lesson.train, images)["alexnet_conv"]["conv3"], plain)
+        assert not torch.equal(encode(lesson, lesson.train, images)["conv3"], plain), "autocast is on"
+
+
 def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
     vgg = {"measures": {"lpips": "vgg"}}
     assert set(toy(data, **vgg).networks) == {"alexnet_conv"}

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -98,6 +98,38 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch:
     assert steps == list(range(22, 41, 2)), "it began where the last checkpoint was"
     assert same(whole, again)
     assert [row["step"] for row in again.timing] == [row["step"] for row in whole.timing]
+
+
+def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
+    work = task()
+    seen: list[tuple[str, bool]] = []
+
+    def loss(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
+        seen.append(("step", torch.is_autocast_enabled("cpu")))
+        return work.loss(rows, draws)
+
+    def validate() -> dict[str, float]:
+        seen.append(("validation", torch.is_autocast_enabled("cpu")))
+        return work.validate()
+
+    train(replace(work, loss=loss, validate=validate), settings(steps=2), RUN)
+    assert seen == [("step", True), ("step", True), ("validation", False)]
+
+
+def test_seconds_are_those_of_steps_and_of_the_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that steps move by 1, the wait for a row of the history by 5, and validation by 100."""
+    now, work, means = [0.0], task(), loop.Course._means
+
+    def after(seconds: float, value: Callable[[], Any]) -> Any:
+        now[0] += seconds
+        return value()
+
+    monkeypatch.setattr("relume.training.loop.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(loop.Course, "_means", lambda self: after(5, lambda: means(self)))
+    slow = replace(work, loss=lambda *batch: after(1, lambda: work.loss(*batch)), validate=lambda: after(100, work.validate))
+    done = train(slow, settings(steps=5, log_every=2), RUN)
+    assert done.timing == [{"step": 2, "seconds": 7.0}, {"step": 4, "seconds": 14.0}, {"step": 5, "seconds": 20.0}]
 
 
 def watched() -> Task:

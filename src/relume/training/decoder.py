@@ -167,8 +167,9 @@ def encode(lesson: Lesson, rows: Sequence[int], images: Tensor) -> dict[str, Ten
 
 @torch.no_grad()
 def truth(lesson: Lesson, rows: Sequence[int], images: Tensor) -> Seen:
-    """What networks see in the pictures that are to be found."""
-    seen = look(lesson.networks, images, wishes(lesson.config, decoded=False))
+    """What networks see in the pictures that are to be found: in float32 under autocast too, as who decodes will see them."""
+    with torch.autocast(images.device.type, enabled=False):
+        seen = look(lesson.networks, images, wishes(lesson.config, decoded=False))
     if lesson.cache:
         network = lesson.config.network
         seen[network] = seen.get(network, {}) | cached(lesson.cache, rows, lesson.device)

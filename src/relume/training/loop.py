@@ -105,7 +105,8 @@ class Course:
         self.ema = Ema(self.module, config.ema) if config.ema else None
         self.best = Best(copied(self.module.state_dict()))
         self.progress = Progress(self._looks(config.steps))
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
+        self.seconds = 0.0  # of all steps, with the wait for the device to end them; without validation, looks and checkpoints
         self.pending: list[dict[str, Tensor]] = []  # terms of the steps since the last row of the history, on the device
         self.history: list[dict[str, Any]] = []
         self.timing: list[dict[str, float]] = []
@@ -113,13 +114,23 @@ class Course:
     def advance(self) -> None:
         """One step. Nothing here waits for the device."""
         started = time.perf_counter()
-        config = self.config
-        places = self.ranks.share(range(self.step * config.batch, (self.step + 1) * config.batch))
+        self.pending.append(self._move(self._terms()))
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+
+    def _terms(self) -> dict[str, Tensor]:
+        """Of this process's share of the step's batch."""
+        batch = self.config.batch
+        places = self.ranks.share(range(self.step * batch, (self.step + 1) * batch))
         rows = [row_at(place, self.task.count, self.run.seed) for place in places]
         draws = [generator(self.run.seed, "augment", place) for place in places]
         self.module.train()
         with autocast(self.run, self.task.device):
-            terms = self.task.loss(rows, draws)
+            return self.task.loss(rows, draws)
+
+    def _move(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Both players' weights, by the gradients of their terms; returns what the history is to tell, over all processes."""
+        config = self.config
         self.mover.zero_grad(set_to_none=True)
         terms[LOSS].backward()
         self.ranks.average(synced(self.module))
@@ -135,9 +146,7 @@ class Course:
             self.opponent.advance(terms[RIVAL], rate / config.learning_rate, self.ranks)
         if self.ema is not None:
             self.ema.update(self.module, self.step)
-        self.pending.append(logged)
-        self.step += 1
-        self.seconds += time.perf_counter() - started
+        return logged
 
     def due(self) -> bool:
         """Time for a row of the history. Only then may a checkpoint be written: rows do not depend on when it is."""
@@ -145,7 +154,9 @@ class Course:
 
     def flush(self) -> dict[str, float]:
         """Rows of the history since the last, and a look at the validation samples where that is due."""
+        started = time.perf_counter()
         values = {f"train/{name}": value for name, value in self._means().items()}
+        self.seconds += time.perf_counter() - started
         values["learning_rate"] = learning_rate(self.config, self.step - 1)
         sheet = None
         if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
@@ -170,8 +181,9 @@ class Course:
         return dict(zip(names, table.mean(0).tolist(), strict=True))
 
     def _validate(self) -> dict[str, float]:
+        """In float32, as the module will be used."""
         self.module.eval()
-        with self._averaged(), torch.no_grad(), autocast(self.run, self.task.device):
+        with self._averaged(), torch.no_grad():
             metrics = self.task.validate()
             if not math.isfinite(metrics[LOSS]):
                 raise UserError(f"{self.task.name}: step {self.step}: the loss of validation is not finite")
