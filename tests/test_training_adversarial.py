@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def discriminator(channels: int = 5) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(channels, SIZE, 8)
+    return Discriminator([channels], SIZE, 8)
 
 
 def drawn(*shape: int, name: str = "x") -> Tensor:
@@ -48,21 +48,36 @@ def test_losses_by_hand() -> None:
 def test_rows_are_judged_apart_and_slopes_are_finite(shape: tuple[int, ...]) -> None:
     judge = discriminator().eval()
     pictures, features = drawn(3, 3, SIZE, SIZE).requires_grad_(), drawn(3, *shape, name="features")
-    scores = judge(pictures, features)
+    scores = judge(pictures, [features])
     assert scores.shape == (3,)
-    assert torch.allclose(judge(pictures[1:2], features[1:2]), scores[1:2], atol=1e-5)
-    assert not torch.allclose(judge(pictures, features.flip(1)), scores, atol=1e-5), "what was decoded matters"
+    assert torch.allclose(judge(pictures[1:2], [features[1:2]]), scores[1:2], atol=1e-5)
+    assert not torch.allclose(judge(pictures, [features.flip(1)]), scores, atol=1e-5), "what was decoded matters"
     scores.sum().backward()
     assert pictures.grad is not None
     assert bool(torch.isfinite(pictures.grad).all())
     assert float(pictures.grad.abs().sum()) > 0
-    assert bool(torch.isfinite(judge(pictures, torch.zeros(3, *shape))).all())
+    assert bool(torch.isfinite(judge(pictures, [torch.zeros(3, *shape)])).all())
+
+
+def test_all_taps_are_told_each_at_a_scale_of_its_own() -> None:
+    """By hand: the pooled taps, in order, each with mean 0 and deviation 1 over its channels."""
+    torch.manual_seed(0)
+    judge = Discriminator([5, 3], SIZE, 8).eval()
+    pictures, first, second = drawn(2, 3, SIZE, SIZE), drawn(2, 5, 7, 7, name="first"), drawn(2, 3, name="second")
+    told: list[Tensor] = []
+    judge.told.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0]))
+    scores = judge(pictures, [1000 * first, second])
+    parts = [value - value.mean(1, keepdim=True) for value in (first.mean((2, 3)), second)]
+    wanted = torch.cat([part / part.std(1, keepdim=True, correction=0) for part in parts], dim=1)
+    assert torch.allclose(told[0], wanted, atol=1e-3), "but for what keeps constant taps finite"
+    for changed in ([first.flip(1), second], [first, second.flip(1)]):
+        assert not torch.allclose(judge(pictures, changed), scores, atol=1e-5)
 
 
 def test_every_matrix_has_spectral_norm_one() -> None:
     judge = discriminator()
     for _ in range(50):  # a step of the power method each
-        judge(drawn(1, 3, SIZE, SIZE), drawn(1, 5, name="features"))
+        judge(drawn(1, 3, SIZE, SIZE), [drawn(1, 5, name="features")])
     layers = [layer for layer in judge.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
     assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
@@ -74,7 +89,7 @@ def test_it_learns_to_tell_pictures_apart() -> None:
     opponent = Opponent(Rival(module=discriminator(), learning_rate=0.01))
     told = []
     for step in range(60):
-        pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), drawn(4, 5, name=f"features {step}")
+        pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), [drawn(4, 5, name=f"features {step}")]
         grey = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
         found = hinge(opponent.module(pictures, features), opponent.module(grey, features)).mean()
         opponent.advance(found, 1.0, ALONE)
@@ -83,7 +98,7 @@ def test_it_learns_to_tell_pictures_apart() -> None:
 
 
 def adversarial(data: Dataset, **differences: Any) -> Lesson:
-    return toy(data, losses={"adversarial": 0.3}, **differences)
+    return toy(data, losses={"adversarial": 0.3}, **{"taps": ["conv3", "pool"], **differences})
 
 
 def test_each_players_loss_reaches_that_player_alone(data: Dataset) -> None:
@@ -94,11 +109,16 @@ def test_each_players_loss_reaches_that_player_alone(data: Dataset) -> None:
     assert float(terms[LOSS].detach()) == pytest.approx(float((terms["pixel"] + 0.3 * terms["adversarial"]).detach()))
     of_decoder = list(lesson.decoder.parameters())
     assert torch.autograd.grad(terms[RIVAL], of_decoder, allow_unused=True, retain_graph=True) == (None,) * len(of_decoder)
-    slopes = torch.autograd.grad(terms["adversarial"], of_decoder)
+    slopes = torch.autograd.grad(terms["adversarial"], of_decoder, retain_graph=True)
     assert sum(float(slope.abs().sum()) for slope in slopes) > 0
+    terms[LOSS].backward()
+    of_rival = list(lesson.rival.parameters())
+    assert all(weights.grad is None and weights.requires_grad for weights in of_rival)
+    terms[RIVAL].backward()
+    assert all(weights.grad is not None for weights in of_rival)
     images = lesson.pictures(lesson.train[:2])
     lesson.rival.eval()
-    seen = truth(lesson, lesson.train[:2], images)["alexnet_conv"]["conv3"]
+    seen = list(truth(lesson, lesson.train[:2], images)["alexnet_conv"].values())
     assert torch.allclose(duel(lesson.rival, images, images, seen)["adversarial"], -lesson.rival(images, seen))
 
 

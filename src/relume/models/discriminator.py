@@ -5,6 +5,7 @@ of 1 (Miyato et al., arXiv 1802.05957) in the place of statistics over a batch: 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,23 +19,30 @@ WIDEST = 4  # times the width
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, size, size) in [0, 1] and a tap of each, (N, C, h, h) or (N, C) -> scores (N,): high for a true one."""
+    """Pictures (N, 3, size, size) in [0, 1] and taps of each, (N, C, h, h) or (N, C) -> scores (N,): high for a true one.
 
-    def __init__(self, channels: int, size: int, width: int) -> None:
+    `channels`: C of every tap, in the order in which they are told.
+    """
+
+    def __init__(self, channels: Sequence[int], size: int, width: int) -> None:
         super().__init__()
         halvings = max(1, min(HALVINGS, round(math.log2(size / LEAST))))
         outs = [width * min(WIDEST, 2**i) for i in range(halvings)]
         self.down = nn.Sequential(*(part for i, o in zip([3, *outs[:-1]], outs, strict=True) for part in _halved(i, o)))
-        self.channels = channels
-        self.told = _joined(channels, outs[-1])
+        self.told = _joined(sum(channels), outs[-1])
         self.judge = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
 
-    def forward(self, pictures: Tensor, features: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, features: Sequence[Tensor]) -> Tensor:
         seen = self.down(2 * pictures - 1).sum((2, 3))
-        pooled = features.flatten(2).mean(2) if features.ndim == 4 else features
-        told = self.told(F.layer_norm(pooled, (self.channels,)))  # every network has a scale of its own
+        told = self.told(torch.cat([_pooled(tap) for tap in features], dim=1))
         score: Tensor = self.judge(torch.cat([seen, told], dim=1)).squeeze(1)
         return score
+
+
+def _pooled(tap: Tensor) -> Tensor:
+    """Means over positions, (N, C), at length root C: every tap of every network has a scale of its own."""
+    means = tap.flatten(2).mean(2) if tap.ndim == 4 else tap
+    return F.layer_norm(means, means.shape[1:])
 
 
 def _halved(inputs: int, outputs: int) -> list[nn.Module]:

@@ -27,7 +27,7 @@ from relume.training.augment import augment
 from relume.training.cache import Cache, cached, read_cache
 from relume.training.config import DecoderConfig
 from relume.training.loop import LOSS, Task
-from relume.training.rival import RIVAL, Rival
+from relume.training.rival import RIVAL, Rival, at_rest
 from relume.training.terms import Pair, Seen, look, terms, wishes
 
 SHOWN = 8  # pictures on a sheet
@@ -105,7 +105,7 @@ def lesson(
     decoder = drawn(seed_of(run.seed, "decoder", name), lambda: build(shapes, dataset.size, config.architecture))
     rival = None
     if config.losses.adversarial > 0:
-        channels, width = shapes[config.taps[0]][0], config.measures.adversarial.width
+        channels, width = [shapes[tap][0] for tap in config.taps], config.measures.adversarial.width
         rival = drawn(seed_of(run.seed, "discriminator", name), lambda: Discriminator(channels, dataset.size, width))
     made = Lesson(
         name=name,
@@ -191,15 +191,17 @@ def loss(lesson: Lesson, rows: list[int], generators: Sequence[torch.Generator])
     target = truth(lesson, places, images)
     pictures, found = measure(lesson, images, target)
     if lesson.rival is not None:
-        found |= duel(lesson.rival, images, pictures, target[lesson.config.network][lesson.config.taps[0]])
+        seen = target[lesson.config.network]
+        found |= duel(lesson.rival, images, pictures, [seen[tap] for tap in lesson.config.taps])
         found[LOSS] = found[LOSS] + lesson.config.losses.adversarial * found["adversarial"]
     return {name: value.mean() for name, value in found.items()}
 
 
-def duel(rival: Discriminator, images: Tensor, pictures: Tensor, features: Tensor) -> dict[str, Tensor]:
-    """What the decoder loses by being found out, and the discriminator by not finding out: (N,) each."""
+def duel(rival: Discriminator, images: Tensor, pictures: Tensor, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """What the decoder loses by being found out, and the discriminator by not finding out: (N,) each, no slope for the other."""
     told = hinge(rival(images, features), rival(pictures.detach(), features))
-    return {"adversarial": deceive(rival(pictures, features)), RIVAL: told}
+    with at_rest(rival):
+        return {"adversarial": deceive(rival(pictures, features)), RIVAL: told}
 
 
 @torch.no_grad()

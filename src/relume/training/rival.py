@@ -1,6 +1,7 @@
 """A second player in a training: it learns in the same steps as the module, from a loss of its own, and is not kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,18 @@ class Rival:
     learning_rate: float
 
 
+@contextmanager
+def at_rest(module: nn.Module) -> Iterator[None]:
+    """What is computed inside has no slopes for the module's weights."""
+    learning = [weights for weights in module.parameters() if weights.requires_grad]
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weights in learning:
+            weights.requires_grad_(True)
+
+
 class Opponent:
     """Where the second player stands."""
 
@@ -30,7 +43,7 @@ class Opponent:
         self.mover = torch.optim.Adam(self.module.parameters(), lr=rival.learning_rate, betas=BETAS)
 
     def advance(self, loss: Tensor, share: float, ranks: Ranks) -> None:
-        """One step; `share` of its rate. What the first player's loss has left in its gradients is thrown away."""
+        """One step; `share` of its rate. Gradients that something else has left there are thrown away."""
         self.mover.zero_grad(set_to_none=True)
         loss.backward()
         ranks.average(synced(self.module))
