@@ -103,6 +103,16 @@ def test_nothing_is_finer_than_the_finest() -> None:
     assert torch.allclose(made({"deep": flat}).mean((2, 3)), larger({"deep": flat}).mean((2, 3)), atol=1e-3)
 
 
+def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:
+    def made(finest: int, size: int = SIZE) -> Decoder:
+        return build({**VECTOR, **MAP}, size, MultiScale(kind="multi_scale", width=16, finest=finest))
+
+    assert made(10).state_dict(), "15 is near enough to 10"
+    with pytest.raises(UserError, match="architecture.finest: 9 would shrink tap conv, of side 15: take 10 at least, or null"):
+        made(9)
+    assert made(8, size=12).state_dict(), "it is the picture that is smaller"
+
+
 def test_a_vector_begins_without_effect_and_learns() -> None:
     """What training pictures never show stays so: the weights move within what they have seen."""
     made, seen = build({"pool": (10,)}, SIZE, OURS), torch.zeros(4, 10)

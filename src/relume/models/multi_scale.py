@@ -5,12 +5,14 @@ what each resolution paints (as in StyleGAN2), so that colours, which deep taps 
 nothing of what is finer than some size, the ladder can end there (`finest`): most of the time is spent on the last rungs.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.models.config import MultiScale
 from relume.models.decoder import Decoder, Moments, Shapes
@@ -37,6 +39,8 @@ class MultiScaleDecoder(Decoder):
     def __init__(self, shapes: Shapes, size: int, config: MultiScale) -> None:
         super().__init__()
         sides = {tap: shape[1] if len(shape) == 3 else POOLED for tap, shape in shapes.items()}
+        if config.finest is not None:
+            _check_finest(config.finest, sides, size)
         self.size = size
         self.sides = ladder(sides.values(), min(size, config.finest or size))
         last = len(self.sides) - 1
@@ -69,6 +73,16 @@ class MultiScaleDecoder(Decoder):
             picture = painted if picture is None else resize(picture, side) + painted
         assert picture is not None  # a ladder has a rung
         return resize(picture, self.size).sigmoid()
+
+
+def _check_finest(finest: int, sides: Mapping[str, int], size: int) -> None:
+    """The ladder's end may save time, but not shrink what a tap has to say."""
+    for tap, side in sides.items():
+        if min(side, size) > NEAR * finest:
+            least = math.ceil(min(side, size) / NEAR)
+            raise UserError(
+                f"architecture.finest: {finest} would shrink tap {tap}, of side {side}: take {least} at least, or null"
+            )
 
 
 def _ratio(a: int, b: int) -> float:

@@ -48,9 +48,8 @@ class Training:
     schedule: Annotated[Constant | Cosine | Stepwise, Field(discriminator="kind")]
     warmup: int = Field(ge=0)  # steps over which the rate rises from 0
     clip: float | None = Field(gt=0)  # longest gradient, over all weights together; null: any
-    ema: float = Field(
-        ge=0, lt=1
-    )  # decay of the running average of the weights, which is what is kept; 0: the weights themselves
+    # decay of the running average of the weights, which is what is kept; 0: the weights themselves
+    ema: float = Field(ge=0, lt=1)
     log_every: int = Field(ge=1)  # steps between rows of history.csv, which are means over them
     validate_every: int = Field(ge=1)  # a multiple of log_every: steps between looks at the validation pictures
 

@@ -42,7 +42,8 @@ def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
     Of the pictures also those that are decoded, unless they are in the cache.
     """
     parts: list[tuple[str, tuple[str, ...]]] = []
-    if config.losses.feature > 0 if decoded else not config.cached:
+    own = config.losses.feature > 0 if decoded else not config.cached
+    if own:
         parts.append((config.network, config.taps))
     if config.losses.lpips > 0:
         parts.append(LPIPS_TAPS[config.measures.lpips])
