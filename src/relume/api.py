@@ -5,6 +5,7 @@ picture = api.picture("my.jpg", size=128)
 features = api.features(picture, "alexnet_conv", ["conv3"])
 found = api.invert(features, "alexnet_conv", size=128)
 found.image  # uint8 (1, 128, 128, 3)
+api.decode(features, "alexnet_conv3")  # the same at once, by a decoder that `dvc repro train_decoder` has trained
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,25 +20,31 @@ from tqdm import tqdm
 
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
+from relume.core.files import read_json
 from relume.core.images import to_float, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of, generator, seed_of
-from relume.data.decode import BadPicture, decode, square
+from relume.data.decode import BadPicture, square
+from relume.data.decode import decode as opened
 from relume.data.store import Dataset
 from relume.features.catalogue import check_tap, facts
-from relume.features.networks import load
+from relume.features.networks import CPU, load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
 from relume.inversion import initial, parametrise, tuned
 from relume.inversion.config import InvertOptimise, merge, variation
+from relume.inversion.decode import apply
 from relume.inversion.optimise import Problem, Report, optimise
 from relume.inversion.targets import Provider
 from relume.inversion.terms import ORACLES, Material, objective
 from relume.losses.config import Losses
+from relume.training.models import CARD
+from relume.training.trained import TrainedDecoder, read_decoder
 
 WEIGHTS = Path("models/weights")
 PARAMS = Path("params.yaml")
 IMAGES = Path("data/images")
+DECODERS = Path("models/decoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ class Plan:
 def picture(path: str | Path, size: int) -> Tensor:
     """A picture file, its central square at `size` pixels: float (1, 3, size, size) in [0, 1]."""
     try:
-        return to_float(square(decode(Path(path).read_bytes()), size)[None])
+        return to_float(square(opened(Path(path).read_bytes()), size)[None])
     except (OSError, BadPicture) as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -94,6 +101,36 @@ def at_hand(network: str, taps: Sequence[str], *, weights: Path = WEIGHTS) -> st
         f"the weights of {network} are not in {weights} (here: {', '.join(here) or 'none'}): "
         "name it under weights.networks in params.yaml and run `dvc repro weights prepare`"
     )
+
+
+def decoder(name: str | Path, *, decoders: Path = DECODERS, device: torch.device = CPU) -> TrainedDecoder:
+    """The trained decoder `name` below `decoders`, or in the folder `name`."""
+    folder = next((place for place in (decoders / name, Path(name)) if (place / CARD).exists()), None)
+    if folder is None:
+        here = sorted(card.parent.name for card in decoders.glob(f"*/{CARD}"))
+        raise UserError(
+            f"there is no decoder {str(name)!r} in {decoders}, and no such folder; {one_of(here, str(name))}. "
+            "`dvc repro train_decoder` trains those that params.yaml names"
+        )
+    if read_json(folder / CARD).get("kind") != "decoder":
+        raise UserError(f"{folder} holds no decoder: one that the stage train_decoder has written is wanted")
+    return read_decoder(folder, device)
+
+
+def decode(targets: Mapping[str, Tensor], reader: str | Path | TrainedDecoder, *, decoders: Path = DECODERS) -> np.ndarray:
+    """Pictures with these features, as a trained decoder reads them in one pass: uint8 (N, size, size, 3).
+
+    `reader` is the decoder, or its name or folder; a named one reads where the features are.
+    """
+    if not isinstance(reader, TrainedDecoder):
+        reader = decoder(reader, decoders=decoders, device=next((value.device for value in targets.values()), CPU))
+    if lacking := [tap for tap in reader.taps if tap not in targets]:
+        given = ", ".join(targets) or "nothing"
+        raise UserError(
+            f"decoder {reader.name} reads {reader.network} {'+'.join(reader.taps)}; {', '.join(lacking)} is not in {given}"
+        )
+    device = next(reader.module.parameters()).device
+    return to_uint8(apply(reader, {tap: targets[tap].to(device).float() for tap in reader.taps}))
 
 
 def plan(

@@ -112,5 +112,28 @@ def invert(**options: Any) -> None:
     run(Order(**options), click.echo)
 
 
+@main.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--decoder", required=True, help="Name below models/decoder, or a decoder's folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="PNG to write: original | decoded.  [<picture>_decoded_<decoder>.png]"
+)
+@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+def decode(**options: Any) -> None:
+    """Decode, in one pass, what a network kept of PICTURE.
+
+    The decoder is given the features at its taps and never the picture, of which the central square is taken at the size
+    that the decoder knows; then both are set side by side. `dvc repro train_decoder` trains the decoders that params.yaml names.
+
+    \b
+    Examples:
+      relume decode my.jpg --decoder alexnet_conv1
+      relume decode my.jpg --decoder models/decoder/lite0_stage4 --out my_stage4.png
+    """
+    from relume.cli_decode import Order, run
+
+    run(Order(**options), click.echo)
+
+
 if __name__ == "__main__":
     main()

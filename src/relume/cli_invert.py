@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from relume import api, show
 from relume.core.config import parse, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.images import grid, save_png, to_float, to_uint8
+from relume.core.images import to_float, to_uint8
 from relume.doctor import find_root
 from relume.evaluation.pixel import psnr
 from relume.features.catalogue import facts
@@ -88,8 +87,7 @@ def run(order: Order, tell: Tell) -> None:
         **work.differences,
     )
     seconds = time.perf_counter() - started
-    sheet = grid(np.stack([to_uint8(work.original)[0], found.image[0]])[None])
-    save_png(work.out, sheet)
+    sheet = show.beside(work.out, to_uint8(work.original)[0], found.image[0])
     if work.animation:
         show.animation(work.animation, [*(frame[0] for frame in found.frames), found.image[0]])
     if not order.no_picture and show.can_show(sys.stdout):
@@ -118,8 +116,8 @@ def check(order: Order, root: Path) -> Work:
         weights=weights,
         params=params,
         images=images,
-        out=_target("--out", order.out or _default_name(order), ".png", order.picture),
-        animation=order.animation and _target("--animation", order.animation, ".gif", order.picture),
+        out=show.target("--out", order.out or _default_name(order), ".png", order.picture),
+        animation=order.animation and show.target("--animation", order.animation, ".gif", order.picture),
     )
 
 
@@ -151,14 +149,6 @@ def spacing(steps: int, trace_every: int) -> int:
 
 def _default_name(order: Order) -> Path:
     return Path(f"{order.picture.stem}_{order.network}_{'+'.join(order.taps)}.png".replace("/", "-"))
-
-
-def _target(option: str, path: Path, suffix: str, picture: Path) -> Path:
-    if path.suffix.lower() != suffix:
-        raise UserError(f"{option} {path}: a file that ends in {suffix} is wanted")
-    if path.is_dir() or path.resolve() == picture.resolve():
-        raise UserError(f"{option} {path}: that is {'a folder' if path.is_dir() else 'the picture itself'}")
-    return path
 
 
 def _described(work: Work) -> str:

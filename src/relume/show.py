@@ -1,4 +1,4 @@
-"""Pictures for people who look at once: in a terminal, in 24-bit colour half blocks, and as an animation."""
+"""Pictures for people who look at once: in a terminal, in 24-bit colour half blocks, beside the original, and as an animation."""
 
 import os
 import shutil
@@ -9,11 +9,29 @@ from typing import TextIO
 import numpy as np
 from PIL import Image
 
+from relume.core.errors import UserError
 from relume.core.files import atomic
+from relume.core.images import grid, save_png
 
 UPPER = "\u2580"  # the upper half block: its colour is the upper pixel, the background the lower one
 RESET = "\x1b[0m"
 STEP, LAST = 100, 2000  # milliseconds that a frame stands
+
+
+def target(option: str, path: Path, suffix: str, picture: Path) -> Path:
+    """`path`, if a picture may be written there and not over the original."""
+    if path.suffix.lower() != suffix:
+        raise UserError(f"{option} {path}: a file that ends in {suffix} is wanted")
+    if path.is_dir() or path.resolve() == picture.resolve():
+        raise UserError(f"{option} {path}: that is {'a folder' if path.is_dir() else 'the picture itself'}")
+    return path
+
+
+def beside(path: Path, original: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) each, side by side in a PNG; the sheet."""
+    sheet = grid(np.stack([original, rebuilt])[None])
+    save_png(path, sheet)
+    return sheet
 
 
 def can_show(out: TextIO) -> bool:

@@ -40,7 +40,7 @@ def decode(
             features = _look(networks[network], taps, dataset.pixels(batch).to(device))
             for decoder in own:
                 started = time.perf_counter()
-                images[decoder.name].append(to_uint8(_apply(decoder, features)))
+                images[decoder.name].append(to_uint8(apply(decoder, features)))
                 seconds[decoder.name] += time.perf_counter() - started
     index = [_row(decoder, id, dataset) for decoder in decoders for id in dataset.ids(rows)]
     timing: list[dict[str, object]] = [{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()]
@@ -67,7 +67,8 @@ def _look(network: Network, taps: Sequence[str], images: Tensor) -> dict[str, Te
 
 
 @torch.no_grad()
-def _apply(decoder: TrainedDecoder, features: dict[str, Tensor]) -> Tensor:
+def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
+    """Features by tap -> (N, 3, size, size) in [0, 1]."""
     wanted = {tap: features[tap] for tap in decoder.taps}
     for tap, value in wanted.items():
         if tuple(value.shape[1:]) != decoder.shapes[tap]:

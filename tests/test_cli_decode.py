@@ -1,0 +1,135 @@
+"""`relume decode` and `api.decode`: a picture's features through a trained decoder, and faults before a network is loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from relume import api, show
+from relume.cli import main
+from relume.core.errors import UserError
+from relume.core.images import to_uint8
+from relume.features import networks
+from relume.training.decoder import card, sheet
+from relume.training.models import Trained, write_model
+from tests.decoder_files import SIZE, dataset, toy
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree with a decoder of random weights, a card of weights, and a picture in a folder below, where the caller stands."""
+    lesson = toy(dataset(tmp_path / "data/images"), taps=["conv3", "conv2"])
+    tensors = lesson.decoder.state_dict()
+    trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
+    write_model(tmp_path / "models/decoder/toy", trained, card(lesson), sheet(lesson))
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "models/weights/alexnet_conv").mkdir(parents=True)
+    (tmp_path / "models/weights/alexnet_conv/model.json").write_text(json.dumps({"name": "alexnet_conv"}))
+    (tmp_path / "here").mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(20, 0).repeat(20, 1)
+    Image.fromarray(pixels).save(tmp_path / "here/my.png")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(api, "load", lambda name, store, device: networks.random(name, seed=0))
+    return tmp_path
+
+
+def call(*words: str, decoder: str = "toy") -> Result:
+    return CliRunner().invoke(main, ["decode", "my.png", "--decoder", decoder, *words])
+
+
+def seen() -> dict[str, torch.Tensor]:
+    return api.features(api.picture("my.png", SIZE), "alexnet_conv", ["conv2", "conv3"])
+
+
+def test_original_and_decoded_stand_side_by_side_with_true_numbers(project: Path) -> None:
+    done = call()
+    assert done.exit_code == 0, done.output
+    pixels = np.asarray(Image.open("my_decoded_toy.png"))
+    assert pixels.shape == (SIZE, 2 * SIZE + 2, 3)
+    original, decoded = pixels[:, :SIZE] / 255, pixels[:, SIZE + 2 :] / 255
+    assert (pixels[:, :SIZE] == to_uint8(api.picture("my.png", SIZE))[0]).all()
+    reached = -10 * np.log10(np.square(original - decoded).mean())
+    floor = -10 * np.log10(np.square(original - (255 * original.mean((0, 1))).round() / 255).mean())
+    assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; its own mean colour {floor:.2f} dB\n" in done.output
+    assert "toy: alexnet_conv conv3+conv2, 64 px\n" in done.output
+    assert show.UPPER not in done.output
+
+
+def test_the_decoded_picture_is_the_modules(project: Path) -> None:
+    reader = api.decoder("toy", decoders=project / api.DECODERS)
+    features = seen()
+    with torch.no_grad():
+        wanted = to_uint8(reader.module(features))
+    assert wanted.shape == (1, SIZE, SIZE, 3)
+    for by in (reader, project / "models/decoder/toy", "toy"):
+        assert (api.decode(features, by, decoders=project / api.DECODERS) == wanted).all()
+    assert call("--out", "o.png").exit_code == 0
+    assert (np.asarray(Image.open("o.png"))[:, SIZE + 2 :] == wanted[0]).all()
+
+
+def test_features_in_half_precision_are_decoded(project: Path) -> None:
+    """As they lie in the cache."""
+    reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
+    halves = api.decode({tap: value.half() for tap, value in features.items()}, reader)
+    assert np.abs(halves.astype(int) - api.decode(features, reader)).max() <= 1
+
+
+def test_a_decoder_lies_anywhere(project: Path) -> None:
+    shutil.move(project / "models/decoder/toy", "mine")
+    done = call(decoder="mine")
+    assert done.exit_code == 0, done.output
+    assert Path("my_decoded_toy.png").exists()
+
+
+def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "can_show", lambda out: True)
+    assert show.UPPER in call().output
+    assert show.UPPER not in call("--no-picture").output
+
+
+@pytest.mark.parametrize(
+    ("words", "decoder", "told"),
+    [
+        ((), "toyy", "there is no decoder 'toyy' in"),
+        ((), "toyy", "did you mean 'toy'? allowed: toy. `dvc repro train_decoder` trains"),
+        ((), "../models/weights/alexnet_conv", "alexnet_conv holds no decoder"),
+        (("--out", "my.png"), "toy", "--out my.png: that is the picture itself"),
+        (("--out", "o.jpg"), "toy", "--out o.jpg: a file that ends in .png is wanted"),
+        (("--out", "../here"), "toy", "a file that ends in .png is wanted"),
+    ],
+)
+def test_a_fault_is_told_before_any_work(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], decoder: str, told: str
+) -> None:
+    monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
+    done = call(*words, decoder=decoder)
+    assert done.exit_code == 1, done.output
+    assert told in done.output
+    assert [path.name for path in Path().iterdir()] == ["my.png"]
+
+
+def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path) -> None:
+    Path("my.png").rename("other.png")
+    assert "my.png" in (done := call()).output
+    assert done.exit_code == 1
+    shutil.rmtree(project / "models/weights")
+    assert "the weights of alexnet_conv are not in" in (told := call().output)
+    assert "dvc repro weights" in told
+    shutil.rmtree(project / "models/decoder")
+    assert "allowed: nothing. `dvc repro train_decoder`" in call().output
+
+
+def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
+    reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
+    with pytest.raises(UserError, match=r"toy reads alexnet_conv conv3\+conv2; conv3 is not in conv2"):
+        api.decode({"conv2": features["conv2"]}, reader)
+    with pytest.raises(UserError, match="conv3, conv2 is not in nothing"):
+        api.decode({}, reader)
+    larger = api.features(torch.rand(1, 3, 2 * SIZE, 2 * SIZE), "alexnet_conv", ["conv2", "conv3"])
+    with pytest.raises(UserError, match="toy was trained on features"):
+        api.decode(larger, reader)
