@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -27,6 +29,15 @@ def test_the_table_is_what_was_measured() -> None:
         for cell, score, digits in zip(shown, scores, (1, 3, 3, 3), strict=True):
             wanted = "" if score is None else f"{score:.{digits}f}".removeprefix("0" if digits == 3 else "")
             assert cell == wanted, f"{method}: README says {cell!r}, summary.json {wanted!r}"
+
+
+def test_every_decoder_of_the_default_has_learned_something() -> None:
+    """The shallowest gives the picture away, and all know more than one colour for all pictures."""
+    measured = json.loads((ROOT / "metrics/summary.json").read_text())["photos"]
+    trained = yaml.safe_load((ROOT / "params.yaml").read_text())["train_decoder"]["decoders"]
+    assert measured["alexnet_conv1"]["psnr"] > 20
+    for name in trained:
+        assert measured[name]["psnr"] > measured["floor_dataset_mean"]["psnr"], name
 
 
 def test_targets_and_links_are_there() -> None:
