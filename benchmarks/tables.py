@@ -3,7 +3,8 @@
     python -m benchmarks.tables
 
 A mark names a file of docs/results: `<!-- table NAME -->` … `<!-- end -->`; words behind the name keep only rows of these
-methods or questions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard or paired comparisons.
+methods, questions or actions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard, paired comparisons
+or groups of feature maps.
 """
 
 import re
@@ -63,12 +64,25 @@ def difference(row: Row, digits: int) -> str:
     return f"**{told}**" if float(row["lo"]) > 0 or float(row["hi"]) < 0 else told
 
 
+def groups(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """Of groups of feature maps, one line each: what the decoder's picture is without them or with them alone."""
+    yield ["inverted", "ranked by", "maps", "PSNR, dB ↑", "change, dB"]
+    for row in rows:
+        maps = {"intact": "all"}.get(row["action"], f"{row['action']}: group {row['group']} ({row['channels']} maps left)")
+        change = difference({key: row[f"psnr_change{end}"] for key, end in CHANGE.items()}, 2) if row["psnr_change"] else ""
+        yield [subject(row), row["ranking"], maps, number(row, "psnr", 2), change]
+
+
+CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
+KINDS = (("question", questions), ("ranking", groups), ("method", board))  # the column that tells a file, its form
+
+
 def table(name: str, words: Sequence[str], results: Path) -> str:
     rows = read_csv(results / f"{name}.csv")
-    compared = "question" in rows[0]
-    column = "question" if compared else "method"
-    wanted = [row for row in rows if not words or any(fnmatchcase(row[column], word) for word in words)]
-    heading, *lines = (questions if compared else board)(wanted)
+    column, form = next((column, form) for column, form in KINDS if column in rows[0])
+    told = "action" if form is groups else column
+    wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
+    heading, *lines = form(wanted)
     return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])
 
 
