@@ -1,0 +1,162 @@
+"""The Energy Transformer: published sizes, autograd's slopes, an energy that never rises, options that do what they say."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.runtime import generator
+from relume.models.energy_transformer import (
+    EnergyAttention,
+    EnergyBlock,
+    EnergyLayerNorm,
+    EnergyTransformer,
+    Memories,
+    fused_slope,
+    plain_slope,
+)
+from relume.models.masked_config import EnergyTransformerConfig
+
+SMALL: dict[str, Any] = {"width": 12, "heads": 3, "key": 5, "memories": 20, "steps": 6, "alpha": 0.05, "beta": 0.4}
+
+
+def config(**changes: Any) -> EnergyTransformerConfig:
+    return EnergyTransformerConfig(**{"kind": "energy_transformer", "init": 0.5, "memory_init": 0.5, **SMALL, **changes})
+
+
+def tokens(count: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(count, 7, 12, generator=generator(0, "tokens"), dtype=dtype)
+
+
+def block(**changes: Any) -> EnergyBlock:
+    torch.manual_seed(0)
+    made = EnergyBlock(config(**changes)).double()
+    with torch.no_grad():
+        made.norm.gamma.fill_(1.3)
+        made.norm.delta.normal_()
+    return made
+
+
+@pytest.mark.parametrize(("width", "count"), [(256, 698_161), (768, 3_667_249)])
+def test_parameters_are_as_many_as_published(width: int, count: int) -> None:
+    """CIFAR's layout: 32 px, cells of 4."""
+    published = config(width=width, heads=12, key=64, memories=4 * width, steps=12, alpha=10.0, beta=0.125)
+    made = EnergyTransformer(published, 32, 4)
+    assert sum(weights.numel() for weights in made.parameters()) == count
+
+
+def test_g_is_the_slope_of_the_lagrangian() -> None:
+    norm, x = block().norm, tokens().requires_grad_()
+    (slope,) = torch.autograd.grad(norm.lagrangian(x).sum(), x)
+    assert torch.allclose(slope, norm(x), rtol=1e-10)
+
+
+def test_the_lagrangian_by_hand() -> None:
+    """x = (1, -1): mean 0, variance 1, so D gamma sqrt(1 + eps) + delta.x = 2 * 3 * 1 + (0.5 + 0.25)."""
+    norm = EnergyLayerNorm(2)
+    with torch.no_grad():
+        norm.gamma.fill_(3.0)
+        norm.delta.copy_(torch.tensor([0.5, -0.25]))
+        assert norm.lagrangian(torch.tensor([[[1.0, -1.0]]])).item() == pytest.approx(6.75, rel=1e-4)
+        assert norm(torch.tensor([[[1.0, -1.0]]])).flatten().tolist() == pytest.approx([3.5, -3.25], rel=1e-4)
+
+
+def test_attention_energy_by_hand() -> None:
+    """One head, one number: keys 1 g, queries 2 g, tokens 1 and 3: scores 2 g g' / 2 are 1, 3 / 3, 9."""
+    attention = EnergyAttention(config(width=1, heads=1, key=1, beta=0.5))
+    with torch.no_grad():
+        attention.wk.fill_(1.0)
+        attention.wq.fill_(2.0)
+        g = torch.tensor([[[1.0], [3.0]]])
+        wanted = -2 * (torch.tensor([1.0, 3.0]).logsumexp(0) + torch.tensor([3.0, 9.0]).logsumexp(0))
+        assert attention.energy(g).item() == pytest.approx(wanted.item(), rel=1e-6)
+        attention.own_key = False
+        assert attention.energy(g).item() == pytest.approx(-2 * (3.0 + 3.0), rel=1e-6)
+
+
+def test_memories_by_hand() -> None:
+    memories = Memories(config(width=2, memories=2))
+    with torch.no_grad():
+        memories.xi.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
+        g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the second does not count
+        assert memories.energy(g).item() == -4.5
+        assert memories.gradient(g).tolist() == [[[-3.0, 0.0]]]
+
+
+@pytest.mark.parametrize("attention", ["plain", "fused"])
+@pytest.mark.parametrize("own_key", [True, False])
+@pytest.mark.parametrize("beta", [0.01, 0.4, 30.0])
+def test_the_slope_is_what_autograd_finds(attention: str, own_key: bool, beta: float) -> None:
+    made, g = block(attention=attention, own_key=own_key, beta=beta), tokens().requires_grad_()
+    energy = made.attention.energy(g) + made.memories.energy(g)
+    (wanted,) = torch.autograd.grad(energy.sum(), g)
+    found = made.gradient(g)
+    assert ((found - wanted).norm() / wanted.norm()).item() < 1e-5
+
+
+def test_the_fused_slope_keeps_its_precision_where_attention_is_sharp() -> None:
+    """Scores of some hundreds, in float32."""
+    q, k = torch.randn(2, 1, 2, 9, 16, generator=generator(0, "sharp"), dtype=torch.float64) * 8
+    for wide, narrow in zip(plain_slope(q, k, 1.0, True), fused_slope(q.float(), k.float(), 1.0, True), strict=True):
+        assert ((wide - narrow).norm() / wide.norm()).item() < 1e-4
+
+
+@pytest.mark.parametrize("own_key", [True, False])
+def test_learning_through_the_fused_slope_is_learning_through_the_plain_one(own_key: bool) -> None:
+    found = []
+    for attention in ("plain", "fused"):
+        made = block(attention=attention, own_key=own_key)
+        made(tokens()).square().sum().backward()
+        found.append([weights.grad for weights in made.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert one is not None
+        assert torch.allclose(one, other, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("own_key", [True, False])
+def test_the_energy_never_rises_in_small_steps(own_key: bool) -> None:
+    made = block(alpha=0.003, steps=40, own_key=own_key)
+    with torch.no_grad():
+        energies = torch.stack([made.energy(x) for x in made.path(tokens())])
+    assert (energies.diff(dim=0) <= 1e-9).all()
+    assert (energies[-1] < energies[0] - 1).all(), "it goes down"
+
+
+def test_steps_are_tied_and_counted() -> None:
+    made = block(steps=2)
+    one, two = block(steps=1), tokens()
+    one.load_state_dict(made.state_dict())
+    assert torch.allclose(made(two), one(one(two)))
+    assert len(list(made.path(two))) == 3
+
+
+def test_noise_is_there_only_with_a_generator_and_is_as_large_as_it_says() -> None:
+    made = block(noise=0.2, alpha=0.25, steps=1, width=12)
+    x = tokens(400)
+    still, moved, again = made(x), made(x, generator(0, "noise")), made(x, generator(0, "noise"))
+    assert torch.equal(still, made(x))
+    assert torch.equal(moved, again)
+    assert (moved - still).std().item() == pytest.approx(0.5 * 0.2, rel=0.02)
+
+
+def model(**changes: Any) -> EnergyTransformer:
+    torch.manual_seed(1)
+    return EnergyTransformer(config(**changes), 8, 2)
+
+
+def test_the_path_of_the_picture_ends_where_the_model_does() -> None:
+    made, images = model(), torch.rand(2, 3, 8, 8, generator=generator(0, "images"))
+    hidden = torch.rand(2, 4, 4, generator=generator(0, "hidden")) < 0.7
+    steps = list(made.trajectory(images, hidden))
+    assert len(steps) == SMALL["steps"] + 1
+    assert torch.equal(steps[-1][1], made(images, hidden).picture)
+    assert steps[0][0].shape == (2,)
+
+
+def test_first_weights_have_the_deviations_asked_for() -> None:
+    made = EnergyTransformer(replace(config(width=64, memories=256), init=0.002, memory_init=0.02), 8, 2)
+    for weights in (made.block.attention.wq, made.block.attention.wk, made.position):
+        assert weights.std().item() == pytest.approx(0.002, rel=0.1)
+    assert made.block.memories.xi.std().item() == pytest.approx(0.02, rel=0.1)
