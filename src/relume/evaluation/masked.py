@@ -1,0 +1,30 @@
+"""How good a masked prediction is, per picture: over hidden pixels only, over all of it, and pasted into what was visible.
+
+Never mixed up: visible pixels cost a prediction nothing in training, and pasting makes any of them look good.
+"""
+
+import torch
+from torch import Tensor
+
+from relume.data.masks import in_pixels
+from relume.evaluation.pixel import PSNR_CAP, mse, psnr, ssim
+
+COLUMNS = ("psnr_masked", "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted")
+
+
+def paste(pictures: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
+    """The prediction where the picture is hidden, the picture where it is not."""
+    return torch.where(in_pixels(hidden, images.shape[-1] // hidden.shape[-1]), pictures, images)
+
+
+def score(pictures: Tensor, images: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+    """COLUMNS, (N,) each. All cells are of one size, so a masked error is the pasted one over the hidden share."""
+    pasted = paste(pictures, images, hidden)
+    error = mse(pasted, images) / hidden.flatten(1).float().mean(1)
+    return {
+        "psnr_masked": (-10 * error.clamp_min(10 ** (-PSNR_CAP / 10)).log10()).clamp(0, PSNR_CAP),
+        "psnr_pasted": psnr(pasted, images),
+        "psnr_full": psnr(pictures, images),
+        "mse_masked": error,
+        "ssim_pasted": ssim(pasted, images),
+    }

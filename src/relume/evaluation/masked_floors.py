@@ -1,0 +1,97 @@
+"""What fills hidden cells without any learning: masked models have to beat it, on the very pictures and masks that they meet.
+
+All know the visible pixels, which they keep, and nothing of the hidden ones. (N, 3, H, W) in [0, 1] and hidden (N, side, side) ->
+(N, 3, H, W) in [0, 1].
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.data.masks import in_pixels
+
+CELL_POWER, PIXEL_POWER = (
+    2.0,
+    3.0,
+)  # of the distances: of these whole numbers the best on CIFAR-10 with 85 % hidden, but for 0.05 dB
+CHUNK = 2048  # hidden pixels in one matrix of distances
+
+Filler = Callable[[Tensor, Tensor], Tensor]
+
+
+def mean_patch(mean: Tensor) -> Filler:
+    """A cell becomes what it is, in the mean, in pictures to learn from; `mean`: theirs, (1, 3, H, W)."""
+
+    def fill(images: Tensor, hidden: Tensor) -> Tensor:
+        return _kept(images, hidden, mean.to(images).expand_as(images))
+
+    return fill
+
+
+def mean_visible(images: Tensor, hidden: Tensor) -> Tensor:
+    """The mean colour of what is visible."""
+    shown = (~in_pixels(hidden, _cell(images, hidden))).to(images)
+    colour = (images * shown).sum((2, 3)) / shown.sum((2, 3))
+    return _kept(images, hidden, colour[..., None, None].expand_as(images))
+
+
+def nearest_visible(images: Tensor, hidden: Tensor) -> Tensor:
+    """The mean colour of the nearest visible cell; of several, the first row by row."""
+    nearest = _distances(hidden).argmin(-1)  # (N, cells)
+    return _coloured(images, hidden, F.one_hot(nearest, hidden[0].numel()).to(images))
+
+
+def inverse_distance(images: Tensor, hidden: Tensor) -> Tensor:
+    """The mean colours of all visible cells, weighted by distance^-2 between centres (Shepard 1968)."""
+    weights = _distances(hidden).clamp_min(1e-3) ** -CELL_POWER
+    return _coloured(images, hidden, weights / weights.sum(-1, keepdim=True))
+
+
+def inverse_distance_pixels(images: Tensor, hidden: Tensor) -> Tensor:
+    """The same pixel by pixel, by distance^-3: smooth inside the cells too, and the hardest of these floors to beat."""
+    filled = images.clone()
+    places = torch.cartesian_prod(*(torch.arange(side, device=images.device) for side in images.shape[-2:])).float()
+    for row, dark in enumerate(in_pixels(hidden, _cell(images, hidden)).flatten(1)):
+        pixels = filled[row].flatten(1)  # a view: (3, H W)
+        shown = pixels[:, ~dark]
+        for part in dark.nonzero().flatten().split(CHUNK):
+            weights = torch.cdist(places[part], places[~dark]) ** -PIXEL_POWER
+            pixels[:, part] = shown @ (weights / weights.sum(1, keepdim=True)).T
+    return filled
+
+
+FILLERS: dict[str, Filler] = {
+    "floor_mean_visible": mean_visible,
+    "floor_nearest_visible": nearest_visible,
+    "floor_inverse_distance": inverse_distance,
+    "floor_inverse_distance_pixels": inverse_distance_pixels,
+}
+MEAN_PATCH = "floor_mean_patch"  # where there are pictures to learn it from
+
+
+def _cell(images: Tensor, hidden: Tensor) -> int:
+    cell = images.shape[-1] // hidden.shape[-1]
+    if tuple(images.shape[-2:]) != tuple(cell * side for side in hidden.shape[-2:]) or len(images) != len(hidden):
+        raise ValueError(f"pictures {tuple(images.shape)} are not made of cells {tuple(hidden.shape)}")
+    return cell
+
+
+def _kept(images: Tensor, hidden: Tensor, filling: Tensor) -> Tensor:
+    """The picture where it is visible, the filling where it is not."""
+    return torch.where(in_pixels(hidden, _cell(images, hidden)), filling, images)
+
+
+def _distances(hidden: Tensor) -> Tensor:
+    """From every cell to every visible one, in cells; to a hidden one it is infinite: (N, cells, cells)."""
+    places = torch.cartesian_prod(*(torch.arange(side, device=hidden.device) for side in hidden.shape[-2:])).float()
+    return torch.cdist(places, places)[None].masked_fill(hidden.flatten(1)[:, None], torch.inf)
+
+
+def _coloured(images: Tensor, hidden: Tensor, weights: Tensor) -> Tensor:
+    """Hidden cells in mixtures of the cells' mean colours; `weights` (N, cells, cells)."""
+    cell = _cell(images, hidden)
+    means = F.avg_pool2d(images, cell)  # (N, 3, side, side)
+    mixed = torch.einsum("nij,ncj->nci", weights, means.flatten(2)).view_as(means)
+    return _kept(images, hidden, mixed.repeat_interleave(cell, 2).repeat_interleave(cell, 3))
