@@ -87,7 +87,7 @@ def ordered(hidden: Tensor) -> tuple[Tensor, int]:
     counts = (~flat).sum(1)
     if not bool((counts == counts[0]).all()) or not 0 < int(counts[0]) < flat.shape[1]:
         raise ValueError(f"as many cells must be visible in every row, neither none nor all: {sorted(set(counts.tolist()))}")
-    return flat.to(torch.uint8).argsort(1, stable=True), int(counts[0])
+    return flat.to(torch.uint8).argsort(dim=1, stable=True), int(counts[0])
 
 
 def take(tokens: Tensor, order: Tensor) -> Tensor:

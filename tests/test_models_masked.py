@@ -1,0 +1,253 @@
+"""All masked models: nothing hidden leaks, rows stay apart, slopes are finite, half precision works; each one's mathematics."""
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from relume.core.config import build as configured
+from relume.core.errors import UserError
+from relume.core.runtime import generator
+from relume.models.beit import Beit
+from relume.models.mae import Mae
+from relume.models.masked import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
+from relume.models.masked_config import MaskedArchitecture
+from relume.models.masked_models import MASKED, Mixing, build
+from relume.models.mixed_ae import HomologousAttention, MixedAe, recognition
+from relume.models.tokenizer import Tokenizer
+from relume.models.vit import positions
+
+SIZE, CELL = 16, 4
+SMALL: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2}
+CODES: dict[str, Any] = {"kind": "tokenizer", "width": 8, "levels": [5, 3]}
+CASES: dict[str, dict[str, Any]] = {
+    "energy transformer": {
+        "kind": "energy_transformer",
+        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 3, "alpha": 0.5, "beta": 0.3, "init": 0.3},
+    },
+    "energy transformer, fused": {
+        "kind": "energy_transformer",
+        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3, "init": 0.3},
+        "attention": "fused",
+        "own_key": False,
+    },
+    "mae": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": False},
+    "mae, norm_pix": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": True},
+    "mixed_ae": {
+        **{"kind": "mixed_ae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}},
+        **{"recognition": 0.1, "temperature": 0.25, "projection": 8},
+    },
+    "simmim": {"kind": "simmim", "patch": 2, "width": 8, "depths": [2, 2], "heads": [1, 2], "window": 4},
+    "beit": {"kind": "beit", "encoder": SMALL, "tokenizer": CODES},
+    "tokenizer": CODES,
+}
+METHODS = [name for name in CASES if name != "tokenizer"]
+IMAGES = torch.rand(3, 3, SIZE, SIZE, generator=generator(0, "images"))
+HIDDEN = torch.stack([torch.randperm(16, generator=generator(0, row)).view(4, 4) < 11 for row in range(3)])
+
+
+def model(case: str) -> MaskedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = build(configured(MaskedArchitecture, CASES[case], "architecture"), SIZE, CELL)
+    tokenizer = getattr(made, "tokenizer", made)
+    if isinstance(tokenizer, Tokenizer):
+        with torch.no_grad():
+            tokenizer.inward[-1].weight.mul_(20)  # a fresh one gives all cells the middle code
+    return made
+
+
+def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+    kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(MaskedArchitecture)[0])}
+    assert kinds == set(MASKED) == {case["kind"] for case in CASES.values()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
+    made = model(case)
+    guess = made(IMAGES, HIDDEN)
+    assert guess.picture.shape == IMAGES.shape
+    assert 0 <= guess.picture.min() <= guess.picture.max() <= 1
+    assert guess.loss.shape == (3,)
+    assert all(value.shape == (3,) for value in guess.terms.values())
+    alone = made(IMAGES[1:2], HIDDEN[1:2])
+    assert torch.allclose(alone.picture, guess.picture[1:2], atol=1e-5)
+    assert torch.allclose(alone.loss, guess.loss[1:2], rtol=1e-4)
+    guess.loss.sum().backward()
+    learns = {name: weights.grad for name, weights in made.named_parameters() if weights.requires_grad}
+    unused = {name for name, slope in learns.items() if slope is None}
+    assert all(name.startswith(("project.", "segment")) for name in unused), "only what mixing alone needs is left out"
+    assert all(bool(torch.isfinite(slope).all()) for slope in learns.values() if slope is not None)
+
+
+@pytest.mark.parametrize("case", METHODS)
+def test_nothing_hidden_leaks_into_the_picture(case: str) -> None:
+    made = model(case).eval()
+    dark = HIDDEN.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)[:, None]
+    noise = torch.rand(IMAGES.shape, generator=generator(0, "noise"))
+    seen, blind = made(IMAGES, HIDDEN), made(torch.where(dark, noise, IMAGES), HIDDEN)
+    assert torch.equal(seen.picture, blind.picture)
+    assert not torch.allclose(seen.loss, blind.loss), "but the loss knows"
+    shown = made(torch.where(dark, IMAGES, noise), HIDDEN)
+    assert not torch.allclose(seen.picture, shown.picture), "what is visible matters"
+
+
+def test_the_tokenizer_sees_all_and_says_so() -> None:
+    assert [name for name, kind in MASKED.items() if getattr(kind, "sees_all", False)] == ["tokenizer"]
+    assert torch.equal(model("tokenizer")(IMAGES, HIDDEN).picture, model("tokenizer")(IMAGES, ~HIDDEN).picture)
+
+
+@pytest.mark.parametrize("case", METHODS)
+def test_half_precision_and_representations(case: str) -> None:
+    made = model(case).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        guess = made(IMAGES, HIDDEN)
+    assert guess.picture.dtype == guess.loss.dtype == torch.float32
+    assert torch.allclose(guess.picture, made(IMAGES, HIDDEN).picture, atol=0.1)
+    seen = made.represent(IMAGES)
+    assert seen.ndim == 2
+    assert torch.allclose(made.represent(IMAGES[1:2]), seen[1:2], atol=1e-4)
+    assert not torch.allclose(seen[0], seen[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_model_learns_a_batch(case: str) -> None:
+    made = model(case)
+    mover = torch.optim.Adam([weights for weights in made.parameters() if weights.requires_grad], lr=1e-2)
+    first = made(IMAGES, HIDDEN).loss.mean().item()
+    for _ in range(25):
+        loss = made(IMAGES, HIDDEN).loss.mean()
+        mover.zero_grad()
+        loss.backward()
+        mover.step()
+    assert made(IMAGES, HIDDEN).loss.mean().item() < 0.9 * first
+
+
+def test_patches_there_and_back() -> None:
+    cells = patches(IMAGES, CELL)
+    assert cells.shape == (3, 16, 48)
+    assert torch.equal(cells[0, 1], IMAGES[0, :, :4, 4:8].flatten())
+    assert torch.equal(unpatch(cells, CELL), IMAGES)
+    assert torch.allclose(picture_of(normalise(IMAGES)), IMAGES, atol=1e-6)
+
+
+def test_an_order_puts_visible_cells_first() -> None:
+    hidden = torch.tensor([[[True, False], [False, True]], [[False, True], [True, False]]])
+    order, visible = ordered(hidden)
+    assert order.tolist() == [[1, 2, 0, 3], [0, 3, 1, 2]]
+    assert visible == 2
+    assert take(torch.arange(8.0).view(2, 4, 1), order)[0].flatten().tolist() == [1, 2, 0, 3]
+    assert over_hidden(torch.tensor([[1.0, 5, 7, 3]]), hidden[:1].flatten(1)).item() == 2
+    with pytest.raises(ValueError, match="in every row"):
+        ordered(torch.tensor([[[True, False]], [[True, True]]]))
+
+
+def test_positions_are_all_different_and_know_rows_from_columns() -> None:
+    found = positions(4, 8)
+    assert found.shape == (16, 8)
+    assert torch.cdist(found, found).fill_diagonal_(9).min() > 0.1
+    assert torch.equal(found[0, :4], found[1, :4]), "one row"
+    assert torch.equal(found[0, 4:], found[4, 4:]), "one column"
+
+
+def test_norm_pix_by_its_own_terms() -> None:
+    """A picture whose cells are all flat has no pattern; then the whole loss is in the moments."""
+    made = model("mae, norm_pix")
+    assert isinstance(made, Mae)
+    torch.nn.init.zeros_(made.decoder.leave.weight)
+    guess = made(torch.full_like(IMAGES, 0.75), HIDDEN)  # one SPREAD above CENTRE
+    assert guess.terms["pattern"].tolist() == pytest.approx([0, 0, 0], abs=1e-4)
+    assert guess.terms["moments"].tolist() == pytest.approx([0.5, 0.5, 0.5], rel=1e-4)
+
+
+def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:
+    made = model("tokenizer")
+    assert isinstance(made, Tokenizer)
+    assert (made.kinds, made.book().shape) == (15, (15, 2))
+    assert made.book().unique(dim=0).shape == (15, 2)
+    assert made.book()[6].tolist() == [-0.5, 0.0], "6 = 1 + 5 * 1"
+    codes = made.codes(IMAGES)
+    assert len(codes.unique()) > 3
+    assert torch.allclose(made.book()[codes], made.quantise(IMAGES), atol=1e-6)
+
+
+def test_beit_with_certain_codes_is_the_tokenizers_picture() -> None:
+    made = model("beit")
+    assert isinstance(made, Beit)
+    sure = 1000 * F.one_hot(made.tokenizer.codes(IMAGES), 15).float()
+    whole = made.tokenizer(IMAGES, HIDDEN).picture
+    made.head = torch.nn.Identity()  # type: ignore[assignment]
+    made.encode = lambda images, hidden: torch.cat([sure[:, :1], sure], 1)  # type: ignore[method-assign]
+    guess = made(IMAGES, HIDDEN)
+    assert torch.allclose(guess.picture, whole, atol=1e-5)
+    assert guess.loss.abs().max() < 1e-5
+    assert guess.terms["codes_right"].tolist() == [1, 1, 1]
+
+
+def test_the_tokenizer_rests_while_beit_learns() -> None:
+    made = model("beit")
+    made(IMAGES, HIDDEN).loss.sum().backward()
+    assert isinstance(made, Beit)
+    assert all(weights.grad is None for weights in made.tokenizer.parameters())
+
+
+def mixer() -> MixedAe:
+    made = model("mixed_ae")
+    assert isinstance(made, MixedAe)
+    return made
+
+
+@pytest.mark.parametrize("count", [5, 8, 11])
+def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
+    """Neither's hidden cells leak; all weights learn."""
+    made = mixer()
+    hidden = torch.stack([torch.randperm(16, generator=generator(1, row)).view(4, 4) < count for row in range(3)])
+    partners = IMAGES.flip(0).contiguous()
+    guess = made.mixed(IMAGES, partners, hidden)
+    assert set(guess.terms) == {"pixels", "recognition"}
+    assert torch.allclose(guess.loss, guess.terms["pixels"] + 0.1 * guess.terms["recognition"])
+    dark = hidden.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)[:, None]
+    blind = made.mixed(torch.where(dark, 0.5, IMAGES), torch.where(dark, partners, 0.5), hidden)
+    assert torch.equal(guess.picture, blind.picture)
+    assert torch.allclose(guess.terms["recognition"], blind.terms["recognition"])
+    alone = made.mixed(IMAGES[:1], partners[:1], hidden[:1])
+    assert torch.allclose(alone.loss, guess.loss[:1], rtol=1e-4)
+    guess.loss.sum().backward()
+    assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in made.parameters())
+
+
+def test_only_mixing_models_mix() -> None:
+    assert [case for case in METHODS if isinstance(model(case), Mixing)] == ["mixed_ae"]
+
+
+def test_homologous_attention_attends_to_the_best_alone() -> None:
+    """With as many keys as there are it is plain attention; with one, it is that key's value."""
+    torch.manual_seed(0)
+    attention, x = HomologousAttention(8, 2), torch.randn(2, 5, 8)
+    q, k, v = attention.qkv(x).view(2, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    whole = (q @ k.mT / 2).softmax(-1) @ v
+    best = v.gather(2, (q @ k.mT).argmax(-1, keepdim=True).expand(-1, -1, -1, 4))
+    for most, wanted in ((5, whole), (1, best)):
+        assert torch.allclose(attention(x, most), attention.proj(wanted.transpose(1, 2).flatten(2)), atol=1e-6)
+
+
+def test_recognition_by_hand() -> None:
+    """Two tokens of each picture, at right angles: of a token's likeness e / (e + 2) goes to its fellow."""
+    features = torch.tensor([[[1.0, 0], [2, 0], [0, 1], [0, 3]]])
+    e = torch.tensor(1.0).exp()
+    assert recognition(features, 2, 1.0).item() == pytest.approx(-(e / (e + 2)).log().item(), rel=1e-5)
+    one = recognition(features[:, :3], 2, 1.0)  # the third is alone, and counts for nothing
+    assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
+
+
+def test_what_does_not_fit_is_refused_by_name() -> None:
+    config = configured(MaskedArchitecture, CASES["simmim"] | {"patch": 3}, "architecture")
+    with pytest.raises(UserError, match="simmim: cells of 4 and pictures of 16 px"):
+        build(config, SIZE, CELL)
+    with pytest.raises(UserError, match="levels: odd numbers"):
+        configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
+    with pytest.raises(UserError, match="heads: 3 heads do not share 16"):
+        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**SMALL, "heads": 3}}, "architecture")
+    with pytest.raises(ValueError, match="pictures of 16 px"):
+        model("mae")(IMAGES[..., :8, :8], HIDDEN)
