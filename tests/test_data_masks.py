@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from relume.core.runtime import generator
-from relume.data.masks import KINDS, bayer, hidden_cells, in_pixels, masks, masks_of
+from relume.data.masks import PATTERNS, bayer, hidden_cells, in_pixels, masks, masks_of
 from relume.data.masks_config import Masks
 
 IDS = [f"p{number}" for number in range(12)]
 
 
 def config(kind: str, ratio: float) -> Masks:
-    return Masks(kind=kind, ratio=ratio, cell=4)  # type: ignore[arg-type]
+    return Masks(pattern=kind, ratio=ratio, cell=4)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PATTERNS)
 @pytest.mark.parametrize("side", [2, 7, 8, 14])
 @pytest.mark.parametrize("ratio", [0.01, 0.4, 0.5, 0.75, 0.85, 0.999])
 def test_as_many_cells_are_hidden_as_the_ratio_says(kind: str, side: int, ratio: float) -> None:
@@ -25,7 +25,7 @@ def test_as_many_cells_are_hidden_as_the_ratio_says(kind: str, side: int, ratio:
     assert 0 < hidden_cells(side, ratio) < side**2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PATTERNS)
 def test_a_mask_depends_on_seed_and_id_alone(kind: str) -> None:
     whole = masks_of(IDS, 8, config(kind, 0.6), seed=0)
     assert torch.equal(whole[[5]], masks_of([IDS[5]], 8, config(kind, 0.6), seed=0))

@@ -38,7 +38,7 @@ def mask(*visible: tuple[int, int], side: int = 3) -> Tensor:
 
 def pictures() -> tuple[Tensor, Tensor]:
     images = torch.rand(3, 3, 8, 8, generator=generator(0, "floors"))
-    return images, masks_of(IDS, 4, Masks(kind="random", ratio=0.7, cell=2), seed=0)
+    return images, masks_of(IDS, 4, Masks(pattern="random", ratio=0.7, cell=2), seed=0)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -82,7 +82,7 @@ def test_mean_patch_is_the_training_pictures() -> None:
 def test_smooth_pictures_are_best_filled_smoothly() -> None:
     """On a ramp the mean colour is the worst of the floors, and what is smooth inside the cells the best."""
     ramp = torch.linspace(0, 1, 32).expand(3, 3, 32, 32)
-    hidden = masks_of(IDS, 8, Masks(kind="random", ratio=0.85, cell=4), seed=0)
+    hidden = masks_of(IDS, 8, Masks(pattern="random", ratio=0.85, cell=4), seed=0)
     errors = {name: (fill(ramp, hidden) - ramp).square().mean().item() for name, fill in FILLERS.items()}
     assert max(errors, key=errors.__getitem__) == "floor_mean_visible"
     assert min(errors, key=errors.__getitem__) == "floor_inverse_distance_pixels"

@@ -5,9 +5,9 @@ Nothing imports this module but the door, by name: it can stop a run, never chan
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
@@ -19,13 +19,16 @@ from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
 from relume.inversion.decode_config import DecoderGroups
+from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.params_maps import between as between_maps
+from relume.params_masked import between as between_masked
 from relume.params_pictures import asked as asked_pictures
 from relume.params_pictures import enough
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
+from relume.training.masked_config import TrainMasked, masked_models
 
 SECTIONS: dict[str, Any] = {
     "run": Run,
@@ -37,11 +40,14 @@ SECTIONS: dict[str, Any] = {
     "invert_optimise": InvertOptimise,
     "train_decoder": TrainDecoder,
     "invert_decoder": DecoderGroups,
+    "train_masked": TrainMasked,
+    "reconstruct_masked": MaskedGroups,
     "maps": Maps,
     "evaluate": Evaluate,
     "compare": Compare,
     "report": Report,
 }
+T = TypeVar("T")
 RECIPES = "recipes"
 ALWAYS = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for every recipe
 WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # beginnings of networks' names
@@ -53,28 +59,30 @@ def check(whole: Mapping[str, Any]) -> None:
     faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
     faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
     built: dict[str, Any] = {}
-    recipes: dict[str, tuple[InvertOptimise, Recipe]] = {}
     for key, cls in SECTIONS.items():
         if key in whole:
             try:
                 built[key] = build(cls, whole[key], key)
             except UserError as error:
                 faults += str(error).splitlines()
-    if "invert_optimise" in built and RECIPES in whole:
-        try:
-            recipes = _recipes(whole)
-        except UserError as error:
-            faults += str(error).splitlines()
-    trained: dict[str, DecoderConfig] = {}
-    if "train_decoder" in built:
-        try:
-            trained = decoders(whole["train_decoder"])
-        except UserError as error:
-            faults += str(error).splitlines()
+    recipes = _entries(_recipes, whole, faults) if "invert_optimise" in built and RECIPES in whole else {}
+    trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
+    masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
+        taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
+        faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
     if faults:
         raise UserError("\n".join(faults))
+
+
+def _entries(read: Callable[[Any], dict[str, T]], given: Any, faults: list[str]) -> dict[str, T]:
+    """What `read` makes of the given; its faults join the others."""
+    try:
+        return read(given)
+    except UserError as error:
+        faults += str(error).splitlines()
+        return {}
 
 
 def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe]]:

@@ -1,6 +1,6 @@
 """Which cells of a picture are hidden: drawn from the seed and the picture's id alone, so that all methods meet the same masks.
 
-A mask is a boolean (side, side), True where a cell is hidden; `round(ratio side side)` cells are, whatever the kind, but never
+A mask is a boolean (side, side), True where a cell is hidden; `round(ratio side side)` cells are, whatever the pattern, but never
 all and never none.
 """
 
@@ -74,7 +74,7 @@ def bayer(side: int) -> Tensor:
     return order
 
 
-KINDS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
+PATTERNS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
     "random": random_mask,
     "block": block_mask,
     "grid": grid_mask,
@@ -84,12 +84,12 @@ KINDS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
 def masks(side: int, config: Masks, draws: Sequence[torch.Generator]) -> Tensor:
     """A mask for each generator: (N, side, side)."""
     count = hidden_cells(side, config.ratio)
-    return torch.stack([KINDS[config.kind](side, count, draw) for draw in draws])
+    return torch.stack([PATTERNS[config.pattern](side, count, draw) for draw in draws])
 
 
 def masks_of(ids: Sequence[str], side: int, config: Masks, seed: int) -> Tensor:
     """The masks of these pictures, the same in whatever batch and for whatever method: (N, side, side)."""
-    return masks(side, config, [generator(seed, "mask", config.kind, config.ratio, side, id) for id in ids])
+    return masks(side, config, [generator(seed, "mask", config.pattern, config.ratio, side, id) for id in ids])
 
 
 def in_pixels(hidden: Tensor, cell: int) -> Tensor:

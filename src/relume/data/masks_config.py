@@ -11,6 +11,6 @@ from relume.core.config import config
 class Masks:
     """`random`: any cells; `block`: rectangles, as in BEiT; `grid`: as evenly spread as can be."""
 
-    kind: Literal["random", "block", "grid"]
+    pattern: Literal["random", "block", "grid"]
     ratio: float = Field(gt=0, lt=1)  # share of the cells that is hidden
     cell: int = Field(ge=1)  # px

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.data.masks import in_pixels
+from relume.data.store import Dataset
+from relume.evaluation.floors import known, mean_picture
 
 CELL_POWER, PIXEL_POWER = (
     2.0,
@@ -68,7 +70,13 @@ FILLERS: dict[str, Filler] = {
     "floor_inverse_distance": inverse_distance,
     "floor_inverse_distance_pixels": inverse_distance_pixels,
 }
-MEAN_PATCH = "floor_mean_patch"  # where there are pictures to learn it from
+MEAN_PATCH = "floor_mean_patch"
+
+
+def fillers(dataset: Dataset, scored: str) -> dict[str, Filler]:
+    """All floors for the pictures of a split; without other pictures to learn from there is no mean patch."""
+    others = known(dataset, scored)
+    return ({MEAN_PATCH: mean_patch(mean_picture(dataset, others))} if others else {}) | FILLERS
 
 
 def _cell(images: Tensor, hidden: Tensor) -> int:

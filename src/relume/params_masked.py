@@ -1,0 +1,75 @@
+"""What must agree between `train_masked`, `reconstruct_masked` and the other sections. `params` alone uses this."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from relume.core.errors import one_of
+from relume.training.masked_config import MODELS, MaskedConfig
+
+
+def between(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], taken: Iterable[str]) -> Iterable[str]:
+    """`taken`: names of other methods and groups, which a model or a group of these cannot have."""
+    shared, datasets, others = built["train_masked"].shared, built["prepare"].datasets, set(taken)
+    if models and shared.dataset not in datasets:
+        yield f"train_masked.shared.dataset: {shared.dataset!r} is not prepared; {one_of(datasets, shared.dataset)}"
+    for name, config in models.items():
+        path = f"train_masked.models.{name}"
+        if name in others:
+            yield f"{path}: the name belongs to another method"
+        if config.dataset != shared.dataset:
+            yield f"{path}.dataset: all masked models share train_masked.shared.dataset, {shared.dataset!r}"
+        elif config.dataset in datasets:
+            yield from _cells(f"{path}.masks.cell", config.masks.cell, datasets[config.dataset].size)
+        yield from _tokenizer(path, config, models)
+    yield from _groups(built, models, others)
+
+
+def _cells(path: str, cell: int, size: int) -> Iterable[str]:
+    if size % cell or size < 2 * cell:
+        yield f"{path}: pictures of {size} px are not made of cells of {cell} px"
+
+
+def _tokenizer(path: str, config: MaskedConfig, models: Mapping[str, MaskedConfig]) -> Iterable[str]:
+    """DVC reads it there, so it is always said; BEiT's is trained, and of the kind that BEiT states."""
+    images = f"data/images/{config.dataset}"
+    if not config.tokenized:
+        if config.tokenizer != images:
+            yield f"{path}.tokenizer: {images} is wanted (there is none), got {config.tokenizer!r}"
+        return
+    name = str(config.tokenizer).removeprefix(f"{MODELS}/")
+    found = models.get(name)
+    if found is None or found.architecture.kind != "tokenizer":
+        kinds = [other for other, its in models.items() if its.architecture.kind == "tokenizer"]
+        yield f"{path}.tokenizer: {name} is no trained tokenizer; {one_of(kinds, name)}"
+    elif asdict(config.architecture)["tokenizer"] != asdict(found.architecture) or config.masks.cell != found.masks.cell:
+        yield f"{path}.architecture.tokenizer: it and masks.cell must be those of train_masked.models.{name}"
+
+
+def _groups(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], others: set[str]) -> Iterable[str]:
+    """Groups are of pictures that are prepared, and not of those that were learned from; a model is in one of them at most."""
+    datasets, seen = built["prepare"].datasets, dict[str, str]()
+    for group, config in built["reconstruct_masked"].items():
+        path = f"reconstruct_masked.{group}"
+        if group in others:
+            yield f"{path}: the name belongs to another group"
+        if config.dataset not in datasets:
+            yield f"{path}.dataset: {config.dataset!r} is not prepared; {one_of(datasets, config.dataset)}"
+        else:
+            yield from _cells(f"{path}.cell", config.cell, datasets[config.dataset].size)
+        if config.split == "train":
+            yield f"{path}.split: the models have learned from split train: name another"
+        for name in config.models:
+            yield from _member(f"{path}.models", name, config.cell, models)
+            if name in seen:
+                yield f"{path}.models: {name} stands in {seen[name]} already"
+            seen[name] = group
+
+
+def _member(path: str, name: str, cell: int, models: Mapping[str, MaskedConfig]) -> Iterable[str]:
+    if name not in models:
+        yield f"{path}: {name} is not in train_masked.models; {one_of(models, name)}"
+    elif models[name].architecture.kind == "tokenizer":
+        yield f"{path}: {name} is a tokenizer: it is shown what is hidden, so it predicts nothing"
+    elif models[name].masks.cell != cell:
+        yield f"{path}: {name} has learned with cells of {models[name].masks.cell} px, here they have {cell}"

@@ -1,0 +1,46 @@
+"""Fill hidden parts of a dataset's pictures with trained models and with floors: one group, a method each."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.masked_results import write_masked_group
+from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.masked_floors import fillers
+from relume.inversion.reconstruct import Predictor, predictors, reconstruct
+from relume.inversion.reconstruct_config import ReconstructMasked
+from relume.training.trained_masked import read_masked
+
+FOLDER = click.Path(path_type=Path)
+SECTION = "reconstruct_masked"
+
+
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `reconstruct_masked` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are hidden in part.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
+@stage(SECTION, item="group")
+def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(ReconstructMasked, f"{SECTION}.{group}")
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
+    floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
+    trained = predictors([read_masked(models / name, device) for name in config.models], dataset, config)
+    filled = reconstruct([*floors, *trained], dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
+    write_masked_group(
+        out,
+        images=filled.images,
+        masks=filled.masks,
+        ratios=filled.ratios,
+        rows=filled.rows,
+        method={"config": asdict(config), "device": describe(device), **door.provenance()},
+        timing=filled.timing,
+    )
+
+
+if __name__ == "__main__":
+    main()
