@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import decoder_study, study
+from benchmarks import decoder_study, masked_study, study
 from benchmarks.tables import MARK, filled
 from relume.core.config import read_params
 from relume.features.catalogue import facts
@@ -15,7 +15,8 @@ from relume.inversion.config import variation
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
 OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
-STUDIES = [path for path in FILES if path not in OF_DECODERS]
+OF_MASKED = [path for path in FILES if "models" in read_params(path)]
+STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED)]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 
 
@@ -36,6 +37,14 @@ def test_every_study_of_decoders_is_whole(path: Path, default_params: dict[str, 
         taps = list(facts(network).taps)
         places = [taps.index(planned.decoders[name].taps[0]) for name in chain]
         assert places == sorted(places)
+
+
+@pytest.mark.parametrize("path", OF_MASKED, ids=lambda path: path.stem)
+def test_every_study_of_masked_models_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    wanted = masked_study.read(path)
+    planned = masked_study.plan(wanted, default_params, "pictures")
+    assert wanted.floors
+    assert planned.predictors
 
 
 def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:

@@ -1,0 +1,153 @@
+"""A study of masked models as its file describes it: what is hidden, which models learn, what is asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmarks.study import FLOOR, Asked, Differences
+from relume.core.config import build, config, merge, read_params
+from relume.core.errors import UserError, one_of
+from relume.evaluation.masked import COLUMNS
+from relume.inversion.reconstruct_config import ReconstructMasked
+from relume.models import masked_models
+from relume.training.config import Name
+from relume.training.masked_config import MODELS, MaskedConfig, masked_model
+
+MEASURED = (*COLUMNS, "lpips_alex")  # per picture
+TOKENIZER = "tokenizer"  # the kind of architecture that fills nothing by itself
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+
+
+@config
+class Probe:
+    """What a linear layer, and the nearest neighbours, tell of a picture's class from what a model has learned."""
+
+    train: int = Field(ge=1)  # pictures that they learn from
+    test: int = Field(ge=1)  # that they are judged by
+    neighbours: int = Field(ge=1)
+
+
+@config
+class MaskedStudy:
+    """A study file."""
+
+    size: int = Field(ge=8)
+    cell: int = Field(ge=1)  # px, of all masks
+    pattern: Literal["random", "block", "grid"]  # of the test's masks; a model may learn with another
+    ratios: tuple[Ratio, ...] = Field(min_length=1)  # of the test; a model learns with its own, `masks.ratio`
+    test: int | None = Field(ge=1)  # the first pictures of the test; null: all
+    train: int | None = Field(ge=1)  # likewise
+    validation: int | None = Field(ge=1)  # held out from the training pictures; null: the tree's own `val/`
+    run: Differences = Field(default_factory=dict)  # differences from params.yaml's
+    shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_masked.shared, for all models
+    models: dict[Name, Differences] = Field(min_length=1)  # architecture, `tokenizer` (a model's name), what differs
+    floors: bool
+    metrics: tuple[str, ...] = Field(min_length=1)  # that models are compared in
+    probe: Probe | None
+    sets: str | None  # the network of the Fréchet distance between sets of pictures; null: none is told
+    questions: dict[Name, Asked] = Field(default_factory=dict)  # at every ratio
+
+    def __post_init__(self) -> None:
+        for name, metrics in {
+            "metrics": self.metrics,
+            **{f"questions.{k}.metrics": q.metrics for k, q in self.questions.items()},
+        }.items():
+            for metric in set(metrics or ()) - set(MEASURED):
+                raise ValueError(f"{name}: unknown metric {metric!r}; {one_of(MEASURED, metric)}")
+        if self.size % self.cell or self.size < 2 * self.cell:
+            raise ValueError(f"cell: pictures of {self.size} px are not made of cells of {self.cell} px")
+        if taken := [name for name in self.models if name.startswith(FLOOR)]:
+            raise ValueError(f"models: {taken[0]}: names that begin with {FLOOR} are the floors'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the file comes to. A tokenizer stands before the models that it is given to."""
+
+    models: dict[str, MaskedConfig]
+    tokenizers: dict[str, str]  # model -> its tokenizer, of those that need one
+    parameters: dict[str, int]
+    group: ReconstructMasked  # all that predict
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        return self.group.models
+
+
+def read(path: Path) -> MaskedStudy:
+    return build(MaskedStudy, read_params(path), "study")
+
+
+def plan(study: MaskedStudy, params: Mapping[str, Any], dataset: str) -> Plan:
+    """Whatever the file has wrong is said here, before any work."""
+    _check_free("shared", study.shared)
+    decided = {"dataset": dataset, "masks": {"cell": study.cell, "pattern": study.pattern}, "validation": None}
+    shared = merge(merge(params["train_masked"]["shared"], decided), study.shared)
+    models = {name: _model(shared, own, name) for name, own in study.models.items()}
+    tokenizers = {name: found for name, own in study.models.items() if (found := _tokenizer(name, own, models))}
+    order = sorted(models, key=lambda name: name in tokenizers)
+    group = ReconstructMasked(
+        dataset=dataset,
+        split="test",
+        count=study.test,
+        pattern=study.pattern,
+        ratios=study.ratios,
+        cell=study.cell,
+        models=tuple(name for name in models if models[name].architecture.kind != TOKENIZER),
+    )
+    for name, asked in study.questions.items():
+        for key, method in (("a", asked.a), ("b", asked.b)):
+            if method not in group.models and not (study.floors and method.startswith(FLOOR)):
+                raise UserError(f"study.questions.{name}.{key}: no method {method!r}; {one_of(group.models, method)}")
+    parameters = {name: _parameters(models[name], study, name) for name in order}
+    return Plan(models={name: models[name] for name in order}, tokenizers=tokenizers, parameters=parameters, group=group)
+
+
+def _check_free(path: str, said: Differences) -> None:
+    """Some keys are for the study to say, once for all models."""
+    fixed = {"dataset": said, "validation": said, "cell": said.get("masks", {})}
+    for key, where in fixed.items():
+        if key in where:
+            raise UserError(f"study.{path}.{'masks.cell' if key == 'cell' else key}: the study decides on this for all models")
+
+
+def _model(shared: Differences, own: Differences, name: str) -> MaskedConfig:
+    _check_free(f"models.{name}", own)
+    given = own.get("tokenizer")
+    own = {**own, "tokenizer": f"{MODELS}/{given}"} if given is not None else own
+    return masked_model(shared, own, f"study.models.{name}")
+
+
+def _tokenizer(name: str, own: Differences, models: Mapping[str, MaskedConfig]) -> str:
+    """The name of the model's tokenizer, which is what the model expects; nothing where it needs none."""
+    given = own.get("tokenizer")
+    if given is None:
+        return ""
+    known = [other for other, config in models.items() if config.architecture.kind == TOKENIZER]
+    if given not in known:
+        raise UserError(f"study.models.{name}.tokenizer: {given!r} is no tokenizer of the study; {one_of(known, str(given))}")
+    wanted, found = getattr(models[name].architecture, "tokenizer", None), models[given].architecture
+    if wanted != found:
+        raise UserError(f"study.models.{name}.architecture.tokenizer: {wanted} is wanted, but {given} is {found}")
+    return str(given)
+
+
+def _parameters(config: MaskedConfig, study: MaskedStudy, name: str) -> int:
+    """Of the model as it will be built: an architecture that does not fit the pictures is told by name."""
+    try:
+        model = masked_models.build(config.architecture, study.size, study.cell)
+    except UserError as error:
+        raise UserError(f"study.models.{name}: {error}") from None
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def chosen(planned: Plan, only: Sequence[str]) -> list[str]:
+    """The models to train, in order: all, or those of `only` and the tokenizers that they need."""
+    for name in only:
+        if name not in planned.models:
+            raise UserError(f"--only: no model {name!r} in the study; {one_of(planned.models, name)}")
+    wanted = {*only, *(planned.tokenizers[name] for name in only if name in planned.tokenizers)}
+    return [name for name in planned.models if not only or name in wanted]

@@ -1,0 +1,257 @@
+"""The study of masked models: what its file may say, and a tiny one from pictures to tables, killed and taken up again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+from benchmarks import masked_code, masked_runs, masked_study
+from benchmarks.masked import main
+from relume.core import checkpoint
+from relume.core.errors import UserError
+from relume.core.files import read_json
+from relume.core.images import save_png
+from relume.training.models import read_model
+from tests.decoder_files import fingerprint
+from tests.decoder_files import training as few_steps
+from tests.test_masked_stages import ENERGY, STACK, TOKENS
+
+STEPS = 4
+
+
+def plain() -> dict[str, Any]:
+    """Two models and a tokenizer; the model that needs it stands first."""
+    return {
+        "size": 16,
+        "cell": 4,
+        "pattern": "random",
+        "ratios": [0.5, 0.75],
+        "test": 3,
+        "train": 6,
+        "validation": 2,
+        "run": {"micro_batch": 3},
+        "shared": {"masks": {"ratio": 0.75}, "augment": {"colour": 0.0}, "training": few_steps(steps=STEPS)},
+        "models": {
+            "beit": {
+                "architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS},
+                "tokenizer": "codes",
+                "masks": {"pattern": "block", "ratio": 0.4},
+            },
+            "codes": {"architecture": TOKENS},
+            "et": {"architecture": ENERGY},
+        },
+        "floors": True,
+        "metrics": ["psnr_masked", "ssim_pasted"],
+        "probe": None,
+        "sets": None,
+        "questions": {
+            "who": {"a": "et", "b": "beit"},
+            "floor": {"a": "et", "b": "floor_mean_visible", "metrics": ["psnr_masked"]},
+        },
+    }
+
+
+def planned(params: dict[str, Any], **changes: Any) -> masked_study.Plan:
+    wanted = masked_study.build(masked_study.MaskedStudy, {**plain(), **changes}, "study")
+    return masked_study.plan(wanted, params, "toy")
+
+
+def test_what_the_study_says_holds_for_all_and_tokenizers_come_first(default_params: dict[str, Any]):
+    found = planned(default_params)
+    assert list(found.models) == ["codes", "et", "beit"]
+    assert found.predictors == ("beit", "et")
+    masks = {name: (config.masks.pattern, config.masks.ratio, config.masks.cell) for name, config in found.models.items()}
+    assert masks == {"codes": ("random", 0.75, 4), "et": ("random", 0.75, 4), "beit": ("block", 0.4, 4)}
+    assert {config.dataset for config in found.models.values()} == {"toy"}
+    assert found.models["beit"].tokenizer == "models/masked/codes"
+    assert (found.group.split, found.group.count, found.group.ratios) == ("test", 3, (0.5, 0.75))
+    assert masked_study.chosen(found, ["beit"]) == ["codes", "beit"]
+    assert masked_study.chosen(found, []) == list(found.models)
+
+
+BEIT, ET = (plain()["models"][name] for name in ("beit", "et"))
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a foreign key": ({"colour": 1}, "study.colour: unknown key"),
+    "a foreign metric": ({"metrics": ["psnr_maskd"]}, "did you mean 'psnr_masked'"),
+    "a foreign metric in a question": (
+        {"questions": {"q": {"a": "et", "b": "beit", "metrics": ["psnr"]}}},
+        "questions.q.metrics: unknown metric 'psnr'",
+    ),
+    "cells that do not fit": ({"cell": 5}, "study.cell: pictures of 16 px are not made of cells of 5 px"),
+    "a setting that is none": ({"shared": {"trainign": {}}}, "trainign: unknown key"),
+    "what the study decides": ({"shared": {"masks": {"cell": 2}}}, "study.shared.masks.cell: the study decides"),
+    "what the study decides for a model": (
+        {"models": {"et": {**ET, "validation": 1}}, "questions": {}},
+        "study.models.et.validation: the study decides",
+    ),
+    "a tokenizer that is none": (
+        {"models": {"et": ET, "beit": {**BEIT, "tokenizer": "et"}}},
+        "'et' is no tokenizer of the study",
+    ),
+    "another tokenizer": (
+        {"models": {"beit": BEIT, "codes": {"architecture": {**TOKENS, "width": 12}}}, "questions": {}},
+        "study.models.beit.architecture.tokenizer: ",
+    ),
+    "no tokenizer": ({"models": {"beit": {"architecture": BEIT["architecture"]}}, "questions": {}}, "models.beit.tokenizer: "),
+    "a floor's name": ({"models": {"floor_et": ET}, "questions": {}}, "study.models: floor_et: names that begin with floor_"),
+    "an architecture that does not fit": (
+        {
+            "models": {
+                "swin": {"architecture": {"kind": "simmim", "patch": 3, "width": 8, "depths": [1], "heads": [1], "window": 2}}
+            },
+            "questions": {},
+        },
+        "study.models.swin: architecture simmim: ",
+    ),
+    "a question about nothing": ({"questions": {"q": {"a": "et", "b": "mae"}}}, "study.questions.q.b: no method 'mae'"),
+    "a question about a tokenizer": ({"questions": {"q": {"a": "codes", "b": "et"}}}, "study.questions.q.a: no method 'codes'"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_are_named_before_any_work(name: str, default_params: dict[str, Any]):
+    changes, message = FAULTS[name]
+    with pytest.raises(UserError) as caught:
+        planned(default_params, **changes)
+    assert message in str(caught.value)
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the study on noise in two classes: eight pictures to learn from, four to be judged by."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        part = f"{'train' if number < 8 else 'test'}/{'ab'[number % 2]}"
+        save_png(tmp_path / "toy" / part / f"{number:02}.png", pixels)
+    (tmp_path / "params.yaml").symlink_to(Path(__file__).parents[1] / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    torch.set_num_threads(1)
+
+    def invoke(document: dict[str, Any], *flags: str) -> Result:
+        Path("study.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        return CliRunner().invoke(main, ["toy", "--study", "study.yaml", "--work", "work", "--device", "cpu", *flags])
+
+    return invoke
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the models whose training was begun."""
+    names: list[str] = []
+    train = masked_runs.train
+
+    def noted(task: Any, *given: Any, **named: Any) -> Any:
+        names.append(task.name)
+        return train(task, *given, **named)
+
+    monkeypatch.setattr(masked_runs, "train", noted)
+    return names
+
+
+def weights(name: str, work: str = "work") -> str:
+    return fingerprint(read_model(Path(work, "models/masked", name))[0])
+
+
+def test_some_models_alone_and_later_the_others(call: Callable[..., Result], trained: list[str]):
+    assert call(plain(), "--only", "et").exit_code == 0
+    assert trained == ["et"]
+    result = call(plain(), "--only", "beit")  # and its tokenizer
+    assert result.exit_code == 0, result.output
+    assert trained == ["et", "codes", "beit"]
+    about = read_json(Path("work/models/masked/et/model.json"))
+    assert about["data"] == {"dataset": "toy", "train": 6, "val": 2}
+    document = plain()
+    document["models"]["codes"]["training"] = {"learning_rate": 0.01}
+    assert call(document, "--only", "et", "--only", "beit").exit_code == 0
+    assert trained == ["et", "codes", "beit", "codes", "beit"]  # whose tokenizer is another now
+    refused = call(document, "--only", "bert")
+    assert refused.exit_code == 1
+    assert "--only: no model 'bert' in the study; did you mean 'beit'" in refused.output
+
+
+def test_more_pictures_are_wanted_than_there_are(call: Callable[..., Result], trained: list[str]):
+    assert "there are 4" in call({**plain(), "test": 5}).output
+    assert "train: 7 pictures are wanted, but the source has only 6" in call({**plain(), "train": 7}).output
+    assert "val: 9 pictures are wanted" in call({**plain(), "validation": 9}).output
+    assert not trained
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    assert call(plain(), "--only", "et", "--work", "other").exit_code == 0
+    taken: list[list[int]] = [[]]
+    train = masked_runs.train
+
+    def dying(task: Any, *given: Any, **named: Any) -> Any:
+        def loss(rows: list[int], generators: Any) -> Any:
+            if len(taken) == 1 and len(taken[0]) == 2:
+                raise KeyboardInterrupt
+            taken[-1].append(len(rows))
+            return task.loss(rows, generators)
+
+        return train(replace(task, loss=loss), *given, **named)
+
+    monkeypatch.setattr(masked_runs, "train", dying)
+    assert call(plain(), "--only", "et").exit_code != 0
+    assert not Path("work/models").exists()
+    taken.append([])
+    assert call(plain(), "--only", "et").exit_code == 0
+    assert len(taken[1]) == STEPS - 2
+    assert weights("et") == weights("et", "other")
+    assert not list(Path("work/scratch").iterdir())
+
+
+def test_times_are_told_and_nothing_is_trained(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masked_runs, "_seconds", lambda work, device: (work(), 0.25)[1])
+    result = call(plain(), "--time", "--budget", "10")
+    assert result.exit_code == 0, result.output
+    lines = {line.split("\t")[0]: line.split("\t")[1:] for line in result.output.splitlines()}
+    assert set(plain()["models"]) < set(lines)
+    assert lines["et"][1:] == ["0.2500", "0.25", str(STEPS), "1", "40"]  # 4 steps of 0.25 s; 40 of them in 10 s
+    assert not trained
+    assert call(plain(), "--only", "et").exit_code == 0
+    assert int(lines["et"][0]) == read_json(Path("work/models/masked/et/model.json"))["parameters"]
+
+
+def test_code_is_what_runs_and_not_what_is_said_of_it(tmp_path: Path):
+    sources = {
+        "a.py": '"""A."""\nfrom pack import b\n\ndef f():\n    return b.g() + 1\n',
+        "pack/b.py": "import os\n\ndef g():\n    return 2  # two\n",
+        "pack/c.py": "x = 1\n",
+    }
+
+    def code(**changes: str) -> str:
+        for name, text in {**sources, **changes}.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return masked_code.code_of(["a"], tmp_path)
+
+    first = code()
+    assert masked_code.closure(["a"], tmp_path) == {"a", "pack.b"}
+    assert code(**{"a.py": sources["a.py"].replace("A.", "Another"), "pack/c.py": "x = 2\n"}) == first
+    assert code(**{"pack/b.py": sources["pack/b.py"].replace("two", "deux")}) == first
+    assert code(**{"pack/b.py": sources["pack/b.py"].replace("return 2", "return 3")}) != first
+
+
+def test_other_code_trains_anew_unless_told_otherwise(
+    call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert call(plain(), "--only", "et").exit_code == 0
+    monkeypatch.setattr(masked_runs, "code_of", lambda modules: "another")
+    assert call(plain(), "--only", "et", "--any-code").exit_code == 0
+    assert trained == ["et"]
+    assert call(plain(), "--only", "et").exit_code == 0
+    assert trained == ["et", "et"]
+
+
+def test_a_training_depends_on_the_loop_and_the_models():
+    found = masked_code.closure(masked_runs.LEARNS)
+    assert {"relume.training.optimiser", "relume.models.energy_transformer", "relume.data.masks"} <= found
+    assert not {"relume.evaluation.masked", "relume.inversion.reconstruct", "relume.report.page"} & found
