@@ -10,6 +10,7 @@ from relume.core.masked_results import write_masked_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.masked_floors import fillers
+from relume.inversion.descents import descents
 from relume.inversion.reconstruct import Predictor, predictors, reconstruct
 from relume.inversion.reconstruct_config import ReconstructMasked
 from relume.training.trained_masked import read_masked
@@ -31,6 +32,7 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
     trained = predictors([read_masked(models / name, device) for name in config.models], dataset, config)
     filled = reconstruct([*floors, *trained], dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
+    ways = descents(trained, dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
     write_masked_group(
         out,
         images=filled.images,
@@ -38,7 +40,9 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
         ratios=filled.ratios,
         rows=filled.rows,
         method={"config": asdict(config), "device": describe(device), **door.provenance()},
+        trace=() if ways is None else ways.trace,
         timing=filled.timing,
+        descent=None if ways is None else ways.shown,
     )
 
 

@@ -14,7 +14,7 @@ from relume.core.config import merge
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
-from relume.core.masked_results import read_masked_group
+from relume.core.masked_results import read_descent, read_masked_group
 from relume.core.runtime import generator
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
@@ -129,6 +129,14 @@ def test_from_training_to_a_group(project: Path) -> None:
     assert masks[:3].sum() == 3 * 8
     assert masks[3:6].sum() == 3 * 12
     assert [row["method"] for row in read_csv(group.folder / "timing.csv")] == methods
+    assert {row["term"] for row in read_csv(group.folder / "trace.csv")} == {"energy@0.5", "energy@0.75"}
+    way = read_descent(group.folder)
+    assert [(row["method"], row["id"], row["step"]) for row in way.rows[:4]] == [
+        *(("et", "test0", step) for step in "012"),
+        ("et", "test1", "0"),
+    ]
+    at = methods.index("et") * 6
+    assert np.array_equal(way.images[2::3], group.images[at : at + 3]), "the last step is the prediction"
     assert_predicted(project, group.images.reshape(len(methods), 2, 3, SIZE, SIZE, 3)[methods.index("et"), 1], by_method[0, 1])
 
 
