@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import yaml
 
 from relume.core.config import read_params
 from relume.core.files import digest, read_csv, read_json, sha256
+from relume.core.group_sheets import kind_of, sheets
+from relume.core.masked_results import MASKS, PATH_IMAGES, PATH_ROWS, RATIO, is_masked
 from relume.core.results import KEYS, Group, read_group
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
 WRITTEN = ("images.npy", "index.csv", "trace.csv", "method.json")  # of a whole group; timing.csv is measured anew in every run
-COLUMNS = 8  # pictures on a sheet
+OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked one
 
 Row = Mapping[str, str]
 
@@ -40,9 +42,16 @@ class Record:
 def records(root: Path) -> list[Record]:
     """Of the groups that the parameters name, those that are whole."""
     names = read_params(root / PARAMS)["compare"]["groups"]
-    whole = [name for name in names if all((root / RECONSTRUCTIONS / name / file).exists() for file in WRITTEN)]
     lock = locked(root)
-    return [_record(root, name, lock) for name in whole]
+    return [_record(root, name, lock) for name in names if _whole(root / RECONSTRUCTIONS / name)]
+
+
+def _whole(folder: Path) -> bool:
+    return all((folder / file).exists() for file in _files(folder))
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return (*WRITTEN, *OF_MASKED) if is_masked(folder) else WRITTEN
 
 
 def headline(root: Path, found: list[Record]) -> dict[str, float]:
@@ -64,14 +73,14 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
     method = {key: value for key, value in group.method.items() if key != "config"} | group.method.get("config", {})
     return Record(
         name=name,
-        key=digest([name, [(file, sha256(folder / file)) for file in WRITTEN]]),
+        key=digest([name, [(file, sha256(folder / file)) for file in _files(folder)]]),
         stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
         device=str(group.method.get("device", "")),
         params={key: str(value) for key, value in flat(method).items() if key != "device"},
         curves=_curves(folder, group),
         means=_means(rows, labels) if known else {},
         measured=sha256(scores) if known else "",
-        pictures=lambda: {"pictures": _sheet(root, group)},
+        pictures=lambda: sheets(group, root / IMAGES),
     )
 
 
@@ -89,24 +98,20 @@ def clean(name: str) -> str:
 
 
 def _labels(group: Group) -> dict[tuple[str, ...], str]:
-    """What a metric of the group's method is prefixed with: nothing where there is one method, its tap where it has several."""
-    kinds = list(dict.fromkeys(_kind(row) for row in group.index))
+    """What a metric of the group's method is prefixed with: nothing where there is one method, all that tells several apart."""
+    kinds = list(dict.fromkeys(kind_of(row) for row in group.index))
     methods = [kind[0] for kind in kinds]
     names = ["/".join(filter(None, kind)) if methods.count(kind[0]) > 1 else kind[0] for kind in kinds]
     return dict(zip(kinds, [f"{name}/" for name in names] if len(kinds) > 1 else [""], strict=True))
-
-
-def _kind(row: Row) -> tuple[str, ...]:
-    return row["method"], row["dataset"], row["network"], row["tap"]
 
 
 def _means(rows: list[dict[str, str]], labels: Mapping[tuple[str, ...], str]) -> dict[str, float]:
     """Means over the ranked pictures, as the leaderboard has them."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        for metric in row.keys() - set(KEYS) if row["selected"] == "true" else ():
+        for metric in row.keys() - {*KEYS, RATIO} if row["selected"] == "true" else ():
             if row[metric]:
-                values.setdefault(clean(labels[_kind(row)] + metric), []).append(float(row[metric]))
+                values.setdefault(clean(labels[kind_of(row)] + metric), []).append(float(row[metric]))
     return {name: float(np.mean(column)) for name, column in sorted(values.items())}
 
 
@@ -121,8 +126,9 @@ def _curves(folder: Path, group: Group) -> list[tuple[str, int, float]]:
 
 def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
     """Do the scores speak of this index? A rerun changes the group before it is evaluated anew."""
-    return bool(rows) and [[row.get(key) for key in KEYS] for row in rows] == [
-        [row.get(key) for key in KEYS] for row in group.index
+    keys = (*KEYS, RATIO)
+    return bool(rows) and [[row.get(key) for key in keys] for row in rows] == [
+        [row.get(key) for key in keys] for row in group.index
     ]
 
 
@@ -152,26 +158,3 @@ def locked(root: Path) -> dict[str, Any]:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _sheet(root: Path, group: Group) -> np.ndarray:
-    """The first pictures: a row of originals where they are at hand, a row per method below."""
-    from relume.core.images import grid
-
-    first = _kind(group.index[0])
-    ids = [row["id"] for row in group.index if row["selected"] == "true" and _kind(row) == first][:COLUMNS]
-    rows: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
-    for number, row in enumerate(group.index):
-        if row["selected"] == "true" and row["id"] in ids:
-            rows.setdefault(_kind(row), {})[row["id"]] = group.images[number]
-    blank = np.full(group.images.shape[1:], 255, np.uint8)
-    sheet = [*_originals(root / IMAGES / first[1], ids, blank), *([row.get(id, blank) for id in ids] for row in rows.values())]
-    return grid(np.stack([np.stack(row) for row in sheet]))
-
-
-def _originals(folder: Path, ids: list[str], blank: np.ndarray) -> Iterator[list[np.ndarray]]:
-    if (folder / "images.npy").exists():
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        places = {row["id"]: number for number, row in enumerate(read_csv(folder / "index.csv"))}
-        if images.shape[1:] == blank.shape:
-            yield [images[places[id]] if id in places else blank for id in ids]

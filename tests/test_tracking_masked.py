@@ -1,0 +1,97 @@
+"""Masked groups and models as records: means by share, energies as curves, panels and ways as pictures."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from relume.core.files import read_csv, write_csv
+from relume.core.group_sheets import sheets
+from relume.core.masked_results import GREY, pasted, read_masked_group
+from relume.core.model_records import model_records
+from relume.core.records import Record, records
+from tests.contract_files import SIZE, write
+from tests.masked_files import CELL, GROUP, NOISE, RATIOS, STEPS, write_masked
+
+STEP = SIZE + 2  # from a picture on a sheet to the next
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write(tmp_path_factory.mktemp("masked"))
+    write_masked(root)
+    (root / "params.yaml").write_text(yaml.safe_dump({"compare": {"groups": ["floors", GROUP]}}))
+    return root
+
+
+def record(root: Path) -> Record:
+    (found,) = [record for record in records(root) if record.name == GROUP]
+    return found
+
+
+def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    return sheet[row * STEP : row * STEP + SIZE, column * STEP : column * STEP + SIZE]
+
+
+def test_means_are_those_of_the_table(root: Path) -> None:
+    means = record(root).means
+    for row in read_csv(root / "metrics/masked.csv"):
+        label = f"{row['method']}/photos/{row['mask_ratio']}"
+        assert means[f"{label}/psnr_masked"] == pytest.approx(float(row["psnr_masked"]), rel=1e-5)
+    assert len(means) == len(NOISE) * len(RATIOS) * 2, "the share itself is no metric"
+
+
+def test_energies_are_curves(root: Path) -> None:
+    curves = record(root).curves
+    assert {name for name, _, _ in curves} == {f"et/energy_{ratio:g}" for ratio in RATIOS}
+    assert curves[: STEPS + 1] == [(f"et/energy_{RATIOS[0]:g}", step, -85.0 - 10 * step) for step in range(STEPS + 1)]
+
+
+def test_sheets_show_what_was_shown_predicted_and_pasted(root: Path) -> None:
+    found = record(root).pictures()
+    assert set(found) == {*(f"pictures-{ratio:g}" for ratio in RATIOS), "steps-et"}
+    group, masks = read_masked_group(root / "data/reconstructions" / GROUP)
+    originals, sheet = np.load(root / "data/images/photos/images.npy"), found["pictures-0.85"]
+    assert sheet.shape == ((2 + 2 * len(NOISE)) * STEP - 2, 8 * STEP - 2, 3)
+    assert np.array_equal(tile(sheet, 0, 3), originals[3])
+    dark = masks[3].repeat(CELL, 0).repeat(CELL, 1)
+    assert (tile(sheet, 1, 3)[dark] == GREY).all()
+    assert np.array_equal(tile(sheet, 1, 3)[~dark], originals[3][~dark])
+    number = 2 * len(originals) * list(NOISE).index("et") + 3
+    row = 2 + 2 * list(NOISE).index("et")
+    assert np.array_equal(tile(sheet, row, 3), group.images[number])
+    assert np.array_equal(tile(sheet, row + 1, 3), pasted(originals[3], group.images[number], masks[3]))
+    assert found["steps-et"].shape == (2 * STEP - 2, (STEPS + 1) * STEP - 2, 3)
+
+
+def test_without_originals_only_predictions_are_shown(root: Path, tmp_path: Path) -> None:
+    group, _ = read_masked_group(root / "data/reconstructions" / GROUP)
+    sheet = sheets(group, tmp_path)["pictures-0.5"]
+    assert sheet.shape == (len(NOISE) * STEP - 2, 8 * STEP - 2, 3)
+    assert np.array_equal(tile(sheet, 0, 0), group.images[len(group.images) // len(NOISE) // 2])
+
+
+def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(root, tmp_path / "moved"))
+    before = record(moved)
+    assert before.key == record(root).key
+    folder = moved / "data/reconstructions" / GROUP
+    np.save(folder / "masks.npy", ~np.load(folder / "masks.npy"))
+    assert record(moved).key != before.key
+    rows = read_csv(folder / "index.csv")
+    write_csv(folder / "index.csv", tuple(rows[0]), [{**row, "mask_ratio": "0.25"} for row in rows])
+    assert (record(moved).means, record(moved).measured) == ({}, "")
+    (folder / "path.csv").unlink()
+    assert [found.name for found in records(moved)] == ["floors"], "a masked group without its ways is not whole"
+
+
+def test_masked_models_are_records_with_curves_and_pictures(root: Path) -> None:
+    found = {record.name: record for record in model_records(root)}
+    assert set(found) == {"masked/et", "masked/mae"}
+    et = found["masked/et"]
+    assert et.means == {"best/loss": 0.5, "best/psnr_masked": 15.5, "best/floor_mean_visible": 14.0}
+    assert ("val/psnr_masked", 20, 15.5) in et.curves
+    assert et.params["masks.ratio"] == "0.85"
+    assert {name: picture.shape for name, picture in et.pictures().items()} == dict.fromkeys(("progress", "samples"), (20, 62, 3))
