@@ -15,6 +15,7 @@ from relume.core.run import Run
 from relume.data.config import Prepare
 from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.evaluation.maps_config import Maps
+from relume.evaluation.probe_config import Probe
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
@@ -26,6 +27,7 @@ from relume.params_maps import between as between_maps
 from relume.params_masked import between as between_masked
 from relume.params_pictures import asked as asked_pictures
 from relume.params_pictures import enough
+from relume.params_probe import between as between_probe
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 from relume.training.masked_config import TrainMasked, masked_models
@@ -43,6 +45,7 @@ SECTIONS: dict[str, Any] = {
     "train_masked": TrainMasked,
     "reconstruct_masked": MaskedGroups,
     "maps": Maps,
+    "probe": Probe,
     "evaluate": Evaluate,
     "compare": Compare,
     "report": Report,
@@ -72,6 +75,7 @@ def check(whole: Mapping[str, Any]) -> None:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
         faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
+        faults += [f"params: {fault}" for fault in between_probe(built, masked)]
     if faults:
         raise UserError("\n".join(faults))
 

@@ -1,0 +1,125 @@
+"""What features know of classes: a linear probe and weighted nearest neighbours on them, as they are, beside pixels and chance.
+
+All shares are of test pictures whose class is named rightly, in [0, 1].
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional as F
+
+from relume.core.images import resize
+from relume.data.store import Dataset
+from relume.evaluation.probe_config import FLOORS, SPLITS, Probe
+
+PROBE = ("method", "dataset", "n", "classes", "probe_top1", "knn_top1")
+SIDE = 32  # px, of pictures as features: larger ones are shrunk
+ROUNDS = 300  # of L-BFGS, at most
+CHUNK = 512  # test pictures whose neighbours are looked for at once
+
+Reader = Callable[[list[int]], np.ndarray]  # rows of a dataset -> features, (N, D)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Pictures of one split, those with a class that is to be told."""
+
+    rows: list[int]  # of the dataset
+    labels: np.ndarray  # text, (N,)
+
+
+def table(dataset: Dataset, readers: Mapping[str, Reader], config: Probe) -> list[dict[str, Any]]:
+    """A row for each floor, then for each reader; one without numbers where the splits have no classes in common."""
+    if not readers:
+        return []
+    splits = labelled(dataset, config)
+    if splits is None:
+        return [{"method": name, "dataset": dataset.name} for name in (*FLOORS, *readers)]
+    counts = {"n": len(splits["test"].rows), "classes": len(np.unique(splits["train"].labels))}
+    every: dict[str, Reader] = {"pixels": partial(pixels, dataset), **readers}
+    scores = {"chance": chance(splits)} | {name: score(read, splits, config) for name, read in every.items()}
+    return [{"method": name, "dataset": dataset.name, **counts, **reached} for name, reached in scores.items()]
+
+
+def labelled(dataset: Dataset, config: Probe) -> dict[str, Labelled] | None:
+    """Of each split the pictures of classes that `train` has. None: they are fewer than two, or a split has none of them."""
+    chosen = {split: dataset.select(split, getattr(config, split)) for split in SPLITS}
+    known = {dataset.index[row]["label"] for row in chosen["train"]} - {""}
+    found = {}
+    for split, rows in chosen.items():
+        told = [row for row in rows if dataset.index[row]["label"] in known]
+        found[split] = Labelled(rows=told, labels=np.array([dataset.index[row]["label"] for row in told]))
+    return found if len(known) > 1 and all(part.rows for part in found.values()) else None
+
+
+def score(read: Reader, splits: Mapping[str, Labelled], config: Probe) -> dict[str, float]:
+    """Every split is read once."""
+    train, val, test = (splits[split] for split in SPLITS)
+    a, b, c = standardised(read(train.rows), read(val.rows), read(test.rows))
+    linear = linear_top1((a, train.labels), (b, val.labels), (c, test.labels), config.penalties)
+    near = neighbours((a, train.labels), c, count=config.neighbours, temperature=config.temperature)
+    return {"probe_top1": linear, "knn_top1": float((near == test.labels).mean())}
+
+
+def chance(splits: Mapping[str, Labelled]) -> dict[str, float]:
+    """Always the commonest class of the training pictures; of several, the first by name."""
+    names, counts = np.unique(splits["train"].labels, return_counts=True)
+    right = float((splits["test"].labels == names[counts.argmax()]).mean())
+    return {"probe_top1": right, "knn_top1": right}
+
+
+def pixels(dataset: Dataset, rows: list[int]) -> np.ndarray:
+    """The pictures themselves, at SIDE px at most: (N, 3 side side)."""
+    side = min(SIDE, dataset.size)
+    parts = [resize(dataset.pixels(rows[at : at + CHUNK]), side).flatten(1) for at in range(0, len(rows), CHUNK)]
+    return torch.cat(parts).numpy()
+
+
+def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """In units of the training features' deviations around their means; what never changes there becomes 0. (N, D) float64."""
+    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    moves = deviation > 1e-8 * np.maximum(1e-8, np.abs(mean))
+    scale = np.where(moves, 1 / np.where(moves, deviation, 1), 0)
+    return [(part - mean) * scale for part in (train, *others)]
+
+
+Sample = tuple[np.ndarray, np.ndarray]  # features (N, D), labels (N,)
+
+
+def linear_top1(train: Sample, val: Sample, test: Sample, penalties: Sequence[float]) -> float:
+    """Multinomial logistic regression: mean cross-entropy + penalty / 2 ||W||^2. The penalty that is best on `val` is taken; of
+    equals, the strongest."""
+    best, reached = None, -1.0
+    for penalty in sorted(penalties, reverse=True):
+        fitted = _fit(*train, penalty)
+        if (found := float((fitted.predict(val[0]) == val[1]).mean())) > reached:
+            best, reached = fitted, found
+    assert best is not None
+    return float((best.predict(test[0]) == test[1]).mean())
+
+
+def _fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> LogisticRegression:
+    """A fit that is not at its end after ROUNDS is one that was stopped early: judged on `val` like any other."""
+    model = LogisticRegression(C=1 / (penalty * len(labels)), max_iter=ROUNDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features, labels)
+
+
+def neighbours(train: Sample, features: np.ndarray, *, count: int, temperature: float) -> np.ndarray:
+    """Labels (N,): the `count` nearest by cosine vote with exp(cosine / temperature); of equals, the first by name."""
+    names, classes = np.unique(train[1], return_inverse=True)
+    here, ballot = F.normalize(torch.from_numpy(train[0])), F.one_hot(torch.from_numpy(classes), len(names)).double()
+    found = []
+    for at in range(0, len(features), CHUNK):
+        cosine, places = (F.normalize(torch.from_numpy(features[at : at + CHUNK])) @ here.T).topk(min(count, len(here)))
+        weight = ((cosine - 1) / temperature).exp()  # at most 1: no overflow
+        found.append((weight[..., None] * ballot[places]).sum(1).argmax(1))
+    return names[torch.cat(found).numpy()]

@@ -1,0 +1,39 @@
+"""How much frozen features of masked models know of classes that nobody told them."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.files import write_csv
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.probe import PROBE, table
+from relume.evaluation.probe_config import Probe
+from relume.training.represent import represent
+from relume.training.trained_masked import read_masked
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose classes are to be told.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
+@click.option("--out", type=FOLDER, required=True, help="Table to write.")
+@stage("probe")
+def main(door: Door, images: Path, models: Path, out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(Probe, "probe")
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
+    trained = [read_masked(models / name, device) for name in config.models]
+    readers = {one.name: partial(represent, one, dataset, micro_batch=run.micro_batch) for one in trained}
+    rows = table(dataset, readers, config)
+    write_csv(out, PROBE, rows)
+    if rows and "n" not in rows[0]:
+        click.echo(f"{dataset.name}: train, val and test share no two classes, so there is nothing to tell: empty rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The representation check: classes that features tell apart, or not; neighbours one by one; the stage on toy models."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.files import read_csv, read_json, sha256, write_csv, write_json
+from relume.data.store import Dataset
+from relume.evaluation import probe
+from relume.evaluation.probe_config import Probe
+from relume.params import check
+from relume.training.represent import represent
+from relume.training.trained_masked import read_masked
+from stages import probe as stage
+from tests.decoder_files import CPU
+from tests.evaluation_files import write_dataset
+from tests.toy_masked import write_masked
+from tests.test_masked_stages import ENERGY
+
+SIZE = 16
+PENALTIES = [1e-3, 1e-1]
+
+
+def config(**differences: Any) -> Probe:
+    plain = {"dataset": "toy", "models": [], "train": None, "val": None, "test": None}
+    return build(Probe, {**plain, "penalties": PENALTIES, "neighbours": 3, "temperature": 0.1, **differences}, "probe")
+
+
+def clouds(each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes around the corners of a simplex: features (N, 5), labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(["a", "b", "c"], each)
+    centres = np.eye(3, 5).repeat(each, 0)
+    return centres + spread * rng.normal(size=(3 * each, 5)), labels
+
+
+def labelled(folder: Path, labels: dict[str, list[str]]) -> Dataset:
+    """The toy dataset with these labels, by split."""
+    data = write_dataset(folder / "toy", size=SIZE, each=4)
+    index = [{**row, "label": labels[row["split"]][int(row["id"][-1])]} for row in data.index]
+    write_csv(folder / "toy/index.csv", tuple(index[0]), index)
+    manifest = read_json(folder / "toy/manifest.json")
+    write_json(folder / "toy/manifest.json", {**manifest, "index_sha256": sha256(folder / "toy/index.csv")})
+    return Dataset.open(folder / "toy")
+
+
+SAME = {"train": ["a", "a", "a", "b"], "val": ["a", "b", "a", ""], "test": ["a", "b", "b", "c"]}
+
+
+def test_what_is_apart_is_told_apart_and_what_is_not_is_guessed() -> None:
+    far, val, test = (clouds(20, 0.05, seed) for seed in range(3))
+    assert probe.linear_top1(far, val, test, PENALTIES) == 1
+    assert (probe.neighbours(far, test[0], count=5, temperature=0.1) == test[1]).all()
+    noise = [(np.random.default_rng(seed).normal(size=(600, 5)), np.tile(["a", "b", "c"], 200)) for seed in range(3)]
+    assert probe.linear_top1(noise[0], noise[1], noise[2], PENALTIES) == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_the_penalty_is_chosen_on_validation_pictures() -> None:
+    """One feature; under a penalty that forbids weights only the bias speaks, for the commoner class, and `val` holds that class
+    alone. Whatever the test pictures would like."""
+    train = (np.array([[-1.0], [-1.0], [1.0], [1.0], [-1.0]]), np.array(["a", "a", "b", "b", "a"]))
+    common, honest = (np.array([[1.0]]), np.array(["a"])), (np.array([[1.0]]), np.array(["b"]))
+    assert probe.linear_top1(train, common, honest, [1e-3, 1e6]) == 0
+    assert probe.linear_top1(train, honest, honest, [1e-3, 1e6]) == 1
+
+
+def test_the_regression_is_at_the_minimum_of_its_objective() -> None:
+    """The slope of mean cross-entropy + penalty / 2 ||W||^2, by autograd, is 0."""
+    features, labels = clouds(15, 0.6)
+    fitted = probe._fit(features, labels, 0.05)
+    weights = torch.tensor(fitted.coef_, requires_grad=True)
+    logits = torch.tensor(features) @ weights.T + torch.tensor(fitted.intercept_)
+    target = torch.tensor(np.unique(labels, return_inverse=True)[1])
+    (torch.nn.functional.cross_entropy(logits, target) + 0.025 * weights.square().sum()).backward()
+    assert weights.grad is not None
+    assert weights.grad.abs().max() < 1e-3
+
+
+def test_neighbours_agree_with_a_loop() -> None:
+    (train, labels), (test, _) = clouds(12, 0.8), clouds(9, 0.8, seed=1)
+    found = probe.neighbours((train, labels), test, count=7, temperature=0.2)
+    for feature, name in zip(test, found, strict=True):
+        cosines = [one @ feature / np.linalg.norm(one) / np.linalg.norm(feature) for one in train]
+        votes = dict.fromkeys("abc", 0.0)
+        for place in sorted(range(len(train)), key=lambda at: -cosines[at])[:7]:
+            votes[labels[place]] += np.exp(cosines[place] / 0.2)
+        assert name == max(votes, key=lambda key: votes[key])
+
+
+def test_weights_of_neighbours_count() -> None:
+    """One at cosine 1 outweighs two at cosine 0 where the temperature is low, not where it is high."""
+    train = (np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.array(["near", "far", "far"]))
+    here = np.array([[2.0, 0.0]])
+    assert probe.neighbours(train, here, count=3, temperature=0.1).tolist() == ["near"]
+    assert probe.neighbours(train, here, count=3, temperature=10.0).tolist() == ["far"]
+    assert probe.neighbours(train, here, count=50, temperature=0.1).tolist() == ["near"]
+
+
+def test_features_are_in_units_of_the_training_deviations() -> None:
+    train, other = probe.standardised(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[4.0, 6.0]]))
+    assert train.tolist() == [[-1, 0], [1, 0]]
+    assert other.tolist() == [[2, 0]], "what never changes says nothing"
+
+
+def test_table_reads_every_split_once_and_counts_what_can_be_told(tmp_path: Path) -> None:
+    """Of four test pictures one is of a class that was never seen; chance is right for one of the three others."""
+    data, read = labelled(tmp_path, SAME), []
+
+    def features(rows: list[int]) -> np.ndarray:
+        read.append(rows)
+        return np.array([[float(data.index[row]["label"] == "a"), 1.0] for row in rows])
+
+    rows = probe.table(data, {"good": features}, config(neighbours=1))
+    assert [row["method"] for row in rows] == ["chance", "pixels", "good"]
+    assert [(row["n"], row["classes"]) for row in rows] == [(3, 2)] * 3
+    assert rows[0]["probe_top1"] == rows[0]["knn_top1"] == pytest.approx(1 / 3)
+    assert rows[2]["probe_top1"] == rows[2]["knn_top1"] == 1
+    assert [len(one) for one in read] == [4, 3, 3]
+    assert probe.table(data, {}, config()) == []
+
+
+def test_large_pictures_are_shrunk_before_they_are_features(tmp_path: Path) -> None:
+    small, large = write_dataset(tmp_path / "small", size=16), write_dataset(tmp_path / "large", size=64)
+    assert np.array_equal(probe.pixels(small, [2, 5]), small.pixels([2, 5]).flatten(1).numpy())
+    assert probe.pixels(large, [2, 5]).shape == (2, 3 * 32 * 32)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    data = labelled(tmp_path / "data/images", SAME)
+    write_masked(tmp_path / "models/masked", data, "et")
+    write_masked(tmp_path / "models/masked", data, "mae")
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"probe": {"deps": []}}}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    return tmp_path
+
+
+def run(images: str = "data/images/toy", **differences: Any) -> Result:
+    section = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config(**differences)).items()}
+    settings = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3}
+    Path("params.yaml").write_text(yaml.safe_dump({"run": settings, "probe": section}))
+    return CliRunner().invoke(stage.main, ["--images", images, "--models", "models/masked", "--out", "metrics/probe.csv"])
+
+
+def test_the_stage_writes_models_beside_floors(project: Path) -> None:
+    assert (done := run(models=["et", "mae"])).exit_code == 0, done.output
+    table = read_csv(Path("metrics/probe.csv"))
+    assert tuple(table[0]) == probe.PROBE
+    assert [row["method"] for row in table] == ["chance", "pixels", "et", "mae"]
+    assert all(0 <= float(row[key]) <= 1 for row in table for key in ("probe_top1", "knn_top1"))
+    data, model = Dataset.open(Path("data/images/toy")), read_masked(Path("models/masked/mae"), CPU)
+    with torch.no_grad():
+        wanted = model.module.represent(data.pixels([0, 3, 5, 7]))
+    assert np.allclose(represent(model, data, [0, 3, 5, 7], 3), wanted.numpy(), atol=1e-6)
+
+
+def test_without_models_there_is_a_header_and_without_common_classes_rows_without_numbers(project: Path) -> None:
+    assert (done := run()).exit_code == 0, done.output
+    assert Path("metrics/probe.csv").read_text() == ",".join(probe.PROBE) + "\n"
+    assert done.output == ""
+    labelled(project / "apart", {**SAME, "test": ["x", "x", "y", "y"]})
+    assert (done := run("apart/toy", models=["et"])).exit_code == 0, done.output
+    assert done.output == "toy: train, val and test share no two classes, so there is nothing to tell: empty rows\n"
+    assert [tuple(row.values()) for row in read_csv(Path("metrics/probe.csv"))] == [
+        (name, "toy", "", "", "", "") for name in ("chance", "pixels", "et")
+    ]
+
+
+def test_faults_name_themselves(project: Path) -> None:
+    assert "models/masked/nobody/model.json is missing" in run(models=["nobody"]).output
+    write_dataset(project / "large/toy", size=32)
+    data, model = Dataset.open(project / "large/toy"), read_masked(Path("models/masked/et"), CPU)
+    with pytest.raises(UserError, match="et sees pictures of 16 px; those of toy have 32"):
+        represent(model, data, [0], 1)
+    for wrong, told in ({"models": ["et", "et"]}, "models: each once"), ({"models": ["chance"]}, "models: chance is the name"):
+        with pytest.raises(UserError, match=told):
+            config(**wrong)
+
+
+def test_sections_must_agree(default_params: dict[str, Any]) -> None:
+    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos"}}
+    faults = {
+        "probe.dataset: 'nowhere' is not prepared": {"dataset": "nowhere"},
+        "probe.models: ett is not in train_masked.models; did you mean 'et'": {"models": ["ett"]},
+        "probe.test: 1000 pictures of test are wanted; prepare makes 24": {"models": ["et"], "test": 1000},
+    }
+    check({**default_params, "probe": {**default_params["probe"], "models": ["et"]}})
+    for told, differences in faults.items():
+        with pytest.raises(UserError, match=told.replace("'", ".")):
+            check({**default_params, "probe": {**default_params["probe"], **differences}})
