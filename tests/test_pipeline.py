@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from relume.core.files import read_csv, sha256
+from tests.test_masked_stages import ENERGY
 from tests.test_readme import README, commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +57,8 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
         "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
     }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
+    params["train_masked"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos"}}
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 
@@ -75,6 +79,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     Image.fromarray(skimage.data.chelsea()).save(root / "my.jpg")
+    hole = np.zeros(skimage.data.chelsea().shape[:2], np.uint8)
+    hole[100:140, 200:260] = 255
+    Image.fromarray(hole).save(root / "mask.png")
     params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for command in (

@@ -6,12 +6,13 @@ features = api.features(picture, "alexnet_conv", ["conv3"])
 found = api.invert(features, "alexnet_conv", size=128)
 found.image  # uint8 (1, 128, 128, 3)
 api.decode(features, "alexnet_conv3")  # the same at once, by a decoder that `dvc repro train_decoder` has trained
+api.inpaint("my.jpg", "mask.png").image  # uint8 (H, W, 3): holes filled by a model that `dvc repro train_masked` has trained
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,10 +42,15 @@ from relume.losses.config import Losses
 from relume.training.models import CARD
 from relume.training.trained import TrainedDecoder, read_decoder
 
+if TYPE_CHECKING:
+    from relume.inversion.inpaint import Inpainting
+    from relume.training.trained_masked import TrainedMasked
+
 WEIGHTS = Path("models/weights")
 PARAMS = Path("params.yaml")
 IMAGES = Path("data/images")
 DECODERS = Path("models/decoder")
+MASKED = Path("models/masked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,24 @@ def decode(targets: Mapping[str, Tensor], reader: str | Path | TrainedDecoder, *
         )
     device = next(reader.module.parameters()).device
     return to_uint8(apply(reader, {tap: targets[tap].to(device).float() for tap in reader.taps}))
+
+
+def inpaint(
+    picture: str | Path | np.ndarray,
+    mask: str | Path | np.ndarray,
+    model: "str | Path | TrainedMasked | None" = None,
+    *,
+    models: Path = MASKED,
+    film: bool = False,
+) -> "Inpainting":
+    """A picture, a file or uint8 (H, W, 3), with what `mask` hides filled by a trained masked model: `image`, uint8 (H, W, 3).
+
+    `mask`: a file, white where it is to be filled, or bool (H, W). Visible pixels stay as they are. `model`: the model, its name
+    below `models` or its folder; None: the only one there. `film`: keep the picture of every step of an Energy Transformer.
+    """
+    from relume import api_masked  # brings a library that nothing else here needs
+
+    return api_masked.inpaint(picture, mask, model, models=models, film=film)
 
 
 def plan(

@@ -135,5 +135,36 @@ def decode(**options: Any) -> None:
     run(Order(**options), click.echo)
 
 
+@main.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--mask", type=click.Path(path_type=Path), help="Picture of the same size: white is filled, black is known.")
+@click.option("--hide", type=float, metavar="SHARE", help="Instead of a mask: hide this share of the middle square, as 0.75.")
+@click.option("--pattern", type=click.Choice(["random", "block", "grid"]), help="What --hide draws.  [random]")
+@click.option("--seed", type=int, help="Of what --hide draws.  [0]")
+@click.option("--model", help="Name below models/masked, or a model's folder; not needed where just one is there.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<picture>_filled_<model>.png]")
+@click.option(
+    "--film", type=click.Path(path_type=Path), metavar="FILE", help="Also an Energy Transformer's steps: .webp or .gif."
+)
+@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+def inpaint(**options: Any) -> None:
+    """Fill the holes of PICTURE by a trained masked model.
+
+    White in the mask (128 of 255 or lighter) is what is to be filled, and the mask has the picture's size. Around every hole a
+    square window is shown to the model, at the size that it knows and with the hole hidden; of its answer the hidden pixels alone
+    are taken. All others stay as they are. Beside the filled picture, <out>_panels.png shows what was visible, what was
+    predicted, that pasted and, with --hide, the original. `dvc repro train_masked` trains the models that params.yaml names.
+
+    \b
+    Examples:
+      relume inpaint my.jpg --mask mask.png --model et
+      relume inpaint my.jpg --hide 0.75 --pattern block --model et
+      relume inpaint my.jpg --hide 0.5 --model models/masked/et --film my.webp --out filled.png
+    """
+    from relume.cli_inpaint import Order, run
+
+    run(Order(**options), click.echo)
+
+
 if __name__ == "__main__":
     main()

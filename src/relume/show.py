@@ -18,10 +18,11 @@ RESET = "\x1b[0m"
 STEP, LAST = 100, 2000  # milliseconds that a frame stands
 
 
-def target(option: str, path: Path, suffix: str, picture: Path) -> Path:
+def target(option: str, path: Path, suffix: str | tuple[str, ...], picture: Path) -> Path:
     """`path`, if a picture may be written there and not over the original."""
-    if path.suffix.lower() != suffix:
-        raise UserError(f"{option} {path}: a file that ends in {suffix} is wanted")
+    suffixes = (suffix,) if isinstance(suffix, str) else suffix
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{option} {path}: a file that ends in {' or '.join(suffixes)} is wanted")
     if path.is_dir() or path.resolve() == picture.resolve():
         raise UserError(f"{option} {path}: that is {'a folder' if path.is_dir() else 'the picture itself'}")
     return path
@@ -62,8 +63,20 @@ def _line(upper: Sequence[Sequence[int]], lower: Sequence[Sequence[int]]) -> str
 
 
 def animation(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """uint8 (H, W, 3) each, as an endless GIF that rests on its last frame."""
+    """uint8 (H, W, 3) each, as an endless GIF, or WebP by the file's name, that rests on its last frame."""
     first, *rest = [Image.fromarray(frame) for frame in frames]
     times = [STEP] * len(rest) + [LAST]
+    kind = {"format": "WEBP", "lossless": True} if path.suffix.lower() == ".webp" else {"format": "GIF"}
     with atomic(path) as temporary:
-        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=times, loop=0)
+        first.save(temporary, save_all=True, append_images=rest, duration=times, loop=0, **kind)
+
+
+def handy(pixels: np.ndarray, least: int = 128, most: int = 512) -> np.ndarray:
+    """uint8 (H, W, 3) in a size to look at: a small one with its pixels as squares, a large one shrunk."""
+    height, width, _ = pixels.shape
+    if max(height, width) <= most:
+        times = -(-least // max(height, width))
+        return pixels.repeat(times, 0).repeat(times, 1)
+    scale = most / max(height, width)
+    smaller = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(smaller, Image.Resampling.BOX))

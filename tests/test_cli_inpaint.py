@@ -1,0 +1,191 @@
+"""`relume inpaint` and `api.inpaint`: holes filled by a trained masked model, and faults before anything is predicted."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from relume import api, show
+from relume.cli import main
+from relume.core.errors import UserError
+from relume.training.trained_masked import TrainedMasked
+from tests.evaluation_files import write_dataset
+from tests.masked_files import write_masked
+from tests.test_readme import commands
+
+SIZE = 16
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree with masked models of random weights, and a picture and its mask in a folder below, where the caller stands."""
+    data = write_dataset(tmp_path / "toy", size=SIZE)
+    for kind in ("codes", "et", "mae"):
+        write_masked(tmp_path / "models/masked", data, kind)
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "here").mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (10, 16, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    Image.fromarray(pixels).save(tmp_path / "here/my.png")
+    Image.fromarray(_hole()).save(tmp_path / "here/mask.png")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def _hole() -> np.ndarray:
+    light = np.zeros((40, 64), np.uint8)
+    light[10:20, 30:42] = 255
+    light[0, 0] = 100  # dark enough to be known
+    return light
+
+
+def call(*words: str, model: str = "et") -> Result:
+    return CliRunner().invoke(main, ["inpaint", "my.png", "--model", model, *words])
+
+
+def shown(path: str) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) -> None:
+    done = call("--mask", "mask.png")
+    assert done.exit_code == 0, done.output
+    original, filled, hidden = shown("my.png"), shown("my_filled_et.png"), _hole() == 255
+    assert np.array_equal(filled[~hidden], original[~hidden])
+    assert (filled[hidden] != original[hidden]).any()
+    found = api.inpaint("my.png", hidden, "et", models=project / api.MASKED)
+    assert np.array_equal(found.image, filled)
+    assert (
+        done.output == "et sees a window of 24 px at 16 px; 4.7% of my.png is filled\nmy_filled_et.png\nmy_filled_et_panels.png\n"
+    )
+    panels = shown("my_filled_et_panels.png")
+    assert panels.shape == (80, 3 * 128 + 4, 3)
+    assert (panels[20:40, 60:84] == 128).all()
+    assert np.array_equal(panels[::2, 2 * 130 :: 2], filled)
+    assert np.array_equal(panels[::2, 130:258:2], found.prediction)
+
+
+def test_a_drawn_mask_is_scored_against_the_picture(project: Path) -> None:
+    done = call("--hide", "0.5", "--pattern", "block", "--out", "o.png", model="mae")
+    assert done.exit_code == 0, done.output
+    original, filled, panels = shown("my.png"), shown("o.png"), shown("o_panels.png")
+    assert panels.shape == (80, 4 * 128 + 6, 3)
+    assert np.array_equal(panels[::2, 3 * 130 :: 2], original)
+    hidden = (panels[::2, :128:2] == 128).all(-1)
+    assert hidden.sum() == 40 * 40 / 2
+    truth, mean = original[hidden] / 255, original[~hidden].mean(0) / 255
+    reached, floor = (-10 * np.log10(np.square(made - truth).mean()) for made in (filled[hidden] / 255, mean))
+    assert f"PSNR where it was hidden {reached:.2f} dB; the mean colour of the visible {floor:.2f} dB\n" in done.output
+    assert call("--hide", "0.5", "--seed", "1", "--out", "p.png").exit_code == 0
+    assert call("--hide", "0.5", "--out", "q.png").exit_code == 0
+    assert not np.array_equal(shown("p_panels.png")[:, :128], shown("q_panels.png")[:, :128])
+
+
+@pytest.mark.parametrize("film", ["my.gif", "my.webp"])
+def test_a_film_shows_every_step(project: Path, film: str) -> None:
+    assert (done := call("--hide", "0.5", "--film", film)).exit_code == 0, done.output
+    with Image.open(film) as frames:
+        assert frames.n_frames == 3  # two steps, and before them
+        assert frames.size == (128, 80)
+        if film.endswith("webp"):
+            frames.seek(2)
+            assert np.array_equal(np.asarray(frames.convert("RGB"))[::2, ::2], shown("my_filled_et.png"))
+
+
+def test_large_pictures_are_shown_smaller_and_small_ones_larger() -> None:
+    assert show.handy(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, 512, 3)
+    assert show.handy(np.zeros((200, 300, 3), np.uint8)).shape == (200, 300, 3)
+    assert show.handy(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), least=5)[::3, ::3].ravel().tolist() == list(range(12))
+
+
+def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
+    bare = ["inpaint", "my.png", "--mask", "mask.png"]
+    told = CliRunner().invoke(main, bare)
+    assert told.exit_code == 1
+    assert "2 masked models are in" in told.output
+    assert "allowed: et, mae" in told.output
+    (project / "models/masked/mae").rename(project / "mine")
+    assert (done := CliRunner().invoke(main, bare)).exit_code == 0, done.output
+    assert "et sees a window" in done.output
+    assert (done := call("--mask", "mask.png", model="../mine")).exit_code == 0, done.output
+    (project / "models/masked/et").rename(project / "elsewhere")
+    told = CliRunner().invoke(main, bare)
+    assert "no masked model is in" in told.output
+    assert "`dvc repro train_masked` trains" in told.output
+
+
+FAULTS: list[tuple[tuple[str, ...], str, str]] = [
+    (("--mask", "mask.png"), "ett", "there is no masked model 'ett' in"),
+    (("--mask", "mask.png"), "ett", "did you mean 'et'? allowed: et, mae. `dvc repro train_masked` trains"),
+    (("--mask", "mask.png"), "codes", "codes is a tokenizer: it is shown what is hidden"),
+    ((), "et", "either --mask FILE (white is filled) or --hide SHARE"),
+    (("--mask", "mask.png", "--hide", "0.5"), "et", "either --mask FILE (white is filled) or --hide SHARE"),
+    (("--mask", "mask.png", "--pattern", "grid"), "et", "--pattern: it is for --hide"),
+    (("--mask", "mask.png", "--seed", "0"), "et", "--seed: it is for --hide"),
+    (("--hide", "1.5"), "et", "--hide 1.5: a share between 0 and 1 is wanted"),
+    (("--mask", "none.png"), "et", "none.png: "),
+    (("--mask", "text.png"), "et", "text.png: no picture"),
+    (
+        ("--mask", "small.png"),
+        "et",
+        "small.png has 20 x 10 pixels and the picture 64 x 40: a mask of",
+    ),
+    (("--mask", "black.png"), "et", "black.png hides nothing: white (128 of 255 or more)"),
+    (("--mask", "white.png"), "et", "white.png hides everything"),
+    (("--mask", "mask.png", "--out", "my.png"), "et", "--out my.png: that is the picture itself"),
+    (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: the mask mask.png would be written over"),
+    (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out o.jpg: a file that ends in .png is wanted"),
+    (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film o.mp4: a file that ends in .webp or .gif is wanted"),
+    (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: mae is a Mae and makes no steps; an Energy Transformer does"),
+]
+
+
+@pytest.mark.parametrize(("words", "model", "told"), FAULTS)
+def test_a_fault_is_told_before_anything_is_predicted(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], model: str, told: str
+) -> None:
+    Path("text.png").write_text("no picture")
+    for name, shape, light in (("small", (10, 20), 255), ("black", (40, 64), 0), ("white", (40, 64), 255)):
+        Image.fromarray(np.full(shape, light, np.uint8)).save(f"{name}.png")
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    monkeypatch.setattr(TrainedMasked, "predict", lambda *_: pytest.fail("something was predicted"))
+    done = call(*words, model=model)
+    assert done.exit_code == 1, done.output
+    assert told in done.output
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
+    Path("my.png").write_text("no picture")
+    assert "my.png: no picture" in (done := call("--mask", "mask.png")).output
+    assert done.exit_code == 1
+    (project / "models/masked/et/model.json").write_text('{"kind": "decoder"}')
+    assert "et holds no masked model" in call("--mask", "mask.png").output
+
+
+def test_arrays_are_held_to_their_kind(project: Path) -> None:
+    models = project / api.MASKED
+    with pytest.raises(UserError, match=r"a picture is uint8 \(H, W, 3\), got float64"):
+        api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
+    with pytest.raises(UserError, match=r"a mask is boolean \(H, W\)"):
+        api.inpaint("my.png", _hole(), "et", models=models)
+    with pytest.raises(UserError, match="film: mae is a Mae"):
+        api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)
+
+
+def test_on_a_terminal_the_panels_are_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "can_show", lambda out: True)
+    assert show.UPPER in call("--mask", "mask.png").output
+    assert show.UPPER not in call("--mask", "mask.png", "--no-picture").output
+
+
+def test_the_commands_of_the_readme_and_of_the_help_run(project: Path) -> None:
+    Image.open("my.png").save("my.jpg")
+    shown_in_help = re.findall(r"^ +(relume inpaint .*)$", CliRunner().invoke(main, ["inpaint", "--help"]).output, re.MULTILINE)
+    lines = [*shown_in_help, *(line for line in commands() if line.startswith("relume inpaint"))]
+    assert len(lines) > len(shown_in_help) == 3
+    for line in lines:
+        words = line.replace("models/masked", "../models/masked").split()[1:]
+        assert (done := CliRunner().invoke(main, words)).exit_code == 0, done.output

@@ -1,0 +1,170 @@
+"""Windows around holes: where they lie, what the model is shown of them, and what is taken of its answer."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.api_masked import drawn
+from relume.core.errors import UserError
+from relume.core.images import to_float
+from relume.core.runtime import seed_of
+from relume.data.masks_config import Masks
+from relume.inversion import inpaint
+from relume.inversion.inpaint import Hole, Window, fill, holes, seen, touched
+from relume.models.energy_transformer import EnergyTransformer
+from relume.models.masked_config import EnergyTransformerConfig
+from relume.training.trained_masked import TrainedMasked
+from tests.test_masked_stages import ENERGY
+
+SIZE, CELL = 16, 4
+RED = (255, 0, 0)
+
+
+class Painter(torch.nn.Module):
+    """Answers red, whatever it is shown, and keeps that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(()))
+        self.shown: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, images: Tensor, hidden: Tensor) -> Any:
+        self.shown.append((images, hidden))
+        return SimpleNamespace(picture=torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(1, 3, SIZE, SIZE))
+
+
+def model(module: Any = None) -> TrainedMasked:
+    return TrainedMasked(name="toy", dataset="toy", size=SIZE, cell=CELL, parameters=0, module=module or Painter())
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def mask(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
+    found = np.zeros((height, width), bool)
+    for top, left, bottom, right in boxes:
+        found[top:bottom, left:right] = True
+    return found
+
+
+def test_a_cell_is_hidden_if_a_hidden_pixel_touches_it() -> None:
+    hidden = mask(10, 10, (2, 2, 3, 3))
+    assert touched(hidden, 5).nonzero() == (np.array([1]), np.array([1]))
+    shared = touched(hidden, 4)  # cells of 2.5 px: pixel 2 belongs to the first two
+    assert shared.sum() == 4
+    assert shared[:2, :2].all()
+    upscaled = touched(mask(2, 2, (0, 1, 1, 2)), 4)  # a pixel is two cells
+    assert np.argwhere(upscaled).tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "box", "window"),
+    [
+        ((100, 200), (50, 60, 54, 64), (44, 54, 16)),  # a small hole: at the model's own size
+        ((100, 200), (30, 60, 50, 70), (20, 45, 40)),  # twice its longer side
+        ((100, 200), (0, 190, 4, 200), (0, 180, 20)),  # pushed inside
+        ((100, 200), (10, 40, 80, 60), (0, 0, 100)),  # no larger than the short side
+        ((100, 200), (0, 40, 100, 140), (-50, 0, 200)),  # all of that is hidden: as large as the long side, beyond the edges
+        ((8, 8), (2, 2, 4, 4), (0, 0, 8)),  # a picture smaller than the model's
+    ],
+)
+def test_windows_are_small_and_show_enough(shape: tuple[int, int], box: tuple[int, ...], window: tuple[int, ...]) -> None:
+    (hole,) = holes(mask(*shape, box), model())
+    assert (hole.window.top, hole.window.left, hole.window.side) == window
+    assert hole.own.sum() == (box[2] - box[0]) * (box[3] - box[1])
+
+
+def test_every_hole_has_its_window_until_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = mask(64, 64, (0, 0, 4, 4), (40, 40, 44, 44), (44, 44, 46, 46))  # the last two touch at a corner
+    assert [hole.own.sum() for hole in holes(hidden, model())] == [16, 20]
+    monkeypatch.setattr(inpaint, "MOST", 1)
+    (together,) = holes(hidden, model())
+    assert together.own.sum() == 36
+
+
+def test_where_nothing_is_visible_it_is_told() -> None:
+    dense = ~mask(20, 20, (3, 3, 4, 4))
+    with pytest.raises(UserError, match="no cell of the model's is free of the mask"):
+        holes(dense, model())
+
+
+def test_hidden_pixels_alone_change_and_each_is_filled_by_its_own_window() -> None:
+    pixels, hidden = picture(40, 60), mask(40, 60, (0, 0, 5, 7), (20, 30, 38, 36))
+    reader = model()
+    found = fill(reader, pixels, hidden, holes(hidden, reader), film=False)
+    assert (found.image[hidden] == RED).all()
+    assert np.array_equal(found.image[~hidden], pixels[~hidden])
+    assert (found.prediction[:16, :16] == RED).all()
+    assert len(reader.module.shown) == 2
+    assert found.frames == []
+
+
+def test_the_model_is_shown_nothing_that_is_hidden() -> None:
+    """Not through the way to its size, either: of windows of any size, within the picture and beyond it."""
+    for shape, box in ((40, 60), (3, 5, 20, 30)), ((33, 50), (0, 14, 33, 48)), ((9, 7), (2, 2, 5, 4)):
+        hidden, pixels = mask(*shape, box), picture(*shape)
+        other = np.where(hidden[..., None], 255 - pixels, pixels)
+        (hole,) = holes(hidden, model())
+        shown, dark = seen(model(), hole.window, pixels, hidden)
+        again, _ = seen(model(), hole.window, other, hidden)
+        assert torch.equal(shown, again)
+        assert 0 < dark.sum() < dark.numel()
+        assert shown[:, :, dark[0].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)].abs().max() == 0
+
+
+def test_a_window_of_the_models_size_is_shown_as_it_is_and_a_larger_one_in_means() -> None:
+    pixels, nothing = picture(32, 32), np.zeros((32, 32), bool)
+    shown, _ = seen(model(), Window(top=3, left=5, side=16), pixels, nothing)
+    assert torch.equal(shown, to_float(pixels[None, 3:19, 5:21]))
+    shown, _ = seen(model(), Window(top=0, left=0, side=32), pixels, nothing)
+    means = pixels.reshape(16, 2, 16, 2, 3).mean((1, 3))
+    assert np.abs(shown[0].permute(1, 2, 0).numpy() * 255 - means).max() <= 1  # rounded both ways
+    _, outside = seen(model(), Window(top=-16, left=0, side=32), pixels, nothing)
+    assert outside[0].tolist() == [[True] * 4, [True] * 4, [False] * 4, [False] * 4]
+
+
+def test_a_film_ends_in_the_filled_picture() -> None:
+    torch.manual_seed(0)
+    energy = EnergyTransformer(EnergyTransformerConfig(**{**ENERGY, "steps": 3}), SIZE, CELL)
+    pixels, hidden = picture(20, 20), mask(20, 20, (0, 0, 4, 4), (12, 12, 20, 16))
+    reader = model(energy.eval())
+    film = fill(reader, pixels, hidden, holes(hidden, reader), film=True)
+    still = fill(reader, pixels, hidden, holes(hidden, reader), film=False)
+    assert len(film.frames) == 4
+    assert np.array_equal(film.frames[-1], still.image)
+    assert np.array_equal(film.image, still.image)
+    assert not np.array_equal(film.frames[0], film.frames[-1])
+    assert all(np.array_equal(frame[~hidden], pixels[~hidden]) for frame in film.frames)
+
+
+def test_a_drawn_mask_is_of_whole_cells_in_the_middle_and_the_models_own() -> None:
+    hidden, hole = drawn(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
+    assert (hole.window.top, hole.window.left, hole.window.side) == (1, 9, 32)
+    assert hidden.sum() == 12 * 64
+    assert np.array_equal(hidden[1:33, 9:41], hole.own)
+    _, dark = seen(model(), hole.window, picture(35, 50), hidden)
+    assert dark.sum() == 12
+    assert np.array_equal(dark[0].numpy(), hole.own[::8, ::8])
+    with pytest.raises(UserError, match="a picture of 50 x 3 pixels cannot be hidden in 4 x 4 cells"):
+        drawn(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
+
+
+def test_holes_are_filled_from_what_is_visible_alone() -> None:
+    """The second window holds the first hole, too, and is not shown what was made of it."""
+    pixels, hidden = picture(24, 24), mask(24, 24, (4, 4, 6, 6), (4, 9, 6, 11))
+    reader = model()
+    windows = [Hole(window=Window(top=0, left=0, side=16), own=part) for part in _parts(hidden)]
+    fill(reader, pixels, hidden, windows, film=False)
+    (first, dark), (second, again) = reader.module.shown
+    assert torch.equal(first, second)
+    assert torch.equal(dark, again)
+
+
+def _parts(hidden: np.ndarray) -> list[np.ndarray]:
+    left = np.arange(16)[None] < 8
+    return [hidden[:16, :16] & left, hidden[:16, :16] & ~left]
