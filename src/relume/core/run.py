@@ -11,5 +11,5 @@ from relume.core.config import config
 class Run:
     seed: int = Field(ge=0)  # every random number derives from it and from the id of what it is drawn for
     device: Literal["auto", "cpu", "cuda", "mps"]  # auto: the first accelerator at hand, else the processor
-    precision: Literal["float32", "bfloat16"]  # of forward passes on an accelerator; the processor always computes in float32
+    precision: Literal["float32", "bfloat16"]  # of forward passes; a processor gains by bfloat16 where it has instructions for it
     micro_batch: int = Field(ge=1)  # pictures in one forward pass; part of the result's last bits, so a parameter

@@ -28,8 +28,8 @@ def describe(device: torch.device) -> str:
 
 
 def autocast(run: Run, device: torch.device) -> torch.autocast:
-    """bfloat16 where it was asked for and the device is an accelerator."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16" and device.type != "cpu")
+    """Forward passes in bfloat16 where it was asked for."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
 
 
 def seed_of(seed: int, *keys: object) -> int:
