@@ -190,8 +190,9 @@ def finding(hole: Hole, level: float) -> str:
     floor = hole.blind
     if floor is None:
         return f"{text} No floor was computed on these pictures: nothing has been shown."
-    below = [other.method for other in hole.models if other.psnr <= floor.psnr]
-    return f"{text} Not above that floor: {', '.join(below)}." if below else text
+    below = [other.method for other in hole.models if other is not line and other.psnr <= floor.psnr]
+    either = " either" if line.psnr <= floor.psnr else ""
+    return f"{text} Not above that floor{either}: {', '.join(below)}." if below else text
 
 
 def _interval(line: Filler, level: float) -> str:

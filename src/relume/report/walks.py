@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relume.core.masked_results import RATIO, visible
+from relume.core.masked_results import RATIO, pasted, visible
 from relume.report.charts import Panel, methods, panels
 from relume.report.fillings import Filling
 from relume.report.material import Originals
@@ -24,7 +24,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """One picture's."""
+    """One picture's: what is hidden, pasted into what is visible; what a model says of visible cells it was never taught."""
 
     id: str
     source: str
@@ -84,7 +84,8 @@ def _walk(one: Filling, method: str, originals: Mapping[str, Originals]) -> Walk
 
 def _way(one: Filling, originals: Originals, id: str, row: int, numbers: list[int], *, whole: bool) -> Way:
     truth = originals.images[originals.rows[id]]
-    images, rows = one.descent.images[numbers], [one.descent.rows[number] for number in numbers]
+    images = np.stack([pasted(truth, one.descent.images[number], one.masks[row]) for number in numbers])
+    rows = [one.descent.rows[number] for number in numbers]
     energies = [float(str(row["energy"])) for row in rows]
     frames = zip(rows, energies, images, strict=True) if whole else ()
     return Way(
@@ -93,7 +94,7 @@ def _way(one: Filling, originals: Originals, id: str, row: int, numbers: list[in
         original=data_uri(truth),
         visible=data_uri(visible(truth, one.masks[row])),
         frames=[Frame(step=str(row["step"]), energy=energy, uri=seen_uri(pixels)) for row, energy, pixels in frames],
-        film=film_uri(np.asarray(images)),
+        film=film_uri(images),
         last=seen_uri(images[-1]),
         first_energy=energies[0],
         last_energy=energies[-1],
