@@ -45,8 +45,8 @@ def test_kid_by_hand() -> None:
     within_x, within_y, across = (1 + 1 + 27) / 3, 8, (2 * 1 + 2 * 8 + 2 * 27) / 6
     x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [1.0]])
     assert kid(x, y) == pytest.approx(within_x + within_y - 2 * across)
-    twins = torch.tensor([[1, 0]])  # k(1, 1) = 8 is left out
-    assert kid(x, y, twins) == pytest.approx(within_x + within_y - 2 * (2 * 1 + 1 * 8 + 2 * 27) / 5)
+    of_x, of_y = torch.tensor([0, 1, 1]), torch.tensor([1, 2])  # k(1, 2) within, and k(1, 1) and k(2, 1) across are left out
+    assert kid(x, y, of_x, of_y) == pytest.approx((1 + 1) / 2 + within_y - 2 * (2 * 1 + 8 + 27) / 4)
 
 
 def test_kid_agrees_with_its_sums() -> None:
@@ -68,19 +68,33 @@ def test_kid_of_one_distribution_is_about_nothing() -> None:
     assert kid(draw(20, 3, "x"), draw(12, 3, "y") + 2) > 5 * values.std()
 
 
+def test_crops_of_one_source_make_no_distance() -> None:
+    """Of few sources with five crops each, all of one distribution; were crops of a source paired, it would be far from 0."""
+
+    def crops(key: str) -> Tensor:
+        return draw(4, 3, key).repeat_interleave(5, 0) + 0.1 * draw(20, 3, f"{key} crops")
+
+    of_x, of_y = (torch.arange(4).repeat_interleave(5) + first for first in (0, 4))
+    pairs = [(crops(f"x{number}"), crops(f"y{number}")) for number in range(300)]
+    values = torch.tensor([kid(x, y, of_x, of_y) for x, y in pairs])
+    naive = torch.tensor([kid(x, y) for x, y in pairs])
+    assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5
+    assert naive.mean() > 5 * naive.std() / len(values) ** 0.5
+
+
 def test_a_set_against_itself_is_at_nothing() -> None:
     """Without its pictures' meetings with themselves; with them it would be biased downwards."""
     x = draw(9, 4, "x")
-    assert kid(x, x, torch.arange(9).repeat(2, 1).T) == pytest.approx(0, abs=1e-12)
+    assert kid(x, x, torch.arange(9), torch.arange(9)) == pytest.approx(0, abs=1e-12)
     assert kid(x, x) < 0
 
 
 def test_subsets_are_sets_of_their_own() -> None:
     x, y = draw(6, 3, "x"), draw(5, 3, "y")
     in_x, in_y = torch.tensor([[1, 0, 1, 1, 0, 1]]).T.bool(), torch.tensor([[0, 1, 1, 0, 1]]).T.bool()
-    twins = torch.tensor([[0, 1], [1, 2], [3, 4]])  # of the subset: rows 0, 0 and 2, 2
-    found = kids(x, y, in_x, in_y, twins)
-    own = kid(x[in_x[:, 0]], y[in_y[:, 0]], torch.tensor([[0, 0], [2, 2]]))
+    of_x, of_y = torch.tensor([0, 0, 1, 2, 3, 3]), torch.tensor([4, 0, 0, 5, 2])
+    found = kids(x, y, in_x, in_y, of_x, of_y)
+    own = kid(x[in_x[:, 0]], y[in_y[:, 0]], of_x[in_x[:, 0]], of_y[in_y[:, 0]])
     assert found.tolist() == pytest.approx([own])
 
 

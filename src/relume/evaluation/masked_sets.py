@@ -25,7 +25,7 @@ from relume.features.taps import collect
 from relume.features.weights import WeightStore
 
 DRAWS, LEVEL = 200, 0.95  # halves that KID's interval is read off, and how much of them lies in it
-LEAST = 4  # sources: half of them are two pictures or more
+LEAST = 4  # sources for an interval: a half then has the two that KID needs
 
 Rows = list[dict[str, object]]
 
@@ -70,20 +70,19 @@ def open_eye(
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """Embeddings (N, D) of pictures, by id, with the sources that they are made from."""
+    """Embeddings (N, D) of pictures, with the sources that they are made from."""
 
     e: Tensor
-    ids: Sequence[str]
     sources: Sequence[str]
     fit: Gaussian
 
     def part(self, sources: set[str]) -> "Cloud":
         rows = [row for row, source in enumerate(self.sources) if source in sources]
-        return cloud(self.e[rows], [self.ids[row] for row in rows], [self.sources[row] for row in rows])
+        return cloud(self.e[rows], [self.sources[row] for row in rows])
 
 
-def cloud(e: Tensor, ids: Sequence[str], sources: Sequence[str]) -> Cloud:
-    return Cloud(e=e, ids=ids, sources=sources, fit=gaussian(e))
+def cloud(e: Tensor, sources: Sequence[str]) -> Cloud:
+    return Cloud(e=e, sources=sources, fit=gaussian(e))
 
 
 def set_rows(group: Group, masks: np.ndarray, datasets: Mapping[str, Dataset], eye: Eye, seed: int) -> Rows:
@@ -103,19 +102,16 @@ def _of_dataset(group: Group, masks: np.ndarray, data: Dataset, eye: Eye, seed: 
     if not splits:
         return []
     held_out = [number for number, row in enumerate(data.index) if row["split"] in splits]
-    truth = _cloud(data, held_out, eye.embed(held_out, data.pixels))
+    truth = cloud(eye.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
     same, rows = {"dataset": data.name, "net": eye.name}, Rows()
     pasted = _pasted(group, masks, data, places)
     for label, numbers in sets.items():
-        seen = _cloud(data, [places[group.index[number]["id"]] for number in numbers], eye.embed(numbers, pasted))
+        sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
+        seen = cloud(eye.embed(numbers, pasted), sources)
         rows.append({"name": label, "kind": "masked", **same, **apart(seen, truth, seed)})
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})
     return rows
-
-
-def _cloud(data: Dataset, rows: Sequence[int], e: Tensor) -> Cloud:
-    return cloud(e, data.ids(list(rows)), [data.index[row]["source"] for row in rows])
 
 
 def _pasted(group: Group, masks: np.ndarray, data: Dataset, places: Mapping[str, int]) -> Callable[[list[int]], Tensor]:
@@ -133,14 +129,14 @@ def apart(x: Cloud, y: Cloud, seed: int) -> dict[str, object]:
     drawn = halves([own, rest], DRAWS, generator(seed, "halves of sets"))
     whole = torch.ones(1, dtype=torch.bool)  # first of all the whole sets
     in_x, in_y = (torch.stack([torch.cat([whole, drawn[source]]) for source in one.sources]).to(x.e.device) for one in (x, y))
-    place = {id: row for row, id in enumerate(y.ids)}
-    twins = [(row, place[id]) for row, id in enumerate(x.ids) if id in place]
-    values = kids(x.e, y.e, in_x, in_y, torch.tensor(twins, device=x.e.device) if twins else None).cpu()
+    number = {source: at for at, source in enumerate([*own, *rest])}
+    from_x, from_y = (torch.tensor([number[source] for source in one.sources], device=x.e.device) for one in (x, y))
+    values = kids(x.e, y.e, in_x, in_y, from_x, from_y).cpu()
     bounds: dict[str, object] = {}
-    if len(own) >= LEAST and (twins or len(rest) >= LEAST):
+    if len(own) >= LEAST and (len(rest) >= LEAST or not set(own).isdisjoint(y.sources)):
         lo, hi = np.quantile(values[1:].numpy(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         bounds = {"kid_lo": lo, "kid_hi": hi}
-    return {"n": len(x.ids), "fd": frechet(x.fit, y.fit), "kid": float(values[0]), **bounds}
+    return {"n": len(x.sources), "fd": frechet(x.fit, y.fit), "kid": float(values[0]), **bounds}
 
 
 def in_halves(truth: Cloud, seed: int) -> dict[str, object]:

@@ -40,52 +40,47 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, float(squared))
 
 
-def kid(x: Tensor, y: Tensor, twins: Tensor | None = None) -> float:
+def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | None = None) -> float:
     """The unbiased squared MMD between x (N, D) and y (M, D) under k(a, b) = (a·b / D + 1)^3; about 0 for equal distributions.
 
-    mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j), i != j in the first two. `twins` (T, 2): pairs of rows of x and y
-    that show one and the same picture, left out of the last mean as i = j is of the others: else it would be biased.
+    mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and (M,). Where none
+    are given each row has its own: the first two means are then over i != j. Pairs of one source would bias it: crops of one
+    photograph are alike, and a picture is most like its own reconstruction.
     """
+    own = torch.arange(len(x) + len(y), device=x.device)
     everything = [torch.ones(len(e), 1, dtype=torch.bool, device=e.device) for e in (x, y)]
-    return float(kids(x, y, everything[0], everything[1], twins)[0])
+    sources = own[: len(x)] if from_x is None else from_x, own[len(x) :] if from_y is None else from_y
+    return float(kids(x, y, everything[0], everything[1], *sources)[0])
 
 
-def kids(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor, twins: Tensor | None = None) -> Tensor:
-    """KID between R subsets of x and y: boolean (N, R) and (M, R) -> (R,). One pass over each kernel matrix serves all."""
+def kids(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor, from_x: Tensor, from_y: Tensor) -> Tensor:
+    """KID between R subsets of x and y: boolean (N, R) and (M, R) -> (R,). One pass over each kernel matrix serves all.
+
+    NaN where a subset is of one source.
+    """
     x, y, v, w = x.double(), y.double(), in_x.double(), in_y.double()
-    between, pairs = _sums(x, y, v, w), v.sum(0) * w.sum(0)
-    if twins is not None and len(twins):
-        a, b = twins.T
-        both = v[a] * w[b]
-        between, pairs = between - (_kernel_of_pairs(x[a], y[b])[:, None] * both).sum(0), pairs - both.sum(0)
-    return _within(x, v) + _within(y, w) - 2 * between / pairs
+    within = _mean(x, x, v, v, from_x, from_x) + _mean(y, y, w, w, from_y, from_y)
+    return within - 2 * _mean(x, y, v, w, from_x, from_y)
 
 
-def _within(e: Tensor, chosen: Tensor) -> Tensor:
-    """mean over i != j of k(e_i, e_j) among the chosen: (R,)."""
-    n = chosen.sum(0)
-    return (_sums(e, e, chosen, chosen) - (_kernel_of_pairs(e, e)[:, None] * chosen).sum(0)) / (n * (n - 1))
-
-
-def _sums(x: Tensor, y: Tensor, v: Tensor, w: Tensor) -> Tensor:
-    """sum_ij v_ir k(x_i, y_j) w_jr: (R,)."""
-    parts = [(v[at : at + BLOCK] * (_kernel(x[at : at + BLOCK], y) @ w)).sum(0) for at in range(0, len(x), BLOCK)]
-    return torch.stack(parts).sum(0)
-
-
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    return (x @ y.T / x.shape[1] + 1) ** 3
-
-
-def _kernel_of_pairs(x: Tensor, y: Tensor) -> Tensor:
-    return ((x * y).sum(1) / x.shape[1] + 1) ** 3
+def _mean(x: Tensor, y: Tensor, v: Tensor, w: Tensor, from_x: Tensor, from_y: Tensor) -> Tensor:
+    """mean of k(x_i, y_j) over the chosen pairs of different sources: (R,)."""
+    total = torch.zeros_like(v[0])
+    for at in range(0, len(x), BLOCK):
+        part = slice(at, at + BLOCK)
+        k = (x[part] @ y.T / x.shape[1] + 1) ** 3
+        k.masked_fill_(from_x[part, None] == from_y, 0)
+        total += (v[part] * (k @ w)).sum(0)
+    by_source = torch.zeros(int(torch.cat([from_x, from_y]).max()) + 1, v.shape[1], dtype=v.dtype, device=v.device)
+    same = (by_source.index_add(0, from_x, v) * by_source.index_add(0, from_y, w)).sum(0)
+    return total / (v.sum(0) * w.sum(0) - same)
 
 
 def halves(strata: Sequence[Sequence[str]], draws: int, generator: torch.Generator) -> dict[str, Tensor]:
     """In which of the draws each source is: source -> boolean (draws,). Half of each stratum's sources, without replacement.
 
     Subsets of half the size spread as much around the whole as the whole does around the truth, (1/(n/2) - 1/n) s^2 = s^2/n:
-    the quantiles of their KIDs are its interval. Drawing with replacement would put copies into the means over i != j.
+    the quantiles of their KIDs are its interval. Drawing with replacement would pair pictures with their copies.
     """
     found: dict[str, Tensor] = {}
     for sources in strata:
