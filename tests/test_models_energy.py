@@ -131,6 +131,24 @@ def test_steps_are_tied_and_counted() -> None:
     assert len(list(made.path(two))) == 3
 
 
+@pytest.mark.parametrize("alpha", [0.1, 10.0])
+def test_a_step_is_alpha_times_the_energys_slope_at_g(alpha: float) -> None:
+    """Not the slope at x, which the layer norm would stretch."""
+    made, x = block(alpha=alpha, steps=1), tokens()
+    g = made.norm(x).detach().requires_grad_()
+    (slope,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
+    assert torch.allclose(made(x), x - alpha * slope, rtol=1e-9, atol=1e-9)
+
+
+def test_a_token_that_does_not_meet_itself_is_not_pulled_by_its_own_key() -> None:
+    """Two tokens: each attends to the other alone, so A is known, and A K, A^T Q are the keys and queries exchanged."""
+    q, k = torch.randn(2, 1, 1, 2, 5, generator=generator(0, "two"))
+    for slope in (plain_slope, fused_slope):
+        ak, aq = slope(q, k, 3.0, False)
+        assert torch.allclose(ak, k.flip(-2), atol=1e-5)
+        assert torch.allclose(aq, q.flip(-2), atol=1e-5)
+
+
 def test_noise_is_there_only_with_a_generator_and_is_as_large_as_it_says() -> None:
     made = block(noise=0.2, alpha=0.25, steps=1, width=12)
     x = tokens(400)
