@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from relume.core.runtime import generator
+from relume.data.masks import in_pixels
+from relume.evaluation.masked_floors import inverse_distance
 from relume.models.energy_transformer import (
     EnergyAttention,
     EnergyBlock,
@@ -17,6 +19,7 @@ from relume.models.energy_transformer import (
     fused_slope,
     plain_slope,
 )
+from relume.models.masked import interpolated, patches, unpatch
 from relume.models.masked_config import EnergyTransformerConfig
 
 SMALL: dict[str, Any] = {"width": 12, "heads": 3, "key": 5, "memories": 20, "steps": 6, "alpha": 0.05, "beta": 0.4}
@@ -177,3 +180,18 @@ def test_first_weights_have_the_deviations_asked_for() -> None:
     for weights in (made.block.attention.wq, made.block.attention.wk, made.position):
         assert weights.std().item() == pytest.approx(0.002, rel=0.1)
     assert made.block.memories.xi.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_start_from_around_is_the_floor_of_inverse_distances_and_sees_no_hidden_pixel() -> None:
+    torch.manual_seed(0)
+    images, hidden = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 4) < 0.7
+    hidden[:, 0, 0], hidden[:, 3, 3] = False, True
+    began = unpatch(interpolated(patches(images, 4), hidden), 4)
+    assert torch.allclose(began, inverse_distance(images, hidden), atol=1e-6)
+    model = EnergyTransformer(config(start="interpolated"), 16, 4)
+    other = torch.where(in_pixels(hidden, 4), 1 - images, images)
+    assert torch.equal(model(images, hidden).picture, model(other, hidden).picture)
+    plain = EnergyTransformer(config(), 16, 4)
+    plain.load_state_dict(model.state_dict())
+    differ = ~torch.isclose(model.tokens(images, hidden), plain.tokens(images, hidden)).all(-1)[:, 1:]
+    assert torch.equal(differ, hidden.flatten(1)), "the tokens of hidden cells begin elsewhere, and these alone"

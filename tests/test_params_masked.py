@@ -15,8 +15,10 @@ IMAGES = "data/images/photos"
 
 @pytest.fixture
 def whole(default_params: dict[str, Any]) -> dict[str, Any]:
-    """The committed parameters with three models and a group of two."""
+    """The committed parameters, but with three models and a group of two, of the large pictures."""
     params = copy.deepcopy(default_params)
+    params["train_masked"]["shared"] |= {"dataset": "photos", "masks": {"pattern": "random", "ratio": 0.85, "cell": 16}}
+    params["probe"]["models"] = []
     beit = {"architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS}, "tokenizer": "models/masked/codes"}
     params["train_masked"]["models"] = {
         "codes": {"architecture": TOKENS, "tokenizer": IMAGES},
@@ -25,8 +27,7 @@ def whole(default_params: dict[str, Any]) -> dict[str, Any]:
     }
     group = {"dataset": "photos", "split": "test", "count": None, "pattern": "random", "ratios": [0.85], "cell": 16}
     params["reconstruct_masked"] = {"masked": {**group, "models": ["et", "beit"]}}
-    params["compare"]["groups"].append("masked")
-    params["compare"]["questions"]["masked"] = {"a": "et", "b": "beit", "metrics": ["psnr_masked", "lpips_alex"]}
+    params["compare"]["questions"] = {"masked": {"a": "et", "b": "beit", "metrics": ["psnr_masked", "lpips_alex"]}}
     return params
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.models.masked import Guess, MaskedModel, normalise, over_hidden, patches, picture_of, unpatch
+from relume.models.masked import Guess, MaskedModel, interpolated, normalise, over_hidden, patches, picture_of, unpatch
 from relume.models.masked_config import EnergyTransformerConfig
 
 EPS = 1e-5
@@ -176,6 +176,7 @@ class EnergyTransformer(MaskedModel):
     def __init__(self, config: EnergyTransformerConfig, size: int, cell: int) -> None:
         super().__init__(size, cell)
         width, values = config.width, 3 * cell**2
+        self.interpolated = config.start == "interpolated"
         self.encode = nn.Linear(values, width)
         self.summary = nn.Parameter(config.init * torch.randn(width))  # the class token
         self.unknown = nn.Parameter(config.init * torch.randn(width))  # the mask token
@@ -186,8 +187,10 @@ class EnergyTransformer(MaskedModel):
     def tokens(self, images: Tensor, hidden: Tensor) -> Tensor:
         """Where the path begins: (N, 1 + cells, D)."""
         self.admit(images, hidden)
-        seen = self.encode(patches(normalise(images), self.cell))
-        seen = torch.where(hidden.flatten(1)[..., None], self.unknown.to(seen.dtype), seen)
+        cells, dark = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
+        seen = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
+        begun = seen + self.unknown if self.interpolated else self.unknown.to(seen.dtype)
+        seen = torch.where(dark, begun, seen)
         return torch.cat([self.summary.to(seen.dtype).expand(len(seen), 1, -1), seen], dim=1) + self.position
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
