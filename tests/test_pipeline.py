@@ -17,11 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from relume.core.files import read_csv, sha256
-from tests.test_masked_stages import ENERGY
+from tests.test_masked_stages import ENERGY, STACK
 from tests.test_readme import README, commands
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]
+MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}
 MEASURED = {"timing.csv"}  # times live in files of their own; of the tables only columns of cost hold them
 
 
@@ -45,6 +46,7 @@ def executed(output: str) -> set[str]:
 def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
     params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
+    params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
     params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
     params["invert_optimise"].update(steps=4, trace_every=2, count=3)
     for name, recipe in params["recipes"].items():
@@ -58,7 +60,12 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
     params["train_masked"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos"}}
+    params["train_masked"]["models"] = {
+        name: {"architecture": architecture, "tokenizer": "data/images/photos_32"}
+        for name, architecture in {"et": ENERGY, "mae": MAE}.items()
+    }
+    params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
+    params["probe"].update(models=["et"])
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 
