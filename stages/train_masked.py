@@ -9,7 +9,7 @@ import click
 from relume.core.checkpoint import Checkpoint
 from relume.core.door import Door, stage
 from relume.core.files import write_csv
-from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.runtime import Run, deterministic, device_of
 from relume.data.store import Dataset
 from relume.training.loop import train, unwatched
 from relume.training.masked import card, masked_lesson, sheet
@@ -34,17 +34,19 @@ def main(door: Door, model: str, images: Path, tokenizer: Path, out: Path, timin
     deterministic()
     device = device_of(run)
     with ranks(device) as here:
+        here.check(config.training.batch, f"{key}.training.batch")
+        where = here.describe(device)
         given = [tokenizer / CARD] if config.tokenized else []
         found = masked_lesson(
             name=model, config=config, run=run, dataset=Dataset.open(images), device=device, tokenizer=tokenizer
         )
-        scratch = door.scratch([images / "index.csv", *given], describe(device))
+        scratch = door.scratch([images / "index.csv", *given], where)
         checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
         with door.live(asdict(config)) if here.first else nullcontext() as live:
             watch = unwatched if live is None else live.log
             trained = train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here)
         if here.first:
-            write_model(out, trained, {**card(found), "device": describe(device), **door.provenance()}, sheet(found))
+            write_model(out, trained, {**card(found), "device": where, **door.provenance()}, sheet(found))
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
             reached = trained.metrics

@@ -1,5 +1,7 @@
 """Toy decoders for tests: a network with random weights, a tiny dataset, a section of parameters."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from relume.features.tensors import canonical, digest
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.training.config import DecoderConfig, decoder
 from relume.training.decoder import Lesson, lesson
+from relume.training.ranks import Ranks
 from tests.evaluation_files import write_dataset
 
 SIZE = 64
@@ -77,3 +80,8 @@ def toy(data: Dataset, **differences: Any) -> Lesson:
 
 def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
     return digest(canonical(tensors))
+
+
+def together(count: int) -> Callable[[torch.device], AbstractContextManager[Ranks]]:
+    """The first of so many processes; no other is needed where nothing is averaged."""
+    return lambda device: nullcontext(Ranks(0, count))

@@ -1,8 +1,6 @@
 """The two stages of decoders on toy files: a model's folder, a group of one method per decoder, equal bytes, faults by name."""
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from relume.training.loop import Course
 from relume.training.ranks import Ranks
 from relume.training.trained import TrainedDecoder, read_decoder
 from stages import invert_decoder, train_decoder
-from tests.decoder_files import CPU, Store, dataset, shared
+from tests.decoder_files import CPU, Store, dataset, shared, together
 
 DECODERS = {
     "deep": {"network": "alexnet_conv", "taps": ["conv5"]},
@@ -156,11 +154,6 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(project: Path, monkeypatch: py
     assert steps == [0, 1, 2, 3, 4, 4, 5]
     for file in FILES:
         assert (project / "whole/both" / file).read_bytes() == (project / "late/both" / file).read_bytes(), file
-
-
-def together(count: int) -> Callable[[torch.device], AbstractContextManager[Ranks]]:
-    """The first of so many processes; no other is needed where nothing is averaged."""
-    return lambda device: nullcontext(Ranks(0, count))
 
 
 def test_a_batch_that_cannot_be_shared_stops_it_before_the_work(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from relume.training.masked_config import masked_model, masked_models
 from relume.training.models import read_model
 from relume.training.trained_masked import read_masked
 from stages import reconstruct_masked, train_masked
-from tests.decoder_files import CPU, RUN, training
+from tests.decoder_files import CPU, RUN, together, training
 from tests.evaluation_files import write_dataset
 
 SIZE = 16
@@ -243,3 +243,11 @@ def test_sections_are_checked() -> None:
         masked_models({"shared": SHARED, "models": wrong})
     assert "train_masked.models.a.tokenizer" in str(caught.value)
     assert "train_masked.models.b.architecture.alpha" in str(caught.value)
+
+
+def test_a_batch_that_cannot_be_shared_stops_it_before_the_work(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_masked, "ranks", together(3))
+    monkeypatch.setattr(train_masked, "masked_lesson", lambda **_: pytest.fail("work has begun"))
+    result = trained("et")
+    assert result.exit_code == 1
+    assert "train_masked.models.et.training.batch: 2 cannot be shared evenly by 3 processes" in result.output
