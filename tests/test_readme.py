@@ -31,6 +31,21 @@ def test_the_table_is_what_was_measured() -> None:
             assert cell == wanted, f"{method}: README says {cell!r}, summary.json {wanted!r}"
 
 
+def test_the_table_of_masked_models_is_what_was_measured() -> None:
+    measured = json.loads((ROOT / "metrics/summary.json").read_text())["photos_32"]
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", README, re.MULTILINE)
+    assert {method for method, _ in rows} == {label.split()[0] for label in measured} - {"floor_mean_patch"}
+    for method, cells in rows:
+        scores = [measured[f"{method} {share}%"] for share in (85, 50)]
+        wanted = [text for score in scores for text in (f"{score['psnr_masked']:.1f}", f"{score['lpips_alex']:.3f}"[1:])]
+        assert [cell.strip() for cell in cells.split("|")] == wanted, method
+
+
+def test_the_energy_transformer_is_above_the_nearest_visible_floor() -> None:
+    measured = json.loads((ROOT / "metrics/summary.json").read_text())["photos_32"]
+    assert measured["et 85%"]["psnr_masked"] > measured["floor_nearest_visible 85%"]["psnr_masked"]
+
+
 def test_every_decoder_of_the_default_has_learned_something() -> None:
     """The shallowest gives the picture away, and all know more than one colour for all pictures."""
     measured = json.loads((ROOT / "metrics/summary.json").read_text())["photos"]
