@@ -66,6 +66,16 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "reconstruct_masked.floors: the name belongs",
     ),
     "ratio": (lambda p: group(p).update(ratios=[0.5, 0.5]), "ratios: each once"),
+    "same floors": (
+        lambda p: p["reconstruct_masked"].update(more={**group(p), "pattern": "grid", "models": []}),
+        "more.ratios: masked hides 0.85 of photos already",
+    ),
+    "a floor's name": (
+        lambda p: models(p).update(floor_mean_visible=models(p)["et"]),
+        "models.floor_mean_visible: the name belongs to another method",
+    ),
+    "too many": (lambda p: group(p).update(count=999), "masked.count: 999 pictures of test are wanted"),
+    "other size": (lambda p: group(p).update(dataset="photos_32"), "et has learned with pictures of 128 px, those of photos_32"),
     "pattern": (lambda p: group(p).update(pattern="stripes"), "reconstruct_masked.masked.pattern"),
 }
 

@@ -5,7 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from relume.core.errors import one_of
+from relume.inversion.reconstruct_config import ReconstructMasked
+from relume.params_pictures import asked
 from relume.training.masked_config import MODELS, MaskedConfig
+
+FLOOR = "floor_"  # what floors' names begin with
 
 
 def between(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], taken: Iterable[str]) -> Iterable[str]:
@@ -15,7 +19,7 @@ def between(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], taken:
         yield f"train_masked.shared.dataset: {shared.dataset!r} is not prepared; {one_of(datasets, shared.dataset)}"
     for name, config in models.items():
         path = f"train_masked.models.{name}"
-        if name in others:
+        if name in others or name.startswith(FLOOR):
             yield f"{path}: the name belongs to another method"
         if config.dataset != shared.dataset:
             yield f"{path}.dataset: all masked models share train_masked.shared.dataset, {shared.dataset!r}"
@@ -48,28 +52,38 @@ def _tokenizer(path: str, config: MaskedConfig, models: Mapping[str, MaskedConfi
 
 def _groups(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], others: set[str]) -> Iterable[str]:
     """Groups are of pictures that are prepared, and not of those that were learned from; a model is in one of them at most."""
-    datasets, seen = built["prepare"].datasets, dict[str, str]()
+    datasets, seen, filled = built["prepare"].datasets, dict[str, str](), dict[tuple[str, float], str]()
     for group, config in built["reconstruct_masked"].items():
         path = f"reconstruct_masked.{group}"
         if group in others:
             yield f"{path}: the name belongs to another group"
-        if config.dataset not in datasets:
-            yield f"{path}.dataset: {config.dataset!r} is not prepared; {one_of(datasets, config.dataset)}"
-        else:
+        yield from asked(path, config, datasets)
+        if config.dataset in datasets:
             yield from _cells(f"{path}.cell", config.cell, datasets[config.dataset].size)
         if config.split == "train":
             yield f"{path}.split: the models have learned from split train: name another"
+        for ratio in config.ratios:
+            if other := filled.get((config.dataset, ratio)):
+                yield f"{path}.ratios: {other} hides {ratio:g} of {config.dataset} already, and has the same floors"
+            filled[config.dataset, ratio] = group
         for name in config.models:
-            yield from _member(f"{path}.models", name, config.cell, models)
+            yield from _member(f"{path}.models", name, config, models, datasets)
             if name in seen:
                 yield f"{path}.models: {name} stands in {seen[name]} already"
             seen[name] = group
 
 
-def _member(path: str, name: str, cell: int, models: Mapping[str, MaskedConfig]) -> Iterable[str]:
+def _member(
+    path: str, name: str, group: ReconstructMasked, models: Mapping[str, MaskedConfig], datasets: Mapping[str, Any]
+) -> Iterable[str]:
     if name not in models:
         yield f"{path}: {name} is not in train_masked.models; {one_of(models, name)}"
-    elif models[name].architecture.kind == "tokenizer":
+        return
+    learned = models[name]
+    sizes = [datasets[one.dataset].size for one in (learned, group) if one.dataset in datasets]
+    if learned.architecture.kind == "tokenizer":
         yield f"{path}: {name} is a tokenizer: it is shown what is hidden, so it predicts nothing"
-    elif models[name].masks.cell != cell:
-        yield f"{path}: {name} has learned with cells of {models[name].masks.cell} px, here they have {cell}"
+    elif learned.masks.cell != group.cell:
+        yield f"{path}: {name} has learned with cells of {learned.masks.cell} px, here they have {group.cell}"
+    elif len(set(sizes)) > 1:
+        yield f"{path}: {name} has learned with pictures of {sizes[0]} px, those of {group.dataset} have {sizes[1]}"
