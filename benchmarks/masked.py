@@ -22,7 +22,7 @@ from benchmarks import masked_study
 from benchmarks.common import commit
 from benchmarks.decoder_runs import alone
 from benchmarks.masked_runs import Bench, Taught, bench_of, pace, taught_all
-from benchmarks.masked_study import MaskedStudy, Plan, chosen
+from benchmarks.masked_study import TOKENIZER, MaskedStudy, Plan, chosen
 from benchmarks.masked_tables import Judges, cells_of, draw, fill_all, judges, probe_all, report, score_all, sets_of, trainings
 from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
@@ -50,7 +50,9 @@ def train_all(bench: Bench, planned: Plan, names: Sequence[str]) -> dict[str, Ta
     done = taught_all(bench, planned, names)
     for name, one in done.items():
         reached, floor = one.card["metrics"]["psnr_masked"], one.card["metrics"]["floor_mean_visible"]
-        click.echo(f"{name}: {reached:.2f} dB where it is hidden, in validation; the mean of the visible {floor:.2f} dB")
+        hidden = f"where it is hidden, in validation; the mean of the visible {floor:.2f} dB"
+        sees_all = planned.models[name].architecture.kind == TOKENIZER
+        click.echo(f"{name}: {reached:.2f} dB {'in validation, with nothing hidden from it' if sees_all else hidden}")
     return done
 
 

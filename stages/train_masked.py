@@ -49,9 +49,9 @@ def main(door: Door, model: str, images: Path, tokenizer: Path, out: Path, timin
             write_model(out, trained, {**card(found), "device": where, **door.provenance()}, sheet(found))
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
-            reached = trained.metrics
-            floor = reached["floor_mean_visible"]
-            click.echo(f"{model}: {reached['psnr_masked']:.2f} dB where it is hidden; the mean of the visible {floor:.2f} dB")
+            reached, floor = trained.metrics["psnr_masked"], trained.metrics["floor_mean_visible"]
+            hidden = f"where it is hidden; the mean of the visible {floor:.2f} dB"
+            click.echo(f"{model}: {reached:.2f} dB {'with nothing hidden from it' if found.model.sees_all else hidden}")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ def test_from_training_to_a_group(project: Path) -> None:
         result = trained(name)
         assert result.exit_code == 0, result.output
         assert f"{name}: " in result.output
-        assert "the mean of the visible" in result.output
+        assert ("where it is hidden; the mean of the visible" in result.output) == (name != "codes")
+        assert ("with nothing hidden from it" in result.output) == (name == "codes")
         assert {path.name for path in (project / "models/masked" / name).iterdir()} == set(FILES)
     card = read_json(project / "models/masked/beit/model.json")
     assert {"code", "params", "sha256", "metrics", "parameters", "data", "size", "device"} <= set(card)
