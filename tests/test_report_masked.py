@@ -19,6 +19,7 @@ from relume.core.masked_results import GREY, pasted, read_descent
 from relume.report.boards import boards
 from relume.report.charts import panels, short
 from relume.report.config import Report
+from relume.report.fillings import percent
 from relume.report.lessons import lesson
 from relume.report.masked import Filler, Hole, Masked, finding, section
 from relume.report.material import Material, read
@@ -262,6 +263,10 @@ def test_a_project_of_masked_groups_alone(
     text = (alone / "metrics/report/index.html").read_text()
     assert "<title>relume: With 85% of a picture hidden, et fills it at" in text
     assert "#pictures" not in text
+
+
+def test_shares_that_differ_are_written_differently() -> None:
+    assert [percent(ratio) for ratio in ("0.85", "0.855", "0.5", "0.07")] == ["85%", "85.5%", "50%", "7%"]
 
 
 def test_numbers_of_charts_are_plain_and_differ() -> None:

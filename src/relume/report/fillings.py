@@ -18,6 +18,11 @@ def share_of(row: Cells) -> Share:
     return row["method"], row["dataset"], row["size"], row[RATIO]
 
 
+def percent(ratio: str) -> str:
+    """0.855 -> 85.5%: shares that differ are not written alike."""
+    return f"{100 * float(ratio):g}%"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filling:
     """One group."""

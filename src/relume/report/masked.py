@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from relume.core.masked_results import pasted, visible
 from relume.report.charts import Forest, forest
 from relume.report.columns import Column, column, number, signed
-from relume.report.fillings import Cells, Filling, Share, share_of
+from relume.report.fillings import Cells, Filling, Share, percent, share_of
 from relume.report.material import Material, Originals
 from relume.report.pictures import data_uri, spread
 from relume.report.walks import Walk, walks
@@ -145,7 +145,7 @@ def _holes(material: Material, one: Filling, table: dict[Share, Cells], count: i
 def _hole(material: Material, one: Filling, shares: Sequence[Share], table: dict[Share, Cells], count: int, level: float) -> Hole:
     _, dataset, size, ratio = shares[0]
     lines = [Filler(cells=table[share], floor=share[0] in one.floors) for share in shares]
-    hidden = f"{float(ratio):.0%}"
+    hidden = percent(ratio)
     of = f", {one.group.name}" if len(material.fillings) > 1 else ""
     bare = Hole(
         id=f"{one.group.name}-{ratio}",

@@ -7,7 +7,7 @@ import numpy as np
 
 from relume.core.masked_results import RATIO, pasted, visible
 from relume.report.charts import Panel, methods, panels
-from relume.report.fillings import Filling
+from relume.report.fillings import Filling, percent
 from relume.report.material import Originals
 from relume.report.pictures import data_uri, film_uri, seen_uri
 
@@ -63,7 +63,7 @@ def _walk(one: Filling, method: str, originals: Mapping[str, Originals]) -> Walk
     (ratio,) = {str(row[RATIO]) for row in one.descent.rows if row["method"] == method}
     share = next(share for share in one.rows if (share[0], share[3]) == (method, ratio))
     trace = [row for row in one.trace if row["method"] == method and row["term"].startswith(TERM)]
-    drawn = [{**row, "term": "energy", "method": f"{float(row['term'].removeprefix(TERM)):.0%} hidden"} for row in trace]
+    drawn = [{**row, "term": "energy", "method": f"{percent(row['term'].removeprefix(TERM))} hidden"} for row in trace]
     steps: dict[str, list[int]] = {}
     for number, row in enumerate(one.descent.rows):
         if row["method"] == method:
@@ -74,7 +74,7 @@ def _walk(one: Filling, method: str, originals: Mapping[str, Originals]) -> Walk
     return Walk(
         id=f"{one.group.name}-{method}",
         method=method,
-        hidden=f"{float(ratio):.0%}",
+        hidden=percent(ratio),
         size=int(share[2]),
         panels=panels(drawn),
         legend=methods(drawn),
