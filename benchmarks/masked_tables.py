@@ -16,7 +16,7 @@ from benchmarks.masked_runs import Bench, Taught
 from benchmarks.masked_study import FLOORS, MaskedStudy, Plan
 from relume.core.files import cell as written
 from relume.core.files import digest, read_csv, write_csv, write_json
-from relume.core.masked_results import RATIO, read_masked_group, write_masked_group
+from relume.core.masked_results import GREY, RATIO, read_masked_group, write_masked_group
 from relume.core.runtime import describe
 from relume.core.sheet import save_sheet
 from relume.evaluation.comparison import COMPARISONS, MASKED, Record, against_floors, answers, masked_board
@@ -37,7 +37,6 @@ from relume.training.trained_masked import read_masked
 
 FILLS = ("relume.inversion.reconstruct", "relume.training.trained_masked", "relume.evaluation.masked_floors")  # what fills in
 PROBES = ("relume.evaluation.probe", "relume.training.represent")
-GREY = 128  # what hidden cells look like on the sheet
 CURVE = 4  # looks at the validation pictures, the last ones, that the .json tells
 
 

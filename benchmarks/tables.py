@@ -99,12 +99,8 @@ def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
-KINDS = (
-    ("question", questions),
-    ("ranking", groups),
-    ("mask_ratio", masked),
-    ("method", board),
-)  # the column that tells a file, its form
+# the column that tells a file, its form
+KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("method", board))
 
 
 def table(name: str, words: Sequence[str], results: Path) -> str:

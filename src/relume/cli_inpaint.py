@@ -12,12 +12,11 @@ from relume.api import MASKED
 from relume.api_masked import check_film, drawn, hole_mask, masked_model, whole_picture
 from relume.core.errors import UserError
 from relume.core.images import grid, save_png
+from relume.core.masked_results import GREY
 from relume.data.masks_config import Masks
 from relume.doctor import find_root
 from relume.inversion.inpaint import Hole, Inpainting, fill, holes
 from relume.training.trained_masked import TrainedMasked
-
-GREY = 128  # what is hidden, on panels
 
 Tell = Callable[[str], None]
 
