@@ -5,24 +5,33 @@
 DATA holds `train/` and `test/` (class folders below); validation pictures, by which the best weights are chosen, are drawn from
 `train/`. A trained model stays in the work folder as long as its settings, the pictures and the code that trains are the same; a
 killed training goes on. `--only` trains just the named models, and makes no tables: several processes can so share the work in
-one folder. `--time` trains nothing: it tells parameters and seconds per step. What a study says: `benchmarks/masked_study.py`.
+one folder. `--time` trains nothing: it tells parameters and seconds per step. Writes the columns of masked.csv,
+`_comparisons.csv`, `_sets.csv` and `_probe.csv` where the study wants them, a `.json` beside each, and a sheet of pictures. What
+a study says: `benchmarks/masked_study.py`.
 """
 
+import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from benchmarks import masked_study
-from benchmarks.masked_runs import Bench, bench_of, pace, taught_all
-from benchmarks.masked_study import Plan, chosen
+from benchmarks.common import commit
+from benchmarks.decoder_runs import alone
+from benchmarks.masked_runs import Bench, Taught, bench_of, pace, taught_all
+from benchmarks.masked_study import MaskedStudy, Plan, chosen
+from benchmarks.masked_tables import Judges, cells_of, draw, fill_all, judges, probe_all, report, score_all, sets_of, trainings
 from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
 from relume.core.run import Run
 from relume.core.runtime import describe, deterministic
+from relume.features.weights import WeightStore
 
 PARAMS = Path("params.yaml")
+RESULTS = Path("docs/results")
 
 
 def show_times(bench: Bench, planned: Plan, names: Sequence[str], budget: float | None) -> None:
@@ -37,33 +46,81 @@ def show_times(bench: Bench, planned: Plan, names: Sequence[str], budget: float 
         click.echo("\t".join(line))
 
 
-def train_all(bench: Bench, planned: Plan, names: Sequence[str]) -> None:
-    for name, one in taught_all(bench, planned, names).items():
+def train_all(bench: Bench, planned: Plan, names: Sequence[str]) -> dict[str, Taught]:
+    done = taught_all(bench, planned, names)
+    for name, one in done.items():
         reached, floor = one.card["metrics"]["psnr_masked"], one.card["metrics"]["floor_mean_visible"]
         click.echo(f"{name}: {reached:.2f} dB where it is hidden, in validation; the mean of the visible {floor:.2f} dB")
+    return done
+
+
+def tell(bench: Bench, study: MaskedStudy, planned: Plan, command: Sequence[str], at: str) -> dict[str, object]:
+    """The `.json` beside the tables, but for seconds and trainings."""
+    counts = {split: len(bench.dataset.select(split)) for split in ("train", "val")}
+    n = len(bench.dataset.select("test", study.test))
+    learned = f"{counts['train']} others to learn from, {counts['val']} for validation"
+    masks = f"{study.pattern} masks of {study.cell} px cells, seed {bench.run.seed}"
+    return {
+        "command": shlex.join(["python", "-m", "benchmarks.masked", *command]),
+        "commit": at,
+        "data": f"{bench.dataset.name}: the first {n} test pictures in drawn order, {study.size} px; {learned}; {masks}",
+        "n": n,
+        "device": describe(bench.device),
+    }
+
+
+def tabulate(
+    bench: Bench,
+    study: MaskedStudy,
+    planned: Plan,
+    done: Mapping[str, Taught],
+    *,
+    by: Judges,
+    about: Mapping[str, object],
+    started: float,
+    pictures: int,
+    out: Path,
+) -> None:
+    """One process at a time: all write into the same folders."""
+    with alone(bench.root / "tables"):
+        folders = fill_all(bench, study, planned, done)
+        score_all(bench, folders, by)
+        cells, sets = cells_of(bench, folders), sets_of(bench, folders, by)
+    probe = probe_all(bench, planned.probe, done) if planned.probe else []
+    kept = sum(one.card["seconds"] for one in done.values() if one.kept)
+    seconds = {"seconds": round(time.perf_counter() - started + kept, 1), "models": trainings(bench, done)}
+    report(bench, planned, cells, sets=sets, probe=probe, about={**about, **seconds}, out=out)
+    draw(bench, planned, cells, pictures, out.with_suffix(".jpg"))
 
 
 @click.command(help=__doc__)
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all that is made is kept.")
+@click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
 @click.option("--only", multiple=True, metavar="NAME", help="Train this model, and make no tables; repeat.")
 @click.option("--any-code", is_flag=True, help="Take up models that other code has trained; the tables tell its commit.")
 @click.option("--time", "timed", is_flag=True, help="Tell parameters and seconds per step, and train nothing.")
 @click.option("--budget", type=click.FloatRange(min=0, min_open=True), help="With --time: also the steps in so many seconds.")
+@click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
+@click.option("--pictures", type=click.IntRange(min=1), default=8, show_default=True, help="On the sheet.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of the study's.")
 def main(
     data: Path,
     file: Path,
     work: Path,
+    out: Path | None,
     only: tuple[str, ...],
     any_code: bool,
     timed: bool,
     budget: float | None,
+    weights: tuple[Path, ...],
+    pictures: int,
     device: str | None,
     micro_batch: int | None,
 ) -> None:
+    started, at = time.perf_counter(), commit()
     try:
         wanted, params = masked_study.read(file), read_params(PARAMS)
         planned = masked_study.plan(wanted, params, data.resolve().name)
@@ -75,7 +132,15 @@ def main(
         if timed:
             show_times(bench, planned, names, budget)
             return
-        train_all(bench, planned, names)
+        if only:
+            train_all(bench, planned, names)
+            return
+        out = out or RESULTS / f"{file.stem}.csv"
+        by = judges(bench, wanted, WeightStore(*weights))
+        done = train_all(bench, planned, names)
+        command = [data.resolve().name, "--study", str(file), "--work", work.resolve().name]
+        about = tell(bench, wanted, planned, command, at)
+        tabulate(bench, wanted, planned, done, by=by, about=about, started=started, pictures=pictures, out=out)
     except UserError as error:
         click.secho(f"masked: {error}", fg="red", err=True)
         sys.exit(1)

@@ -41,6 +41,7 @@ class Bench:
     root: Path  # the work folder
     run: Run
     dataset: Dataset
+    images: Path  # the folder that holds the dataset's
     device: torch.device
     code: str  # of what trains
     any_code: bool  # models that other code has trained are taken up as well
@@ -55,22 +56,30 @@ class Bench:
             "pictures": self.dataset.manifest["index_sha256"],
         }
 
+    def group(self, name: str) -> Path:
+        return self.root / "reconstructions" / name
+
     def model(self, name: str) -> Path:
         return self.root / "models" / "masked" / name
 
 
 def bench_of(study: MaskedStudy, run: Run, data: Path, work: Path, *, any_code: bool = False) -> Bench:
+    folder = prepare(study, run.seed, data, work)
+    dataset = Dataset.open(folder)
+    for split, count in (("train", None), ("val", study.validation), ("test", study.test)):
+        dataset.select(split, count)  # so many are there
     return Bench(
         root=work,
         run=run,
-        dataset=prepare(study, run.seed, data, work),
+        dataset=dataset,
+        images=folder.parent,
         device=device_of(run),
         code=code_of(LEARNS),
         any_code=any_code,
     )
 
 
-def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Dataset:
+def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Path:
     """The tree's own `train/` and `test/`, validation pictures drawn from `train/`; kept as long as the files are the same."""
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
         found = pictures_in(data, Path(scratch))
@@ -85,10 +94,7 @@ def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Dataset:
                 pictures=limited(pictures, {"train": study.train}, seed), classes=named, licence="unknown", origin=[]
             )
             write(folder, contents, name=folder.name, size=study.size)
-    dataset = Dataset.open(folder)
-    for split, count in (("train", study.train), ("val", study.validation), ("test", study.test)):
-        dataset.select(split, None if split == "train" else count)  # so many are there
-    return dataset
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,24 +10,19 @@ from pydantic import Field
 from benchmarks.study import FLOOR, Asked, Differences
 from relume.core.config import build, config, merge, read_params
 from relume.core.errors import UserError, one_of
-from relume.evaluation.masked import COLUMNS
+from relume.evaluation.config import Question, Sets
+from relume.evaluation.masked_floors import FILLERS, MEAN_PATCH
+from relume.evaluation.metrics import OF_MASKED
+from relume.evaluation.probe_config import Probe
 from relume.inversion.reconstruct_config import ReconstructMasked
 from relume.models import masked_models
 from relume.training.config import Name
 from relume.training.masked_config import MODELS, MaskedConfig, masked_model
 
-MEASURED = (*COLUMNS, "lpips_alex")  # per picture
+FLOORS = "floors"  # the folder of their group
 TOKENIZER = "tokenizer"  # the kind of architecture that fills nothing by itself
+MASKED_FLOORS = (MEAN_PATCH, *FILLERS)
 Ratio = Annotated[float, Field(gt=0, lt=1)]
-
-
-@config
-class Probe:
-    """What a linear layer, and the nearest neighbours, tell of a picture's class from what a model has learned."""
-
-    train: int = Field(ge=1)  # pictures that they learn from
-    test: int = Field(ge=1)  # that they are judged by
-    neighbours: int = Field(ge=1)
 
 
 @config
@@ -45,9 +40,9 @@ class MaskedStudy:
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_masked.shared, for all models
     models: dict[Name, Differences] = Field(min_length=1)  # architecture, `tokenizer` (a model's name), what differs
     floors: bool
-    metrics: tuple[str, ...] = Field(min_length=1)  # that models are compared in
-    probe: Probe | None
-    sets: str | None  # the network of the Fréchet distance between sets of pictures; null: none is told
+    metrics: tuple[str, ...] = Field(min_length=1)  # of questions; lpips_alex is measured if it stands here
+    probe: Differences | None  # differences from params.yaml's; null: none is made
+    sets: Sets | None  # whose eyes see how far apart sets of pictures are; null: nobody's
     questions: dict[Name, Asked] = Field(default_factory=dict)  # at every ratio
 
     def __post_init__(self) -> None:
@@ -55,12 +50,12 @@ class MaskedStudy:
             "metrics": self.metrics,
             **{f"questions.{k}.metrics": q.metrics for k, q in self.questions.items()},
         }.items():
-            for metric in set(metrics or ()) - set(MEASURED):
-                raise ValueError(f"{name}: unknown metric {metric!r}; {one_of(MEASURED, metric)}")
+            for metric in set(metrics or ()) - set(OF_MASKED):
+                raise ValueError(f"{name}: unknown metric {metric!r}; {one_of(OF_MASKED, metric)}")
         if self.size % self.cell or self.size < 2 * self.cell:
             raise ValueError(f"cell: pictures of {self.size} px are not made of cells of {self.cell} px")
-        if taken := [name for name in self.models if name.startswith(FLOOR)]:
-            raise ValueError(f"models: {taken[0]}: names that begin with {FLOOR} are the floors'")
+        if taken := [name for name in self.models if name == FLOORS or name.startswith(FLOOR)]:
+            raise ValueError(f"models: {taken[0]}: {FLOORS}, and names that begin with {FLOOR}, are the floors'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +66,8 @@ class Plan:
     tokenizers: dict[str, str]  # model -> its tokenizer, of those that need one
     parameters: dict[str, int]
     group: ReconstructMasked  # all that predict
+    probe: Probe | None
+    questions: dict[str, Question]
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -98,12 +95,14 @@ def plan(study: MaskedStudy, params: Mapping[str, Any], dataset: str) -> Plan:
         cell=study.cell,
         models=tuple(name for name in models if models[name].architecture.kind != TOKENIZER),
     )
-    for name, asked in study.questions.items():
-        for key, method in (("a", asked.a), ("b", asked.b)):
-            if method not in group.models and not (study.floors and method.startswith(FLOOR)):
-                raise UserError(f"study.questions.{name}.{key}: no method {method!r}; {one_of(group.models, method)}")
-    parameters = {name: _parameters(models[name], study, name) for name in order}
-    return Plan(models={name: models[name] for name in order}, tokenizers=tokenizers, parameters=parameters, group=group)
+    return Plan(
+        models={name: models[name] for name in order},
+        tokenizers=tokenizers,
+        parameters={name: _parameters(models[name], study, name) for name in order},
+        group=group,
+        probe=_probe(study, params["probe"], group),
+        questions={name: _question(study, name, group.models) for name in study.questions},
+    )
 
 
 def _check_free(path: str, said: Differences) -> None:
@@ -133,6 +132,24 @@ def _tokenizer(name: str, own: Differences, models: Mapping[str, MaskedConfig]) 
     if wanted != found:
         raise UserError(f"study.models.{name}.architecture.tokenizer: {wanted} is wanted, but {given} is {found}")
     return str(given)
+
+
+def _probe(study: MaskedStudy, section: Differences, group: ReconstructMasked) -> Probe | None:
+    if study.probe is None:
+        return None
+    for key in {"dataset", "models"} & study.probe.keys():
+        raise UserError(f"study.probe.{key}: the study decides on this")
+    decided = {"dataset": group.dataset, "models": list(group.models)}
+    return build(Probe, merge(merge(section, decided), study.probe), "study.probe")
+
+
+def _question(study: MaskedStudy, name: str, models: Sequence[str]) -> Question:
+    asked = study.questions[name]
+    known = [*models, *(MASKED_FLOORS if study.floors else ())]
+    for key, method in (("a", asked.a), ("b", asked.b)):
+        if method not in known:
+            raise UserError(f"study.questions.{name}.{key}: no method {method!r}; {one_of(known, method)}")
+    return Question(a=asked.a, b=asked.b, metrics=asked.metrics or study.metrics)
 
 
 def _parameters(config: MaskedConfig, study: MaskedStudy, name: str) -> int:

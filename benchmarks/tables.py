@@ -3,8 +3,8 @@
     python -m benchmarks.tables
 
 A mark names a file of docs/results: `<!-- table NAME -->` … `<!-- end -->`; words behind the name keep only rows of these
-methods, questions or actions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard, paired comparisons
-or groups of feature maps.
+methods, questions or actions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard, masked models,
+paired comparisons or groups of feature maps.
 """
 
 import re
@@ -19,7 +19,7 @@ from relume.core.files import read_csv
 DOCS = Path("docs")
 MARK = re.compile(r"(<!-- table (\w+)((?: [\w*]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = Mapping[str, str]
-DIGITS = {"psnr": 2, "seconds_per_image": 2}
+DIGITS = {"psnr": 2, "psnr_masked": 2, "psnr_pasted": 2, "psnr_full": 2, "seconds_per_image": 2, "fd": 1}
 SCORES = (
     ("ssim", "SSIM ↑"),
     ("lpips_alex", "LPIPS (Alex) ↓"),
@@ -33,8 +33,22 @@ def number(row: Row, key: str, digits: int) -> str:
     return f"{float(row[key]):.{digits}f}" if row.get(key) else ""
 
 
+HIDDEN = re.compile(r", (\d[\d.]* % hidden)$")  # ending of a question about masked models
+FILLED = (
+    ("psnr_pasted", "pasted ↑"),
+    ("ssim_pasted", "SSIM, pasted ↑"),
+    ("lpips_alex", "LPIPS (Alex), pasted ↓"),
+    ("fd", "Fréchet distance ↓"),
+    ("probe_top1", "linear probe ↑"),
+    ("knn_top1", "neighbours ↑"),
+)
+
+
 def subject(row: Row) -> str:
-    return f"{row['network']} `{row['tap']}`" if row["network"] else "–"
+    if row["network"]:
+        return f"{row['network']} `{row['tap']}`"
+    asked = HIDDEN.search(row.get("question", ""))
+    return asked[1].removesuffix(" hidden") if asked else "–"
 
 
 def board(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -49,7 +63,7 @@ def board(rows: Sequence[Row]) -> Iterator[list[str]]:
 def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per pairing, a column per metric: mean of a − mean of b, and the interval, bold where it excludes zero."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    yield ["inverted", "a − b", *metrics]
+    yield ["hidden" if HIDDEN.search(rows[0]["question"]) else "inverted", "a − b", *metrics]
     lines: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         pair = (subject(row), f"`{row['a']}` − `{row['b']}`")
@@ -73,14 +87,30 @@ def groups(rows: Sequence[Row]) -> Iterator[list[str]]:
         yield [subject(row), row["ranking"], maps, number(row, "psnr", 2), change]
 
 
+def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per method and share of the picture that is hidden, with the scores that are told of any."""
+    there = [(key, words) for key, words in FILLED if any(row[key] for row in rows)]
+    yield ["hidden", "method", "parameters", "PSNR where it is hidden, dB ↑", *(words for _, words in there)]
+    for row in rows:
+        reached = f"{number(row, 'psnr_masked', 2)} [{number(row, 'psnr_masked_lo', 2)}, {number(row, 'psnr_masked_hi', 2)}]"
+        size = f"{int(row['parameters']):,}" if row["parameters"] else "–"
+        scores = [number(row, key, DIGITS.get(key, 3)) for key, _ in there]
+        yield [f"{100 * float(row['mask_ratio']):g} %", f"`{row['method']}`", size, reached, *scores]
+
+
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
-KINDS = (("question", questions), ("ranking", groups), ("method", board))  # the column that tells a file, its form
+KINDS = (
+    ("question", questions),
+    ("ranking", groups),
+    ("mask_ratio", masked),
+    ("method", board),
+)  # the column that tells a file, its form
 
 
 def table(name: str, words: Sequence[str], results: Path) -> str:
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = "action" if form is groups else column
+    told = {"ranking": "action", "mask_ratio": "method"}.get(column, column)
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
     heading, *lines = form(wanted)
     return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])

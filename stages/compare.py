@@ -7,7 +7,7 @@ import click
 from relume.core.door import Door, stage
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import Compare
-from relume.evaluation.evidence import gather
+from relume.evaluation.evidence import gather, gather_sets, read_probe
 
 FOLDER = click.Path(path_type=Path)
 
@@ -16,12 +16,15 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--methods", type=FOLDER, required=True, help="Folder of the scored groups.")
 @click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
+@click.option("--sets", type=FOLDER, required=True, help="Folder of what the groups' pictures are as sets.")
+@click.option("--probe", type=FOLDER, help="What frozen features are good for: a table.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
 @stage("compare")
-def main(door: Door, methods: Path, reconstructions: Path, images: Path, out: Path) -> None:
+def main(door: Door, methods: Path, reconstructions: Path, images: Path, sets: Path, probe: Path | None, out: Path) -> None:
     config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
     cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
-    write_tables(out, cells, config, seed)
+    together, probed = gather_sets(config.groups, sets), read_probe(probe) if probe else []
+    write_tables(out, cells, config, seed, sets=together, probe=probed)
 
 
 if __name__ == "__main__":

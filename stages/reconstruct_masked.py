@@ -30,7 +30,8 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
-    trained = predictors([read_masked(models / name, device) for name in config.models], dataset, config)
+    learned = [read_masked(models / name, device) for name in config.models]
+    trained = predictors(learned, dataset, config)
     filled = reconstruct([*floors, *trained], dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
     ways = descents(trained, dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
     write_masked_group(
@@ -39,7 +40,12 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
         masks=filled.masks,
         ratios=filled.ratios,
         rows=filled.rows,
-        method={"config": asdict(config), "device": describe(device), **door.provenance()},
+        method={
+            "config": asdict(config),
+            "device": describe(device),
+            "parameters": {model.name: model.parameters for model in learned},
+            **door.provenance(),
+        },
         trace=() if ways is None else ways.trace,
         timing=filled.timing,
         descent=None if ways is None else ways.shown,

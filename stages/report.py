@@ -30,9 +30,10 @@ def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
     material = read(Folders(**folders), door.plain("compare.groups"))
     write_text(out / "index.html", render(material, config, door.plain("compare.level")))
-    first = boards(material.leaderboard)[0]
-    write_csv(out / "depth.csv", DEPTH, table(depths(first, material.taps)))
-    overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
+    first = next(iter(boards(material.leaderboard)), None)
+    write_csv(out / "depth.csv", DEPTH, [] if first is None else table(depths(first, material.taps)))
+    if first is not None:
+        overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
 
 from relume.core.files import sha256, write_csv, write_json
+from relume.core.masked_results import RATIO
 from relume.core.results import KEYS, Row, write_group
 from relume.data.store import Dataset
-from relume.evaluation.metrics import METRICS
+from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
+from relume.features import networks
+from relume.features.tensors import canonical, digest
+from relume.losses.perceptual import LPIPS_TAPS
 
 
 def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test", "val", "train"), each: int = 4) -> Dataset:
@@ -26,6 +32,19 @@ def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test",
     seal = sha256(folder / "index.csv")
     write_json(folder / "manifest.json", {"size": size, "counts": {"all": count}, "index_sha256": seal})
     return Dataset.open(folder)
+
+
+def write_weights(root: Path) -> Path:
+    """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
+    for judge, (network, _) in list(LPIPS_TAPS.items())[:2]:
+        tensors = canonical(networks.random(network, seed=1).body.state_dict())
+        channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[judge]
+        heads = {f"lin{number}": torch.ones(count) for number, count in enumerate(channels)}
+        for name, content in ((network, tensors), (f"lpips_{judge}", heads)):
+            (root / name).mkdir()
+            save_file(content, root / name / "model.safetensors")
+            write_json(root / name / "model.json", {"name": name, "sha256": digest(content)})
+    return root
 
 
 def row(method: str, id: str, **other: object) -> Row:
@@ -48,3 +67,19 @@ def write_scores(root: Path, group: str, rows: Sequence[Row], scores: Sequence[M
     write_reconstructions(root / "data" / "reconstructions" / group, rows, images)
     table = [{**{key: getattr(entry, key) for key in KEYS}, **score} for entry, score in zip(rows, scores, strict=True)]
     write_csv(root / "metrics" / "methods" / f"{group}.csv", (*KEYS, *METRICS), table)
+    write_csv(root / "metrics" / "sets" / f"{group}.csv", SETS, [])
+
+
+def write_masked_scores(root: Path, group: str, scores: Mapping[tuple[str, str], Sequence[float]], **other: object) -> None:
+    """A masked group as `compare` reads it: (method, ratio) -> psnr_masked of test0, test1 …; names of floors say so."""
+    rows, table = [], []
+    for (name, ratio), values in scores.items():
+        family = "floor" if name.startswith("floor_") else "masked"
+        for number, psnr in enumerate(values):
+            entry = row(name, f"test{number}", **{"task": "masked", "family": family, "network": "", "tap": "", **other})
+            rows.append(entry)
+            cells = {key: getattr(entry, key) for key in KEYS}
+            table.append({**cells, RATIO: ratio, "psnr_masked": psnr, "psnr_full": psnr + 1, "lpips_alex": 1 - psnr / 40})
+    write_reconstructions(root / "data" / "reconstructions" / group, rows, np.zeros((len(rows), 8, 8, 3), np.uint8))
+    write_csv(root / "metrics" / "methods" / f"{group}.csv", (*KEYS, RATIO, *OF_MASKED), table)
+    write_csv(root / "metrics" / "sets" / f"{group}.csv", SETS, [])

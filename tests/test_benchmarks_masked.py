@@ -10,13 +10,18 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from PIL import Image
 
-from benchmarks import masked_code, masked_runs, masked_study
+from benchmarks import masked_code, masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
+from benchmarks.tables import table
 from relume.core import checkpoint
 from relume.core.errors import UserError
-from relume.core.files import read_json
+from relume.core.files import read_csv, read_json
 from relume.core.images import save_png
+from relume.core.masked_results import read_masked_group
+from relume.evaluation.comparison import COMPARISONS, MASKED
+from relume.evaluation.probe import PROBE
 from relume.training.models import read_model
 from tests.decoder_files import fingerprint
 from tests.decoder_files import training as few_steps
@@ -48,7 +53,7 @@ def plain() -> dict[str, Any]:
         },
         "floors": True,
         "metrics": ["psnr_masked", "ssim_pasted"],
-        "probe": None,
+        "probe": {"penalties": [0.1], "neighbours": 2},
         "sets": None,
         "questions": {
             "who": {"a": "et", "b": "beit"},
@@ -99,7 +104,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "study.models.beit.architecture.tokenizer: ",
     ),
     "no tokenizer": ({"models": {"beit": {"architecture": BEIT["architecture"]}}, "questions": {}}, "models.beit.tokenizer: "),
-    "a floor's name": ({"models": {"floor_et": ET}, "questions": {}}, "study.models: floor_et: names that begin with floor_"),
+    "a floor's name": (
+        {"models": {"floor_et": ET}, "questions": {}},
+        "study.models: floor_et: floors, and names that begin with floor_",
+    ),
     "an architecture that does not fit": (
         {
             "models": {
@@ -109,6 +117,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "study.models.swin: architecture simmim: ",
     ),
+    "the floors' group": ({"models": {"floors": ET}, "questions": {}}, "study.models: floors: floors, and names"),
+    "a setting of the probe that is none": ({"probe": {"neighbors": 2}}, "study.probe.neighbors: unknown key"),
+    "what the study decides for the probe": ({"probe": {"models": []}}, "study.probe.models: the study decides"),
     "a question about nothing": ({"questions": {"q": {"a": "et", "b": "mae"}}}, "study.questions.q.b: no method 'mae'"),
     "a question about a tokenizer": ({"questions": {"q": {"a": "codes", "b": "et"}}}, "study.questions.q.a: no method 'codes'"),
 }
@@ -157,6 +168,122 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def weights(name: str, work: str = "work") -> str:
     return fingerprint(read_model(Path(work, "models/masked", name))[0])
+
+
+def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+    result = call(plain(), "--out", "out/toy.csv", "--pictures", "2")
+    assert result.exit_code == 0, result.output
+    board = read_csv(Path("out/toy.csv"))
+    assert tuple(board[0]) == MASKED
+    lines = {(row["method"], row["mask_ratio"]): row for row in board}
+    methods = {"et", "beit", *masked_study.MASKED_FLOORS}
+    assert set(lines) == {(method, ratio) for method in methods for ratio in ("0.5", "0.75")}
+    assert {row["n"] for row in board} == {"3"}
+    about = read_json(Path("out/toy.json"))
+    assert set(about) == {"command", "commit", "data", "n", "device", "seconds", "models"}
+    assert about["command"] == "python -m benchmarks.masked toy --study study.yaml --work work"
+    assert set(about["models"]) == {"codes", "et", "beit"}
+    told = about["models"]["et"]
+    assert (told["steps"], told["batch"], told["pictures_seen"], told["train"]) == (STEPS, 2, 2 * STEPS, 6)
+    assert told["validation"][-1][0] == STEPS
+    assert str(told["parameters"]) == lines["et", "0.5"]["parameters"]
+    assert lines["floor_mean_visible", "0.5"]["parameters"] == ""
+    probed = {row["method"]: row for row in read_csv(Path("out/toy_probe.csv"))}
+    assert tuple(probed["et"]) == PROBE
+    assert set(probed) == {"chance", "pixels", "beit", "et"}
+    assert lines["et", "0.75"]["probe_top1"] == probed["et"]["probe_top1"] != ""
+    assert read_json(Path("out/toy_probe.json")) == about
+    assert not Path("out/toy_sets.csv").exists()
+    with Image.open("out/toy.jpg") as picture:
+        assert picture.height < picture.width  # two rows of visible, floor, two models, original
+    _scores_are_those_of_the_pictures(lines["et", "0.75"]["psnr_masked"])
+    _differences_are_paired(lines)
+    _pages_show_every_share(lines)
+
+    monkeypatch.setattr(masked_runs, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))
+    monkeypatch.setattr(masked_tables, "reconstruct", lambda *given, **named: pytest.fail("nothing is to be filled anew"))
+    monkeypatch.setattr(masked_tables, "table", lambda *given, **named: pytest.fail("nothing is to be probed anew"))
+    first = Path("out/toy_comparisons.csv").read_bytes()
+    assert call(plain(), "--out", "out/toy.csv").exit_code == 0
+    assert Path("out/toy_comparisons.csv").read_bytes() == first
+
+
+def _scores_are_those_of_the_pictures(told: str) -> None:
+    """By hand from the group's files and the originals'."""
+    group, masks = read_masked_group(Path("work/reconstructions/et"))
+    (dataset,) = Path("work/images").glob("*/toy")
+    originals = {row["id"]: row for row in read_csv(dataset / "index.csv")}
+    places = {id: number for number, id in enumerate(originals)}
+    pixels = np.load(dataset / "images.npy")
+    found = []
+    for row, picture, dark in zip(group.index, group.images, masks, strict=True):
+        if row["mask_ratio"] == "0.75":
+            assert originals[row["id"]]["split"] == "test"
+            assert dark.sum() == 12
+            hidden = dark.repeat(4, 0).repeat(4, 1)
+            error = (picture[hidden] / 255 - pixels[places[row["id"]]][hidden] / 255) ** 2
+            found.append(-10 * np.log10(error.mean()))
+    assert np.mean(found) == pytest.approx(float(told), abs=1e-4)
+
+
+def _differences_are_paired(lines: dict[tuple[str, str], dict[str, str]]) -> None:
+    rows = read_csv(Path("out/toy_comparisons.csv"))
+    assert tuple(rows[0]) == COMPARISONS
+    asked = {(row["question"], row["metric"]): row for row in rows}
+    for ratio, told in (("0.5", "50 % hidden"), ("0.75", "75 % hidden")):
+        for metric in ("psnr_masked", "ssim_pasted"):
+            row = asked[f"who, {told}", metric]
+            assert float(row["diff"]) == pytest.approx(
+                float(lines["et", ratio][metric]) - float(lines["beit", ratio][metric]), abs=1e-5
+            )
+        best = max(masked_study.MASKED_FLOORS, key=lambda floor: float(lines[floor, ratio]["psnr_masked"]))
+        assert asked[f"beit against the best floor, {told}", "psnr_masked"]["b"] == best
+        assert asked[f"floor, {told}", "psnr_masked"]["b"] == "floor_mean_visible"
+        assert (f"floor, {told}", "ssim_pasted") not in asked
+
+
+def _pages_show_every_share(lines: dict[tuple[str, str], dict[str, str]]) -> None:
+    heading, _, *rows = table("toy", ["et"], Path("out")).splitlines()
+    assert heading.startswith("| hidden | method | parameters |")
+    assert [row.split(" | ")[:2] for row in rows] == [["| 50 %", "`et`"], ["| 75 %", "`et`"]]
+    assert f"{float(lines['et', '0.75']['psnr_masked']):.2f} [" in rows[1]
+    heading, _, *rows = table("toy_comparisons", ["who*"], Path("out")).splitlines()
+    assert heading == "| hidden | a − b | psnr_masked | ssim_pasted |"
+    assert [row.split(" | ")[:2] for row in rows] == [["| 50 %", "`et` − `beit`"], ["| 75 %", "`et` − `beit`"]]
+
+
+def test_sets_are_of_all_methods_against_the_pictures_that_they_fill(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+):
+    seen: dict[str, Any] = {}
+
+    def set_rows(group: Any, masks: Any, datasets: Any, eye: Any, seed: int) -> list[dict[str, object]]:
+        truth = datasets["toy"].ids(datasets["toy"].select("test"))
+        seen.update(methods={row["method"] for row in group.index}, rows=(len(group.images), len(masks)), truth=truth)
+        return [{"name": "et@0.5", "kind": "masked", "dataset": "toy", "n": 3, "net": "eye_pool", "fd": 1 / 3, "kid": 0.0}]
+
+    monkeypatch.setattr(masked_tables, "open_eye", lambda *given, **named: "an eye")
+    monkeypatch.setattr(masked_tables, "set_rows", set_rows)
+    monkeypatch.setattr("relume.features.weights.WeightStore.folder", lambda store, name: Path(name))
+    wanted = {**plain(), "models": {"et": ET}, "questions": {}, "probe": None, "sets": {"network": "alexnet", "tap": "pool"}}
+    result = call(wanted, "--out", "out/toy.csv")
+    assert result.exit_code == 0, result.output
+    assert seen["methods"] == {"et", *masked_study.MASKED_FLOORS}
+    assert seen["rows"] == (6 * 2 * 3, 6 * 2 * 3)
+    index = read_masked_group(Path("work/reconstructions/et"))[0].index
+    assert sorted(seen["truth"]) == sorted({row["id"] for row in index})  # three of the four
+    told = {(row["method"], row["mask_ratio"]): (row["fd_net"], row["fd"]) for row in read_csv(Path("out/toy.csv"))}
+    assert told["et", "0.5"] == ("eye_pool", "0.3333333")
+    assert told["et", "0.75"] == ("", "")
+    assert read_csv(Path("out/toy_sets.csv"))[0]["fd"] == "0.3333333"
+
+
+def test_what_scores_need_is_asked_for_before_the_first_training(call: Callable[..., Result], trained: list[str]):
+    refused = call({**plain(), "metrics": ["psnr_masked", "lpips_alex"]}, "--weights", "nowhere")
+    assert refused.exit_code == 1
+    assert "lpips_alex" in refused.output
+    assert "alexnet" in call({**plain(), "sets": {"network": "alexnet", "tap": "pool"}}, "--weights", "nowhere").output
+    assert not trained
 
 
 def test_some_models_alone_and_later_the_others(call: Callable[..., Result], trained: list[str]):

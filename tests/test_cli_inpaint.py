@@ -13,8 +13,8 @@ from relume.cli import main
 from relume.core.errors import UserError
 from relume.training.trained_masked import TrainedMasked
 from tests.evaluation_files import write_dataset
-from tests.toy_masked import write_masked
 from tests.test_readme import commands
+from tests.toy_masked import write_masked
 
 SIZE = 16
 

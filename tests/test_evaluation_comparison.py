@@ -234,7 +234,8 @@ def test_the_stage_writes_equal_bytes(root: Path, monkeypatch: pytest.MonkeyPatc
     default_params["compare"].update(resamples=1000)
     (root / "params.yaml").write_text(yaml.safe_dump(narrowed(default_params)))
     monkeypatch.chdir(root)
-    options = {"methods": "metrics/methods", "reconstructions": "data/reconstructions", "images": "data/images"}
+    options = {"methods": "metrics/methods", "sets": "metrics/sets"}
+    options |= {"reconstructions": "data/reconstructions", "images": "data/images"}
     flags = [part for key, value in options.items() for part in (f"--{key}", value)]
     for out in ("a", "b"):
         result = CliRunner().invoke(main, [*flags, "--out", out])

@@ -17,16 +17,14 @@ from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.core.results import Group, Row, read_group
 from relume.data.store import Dataset
-from relume.evaluation.metrics import METRICS
+from relume.evaluation.metrics import METRICS, SETS
 from relume.evaluation.perceptual import Judge, feature_error, judge
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.features import networks
-from relume.features.tensors import canonical, digest
 from relume.features.weights import WeightStore
-from relume.losses.perceptual import LPIPS_TAPS
 from stages.evaluate import main
-from tests.evaluation_files import row, write_dataset, write_reconstructions
+from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
 CPU = torch.device("cpu")
 ALL = tuple(METRICS)
@@ -34,19 +32,7 @@ ALL = tuple(METRICS)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
-    from safetensors.torch import save_file
-
-    root = tmp_path_factory.mktemp("weights")
-    for judge_name, (network, _) in list(LPIPS_TAPS.items())[:2]:
-        tensors = canonical(networks.random(network, seed=1).body.state_dict())
-        channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[judge_name]
-        heads = {f"lin{number}": torch.ones(count) for number, count in enumerate(channels)}
-        for name, content in ((network, tensors), (f"lpips_{judge_name}", heads)):
-            (root / name).mkdir()
-            save_file(content, root / name / "model.safetensors")
-            write_json(root / name / "model.json", {"name": name, "sha256": digest(content)})
-    return root
+    return write_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +159,13 @@ def test_the_stage_writes_the_contract(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])
     monkeypatch.chdir(tmp_path)
-    options = {"reconstructions": "shallow", "images": "images/toy", "features": features, "weights": weights}
+    options = {
+        "reconstructions": "shallow",
+        "images": "images",
+        "features": features,
+        "weights": weights,
+        "sets": "sets/shallow.csv",
+    }
     flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
     result = CliRunner().invoke(main, ["--group", "shallow", *flags, "--out", "metrics/methods/shallow.csv"])
     assert result.exit_code == 0, result.output
@@ -183,6 +175,7 @@ def test_the_stage_writes_the_contract(
     assert [entry["id"] for entry in rows] == ["test0", "test1"]
     assert rows[0]["ms_ssim"] == ""
     assert float(rows[0]["lpips_vgg"]) > 0
+    assert Path("sets/shallow.csv").read_text() == ",".join(SETS) + "\n"
     result = CliRunner().invoke(main, ["--group", "deep", *flags, "--out", "x.csv"])
     assert result.exit_code == 1
     assert "--group is deep, but --reconstructions is the folder of shallow" in result.stderr

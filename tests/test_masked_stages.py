@@ -137,6 +137,8 @@ def test_from_training_to_a_group(project: Path) -> None:
     ]
     at = methods.index("et") * 6
     assert np.array_equal(way.images[2::3], group.images[at : at + 3]), "the last step is the prediction"
+    counts = {name: read_json(project / "models/masked" / name / "model.json")["parameters"] for name in ("et", "beit")}
+    assert group.method["parameters"] == counts
     assert_predicted(project, group.images.reshape(len(methods), 2, 3, SIZE, SIZE, 3)[methods.index("et"), 1], by_method[0, 1])
 
 

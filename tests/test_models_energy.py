@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from relume.core.runtime import generator
+from relume.data.masks import in_pixels
+from relume.evaluation.masked_floors import inverse_distance
 from relume.models.energy_transformer import (
     EnergyAttention,
     EnergyBlock,
@@ -17,6 +19,7 @@ from relume.models.energy_transformer import (
     fused_slope,
     plain_slope,
 )
+from relume.models.masked import interpolated, patches, unpatch
 from relume.models.masked_config import EnergyTransformerConfig
 
 SMALL: dict[str, Any] = {"width": 12, "heads": 3, "key": 5, "memories": 20, "steps": 6, "alpha": 0.05, "beta": 0.4}
@@ -82,18 +85,17 @@ def test_memories_by_hand() -> None:
         memories.xi.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
         g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the second does not count
         assert memories.energy(g).item() == -4.5
-        assert memories.gradient(g).tolist() == [[[-3.0, 0.0]]]
+        assert memories.pull(g).tolist() == [[[3.0, 0.0]]]
 
 
 @pytest.mark.parametrize("attention", ["plain", "fused"])
 @pytest.mark.parametrize("own_key", [True, False])
 @pytest.mark.parametrize("beta", [0.01, 0.4, 30.0])
-def test_the_slope_is_what_autograd_finds(attention: str, own_key: bool, beta: float) -> None:
+def test_the_pull_is_what_autograd_finds(attention: str, own_key: bool, beta: float) -> None:
     made, g = block(attention=attention, own_key=own_key, beta=beta), tokens().requires_grad_()
     energy = made.attention.energy(g) + made.memories.energy(g)
     (wanted,) = torch.autograd.grad(energy.sum(), g)
-    found = made.gradient(g)
-    assert ((found - wanted).norm() / wanted.norm()).item() < 1e-5
+    assert ((made.pull(g) + wanted).norm() / wanted.norm()).item() < 1e-5
 
 
 def test_the_fused_slope_keeps_its_precision_where_attention_is_sharp() -> None:
@@ -132,6 +134,24 @@ def test_steps_are_tied_and_counted() -> None:
     assert len(list(made.path(two))) == 3
 
 
+@pytest.mark.parametrize("alpha", [0.1, 10.0])
+def test_a_step_is_alpha_times_the_energys_slope_at_g(alpha: float) -> None:
+    """Not the slope at x, which the layer norm would stretch."""
+    made, x = block(alpha=alpha, steps=1), tokens()
+    g = made.norm(x).detach().requires_grad_()
+    (slope,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
+    assert torch.allclose(made(x), x - alpha * slope, rtol=1e-9, atol=1e-9)
+
+
+def test_a_token_that_does_not_meet_itself_is_not_pulled_by_its_own_key() -> None:
+    """Two tokens: each attends to the other alone, so A is known, and A K, A^T Q are the keys and queries exchanged."""
+    q, k = torch.randn(2, 1, 1, 2, 5, generator=generator(0, "two"))
+    for slope in (plain_slope, fused_slope):
+        ak, aq = slope(q, k, 3.0, False)
+        assert torch.allclose(ak, k.flip(-2), atol=1e-5)
+        assert torch.allclose(aq, q.flip(-2), atol=1e-5)
+
+
 def test_noise_is_there_only_with_a_generator_and_is_as_large_as_it_says() -> None:
     made = block(noise=0.2, alpha=0.25, steps=1, width=12)
     x = tokens(400)
@@ -160,3 +180,18 @@ def test_first_weights_have_the_deviations_asked_for() -> None:
     for weights in (made.block.attention.wq, made.block.attention.wk, made.position):
         assert weights.std().item() == pytest.approx(0.002, rel=0.1)
     assert made.block.memories.xi.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_start_from_around_is_the_floor_of_inverse_distances_and_sees_no_hidden_pixel() -> None:
+    torch.manual_seed(0)
+    images, hidden = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 4) < 0.7
+    hidden[:, 0, 0], hidden[:, 3, 3] = False, True
+    began = unpatch(interpolated(patches(images, 4), hidden), 4)
+    assert torch.allclose(began, inverse_distance(images, hidden), atol=1e-6)
+    model = EnergyTransformer(config(start="interpolated"), 16, 4)
+    other = torch.where(in_pixels(hidden, 4), 1 - images, images)
+    assert torch.equal(model(images, hidden).picture, model(other, hidden).picture)
+    plain = EnergyTransformer(config(), 16, 4)
+    plain.load_state_dict(model.state_dict())
+    differ = ~torch.isclose(model.tokens(images, hidden), plain.tokens(images, hidden)).all(-1)[:, 1:]
+    assert torch.equal(differ, hidden.flatten(1)), "the tokens of hidden cells begin elsewhere, and these alone"

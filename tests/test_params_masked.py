@@ -15,8 +15,10 @@ IMAGES = "data/images/photos"
 
 @pytest.fixture
 def whole(default_params: dict[str, Any]) -> dict[str, Any]:
-    """The committed parameters with three models and a group of two."""
+    """The committed parameters, but with three models and a group of two, of the large pictures."""
     params = copy.deepcopy(default_params)
+    params["train_masked"]["shared"] |= {"dataset": "photos", "masks": {"pattern": "random", "ratio": 0.85, "cell": 16}}
+    params["probe"]["models"] = []
     beit = {"architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS}, "tokenizer": "models/masked/codes"}
     params["train_masked"]["models"] = {
         "codes": {"architecture": TOKENS, "tokenizer": IMAGES},
@@ -25,6 +27,7 @@ def whole(default_params: dict[str, Any]) -> dict[str, Any]:
     }
     group = {"dataset": "photos", "split": "test", "count": None, "pattern": "random", "ratios": [0.85], "cell": 16}
     params["reconstruct_masked"] = {"masked": {**group, "models": ["et", "beit"]}}
+    params["compare"]["questions"] = {"masked": {"a": "et", "b": "beit", "metrics": ["psnr_masked", "lpips_alex"]}}
     return params
 
 
@@ -47,6 +50,11 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no tokenizer": (lambda p: models(p)["et"].pop("tokenizer"), "models.et.tokenizer: data/images/photos is wanted"),
     "foreign": (lambda p: models(p)["beit"].update(tokenizer="models/masked/et"), "et is no trained tokenizer; allowed: codes"),
     "other codes": (lambda p: models(p)["codes"].update(architecture={**TOKENS, "width": 16}), "must be those of"),
+    "not compared": (lambda p: p["compare"]["groups"].remove("masked"), "compare.groups: masked is missing"),
+    "sets' network": (lambda p: p["evaluate"]["sets"].update(network="resnet50"), "evaluate.sets.network: resnet50 is not in"),
+    "sets' tap": (lambda p: p["evaluate"]["sets"].update(tap="stage4"), "sets.tap: stage4 of efficientnet_lite0 has positions"),
+    "no such tap": (lambda p: p["evaluate"]["sets"].update(tap="pol"), "evaluate.sets: efficientnet_lite0 has no tap 'pol'"),
+    "asked of nobody": (lambda p: p["compare"]["questions"]["masked"].update(b="mae"), "questions.masked.b: mae is no method"),
     "group's dataset": (lambda p: group(p).update(dataset="nowhere"), "masked.dataset: 'nowhere' is not prepared"),
     "group's cell": (lambda p: group(p).update(cell=32), "et has learned with cells of 16 px, here they have 32"),
     "training pictures": (lambda p: group(p).update(split="train"), "masked.split: the models have learned"),

@@ -1,35 +1,23 @@
 """The presets of decoders: what the publications state, and every stage run on toys in the owners' formats."""
 
-import importlib
-import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner
-from dvc.repo import Repo
 
-from relume.core.config import merge
 from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
 from relume.features import networks, sources
 from relume.features.catalogue import facts
 from relume.models.decoders import build
-from relume.presets import LISTED, read
 from relume.training.config import Augment, DecoderConfig, DecoderLosses, Stepwise, decoders
 from tests import data_files as files
+from tests.preset_files import run_all, toy_project, whole
 
-ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 8  # of our decoders
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
-
-
-def whole(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    return merge(params, read(ROOT, name), LISTED)
 
 
 def configs(name: str, params: dict[str, Any]) -> dict[str, DecoderConfig]:
@@ -140,17 +128,8 @@ def test_our_taps_are_the_published_hooks(point: str, tap: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
-    store = files.empty_project(tmp_path, monkeypatch)
-    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
-    monkeypatch.setenv("RELUME_WEIGHTS", str(store))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
-        monkeypatch.delenv(name, raising=False)
-    yield store
-    for folder in (store, tmp_path / "project"):
-        shutil.rmtree(folder)
+    with toy_project(tmp_path, monkeypatch) as store:
+        yield store
 
 
 def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,20 +156,6 @@ def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
         if "architecture" in decoder:
             decoder["architecture"]["width"] = WIDTH
     return params
-
-
-def run_all(params: dict[str, Any]) -> None:
-    """Every stage by the command that DVC makes of dvc.yaml, in its order; what a stage declares is there before and after it."""
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-    stages = list(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
-    with Repo.init(".", no_scm=True) as repo:
-        for stage in sorted(repo.index.stages, key=lambda stage: stages.index(stage.name.split("@")[0])):
-            absent = [dep.def_path for dep in stage.deps if not dep.def_path.startswith(("src/", "stages/")) and not dep.exists]
-            assert absent == [], stage.name
-            _, _, module, *words = shlex.split(stage.cmd)
-            result = CliRunner().invoke(importlib.import_module(module).main, words)
-            assert result.exit_code == 0, f"{stage.name}: {result.output}"
-            assert [out.def_path for out in stage.outs if not out.exists] == [], stage.name
 
 
 def compared(params: dict[str, Any]) -> None:

@@ -139,11 +139,12 @@ def _outside(key: str, names: Iterable[str], known: Iterable[str], fault: str) -
 
 def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained: Mapping[str, object]) -> Iterable[str]:
     """Every group that a stage writes is compared, and every question is about methods that are there."""
-    groups, compare = ["floors", *built["invert_decoder"], *recipes], built["compare"]
+    masked, compare = built["reconstruct_masked"], built["compare"]
+    groups = ["floors", *built["invert_decoder"], *recipes, *masked]
     yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
     shown = {name for group in built["invert_decoder"].values() for name in group.decoders}
-    methods = [*recipes, *shown.intersection(trained), *_floors(built)]
+    methods = [*recipes, *shown.intersection(trained), *_floors(built), *(name for one in masked.values() for name in one.models)]
     for question, asked in compare.questions.items():
         yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
         yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
@@ -181,7 +182,16 @@ def _floors(built: Mapping[str, Any]) -> list[str]:
 
 
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
-    """LPIPS needs its network and its heads."""
+    """LPIPS needs its network and its heads; sets of pictures need embeddings without positions."""
+    if sets := built["evaluate"].sets:
+        if built["reconstruct_masked"]:  # nothing else is measured as a set
+            there = built["weights"].networks
+            yield from _outside("evaluate.sets.network", [sets.network], there, "is not in weights.networks")
+        try:
+            if check_tap(sets.network, sets.tap).stride is not None:
+                yield f"evaluate.sets.tap: {sets.tap} of {sets.network} has positions; pool has none"
+        except UserError as error:
+            yield f"evaluate.sets: {error}"
     for metric in built["evaluate"].metrics:
         judge = metric.removeprefix("lpips_")
         for name in (metric, LPIPS[judge]) if metric.startswith("lpips_") else ():

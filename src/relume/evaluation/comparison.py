@@ -1,15 +1,15 @@
 """The tables that everyone reads: means with intervals, methods against floors and each other, a summary for git."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
 from relume.evaluation.config import OWN_MEAN, Compare, Question
-from relume.evaluation.evidence import Cell, find
-from relume.evaluation.metrics import circular, metric
+from relume.evaluation.evidence import Cell, find, hidden
+from relume.evaluation.metrics import SETS, circular, metric
 from relume.evaluation.statistics import Interval, interval, paired
 
 # fmt: off
@@ -19,12 +19,13 @@ LEADERBOARD = ("method", "family", "task", "oracle", "dataset", "size", "network
 MASKED = ("method", "dataset", "size", "mask_ratio", "n", "psnr_masked", "psnr_masked_lo", "psnr_masked_hi",
     "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted", "lpips_alex", "fd_net", "fd", "probe_top1", "knn_top1",
     "parameters", "seconds_per_image", "device")
-SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")
 COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metric", "n", "sources",
     "mean_a", "mean_b", "diff", "lo", "hi", "device")
 # fmt: on
 HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
+MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are held against the floors, too
 Record = dict[str, object]
+Table = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +53,14 @@ class Draws:
         return float(left.mean()), float(right.mean()), found
 
 
-def write_tables(out: Path, cells: Sequence[Cell], config: Compare, seed: int) -> None:
-    """leaderboard, comparisons, masked, sets and summary, all in `out`."""
+def write_tables(out: Path, cells: Sequence[Cell], config: Compare, seed: int, *, sets: Table = (), probe: Table = ()) -> None:
+    """leaderboard, comparisons, masked, sets and summary, all in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED."""
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
     write_csv(out / "leaderboard.csv", LEADERBOARD, leaderboard(cells, draws))
     write_csv(out / "comparisons.csv", COMPARISONS, compared)
-    write_csv(out / "masked.csv", MASKED, [])
-    write_csv(out / "sets.csv", SETS, [])
+    write_csv(out / "masked.csv", MASKED, masked_board(cells, draws, sets, probe))
+    write_csv(out / "sets.csv", SETS, sets)
     write_json(out / "summary.json", summary(cells))
 
 
@@ -78,16 +79,52 @@ def _ranked(cell: Cell, draws: Draws) -> Record:
     return {**cell.identity, **size, **means, **bounds, "seconds_per_image": cell.seconds, "device": cell.device}
 
 
+def masked_board(cells: Sequence[Cell], draws: Draws, sets: Table, probe: Table) -> list[Record]:
+    """A row per masked cell, in order. Frechet distances and probes are those of its method, where they are told."""
+    told = {(row["name"], row["dataset"]): {"fd_net": row["net"], "fd": row["fd"]} for row in sets if row["kind"] == "masked"}
+    probed = {(row["method"], row["dataset"]): {key: row[key] for key in ("probe_top1", "knn_top1")} for row in probe}
+    return [
+        {
+            **_masked(cell, draws),
+            **told.get((f"{cell['method']}@{cell.ratio}", cell["dataset"]), {}),
+            **probed.get((cell["method"], cell["dataset"]), {}),
+        }
+        for cell in cells
+        if cell["task"] == "masked"
+    ]
+
+
+def _masked(cell: Cell, draws: Draws) -> Record:
+    names = ("psnr_masked", "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted", "lpips_alex")
+    bounds: Record = {}
+    if cell.applies("psnr_masked"):
+        psnr = draws.mean(cell, "psnr_masked")
+        bounds = {"psnr_masked_lo": psnr.lo, "psnr_masked_hi": psnr.hi}
+    return {
+        **{key: cell[key] for key in ("method", "dataset", "size", "mask_ratio")},
+        "n": len(cell.ids),
+        **{name: cell.mean(name) for name in names},
+        **bounds,
+        "parameters": cell.parameters,
+        "seconds_per_image": cell.seconds,
+        "device": cell.device,
+    }
+
+
 def against_floors(cells: Sequence[Cell], metrics: Sequence[str], draws: Draws) -> Iterator[Record]:
-    """Every method against the best floor that has not seen the picture (best in that metric), and its mean colour."""
+    """Every method against the best floor that has not seen the picture (best in that metric), and its mean colour.
+
+    Masked methods have floors of their own at each ratio, none of which has seen what is hidden, and metrics of their own.
+    """
     for cell in cells:
         if cell["family"] == "floor":
             continue
         floors = [other for other in cells if other["family"] == "floor" and _same_pictures(cell, other)]
         blind = [floor for floor in floors if not floor.oracle]
         own = [floor for floor in floors if floor["method"] == OWN_MEAN]
-        for label, candidates in (("the best blind floor", blind), ("its mean colour", own)):
-            for name in metrics:
+        held = [("the best blind floor", blind), ("its mean colour", own)]
+        for label, candidates in [(f"the best floor, {hidden(cell.ratio)}", blind)] if cell.ratio else held:
+            for name in MASKED_HEADLINE if cell.ratio else metrics:
                 if best := _best(candidates, name):
                     yield from _answer(f"{cell['method']} against {label}", cell, best, name, draws)
 
@@ -99,7 +136,7 @@ def _best(floors: Sequence[Cell], name: str) -> Cell | None:
 
 
 def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws) -> Iterator[Record]:
-    """The questions of the parameters, for every dataset, size and tap at which `a` stands."""
+    """The questions of the parameters, for every dataset, size, tap and masked share at which `a` stands."""
     for name, question in questions.items():
         key = f"compare.questions.{name}"
         others = find(cells, question.b, f"{key}.b")
@@ -108,7 +145,7 @@ def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws)
             for a in find(cells, question.a, f"{key}.a")
             for b in _opposite(a, others, key)
             for measured in question.metrics
-            for row in _answer(name, a, b, measured, draws)
+            for row in _answer(f"{name}, {hidden(a.ratio)}" if a.ratio else name, a, b, measured, draws)
         ]
         if not rows:
             raise UserError(f"params: {key}: {question.a} and {question.b} have no picture with these metrics in common")
@@ -116,7 +153,7 @@ def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws)
 
 
 def _same_pictures(a: Cell, b: Cell) -> bool:
-    return all(a[key] == b[key] for key in ("task", "dataset", "size"))
+    return all(a[key] == b[key] for key in ("task", "dataset", "size")) and a.ratio == b.ratio
 
 
 def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
@@ -157,14 +194,25 @@ def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterato
 
 
 def summary(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]:
-    """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`."""
+    """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`.
+
+    A masked method stands there as `method 85%`, once for every share.
+    """
     table: dict[str, dict[str, dict[str, float]]] = {}
     for cell in cells:
-        alike = [other for other in cells if (other["method"], other["dataset"]) == (cell["method"], cell["dataset"])]
-        apart = ("method",) if len(alike) == 1 else ("method", "network", "tap", "size")
-        label = " ".join(cell[key] for key in apart if cell[key])
-        numbers = {name: cell.mean(name) for name in HEADLINE if not circular(name, cell["network"])}
-        numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
+        alike = [other for other in cells if _called(other) == _called(cell)]
+        apart = () if len(alike) == 1 else ("network", "tap", "size")
+        label = " ".join([_called(cell)[0], *(cell[key] for key in apart if cell[key])])
+        headline = MASKED_HEADLINE if cell.ratio else HEADLINE
+        numbers = {name: cell.mean(name) for name in headline if not circular(name, cell["network"])}
+        if not cell.ratio:
+            numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
         finite = {name: float(f"{value:.5g}") for name, value in numbers.items() if math.isfinite(value)}
         table.setdefault(cell["dataset"], {})[label] = {**finite, "n": len(cell.ids)}
     return table
+
+
+def _called(cell: Cell) -> tuple[str, str]:
+    """What the summary calls it, and where."""
+    share = f" {100 * float(cell.ratio):g}%" if cell.ratio else ""
+    return cell["method"] + share, cell["dataset"]

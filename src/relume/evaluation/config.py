@@ -1,21 +1,21 @@
 """Sections `floors`, `evaluate` and `compare`: what trivial predictors there are, what is measured, what is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from relume.core.config import config
 from relume.core.errors import one_of
-from relume.evaluation.metrics import METRICS
+from relume.evaluation.metrics import MASKED_METRICS, METRICS
 
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 
 
-def _known(key: str, metrics: tuple[str, ...]) -> None:
+def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:
     for name in metrics:
-        if name not in METRICS:
-            raise ValueError(f"{key}: unknown metric {name!r}; {one_of(METRICS, name)}")
+        if name not in known:
+            raise ValueError(f"{key}: unknown metric {name!r}; {one_of(known, name)}")
     _each_once(key, metrics)
 
 
@@ -38,10 +38,19 @@ class Floors:
 
 
 @config
+class Sets:
+    """Whose embeddings the Frechet distance and KID of pictures taken together are measured in."""
+
+    network: str
+    tap: str  # one value per channel: pool, or another without positions
+
+
+@config
 class Evaluate:
-    """What is measured; the columns of the others stay empty."""
+    """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
 
     metrics: tuple[str, ...] = Field(min_length=1)
+    sets: Sets | None = None  # of masked groups; null: not measured
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
@@ -49,14 +58,14 @@ class Evaluate:
 
 @config
 class Question:
-    """Is `a` better than `b` on the pictures that both have? `diff` is a - b."""
+    """Is `a` better than `b` on the pictures that both have? `diff` is a - b. Masked methods meet at every ratio they share."""
 
     a: str
     b: str
     metrics: tuple[str, ...] = Field(min_length=1)
 
     def __post_init__(self) -> None:
-        _known("metrics", self.metrics)
+        _known("metrics", self.metrics, [*METRICS, *MASKED_METRICS])
 
 
 @config
@@ -64,7 +73,7 @@ class Compare:
     """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
 
     groups: tuple[str, ...] = Field(min_length=1)
-    metrics: tuple[str, ...]  # in which every method is held against the floors
+    metrics: tuple[str, ...]  # in which every method is held against the floors, masked ones apart
     questions: dict[str, Question]  # beyond those
     resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails
     level: float = Field(gt=0.5, lt=1)  # of the intervals

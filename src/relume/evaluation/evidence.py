@@ -1,6 +1,6 @@
 """What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,24 +9,28 @@ import numpy as np
 
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json
+from relume.core.masked_results import RATIO
 from relume.core.results import KEYS
-from relume.evaluation.metrics import METRICS
+from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.statistics import spread
 
 IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # what tells cells apart
+PROBED = ("method", "dataset", "probe_top1", "knn_top1")  # what is read of probe.csv
+Table = list[dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A method at one tap, on the pictures of one dataset at one size: a row of the leaderboard."""
+    """A method at one tap, on the pictures of one dataset at one size: a row of the leaderboard. If masked, at one ratio."""
 
-    identity: Mapping[str, str]  # by IDENTITY, as in the files
+    identity: Mapping[str, str]  # by IDENTITY, as in the files; masked ones have their mask_ratio too
     ids: Sequence[str]  # of the ranked pictures, sorted: one per original, the restart that the objective chose
     sources: Sequence[str]
     values: Mapping[str, np.ndarray]  # metric -> one per id, NaN where it does not apply
     spreads: Mapping[str, float]  # metric -> standard deviation over restarts; NaN without restarts
     seconds: float | None  # per picture, all its restarts together
     device: str
+    parameters: int | None = None  # of its model, where the group says
 
     def __getitem__(self, key: str) -> str:
         return self.identity[key]
@@ -35,8 +39,13 @@ class Cell:
     def oracle(self) -> bool:
         return self["oracle"] == "true"
 
+    @property
+    def ratio(self) -> str:
+        """What share is hidden, as in the files; empty if nothing is."""
+        return self.identity.get(RATIO, "")
+
     def applies(self, metric: str) -> bool:
-        return bool(np.isfinite(self.values[metric]).all())
+        return metric in self.values and bool(np.isfinite(self.values[metric]).all())
 
     def mean(self, metric: str) -> float:
         return float(self.values[metric].mean())
@@ -52,14 +61,50 @@ def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, image
     for group in groups:
         path = methods / f"{group}.csv"
         rows = read_csv(path)
-        for name in dict.fromkeys(row["method"] for row in rows):
+        for name in dict.fromkeys(map(_who, rows)):
             if name in owner:
                 raise UserError(f"method {name} is in group {owner[name]} and in group {group}: name one of them otherwise")
             owner[name] = group
         for dataset in {row["dataset"] for row in rows} - sources.keys():
             sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
-        cells += _cells(rows, path, sources, _costs(reconstructions / group), _device(reconstructions / group))
+        cells += _cells(rows, path, sources, _costs(reconstructions / group), read_json(reconstructions / group / "method.json"))
     return sorted(cells, key=_rank)
+
+
+def gather_sets(groups: Sequence[str], folder: Path) -> Table:
+    """The rows of sets.csv. Groups of the same pictures tell the same of the originals: that stands once."""
+    _exactly(groups, folder, ".csv", "evaluate")
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for group in groups:
+        for row in _table(folder / f"{group}.csv", SETS, "evaluate"):
+            rows[tuple(row[key] for key in SETS)] = row
+    return list(rows.values())
+
+
+def read_probe(path: Path) -> Table:
+    """What frozen features are good for: a row per method and dataset."""
+    rows = _table(path, PROBED, "probe")
+    known = [(row["method"], row["dataset"]) for row in rows]
+    if twice := [pair for pair in known if known.count(pair) > 1]:
+        raise UserError(f"{path}: two rows of method {twice[0][0]} on {twice[0][1]}")
+    return rows
+
+
+def _table(path: Path, columns: Sequence[str], stage: str) -> Table:
+    rows = read_csv(path)
+    if rows and (missing := set(columns) - rows[0].keys()):
+        raise UserError(f"{path}: column {min(missing)} is missing: run {stage} again")
+    return rows
+
+
+def _who(row: Mapping[str, str]) -> str:
+    """A method belongs to one group; filling in hidden parts, on the same dataset at the same ratio."""
+    return f"{row['method']} on {row['dataset']} at {hidden(row[RATIO])}" if RATIO in row else row["method"]
+
+
+def hidden(ratio: str) -> str:
+    """0.85 -> 85 % hidden"""
+    return f"{100 * float(ratio):g} % hidden"
 
 
 def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
@@ -75,28 +120,31 @@ def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> No
 
 
 def _cells(
-    rows: Iterable[Mapping[str, str]],
+    rows: Sequence[Mapping[str, str]],
     path: Path,
     sources: Mapping[str, Mapping[str, str]],
     costs: Mapping[str, float],
-    device: str,
+    described: Mapping[str, Any],
 ) -> list[Cell]:
+    masked = bool(rows) and RATIO in rows[0]
+    identity, metrics = ((*IDENTITY, RATIO), OF_MASKED) if masked else (IDENTITY, tuple(METRICS))
     apart: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
-        if missing := {*KEYS, *METRICS} - row.keys():
+        if missing := {*KEYS, *metrics} - row.keys():
             raise UserError(f"{path}: column {min(missing)} is missing: run evaluate again")
-        apart.setdefault(tuple(row[key] for key in IDENTITY), []).append(row)
+        apart.setdefault(tuple(row[key] for key in identity), []).append(row)
     pictures: dict[str, int] = {}
     for key, members in apart.items():
         pictures[key[0]] = pictures.get(key[0], 0) + sum(row["selected"] == "true" for row in members)
     return [
         _cell(
-            dict(zip(IDENTITY, key, strict=True)),
+            dict(zip(identity, key, strict=True)),
             members,
             path,
             sources[members[0]["dataset"]],
+            metrics=metrics,
             seconds=costs[key[0]] / pictures[key[0]] if key[0] in costs and pictures[key[0]] else None,
-            device=device,
+            described=described,
         )
         for key, members in apart.items()
     ]
@@ -108,8 +156,9 @@ def _cell(
     path: Path,
     sources: Mapping[str, str],
     *,
+    metrics: Sequence[str],
     seconds: float | None,
-    device: str,
+    described: Mapping[str, Any],
 ) -> Cell:
     chosen = sorted((row for row in rows if row["selected"] == "true"), key=lambda row: row["id"])
     ids = [row["id"] for row in chosen]
@@ -126,10 +175,11 @@ def _cell(
         identity=identity,
         ids=ids,
         sources=[sources[id] for id in ids],
-        values={metric: _numbers(chosen, metric) for metric in METRICS},
-        spreads={metric: spread(_numbers(rows, metric), everyone) for metric in METRICS},
+        values={metric: _numbers(chosen, metric) for metric in metrics},
+        spreads={metric: spread(_numbers(rows, metric), everyone) for metric in metrics},
         seconds=seconds,
-        device=device,
+        device=str(described.get("device", "")),
+        parameters=described.get("parameters", {}).get(method),
     )
 
 
@@ -142,15 +192,11 @@ def _costs(folder: Path) -> dict[str, float]:
     return {row["method"]: float(row["seconds"]) for row in read_csv(folder / "timing.csv")}
 
 
-def _device(folder: Path) -> str:
-    method: dict[str, Any] = read_json(folder / "method.json")
-    return str(method.get("device", ""))
-
-
 def _rank(cell: Cell) -> tuple[object, ...]:
-    """Within a task, a dataset and a size the best PSNR first."""
-    psnr = cell.mean("psnr") if cell.applies("psnr") else float("-inf")
-    return (cell["task"], cell["dataset"], int(cell["size"]), -psnr, *cell.identity.values())
+    """Within a task, a dataset, a size and a masked share the best PSNR first."""
+    name = "psnr_masked" if cell.ratio else "psnr"
+    psnr = cell.mean(name) if cell.applies(name) else float("-inf")
+    return (cell["task"], cell["dataset"], int(cell["size"]), float(cell.ratio or 0), -psnr, *cell.identity.values())
 
 
 def find(cells: Sequence[Cell], method: str, asking: str) -> list[Cell]:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from relume.data.masks import in_pixels
+from relume.evaluation.metrics import MASKED_METRICS
 from relume.evaluation.pixel import PSNR_CAP, mse, psnr, ssim
 
-COLUMNS = ("psnr_masked", "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted")
+COLUMNS = tuple(MASKED_METRICS)
 
 
 def paste(pictures: Tensor, images: Tensor, hidden: Tensor) -> Tensor:

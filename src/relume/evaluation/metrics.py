@@ -1,4 +1,4 @@
-"""Every metric's own facts: which way is better, its range, its protocol. `pixel` and `perceptual` compute them."""
+"""Every metric's own facts: which way is better, its range, its protocol. `pixel`, `perceptual` and `masked` compute them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -64,11 +64,23 @@ _FACTS = (
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _FACTS}
 
+_MASKED = (
+    Metric(name="psnr_masked", better="higher", low=0, high=100, protocol="as psnr, over hidden pixels only"),
+    Metric(name="psnr_pasted", better="higher", low=0, high=100, protocol="as psnr, the prediction pasted into what is visible"),
+    Metric(name="psnr_full", better="higher", low=0, high=100, protocol="as psnr, the prediction of the whole picture"),
+    Metric(name="mse_masked", better="lower", low=0, high=1, protocol="as mse, over hidden pixels only"),
+    Metric(name="ssim_pasted", better="higher", low=-1, high=1, protocol="as ssim, pasted"),
+)
+MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
+OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # what masked groups are scored by; LPIPS sees the pasted picture
+SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # of pictures taken together
+
 
 def metric(name: str) -> Metric:
-    if name not in METRICS:
-        raise UserError(f"unknown metric {name!r}; {one_of(METRICS, name)}")
-    return METRICS[name]
+    known = METRICS | MASKED_METRICS
+    if name not in known:
+        raise UserError(f"unknown metric {name!r}; {one_of(known, name)}")
+    return known[name]
 
 
 def circular(judge: str, inverted: str) -> bool:

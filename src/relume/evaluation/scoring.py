@@ -1,17 +1,24 @@
-"""A group of reconstructions against its originals, picture by picture, streamed in micro-batches."""
+"""A group of reconstructions against its originals, picture by picture, streamed in micro-batches.
+
+Of a masked group LPIPS judges the pasted picture: the prediction where it was hidden, the original elsewhere.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from relume.core.errors import UserError, one_of
 from relume.core.images import to_float
-from relume.core.results import KEYS, Group
+from relume.core.masked_results import MASKS, RATIO, read_masked_group
+from relume.core.results import KEYS, Group, read_group
+from relume.data.masks import hidden_cells
 from relume.data.store import Dataset
-from relume.evaluation.metrics import METRICS
+from relume.evaluation import masked
+from relume.evaluation.metrics import METRICS, OF_MASKED
 from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, taps_of
 from relume.evaluation.pixel import PIXEL
 from relume.features.catalogue import check_tap
@@ -19,6 +26,7 @@ from relume.features.store import Features
 from relume.losses.perceptual import LPIPS_TAPS
 
 COLUMNS = (*KEYS, *METRICS)  # of metrics/methods/<group>.csv
+MASKED_COLUMNS = (*KEYS, RATIO, *OF_MASKED)  # of masked groups
 Scales = Mapping[tuple[str, str, str], Mapping[str, float]]  # (dataset, network, tap column) -> tap -> msd
 
 
@@ -34,11 +42,32 @@ class Scorer:
     device: torch.device
 
 
-def score(group: Group, scorer: Scorer, report: Callable[[int], object] = lambda done: None) -> list[dict[str, object]]:
-    """One row of COLUMNS per picture, in the group's order; `report` hears how many more are done.
+def read(folder: Path) -> tuple[Group, np.ndarray | None]:
+    """A group, and its masks (N, side, side) if its index has their ratios; masks of an older run are named."""
+    group = read_group(folder)
+    if not group.index or RATIO not in group.index[0]:
+        return group, None
+    group, masks = read_masked_group(folder)
+    side, size = masks.shape[-1], group.images.shape[1]
+    whole = masks.shape == (len(masks), side, side) and side > 1 and size % side == 0
+    wanted = [hidden_cells(side, float(row[RATIO])) for row in group.index] if whole else []
+    if masks.reshape(len(masks), -1).sum(1).tolist() != wanted:
+        raise UserError(f"{folder / MASKS} hides other cells than index.csv says of pictures of {size} px: run its stage again")
+    return group, masks
+
+
+def score(
+    group: Group,
+    scorer: Scorer,
+    report: Callable[[int], object] = lambda done: None,
+    *,
+    masks: np.ndarray | None = None,
+) -> list[dict[str, object]]:
+    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per picture, in the group's order; `report` hears how many more are done.
 
     Rows are taken original by original, so that an original's taps are computed once for all its reconstructions.
     """
+    keys = KEYS if masks is None else (*KEYS, RATIO)
     places = locate(group, scorer.datasets)
     scored: dict[int, dict[str, float]] = {}
     for dataset, originals, numbers in _chunks(group, places, scorer.micro_batch):
@@ -47,11 +76,15 @@ def score(group: Group, scorer: Scorer, report: Callable[[int], object] = lambda
         for batch in _batches(group, numbers, scorer.micro_batch):
             where = torch.tensor([originals.index(places[number]) for number in batch], device=y.device)
             x = to_float(group.images[batch]).to(scorer.device)
-            for metric, values in _measure(group.index[batch[0]], x, y, target, where, scorer).items():
+            if masks is None:
+                measured = _measure(group.index[batch[0]], x, y, target, where, scorer)
+            else:
+                measured = _measure_masked(x, _dark(masks, batch, y.device), y, target, where, scorer)
+            for metric, values in measured.items():
                 for number, value in zip(batch, values.tolist(), strict=True):
                     scored.setdefault(number, {})[metric] = value
             report(len(batch))
-    return [{**{key: row[key] for key in KEYS}, **scored[number]} for number, row in enumerate(group.index)]
+    return [{**{key: row[key] for key in keys}, **scored[number]} for number, row in enumerate(group.index)]
 
 
 def _measure(
@@ -75,6 +108,21 @@ def _measure(
             scales = scorer.scales[row["dataset"], row["network"], row["tap"]]
             values[metric] = feature_error(seen[row["network"]], chosen[row["network"]], scales)
     return values
+
+
+def _measure_masked(
+    x: Tensor, hidden: Tensor, y: Tensor, target: Mapping[str, Mapping[str, Tensor]], where: Tensor, scorer: Scorer
+) -> dict[str, Tensor]:
+    """Each metric of a batch of predictions x with `hidden` (N, side, side), (N,)."""
+    originals = y[where]
+    seen = scorer.judge.look(masked.paste(x, originals, hidden), target)
+    chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
+    judged = [metric for metric in scorer.metrics if metric in LPIPS_METRICS]
+    return masked.score(x, originals, hidden) | {metric: scorer.judge.lpips(metric, seen, chosen) for metric in judged}
+
+
+def _dark(masks: np.ndarray, rows: Sequence[int], device: torch.device) -> Tensor:
+    return torch.from_numpy(masks[rows]).to(device)
 
 
 def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -120,7 +168,7 @@ def locate(group: Group, datasets: Mapping[str, Dataset]) -> list[int]:
             raise UserError(f"{here}: {found}; dataset {row['dataset']} has {size} px, and is scored at no other size")
         if row["id"] not in numbers[row["dataset"]]:
             raise UserError(f"{here}: id {row['id']!r} is not in dataset {row['dataset']}: made from an older one?")
-        key = tuple(row[name] for name in ("method", "id", "dataset", "network", "tap", "restart"))
+        key = tuple(row.get(name, "") for name in ("method", "id", "dataset", "network", "tap", "restart", RATIO))
         if key in seen:
             raise UserError(f"{here}: a second row of {', '.join(filter(None, key))}")
         seen.add(key)

@@ -7,7 +7,8 @@ Letters as in the paper: N pictures, B tokens, D numbers per token, H heads, Y n
     E_hn = -1/2 sum relu(g Xi)^2
     x <- x - alpha dE/dg                                             T times, with the same weights
 
-The slope is written out, not derived by autograd. With A = softmax_k(beta Q.K): dE/dQ = -A K, dE/dK = -A^T Q.
+The pull -dE/dg is written out, not derived by autograd. With A = softmax_k(beta Q.K): -dE/dQ = A K, -dE/dK = A^T Q. It has as
+many multiplications as autograd would need, but fewer passes over memory (`benchmarks/energy.py`).
 """
 
 import math
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.models.masked import Guess, MaskedModel, normalise, over_hidden, patches, picture_of, unpatch
+from relume.models.masked import Guess, MaskedModel, interpolated, normalise, over_hidden, patches, picture_of, unpatch
 from relume.models.masked_config import EnergyTransformerConfig
 
 EPS = 1e-5
@@ -97,18 +98,18 @@ class EnergyAttention(nn.Module):
     def _project(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """(N, B, D) -> queries and keys, (N, H, B, Y) each."""
         q, k = (F.linear(g, weight).unflatten(-1, (self.heads, -1)).transpose(1, 2) for weight in (self.wq, self.wk))
-        return q, k
+        return q.contiguous(), k.contiguous()  # once here, not in every product with them
 
     def energy(self, g: Tensor) -> Tensor:
         """(N, B, D) -> (N,)."""
         q, k = self._project(g)
         return -_scores(q, k, self.beta, self.own_key).logsumexp(-1).sum((1, 2)) / self.beta
 
-    def gradient(self, g: Tensor) -> Tensor:
-        """dE/dg: (N, B, D)."""
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
         q, k = self._project(g)
         ak, aq = (part.transpose(1, 2).flatten(2) for part in self.slope(q, k, self.beta, self.own_key))  # (N, B, H Y)
-        return -(ak @ self.wq + aq @ self.wk)
+        return ak @ self.wq + aq @ self.wk
 
 
 class Memories(nn.Module):
@@ -122,8 +123,9 @@ class Memories(nn.Module):
         """(N, B, D) -> (N,)."""
         return -0.5 * F.linear(g, self.xi).relu().square().sum((1, 2))
 
-    def gradient(self, g: Tensor) -> Tensor:
-        return -(F.linear(g, self.xi).relu() @ self.xi)
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
+        return F.linear(g, self.xi).relu_() @ self.xi
 
 
 class EnergyBlock(nn.Module):
@@ -141,16 +143,16 @@ class EnergyBlock(nn.Module):
         g = self.norm(x)
         return self.attention.energy(g) + self.memories.energy(g)
 
-    def gradient(self, g: Tensor) -> Tensor:
-        """dE/dg: (N, B, D)."""
-        return self.attention.gradient(g) + self.memories.gradient(g)
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
+        return self.attention.pull(g) + self.memories.pull(g)
 
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
         yield x
         here = _on(x.device, generator) if generator is not None and self.noise else None
         for _ in range(self.steps):
-            x = x - self.alpha * self.gradient(self.norm(x))
+            x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
             if here is not None:
                 noise = torch.randn(x.shape, generator=here, device=x.device, dtype=x.dtype)
                 x = x + math.sqrt(self.alpha) * self.noise * noise
@@ -174,6 +176,7 @@ class EnergyTransformer(MaskedModel):
     def __init__(self, config: EnergyTransformerConfig, size: int, cell: int) -> None:
         super().__init__(size, cell)
         width, values = config.width, 3 * cell**2
+        self.interpolated = config.start == "interpolated"
         self.encode = nn.Linear(values, width)
         self.summary = nn.Parameter(config.init * torch.randn(width))  # the class token
         self.unknown = nn.Parameter(config.init * torch.randn(width))  # the mask token
@@ -184,8 +187,10 @@ class EnergyTransformer(MaskedModel):
     def tokens(self, images: Tensor, hidden: Tensor) -> Tensor:
         """Where the path begins: (N, 1 + cells, D)."""
         self.admit(images, hidden)
-        seen = self.encode(patches(normalise(images), self.cell))
-        seen = torch.where(hidden.flatten(1)[..., None], self.unknown.to(seen.dtype), seen)
+        cells, dark = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
+        seen = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
+        begun = seen + self.unknown if self.interpolated else self.unknown.to(seen.dtype)
+        seen = torch.where(dark, begun, seen)
         return torch.cat([self.summary.to(seen.dtype).expand(len(seen), 1, -1), seen], dim=1) + self.position
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:

@@ -75,6 +75,16 @@ def unpatch(values: Tensor, cell: int) -> Tensor:
     return parts.reshape(n, 3, side * cell, side * cell)
 
 
+def interpolated(cells: Tensor, hidden: Tensor) -> Tensor:
+    """Hidden cells in the visible ones' mean colours, weighted by distance^-2: (N, cells, 3 cell cell), (N, side, side)."""
+    places = torch.cartesian_prod(*(torch.arange(side, device=cells.device) for side in hidden.shape[1:])).to(cells)
+    dark = hidden.flatten(1)
+    weights = torch.cdist(places, places).clamp_min(1e-3).pow(-2)[None].masked_fill(dark[:, None], 0)  # (N, to, from)
+    colours = cells.unflatten(-1, (3, -1))
+    mixed = weights / weights.sum(-1, keepdim=True) @ colours.mean(-1)  # (N, cells, 3)
+    return torch.where(dark[..., None, None], mixed[..., None], colours).flatten(2)
+
+
 def over_hidden(values: Tensor, hidden: Tensor) -> Tensor:
     """Means over what is hidden: (N, cells), (N, cells) -> (N,)."""
     weight = hidden.to(values)

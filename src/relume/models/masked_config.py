@@ -25,6 +25,7 @@ class EnergyTransformerConfig:
     alpha: float = Field(gt=0)  # length of a step
     beta: float = Field(gt=0)  # how sharply a query tells keys apart
     own_key: bool = True  # a query also meets its own token's key, as in the paper's code; its text leaves that one out
+    start: Literal["token", "interpolated"] = "token"  # a hidden cell's: a learned token alone, or also colours from around it
     noise: float = Field(default=0.0, ge=0)  # deviation, times the root of alpha, of what is added to a step in training
     init: float = Field(default=0.002, gt=0)  # deviation of the first keys', queries', positions' and special tokens' weights
     memory_init: float = Field(default=0.02, gt=0)  # of the first memories

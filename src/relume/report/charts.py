@@ -3,25 +3,50 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from markupsafe import Markup
 
-from relume.report.boards import Board, Line
 from relume.report.columns import signed
 from relume.report.material import Table
 
 DECADES = 1.3  # a term that falls further than this is drawn on a logarithmic axis
+PLAIN = 1e6  # up to here a number is written without an exponent
 SHADES = 6  # colours that the style has for lines
+
+
+class Mean(Protocol):
+    """A method's mean, in dB."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def psnr(self) -> float: ...
+    @property
+    def interval(self) -> tuple[float, float] | None: ...
+    @property
+    def floor(self) -> bool: ...
+    @property
+    def oracle(self) -> bool: ...
+
+
+class Ranking(Protocol):
+    """Means of the same pictures, best first."""
+
+    @property
+    def lines(self) -> Sequence[Mean]: ...
+    @property
+    def blind(self) -> Mean | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forest:
-    rows: list[tuple[Line, Markup]]
+    rows: list[tuple[Mean, Markup]]
     axis: Markup
     means: str  # what the dashed line is
 
 
-def forest(board: Board) -> Forest:
+def forest(board: Ranking) -> Forest:
     """One bar per row: the mean PSNR as a dot, its interval as a line; the best blind floor as a dashed line through all."""
     drawn = [line for line in board.lines if math.isfinite(line.psnr)]
     values = [value for line in drawn for value in (line.psnr, *(line.interval or ()))]
@@ -42,13 +67,13 @@ def forest(board: Board) -> Forest:
     )
 
 
-def _dot(line: Line, middle: str, ends: Sequence[str]) -> str:
+def _dot(line: Mean, middle: str, ends: Sequence[str]) -> str:
     bar = f'<line class="interval" x1="{ends[0]}" x2="{ends[1]}" y1="50%" y2="50%"/>' if ends else ""
     shape = f'<circle class="dot" cx="{middle}" cy="50%" r="5"/>'
     return f'<g class="{_kind(line)}">{bar}{shape}</g>'
 
 
-def _kind(line: Line) -> str:
+def _kind(line: Mean) -> str:
     return "floor" if line.floor else "oracle" if line.oracle else "method"
 
 
@@ -102,6 +127,7 @@ def _panel(term: str, rows: Table, names: Sequence[str]) -> Panel:
     logarithmic = low > 0 and math.log10(high / low) > DECADES
     scale = math.log10 if logarithmic else float
     bottom, top = scale(low), scale(high)
+    digits = next((more for more in range(2, 7) if short(low, more) != short(high, more)), 2)
 
     def point(step: float, value: float) -> str:
         x = 100 * (step - min(steps)) / ((max(steps) - min(steps)) or 1)
@@ -112,20 +138,22 @@ def _panel(term: str, rows: Table, names: Sequence[str]) -> Panel:
         f'<polyline class="line shade-{names.index(name) % SHADES}" points="{" ".join(point(*pair) for pair in curve)}"/>'
         for name, curve in curves.items()
     )
-    ends = [f"{name} from {short(curve[0][1])} to {short(curve[-1][1])}" for name, curve in curves.items()]
+    ends = [f"{name} from {short(curve[0][1], digits)} to {short(curve[-1][1], digits)}" for name, curve in curves.items()]
     says = f"{term} over {max(steps):.0f} steps: {'; '.join(ends)}"
     svg = f'<svg class="curve" role="img" viewBox="0 0 100 100" preserveAspectRatio="none">{lines}</svg>'
     return Panel(
         term=term,
         svg=Markup(svg),
         says=says,
-        top=short(high),
-        bottom=short(low),
+        top=short(high, digits),
+        bottom=short(low, digits),
         first=f"{min(steps):.0f}",
         last=f"{max(steps):.0f}",
         logarithmic=logarithmic,
     )
 
 
-def short(value: float) -> str:
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+def short(value: float, digits: int = 2) -> str:
+    text = f"{value:.{digits}g}"
+    plain = f"{value:.0f}" if "e+" in text and abs(value) < PLAIN else text
+    return plain.replace("-", "\N{MINUS SIGN}")

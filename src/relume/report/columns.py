@@ -30,7 +30,7 @@ class Column:
             return cell
         if self.name == "seconds_per_image":
             return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-        return signed(value, self.digits)
+        return f"{value:,.0f}" if self.name == "parameters" else signed(value, self.digits)
 
 
 def number(cell: str) -> float | None:
@@ -114,8 +114,8 @@ _ALL = (
     Column(name="psnr_full", title="PSNR full, dB", better="higher", digits=2, unit="dB", says="the prediction as it is"),
     Column(name="mse_masked", title="MSE masked", better="lower", digits=4),
     Column(name="ssim_pasted", title="SSIM pasted", better="higher"),
-    Column(name="probe_top1", title="Linear probe", better="higher"),
-    Column(name="knn_top1", title="k-NN", better="higher"),
+    Column(name="probe_top1", title="Linear probe", better="higher", says="share of labels right from frozen features"),
+    Column(name="knn_top1", title="k-NN", better="higher", says="likewise, by the nearest neighbours"),
     Column(name="parameters", title="Parameters", digits=0),
 )
 COLUMNS = {column.name: column for column in _ALL}

@@ -8,7 +8,7 @@ from relume.report.charts import Panel, methods, panels
 from relume.report.material import Table, Trained
 from relume.report.pictures import Photo, photo
 
-FIRST = ("loss", "psnr")  # panels that are looked at first; the other terms stand behind
+FIRST = ("loss", "psnr", "psnr_masked")  # panels that are looked at first; the other terms stand behind
 CURVES = {"train": "training", "val": "validation"}
 
 
@@ -20,6 +20,7 @@ class Lesson:
     others: list[Panel]
     curves: list[str]  # in the order of their colours
     photo: Photo | None
+    shown: str  # what stands above its own pictures
 
 
 def lesson(name: str, trained: Trained) -> Lesson:
@@ -32,20 +33,24 @@ def lesson(name: str, trained: Trained) -> Lesson:
         others=[panel for panel in drawn if panel.term not in FIRST],
         curves=methods(trace),
         photo=None if trained.picture is None else photo(trained.picture),
+        shown="What is visible of validation pictures" if trained.card.get("kind") == "masked" else "Validation pictures",
     )
 
 
 def as_trace(history: Table) -> Table:
-    """`train/loss` and `val/loss` as two curves of the term `loss`; `val/floor_own_mean`, in dB, as one more of `psnr`."""
-    renamed = [{**row, **_names(row["term"])} for row in history]
+    """`train/loss` and `val/loss` as two curves of the term `loss`; `val/floor_own_mean`, in dB, as one more of what was scored:
+    `psnr`, or `psnr_masked`.
+    """
+    scored = "psnr_masked" if any(row["term"].endswith("/psnr_masked") for row in history) else "psnr"
+    renamed = [{**row, **_names(row["term"], scored)} for row in history]
     order = [*CURVES.values(), *sorted({row["method"] for row in renamed} - {*CURVES.values()})]
     return sorted(renamed, key=lambda row: (row["term"] not in FIRST, order.index(row["method"])))
 
 
-def _names(term: str) -> dict[str, str]:
+def _names(term: str, scored: str) -> dict[str, str]:
     where, _, what = term.rpartition("/")
     if what.startswith("floor_"):
-        return {"method": f"floor: {what.removeprefix('floor_').replace('_', ' ')}", "term": "psnr"}
+        return {"method": f"floor: {what.removeprefix('floor_').replace('_', ' ')}", "term": scored}
     return {"method": CURVES.get(where or "train", where), "term": what}
 
 

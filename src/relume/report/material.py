@@ -9,11 +9,14 @@ import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
+from relume.core.masked_results import is_masked
 from relume.core.results import Group, read_group
+from relume.report.fillings import Filling, agree, filling
 
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
 KEY = ("method", "dataset", "size", "network", "tap")
+MASKED = "masked"  # the kind of models whose methods stand in masked.csv
 PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
 
 
@@ -72,6 +75,8 @@ class Material:
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     trained: dict[str, Trained]  # by method, of those that were learned
+    fillings: list[Filling]  # the masked ones of the groups, which have no entries
+    learned: dict[str, Trained]  # their models, by method
     maps: Path  # folder of what `maps` has written
 
 
@@ -79,11 +84,13 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     metrics = folders.metrics
     found = [read_group(folders.reconstructions / name) for name in groups]
     entries: dict[Key, Entry] = {}
-    for group in found:
+    for group in (one for one in found if not is_masked(one.folder)):
         entries |= _entries(group, metrics / "methods" / f"{group.name}.csv")
     datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
-    leaderboard = read_csv(metrics / "leaderboard.csv")
-    if not leaderboard:
+    leaderboard, masked = read_csv(metrics / "leaderboard.csv"), read_csv(metrics / "masked.csv")
+    fillings = [filling(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
+    agree(masked, fillings, metrics / "masked.csv")
+    if not leaderboard and not fillings:
         raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of pictures has been measured")
     unknown = [row["method"] for row in leaderboard if key_of(row) not in entries]
     if unknown:
@@ -91,7 +98,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         raise UserError(f"{metrics / 'leaderboard.csv'}: {there} {', '.join(unknown)}: run compare again")
     return Material(
         leaderboard=leaderboard,
-        masked=read_csv(metrics / "masked.csv"),
+        masked=masked,
         sets=read_csv(metrics / "sets.csv"),
         comparisons=read_csv(metrics / "comparisons.csv"),
         groups=found,
@@ -99,8 +106,15 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
         originals={name: _originals(folders.images / name) for name in datasets},
         taps=_taps(folders.features, leaderboard),
-        trained=_trained(folders.models, {row["method"] for row in leaderboard}),
+        trained={
+            name: model
+            for kind in sorted(folders.models.glob("*"))
+            if kind.name != MASKED
+            for name, model in _trained(kind, {row["method"] for row in leaderboard}).items()
+        },
         maps=metrics / "maps",
+        fillings=fillings,
+        learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
     )
 
 
@@ -113,9 +127,9 @@ def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]
     return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
 
 
-def _trained(models: Path, methods: set[str]) -> dict[str, Trained]:
-    """Models `<kind>/<method>` of the methods, of whatever kind. Weights that were only fetched have no history."""
-    folders = [path.parent for path in sorted(models.glob("*/*/history.csv")) if path.parent.name in methods]
+def _trained(kind: Path, methods: set[str]) -> dict[str, Trained]:
+    """Models `<kind>/<method>` of the methods. Weights that were only fetched have no history."""
+    folders = [path.parent for path in sorted(kind.glob("*/history.csv")) if path.parent.name in methods]
     return {folder.name: _training(folder) for folder in folders}
 
 

@@ -10,13 +10,15 @@ from markupsafe import Markup, escape
 
 from relume.core.results import Group
 from relume.report.boards import Board, Line, boards
-from relume.report.charts import Forest, Panel, forest, methods, panels
+from relume.report.charts import Forest, Panel, forest, methods, panels, short
 from relume.report.columns import Column, circular, column
 from relume.report.config import Report
 from relume.report.depth import Curve, Depths, depths
 from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
 from relume.report.lessons import Lesson, lesson
 from relume.report.maps import change, decoding, section
+from relume.report.masked import Masked
+from relume.report.masked import section as masked_section
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
@@ -76,6 +78,7 @@ class Chapter:
     settings: list[tuple[str, str]]
     device: str
     hashes: list[tuple[str, str]]
+    fillers: list[tuple[str, bool]]  # of a masked group: methods, and whether they are floors
 
 
 def render(material: Material, config: Report, level: float) -> str:
@@ -90,10 +93,12 @@ def render(material: Material, config: Report, level: float) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["breakable"] = breakable
+    masked = masked_section(material, config.pictures, level)
     return environment.get_template("index.html.j2").render(
-        headline=headline(found),
+        headline=_headline(found, masked),
         sections=[_section(material, board, config, level) for board in found],
         maps=section(material.maps),
+        masked=masked,
         decoding=decoding,
         change=change,
         verdicts=verdicts(material.comparisons),
@@ -103,9 +108,14 @@ def render(material: Material, config: Report, level: float) -> str:
         column=column,
         circular=circular,
         legend_key=legend_key,
+        short=short,
         style=Markup((TEMPLATES / "style.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
     )
+
+
+def _headline(found: Sequence[Board], masked: Masked | None) -> str:
+    return masked.headline if masked is not None and not any(board.methods for board in found) else headline(found)
 
 
 def breakable(name: str) -> Markup:
@@ -164,17 +174,19 @@ def verdicts(comparisons: Table) -> dict[str, list[Verdict]]:
 
 
 def _extras(material: Material) -> Iterator[tuple[str, Table, list[Column]]]:
-    """The tables that some issues fill and others do not."""
-    for title, table in (("Masked reconstruction", material.masked), ("Sets of samples", material.sets)):
-        names = table[0] if table else ()
-        yield title, table, [column(name) for name in names if any(row[name] for row in table)]
+    """The tables that some projects fill and others do not."""
+    names = material.sets[0] if material.sets else ()
+    yield "Sets of samples", material.sets, [column(name) for name in names if any(row[name] for row in material.sets)]
 
 
 def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
     keys = [key for key, entry in material.entries.items() if entry.group is group]
-    names = {method for method, *_ in keys}
+    fillings = [one for one in material.fillings if one.group.name == group.name]
+    fillers = [(method, method in one.floors) for one in fillings for method in one.methods]
+    trained = {name: material.trained[name] for name, *_ in keys if name in material.trained}
+    trained |= {name: material.learned[name] for name, _ in fillers if name in material.learned}
     lines = {line.key: line for board in found for line in board.lines}
-    trace = material.traces[group.name]
+    trace = [] if fillings else material.traces[group.name]  # energies stand in a section of their own
     about = dict(group.method)
     device = str(about.pop("device", ""))
     hashes = [(name, str(value)) for name, value in about.items() if isinstance(value, str)]
@@ -185,10 +197,11 @@ def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapte
         lines=[lines[key] for key in keys if key in lines],
         panels=panels(trace),
         curves=methods(trace),
-        lessons=[lesson(name, trained) for name, trained in material.trained.items() if name in names],
+        lessons=[lesson(name, model) for name, model in trained.items()],
         settings=list(_flat(nested)),
         device=device,
         hashes=sorted(hashes),
+        fillers=fillers,
     )
 
 

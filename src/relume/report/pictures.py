@@ -2,19 +2,22 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from relume.core.files import atomic
 from relume.report.boards import Board, Line
-from relume.report.material import Material
+from relume.report.material import Material, Originals
 
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
 TILE, GAP, LABELS, EDGE = 152, 6, 168, 12  # of the sheet, in pixels
+SMALL = 64  # px: from here on what is only looked at may lose something
+STEP, LAST = 250, 2000  # milliseconds that a frame of a film stands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,25 @@ def data_uri(pixels: np.ndarray) -> str:
     """uint8 (H, W, 3), every pixel kept."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="WEBP", lossless=True, quality=60, method=4)
+    return _uri("webp", buffer.getvalue())
+
+
+def seen_uri(pixels: np.ndarray) -> str:
+    """uint8 (H, W, 3) that is looked at, not measured: every pixel kept only of small pictures."""
+    return _webp([pixels])
+
+
+def film_uri(frames: np.ndarray) -> str:
+    """uint8 (T, H, W, 3) as an animated picture that begins anew at its end."""
+    durations = [STEP] * (len(frames) - 1) + [LAST]
+    return _webp(frames, save_all=True, duration=durations, loop=0)
+
+
+def _webp(frames: Sequence[np.ndarray] | np.ndarray, **options: Any) -> str:
+    first, *others = [Image.fromarray(np.ascontiguousarray(pixels)) for pixels in frames]
+    more = {"append_images": others} if others else {}
+    buffer = io.BytesIO()
+    first.save(buffer, format="WEBP", lossless=first.width < SMALL, quality=80, method=4, **options, **more)
     return _uri("webp", buffer.getvalue())
 
 
@@ -54,12 +76,17 @@ def pick(material: Material, board: Board, count: int) -> list[str]:
     entries = [material.entries[line.key] for line in board.lines]
     shared = {id: sum(id in entry.rows for entry in entries) for entry in entries for id in entry.rows}
     most = max(shared.values(), default=0)
+    return spread(originals, {id for id, times in shared.items() if times == most}, count)
+
+
+def spread(originals: Originals, ids: Container[str], count: int) -> list[str]:
+    """`count` of the ids, one source after another, in the dataset's order."""
     sources: dict[str, list[str]] = {}
-    for id in originals.rows:  # in the dataset's order
-        if shared.get(id) == most:
+    for id in originals.rows:
+        if id in ids:
             sources.setdefault(originals.sources[id], []).append(id)
-    longest = max((len(ids) for ids in sources.values()), default=0)
-    turns = [ids[turn] for turn in range(longest) for ids in sources.values() if turn < len(ids)]
+    longest = max((len(found) for found in sources.values()), default=0)
+    turns = [found[turn] for turn in range(longest) for found in sources.values() if turn < len(found)]
     return turns[:count]
 
 

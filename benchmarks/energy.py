@@ -1,0 +1,166 @@
+"""How fast the Energy Transformer goes a step down: the slope written out, beside autograd through the same energy.
+
+    python -m benchmarks.energy
+
+Forward: x after one step. Training: that, and its derivative by x and by all weights, for which autograd goes through its own
+graph. Ours and theirs take turns, and a row's ratio is the median of theirs / ours over the pairs, with a bootstrap interval.
+Both have the same matrix products, so where these are all that counts (one processor core, wide tokens) the ratio is near 1.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.common import commit
+from relume.core.config import build
+from relume.core.files import write_json
+from relume.core.run import Run
+from relume.core.runtime import autocast, describe, device_of
+from relume.models.energy_transformer import SLOPES, EnergyBlock
+from relume.models.masked_config import EnergyTransformerConfig
+
+OUT = Path("metrics/benchmarks/energy.json")
+WANTED = 1.5  # times as fast
+SHORTEST = 0.02  # seconds that are measured at once
+DESCENT = {"kind": "energy_transformer", "steps": 1, "alpha": 1.0, "beta": 0.125, "init": 0.05, "memory_init": 0.05}
+Step = Callable[[EnergyBlock, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """The paper's letters; N pictures on the processor, and on an accelerator."""
+
+    B: int
+    D: int
+    H: int
+    Y: int
+    M: int
+    few: int
+    many: int
+
+    def block(self, attention: str, device: torch.device) -> EnergyBlock:
+        """The same weights whatever the attention; large enough that attention and memories matter."""
+        given = {"width": self.D, "heads": self.H, "key": self.Y, "memories": self.M, "attention": attention}
+        torch.manual_seed(0)
+        return EnergyBlock(build(EnergyTransformerConfig, DESCENT | given, "energy_transformer")).to(device)
+
+    def tokens(self, device: torch.device) -> Tensor:
+        count = self.few if device.type == "cpu" else self.many
+        return torch.randn(count, self.B, self.D, generator=torch.Generator().manual_seed(1)).to(device)
+
+
+SIZES = {
+    "one small picture": Size(B=65, D=128, H=4, Y=32, M=512, few=1, many=1),
+    "small": Size(B=65, D=128, H=4, Y=32, M=512, few=16, many=128),
+    "CIFAR, S4's": Size(B=65, D=256, H=12, Y=64, M=1024, few=16, many=128),
+    "ImageNet, the paper's": Size(B=197, D=768, H=12, Y=64, M=3072, few=1, many=64),
+}
+
+
+def ours(block: EnergyBlock, x: Tensor) -> Tensor:
+    return block(x)
+
+
+def theirs(block: EnergyBlock, x: Tensor) -> Tensor:
+    """Autograd through the energy, whose own derivative is kept only where it is asked for."""
+    training = torch.is_grad_enabled()
+    with torch.enable_grad():
+        g = block.norm(x) if training else block.norm(x).detach().requires_grad_()
+        energy = block.attention.energy(g) + block.memories.energy(g)
+        (slope,) = torch.autograd.grad(energy.sum(), g, create_graph=training)
+    return x - block.alpha * slope
+
+
+@torch.no_grad()
+def forward(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
+    return [step(block, x)]
+
+
+def training(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
+    """x after the step, and the derivative of its mean square by x and by all weights."""
+    x = x.detach().requires_grad_()
+    after = step(block, x)
+    return [after.detach(), *torch.autograd.grad(after.float().square().mean(), [x, *block.parameters()])]
+
+
+PASSES = {"forward": forward, "training": training}
+
+
+def agree(mine: Sequence[Tensor], other: Sequence[Tensor], tolerance: float) -> None:
+    """What is not the same is not compared: relative to each tensor's own length."""
+    for a, b in zip(mine, other, strict=True):
+        apart = float((a - b).norm() / b.norm())
+        if not apart <= tolerance:
+            raise click.ClickException(f"the two differ by {apart:.1e}, more than {tolerance:.0e}: nothing is measured")
+
+
+def seconds(function: Callable[[], object], device: torch.device, times: int) -> float:
+    """Of one call, the mean over some. On the processor its own seconds: those of its neighbours do not count."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    start = clock()
+    for _ in range(times):
+        function()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return (clock() - start) / times
+
+
+def pairs(mine: Callable[[], object], other: Callable[[], object], device: torch.device, repeat: int) -> np.ndarray:
+    """Seconds of both, which take turns in going first: (repeat, 2). Short ones are called several times."""
+    times = max(1, round(SHORTEST / seconds(other, device, 1)))
+    found = []
+    for turn in range(repeat):
+        both = {at: seconds((mine, other)[at], device, times) for at in ((0, 1), (1, 0))[turn % 2]}
+        found.append((both[0], both[1]))
+    return np.array(found)
+
+
+def row(what: str, taken: np.ndarray) -> dict[str, object]:
+    """Seconds, (n, 2) -> medians of the speeds; of the pairs' ratios, above 1 where ours is faster, with an interval of 95 %."""
+    ratios = taken[:, 1] / taken[:, 0]
+    drawn = np.random.default_rng(0).integers(len(ratios), size=(5000, len(ratios)))
+    low, high = np.quantile(np.median(ratios[drawn], axis=1), [0.025, 0.975])
+    mine, other = np.median(1 / taken, axis=0)
+    values = {"ours": mine, "theirs": other, "limit": WANTED, "ratio": np.median(ratios), "ratio_lo": low, "ratio_hi": high}
+    return {"what": what, "unit": "steps/s", "n": len(ratios), **{key: round(float(value), 4) for key, value in values.items()}}
+
+
+def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) -> Iterator[dict[str, object]]:
+    """Rows of one size: both forms of the slope, forward and training."""
+    x, reference = size.tokens(device), size.block("plain", device)
+    shape = f"{len(x)} x {size.B} tokens, D {size.D} H {size.H} Y {size.Y} M {size.M}, {run.precision}"
+    for form in SLOPES:
+        block = size.block(form, device)
+        for way, function in PASSES.items():
+            with autocast(run, device):
+                mine, other = partial(function, ours, block, x), partial(function, theirs, reference, x)
+                agree(mine(), other(), 1e-3 if run.precision == "float32" else 0.1)
+                taken = pairs(mine, other, device, repeat)
+            yield row(f"{name}: {form}, {way}; {shape}", taken)
+
+
+@click.command(help=__doc__)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--repeat", type=click.IntRange(min=3), default=15, show_default=True, help="Pairs per row.")
+@click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
+def main(device: str, precision: str, repeat: int, out: Path) -> None:
+    run = build(Run, {"seed": 0, "device": device, "precision": precision, "micro_batch": 1}, "run")
+    where, at = device_of(run), commit()
+    rows = []
+    for name, size in SIZES.items():
+        for found in measure(name, size, run, where, repeat):
+            rows.append(found)
+            click.echo("{what}: {ratio:.2f} times as fast ({ratio_lo:.2f} to {ratio_hi:.2f})".format(**found))
+    write_json(out, {"rows": rows, "device": describe(where), "commit": at})
+
+
+if __name__ == "__main__":
+    main()

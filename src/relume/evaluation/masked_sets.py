@@ -1,0 +1,150 @@
+"""Masked reconstructions as sets: how far a method's pasted pictures at one ratio lie from the originals of the whole split.
+
+The reconstructed pictures are among these originals, as in FIDs over a test set: a perfect method is at 0, below even two halves
+of the originals (the rows of kind `real`, at half the n). So the numbers order methods here; they are no FID of new pictures.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import to_float
+from relume.core.masked_results import RATIO
+from relume.core.results import Group
+from relume.core.runtime import generator
+from relume.data.store import Dataset
+from relume.evaluation.config import Sets
+from relume.evaluation.masked import paste
+from relume.evaluation.sets import Gaussian, frechet, gaussian, halves, kids
+from relume.features.networks import Network, load
+from relume.features.taps import collect
+from relume.features.weights import WeightStore
+
+DRAWS, LEVEL = 200, 0.95  # halves that KID's interval is read off, and how much of them lies in it
+LEAST = 4  # sources for an interval: a half then has the two that KID needs
+
+Rows = list[dict[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eye:
+    """A network and the tap that embeddings are read at. One that accepts any size sees pictures at their own."""
+
+    network: Network
+    tap: str
+    micro_batch: int
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return f"{self.network.facts.name}_{self.tap}"
+
+    @torch.no_grad()
+    def embed(self, numbers: Sequence[int], pictures: Callable[[list[int]], Tensor]) -> Tensor:
+        """`pictures` of these numbers, a micro-batch at a time: (N, D) float64."""
+        home = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
+        with collect(self.network, [self.tap]) as taps:
+            parts = [
+                taps(pictures(list(numbers[at : at + self.micro_batch])).to(self.device))[self.tap].to(home).double()
+                for at in range(0, len(numbers), self.micro_batch)
+            ]
+        return torch.cat(parts)
+
+
+def open_eye(
+    asked: Sets | None, sizes: Sequence[int], store: WeightStore, *, device: torch.device, micro_batch: int
+) -> Eye | None:
+    """None where none is asked for. Pictures that are too small for it are named before any work."""
+    if asked is None:
+        return None
+    eye = Eye(network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device)
+    facts = eye.network.facts
+    if facts.any_size and (small := [size for size in sizes if size < facts.min_size]):
+        raise UserError(f"evaluate.sets.network: {facts.name} sees {facts.min_size} px or more, these pictures have {small[0]}")
+    return eye
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Embeddings (N, D) of pictures, with the sources that they are made from."""
+
+    e: Tensor
+    sources: Sequence[str]
+    fit: Gaussian
+
+    def part(self, sources: set[str]) -> "Cloud":
+        rows = [row for row, source in enumerate(self.sources) if source in sources]
+        return cloud(self.e[rows], [self.sources[row] for row in rows])
+
+
+def cloud(e: Tensor, sources: Sequence[str]) -> Cloud:
+    return Cloud(e=e, sources=sources, fit=gaussian(e))
+
+
+def set_rows(group: Group, masks: np.ndarray, datasets: Mapping[str, Dataset], eye: Eye, seed: int) -> Rows:
+    """Rows of SETS: each (method, ratio) of the group, then the originals' halves; a set of one picture has no row."""
+    names = dict.fromkeys(row["dataset"] for row in group.index)
+    return [row for name in names for row in _of_dataset(group, masks, datasets[name], eye, seed)]
+
+
+def _of_dataset(group: Group, masks: np.ndarray, data: Dataset, eye: Eye, seed: int) -> Rows:
+    places = {row["id"]: number for number, row in enumerate(data.index)}
+    sets: dict[str, list[int]] = {}
+    for number, row in enumerate(group.index):
+        if row["dataset"] == data.name and row["selected"] == "true":
+            sets.setdefault(f"{row['method']}@{row[RATIO]}", []).append(number)
+    sets = {label: numbers for label, numbers in sets.items() if len(numbers) > 1}
+    splits = sorted({data.index[places[group.index[number]["id"]]]["split"] for numbers in sets.values() for number in numbers})
+    if not splits:
+        return []
+    held_out = [number for number, row in enumerate(data.index) if row["split"] in splits]
+    truth = cloud(eye.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
+    same, rows = {"dataset": data.name, "net": eye.name}, Rows()
+    pasted = _pasted(group, masks, data, places)
+    for label, numbers in sets.items():
+        sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
+        seen = cloud(eye.embed(numbers, pasted), sources)
+        rows.append({"name": label, "kind": "masked", **same, **apart(seen, truth, seed)})
+    if real := in_halves(truth, seed):
+        rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})
+    return rows
+
+
+def _pasted(group: Group, masks: np.ndarray, data: Dataset, places: Mapping[str, int]) -> Callable[[list[int]], Tensor]:
+    def pictures(numbers: list[int]) -> Tensor:
+        originals = data.pixels([places[group.index[number]["id"]] for number in numbers])
+        return paste(to_float(group.images[numbers]), originals, torch.from_numpy(masks[numbers]))
+
+    return pictures
+
+
+def apart(x: Cloud, y: Cloud, seed: int) -> dict[str, object]:
+    """n of x, Frechet distance, KID and its interval from halves of the sources; without one under LEAST sources."""
+    own = sorted(set(x.sources))
+    rest = sorted(set(y.sources) - set(own))
+    drawn = halves([own, rest], DRAWS, generator(seed, "halves of sets"))
+    whole = torch.ones(1, dtype=torch.bool)  # first of all the whole sets
+    in_x, in_y = (torch.stack([torch.cat([whole, drawn[source]]) for source in one.sources]).to(x.e.device) for one in (x, y))
+    number = {source: at for at, source in enumerate([*own, *rest])}
+    from_x, from_y = (torch.tensor([number[source] for source in one.sources], device=x.e.device) for one in (x, y))
+    values = kids(x.e, y.e, in_x, in_y, from_x, from_y).cpu()
+    bounds: dict[str, object] = {}
+    if len(own) >= LEAST and (len(rest) >= LEAST or not set(own).isdisjoint(y.sources)):
+        lo, hi = np.quantile(values[1:].numpy(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+        bounds = {"kid_lo": lo, "kid_hi": hi}
+    return {"n": len(x.sources), "fd": frechet(x.fit, y.fit), "kid": float(values[0]), **bounds}
+
+
+def in_halves(truth: Cloud, seed: int) -> dict[str, object]:
+    """What `apart` says of one half of the sources against the other: as near as other real pictures come. Empty for few."""
+    names = sorted(set(truth.sources))
+    order = torch.randperm(len(names), generator=generator(seed, "real halves")).tolist()
+    middle = len(names) // 2
+    first, second = ({names[at] for at in part} for part in (order[:middle], order[middle:]))
+    if min(sum(source in part for source in truth.sources) for part in (first, second)) < 2:
+        return {}
+    return apart(truth.part(first), truth.part(second), seed)

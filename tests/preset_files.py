@@ -1,0 +1,53 @@
+"""Presets on toys: a project with this tree's dvc.yaml, and every stage run in it."""
+
+import importlib
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from dvc.repo import Repo
+
+from relume.core.config import merge
+from relume.presets import LISTED, read
+from tests import data_files as files
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def whole(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    return merge(params, read(ROOT, name), LISTED)
+
+
+@contextmanager
+def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
+    store = files.empty_project(tmp_path, monkeypatch)
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    monkeypatch.setenv("RELUME_WEIGHTS", str(store))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
+        monkeypatch.delenv(name, raising=False)
+    yield store
+    for folder in (store, tmp_path / "project"):
+        shutil.rmtree(folder)
+
+
+def run_all(params: dict[str, Any]) -> None:
+    """Every stage by the command that DVC makes of dvc.yaml, in its order; what a stage declares is there before and after it."""
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    stages = list(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
+    with Repo.init(".", no_scm=True) as repo:
+        for stage in sorted(repo.index.stages, key=lambda stage: stages.index(stage.name.split("@")[0])):
+            absent = [dep.def_path for dep in stage.deps if not dep.def_path.startswith(("src/", "stages/")) and not dep.exists]
+            assert absent == [], stage.name
+            _, _, module, *words = shlex.split(stage.cmd)
+            result = CliRunner().invoke(importlib.import_module(module).main, words)
+            assert result.exit_code == 0, f"{stage.name}: {result.output}"
+            assert [out.def_path for out in stage.outs if not out.exists] == [], stage.name

@@ -1,0 +1,181 @@
+"""A masked group through `evaluate`: pasted pictures, masks that fit, sets of pictures; the stage's two tables."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv
+from relume.core.images import to_float
+from relume.core.masked_results import RATIO, write_masked_group
+from relume.data.masks import masks_of
+from relume.data.masks_config import Masks
+from relume.data.store import Dataset
+from relume.evaluation.config import Sets
+from relume.evaluation.masked import paste
+from relume.evaluation.masked_sets import Eye, open_eye, set_rows
+from relume.evaluation.metrics import MASKED_METRICS, SETS
+from relume.evaluation.perceptual import judge
+from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
+from relume.evaluation.sets import frechet, gaussian, kid
+from relume.features import networks
+from relume.features.taps import collect
+from relume.features.weights import WeightStore
+from stages.evaluate import main
+from tests.evaluation_files import row, write_dataset, write_weights
+
+CPU = torch.device("cpu")
+RATIOS = (0.5, 0.75)
+METHODS = ("same", "wrong")
+MASKED = {"task": "masked", "family": "masked", "network": "", "tap": ""}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(autouse=True)
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relume.features.weights.PINS", {})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """Eight test pictures of four sources."""
+    return write_dataset(tmp_path / "images" / "toy", each=8)
+
+
+def hidden(data: Dataset, ratio: float) -> np.ndarray:
+    numbers = data.select("test")
+    return masks_of(data.ids(numbers), 4, Masks(pattern="random", ratio=ratio, cell=8), 0).numpy()
+
+
+def write(folder: Path, data: Dataset, *, shown: float = 0.0) -> Path:
+    """`same` predicts the pictures, `wrong` their negatives, both with a visible part that is `shown`: pasting mends it."""
+    numbers = data.select("test")
+    masks = np.concatenate([hidden(data, ratio) for ratio in RATIOS])
+    dark = masks.repeat(8, 1).repeat(8, 2)[..., None]
+    originals = np.tile(data.images[numbers], (len(RATIOS), 1, 1, 1))
+    guesses = np.concatenate([np.where(dark, x, int(255 * shown)) for x in (originals, 255 - originals)]).astype(np.uint8)
+    write_masked_group(
+        folder,
+        images=guesses,
+        masks=np.tile(masks, (2, 1, 1)),
+        ratios=[ratio for _ in METHODS for ratio in RATIOS for _ in numbers],
+        rows=[row(name, id, **MASKED) for name in METHODS for _ in RATIOS for id in data.ids(numbers)],
+        method={"device": "cpu"},
+    )
+    return folder
+
+
+def scored(folder: Path, data: Dataset, weights: Path, micro_batch: int = 3) -> list[dict[str, Any]]:
+    group, masks = read(folder)
+    metrics = ("psnr", "lpips_alex")
+    judges = judge(metrics, [], WeightStore(weights), CPU)
+    tools = Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=metrics, micro_batch=micro_batch, device=CPU)
+    return score(group, tools, masks=masks)
+
+
+def test_predictions_are_judged_pasted_and_over_what_was_hidden(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    rows = scored(write(tmp_path / "g", data), data, weights)
+    assert len(rows) == 32
+    assert set(rows[0]) == set(MASKED_COLUMNS) - {"lpips_vgg"}, "no plain psnr, and no metric that was not asked for"
+    assert [line[RATIO] for line in rows[:9]] == ["0.5"] * 8 + ["0.75"]
+    same, wrong = rows[0], rows[24]
+    assert same["psnr_masked"] == same["psnr_pasted"] == 100 > same["psnr_full"]
+    assert same["lpips_alex"] == pytest.approx(0, abs=1e-6)
+    negative = 255 - 2 * data.images[data.select("test")[0]].astype(float)
+    dark = hidden(data, 0.75)[0].repeat(8, 0).repeat(8, 1)
+    assert wrong["mse_masked"] == pytest.approx(np.square(negative[dark] / 255).mean(), rel=1e-4)
+    assert wrong["lpips_alex"] > 0.01
+
+
+def test_lpips_sees_the_pasted_picture(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    """What a prediction says of visible cells changes `psnr_full` alone; nor does the micro-batch change anything."""
+    black = scored(write(tmp_path / "black", data), data, weights)
+    white = scored(write(tmp_path / "white", data, shown=1.0), data, weights, micro_batch=8)
+    for a, b in zip(black, white, strict=True):
+        judged = [*MASKED_METRICS, "lpips_alex"]
+        assert [name for name in judged if a[name] != pytest.approx(b[name], rel=1e-4, abs=1e-6)] == ["psnr_full"]
+
+
+def test_masks_of_an_older_run_and_double_rows_are_named(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    folder = write(tmp_path / "g", data)
+    masks = np.load(folder / "masks.npy")
+    for wrong in (~masks[:, :2], masks[::-1], np.ones_like(masks)):
+        np.save(folder / "masks.npy", wrong)
+        with pytest.raises(UserError, match=r"masks.npy hides other cells than index.csv says of pictures of 32 px"):
+            read(folder)
+    np.save(folder / "masks.npy", masks)
+    index = (folder / "index.csv").read_text().splitlines()
+    (folder / "index.csv").write_text("\n".join([*index[:2], index[1], *index[3:]]) + "\n")
+    with pytest.raises(UserError, match=r"line 3: a second row of same, test0, toy, 0, 0.5"):
+        scored(folder, data, weights)
+
+
+def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    group, masks = read(write(tmp_path / "g", data))
+    assert masks is not None
+    net = networks.load("alexnet_conv", WeightStore(weights))
+    eye = open_eye(Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3)
+    assert isinstance(eye, Eye)
+    rows = set_rows(group, masks, {"toy": data}, eye, 0)
+    assert [line["name"] for line in rows] == ["same@0.5", "same@0.75", "wrong@0.5", "wrong@0.75", "originals@test"]
+    assert {(line["dataset"], line["net"]) for line in rows} == {("toy", "alexnet_conv_pool")}
+    assert [(line["kind"], line["n"]) for line in rows[3:]] == [("masked", 8), ("real", 4)]
+    for line in rows[:2]:
+        measured = [line[name] for name in ("fd", "kid", "kid_lo", "kid_hi")]
+        assert measured == pytest.approx([0, 0, 0, 0], abs=1e-6), "the pictures themselves"
+    with collect(net, ["pool"]) as taps:
+        originals = data.pixels(data.select("test"))
+        pasted = paste(to_float(group.images[24:]), originals, torch.from_numpy(np.array(masks[24:])))
+        x, y = (taps(pictures)["pool"].double() for pictures in (pasted, originals))
+    last = rows[3]
+    assert last["fd"] == pytest.approx(frechet(gaussian(x), gaussian(y)), rel=1e-3)
+    sources = torch.arange(4).repeat_interleave(2)
+    assert last["kid"] == pytest.approx(kid(x, y, sources, sources), rel=1e-3)
+    assert float(str(last["kid_lo"])) <= float(str(last["kid"])) <= float(str(last["kid_hi"]))
+    assert "kid_lo" not in rows[4], "two sources in each half: no interval"
+    assert set_rows(group, masks, {"toy": data}, eye, 0) == rows
+
+
+def test_pictures_too_small_for_the_network_are_named_first(weights: Path) -> None:
+    asked, store = Sets(network="alexnet_conv", tap="pool"), WeightStore(weights)
+    with pytest.raises(UserError, match=r"evaluate.sets.network: alexnet_conv sees 31 px or more, these pictures have 16"):
+        open_eye(asked, [32, 16], store, device=CPU, micro_batch=3)
+    assert open_eye(None, [16], store, device=CPU, micro_batch=3) is None
+
+
+@pytest.mark.parametrize("asked", [{"network": "alexnet_conv", "tap": "pool"}, None], ids=["sets", "no sets"])
+def test_the_stage_writes_both_tables(
+    tmp_path: Path,
+    data: Dataset,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    default_params: dict[str, Any],
+    asked: dict[str, str] | None,
+) -> None:
+    default_params["run"]["device"] = "cpu"
+    default_params["evaluate"]["sets"] = asked
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
+    write(tmp_path / "masked", data)
+    monkeypatch.chdir(tmp_path)
+    for out in ("a", "b"):
+        options = {"group": "masked", "reconstructions": "masked", "images": "images", "weights": str(weights)}
+        options |= {"out": f"{out}/methods.csv", "sets": f"{out}/sets.csv"}
+        result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
+        assert result.exit_code == 0, result.output
+    rows = read_csv(Path("a/methods.csv"))
+    assert tuple(rows[0]) == MASKED_COLUMNS
+    assert len(rows) == 32
+    assert all(line["ssim_pasted"] and line["lpips_vgg"] for line in rows)
+    assert Path("a/sets.csv").read_text().splitlines()[0] == ",".join(SETS)
+    assert len(read_csv(Path("a/sets.csv"))) == (5 if asked else 0)
+    for name in ("methods.csv", "sets.csv"):
+        assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
