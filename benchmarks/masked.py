@@ -23,7 +23,19 @@ from benchmarks.common import commit
 from benchmarks.decoder_runs import alone
 from benchmarks.masked_runs import Bench, Taught, bench_of, pace, taught_all
 from benchmarks.masked_study import TOKENIZER, MaskedStudy, Plan, chosen
-from benchmarks.masked_tables import Judges, cells_of, draw, fill_all, judges, probe_all, report, score_all, sets_of, trainings
+from benchmarks.masked_tables import (
+    Judges,
+    cells_of,
+    draw,
+    fill_all,
+    judges,
+    probe_all,
+    report,
+    score_all,
+    sets_of,
+    told_colours,
+    trainings,
+)
 from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
 from relume.core.run import Run
@@ -91,7 +103,8 @@ def tabulate(
     probe = probe_all(bench, planned.probe, done) if planned.probe else []
     kept = sum(one.card["seconds"] for one in done.values() if one.kept)
     seconds = {"seconds": round(time.perf_counter() - started + kept, 1), "models": trainings(bench, done)}
-    report(bench, planned, cells, sets=sets, probe=probe, about={**about, **seconds}, out=out)
+    knew = {"psnr_of_cells_in_their_own_mean_colour": told_colours(bench, study)}
+    report(bench, planned, cells, sets=sets, probe=probe, about={**about, **knew, **seconds}, out=out)
     draw(bench, planned, cells, pictures, out.with_suffix(".jpg"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks.inversion import DRAWS
@@ -25,6 +26,7 @@ from relume.evaluation.masked_floors import fillers
 from relume.evaluation.masked_sets import Eye, open_eye, set_rows
 from relume.evaluation.metrics import SETS
 from relume.evaluation.perceptual import LPIPS_METRICS, judge
+from relume.evaluation.pixel import psnr
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.probe_config import Probe
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
@@ -171,6 +173,19 @@ def _training(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
         "train": card["data"]["train"],
         "validation": [[int(row["step"]), float(row["value"])] for row in looks[-CURVE:]],
     }
+
+
+def told_colours(bench: Bench, study: MaskedStudy) -> float:
+    """PSNR, in dB, in the mean, of test pictures whose cells all have their own mean colour: what who knew these would reach.
+
+    Over whole pictures, so it is what to expect over any hidden part of them.
+    """
+    found = []
+    for row in bench.dataset.select("test", study.test):
+        image = bench.dataset.pixels([row])
+        told = F.avg_pool2d(image, study.cell).repeat_interleave(study.cell, 2).repeat_interleave(study.cell, 3)
+        found.append(float(psnr(told, image)))
+    return round(sum(found) / len(found), 2)
 
 
 def report(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from PIL import Image
 
 from benchmarks import masked_code, masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
+from benchmarks.masked_tables import told_colours
 from benchmarks.tables import table
 from relume.core import checkpoint
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.images import save_png
+from relume.core.images import save_png, to_float
 from relume.core.masked_results import read_masked_group
 from relume.evaluation.comparison import COMPARISONS, MASKED
 from relume.evaluation.probe import PROBE
@@ -180,7 +182,16 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
     assert set(lines) == {(method, ratio) for method in methods for ratio in ("0.5", "0.75")}
     assert {row["n"] for row in board} == {"3"}
     about = read_json(Path("out/toy.json"))
-    assert set(about) == {"command", "commit", "data", "n", "device", "seconds", "models"}
+    assert set(about) == {
+        "command",
+        "commit",
+        "data",
+        "n",
+        "device",
+        "seconds",
+        "models",
+        "psnr_of_cells_in_their_own_mean_colour",
+    }
     assert about["command"] == "python -m benchmarks.masked toy --study study.yaml --work work"
     assert set(about["models"]) == {"codes", "et", "beit"}
     told = about["models"]["et"]
@@ -382,3 +393,14 @@ def test_a_training_depends_on_the_loop_and_the_models():
     found = masked_code.closure(masked_runs.LEARNS)
     assert {"relume.training.optimiser", "relume.models.energy_transformer", "relume.data.masks"} <= found
     assert not {"relume.evaluation.masked", "relume.inversion.reconstruct", "relume.report.page"} & found
+
+
+def test_pictures_of_cells_of_one_colour_are_told_by_their_colours_and_others_are_not() -> None:
+    study: Any = SimpleNamespace(test=None, cell=4)
+    flat = np.repeat(np.repeat(np.arange(4, dtype=np.uint8).reshape(1, 2, 2, 1) * 60, 4, 1), 4, 2).repeat(3, 3)
+    stripes = np.zeros((1, 8, 8, 3), np.uint8)
+    stripes[:, ::2] = 255  # every cell is half black, half white, so half of the range off everywhere
+    for images, wanted in ((flat, 100.0), (stripes, 10 * np.log10(4))):
+        dataset = SimpleNamespace(select=lambda *_: [0], pixels=lambda rows, images=images: to_float(images))
+        bench: Any = SimpleNamespace(dataset=dataset)
+        assert told_colours(bench, study) == pytest.approx(wanted, abs=0.01)
