@@ -45,6 +45,7 @@ def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     params["recipes"] = {name: recipe for name, recipe in params["recipes"].items() if name in GROUPS}
     params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
     params["maps"]["decoders"] = []
+    params["train_masked"]["models"], params["reconstruct_masked"], params["probe"]["models"] = {}, {}, []
     params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
     return params
 

@@ -305,7 +305,8 @@ def test_a_prepared_dataset(project):
     folder = project / "data" / "images" / "photos"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"counts": {"all": 3, "train": 2, "val": 0, "test": 1}}))
-    (finding,) = doctor_inputs.datasets(project)
+    (finding, unprepared) = doctor_inputs.datasets(project)
+    assert "photos_32" in unprepared.name
     assert finding.found == "data/images/photos: 2 train, 0 val, 1 test pictures of 128 px"
 
 

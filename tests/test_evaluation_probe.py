@@ -188,11 +188,13 @@ def test_faults_name_themselves(project: Path) -> None:
 
 
 def test_sections_must_agree(default_params: dict[str, Any]) -> None:
-    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos"}}
+    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos_32"}}
+    default_params["reconstruct_masked"]["masked"]["models"] = ["et"]
+    default_params["compare"]["questions"].pop("energy_or_autoencoder")
     faults = {
         "probe.dataset: 'nowhere' is not prepared": {"dataset": "nowhere"},
         "probe.models: ett is not in train_masked.models; did you mean 'et'": {"models": ["ett"]},
-        "probe.test: 1000 pictures of test are wanted; prepare makes 24": {"models": ["et"], "test": 1000},
+        "probe.test: 1000 pictures of test are wanted; prepare makes 96": {"models": ["et"], "test": 1000},
     }
     check({**default_params, "probe": {**default_params["probe"], "models": ["et"]}})
     for told, differences in faults.items():
