@@ -216,7 +216,8 @@ class Descent:
         for generator, state in zip(self.problem.generators, tensors.pop("views"), strict=True):
             generator.set_state(state.clone())  # it reads from the beginning of the storage, wherever the row lies
         self.space = parametrise.build(self.spaces[max(self.at[0], 0)][1])
-        self.code = tensors.pop("code").to(device).requires_grad_()
+        # a copy: where a file's bytes come to lie in memory shows in the last bits of what is computed with them
+        self.code = tensors.pop("code").to(device, copy=True).requires_grad_()
         self.mover.restore(
             {name.removeprefix("mover."): value.to(device) for name, value in tensors.items() if name.startswith("mover.")}
         )
