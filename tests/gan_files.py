@@ -7,6 +7,7 @@ from torch import nn
 
 from relume.core.config import build
 from relume.data.store import Dataset
+from relume.inversion.config import Latent
 from relume.models import gans
 from relume.models.gan_config import GanArchitecture
 from relume.models.generator import Generator
@@ -71,3 +72,8 @@ def lesson(data: Dataset, kind: str, **differences: Any) -> GanLesson:
     own = {"architecture": KINDS[kind], "duel": DUELS[kind], **differences}
     config = gan(shared(), own, "train_gan.models.toy")
     return gan_lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+
+
+def latent(space: str, **differences: Any) -> Latent:
+    plain = {"kind": "latent", "space": space, "start": "random", "noise": False}
+    return build(Latent, plain | differences, "parametrisation")
