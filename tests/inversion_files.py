@@ -20,9 +20,11 @@ from relume.features.taps import collect
 from relume.inversion import initial
 from relume.inversion import run as group
 from relume.inversion.config import InvertOptimise, merge, variation
+from relume.inversion.latent import spaces
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
 from relume.inversion.terms import Material, objective
 from relume.losses.objective import Activations, State, Taps
+from tests import gan_files
 from tests.evaluation_files import write_dataset
 
 SIZE = 48
@@ -95,6 +97,7 @@ def problem(
         start=initial.noised(initial.base(None, config.init, side), config.init, list(rows)),
         originals=images,
         generators=[generator(0, row) for row in rows],
+        space=spaces(gan_files.generator("style").requires_grad_(False)),
         run=RUN,
     )
 

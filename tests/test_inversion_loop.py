@@ -30,6 +30,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "free pixels": {"parametrisation": {"kind": "pixels", "box": "none"}, "optimiser": SLOW},
     "pyramid": {"parametrisation": {"kind": "pyramid", "levels": 3}},
     "prior": {"parametrisation": PRIOR, "optimiser": SLOW},
+    "latent": {"parametrisation": {"kind": "latent", "space": "w", "start": "random", "noise": False}},
     "sgd": {"optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}},
     "adam": {"optimiser": {"rule": "adam", "betas": [0.5, 0.99]}},
     "signed_adam": {"optimiser": {"rule": "signed_adam"}},

@@ -48,7 +48,21 @@ class Prior:
     levels: int = Field(ge=1, le=6)  # of resolution, each half of the one before
 
 
-Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior, Field(discriminator="kind")]
+@config
+class Latent:
+    """What a generator makes pictures of, where there is a generator."""
+
+    kind: Literal["latent"]
+    space: Literal["z", "w", "w_plus"]  # w_plus: a w for every layer
+    start: Literal["random", "mean", "given"]  # a draw for every row, the mean w, or what was given with the problem
+    noise: bool  # its noise maps are moved, too; else they are the stored ones
+
+    def __post_init__(self) -> None:
+        if (self.space, self.start) == ("z", "mean"):
+            raise ValueError("start: the mean latent is a w, and no z makes it: random or given is wanted")
+
+
+Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent, Field(discriminator="kind")]
 
 
 @config
@@ -159,8 +173,8 @@ class InvertOptimise:
                 raise ValueError("sizes: a deep image prior does not grow: its kernels would mean something else")
         if self.switches:
             check_schedule("switches", [0, *(step for step, _ in self.switches)])
-            if any(isinstance(space, Prior) for _, space in self.switches):
-                raise ValueError("switches: a picture cannot be written as a deep image prior; begin with it instead")
+            if any(isinstance(space, Prior | Latent) for _, space in self.switches):
+                raise ValueError("switches: a picture cannot be written as a deep image prior or a latent; begin with it instead")
 
 
 def check_schedule(key: str, steps: list[int]) -> None:

@@ -38,6 +38,7 @@ class Problem:
     start: Tensor  # (N, 3, h, h): where they begin
     originals: Tensor | None  # for oracles
     generators: list[torch.Generator]  # one per row, for the views and for spaces that begin at random
+    space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
     run: Run  # its precision: of what the networks see; distances and regularisers stay in float32
 
 
@@ -100,7 +101,7 @@ class Descent:
         self.best = Best(problem, config)
         self.code = torch.empty(0)
         self.mover = movers.build(config.optimiser)
-        self.space = parametrise.build(config.parametrisation)
+        self.space = problem.space(config.parametrisation)
         self.at: tuple[int, int] = (-1, 0)  # number of the space, size
 
     def advance(self, look: Look, report: Callable[[Report], None]) -> None:
@@ -153,7 +154,7 @@ class Descent:
         first, old = self.at[0] < 0, self.space
         if first or number != self.at[0] or not old.keeps_code:
             pictures = self.problem.start if first else old.decode(self.code.detach(), self.at[1])
-            self.space = parametrise.build(self.spaces[number][1])
+            self.space = self.problem.space(self.spaces[number][1])
             grown = parametrise.grow(pictures, size, bounded=self.space.bounded)
             self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
         self.mover = movers.build(self.config.optimiser)
@@ -215,8 +216,9 @@ class Descent:
         self.step, self.seconds, self.at = numbers["step"], numbers["seconds"], (numbers["at"][0], numbers["at"][1])
         for generator, state in zip(self.problem.generators, tensors.pop("views"), strict=True):
             generator.set_state(state.clone())  # it reads from the beginning of the storage, wherever the row lies
-        self.space = parametrise.build(self.spaces[max(self.at[0], 0)][1])
-        self.code = tensors.pop("code").to(device).requires_grad_()
+        self.space = self.problem.space(self.spaces[max(self.at[0], 0)][1])
+        # a copy: where a file's bytes come to lie in memory shows in the last bits of what is computed with them
+        self.code = tensors.pop("code").to(device, copy=True).requires_grad_()
         self.mover.restore(
             {name.removeprefix("mover."): value.to(device) for name, value in tensors.items() if name.startswith("mover.")}
         )

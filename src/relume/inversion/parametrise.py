@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
-from relume.inversion.config import Fourier, Pixels, Prior, Pyramid
+from relume.inversion.config import Fourier, Latent, Pixels, Prior, Pyramid
 from relume.inversion.prior import DeepPrior
 
 MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
@@ -37,6 +38,10 @@ class Parametrisation(Protocol):
         ...
 
     def project(self, code: Tensor) -> None: ...
+
+
+Config = Pixels | Fourier | Pyramid | Prior | Latent
+Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
 
 
 class ProjectedPixels:
@@ -147,25 +152,6 @@ class PyramidColours:
         return [-(-size // 2**level) for level in range(self.levels) if 2**level <= size]
 
 
-class LatentSpace:
-    """The code (N, width) is what `generate`, (N, width) -> (N, 3, h, h) in [0, 1], makes pictures of: a GAN's latent space."""
-
-    keeps_code, bounded = True, True
-
-    def __init__(self, generate: Callable[[Tensor], Tensor], width: int) -> None:
-        self.generate, self.width = generate, width
-
-    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """N(0, 1) from each row's generator; the pictures are ignored."""
-        return torch.stack([torch.randn(self.width, generator=one) for one in generators]).to(images.device)
-
-    def decode(self, code: Tensor, size: int) -> Tensor:
-        return resize(self.generate(code), size)
-
-    def project(self, code: Tensor) -> None:
-        """The generator keeps the box."""
-
-
 BOXES: dict[str, type[ProjectedPixels] | type[SigmoidPixels] | type[FreePixels]] = {
     "projection": ProjectedPixels,
     "sigmoid": SigmoidPixels,
@@ -173,7 +159,7 @@ BOXES: dict[str, type[ProjectedPixels] | type[SigmoidPixels] | type[FreePixels]]
 }
 
 
-def build(config: Pixels | Fourier | Pyramid | Prior) -> Parametrisation:
+def build(config: Config) -> Parametrisation:
     match config:
         case Pixels():
             return BOXES[config.box]()
@@ -183,6 +169,8 @@ def build(config: Pixels | Fourier | Pyramid | Prior) -> Parametrisation:
             return PyramidColours(config.levels)
         case Prior():
             return DeepPrior(config.channels, config.levels)
+        case Latent():
+            raise UserError("parametrisation: a latent space needs a generator, and there is none here")
 
 
 def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:

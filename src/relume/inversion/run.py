@@ -46,6 +46,7 @@ class Work:
     objective: Objective
     provider: Provider
     scratch: Scratch
+    space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
     start: Group | None = None  # begin from an earlier group's pictures
     reference: Group | None = None  # what the `ref` term looks at
     watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
@@ -247,6 +248,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
         start=_start(work, ids, guide).to(provider.device),
         originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
         generators=[generator(work.run.seed, "views", *one) for one in ids],
+        space=work.space,
         run=work.run,
     )
 
@@ -263,7 +265,7 @@ def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> 
     size = config.sizes[0][1] if config.sizes else dataset.size
     seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
     base = initial.base(_base(work, ids, guide), config.init, size)
-    return initial.noised(base, config.init, seeds, bounded=parametrise.build(config.parametrisation).bounded)
+    return initial.noised(base, config.init, seeds, bounded=work.space(config.parametrisation).bounded)
 
 
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:

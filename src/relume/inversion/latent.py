@@ -1,0 +1,86 @@
+"""A generator's latent space, as an image parametrisation: what is moved is z, w, or a w of its own for every layer (w+).
+
+A z is drawn like the generator's own; w and w+ hold pictures that no z makes, ever more of them.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from relume.core.images import resize
+from relume.inversion import parametrise
+from relume.inversion.config import Latent
+from relume.inversion.parametrise import Config, Parametrisation, Spaces
+from relume.models.generator import Generator, maps
+
+
+class LatentSpace:
+    """The code: the latent, flat, and the noise maps where they are moved, too: (N, P). The generator rests, in eval mode.
+
+    `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
+    """
+
+    keeps_code, bounded = True, True
+
+    def __init__(self, generator: Generator, config: Latent, given: Tensor | None = None) -> None:
+        if generator.training:
+            raise ValueError("a generator in eval mode is wanted")
+        if (config.start == "given") != (given is not None):
+            raise ValueError(f"latents to begin from are {'missing' if given is None else f'given, start is {config.start}'}")
+        self.generator, self.config, self.given = generator, config, given
+        self.shape = {
+            "z": (generator.latent,),
+            "w": (generator.width,),
+            "w_plus": (generator.layers, generator.width),
+        }[config.space]
+        self.sides = generator.sides if config.noise else ()
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """The pictures are ignored: a generator cannot write them."""
+        begun = self._begun(generators)
+        drawn = self.generator.draw_noise(generators) if self.sides else []
+        return torch.cat([begun.flatten(1), *(one.flatten(1) for one in drawn)], dim=1).to(images.device)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        latent, noise = self.parts(code)
+        w = self.generator.map(latent) if self.config.space == "z" else latent
+        return resize(self.generator.synthesise(w, noise or None), size)
+
+    def parts(self, code: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(N, P) -> the latent in its own shape, the noise maps (N, 1, h, h)."""
+        length = torch.Size(self.shape).numel()
+        return code[:, :length].unflatten(1, self.shape), maps(code[:, length:], self.sides)
+
+    @torch.no_grad()
+    def project(self, code: Tensor) -> None:
+        """Noise stays noise: mean 0 and deviation 1 in every map. The generator keeps the box."""
+        for noise in self.parts(code)[1]:
+            noise.sub_(noise.mean((2, 3), keepdim=True))
+            noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
+
+    def _begun(self, generators: Sequence[torch.Generator]) -> Tensor:
+        if self.given is not None:
+            return self._shaped(self.given)
+        if self.config.start == "mean":
+            return self._shaped(self.generator.running_mean.expand(len(generators), -1))
+        z = self.generator.draw(generators)
+        return z if self.config.space == "z" else self._shaped(self.generator.map(z))
+
+    def _shaped(self, latent: Tensor) -> Tensor:
+        """A w as w+, where that is wanted."""
+        shaped = self.generator.spread(latent) if self.config.space == "w_plus" else latent
+        if shaped.shape[1:] != self.shape:
+            raise ValueError(f"latents of shape {self.shape} are wanted, got {tuple(latent.shape[1:])}")
+        return shaped
+
+
+def spaces(generator: Generator, given: Tensor | None = None) -> Spaces:
+    """How an inversion with this generator builds its spaces: the latent one, and all others as ever."""
+    return partial(_build, generator, given)
+
+
+def _build(generator: Generator, given: Tensor | None, config: Config) -> Parametrisation:
+    return LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)

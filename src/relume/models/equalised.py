@@ -1,0 +1,98 @@
+"""Layers of style-based networks: weights of deviation 1, scaled as they are used, so that all learn at one rate
+(Karras et al., arXiv 1710.10196); convolutions that a style modulates (arXiv 1912.04958); maps doubled and halved smoothly.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SLOPE = 0.2  # of the leaky ReLU
+
+
+def active(x: Tensor) -> Tensor:
+    """A leaky ReLU that keeps the variance."""
+    return F.leaky_relu(x, SLOPE) * math.sqrt(2)
+
+
+class EqualLinear(nn.Module):
+    """`rate`: the share of the learning rate that it learns at."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, rate: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
+        self.rate, self.scale = rate, rate / math.sqrt(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+class EqualConv(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale, self.padding = 1 / math.sqrt(inputs * kernel**2), kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class ModulatedConv(nn.Module):
+    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`.
+
+    With s = A w each row is convolved with W_oi s_i, divided by its norm over i and the kernel where it demodulates. The inputs
+    are scaled in place of the weights, and the outputs: the same numbers by one plain convolution.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, style: int, *, kernel: int = 3, doubles: bool = False, demodulates: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.style = EqualLinear(style, inputs, bias=1.0)
+        self.scale, self.doubles, self.demodulates = 1 / math.sqrt(inputs * kernel**2), doubles, demodulates
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        s, weight = self.style(w).float(), self.weight * self.scale
+        y = x * s[:, :, None, None]
+        if self.doubles:
+            y = blur(F.conv_transpose2d(y, weight.transpose(0, 1), stride=2))
+        else:
+            y = F.conv2d(y, weight, padding=weight.shape[-1] // 2)
+        return y * _norms(s, weight)[:, :, None, None] if self.demodulates else y
+
+
+def _norms(s: Tensor, weight: Tensor) -> Tensor:
+    """1 / |W_oi s_i| over i and the kernel: (N, O)."""
+    with torch.autocast(s.device.type, enabled=False):
+        return (s.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+
+
+@lru_cache(maxsize=8)
+def binomial(device: torch.device) -> Tensor:
+    """(1, 3, 3, 1) in both directions, with sum 4: (1, 1, 4, 4)."""
+    line = torch.tensor([1.0, 3, 3, 1]) / 4
+    return (line[:, None] * line).view(1, 1, 4, 4).to(device)
+
+
+def blur(x: Tensor) -> Tensor:
+    """What a transposed convolution of stride 2 left, (N, C, 2h + 1, 2h + 1) -> (N, C, 2h, 2h), made smooth."""
+    n, c, h, w = x.shape
+    smooth = F.conv2d(x.reshape(n * c, 1, h, w), binomial(x.device), padding=1)
+    return smooth.view(n, c, h - 1, w - 1)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """(N, C, h, h) -> (N, C, 2h, 2h), bilinear; beyond the border is 0."""
+    n, c, h, w = x.shape
+    return F.conv_transpose2d(x.reshape(n * c, 1, h, w), binomial(x.device), stride=2, padding=1).view(n, c, 2 * h, 2 * w)
+
+
+def halved(x: Tensor) -> Tensor:
+    """(N, C, h, h) -> (N, C, h / 2, h / 2), smoothed first; beyond the border is 0."""
+    n, c, h, w = x.shape
+    return F.conv2d(x.reshape(n * c, 1, h, w), binomial(x.device) / 4, stride=2, padding=1).view(n, c, h // 2, w // 2)

@@ -1,0 +1,74 @@
+"""What all generators are: z (N, latent) -> w (N, width) -> pictures (N, 3, size, size) in [0, 1].
+
+A picture is made of `layers` w's, all the same or each its own (w+), and of noise maps, one per entry of `sides`. Who inverts a
+generator in z, in w or in w+ needs to know no more. Without noise of its own a picture is made with the generator's stored maps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+Noise = Sequence[Tensor]  # (N, 1, h, h) per noise map, standard normal
+
+
+class Generator(nn.Module, ABC):
+    running_mean: Tensor  # (width,): the mean w, learned in training; so called that processes average it
+
+    def __init__(self, *, latent: int, width: int, layers: int, size: int, sides: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.latent, self.width, self.layers, self.size, self.sides = latent, width, layers, size, tuple(sides)
+        self.register_buffer("running_mean", torch.zeros(width))
+
+    @abstractmethod
+    def map(self, z: Tensor) -> Tensor:
+        """(N, latent) -> w (N, width)."""
+
+    @abstractmethod
+    def paint(self, w: Tensor, noise: Noise | None) -> Tensor:
+        """w (N, layers, width) -> (N, 3, size, size) in [0, 1]."""
+
+    def synthesise(self, w: Tensor, noise: Noise | None = None) -> Tensor:
+        """w (N, width), or w+ (N, layers, width) -> (N, 3, size, size) in [0, 1], float32."""
+        return self.paint(self.spread(w), noise).float()
+
+    def forward(self, z: Tensor, noise: Noise | None = None) -> Tensor:
+        return self.synthesise(self.map(z), noise)
+
+    def spread(self, w: Tensor) -> Tensor:
+        """w (N, width) as w+ (N, layers, width); w+ as it is."""
+        plus = w[:, None].expand(-1, self.layers, -1) if w.ndim == 2 else w
+        if plus.shape[1:] != (self.layers, self.width):
+            raise ValueError(f"w (N, {self.width}) or (N, {self.layers}, {self.width}) is wanted, got {tuple(w.shape)}")
+        return plus
+
+    def draw(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """z, standard normal, row n from generator n: (N, latent)."""
+        return torch.stack([torch.randn(self.latent, generator=one) for one in generators]).to(self.running_mean.device)
+
+    def draw_noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        """Noise maps, row n from generator n."""
+        cells = [side * side for side in self.sides]
+        drawn = torch.stack([torch.randn(sum(cells), generator=one) for one in generators]).to(self.running_mean.device)
+        return maps(drawn, self.sides)
+
+    def truncated(self, w: Tensor, psi: float) -> Tensor:
+        """w or w+ drawn towards the mean: psi 1 leaves it, 0 gives the mean."""
+        return torch.lerp(self.running_mean, w, psi)
+
+
+def maps(flat: Tensor, sides: Sequence[int]) -> list[Tensor]:
+    """(N, sum of side^2) -> (N, 1, side, side) per side."""
+    parts = flat.split([side * side for side in sides], dim=1)
+    return [part.unflatten(1, (1, side, side)) for part, side in zip(parts, sides, strict=True)]
+
+
+def doubled_sides(size: int, least: int = 4) -> list[int]:
+    """least, 2 least, ... size."""
+    sides = [least]
+    while sides[-1] < size:
+        sides.append(2 * sides[-1])
+    if sides[-1] != size or len(sides) < 2:
+        raise ValueError(f"pictures of {2 * least}, {4 * least}, {8 * least}, … px can be made, not of {size}")
+    return sides

@@ -1,0 +1,193 @@
+"""Training a generator: it makes pictures, a discriminator tells them from true ones, each learns from the other.
+
+What is kept is judged by how far its pictures' embeddings are from those of held-out pictures: neither player's loss tells that.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import grid, to_uint8
+from relume.core.run import Run
+from relume.core.runtime import generator, seed_of
+from relume.data.store import Dataset
+from relume.features.networks import Network, load
+from relume.features.taps import collect
+from relume.features.weights import WeightStore
+from relume.losses import gan as losses
+from relume.losses.kernel import kid
+from relume.models import gans
+from relume.models.generator import Generator
+from relume.training.augment import augment
+from relume.training.diff_augment import diff_augment
+from relume.training.gan_config import Eye, GanConfig, LeastSquares, Logistic
+from relume.training.judge import Judge
+from relume.training.loop import LOSS, Task
+from relume.training.rival import RIVAL, Rival, at_rest
+
+SHOWN = 8  # pictures in a row of a sheet
+ROWS = 4  # of the sheet that is kept
+
+Look = Callable[[Tensor], Tensor]  # pictures -> embeddings (N, D)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanLesson:
+    """Everything that a generator is trained with, and both players. Rows are numbers of the dataset."""
+
+    name: str
+    config: GanConfig
+    run: Run
+    dataset: Dataset
+    device: torch.device
+    train: list[int]
+    val: list[int]
+    generator: Generator
+    judge: Judge
+    look: Look
+    held_out: Tensor  # embeddings of the validation pictures
+
+    def task(self) -> Task:
+        return Task(
+            name=self.name,
+            module=self.generator,
+            device=self.device,
+            count=len(self.train),
+            loss=partial(loss, self),
+            validate=partial(validate, self),
+            look=partial(progress, self),
+            rival=Rival(module=self.judge, learning_rate=self.config.discriminator_rate),
+        )
+
+    def pictures(self, rows: Sequence[int]) -> Tensor:
+        return self.dataset.pixels(list(rows)).to(self.device)
+
+    def samples(self, count: int) -> Iterator[Tensor]:
+        """The first `count` pictures of the fixed draws, a micro-batch at a time."""
+        step = self.run.micro_batch
+        for numbers in (range(at, min(at + step, count)) for at in range(0, count, step)):
+            draws = [generator(self.run.seed, "sample", number) for number in numbers]
+            yield self.generator(self.generator.draw(draws), self.generator.draw_noise(draws))
+
+
+def gan_lesson(
+    *, name: str, config: GanConfig, run: Run, dataset: Dataset, store: WeightStore, device: torch.device
+) -> GanLesson:
+    """Both players built, their weights drawn from the seed and the name; what the held-out pictures look like."""
+    if dataset.name != config.dataset:
+        raise UserError(f"generator {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
+    size, val = dataset.size, dataset.select("val", config.validation)
+    if len(val) < 2:
+        raise UserError(f"generator {name}: two validation pictures are wanted at least, {dataset.name} has {len(val)}")
+    history = config.duel.history if isinstance(config.duel, LeastSquares) else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(run.seed, "gan", name))
+        made = gans.generator(config.architecture, size)
+        judge = Judge(gans.discriminator(config.architecture, size), size, history)
+    look = partial(embed, load(config.eye.network, store, device), config.eye)
+    parts = (val[at : at + run.micro_batch] for at in range(0, len(val), run.micro_batch))
+    return GanLesson(
+        name=name,
+        config=config,
+        run=run,
+        dataset=dataset,
+        device=device,
+        train=dataset.select("train"),
+        val=val,
+        generator=made.to(device),
+        judge=judge.to(device),
+        look=look,
+        held_out=torch.cat([look(dataset.pixels(part).to(device)) for part in parts]),
+    )
+
+
+@torch.no_grad()
+def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, D): the tap's mean over positions."""
+    with collect(network, (eye.tap,)) as tapped:
+        values = tapped(pictures)[eye.tap].float()
+    return values.flatten(2).mean(2) if values.ndim == 4 else values
+
+
+def loss(lesson: GanLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+    """Means over a batch: each player's loss and what it is made of. No slope of one reaches the other."""
+    config, made = lesson.config, lesson.generator
+    images = augment(lesson.pictures([lesson.train[row] for row in rows]), config.augment, generators)
+    fakes = made(made.draw(generators), made.draw_noise(generators))
+    real = diff_augment(images, config.diff_augment, generators)
+    fake = diff_augment(fakes, config.diff_augment, generators)
+    if isinstance(config.duel, LeastSquares):
+        past = diff_augment(lesson.judge.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
+        found = by_squares(lesson.judge, config.duel, real, fake, past=past)
+    else:
+        found = by_logits(lesson, config.duel, real, fake, generators=generators)
+    return {name: value.mean() for name, value in found.items()}
+
+
+def by_squares(judge: Judge, duel: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
+    """S0's duel: (N,) each."""
+    told = losses.told_by_squares(judge(real), judge(fake.detach()), judge(past), duel.label)
+    with at_rest(judge):
+        return {LOSS: losses.squared(judge(fake), duel.label), RIVAL: told}
+
+
+def by_logits(
+    lesson: GanLesson, duel: Logistic, real: Tensor, fake: Tensor, *, generators: Sequence[torch.Generator]
+) -> dict[str, Tensor]:
+    """StyleGAN2's duel: (N,) each, but for means over parts of the batch. Paths are asked of half as many pictures."""
+    judge = lesson.judge
+    told = losses.told_by_logits(judge(real), judge(fake.detach()))
+    with at_rest(judge):
+        fooled = losses.fooled_by_logits(judge(fake))
+    r1 = path = torch.zeros_like(told.detach())
+    if duel.r1 > 0 and _now(duel.r1_every, generators):
+        shown = real.detach().requires_grad_()
+        r1 = duel.r1 / 2 * losses.steepness(judge(shown), shown)
+    if duel.path_length > 0 and _now(duel.path_every, generators):
+        path = duel.path_length * judge.paths(lesson.generator, generators[: max(1, len(generators) // 2)])
+    whole = {LOSS: fooled.mean() + duel.path_every * path.mean(), RIVAL: told.mean() + duel.r1_every * r1.mean()}
+    return {**whole, "fooled": fooled, "path": duel.path_every * path, "told": told, "r1": duel.r1_every * r1}
+
+
+def _now(every: int, generators: Sequence[torch.Generator]) -> bool:
+    """One step of so many, on average: drawn, so that there is nothing to count, and nothing to restore."""
+    return float(torch.rand((), generator=generators[0])) * every < 1
+
+
+@torch.no_grad()
+def validate(lesson: GanLesson) -> dict[str, float]:
+    """KID of fixed draws against the held-out pictures."""
+    seen = torch.cat([lesson.look(pictures) for pictures in lesson.samples(lesson.config.samples)])
+    return {LOSS: kid(seen, lesson.held_out)}
+
+
+@torch.no_grad()
+def progress(lesson: GanLesson) -> np.ndarray:
+    """True pictures over made ones, which have nothing to do with them: uint8 (2, K, H, W, 3)."""
+    real = lesson.pictures(lesson.val[:SHOWN])
+    return np.stack([to_uint8(real), to_uint8(torch.cat(list(lesson.samples(len(real)))))])
+
+
+@torch.no_grad()
+def sheet(lesson: GanLesson) -> np.ndarray:
+    """Made pictures, uint8 (H, W, 3)."""
+    made = to_uint8(torch.cat(list(lesson.samples(ROWS * SHOWN))))
+    return grid(made.reshape(ROWS, SHOWN, *made.shape[1:]))
+
+
+def card(lesson: GanLesson) -> dict[str, Any]:
+    """What a generator's `model.json` says, beside how its training went and where."""
+    return {
+        "kind": "gan",
+        "name": lesson.name,
+        "config": asdict(lesson.config),
+        "size": lesson.dataset.size,
+        "data": {"dataset": lesson.dataset.name, "train": len(lesson.train), "val": len(lesson.val)},
+        "parameters": sum(weights.numel() for weights in lesson.generator.parameters()),
+    }

@@ -1,0 +1,102 @@
+"""Section `train_gan`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from relume.core.config import build, config, merge
+from relume.core.errors import UserError
+from relume.models.gan_config import GanArchitecture
+from relume.training.config import Augment, Name, Training
+
+
+@config
+class LeastSquares:
+    """S0's duel."""
+
+    kind: Literal["least_squares"]
+    label: float = Field(gt=0, le=1)  # the score of a true picture; S0's 0.9
+    history: int = Field(ge=1)  # made pictures that are remembered, and shown to the discriminator again
+
+
+@config
+class Logistic:
+    """StyleGAN2's duel. What is asked with probability 1 / every counts so many times more."""
+
+    kind: Literal["logistic"]
+    r1: float = Field(ge=0)  # gamma: half of it times the squared slope of the score of true pictures
+    r1_every: int = Field(ge=1)  # steps, on average; published 16
+    path_length: float = Field(ge=0)  # weight of (length - mean)^2, of how far a picture moves with w; published 2
+    path_every: int = Field(ge=1)  # steps, on average; published 4
+
+
+@config
+class DiffAugment:
+    """What the discriminator is shown of every picture."""
+
+    colour: bool
+    translate: float = Field(ge=0, lt=1)  # of the side, either way; published 1/8
+    cutout: float = Field(ge=0, lt=1)  # side of the square, of the picture's; published 1/2
+
+
+@config
+class Eye:
+    """By whose embeddings samples are compared with held-out pictures while it trains: a tap's mean over positions."""
+
+    network: str
+    tap: str
+
+
+@config
+class SharedGan:
+    """What generators have in common, unless one says otherwise."""
+
+    dataset: str
+    architecture: GanArchitecture
+    duel: Annotated[LeastSquares | Logistic, Field(discriminator="kind")]
+    discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
+    diff_augment: DiffAugment
+    augment: Augment  # of the true pictures, for good: what the generator makes will look so, too
+    training: Training  # of the generator
+    eye: Eye
+    samples: int = Field(ge=2)  # pictures that are made for a comparison
+    validation: int | None = Field(ge=2)  # the first pictures of the validation split; null: all of them
+
+
+@config
+class GanConfig(SharedGan):
+    """One generator."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.duel, LeastSquares) and self.duel.history < self.training.batch:
+            raise ValueError(
+                f"duel.history: a batch, {self.training.batch} pictures, is wanted at least; got {self.duel.history}"
+            )
+
+
+@config
+class TrainGan:
+    """Section `train_gan`. An entry of `models` states only what differs from `shared`."""
+
+    shared: SharedGan
+    models: dict[Name, dict[str, Any]]
+
+
+def gan(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> GanConfig:
+    """`shared` with a generator's differences laid over it; `path` is the generator's key."""
+    return build(GanConfig, merge(shared, own), path)
+
+
+def gans(section: Mapping[str, Any]) -> dict[str, GanConfig]:
+    """All of a section `train_gan` given as plain data; every fault of every generator is named."""
+    build(TrainGan, section, "train_gan")
+    found, faults = {}, []
+    for name, own in section["models"].items():
+        try:
+            found[name] = gan(section["shared"], own, f"train_gan.models.{name}")
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError("\n".join(faults))
+    return found

@@ -1,0 +1,79 @@
+"""Toy generators for tests."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from relume.core.config import build
+from relume.data.store import Dataset
+from relume.inversion.config import Latent
+from relume.models import gans
+from relume.models.gan_config import GanArchitecture
+from relume.models.generator import Generator
+from relume.training.gan import GanLesson, gan_lesson
+from relume.training.gan_config import gan
+from tests.decoder_files import CPU, RUN, Store, training
+
+SIZE = 16
+DUELS: dict[str, dict[str, Any]] = {
+    "dcgan": {"kind": "least_squares", "label": 0.9, "history": 6},
+    "style": {"kind": "logistic", "r1": 1.0, "r1_every": 2, "path_length": 2.0, "path_every": 2},
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "dcgan": {"kind": "dcgan", "latent": 6, "width": 8},
+    "style": {"kind": "style", "latent": 6, "style": 5, "mapping": 2, "width": 4, "widest": 8},
+}
+
+
+def architecture(name: str, **differences: Any) -> Any:
+    return build(GanArchitecture, KINDS[name] | differences, "architecture")
+
+
+def generator(kind: str, size: int = SIZE, **differences: Any) -> Generator:
+    """With random weights, ready to be looked at; its noise counts."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = gans.generator(architecture(kind, **differences), size)
+    for name, weights in made.named_parameters():
+        if name.endswith("strength"):
+            nn.init.constant_(weights, 0.1)
+    return made.eval()
+
+
+def discriminator(kind: str, size: int = SIZE, **differences: Any) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return gans.discriminator(architecture(kind, **differences), size).eval()
+
+
+def dice(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def shared(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": "toy",
+        "architecture": KINDS["style"],
+        "duel": DUELS["style"],
+        "discriminator_rate": 1e-3,
+        "diff_augment": {"colour": True, "translate": 0.125, "cutout": 0.5},
+        "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
+        "training": training(batch=4, log_every=2, betas=[0.0, 0.99], clip=None),
+        "eye": {"network": "alexnet_conv", "tap": "conv1"},
+        "samples": 4,
+        "validation": None,
+    }
+    return plain | differences
+
+
+def lesson(data: Dataset, kind: str, **differences: Any) -> GanLesson:
+    """On pictures large enough for the eye."""
+    own = {"architecture": KINDS[kind], "duel": DUELS[kind], **differences}
+    config = gan(shared(), own, "train_gan.models.toy")
+    return gan_lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+
+
+def latent(space: str, **differences: Any) -> Latent:
+    plain = {"kind": "latent", "space": space, "start": "random", "noise": False}
+    return build(Latent, plain | differences, "parametrisation")

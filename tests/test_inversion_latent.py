@@ -1,0 +1,141 @@
+"""Latent spaces in the loop: where they begin, what is moved, a known latent found again, on to pixels, after a kill."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from relume.core import checkpoint
+from relume.core.errors import UserError
+from relume.inversion import parametrise
+from relume.inversion import run as group
+from relume.inversion.latent import LatentSpace, spaces
+from relume.inversion.optimise import optimise
+from relume.losses.latent import unlike_noise
+from tests.gan_files import KINDS, dice, generator, latent
+from tests.inversion_files import SIZE, found, problem, settings, work_in
+
+PIXELS = {"kind": "pixels", "box": "projection"}
+
+
+def plain(space: str, **differences: Any) -> dict[str, Any]:
+    return {"kind": "latent", "space": space, "start": "random", "noise": False, **differences}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_is_what_the_generator_makes_pictures_of(kind: str) -> None:
+    """All three spaces begin with the same pictures, at the picture's size or another."""
+    made = generator(kind)
+    grey = torch.zeros(2, 3, 8, 8)
+    wanted = made(made.draw(dice(0, 1)))
+    for name in ("z", "w", "w_plus"):
+        space = LatentSpace(made, latent(name))
+        code = space.encode(grey, dice(0, 1))
+        assert torch.allclose(space.decode(code, made.size), wanted, atol=1e-6)
+        assert space.decode(code, 8).shape == (2, 3, 8, 8)
+    assert code.shape == (2, made.layers * made.width)
+
+
+def test_where_rows_begin() -> None:
+    made, grey = generator("style"), torch.zeros(2, 3, 8, 8)
+    torch.nn.init.normal_(made.running_mean)
+    mean = LatentSpace(made, latent("w_plus", start="mean")).encode(grey, dice(0, 1))
+    assert torch.equal(mean, made.running_mean.repeat(2, made.layers))
+    given = torch.randn(2, made.width, generator=dice(0)[0])
+    for name, wanted in (("w", given), ("w_plus", given.repeat(1, made.layers))):
+        assert torch.equal(LatentSpace(made, latent(name, start="given"), given).encode(grey, dice(0, 1)), wanted)
+    with pytest.raises(ValueError, match="latents of shape"):
+        LatentSpace(made, latent("z", start="given"), given).encode(grey, dice(0, 1))
+    with pytest.raises(ValueError, match="are missing"):
+        LatentSpace(made, latent("w", start="given"))
+    with pytest.raises(ValueError, match="given, start is mean"):
+        LatentSpace(made, latent("w", start="mean"), given)
+    with pytest.raises(ValueError, match="eval mode"):
+        LatentSpace(generator("style").train(), latent("w"))
+    with pytest.raises(UserError, match=r"parametrisation.start: the mean latent is a w"):
+        latent("z", start="mean")
+
+
+def test_noise_maps_are_part_of_the_code_and_stay_noise() -> None:
+    made = generator("style")
+    space = LatentSpace(made, latent("w", noise=True))
+    code = space.encode(torch.zeros(2, 3, 8, 8), dice(0, 1))
+    assert code.shape == (2, made.width + sum(side**2 for side in made.sides))
+    assert torch.allclose(space.encode(torch.zeros(1, 3, 8, 8), dice(1)), code[1:], atol=1e-6)
+    w, noise = space.parts(code)
+    assert torch.equal(space.decode(code, made.size), made.synthesise(w, noise))
+    before = w.clone()
+    code[:, made.width :] *= 3
+    code[:, made.width :] += 1
+    space.project(code)
+    w, noise = space.parts(code)
+    assert torch.equal(w, before)
+    for one in noise:
+        assert one.mean((1, 2, 3)).tolist() == pytest.approx([0, 0], abs=1e-5)
+        assert one.std((1, 2, 3), correction=0).tolist() == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_noise_is_told_from_stripes() -> None:
+    """A map of 16 px and its half; stripes across agree with the row below, and not with the column beside."""
+    line = torch.tensor([1.0, 1, -1, -1]).repeat(4)
+    stripes = line.view(1, 1, 1, 16).expand(1, 1, 16, 16)
+    half = torch.tensor([1.0, -1]).repeat(4).view(1, 1, 1, 8).expand(1, 1, 8, 8)
+    assert unlike_noise([half]).tolist() == [2.0], "neighbours are opposite one way, the same the other"
+    assert unlike_noise([stripes]).tolist() == [1.0 + 2.0]
+    assert unlike_noise([stripes, half]).tolist() == [5.0]
+    noise = torch.randn(2, 1, 16, 16, generator=dice(0)[0])
+    assert float(unlike_noise([noise]).max()) < 0.1
+    assert torch.allclose(unlike_noise([noise[1:]]), unlike_noise([noise])[1:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("space", ["z", "w", "w_plus"])
+def test_a_picture_of_the_generator_is_found_again(default_params: dict[str, Any], kind: str, space: str) -> None:
+    made = generator(kind, 8)
+    with torch.no_grad():
+        pictures = parametrise.grow(made(made.draw(dice(10, 11))), SIZE)
+    own = {"optimiser": {"rule": "adam", "learning_rate": [[0, 0.1]]}, "trace_every": 50}
+    config = settings(default_params, parametrisation=plain(space), steps=100, **own)
+    given = replace(problem(config, losses={"pixel": 1.0}, originals=pictures), space=spaces(made.requires_grad_(False)))
+    first = LatentSpace(made, latent(space))
+    start = first.decode(
+        first.encode(pictures, [torch.Generator().manual_seed(one.initial_seed()) for one in given.generators]), SIZE
+    )
+    before = (start - pictures).square().mean((1, 2, 3))
+    after = optimise(given, config, lambda report: None).objective
+    assert bool((after < 0.1 * before).all())
+
+
+def test_without_a_generator_it_is_refused_by_name(default_params: dict[str, Any]) -> None:
+    config = settings(default_params, parametrisation=plain("w"))
+    with pytest.raises(UserError, match="parametrisation: a latent space needs a generator"):
+        optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
+    with pytest.raises(UserError, match="switches: a picture cannot be written as"):
+        settings(default_params, switches=[[2, plain("w")]])
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w_plus"])
+def test_a_hybrid_run_goes_on_after_a_kill(
+    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
+    """From a latent with its noise maps on to pixels: to the same bits, wherever in memory a restored code lies."""
+    monkeypatch.setattr(group, "load", found)
+    monkeypatch.setattr(checkpoint, "EVERY", -1.0)
+    made = spaces(generator("style").requires_grad_(False))
+    config = settings(default_params, parametrisation=plain(space, noise=True), switches=[[3, PIXELS]], steps=6)
+    whole = group.invert(work_in(tmp_path / "whole", config, space=made))
+
+    for at in (2, 4):
+
+        def killed(step: int, values: Any, sheet: Any, at: int = at) -> None:
+            if step >= at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            group.invert(work_in(tmp_path / "halted", config, space=made, watch=killed))
+    again = group.invert(work_in(tmp_path / "halted", config, space=made))
+    assert np.array_equal(again[0], whole[0])
+    assert again[1:3] == whole[1:3]

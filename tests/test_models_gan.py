@@ -1,0 +1,184 @@
+"""Generators behind one interface: range, rows apart, w+ and noise, known sizes; the style-based layers by another way."""
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.errors import UserError
+from relume.models.equalised import EqualLinear, ModulatedConv, binomial, doubled, halved
+from relume.models.gan_config import GanArchitecture
+from relume.models.gans import DISCRIMINATORS, GENERATORS
+from relume.models.style_gan import with_deviation
+from tests.gan_files import KINDS, SIZE, architecture, dice, discriminator, generator
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+    kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(GanArchitecture)[0])}
+    assert kinds == set(GENERATORS) == set(DISCRIMINATORS) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [8, 32])
+def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int) -> None:
+    made = generator(kind, size)
+    z, noise = made.draw(dice(0, 1, 2)).requires_grad_(), made.draw_noise(dice(3, 4, 5))
+    pictures = made(z, noise)
+    assert pictures.shape == (3, 3, size, size)
+    assert 0 <= pictures.min() < pictures.max() <= 1
+    assert torch.allclose(made(z[1:2], [one[1:2] for one in noise]), pictures[1:2], atol=1e-5)
+    (slope,) = torch.autograd.grad(pictures[0].sum(), [z])
+    assert bool(torch.isfinite(slope).all())
+    assert slope[0].abs().max() > 0
+    assert slope[1:].abs().max() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None:
+    made = generator(kind)
+    w = made.map(made.draw(dice(0, 1)))
+    assert w.shape == (2, made.width)
+    plus = made.spread(w).clone().requires_grad_()
+    assert plus.shape == (2, made.layers, made.width)
+    pictures = made.synthesise(plus)
+    assert torch.allclose(pictures, made.synthesise(w), atol=1e-6)
+    (slope,) = torch.autograd.grad(pictures.square().sum(), [plus])
+    assert bool((slope.abs().amax(2) > 0).all())
+    with pytest.raises(ValueError, match="is wanted, got"):
+        made.synthesise(w[:, :-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_belong_to_their_generators(kind: str) -> None:
+    made = generator(kind)
+    assert torch.equal(made.draw(dice(0, 7))[1:], made.draw(dice(7)))
+    noise = made.draw_noise(dice(0, 7))
+    assert [tuple(one.shape) for one in noise] == [(2, 1, side, side) for side in made.sides]
+    assert all(torch.equal(one[1:], other) for one, other in zip(noise, made.draw_noise(dice(7)), strict=True))
+
+
+def test_layers_and_noise_of_the_style_generator() -> None:
+    """At 16 px: 4, 8, 8, 16, 16; every map counts; without maps the stored ones serve."""
+    made = generator("style")
+    assert (made.layers, made.sides) == (6, (4, 8, 8, 16, 16))
+    z, noise = made.draw(dice(0)), made.draw_noise(dice(1))
+    plain = made(z, noise)
+    for at in range(5):
+        other = [0 * one if number == at else one for number, one in enumerate(noise)]
+        assert not torch.allclose(made(z, other), plain, atol=1e-5)
+    assert torch.equal(made(z), made(z))
+    assert torch.equal(made(z), made(z, [layer.noise for layer in made.convolutions]))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
+    judge = discriminator(kind)
+    pictures = torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0]).requires_grad_()
+    scores = judge(pictures)
+    assert scores.shape == (4,)
+    (slope,) = torch.autograd.grad(scores.sum(), [pictures], create_graph=True)
+    slope.square().sum().backward()
+    assert all(bool(torch.isfinite(weights.grad).all()) for weights in judge.parameters() if weights.grad is not None)
+    assert any(float(weights.grad.abs().sum()) > 0 for weights in judge.parameters() if weights.grad is not None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision(kind: str) -> None:
+    made, judge = generator(kind), discriminator(kind)
+    z = made.draw(dice(0, 1))
+    with torch.autocast("cpu", torch.bfloat16):
+        pictures = made(z)
+        assert bool(torch.isfinite(judge(pictures)).all())
+    assert pictures.dtype == torch.float32
+    assert torch.allclose(pictures, made(z), atol=0.1)
+
+
+def test_dcgan_has_the_published_number_of_weights() -> None:
+    """Latent 100, width 64, 64 px: the numbers of PyTorch's own example."""
+    made, judge = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
+    assert sum(weights.numel() for weights in made.parameters()) == 3_576_704
+    assert sum(weights.numel() for weights in judge.parameters()) == 2_765_568
+
+
+@pytest.mark.parametrize("demodulates", [True, False])
+def test_scaled_inputs_are_modulated_weights(demodulates: bool) -> None:
+    """Against weights of each row's own, as the paper writes them."""
+    torch.manual_seed(0)
+    layer = ModulatedConv(5, 4, 3, demodulates=demodulates)
+    x, w = drawn(2, 5, 6, 6), drawn(2, 3, seed=1)
+    found = layer(x, w)
+    for row in range(2):
+        kernel = layer.weight * layer.scale * layer.style(w[row : row + 1]).view(1, 5, 1, 1)
+        if demodulates:
+            kernel = kernel / kernel.square().sum((1, 2, 3), keepdim=True).sqrt()
+        assert torch.allclose(found[row], F.conv2d(x[row : row + 1], kernel, padding=1)[0], atol=1e-5)
+
+
+def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
+    """Away from the border; a transposed convolution turns its kernel around."""
+    torch.manual_seed(0)
+    layer = ModulatedConv(5, 4, 3, doubles=True, demodulates=False)
+    x, w = drawn(1, 5, 6, 6), drawn(1, 3, seed=1)
+    kernel = (layer.weight * layer.scale * layer.style(w).view(1, 5, 1, 1)).flip(2, 3)
+    wanted = F.conv2d(doubled(x), kernel, padding=1)
+    assert layer(x, w).shape == wanted.shape
+    assert torch.allclose(layer(x, w)[..., 3:-3, 3:-3], wanted[..., 3:-3, 3:-3], atol=1e-5)
+
+
+def test_maps_are_doubled_bilinearly_and_halved_smoothly() -> None:
+    x = drawn(2, 3, 6, 6)
+    wanted = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    assert torch.allclose(doubled(x)[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1], atol=1e-6)
+    assert float(binomial(torch.device("cpu")).sum()) == 4
+    assert torch.allclose(halved(torch.ones(1, 1, 8, 8))[..., 1:-1, 1:-1], torch.ones(1, 1, 2, 2))
+    line = torch.arange(8.0).expand(1, 1, 8, 8)
+    assert halved(line)[0, 0, 1, 1:-1].tolist() == pytest.approx([2.5, 4.5])
+
+
+def test_an_equalised_layer_by_hand() -> None:
+    layer = EqualLinear(4, 1, bias=1.0, rate=0.01)
+    torch.nn.init.constant_(layer.weight, 100.0)  # as drawn with deviation 100: 0.01 * 100 / sqrt(4) is used
+    assert layer(torch.ones(1, 4)).item() == pytest.approx(4 * 0.5 + 1)
+
+
+def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
+    """Six rows are two groups of three, 0 2 4 and 1 3 5; a deviation of sqrt(2 / 3) times 3 in the first."""
+    x = torch.tensor([0.0, 5, 3, 5, 6, 5]).view(6, 1, 1, 1).expand(6, 2, 4, 4)
+    told = with_deviation(x)
+    assert told.shape == (6, 3, 4, 4)
+    assert torch.equal(told[:, :2], x)
+    assert told[:, 2, 1, 3].tolist() == pytest.approx([6**0.5, 0, 6**0.5, 0, 6**0.5, 0], abs=2e-4)
+
+
+def test_the_mean_of_w_and_truncation() -> None:
+    made = generator("style").train()
+    z = made.draw(dice(*range(8)))
+    w = made.map(z)
+    assert torch.allclose(made.running_mean, 0.005 * w.mean(0), atol=1e-7)
+    made.eval().map(z)
+    assert torch.allclose(made.running_mean, 0.005 * w.mean(0), atol=1e-7), "only training moves it"
+    assert torch.allclose(made.truncated(w, 0.5), 0.5 * (w + made.running_mean), atol=1e-6)
+    assert torch.equal(made.truncated(made.spread(w), 0.0), made.running_mean.expand(8, made.layers, -1))
+    assert float(generator("dcgan").running_mean.abs().max()) == 0
+
+
+def test_z_is_a_direction_to_the_style_generator() -> None:
+    made = generator("style")
+    z = made.draw(dice(0, 1))
+    assert torch.allclose(made.map(3 * z), made.map(z), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(UserError, match=f"architecture {kind}: pictures of 8, 16, 32, … px can be made, not of 24"):
+        generator(kind, 24)
+    with pytest.raises(UserError, match="architecture.kind: unknown 'vae'"):
+        architecture("dcgan", kind="vae")
+    with pytest.raises(UserError, match="widest: at least the width"):
+        architecture("style", widest=2)

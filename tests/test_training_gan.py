@@ -1,0 +1,227 @@
+"""Two players from toy pictures to a model on disk: what the discriminator is shown and remembers, kills, faults by name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.checkpoint import Checkpoint
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.data.store import Dataset
+from relume.models.generator import Generator, Noise
+from relume.training.diff_augment import coloured, cut, diff_augment, shifted
+from relume.training.gan import card, loss, progress, sheet, validate
+from relume.training.gan_config import DiffAugment, gan, gans
+from relume.training.judge import History, Paths, lengths
+from relume.training.loop import LOSS, train
+from relume.training.models import write_model
+from relume.training.rival import RIVAL
+from relume.training.trained_gan import read_gan
+from tests.decoder_files import CPU, RUN, training
+from tests.evaluation_files import write_dataset
+from tests.gan_files import DUELS, KINDS, dice, lesson, shared
+
+SIDE = 64  # the eye sees no smaller ones
+NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
+IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=SIDE)
+
+
+def test_shifts_by_hand() -> None:
+    found = shifted(IMAGES, torch.tensor([[2.0, 0, -1], [0, -3, 20]]))
+    assert torch.equal(found[0, :, 2:], IMAGES[0, :, :-2])
+    assert bool((found[0, :, :2] == 0.5).all())
+    assert torch.equal(found[1, :, :, :-3], IMAGES[1, :, :, 3:])
+    assert bool((found[1, :, :, -3:] == 0.5).all())
+    assert bool((found[2] == 0.5).all()), "out of sight"
+
+
+def test_cuts_by_hand() -> None:
+    """A square of 4 of 8 pixels, its corner from -2 to 6."""
+    found = cut(IMAGES, 0.5, torch.tensor([[0.0, 0.5, 0.999], [0.0, 0.5, 0.0]]))
+    dark = (found == 0.5).all(1)
+    assert dark.sum((1, 2)).tolist() == [4, 16, 4]
+    assert bool(dark[0, :2, :2].all())
+    assert bool(dark[1, 2:6, 2:6].all())
+    assert bool(dark[2, 6:, :2].all())
+    assert torch.equal(found[0][:, ~dark[0]], IMAGES[0][:, ~dark[0]])
+
+
+def test_colours_by_hand() -> None:
+    half = torch.tensor([0.5, 0.5, 0.5])
+    assert torch.allclose(coloured(IMAGES, torch.stack([half, half, half])), IMAGES, atol=1e-6), "the middle of all draws"
+    grey = coloured(IMAGES, torch.stack([half + 0.25, 0 * half, half]))
+    assert torch.allclose(grey, IMAGES.mean(1, keepdim=True).expand_as(IMAGES) + 0.125, atol=1e-6)
+    flat = coloured(IMAGES, torch.stack([half, half, 0 * half]))
+    assert torch.allclose(
+        flat - flat.mean((1, 2, 3), keepdim=True), 0.5 * (IMAGES - IMAGES.mean((1, 2, 3), keepdim=True)), atol=1e-6
+    )
+
+
+def test_what_is_shown_belongs_to_its_generator_and_slopes_pass() -> None:
+    config = DiffAugment(colour=True, translate=0.25, cutout=0.25)
+    images = IMAGES.clone().requires_grad_()
+    shown = diff_augment(images, config, dice(0, 1, 2))
+    assert torch.allclose(diff_augment(IMAGES[1:2], config, dice(1)), shown[1:2])
+    assert not torch.allclose(shown, IMAGES, atol=0.01)
+    (slope,) = torch.autograd.grad(shown[0].sum(), [images])
+    assert slope[0].abs().max() > 0
+    assert slope[1:].abs().max() == 0
+    assert diff_augment(IMAGES, build(DiffAugment, NOTHING, "x"), []) is IMAGES
+
+
+def test_the_history_is_a_ring_that_is_drawn_from() -> None:
+    """Pictures of the colours 1, 2, 3, …; five are remembered."""
+
+    def exchanged(history: History, first: int, seed: int = 0) -> set[float]:
+        colours = torch.arange(first, first + 3.0).view(3, 1, 1, 1).expand(3, 3, 2, 2)
+        return set(history.exchange(colours, dice(seed, seed + 100, seed + 200))[:, 0, 0, 0].tolist())
+
+    drawn = [exchanged(History(5, 2), 1, seed) for seed in range(8)]
+    assert set().union(*drawn) == {1, 2, 3}, "what is empty is never drawn"
+    history = History(5, 2)
+    exchanged(history, 1)
+    exchanged(history, 4)
+    assert history.pictures[:, 0, 0, 0].tolist() == [6, 2, 3, 4, 5]
+    drawn = [exchanged(history, 4 + 3 * turn, turn) for turn in range(1, 8)]
+    assert any(min(found) < 4 + 3 * turn for turn, found in enumerate(drawn, 1)), "older ones come back"
+
+
+class Scaled(Generator):
+    """Its picture is a multiple of w, pixel by pixel."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__(latent=48, width=48, layers=1, size=4)
+        self.by = torch.nn.Parameter(torch.tensor(by))
+
+    def map(self, z: Tensor) -> Tensor:
+        return z
+
+    def paint(self, w: Tensor, noise: Noise | None) -> Tensor:
+        return self.by * w[:, 0].view(-1, 3, 4, 4)
+
+
+def test_path_lengths_of_a_linear_generator() -> None:
+    """J is `by` times the identity, so |J^T y| / size is 2 by |y| / size."""
+    draws = dice(0, 1)
+    y = [torch.cat([torch.randn(48, generator=one) for _ in range(2)][1:]) for one in draws]
+    found = lengths(Scaled(0.3), dice(0, 1))
+    assert found.tolist() == pytest.approx([2 * 0.3 * float(one.norm()) / 4 for one in y], rel=1e-4)
+    paths, made = Paths(), Scaled(0.3)
+    penalty = paths(made, dice(0, 1))
+    found = found.detach()
+    assert float(paths.running_mean) == pytest.approx(0.01 * float(found.mean()), rel=1e-4)
+    assert penalty.tolist() == pytest.approx((found - paths.running_mean).square().tolist(), rel=1e-4)
+    penalty.sum().backward()
+    assert made.by.grad is not None
+    assert float(made.by.grad) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_players_loss_reaches_that_player_alone(data: Dataset, kind: str) -> None:
+    always = {"r1_every": 1, "path_every": 1} if kind == "style" else {}
+    made = lesson(data, kind, duel=DUELS[kind] | always)
+    terms = loss(made, [0, 1, 2, 3], dice(0, 1, 2, 3))
+    assert all(value.ndim == 0 for value in terms.values())
+    if kind == "style":
+        assert set(terms) == {LOSS, RIVAL, "fooled", "path", "told", "r1"}
+        assert float(terms[LOSS].detach()) == pytest.approx(float((terms["fooled"] + terms["path"]).detach()))
+        assert float(terms[RIVAL].detach()) == pytest.approx(float((terms["told"] + terms["r1"]).detach()))
+        assert float(terms["r1"].detach()) > 0
+    own, others = list(made.generator.parameters()), list(made.judge.parameters())
+    assert torch.autograd.grad(terms[RIVAL], own, allow_unused=True, retain_graph=True) == (None,) * len(own)
+    terms[LOSS].backward()
+    assert all(weights.grad is None and weights.requires_grad for weights in others)
+    assert all(weights.grad is not None for weights in own)
+    terms[RIVAL].backward()
+    assert all(weights.grad is not None for weights in others)
+
+
+def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
+    """Over many draws it is due one time in three, and then threefold."""
+    duel = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
+    made = lesson(data, "style", duel=duel, diff_augment=NOTHING)
+    made.generator.eval()
+    found = [float(loss(made, [0], dice(seed))["r1"].detach()) for seed in range(30)]
+    assert 3 <= sum(value > 0 for value in found) <= 17
+    always = lesson(data, "style", duel=duel | {"r1_every": 1}, diff_augment=NOTHING)
+    due = next(seed for seed, value in enumerate(found) if value > 0)
+    assert found[due] == pytest.approx(3 * float(loss(always, [0], dice(due))["r1"].detach()), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Pictures that are red on the left or green on the right, seen coarsely."""
+    monkeypatch.setattr("relume.training.gan.embed", lambda network, eye, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1))
+    pictures = np.full((24, 8, 8, 3), 40, np.uint8)
+    pictures[::2, :, :4, 0] = pictures[1::2, :, 4:, 1] = 220
+    data = replace(write_dataset(tmp_path / "toy", size=8, each=8), images=pictures)
+    own = training(steps=150, batch=8, learning_rate=3e-3, betas=[0.5, 0.99], clip=None, ema=0.9, log_every=50, validate_every=50)
+    plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "diff_augment": NOTHING}
+    calm = plain | {"discriminator_rate": 3e-3, "samples": 16}
+    duel = DUELS[kind] | ({"r1": 0.1, "path_length": 0.0} if kind == "style" else {"history": 32})
+    made = lesson(data, kind, duel=duel, training=own | {"schedule": {"kind": "constant"}}, **calm)
+    before = validate(made)[LOSS]
+    assert train(made.task(), made.config.training, RUN).metrics[LOSS] < 0.6 * before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_duel_goes_on_to_the_same_bits(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def fight(**options: Any) -> tuple[Any, dict[str, Tensor]]:
+        made = lesson(data, kind)
+        return train(made.task(), made.config.training, RUN, **options), made.judge.state_dict()
+
+    whole, judge = fight()
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+
+    def killed(step: int, values: object, sheet: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "duel.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        fight(checkpoint=Checkpoint(path, []), watch=killed)
+    again, other = fight(checkpoint=Checkpoint(path, []))
+    assert again.history == whole.history
+    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items())
+    assert all(torch.equal(value, other[name]) for name, value in judge.items())
+    remembered = "history.seen" if kind == "dcgan" else "paths.running_mean"
+    assert float(judge[remembered]) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path, kind: str) -> None:
+    made = lesson(data, kind, training=training(steps=2, batch=4))
+    done = train(made.task(), made.config.training, RUN)
+    write_model(tmp_path / "toy", done, card(made), sheet(made))
+    found = read_gan(tmp_path / "toy", CPU)
+    assert (found.name, found.dataset, found.generator.size) == ("toy", "toy", SIDE)
+    assert torch.equal(found.generator(found.generator.draw(dice(0))), made.generator(made.generator.draw(dice(0))))
+    assert validate(made)[LOSS] == pytest.approx(done.metrics[LOSS], rel=1e-6)
+    assert progress(made).shape == (2, 4, SIDE, SIDE, 3)
+    assert not any(weights.requires_grad for weights in found.generator.parameters())
+
+
+def test_faults_are_named_together() -> None:
+    section = {"shared": shared(), "models": {"a": {"duel": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
+    with pytest.raises(UserError, match=r"models.a.duel.history: a batch, 4(.|\n)*models.b.samples"):
+        gans(section)
+    assert set(gans({"shared": shared(), "models": {"a": {}}})) == {"a"}
+    assert gan(shared(), {"duel": DUELS["dcgan"]}, "x").duel.kind == "least_squares"
+
+
+def test_another_dataset_is_refused(data: Dataset) -> None:
+    with pytest.raises(UserError, match="generator toy is to learn from photos, but --images holds toy"):
+        lesson(data, "style", dataset="photos")
