@@ -1,4 +1,7 @@
-"""What a generator and its discriminator are made of, as `train_gan` says it: which kind, and that one's own numbers."""
+"""What a generator and its discriminator are made of, as `train_gan` says it: which kind, and that one's own numbers.
+
+`stylegan` has no discriminator here: its weights are trained elsewhere, and `import_gan` reads its numbers off their file.
+"""
 
 from typing import Annotated, Literal
 
@@ -32,4 +35,18 @@ class Style:
             raise ValueError(f"widest: at least the width, {self.width}, is wanted; got {self.widest}")
 
 
-GanArchitecture = Annotated[Dcgan | Style, Field(discriminator="kind")]
+@config
+class StyleGan1:
+    """The first StyleGAN (Karras et al., arXiv 1812.04948), as files hold it."""
+
+    kind: Literal["stylegan"]
+    latent: int = Field(ge=1)  # numbers of z; published 512
+    style: int = Field(ge=1)  # numbers of w; published 512
+    mapping: int = Field(ge=1)  # layers from z to w; published 8
+    widths: tuple[int, ...]  # channels at 4 px, 8 px, … the picture's size
+    fused: int = Field(ge=8)  # the first side that a transposed convolution doubles to; below, maps are enlarged, then convolved
+    bias_last: bool  # what doubles adds its bias after the blur, not before
+
+
+GanArchitecture = Annotated[Dcgan | Style, Field(discriminator="kind")]  # can be trained
+GeneratorArchitecture = Annotated[Dcgan | Style | StyleGan1, Field(discriminator="kind")]  # can be used

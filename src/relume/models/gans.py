@@ -9,10 +9,15 @@ from relume.core.errors import UserError
 from relume.models.dcgan import DcganDiscriminator, DcganGenerator
 from relume.models.generator import Generator
 from relume.models.style_gan import StyleDiscriminator, StyleGenerator
+from relume.models.style_gan1 import StyleGan1Generator
 
 M = TypeVar("M", bound=nn.Module)
 
-GENERATORS: dict[str, Callable[[Any, int], Generator]] = {"dcgan": DcganGenerator, "style": StyleGenerator}
+GENERATORS: dict[str, Callable[[Any, int], Generator]] = {
+    "dcgan": DcganGenerator,
+    "style": StyleGenerator,
+    "stylegan": StyleGan1Generator,
+}
 DISCRIMINATORS: dict[str, Callable[[Any, int], nn.Module]] = {"dcgan": DcganDiscriminator, "style": StyleDiscriminator}
 
 

@@ -8,16 +8,16 @@ import torch
 from relume.core.config import build as configured
 from relume.core.config import config
 from relume.models import gans
-from relume.models.gan_config import GanArchitecture
+from relume.models.gan_config import GeneratorArchitecture
 from relume.models.generator import Generator
 from relume.training.models import read_model
 
 
 @config
 class DescribedGan:
-    """What using a generator needs of the configuration that it was trained with."""
+    """What using a generator needs of the configuration that it was made with."""
 
-    architecture: GanArchitecture
+    architecture: GeneratorArchitecture
 
 
 @dataclass(frozen=True, kw_only=True)
