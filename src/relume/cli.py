@@ -166,5 +166,34 @@ def inpaint(**options: Any) -> None:
     run(Order(**options), click.echo)
 
 
+@main.command()
+@click.argument("generator")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<generator>_sample.png, or _mix.png]")
+@click.option("--truncation", type=float, default=1.0, show_default=True, help="Draw w towards its mean: 0 is the mean itself.")
+@click.option("--layers", type=int, help="Of w, the coarsest so many are truncated.  [all]")
+@click.option("--mix", is_flag=True, help="Coarse layers from the left column, fine ones from the top row.")
+@click.option("--crossover", type=int, help="Of w, how many layers --mix takes from the left.  [half]")
+@click.option("--rows", type=int, default=4, show_default=True, help="Of the sheet.")
+@click.option("--columns", type=int, default=8, show_default=True, help="Of the sheet.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+@click.option("--no-picture", is_flag=True, help="Do not show the sheet in the terminal.")
+def sample(**options: Any) -> None:
+    """Pictures that a trained GENERATOR makes, on a sheet: a name below models/gan, or a folder.
+
+    With --truncation below 1 they are more alike, and fewer are odd (published: 0.7). With --mix the first row and the first
+    column are pictures of their own, and each of the others is a cross: what is coarse as on its left, what is fine as above.
+    `dvc repro train_gan import_gan` makes the generators that params.yaml names.
+
+    \b
+    Examples:
+      relume sample style
+      relume sample models/gan/style --out sheet.png --truncation 0.7
+      relume sample style --mix --crossover 3 --rows 3 --columns 5
+    """
+    from relume.cli_sample import Order, run
+
+    run(Order(**options), click.echo)
+
+
 if __name__ == "__main__":
     main()
