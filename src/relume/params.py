@@ -23,6 +23,7 @@ from relume.inversion.decode_config import DecoderGroups
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
+from relume.params_import_gan import between as between_imports
 from relume.params_maps import between as between_maps
 from relume.params_masked import between as between_masked
 from relume.params_pictures import asked as asked_pictures
@@ -30,6 +31,7 @@ from relume.params_pictures import enough
 from relume.params_probe import between as between_probe
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
+from relume.training.import_gan_config import ImportGan
 from relume.training.masked_config import TrainMasked, masked_models
 
 SECTIONS: dict[str, Any] = {
@@ -44,6 +46,7 @@ SECTIONS: dict[str, Any] = {
     "invert_decoder": DecoderGroups,
     "train_masked": TrainMasked,
     "reconstruct_masked": MaskedGroups,
+    "import_gan": ImportGan,
     "maps": Maps,
     "probe": Probe,
     "evaluate": Evaluate,
@@ -76,6 +79,7 @@ def check(whole: Mapping[str, Any]) -> None:
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
         faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
+        faults += [f"params: {fault}" for fault in between_imports(built)]
     if faults:
         raise UserError("\n".join(faults))
 

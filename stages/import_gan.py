@@ -1,0 +1,30 @@
+"""Bring in one generator that others have trained: its file checked, its weights as ours."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.runtime import deterministic
+from relume.training.import_gan import as_trained, card, external, locate, sheet
+from relume.training.import_gan_config import ExternalGan
+from relume.training.models import write_model
+
+SECTION = "import_gan"
+
+
+@click.command(help=__doc__)
+@click.option("--model", required=True, help="Name below `import_gan.models`.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@stage(SECTION, item="model")
+def main(door: Door, model: str, out: Path) -> None:
+    config = door.section(ExternalGan, f"{SECTION}.models.{model}")
+    deterministic()
+    path = locate(model, config)
+    architecture, made = external(path, config)
+    write_model(out, as_trained(made), {**card(model, config, architecture, made), **door.provenance()}, sheet(made))
+    click.echo(f"{model}: from {path}, {made.size} px, {made.layers} layers of w")
+
+
+if __name__ == "__main__":
+    main()

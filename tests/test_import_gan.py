@@ -1,0 +1,180 @@
+"""`import_gan` on self-made files: what it writes is read like a trained generator; equal bytes; faults before any work."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from relume.cli import main
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.files import read_json, sha256
+from relume.core.model_records import model_records
+from relume.params import check
+from relume.params_import_gan import between
+from relume.training import import_gan as importing
+from relume.training.import_gan_config import ExternalGan, ImportGan
+from relume.training.trained_gan import read_gan
+from stages import import_gan
+from tests.decoder_files import CPU
+from tests.style_gan1_files import saved, steps
+
+WIDTHS = [4, 4, 3]
+FILE = "outer.model"
+
+
+def entry(**differences: Any) -> dict[str, Any]:
+    return {"kind": "stylegan", "source": FILE, "sha256": sha256(Path(FILE)), "size": 16} | differences
+
+
+def write(**differences: Any) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump({"import_gan": {"models": {"outer": entry(**differences)}}}))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a file and parameters that name it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "RELUME_WEIGHTS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"import_gan": {"deps": []}}}))
+    saved(Path(FILE), {"g_running": steps(WIDTHS, fused=2)})
+    write()
+    return tmp_path
+
+
+def imported(out: str = "models/gan/outer") -> Result:
+    return CliRunner().invoke(import_gan.main, ["--model", "outer", "--out", out])
+
+
+def test_it_is_read_like_a_generator_that_was_trained_here(project: Path) -> None:
+    done = imported()
+    assert done.exit_code == 0, done.output
+    assert "outer: from outer.model, 16 px, 6 layers of w" in done.output
+    found = read_gan(project / "models/gan/outer", CPU)
+    assert (found.name, found.dataset, found.generator.size) == ("outer", "external", 16)
+    assert not found.generator.training
+    assert not any(weights.requires_grad for weights in found.generator.parameters())
+    card = read_json(project / "models/gan/outer/model.json")
+    assert {"code", "params", "sha256", "parameters"} <= set(card)
+    assert card["config"]["file_sha256"] == sha256(Path(FILE))
+    assert np.asarray(Image.open("models/gan/outer/samples.png")).std() > 10
+    done = CliRunner().invoke(main, ["sample", "models/gan/outer", "--mix", "--rows", "1", "--columns", "2", "--no-picture"])
+    assert done.exit_code == 0, done.output
+    (record,) = model_records(project)
+    assert (record.name, record.curves, record.means) == ("gan/outer", [], {})
+
+
+def test_the_mean_w_is_that_of_other_draws(project: Path) -> None:
+    imported()
+    made = read_gan(project / "models/gan/outer", CPU).generator
+    z = torch.randn(40_000, made.latent, generator=torch.Generator().manual_seed(5))
+    w = made.map(z)
+    assert bool((w.mean(0).abs() > 5 * w.std(0) / 100).any()), "it is not near zero"
+    assert bool(((made.running_mean - w.mean(0)).abs() < 6 * w.std(0) / 100).all()), "six deviations of a mean of 10,000"
+
+
+def test_two_imports_give_equal_bytes_wherever_the_file_lies(project: Path) -> None:
+    imported()
+    imported("again/outer")
+    for path in (project / "models/gan/outer").iterdir():
+        assert path.read_bytes() == (project / "again/outer" / path.name).read_bytes(), path.name
+    (project / "elsewhere").mkdir()
+    shutil.move(FILE, project / "elsewhere")
+    found = importing.locate("outer", ExternalGan(**{**params(), "source": str(project / "elsewhere" / FILE)}))
+    config = ExternalGan(**params())
+    architecture, made = importing.external(found, config)
+    before = read_gan(project / "models/gan/outer", CPU).generator.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+    assert importing.card("outer", config, architecture, made)["parameters"] == sum(p.numel() for p in made.parameters())
+
+
+def params() -> dict[str, Any]:
+    whole = yaml.safe_load(Path("params.yaml").read_text())
+    found: dict[str, Any] = whole["import_gan"]["models"]["outer"]
+    return found
+
+
+def test_files_are_looked_for_by_name_in_the_folders_of_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "kept").mkdir()
+    shutil.move(FILE, project / "kept")
+    address = {**params(), "source": f"https://example.invalid/weights/{FILE}?download=1"}
+    monkeypatch.setenv("RELUME_WEIGHTS", f"{project / 'nowhere'}:{project / 'kept'}")
+    for stated in (params(), address):
+        assert importing.locate("outer", ExternalGan(**stated)) == project / "kept" / FILE
+
+
+def test_an_address_is_fetched_once_and_checked(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def fetch(url: str, path: Path, *, sha256: str | None = None, describe: str = "") -> Path:
+        asked.append((url, sha256))
+        return path
+
+    monkeypatch.setattr(importing, "fetch", fetch)
+    config = ExternalGan(**{**params(), "source": "https://example.invalid/x.pt"})
+    path = importing.locate("outer", config)
+    assert path == project / "home/.cache/relume/gan" / config.sha256[:16] / "x.pt"
+    assert asked == [("https://example.invalid/x.pt", config.sha256)]
+
+
+def test_faults_of_the_file_are_told_before_anything_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    write(sha256=hashlib.sha256(b"another").hexdigest())
+    done = imported()
+    assert done.exit_code == 1
+    assert "outer.model is truncated or altered: its sha256 is" in done.output
+    write(source="lost.pt", sha256=64 * "0")
+    done = imported()
+    assert done.exit_code == 1
+    assert "import_gan.models.outer.source: no such file; looked for lost.pt. RELUME_WEIGHTS may name folders" in done.output
+    assert not (project / "models").exists()
+
+
+def test_faults_inside_the_file_leave_nothing_behind(project: Path) -> None:
+    write(size=32)
+    done = imported()
+    assert done.exit_code == 1
+    assert "generator.progression.3.conv1.0.weight is missing" in done.output
+    assert not (project / "models").exists()
+
+
+GOOD = {"kind": "stylegan", "source": "a.pt", "sha256": 64 * "a", "size": 1024}
+
+
+@pytest.mark.parametrize(
+    ("differences", "told"),
+    [
+        ({"size": 48}, r"import_gan\.models\.a\.size: 8, 16, 32, … px are wanted, got 48"),
+        ({"size": 4}, r"import_gan\.models\.a\.size"),
+        ({"sha256": "abc"}, r"import_gan\.models\.a\.sha256"),
+        ({"kind": "biggan"}, r"import_gan\.models\.a\.kind"),
+        ({"source": ""}, r"import_gan\.models\.a\.source"),
+        ({"url": "b"}, r"import_gan\.models\.a\.url: unknown key"),
+    ],
+)
+def test_faults_in_the_parameters_are_told_by_their_keys(
+    default_params: dict[str, Any], differences: dict[str, Any], told: str
+) -> None:
+    default_params["import_gan"]["models"] = {"a": GOOD}
+    check(default_params)
+    default_params["import_gan"]["models"] = {"a": GOOD | differences}
+    with pytest.raises(UserError, match=told):
+        check(default_params)
+
+
+def test_a_name_is_one_generators_only() -> None:
+    imports = build(ImportGan, {"models": {"style": GOOD, "other": GOOD}}, "import_gan")
+    built = {"import_gan": imports, "train_gan": SimpleNamespace(models={"style": {}})}
+    assert list(between(built)) == ["import_gan.models.style: the name belongs to a generator of train_gan"]
+    assert list(between({"import_gan": imports})) == []
