@@ -293,3 +293,15 @@ def test_widths_and_size_must_agree() -> None:
         UserError, match=r"architecture stylegan: pictures of 16 px want 3 widths, for \[4, 8, 16\] px; got \[2, 2\]"
     ):
         gans.generator(config, 16)
+
+
+def test_at_1024_px_it_has_the_published_number_of_weights() -> None:
+    """26,219,627, of which ours lacks the ways to colours of smaller sides and the first bias; four kernels are 4x4, not 3x3."""
+    widths = (512, 512, 512, 512, 256, 128, 64, 32, 16)
+    config = StyleGan1(kind="stylegan", latent=512, style=512, mapping=8, widths=widths, fused=128, bias_last=True)
+    with torch.device("meta"):
+        made = gans.generator(config, 1024)
+    colours = sum(3 * width + 3 for width in widths[:-1])
+    wider = 7 * sum(inputs * outputs for inputs, outputs in zip(widths[4:], widths[5:], strict=False))
+    assert sum(weights.numel() for weights in made.parameters()) == 26_219_627 - colours - 512 + wider
+    assert (made.layers, made.sides[-2:]) == (18, (1024, 1024))
