@@ -17,13 +17,23 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
 @click.option("--sets", type=FOLDER, required=True, help="Folder of what the groups' pictures are as sets.")
+@click.option("--samples", type=FOLDER, help="How far generators' samples are from true pictures: a table.")
 @click.option("--probe", type=FOLDER, help="What frozen features are good for: a table.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
 @stage("compare")
-def main(door: Door, methods: Path, reconstructions: Path, images: Path, sets: Path, probe: Path | None, out: Path) -> None:
+def main(
+    door: Door,
+    methods: Path,
+    reconstructions: Path,
+    images: Path,
+    sets: Path,
+    samples: Path | None,
+    probe: Path | None,
+    out: Path,
+) -> None:
     config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
     cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
-    together, probed = gather_sets(config.groups, sets), read_probe(probe) if probe else []
+    together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
     write_tables(out, cells, config, seed, sets=together, probe=probed)
 
 

@@ -46,6 +46,7 @@ def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
     params["maps"]["decoders"] = []
     params["train_masked"]["models"], params["reconstruct_masked"], params["probe"]["models"] = {}, {}, []
+    params["train_gan"]["models"], params["score_samples"]["models"] = {}, []
     params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
     return params
 

@@ -57,12 +57,14 @@ def shared(**differences: Any) -> dict[str, Any]:
         "architecture": KINDS["style"],
         "duel": DUELS["style"],
         "discriminator_rate": 1e-3,
+        "discriminator_betas": [0.0, 0.99],
         "diff_augment": {"colour": True, "translate": 0.125, "cutout": 0.5},
         "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
         "training": training(batch=4, log_every=2, betas=[0.0, 0.99], clip=None),
         "eye": {"network": "alexnet_conv", "tap": "conv1"},
         "samples": 4,
         "validation": None,
+        "drawn": {"count": 6, "walks": 2, "steps": 3, "truncation": 0.7},
     }
     return plain | differences
 

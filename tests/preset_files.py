@@ -29,8 +29,8 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
     store = files.empty_project(tmp_path, monkeypatch)
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
-    for kind in ("decoder", "masked"):
-        Path("models", kind).mkdir(parents=True)  # as in a clone
+    for folder in ("models/decoder", "models/masked", "models/gan", "data/samples"):
+        Path(folder).mkdir(parents=True)  # as in a clone
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))

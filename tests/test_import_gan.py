@@ -177,4 +177,3 @@ def test_a_name_is_one_generators_only() -> None:
     imports = build(ImportGan, {"models": {"style": GOOD, "other": GOOD}}, "import_gan")
     built = {"import_gan": imports, "train_gan": SimpleNamespace(models={"style": {}})}
     assert list(between(built)) == ["import_gan.models.style: the name belongs to a generator of train_gan"]
-    assert list(between({"import_gan": imports})) == []

@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from relume.core.files import read_csv, sha256
+from tests.gan_files import KINDS
 from tests.test_masked_stages import ENERGY, STACK
 from tests.test_readme import README, commands
 
@@ -66,6 +67,10 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     }
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
     params["probe"].update(models=["et"])
+    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye={"network": "alexnet_conv", "tap": "conv1"})
+    params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
+    params["score_samples"].update(count=4)
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 

@@ -16,6 +16,7 @@ from relume.data.config import Prepare
 from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.probe_config import Probe
+from relume.evaluation.samples_config import ScoreSamples
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
@@ -23,6 +24,7 @@ from relume.inversion.decode_config import DecoderGroups
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
+from relume.params_gan import between as between_gan
 from relume.params_import_gan import between as between_imports
 from relume.params_maps import between as between_maps
 from relume.params_masked import between as between_masked
@@ -31,6 +33,7 @@ from relume.params_pictures import enough
 from relume.params_probe import between as between_probe
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
+from relume.training.gan_config import TrainGan, gans
 from relume.training.import_gan_config import ImportGan
 from relume.training.masked_config import TrainMasked, masked_models
 
@@ -47,6 +50,8 @@ SECTIONS: dict[str, Any] = {
     "train_masked": TrainMasked,
     "reconstruct_masked": MaskedGroups,
     "import_gan": ImportGan,
+    "train_gan": TrainGan,
+    "score_samples": ScoreSamples,
     "maps": Maps,
     "probe": Probe,
     "evaluate": Evaluate,
@@ -74,10 +79,12 @@ def check(whole: Mapping[str, Any]) -> None:
     recipes = _entries(_recipes, whole, faults) if "invert_optimise" in built and RECIPES in whole else {}
     trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
     masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
+    generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
         faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
+        faults += [f"params: {fault}" for fault in between_gan(built, generators, [*taken, *masked])]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
     if faults:

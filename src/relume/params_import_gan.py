@@ -6,7 +6,7 @@ from typing import Any
 
 def between(built: Mapping[str, Any]) -> Iterable[str]:
     """Both kinds of generators lie in `models/gan/`: a name is one's only."""
-    trained = built["train_gan"].models if "train_gan" in built else {}
+    trained = built["train_gan"].models
     for name in built["import_gan"].models:
         if name in trained:
             yield f"import_gan.models.{name}: the name belongs to a generator of train_gan"

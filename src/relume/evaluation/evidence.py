@@ -71,14 +71,13 @@ def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, image
     return sorted(cells, key=_rank)
 
 
-def gather_sets(groups: Sequence[str], folder: Path) -> Table:
-    """The rows of sets.csv. Groups of the same pictures tell the same of the originals: that stands once."""
+def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
+    """The rows of sets.csv, of groups and of generators' samples. What several tell alike of the originals stands once."""
     _exactly(groups, folder, ".csv", "evaluate")
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for group in groups:
-        for row in _table(folder / f"{group}.csv", SETS, "evaluate"):
-            rows[tuple(row[key] for key in SETS)] = row
-    return list(rows.values())
+    tables = [_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
+    tables += [_table(samples, SETS, "score_samples")] if samples else []
+    rows = [{key: row[key] for key in SETS} for table in tables for row in table]
+    return list({tuple(row.values()): row for row in rows}.values())
 
 
 def read_probe(path: Path) -> Table:

@@ -62,7 +62,7 @@ class GanLesson:
             loss=partial(loss, self),
             validate=partial(validate, self),
             look=partial(progress, self),
-            rival=Rival(module=self.judge, learning_rate=self.config.discriminator_rate),
+            rival=Rival(module=self.judge, learning_rate=self.config.discriminator_rate, betas=self.config.discriminator_betas),
         )
 
     def pictures(self, rows: Sequence[int]) -> Tensor:

@@ -10,6 +10,8 @@ from relume.core.errors import UserError
 from relume.models.gan_config import GanArchitecture
 from relume.training.config import Augment, Name, Training
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 @config
 class LeastSquares:
@@ -49,6 +51,16 @@ class Eye:
 
 
 @config
+class Drawn:
+    """What is made with the trained generator, to be looked at and measured."""
+
+    count: int = Field(ge=2)  # pictures
+    walks: int = Field(ge=1)  # ways from one latent to another
+    steps: int = Field(ge=2)  # pictures on each, both ends among them
+    truncation: float = Field(gt=0, le=1)  # psi: less than 1 draws them towards the mean picture
+
+
+@config
 class SharedGan:
     """What generators have in common, unless one says otherwise."""
 
@@ -56,12 +68,14 @@ class SharedGan:
     architecture: GanArchitecture
     duel: Annotated[LeastSquares | Logistic, Field(discriminator="kind")]
     discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
+    discriminator_betas: tuple[Beta, Beta]  # of its Adam; S0's 0.5 and 0.999, StyleGAN2's 0 and 0.99
     diff_augment: DiffAugment
     augment: Augment  # of the true pictures, for good: what the generator makes will look so, too
     training: Training  # of the generator
     eye: Eye
     samples: int = Field(ge=2)  # pictures that are made for a comparison
     validation: int | None = Field(ge=2)  # the first pictures of the validation split; null: all of them
+    drawn: Drawn
 
 
 @config

@@ -21,6 +21,7 @@ class Rival:
 
     module: nn.Module
     learning_rate: float
+    betas: tuple[float, float] = BETAS  # of its Adam
 
 
 @contextmanager
@@ -40,7 +41,7 @@ class Opponent:
 
     def __init__(self, rival: Rival) -> None:
         self.rival, self.module = rival, rival.module
-        self.mover = torch.optim.Adam(self.module.parameters(), lr=rival.learning_rate, betas=BETAS)
+        self.mover = torch.optim.Adam(self.module.parameters(), lr=rival.learning_rate, betas=rival.betas)
 
     def advance(self, loss: Tensor, share: float, ranks: Ranks) -> None:
         """One step; `share` of its rate. Gradients that something else has left there are thrown away."""

@@ -1,0 +1,92 @@
+"""Generators' samples as sets: how far they lie from held-out pictures, beside floors that need no generator.
+
+Pictures that were learned from are what no generator is expected to beat; with their patches shuffled they keep colours and
+texture, and lose everything larger. KID pairs pictures of different sources only; every sample is a source of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.files import sha256
+from relume.core.images import to_float
+from relume.core.runtime import generator
+from relume.core.samples import IMAGES, Samples, read_samples
+from relume.data.store import Dataset
+from relume.evaluation.masked_sets import Cloud, Eye, Rows, apart, cloud, in_halves
+from relume.evaluation.metrics import SETS
+from relume.evaluation.samples_config import FLOORS, ScoreSamples
+
+SCORED = (*SETS, "sha256")  # of the samples that were scored; floors have none
+
+
+def read_scored(folder: Path, config: ScoreSamples) -> dict[str, tuple[Samples, str]]:
+    """Name -> samples and the checksum of their pictures. `folder`: data/samples."""
+    found = {name: (read_samples(folder / name), sha256(folder / name / IMAGES)) for name in config.models}
+    for name, (samples, _) in found.items():
+        if samples.about.n < config.count:
+            raise UserError(f"score_samples.count: {config.count} samples are wanted, {folder / name} has {samples.about.n}")
+    return found
+
+
+def sample_rows(
+    found: Mapping[str, tuple[Samples, str]], datasets: Mapping[str, Dataset], eye: Eye, config: ScoreSamples, seed: int
+) -> Rows:
+    """Rows of SCORED: dataset by dataset the generators, then floors, then how far halves of the true pictures are apart."""
+    names = dict.fromkeys(samples.about.dataset for samples, _ in found.values())
+    return [row for name in names for row in _of_dataset(found, datasets[name], eye, config, seed)]
+
+
+def _of_dataset(found: Mapping[str, tuple[Samples, str]], data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> Rows:
+    truth = _real(data, data.select(config.split), eye)
+    same, rows = {"dataset": data.name, "net": eye.name}, Rows()
+    for name, (samples, seal) in found.items():
+        if samples.about.dataset == data.name:
+            found_apart = apart(_made(samples, data, eye, config.count), truth, seed)
+            rows.append({"name": name, "kind": "gan", **same, **found_apart, "sha256": seal})
+    for name, seen in zip(FLOORS, _floors(data, eye, config, seed), strict=True):
+        rows.append({"name": f"{name}{data.name}", "kind": "floor", **same, **apart(seen, truth, seed)})
+    if real := in_halves(truth, seed):
+        rows.append({"name": f"originals@{config.split}", "kind": "real", **same, **real})
+    return rows
+
+
+def _made(samples: Samples, data: Dataset, eye: Eye, count: int) -> Cloud:
+    if samples.about.size != data.size:
+        raise UserError(f"samples of {samples.about.name} have {samples.about.size} px, pictures of {data.name} {data.size}")
+    e = eye.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
+    return cloud(e, [f"sample {number}" for number in range(count)])
+
+
+def _real(data: Dataset, rows: Sequence[int], eye: Eye) -> Cloud:
+    return cloud(eye.embed(rows, data.pixels), _sources(data, rows))
+
+
+def _floors(data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
+    """The first training pictures, all of them where there are fewer than samples: as they are, and shuffled."""
+    if data.size % config.patches:
+        raise UserError(f"score_samples.patches: pictures of {data.size} px cannot be cut into {config.patches} per side")
+    rows = data.select("train")[: config.count]
+
+    def torn(numbers: list[int]) -> Tensor:
+        draws = [generator(seed, "patches", id) for id in data.ids(numbers)]
+        return shuffled(data.pixels(numbers), config.patches, draws)
+
+    return _real(data, rows, eye), cloud(eye.embed(rows, torn), _sources(data, rows))
+
+
+def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:
+    return [data.index[row]["source"] for row in rows]
+
+
+def shuffled(images: Tensor, patches: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """(N, 3, H, H) cut into patches x patches squares that are put back in the order that generator n draws for row n."""
+    n, c, h, _ = images.shape
+    side = h // patches
+    cut = images.view(n, c, patches, side, patches, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (N, P P, C, s, s)
+    orders = torch.stack([torch.randperm(patches**2, generator=one) for one in generators])
+    mixed = torch.stack([row[order] for row, order in zip(cut, orders, strict=True)]).unflatten(1, (patches, patches))
+    return mixed.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)

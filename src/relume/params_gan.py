@@ -1,0 +1,84 @@
+"""What must agree between `train_gan`, `score_samples` and the other sections. `params` alone uses this."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from relume.core.errors import UserError, one_of
+from relume.evaluation.samples_config import ScoreSamples
+from relume.features.catalogue import check_tap, facts
+from relume.params_pictures import SPLITS, there
+from relume.training.gan_config import GanConfig
+
+FLOOR = "floor_"  # what floors' names begin with
+
+
+def between(built: Mapping[str, Any], models: Mapping[str, GanConfig], taken: Iterable[str]) -> Iterable[str]:
+    """`taken`: names of other methods, which a generator cannot have."""
+    others = set(taken)
+    for name, config in models.items():
+        path = f"train_gan.models.{name}"
+        if name in others or name.startswith(FLOOR):
+            yield f"{path}: the name belongs to another method"
+        yield from _model(path, config, built)
+    yield from _scored(built, models)
+
+
+def _model(path: str, config: GanConfig, built: Mapping[str, Any]) -> Iterable[str]:
+    """DVC reads dataset and eye in `shared`, so that is where they stand."""
+    shared, datasets = built["train_gan"].shared, built["prepare"].datasets
+    if config.dataset != shared.dataset:
+        yield f"{path}.dataset: all generators share train_gan.shared.dataset, {shared.dataset!r}"
+    if config.eye.network != shared.eye.network:
+        yield f"{path}.eye.network: all generators share train_gan.shared.eye.network, {shared.eye.network!r}"
+    if config.dataset not in datasets:
+        yield f"{path}.dataset: {config.dataset!r} is not prepared; {one_of(datasets, config.dataset)}"
+    else:
+        yield from _pictures(path, config, datasets[config.dataset])
+    yield from _eye(path, config, datasets, built["weights"].networks)
+
+
+def _pictures(path: str, config: GanConfig, dataset: Any) -> Iterable[str]:
+    size, power = dataset.size, dataset.size.bit_length() - 1
+    if size < 8 or size != 2**power:
+        yield f"{path}.dataset: generators make pictures of 8, 16, 32, … px, those of {config.dataset} have {size}"
+    for split, wanted in (("train", 1), ("val", config.validation or 2)):
+        known = there(dataset, split)
+        if known is not None and known < wanted:
+            yield f"{path}: {wanted} pictures of {split} are wanted; prepare makes {known}"
+
+
+def _eye(path: str, config: GanConfig, datasets: Mapping[str, Any], fetched: Iterable[str]) -> Iterable[str]:
+    name = config.eye.network
+    if name not in fetched:
+        yield f"{path}.eye.network: {name} is not in weights.networks; {one_of(fetched, name)}"
+    try:
+        check_tap(name, config.eye.tap)
+    except UserError as error:
+        yield f"{path}.eye: {error}"
+        return
+    if config.dataset in datasets and facts(name).any_size and facts(name).min_size > datasets[config.dataset].size:
+        yield f"{path}.eye.network: {name} sees pictures of {facts(name).min_size} px or more"
+
+
+def _scored(built: Mapping[str, Any], models: Mapping[str, GanConfig]) -> Iterable[str]:
+    config: ScoreSamples = built["score_samples"]
+    datasets, sets = built["prepare"].datasets, built["evaluate"].sets
+    if config.models and sets is not None and sets.network not in built["weights"].networks:
+        yield f"evaluate.sets.network: {sets.network} is not in weights.networks, and score_samples looks through it"
+    if config.split not in SPLITS:
+        yield f"score_samples.split: unknown split {config.split!r}; {one_of(SPLITS, config.split)}"
+        return
+    for name in config.models:
+        if name not in models:
+            yield f"score_samples.models: {name} is not in train_gan.models; {one_of(models, name)}"
+            continue
+        drawn, dataset = models[name].drawn.count, datasets.get(models[name].dataset)
+        if config.count > drawn:
+            yield f"score_samples.count: {config.count} samples are wanted, train_gan draws {drawn} of {name}"
+        if dataset is None:
+            continue
+        known = there(dataset, config.split)
+        if known is not None and known < 2:
+            yield f"score_samples.split: prepare.datasets.{models[name].dataset} has {known} pictures in {config.split}"
+        if dataset.size % config.patches:
+            yield f"score_samples.patches: pictures of {dataset.size} px cannot be cut into {config.patches} per side"

@@ -1,0 +1,39 @@
+"""How far generators' samples lie from held-out pictures, as sets."""
+
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.files import write_csv
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.config import Evaluate
+from relume.evaluation.masked_sets import open_eye
+from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
+from relume.evaluation.samples_config import ScoreSamples
+from relume.features.weights import WeightStore
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--samples", type=FOLDER, required=True, help="Folder of all generators' samples.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="The table to write.")
+@stage("score_samples")
+def main(door: Door, samples: Path, images: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, config = door.section(Run, "run"), door.section(ScoreSamples, "score_samples")
+    deterministic()
+    found = read_scored(samples, config)
+    datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(one.about.dataset for one, _ in found.values())}
+    sizes = [data.size for data in datasets.values()]
+    asked = door.section(Evaluate, "evaluate").sets if found else None
+    eye = open_eye(asked, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
+    write_csv(out, SCORED, [] if eye is None else sample_rows(found, datasets, eye, config, run.seed))
+
+
+if __name__ == "__main__":
+    main()

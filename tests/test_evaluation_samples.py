@@ -1,0 +1,131 @@
+"""Samples against held-out pictures: floors beside them, pairs of one source left out, what compare takes of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from relume.core.errors import UserError
+from relume.core.files import read_csv, sha256, write_csv
+from relume.core.samples import About, Samples, write_samples
+from relume.data.store import Dataset
+from relume.evaluation.evidence import gather_sets
+from relume.evaluation.masked_sets import Eye
+from relume.evaluation.metrics import SETS
+from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuffled
+from relume.evaluation.samples_config import ScoreSamples
+from relume.evaluation.sets import kid
+from relume.features import networks
+from stages.score_samples import main
+from tests.evaluation_files import write_dataset, write_weights
+
+CPU = torch.device("cpu")
+CONFIG = ScoreSamples(models=("copies", "black"), split="test", count=8, patches=2)
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """Eight pictures of four sources in each split."""
+    return write_dataset(tmp_path / "data/images/toy", size=64, each=8)
+
+
+@pytest.fixture
+def samples(tmp_path: Path, data: Dataset) -> Path:
+    """One generator that hands out the held-out pictures, and one that makes nothing."""
+    folder = tmp_path / "data/samples"
+    for name, images in (("copies", data.images[data.select("test")]), ("black", np.zeros((9, 64, 64, 3), np.uint8))):
+        about = About(name=name, dataset="toy", size=64, n=len(images), seed=0, truncation=1.0)
+        write_samples(folder / name, Samples(about=about, images=images, walk=images[None, :2]))
+    return folder
+
+
+def eye() -> Eye:
+    return Eye(network=networks.random("alexnet_conv"), tap="pool", micro_batch=3, device=CPU)
+
+
+def rows(samples: Path, data: Dataset, config: ScoreSamples = CONFIG) -> dict[str, Row]:
+    return {str(row["name"]): row for row in sample_rows(read_scored(samples, config), {"toy": data}, eye(), config, 0)}
+
+
+def test_generators_stand_beside_floors_and_true_halves(samples: Path, data: Dataset) -> None:
+    found = rows(samples, data)
+    assert [(name, row["kind"], row["n"]) for name, row in found.items()] == [
+        ("copies", "gan", 8),
+        ("black", "gan", 8),
+        ("floor_train_toy", "floor", 8),
+        ("floor_shuffled_patches_toy", "floor", 8),
+        ("originals@test", "real", 4),
+    ]
+    assert {row["net"] for row in found.values()} == {"alexnet_conv_pool"}
+    assert found["copies"]["fd"] == pytest.approx(0, abs=1e-6)
+    assert found["black"]["fd"] > found["floor_train_toy"]["fd"] > 0
+    assert found["copies"]["kid"] < found["floor_train_toy"]["kid"] < found["black"]["kid"]
+    assert found["black"]["kid_lo"] <= found["black"]["kid"] <= found["black"]["kid_hi"]
+    assert found["black"]["sha256"] == sha256(samples / "black/images.npy")
+
+
+def test_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> None:
+    """Of the held-out pictures, and of the training pictures; samples have no source in common."""
+    look, test, train = eye(), data.select("test"), data.select("train")
+    e = {name: look.embed(numbers, data.pixels) for name, numbers in (("test", test), ("train", train))}
+    by_photo, own = torch.arange(8) // 2, torch.arange(8)
+    found = rows(samples, data)
+    assert found["floor_train_toy"]["kid"] == pytest.approx(kid(e["train"], e["test"], by_photo + 10, by_photo), rel=1e-9)
+    assert found["copies"]["kid"] == pytest.approx(kid(e["test"], e["test"], own + 10, by_photo), rel=1e-9)
+    assert found["copies"]["kid"] != pytest.approx(kid(e["test"], e["test"], own + 10, own), rel=1e-6)
+
+
+def test_patches_by_hand() -> None:
+    images = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
+    found = shuffled(images, 2, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
+    for picture, torn, seed in zip(images, found, (1, 2), strict=True):
+        order = torch.randperm(4, generator=torch.Generator().manual_seed(seed)).tolist()
+        for place, origin in enumerate(order):
+            (y, x), (v, u) = divmod(place, 2), divmod(origin, 2)
+            wanted = picture[:, 2 * v : 2 * v + 2, 2 * u : 2 * u + 2]
+            assert torch.equal(torn[:, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2], wanted)
+    assert not torch.equal(found, images)
+
+
+def test_faults_are_named(samples: Path, data: Dataset) -> None:
+    few = ScoreSamples(models=("copies",), split="test", count=9, patches=2)
+    with pytest.raises(UserError, match=r"score_samples.count: 9 samples are wanted, .*copies has 8"):
+        read_scored(samples, few)
+    with pytest.raises(UserError, match="cannot be cut into 5 per side"):
+        rows(samples, data, ScoreSamples(models=("black",), split="test", count=8, patches=5))
+    small = write_dataset(samples.parent / "small/toy", size=32)
+    with pytest.raises(UserError, match="samples of copies have 64 px, pictures of toy 32"):
+        rows(samples, small)
+    with pytest.raises(UserError, match=r"nobody/samples.json is missing"):
+        read_scored(samples, ScoreSamples(models=("nobody",), split="test", count=2, patches=2))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_stage_writes_a_table_that_compare_takes(
+    tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    (tmp_path / "weights").mkdir()
+    write_weights(tmp_path / "weights")
+    sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
+    section = {"models": ["copies"], "split": "test", "count": 8, "patches": 2}
+    run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 4}
+    params = {"run": run, "evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    options = {"samples": "data/samples", "images": "data/images", "weights": "weights", "out": "metrics/samples.csv"}
+    result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
+    assert result.exit_code == 0, result.output
+    table = read_csv(Path("metrics/samples.csv"))
+    assert Path("metrics/samples.csv").read_text().startswith(",".join(SCORED))
+    assert [row["kind"] for row in table] == (["gan", "floor", "floor", "real"] if asked else [])
+    real = [{key: row[key] for key in SETS} for row in table if row["kind"] == "real"]
+    write_csv(Path("metrics/sets/masked.csv"), SETS, real)
+    taken = gather_sets(["masked"], Path("metrics/sets"), Path("metrics/samples.csv"))
+    assert [tuple(row) for row in taken] == [SETS] * len(table), "what both tell of the originals stands once"

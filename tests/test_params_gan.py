@@ -1,0 +1,60 @@
+"""What sections of generators must agree about, each fault by its key."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from relume.core.errors import UserError
+from relume.params import check
+
+
+def models(params: dict[str, Any]) -> Any:
+    return params["train_gan"]["models"]
+
+
+def shared(params: dict[str, Any]) -> Any:
+    return params["train_gan"]["shared"]
+
+
+def blinded(params: dict[str, Any]) -> None:
+    params["prepare"]["datasets"]["photos_32"].update(size=16)
+    shared(params).update(eye={"network": "alexnet_conv", "tap": "conv5"})
+
+
+FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "dataset": (lambda p: shared(p).update(dataset="nowhere"), "models.style.dataset: 'nowhere' is not prepared"),
+    "own dataset": (lambda p: models(p)["style"].update(dataset="photos"), "models.style.dataset: all generators share"),
+    "own eye": (lambda p: models(p)["style"].update(eye={"network": "vgg16_conv"}), "models.style.eye.network: all generators"),
+    "size": (lambda p: p["prepare"]["datasets"]["photos_32"].update(size=48), "those of photos_32 have 48"),
+    "validation": (lambda p: shared(p).update(validation=99), "models.style: 99 pictures of val are wanted; prepare makes 48"),
+    "eye": (lambda p: shared(p)["eye"].update(network="resnet50"), "models.style.eye.network: resnet50 is not in"),
+    "eye's tap": (lambda p: shared(p)["eye"].update(tap="pol"), "models.style.eye: efficientnet_lite0 has no tap 'pol'"),
+    "blind eye": (blinded, "models.style.eye.network: alexnet_conv sees pictures of 31 px or more"),
+    "name": (lambda p: models(p).update(deep={}), "models.deep: the name belongs to another method"),
+    "floor's name": (lambda p: models(p).update(floor_x={}), "models.floor_x: the name belongs to another method"),
+    "a masked model's": (lambda p: models(p).update(et={}), "models.et: the name belongs to another method"),
+    "duel": (lambda p: shared(p)["duel"].update(r1=-1.0), "train_gan.shared.duel.r1"),
+    "scored": (lambda p: p["score_samples"].update(models=["stile"]), "score_samples.models: stile is not in train_gan.models"),
+    "learned from": (lambda p: p["score_samples"].update(split="train"), "score_samples.split: generators have learned"),
+    "no split": (lambda p: p["score_samples"].update(split="tests"), "score_samples.split: unknown split 'tests'"),
+    "too many": (lambda p: p["score_samples"].update(count=513), "score_samples.count: 513 samples are wanted, train_gan draws"),
+    "patches": (lambda p: p["score_samples"].update(patches=5), "score_samples.patches: pictures of 32 px cannot be cut"),
+    "judge": (lambda p: p["evaluate"]["sets"].update(network="resnet50"), "and score_samples looks through it"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named(default_params: dict[str, Any], fault: str) -> None:
+    spoil, message = FAULTS[fault]
+    spoil(default_params)
+    with pytest.raises(UserError) as caught:
+        check(default_params)
+    assert message in str(caught.value)
+
+
+def test_without_generators_their_dataset_is_nobodys(default_params: dict[str, Any]) -> None:
+    default_params["train_gan"] |= {"models": {}}
+    default_params["train_gan"]["shared"]["dataset"] = "nowhere"
+    default_params["score_samples"]["models"] = []
+    check(default_params)
