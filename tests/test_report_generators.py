@@ -92,7 +92,7 @@ def test_lines_are_ordered_and_said(material: Material) -> None:
     minus = "\N{MINUS SIGN}"
     assert studio.made[0].text == (
         "style: KID 0.0200 (0.0150 to 0.0300) to held-out pictures, n = 40. "
-        f"It is not nearer than floor_train_photos, {minus}0.0010 ({minus}0.0040 to 0.0020); the intervals do not meet. "
+        f"It is farther than floor_train_photos, {minus}0.0010 ({minus}0.0040 to 0.0020); the intervals do not meet. "
         "It is nearer than floor_shuffled_patches_photos, 0.0250 (0.0200 to 0.0400); the intervals overlap: undecided."
     )
     alone = [Distance(cells=row, floor=False) for row in material.sets[:1]]

@@ -121,7 +121,7 @@ def finding(name: str, lines: Sequence[Distance]) -> str:
 
 
 def _against(own: Distance, floor: Distance) -> str:
-    said = "nearer" if own.kid < floor.kid else "not nearer"
+    said = "nearer" if own.kid < floor.kid else "farther"
     if own.interval is None or floor.interval is None:
         sure = "no intervals, so nothing is claimed"
     else:
