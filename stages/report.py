@@ -24,6 +24,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
 @click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
+@click.option("--samples", type=FOLDER, required=True, help="Folder of what generators have made.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of index.html, overview.jpg and depth.csv.")
 @stage("report")
 def main(door: Door, out: Path, **folders: Path) -> None:

@@ -19,7 +19,7 @@ HISTORY = {  # term -> step -> value
 
 
 def folders(root: Path) -> Folders:
-    data = {name: root / "data" / name for name in ("reconstructions", "images", "features")}
+    data = {name: root / "data" / name for name in ("reconstructions", "images", "features", "samples")}
     return Folders(metrics=root / "metrics", models=root / "models", **data)
 
 

@@ -22,6 +22,12 @@ def blinded(params: dict[str, Any]) -> None:
     shared(params).update(eye={"network": "alexnet_conv", "tap": "conv5"})
 
 
+def judged_by_nobody(params: dict[str, Any]) -> None:
+    params["reconstruct_masked"], params["compare"]["questions"] = {}, {}
+    params["compare"]["groups"].remove("masked")
+    params["evaluate"]["sets"]["network"] = "resnet50"
+
+
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "dataset": (lambda p: shared(p).update(dataset="nowhere"), "models.style.dataset: 'nowhere' is not prepared"),
     "own dataset": (lambda p: models(p)["style"].update(dataset="photos"), "models.style.dataset: all generators share"),
@@ -40,7 +46,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no split": (lambda p: p["score_samples"].update(split="tests"), "score_samples.split: unknown split 'tests'"),
     "too many": (lambda p: p["score_samples"].update(count=513), "score_samples.count: 513 samples are wanted, train_gan draws"),
     "patches": (lambda p: p["score_samples"].update(patches=5), "score_samples.patches: pictures of 32 px cannot be cut"),
-    "judge": (lambda p: p["evaluate"]["sets"].update(network="resnet50"), "and score_samples looks through it"),
+    "judge": (judged_by_nobody, "evaluate.sets.network: resnet50 is not in weights.networks"),
 }
 
 

@@ -257,7 +257,7 @@ def test_a_project_of_masked_groups_alone(
     monkeypatch.delenv("DVC_STAGE", raising=False)
     monkeypatch.setattr("relume.params.check", lambda whole: None)
     options = {"metrics": "metrics", "models": "models", "out": "metrics/report"}
-    options |= {name: f"data/{name}" for name in ("reconstructions", "images", "features")}
+    options |= {name: f"data/{name}" for name in ("reconstructions", "images", "features", "samples")}
     done = CliRunner().invoke(main, [word for name, path in options.items() for word in (f"--{name}", path)])
     assert done.exit_code == 0, done.output
     text = (alone / "metrics/report/index.html").read_text()

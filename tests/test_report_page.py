@@ -71,7 +71,7 @@ def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(root)
     monkeypatch.delenv("DVC_STAGE", raising=False)
     options = {"metrics": "metrics", "models": "models", "out": "metrics/report"}
-    options |= {name: f"data/{name}" for name in ("reconstructions", "images", "features")}
+    options |= {name: f"data/{name}" for name in ("reconstructions", "images", "features", "samples")}
     arguments = [word for name, path in options.items() for word in (f"--{name}", path)]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output

@@ -195,7 +195,7 @@ def _floors(built: Mapping[str, Any]) -> list[str]:
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
     """LPIPS needs its network and its heads; sets of pictures need embeddings without positions."""
     if sets := built["evaluate"].sets:
-        if built["reconstruct_masked"]:  # nothing else is measured as a set
+        if built["reconstruct_masked"] or built["score_samples"].models:  # nothing else is measured as a set
             there = built["weights"].networks
             yield from _outside("evaluate.sets.network", [sets.network], there, "is not in weights.networks")
         try:

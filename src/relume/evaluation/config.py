@@ -50,7 +50,7 @@ class Evaluate:
     """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
 
     metrics: tuple[str, ...] = Field(min_length=1)
-    sets: Sets | None = None  # of masked groups; null: not measured
+    sets: Sets | None = None  # of masked groups and of generators' samples; null: not measured
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)

@@ -8,7 +8,7 @@ from relume.report.charts import Panel, methods, panels
 from relume.report.material import Table, Trained
 from relume.report.pictures import Photo, photo
 
-FIRST = ("loss", "psnr", "psnr_masked")  # panels that are looked at first; the other terms stand behind
+FIRST = ("loss", "kid", "psnr", "psnr_masked")  # panels that are looked at first; the other terms stand behind
 CURVES = {"train": "training", "val": "validation"}
 
 
@@ -21,10 +21,12 @@ class Lesson:
     curves: list[str]  # in the order of their colours
     photo: Photo | None
     shown: str  # what stands above its own pictures
+    made: str  # what these are
 
 
 def lesson(name: str, trained: Trained) -> Lesson:
-    trace = as_trace(trained.history)
+    kind = trained.card.get("kind")
+    trace = as_trace(_judged(trained.history) if kind == "gan" else trained.history)
     drawn = panels(trace)
     return Lesson(
         name=name,
@@ -33,8 +35,14 @@ def lesson(name: str, trained: Trained) -> Lesson:
         others=[panel for panel in drawn if panel.term not in FIRST],
         curves=methods(trace),
         photo=None if trained.picture is None else photo(trained.picture),
-        shown="What is visible of validation pictures" if trained.card.get("kind") == "masked" else "Validation pictures",
+        shown="What is visible of validation pictures" if kind == "masked" else "Validation pictures",
+        made=f"pictures that {name} made by itself" if kind == "gan" else f"what {name} made of them",
     )
+
+
+def _judged(history: Table) -> Table:
+    """A generator is not validated by its own loss but by KID, which is no curve of the same panel."""
+    return [{**row, "term": "val/kid"} if row["term"] == "val/loss" else row for row in history]
 
 
 def as_trace(history: Table) -> Table:

@@ -11,12 +11,14 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.masked_results import is_masked
 from relume.core.results import Group, read_group
+from relume.core.samples import Samples, read_samples
 from relume.report.fillings import Filling, agree, filling
 
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
 KEY = ("method", "dataset", "size", "network", "tap")
 MASKED = "masked"  # the kind of models whose methods stand in masked.csv
+GAN = "gan"  # the kind of models, and of rows in sets.csv, whose pictures are samples
 PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
 
 
@@ -34,6 +36,7 @@ class Folders:
     images: Path
     features: Path
     models: Path
+    samples: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Originals:
     images: np.ndarray  # uint8 (N, H, W, 3), memory-mapped
     rows: dict[str, int]  # id -> row
     sources: dict[str, str]  # id -> source
+    splits: dict[str, str]  # id -> split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ class Material:
     trained: dict[str, Trained]  # by method, of those that were learned
     fillings: list[Filling]  # the masked ones of the groups, which have no entries
     learned: dict[str, Trained]  # their models, by method
+    samples: list[Samples]  # of the generators that sets.csv speaks of
+    generators: dict[str, Trained]  # their models, by name
     maps: Path  # folder of what `maps` has written
 
 
@@ -86,7 +92,10 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     entries: dict[Key, Entry] = {}
     for group in (one for one in found if not is_masked(one.folder)):
         entries |= _entries(group, metrics / "methods" / f"{group.name}.csv")
+    sets = read_csv(metrics / "sets.csv")
+    samples = [read_samples(folders.samples / row["name"]) for row in sets if row["kind"] == GAN]
     datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
+    datasets |= dict.fromkeys(one.about.dataset for one in samples)
     leaderboard, masked = read_csv(metrics / "leaderboard.csv"), read_csv(metrics / "masked.csv")
     fillings = [filling(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
     agree(masked, fillings, metrics / "masked.csv")
@@ -99,7 +108,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     return Material(
         leaderboard=leaderboard,
         masked=masked,
-        sets=read_csv(metrics / "sets.csv"),
+        sets=sets,
         comparisons=read_csv(metrics / "comparisons.csv"),
         groups=found,
         entries=entries,
@@ -109,9 +118,11 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         trained={
             name: model
             for kind in sorted(folders.models.glob("*"))
-            if kind.name != MASKED
+            if kind.name not in (MASKED, GAN)
             for name, model in _trained(kind, {row["method"] for row in leaderboard}).items()
         },
+        samples=samples,
+        generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
         fillings=fillings,
         learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
@@ -168,4 +179,5 @@ def _originals(folder: Path) -> Originals:
         images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
         rows={row["id"]: number for number, row in enumerate(index)},
         sources={row["id"]: row["source"] for row in index},
+        splits={row["id"]: row["split"] for row in index},
     )

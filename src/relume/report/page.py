@@ -15,6 +15,8 @@ from relume.report.columns import Column, circular, column
 from relume.report.config import Report
 from relume.report.depth import Curve, Depths, depths
 from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
+from relume.report.generators import others
+from relume.report.generators import section as generators_section
 from relume.report.lessons import Lesson, lesson
 from relume.report.maps import change, decoding, section
 from relume.report.masked import Masked
@@ -94,15 +96,17 @@ def render(material: Material, config: Report, level: float) -> str:
     )
     environment.filters["breakable"] = breakable
     masked = masked_section(material, config.pictures, level)
+    generators = generators_section(material)
     return environment.get_template("index.html.j2").render(
         headline=_headline(found, masked),
         sections=[_section(material, board, config, level) for board in found],
         maps=section(material.maps),
         masked=masked,
+        generators=generators,
         decoding=decoding,
         change=change,
         verdicts=verdicts(material.comparisons),
-        extras=[extra for extra in _extras(material) if extra[1]],
+        extras=[extra for extra in _extras(others(material.sets, generators)) if extra[1]],
         chapters=[_chapter(material, group, found) for group in material.groups],
         level=f"{level:.0%}",
         column=column,
@@ -173,10 +177,10 @@ def verdicts(comparisons: Table) -> dict[str, list[Verdict]]:
     return asked
 
 
-def _extras(material: Material) -> Iterator[tuple[str, Table, list[Column]]]:
+def _extras(sets: Table) -> Iterator[tuple[str, Table, list[Column]]]:
     """The tables that some projects fill and others do not."""
-    names = material.sets[0] if material.sets else ()
-    yield "Sets of samples", material.sets, [column(name) for name in names if any(row[name] for row in material.sets)]
+    names = sets[0] if sets else ()
+    yield "Sets of pictures", sets, [column(name) for name in names if any(row[name] for row in sets)]
 
 
 def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
