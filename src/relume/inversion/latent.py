@@ -4,19 +4,24 @@ A z is drawn like the generator's own; w and w+ hold pictures that no z makes, e
 """
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from relume.core.images import resize
+from relume.core.runtime import generator as seeded
 from relume.inversion import parametrise
 from relume.inversion.config import Latent
 from relume.inversion.parametrise import Config, Parametrisation, Spaces
+from relume.inversion.unsteered import Unsteered
+from relume.losses.latent import unlike_noise
 from relume.models.generator import Generator, maps
 
+DRAWN = 256  # latents over which their deviation is taken
 
-class LatentSpace:
+
+class LatentSpace(Unsteered):
     """The code: the latent, flat, and the noise maps where they are moved, too: (N, P). The generator rests, in eval mode.
 
     `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
@@ -60,6 +65,39 @@ class LatentSpace:
         for noise in self.parts(code)[1]:
             noise.sub_(noise.mean((2, 3), keepdim=True))
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
+
+    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are."""
+        config, length = self.config, torch.Size(self.shape).numel()
+        size = config.shake * max(0.0, 1 - progress / config.shake_until) ** 2
+        if size == 0:
+            return code
+        drawn = torch.stack([torch.randn(length, generator=one) for one in generators]).to(code)
+        return torch.cat([code[:, :length] + size * self.spread * drawn, code[:, length:]], dim=1)
+
+    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
+        config, (latent, noise) = self.config, self.parts(code)
+        found = {}
+        if config.near_mean:
+            far = (latent - self.centre).square().flatten(1).sum(1) / (latent[0].numel() / self.centre.numel() * self.spread**2)
+            found["near_mean"] = config.near_mean, far
+        if config.unlike_noise and noise:
+            found["unlike_noise"] = config.unlike_noise, unlike_noise(noise)
+        return found
+
+    @property
+    def centre(self) -> Tensor:
+        """The mean of drawn latents: 0 of z."""
+        mean = self.generator.running_mean
+        return mean.new_zeros(self.generator.latent) if self.config.space == "z" else mean
+
+    @cached_property
+    @torch.no_grad()
+    def spread(self) -> float:
+        """How far drawn latents lie from their mean, (sum of the numbers' variances)^(1/2)."""
+        z = self.generator.draw([seeded(0, "spread", number) for number in range(DRAWN)])
+        found = z if self.config.space == "z" else self.generator.map(z)
+        return float((found - self.centre).square().sum(1).mean().sqrt())
 
     def _begun(self, generators: Sequence[torch.Generator]) -> Tensor:
         if self.given is not None:
