@@ -42,8 +42,8 @@ class TrainedMapper:
         """Features by tap -> z (N, latent), w (N, width) or w+ (N, layers, width)."""
         for tap, shape in self.shapes.items():
             if tuple(features[tap].shape[1:]) != shape:
-                found = f"{tap} has {tuple(features[tap].shape[1:])}"
-                raise UserError(f"mapper {self.name} was trained on features {shape}; {found} here")
+                there = f"{tap} has {tuple(features[tap].shape[1:])}"
+                raise UserError(f"mapper {self.name} was trained on features {shape}; {there} here")
         found: Tensor = self.module(features)
         if not bool(torch.isfinite(found).all()):
             raise UserError(f"mapper {self.name} made latents that are no numbers")
