@@ -192,3 +192,32 @@ def test_the_rate_falls_at_the_end(default_params: dict[str, Any]) -> None:
     assert rates[100] == pytest.approx(0, abs=1e-9)
     with pytest.raises(UserError, match=r"optimiser.cooldown: the rate falls already"):
         settings(default_params, steps=100, optimiser={**falling, "cosine": True})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None:
+    """Until its weights move; then no other row sees it."""
+    made = generator(kind).requires_grad_(False)
+    space, bare = (LatentSpace(made, latent("w", noise=True, pivotal=share)) for share in (0.5, None))
+    grey = torch.zeros(2, 3, 8, 8)
+    code = space.encode(grey, dice(0, 1))
+    before = space.decode(code, made.size)
+    assert torch.allclose(before, bare.decode(bare.encode(grey, dice(0, 1)), made.size), atol=1e-6)
+    code[1, -space.lengths[2] :] += 0.1
+    after = space.decode(code, made.size)
+    assert torch.allclose(after[0], before[0], atol=1e-6)
+    assert not torch.allclose(after[1], before[1], atol=1e-3)
+
+
+def test_after_the_pivot_the_weights_move_and_reach_further(default_params: dict[str, Any]) -> None:
+    made = generator("style", 8).requires_grad_(False)
+    falling = {"rule": "adam", "learning_rate": [[0, 0.1], [20, 0.01]]}
+    reached = {}
+    for share in (None, 0.5):
+        config = settings(default_params, parametrisation=plain("w", pivotal=share), steps=40, optimiser=falling, trace_every=20)
+        given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(made))
+        reports: list[Any] = []
+        outcome = optimise(given, config, reports.append)
+        reached[share] = (float(reports[1].terms["objective"].mean()), float(outcome.objective.mean()))
+    assert reached[0.5][0] == pytest.approx(reached[None][0], rel=1e-4), "the same until the pivot"
+    assert reached[0.5][1] < 0.9 * reached[None][1]

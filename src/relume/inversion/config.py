@@ -59,6 +59,7 @@ class Latent:
     near_mean: float = Field(default=0.0, ge=0)  # weight of the squared distance from the mean latent, in units of its variance
     unlike_noise: float = Field(default=0.0, ge=0)  # weight of what neighbours in noise maps agree about; published 1e5
     shake: float = Field(default=0.0, ge=0)  # noise on the latent at the beginning, in units of its deviation; published 0.05
+    pivotal: float | None = Field(default=None, gt=0, lt=1)  # share of the run after which the generator's weights move instead
     shake_until: float = Field(default=0.75, gt=0, le=1)  # share of the run after which it is gone
 
     def __post_init__(self) -> None:

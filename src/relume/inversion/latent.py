@@ -14,6 +14,7 @@ from relume.core.runtime import generator as seeded
 from relume.inversion import parametrise
 from relume.inversion.config import Latent
 from relume.inversion.parametrise import Config, Parametrisation, Spaces
+from relume.inversion.pivotal import Tuned
 from relume.inversion.unsteered import Unsteered
 from relume.losses.latent import unlike_noise
 from relume.models.generator import Generator, maps
@@ -22,7 +23,8 @@ DRAWN = 256  # latents over which their deviation is taken
 
 
 class LatentSpace(Unsteered):
-    """The code: the latent, flat, and the noise maps where they are moved, too: (N, P). The generator rests, in eval mode.
+    """The code: the latent, flat, the noise maps where they are moved, too, and each row's own differences from the generator's
+    weights where these are: (N, P). The generator rests, in eval mode.
 
     `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
     """
@@ -41,23 +43,29 @@ class LatentSpace(Unsteered):
             "w_plus": (generator.layers, generator.width),
         }[config.space]
         self.sides = generator.sides if config.noise else ()
+        self.tuned = None if config.pivotal is None else Tuned(generator)
+        latent = torch.Size(self.shape).numel()
+        self.lengths = [latent, sum(side * side for side in self.sides), self.tuned.length if self.tuned else 0]
 
     @torch.no_grad()
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """The pictures are ignored: a generator cannot write them."""
         begun = self._begun(generators)
         drawn = self.generator.draw_noise(generators) if self.sides else []
-        return torch.cat([begun.flatten(1), *(one.flatten(1) for one in drawn)], dim=1).to(images.device)
+        moved = [] if self.tuned is None else [self.tuned.none(len(begun)).to(begun)]
+        return torch.cat([begun.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         latent, noise = self.parts(code)
         w = self.generator.map(latent) if self.config.space == "z" else latent
-        return resize(self.generator.synthesise(w, noise or None), size)
+        if self.tuned is None:
+            return resize(self.generator.synthesise(w, noise or None), size)
+        return resize(self.tuned.paint(code[:, -self.tuned.length :], w, noise), size)
 
     def parts(self, code: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(N, P) -> the latent in its own shape, the noise maps (N, 1, h, h)."""
-        length = torch.Size(self.shape).numel()
-        return code[:, :length].unflatten(1, self.shape), maps(code[:, length:], self.sides)
+        latent, noise, _ = code.split(self.lengths, dim=1)
+        return latent.unflatten(1, self.shape), maps(noise, self.sides)
 
     @torch.no_grad()
     def project(self, code: Tensor) -> None:
@@ -67,13 +75,20 @@ class LatentSpace(Unsteered):
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
     def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are."""
-        config, length = self.config, torch.Size(self.shape).numel()
+        """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are.
+
+        Where weights move, they do so after the pivot, and nothing else does.
+        """
+        config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
         size = config.shake * max(0.0, 1 - progress / config.shake_until) ** 2
-        if size == 0:
-            return code
-        drawn = torch.stack([torch.randn(length, generator=one) for one in generators]).to(code)
-        return torch.cat([code[:, :length] + size * self.spread * drawn, code[:, length:]], dim=1)
+        if size > 0:
+            drawn = torch.stack([torch.randn(latent.shape[1], generator=one) for one in generators]).to(code)
+            latent = latent + size * self.spread * drawn
+        if config.pivotal is not None and progress >= config.pivotal:
+            latent, noise = latent.detach(), noise.detach()
+        else:
+            weights = weights.detach()
+        return torch.cat([latent, noise, weights], dim=1)
 
     def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
         config, (latent, noise) = self.config, self.parts(code)
