@@ -240,12 +240,13 @@ def _latent(latent: Ways, built: Mapping[str, Any]) -> Iterable[str]:
             path, factors = f"invert_latent.{group}.methods.{name}", way.losses
             yield from _inversion(path, way.inversion, built)
             yield from _terms(path, way.inversion, factors)
-            if "ref" in factors:
-                yield f"{path}.losses.ref: it looks at an earlier group, and here is none: set its weight to 0"
+            missing = {"ref": "an earlier group", "surrogate": "a surrogate embedding"}
+            yield from (
+                f"{path}.losses.{term}: {missing[term]} is wanted, and here is none" for term in missing if term in factors
+            )
             if way.inversion.dataset in built["prepare"].datasets:
                 yield from _fit(path, way.inversion, factors, built["prepare"].datasets[way.inversion.dataset])
-            everywhere = Recipe(start="", reference="", weights="models/weights", losses={})
-            yield from _weights(path, way.inversion, everywhere, factors, built["weights"].networks)
+            yield from _weights(path, way.inversion, "models/weights", factors, built["weights"].networks)
 
 
 def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
@@ -270,7 +271,7 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
     yield from _terms(path, recipe, factors)
     if recipe.dataset in built["prepare"].datasets:
         yield from _fit(path, recipe, factors, built["prepare"].datasets[recipe.dataset])
-    yield from _weights(path, recipe, own, factors, built["weights"].networks)
+    yield from _weights(path, recipe, own.weights, factors, built["weights"].networks)
 
 
 def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> Iterable[str]:
@@ -306,11 +307,13 @@ def _fit(path: str, recipe: InvertOptimise, factors: Mapping[str, float], datase
         yield f"{path}.losses.batchnorm: {recipe.network} has no batch normalisations: set its weight to 0"
 
 
-def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[str, float], there: Sequence[str]) -> Iterable[str]:
+def _weights(
+    path: str, recipe: InvertOptimise, further: str, factors: Mapping[str, float], there: Sequence[str]
+) -> Iterable[str]:
     """The networks of a recipe's terms are fetched, and declared to DVC."""
     root = "models/weights"
     free = [f"{root}/{name}" for name in there if name not in ALWAYS]
-    yield from _outside(f"{path}.weights", [own.weights], [root, *free], f"is neither {root} nor a further network in it")
+    yield from _outside(f"{path}.weights", [further], [root, *free], f"is neither {root} nor a further network in it")
     terms = recipe.terms
     needed = {recipe.network: "network"}
     for term in ("ref", "avg"):
@@ -320,7 +323,7 @@ def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[st
         needed[terms.clip.network] = "clip"
     if "lpips" in factors:
         needed |= dict.fromkeys([LPIPS[terms.lpips.network], f"lpips_{terms.lpips.network}"], "lpips")
-    declared = {recipe.network, *ALWAYS, *(there if own.weights == root else [own.weights.removeprefix(f"{root}/")])}
+    declared = {recipe.network, *ALWAYS, *(there if further == root else [further.removeprefix(f"{root}/")])}
     for name, reason in needed.items():
         if name not in there:
             yield f"weights.networks: {name} is missing, which {path} needs ({reason})"
