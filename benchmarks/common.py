@@ -48,13 +48,18 @@ def provenance(
     """The `.json` beside a table. `data` goes on where the pictures' number and size have been said."""
     shown = f"{dataset.name}: {n} photographs, short side {short_side(dataset.size)}, centre {dataset.size} px"
     return {
-        "command": shlex.join(["python", "-m", program, *_options(sys.argv[1:])]),
+        "command": command(program),
         "commit": at,
         "data": f"{shown}; {data}",
         "n": n,
         "device": describe(device),
         "seconds": round(seconds, 1),
     }
+
+
+def command(program: str) -> str:
+    """What was typed, but for where folders lie."""
+    return shlex.join(["python", "-m", program, *_options(sys.argv[1:])])
 
 
 def _options(given: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Latent spaces in the loop: where they begin, what is moved, a known latent found again, on to pixels, after a kill."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from relume.inversion import parametrise
 from relume.inversion import run as group
 from relume.inversion.latent import LatentSpace, spaces
 from relume.inversion.optimise import optimise
+from relume.inversion.schedules import learning_rate
 from relume.losses.latent import unlike_noise
 from tests.gan_files import KINDS, dice, generator, latent
 from tests.inversion_files import SIZE, found, problem, settings, work_in
@@ -139,3 +141,83 @@ def test_a_hybrid_run_goes_on_after_a_kill(
     again = group.invert(work_in(tmp_path / "halted", config, space=made))
     assert np.array_equal(again[0], whole[0])
     assert again[1:3] == whole[1:3]
+
+
+@pytest.mark.parametrize("name", ["z", "w", "w_plus"])
+def test_what_is_asked_of_a_latent_by_hand(name: str) -> None:
+    """Drawn latents lie 1 from the mean, on average; noise maps are no part of that."""
+    made = generator("style")
+    made.running_mean.copy_(made.map(made.draw(dice(*range(256)))).mean(0).detach())
+    space = LatentSpace(made, latent(name, noise=True, near_mean=0.5, unlike_noise=2.0))
+    code = space.encode(torch.zeros(64, 3, 8, 8), dice(*range(500, 564)))
+    costs = space.costs(code)
+    assert {key: weight for key, (weight, _) in costs.items()} == {"near_mean": 0.5, "unlike_noise": 2.0}
+    assert float(costs["near_mean"][1].mean()) == pytest.approx(1, rel=0.2)
+    assert torch.equal(costs["unlike_noise"][1], unlike_noise(space.parts(code)[1]))
+    assert LatentSpace(made, latent(name)).costs(code[:, : space.parts(code)[0][0].numel()]) == {}
+
+
+def test_the_latent_is_shaken_ever_less_and_its_noise_maps_never() -> None:
+    made = generator("style")
+    space = LatentSpace(made, latent("w", noise=True, shake=0.1, shake_until=0.5))
+    code = space.encode(torch.zeros(2, 3, 8, 8), dice(0, 1))
+    moved = [space.shaken(code, progress, dice(7, 8)) - code for progress in (0.0, 0.25, 0.5, 0.9)]
+    drawn = torch.stack([torch.randn(made.width, generator=one) for one in dice(7, 8)])
+    assert torch.allclose(moved[0][:, : made.width], 0.1 * space.spread * drawn, atol=1e-6)
+    assert torch.allclose(moved[1], moved[0] / 4, atol=1e-6)
+    assert [float(one[:, made.width :].abs().max()) for one in moved] == [0.0] * 4
+    assert [float(one.abs().max()) for one in moved[2:]] == [0.0, 0.0]
+
+
+def test_a_space_is_pulled_to_the_mean(default_params: dict[str, Any]) -> None:
+    """The heavier the weight, the nearer; the values are traced."""
+    made, reached = generator("style").requires_grad_(False), []
+    made.running_mean.copy_(made.map(made.draw(dice(*range(64)))).mean(0))
+    for weight in (1e-6, 100.0):
+        config = settings(default_params, parametrisation=plain("w", near_mean=weight), steps=40, trace_every=39)
+        reports: list[Any] = []
+        optimise(replace(problem(config), space=spaces(made)), config, reports.append)
+        reached.append(float(reports[1].terms["near_mean"].mean()))
+    assert reached[1] < 0.2 * reached[0]
+
+
+def test_the_rate_falls_at_the_end(default_params: dict[str, Any]) -> None:
+    """As the projector has it: up over 5 of 100 steps, down over the last 25."""
+    falling = {"rule": "adam", "learning_rate": [[0, 2.0]], "warmup": 5, "cooldown": 25}
+    config = settings(default_params, steps=100, optimiser=falling).optimiser
+    rates = [learning_rate(config, step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(2 / 5)
+    assert set(rates[5:76]) == {2.0}
+    assert rates[80] == pytest.approx(2 * (0.5 - 0.5 * math.cos(0.8 * math.pi)))
+    assert rates[100] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(UserError, match=r"optimiser.cooldown: the rate falls already"):
+        settings(default_params, steps=100, optimiser={**falling, "cosine": True})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None:
+    """Until its weights move; then no other row sees it."""
+    made = generator(kind).requires_grad_(False)
+    space, bare = (LatentSpace(made, latent("w", noise=True, pivotal=share)) for share in (0.5, None))
+    grey = torch.zeros(2, 3, 8, 8)
+    code = space.encode(grey, dice(0, 1))
+    before = space.decode(code, made.size)
+    assert torch.allclose(before, bare.decode(bare.encode(grey, dice(0, 1)), made.size), atol=1e-6)
+    code[1, -space.lengths[2] :] += 0.1
+    after = space.decode(code, made.size)
+    assert torch.allclose(after[0], before[0], atol=1e-6)
+    assert not torch.allclose(after[1], before[1], atol=1e-3)
+
+
+def test_after_the_pivot_the_weights_move_and_reach_further(default_params: dict[str, Any]) -> None:
+    made = generator("style", 8).requires_grad_(False)
+    falling = {"rule": "adam", "learning_rate": [[0, 0.1], [20, 0.01]]}
+    reached = {}
+    for share in (None, 0.5):
+        config = settings(default_params, parametrisation=plain("w", pivotal=share), steps=40, optimiser=falling, trace_every=20)
+        given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(made))
+        reports: list[Any] = []
+        outcome = optimise(given, config, reports.append)
+        reached[share] = (float(reports[1].terms["objective"].mean()), float(outcome.objective.mean()))
+    assert reached[0.5][0] == pytest.approx(reached[None][0], rel=1e-4), "the same until the pivot"
+    assert reached[0.5][1] < 0.9 * reached[None][1]

@@ -71,6 +71,11 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
     params["score_samples"].update(count=4)
+    params["train_mapper"]["shared"]["architecture"].update(width=8)
+    params["train_mapper"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["invert_latent"]["latents"]["base"].update(steps=4, trace_every=2, count=3)
+    hybrid = {"steps": 4, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": {"learning_rate": [[0, 0.1]]}}
+    params["invert_latent"]["latents"]["methods"]["latent_hybrid"].update(hybrid)
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 

@@ -163,8 +163,8 @@ def test_what_is_said_and_shown_of_it(data: Dataset) -> None:
 
 
 def test_faults_are_named(data: Dataset) -> None:
-    with pytest.raises(UserError, match="models/gan/toy makes pictures of 16 px, toy has 64"):
-        lesson(data, size=16)
+    with pytest.raises(UserError, match="models/gan/toy makes pictures of 128 px, toy has 64: as many"):
+        lesson(data, size=128)
     with pytest.raises(UserError, match="mapper toy is to learn from photos"):
         lesson(data, dataset="photos")
     with pytest.raises(UserError, match="losses.latent: this weight, pixel and feature are all 0"):

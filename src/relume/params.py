@@ -19,13 +19,17 @@ from relume.evaluation.probe_config import Probe
 from relume.evaluation.samples_config import ScoreSamples
 from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
-from relume.inversion.config import InvertOptimise, Recipe, variation
+from relume.inversion.config import InvertOptimise, Latent, Recipe, variation
 from relume.inversion.decode_config import DecoderGroups
+from relume.inversion.latent_config import LatentGroups
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.params_gan import between as between_gan
 from relume.params_import_gan import between as between_imports
+from relume.params_latent import Ways, ways
+from relume.params_latent import between as between_latent
+from relume.params_latent import methods as latent_methods
 from relume.params_maps import between as between_maps
 from relume.params_masked import between as between_masked
 from relume.params_pictures import asked as asked_pictures
@@ -35,6 +39,7 @@ from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 from relume.training.gan_config import TrainGan, gans
 from relume.training.import_gan_config import ImportGan
+from relume.training.mapper_config import TrainMapper, mappers
 from relume.training.masked_config import TrainMasked, masked_models
 
 SECTIONS: dict[str, Any] = {
@@ -52,6 +57,8 @@ SECTIONS: dict[str, Any] = {
     "import_gan": ImportGan,
     "train_gan": TrainGan,
     "score_samples": ScoreSamples,
+    "train_mapper": TrainMapper,
+    "invert_latent": LatentGroups,
     "maps": Maps,
     "probe": Probe,
     "evaluate": Evaluate,
@@ -80,11 +87,16 @@ def check(whole: Mapping[str, Any]) -> None:
     trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
     masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
     generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
+    mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
+    latent = _entries(ways, built.get("invert_latent", {}), faults)
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
         faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
         faults += [f"params: {fault}" for fault in between_gan(built, generators, [*taken, *masked])]
+        taken += [*built["reconstruct_masked"], *masked]
+        faults += [f"params: {fault}" for fault in between_latent(built, mapped, latent, taken)]
+        faults += [f"params: {fault}" for fault in _latent(latent, built)]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
     if faults:
@@ -151,11 +163,12 @@ def _outside(key: str, names: Iterable[str], known: Iterable[str], fault: str) -
 def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained: Mapping[str, object]) -> Iterable[str]:
     """Every group that a stage writes is compared, and every question is about methods that are there."""
     masked, compare = built["reconstruct_masked"], built["compare"]
-    groups = ["floors", *built["invert_decoder"], *recipes, *masked]
+    groups = ["floors", *built["invert_decoder"], *recipes, *masked, *built["invert_latent"]]
     yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
     shown = {name for group in built["invert_decoder"].values() for name in group.decoders}
     methods = [*recipes, *shown.intersection(trained), *_floors(built), *(name for one in masked.values() for name in one.models)]
+    methods += latent_methods(built["invert_latent"])
     for question, asked in compare.questions.items():
         yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
         yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
@@ -224,11 +237,29 @@ def _inversion(path: str, section: InvertOptimise, built: Mapping[str, Any]) -> 
         yield f"{path}.restarts: {section.restarts} do not fit into run.micro_batch, {built['run'].micro_batch}"
 
 
+def _latent(latent: Ways, built: Mapping[str, Any]) -> Iterable[str]:
+    """Methods that begin with a latent want what recipes want; all weights lie before them."""
+    for group, methods in latent.items():
+        for name, way in methods.items():
+            path, factors = f"invert_latent.{group}.methods.{name}", way.losses
+            yield from _inversion(path, way.inversion, built)
+            yield from _terms(path, way.inversion, factors)
+            missing = {"ref": "an earlier group", "surrogate": "a surrogate embedding"}
+            yield from (
+                f"{path}.losses.{term}: {missing[term]} is wanted, and here is none" for term in missing if term in factors
+            )
+            if way.inversion.dataset in built["prepare"].datasets:
+                yield from _fit(path, way.inversion, factors, built["prepare"].datasets[way.inversion.dataset])
+            yield from _weights(path, way.inversion, "models/weights", factors, built["weights"].networks)
+
+
 def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
     name = path.removeprefix(f"{RECIPES}.")
     if name == "floors" or name in built["invert_decoder"]:
         yield f"{path}: the name belongs to the group of another stage"
     yield from _inversion(path, recipe, built)
+    if isinstance(recipe.parametrisation, Latent):
+        yield f"{path}.parametrisation.kind: latent spaces belong to section invert_latent, which has a generator"
     if recipe.dataset != built["invert_optimise"].dataset:
         yield f"{path}.dataset: all recipes share invert_optimise.dataset, {built['invert_optimise'].dataset!r}"
     yield from _outside(f"{path}.losses", own.losses, Losses.__dataclass_fields__, "is no term")
@@ -244,7 +275,7 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
     yield from _terms(path, recipe, factors)
     if recipe.dataset in built["prepare"].datasets:
         yield from _fit(path, recipe, factors, built["prepare"].datasets[recipe.dataset])
-    yield from _weights(path, recipe, own, factors, built["weights"].networks)
+    yield from _weights(path, recipe, own.weights, factors, built["weights"].networks)
 
 
 def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> Iterable[str]:
@@ -280,11 +311,13 @@ def _fit(path: str, recipe: InvertOptimise, factors: Mapping[str, float], datase
         yield f"{path}.losses.batchnorm: {recipe.network} has no batch normalisations: set its weight to 0"
 
 
-def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[str, float], there: Sequence[str]) -> Iterable[str]:
+def _weights(
+    path: str, recipe: InvertOptimise, further: str, factors: Mapping[str, float], there: Sequence[str]
+) -> Iterable[str]:
     """The networks of a recipe's terms are fetched, and declared to DVC."""
     root = "models/weights"
     free = [f"{root}/{name}" for name in there if name not in ALWAYS]
-    yield from _outside(f"{path}.weights", [own.weights], [root, *free], f"is neither {root} nor a further network in it")
+    yield from _outside(f"{path}.weights", [further], [root, *free], f"is neither {root} nor a further network in it")
     terms = recipe.terms
     needed = {recipe.network: "network"}
     for term in ("ref", "avg"):
@@ -294,7 +327,7 @@ def _weights(path: str, recipe: InvertOptimise, own: Recipe, factors: Mapping[st
         needed[terms.clip.network] = "clip"
     if "lpips" in factors:
         needed |= dict.fromkeys([LPIPS[terms.lpips.network], f"lpips_{terms.lpips.network}"], "lpips")
-    declared = {recipe.network, *ALWAYS, *(there if own.weights == root else [own.weights.removeprefix(f"{root}/")])}
+    declared = {recipe.network, *ALWAYS, *(there if further == root else [further.removeprefix(f"{root}/")])}
     for name, reason in needed.items():
         if name not in there:
             yield f"weights.networks: {name} is missing, which {path} needs ({reason})"

@@ -19,7 +19,18 @@ from relume.doctor import find_root
 from relume.params import check
 
 # maps of things by name: a preset that has one lists them all
-LISTED = {"datasets", "recipes", "questions", "taps", "networks", "decoders", "invert_decoder", "models", "reconstruct_masked"}
+LISTED = {
+    "datasets",
+    "recipes",
+    "questions",
+    "taps",
+    "networks",
+    "decoders",
+    "invert_decoder",
+    "models",
+    "reconstruct_masked",
+    "invert_latent",
+}
 
 Params = Mapping[str, Any]
 

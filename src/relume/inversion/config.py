@@ -56,10 +56,17 @@ class Latent:
     space: Literal["z", "w", "w_plus"]  # w_plus: a w for every layer
     start: Literal["random", "mean", "given"]  # a draw for every row, the mean w, or what was given with the problem
     noise: bool  # its noise maps are moved, too; else they are the stored ones
+    near_mean: float = Field(default=0.0, ge=0)  # weight of the squared distance from the mean latent, in units of its variance
+    unlike_noise: float = Field(default=0.0, ge=0)  # weight of what neighbours in noise maps agree about; published 1e5
+    shake: float = Field(default=0.0, ge=0)  # noise on the latent at the beginning, in units of its deviation; published 0.05
+    pivotal: float | None = Field(default=None, gt=0, lt=1)  # share of the run after which the generator's weights move instead
+    shake_until: float = Field(default=0.75, gt=0, le=1)  # share of the run after which it is gone
 
     def __post_init__(self) -> None:
         if (self.space, self.start) == ("z", "mean"):
             raise ValueError("start: the mean latent is a w, and no z makes it: random or given is wanted")
+        if self.unlike_noise and not self.noise:
+            raise ValueError("unlike_noise: noise maps that are not moved (noise: false) need no such weight")
 
 
 Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent, Field(discriminator="kind")]
@@ -120,9 +127,12 @@ class Optimiser:
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
     warmup: int = Field(ge=0)  # steps over which it rises from 0
     cosine: bool  # falls to 0 along half a cosine over the run
+    cooldown: int = Field(default=0, ge=0)  # last steps, over which it falls to 0 along half a cosine
 
     def __post_init__(self) -> None:
         check_schedule("learning_rate", [step for step, _ in self.learning_rate])
+        if self.cosine and self.cooldown:
+            raise ValueError("cooldown: the rate falls already (cosine: true)")
         if self.rule in ("lbfgs", "signed_adam") and self.normalise_gradient:
             raise ValueError(f"normalise_gradient: {self.rule} does not go with it: false is wanted")
 

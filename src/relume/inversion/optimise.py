@@ -109,9 +109,12 @@ class Descent:
         started = time.perf_counter()
         config, step = self.config, self.step
         self._enter()
-        pictures = self.space.decode(self.code, self.at[1])
+        code = self.space.shaken(self.code, step / config.steps, self.problem.generators)
+        pictures, costs = self.space.decode(code, self.at[1]), self.space.costs(code)
         values, gradient = self._slope(look, pictures)
-        (slope,) = torch.autograd.grad(pictures, [self.code], gradient)
+        weights = [torch.full_like(value, weight) for weight, value in costs.values()]
+        asked = [value for _, value in costs.values()]
+        (slope,) = torch.autograd.grad([pictures, *asked], [self.code], [gradient, *weights])
         reports = step % config.trace_every == 0
         # a copy, for where the code is the picture, the step changes it; inside the box, since only such pictures are kept
         full = resize(pictures.detach().clone(), self.problem.size).clamp(0, 1)
@@ -128,7 +131,7 @@ class Descent:
         self._move(movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
         self._count(started, wait=reports)
         if reports:
-            self._tell(report, values, full, rate)
+            self._tell(report, {**values, **{name: value.detach() for name, (_, value) in costs.items()}}, full, rate)
         self.step += 1
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from relume.core.images import resize
 from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
 from relume.inversion.config import Fourier, Latent, Pixels, Prior, Pyramid
 from relume.inversion.prior import DeepPrior
+from relume.inversion.unsteered import Unsteered
 
 MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
 
@@ -39,12 +40,18 @@ class Parametrisation(Protocol):
 
     def project(self, code: Tensor) -> None: ...
 
+    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """As `Unsteered` has it, or with noise of its own."""
+        ...
+
+    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]: ...
+
 
 Config = Pixels | Fourier | Pyramid | Prior | Latent
 Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
 
 
-class ProjectedPixels:
+class ProjectedPixels(Unsteered):
     """The code is the picture; the box is a projection."""
 
     keeps_code, bounded = False, True
@@ -59,7 +66,7 @@ class ProjectedPixels:
         code.clamp_(0, 1)
 
 
-class SigmoidPixels:
+class SigmoidPixels(Unsteered):
     """The code is the picture's logit."""
 
     keeps_code, bounded = False, True
@@ -74,7 +81,7 @@ class SigmoidPixels:
         """The sigmoid keeps the box."""
 
 
-class FreePixels:
+class FreePixels(Unsteered):
     """The code is the ImageNet-normalised picture, (x - mean) / std, without bounds."""
 
     keeps_code, bounded = False, False
@@ -89,7 +96,7 @@ class FreePixels:
         """There is no box."""
 
 
-class FourierColours:
+class FourierColours(Unsteered):
     """The code is the scaled half spectrum of the picture's logit in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
 
     keeps_code, bounded = False, True
@@ -116,7 +123,7 @@ class FourierColours:
         return frequency.pow(-self.decay) * size**self.decay / 8  # an eighth: a step of 0.05 moves a pixel by a few grey levels
 
 
-class PyramidColours:
+class PyramidColours(Unsteered):
     """The code holds pictures of falling resolution, finest first, flattened and joined; their sum is the picture's logit in
     decorrelated colours: (N, 3 * sum of side^2).
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.images import resize
+from relume.inversion.unsteered import Unsteered
 
 LEAST = 4  # the smallest side of a level: a map of one pixel has no deviation to normalise by
 SLOPE = 0.2  # of the leaky ReLU
@@ -22,7 +23,7 @@ class Part(NamedTuple):
     std: float
 
 
-class DeepPrior:
+class DeepPrior(Unsteered):
     """The code is the weights of one network per row: (N, P). All rows run at once, as groups of the same convolutions.
 
     noise -> (3x3 convolution, normalisation per picture and channel, leaky ReLU, bilinear upsampling) x levels -> the same

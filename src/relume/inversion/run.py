@@ -24,7 +24,7 @@ from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.weights import WeightStore
 from relume.inversion import initial, parametrise
-from relume.inversion.config import InvertOptimise, Optimiser
+from relume.inversion.config import InvertOptimise, Latent, Optimiser
 from relume.inversion.guide import Guide
 from relume.inversion.optimise import Descent, Outcome, Problem, Report, looking, optimise
 from relume.inversion.targets import Provider
@@ -47,6 +47,7 @@ class Work:
     provider: Provider
     scratch: Scratch
     space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
+    begun: Callable[[Activations], parametrise.Spaces] | None = None  # the same, where the targets' features say where it begins
     start: Group | None = None  # begin from an earlier group's pictures
     reference: Group | None = None  # what the `ref` term looks at
     watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
@@ -65,6 +66,12 @@ class Work:
         """Its objective looks at the picture, or it takes over what has looked."""
         groups = [group for group in (self.start, self.reference) if group is not None]
         return self.objective.oracle or any(row["oracle"] == "true" for group in groups for row in group.index)
+
+    @property
+    def family(self) -> str:
+        if isinstance(self.config.parametrisation, Latent):
+            return "hybrid" if self.config.switches else "latent"
+        return "optimise" if self.start is None else "hybrid"
 
     @cached_property
     def mean_image(self) -> Tensor:
@@ -230,25 +237,25 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
     taps = dict(work.objective.targets)
     learned, _ = work.guide
-    if learned is not None:
+    if learned is not None or work.begun is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
     guide = None
     if learned is not None:
         guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
-    originals = provider.originals(rows, work.objective)
+    originals, targets = provider.originals(rows, work.objective), _repeated(features, restarts)
     return Problem(
         size=provider.dataset.size,
         objective=work.objective,
         networks=provider.networks,
-        targets=_repeated(features, restarts),
+        targets=targets,
         references=_repeated(provider.references(rows, work.reference, work.objective.references), restarts),
         guide=guide,
         restarts=restarts,
         start=_start(work, ids, guide).to(provider.device),
         originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
         generators=[generator(work.run.seed, "views", *one) for one in ids],
-        space=work.space,
+        space=work.space if work.begun is None else work.begun(targets),
         run=work.run,
     )
 
@@ -265,7 +272,8 @@ def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> 
     size = config.sizes[0][1] if config.sizes else dataset.size
     seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
     base = initial.base(_base(work, ids, guide), config.init, size)
-    return initial.noised(base, config.init, seeds, bounded=work.space(config.parametrisation).bounded)
+    bounded = work.begun is not None or work.space(config.parametrisation).bounded  # whatever begins with a latent is
+    return initial.noised(base, config.init, seeds, bounded=bounded)
 
 
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
@@ -287,7 +295,7 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     return [
         Row(
             method=work.name,
-            family="optimise" if work.start is None else "hybrid",
+            family=work.family,
             task="feature",
             oracle=work.oracle,
             id=name,

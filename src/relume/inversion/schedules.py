@@ -18,6 +18,8 @@ def learning_rate(config: Optimiser, step: int, steps: int) -> float:
     rate = at(config.learning_rate, step)
     if config.cosine:
         rate *= 0.5 * (1 + math.cos(math.pi * step / steps))
+    if config.cooldown:
+        rate *= 0.5 - 0.5 * math.cos(math.pi * min(1.0, (steps - step) / config.cooldown))
     if config.warmup:
         rate *= min(1.0, (step + 1) / config.warmup)
     return rate

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid, to_uint8
+from relume.core.images import grid, resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
@@ -73,7 +73,9 @@ class MapperLesson:
         return look({self.config.network: self.network}, pictures, {self.config.network: self.config.taps})[self.config.network]
 
     def paint(self, latent: Tensor) -> Tensor:
-        return self.painter(latent) if self.config.space == "z" else self.painter.synthesise(latent)
+        """Pictures of the dataset's size, whatever the generator's."""
+        painted = self.painter(latent) if self.config.space == "z" else self.painter.synthesise(latent)
+        return resize(painted, self.dataset.size)
 
     def draw(self, generators: Sequence[torch.Generator]) -> Tensor:
         """Latents as the generator draws them, in the mapper's space."""
@@ -95,10 +97,9 @@ def mapper_lesson(
     painter = trained.generator
     if dataset.name != config.dataset:
         raise UserError(f"mapper {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
-    if painter.size != dataset.size:
-        raise UserError(
-            f"mapper {name}: {config.generator} makes pictures of {painter.size} px, {dataset.name} has {dataset.size}"
-        )
+    if painter.size > dataset.size:
+        there = f"{dataset.name} has {dataset.size}: as many or more are wanted"
+        raise UserError(f"mapper {name}: {config.generator} makes pictures of {painter.size} px, {there}")
     network, train = load(config.network, store, device), dataset.select("train")
     first = dataset.pixels(train[:1]).to(device)
     seen = look({config.network: network}, first, {config.network: config.taps})[config.network]
@@ -214,6 +215,7 @@ def card(lesson: MapperLesson) -> dict[str, Any]:
         "name": lesson.name,
         "config": asdict(lesson.config),
         "shapes": {tap: list(shape) for tap, shape in lesson.shapes.items()},
+        "latent": list(mean_latent(lesson.painter, lesson.config.space).shape),
         "size": lesson.dataset.size,
         "data": {"dataset": lesson.dataset.name, "train": len(lesson.train), "val": len(lesson.val)},
         "parameters": sum(weights.numel() for weights in lesson.mapper.parameters()),

@@ -1,0 +1,16 @@
+"""What a space does beyond encoding and decoding, where it has no wishes of its own: nothing."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Unsteered:
+    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """The code that a step looks at, `progress` (0 to 1) into the run."""
+        return code
+
+    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """What is asked of the code besides the objective: name -> weight, values (N,). It steers, but chooses no picture."""
+        return {}

@@ -1,0 +1,59 @@
+"""Invert features in a generator's latent space: its mean picture, a mapper's pass and every method, as one group."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.results import write_group
+from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.features.weights import WeightStore
+from relume.inversion.latent_config import InvertLatent
+from relume.inversion.latents import Studio, invert_all
+from relume.training.models import CARD
+from relume.training.trained_gan import read_gan
+from relume.training.trained_mapper import read_mapper
+
+FOLDER = click.Path(path_type=Path)
+SECTION = "invert_latent"
+FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
+
+
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `invert_latent` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are inverted.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
+@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents; the generator again: none.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
+@stage(SECTION, item="group")
+def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], generator: Path, mapper: Path, out: Path) -> None:
+    run, key = door.section(Run, "run"), f"{SECTION}.{group}"
+    config = door.section(InvertLatent, key)
+    device = device_of(run)
+    deterministic()
+    cards = [card for folder in weights for card in sorted(folder.glob("**/model.json"))]
+    scratch = door.scratch([images / "index.csv", generator / CARD, mapper / CARD, *cards], describe(device))
+    with door.live(asdict(config)) as live:
+        studio = Studio(
+            run=run,
+            dataset=Dataset.open(images),
+            store=WeightStore(*weights),
+            device=device,
+            scratch=scratch.folder,
+            generator=read_gan(generator, device).generator,
+            mapper=read_mapper(mapper, device) if config.mapped else None,
+            watch=live.log,
+            frames=int(os.environ.get(FRAMES, "0")),
+        )
+        pictures, rows, trace, timing = invert_all(studio, config, key)
+    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method)
+    scratch.clear()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What the sections of latents must agree about, each fault by its key."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from relume.core.errors import UserError
+from relume.params import check
+
+
+@pytest.fixture
+def whole(default_params: dict[str, Any]) -> dict[str, Any]:
+    """The committed parameters: a mapper of conv5, a group of three methods."""
+    return copy.deepcopy(default_params)
+
+
+def test_what_agrees_is_let_through(whole: dict[str, Any]) -> None:
+    check(whole)
+
+
+def mapper(params: dict[str, Any]) -> Any:
+    return params["train_mapper"]["models"]["mapper_conv5"]
+
+
+def group(params: dict[str, Any]) -> Any:
+    return params["invert_latent"]["latents"]
+
+
+def ways(params: dict[str, Any]) -> Any:
+    return group(params)["methods"]
+
+
+FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "dataset": (lambda p: p["train_mapper"]["shared"].update(dataset="nowhere"), "train_mapper.shared.dataset: 'nowhere'"),
+    "generator": (lambda p: mapper(p).update(generator="models/gan/stile"), "mapper_conv5.generator: stile is not in train_gan"),
+    "tap": (lambda p: mapper(p).update(taps=["conv9"]), "train_mapper.models.mapper_conv5.taps: alexnet_conv has no tap 'conv9'"),
+    "network": (lambda p: mapper(p).update(network="resnet50"), "weights.networks: resnet50 is missing, which train_mapper"),
+    "unstated": (lambda p: mapper(p).pop("network"), "train_mapper.models.mapper_conv5.network: missing"),
+    "name": (lambda p: p["train_mapper"]["models"].update(deep=mapper(p)), "models.deep: the name belongs to another method"),
+    "group's generator": (
+        lambda p: group(p).update(generator="models/gan/stile"),
+        "latents.generator: stile is not in train",
+    ),
+    "other generator": (lambda p: mapper(p).update(generator="models/gan/x"), "maps alexnet_conv to models/gan/x, not"),
+    "unknown mapper": (lambda p: group(p).update(mapper="models/mapper/x"), "latents.mapper: x is not in train_mapper.models"),
+    "foreign tap": (lambda p: mapper(p).update(taps=["conv3"]), "latent_w_plus.taps: the mapper reads conv3, which is not among"),
+    "space": (
+        lambda p: (
+            p["train_mapper"]["shared"].update(space="w_plus")
+            or ways(p)["latent_w_plus"].update(parametrisation={"space": "w", "start": "given"})
+        ),
+        "latent_w_plus.parametrisation.space: the mapper names latents in w_plus; allowed: w_plus",
+    ),
+    "split": (lambda p: group(p)["base"].update(split="val"), "latents.base: floors are of photos, test"),
+    "method's split": (lambda p: ways(p)["latent_mean"].update(count=3), "latent_mean.count: all methods of a group share"),
+    "method's name": (lambda p: ways(p).update(deep={}), "invert_latent: deep is the name of two methods"),
+    "twice": (lambda p: p["invert_latent"].update(more=group(p)), "invert_latent: floor_mean_style is the name of two methods"),
+    "group's name": (lambda p: p["invert_latent"].update(floors=group(p)), "invert_latent.floors: the name belongs"),
+    "term": (lambda p: group(p)["losses"].update(ref=1.0), "latent_mean.losses.ref: an earlier group is wanted"),
+    "learned": (lambda p: group(p)["losses"].update(surrogate=1.0), "losses.surrogate: a surrogate embedding is wanted"),
+    "weights": (lambda p: group(p)["losses"].update(clip=1.0), "weights.networks: clip_vit_l_14 is missing"),
+    "base": (lambda p: group(p)["base"].pop("steps"), "invert_latent.latents.base.steps: missing"),
+    "not compared": (lambda p: p["compare"]["groups"].remove("latents"), "compare.groups: latents is missing"),
+    "a recipe": (
+        lambda p: p["recipes"]["deep"].update(parametrisation=group(p)["base"]["parametrisation"]),
+        "recipes.deep.parametrisation.kind: latent spaces belong to section invert_latent",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named(whole: dict[str, Any], fault: str) -> None:
+    spoil, message = FAULTS[fault]
+    spoil(whole)
+    with pytest.raises(UserError) as caught:
+        check(whole)
+    assert message in str(caught.value)
