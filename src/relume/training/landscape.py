@@ -170,7 +170,7 @@ def batches(lesson: LandscapeLesson, rows: Sequence[int]) -> Iterator[Sequence[i
 
 def validate(lesson: LandscapeLesson) -> dict[str, float]:
     """After as many steps as it learns with: the loss, its terms, PSNR; and what is reached without theta."""
-    floors = {"floor_plain": lesson.plain[LOSS], "floor_plain_psnr": lesson.plain["psnr"]}
+    floors = {"loss_plain": lesson.plain[LOSS], "floor_plain": lesson.plain["psnr"]}
     return reached(lesson, lesson.landscape) | floors
 
 
