@@ -44,8 +44,6 @@ def main(
     level, resamples = float(door.plain("compare.level")), int(door.plain("compare.resamples"))
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
-    cards = [card for folder in weights for card in sorted(folder.glob(f"**/{CARD}"))]
-    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, mapper / CARD, *cards], describe(device))
     prepared = search(
         dataset=dataset,
         store=WeightStore(*weights),
@@ -55,6 +53,8 @@ def main(
         device=device,
         run=run,
     )
+    cards = [card for folder in weights for card in sorted(folder.glob(f"**/{CARD}"))]
+    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, mapper / CARD, *cards], describe(device))
     rows = dataset.select(config.split, config.count)
     found = invert(prepared, config, rows, scratch)
     pictures, table = index(found, config, dataset, rows)

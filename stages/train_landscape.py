@@ -60,7 +60,7 @@ def main(door: Door, model: str, images: Path, weights: tuple[Path, ...], genera
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
             told = f"a loss of {trained.metrics[LOSS]:.4f} after {config.descents.steps} steps"
-            click.echo(f"{model}: {told}; without it {trained.metrics['floor_plain']:.4f}")
+            click.echo(f"{model}: {told}; without it {trained.metrics['loss_plain']:.4f}")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,12 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
     params["score_samples"].update(count=4)
+    params["train_landscape"]["shared"].update(architecture={"hidden": [8], "residual": True}, replay=4, validation=2)
+    params["train_landscape"]["shared"]["descents"].update(steps=2, walkers=2)
+    params["train_landscape"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
+    for way in params["invert_landscape"]["pictures"]["methods"].values():
+        way.update(steps=2)
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 
