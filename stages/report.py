@@ -10,6 +10,9 @@ from relume.report.boards import boards
 from relume.report.config import Report
 from relume.report.depth import COLUMNS as DEPTH
 from relume.report.depth import depths, table
+from relume.report.landscape import COLUMNS as LANDSCAPE
+from relume.report.landscape import section as landscapes
+from relume.report.landscape import table as landscape_table
 from relume.report.material import Folders, read
 from relume.report.page import render
 from relume.report.pictures import overview, pick
@@ -25,7 +28,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
 @click.option("--samples", type=FOLDER, required=True, help="Folder of what generators have made.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, overview.jpg and depth.csv.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, overview.jpg, depth.csv and landscape.csv.")
 @stage("report")
 def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
@@ -33,6 +36,7 @@ def main(door: Door, out: Path, **folders: Path) -> None:
     write_text(out / "index.html", render(material, config, door.plain("compare.level")))
     first = next(iter(boards(material.leaderboard)), None)
     write_csv(out / "depth.csv", DEPTH, [] if first is None else table(depths(first, material.taps)))
+    write_csv(out / "landscape.csv", LANDSCAPE, landscape_table(landscapes(material.groups)))
     if first is not None:
         overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
 

@@ -48,6 +48,7 @@ def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     params["train_masked"]["models"], params["reconstruct_masked"], params["probe"]["models"] = {}, {}, []
     params["train_gan"]["models"], params["score_samples"]["models"] = {}, []
     params["train_mapper"]["models"], params["invert_latent"] = {}, {}
+    params["train_landscape"]["models"], params["invert_landscape"] = {}, {}
     params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
     return params
 

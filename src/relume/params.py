@@ -21,12 +21,15 @@ from relume.features.catalogue import NETWORKS, check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Latent, Recipe, variation
 from relume.inversion.decode_config import DecoderGroups
+from relume.inversion.landscape_config import LandscapeGroups
 from relume.inversion.latent_config import LatentGroups
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, ForeignTerm, Losses
 from relume.params_decoders import between
 from relume.params_gan import between as between_gan
 from relume.params_import_gan import between as between_imports
+from relume.params_landscape import between as between_landscape
+from relume.params_landscape import methods as landscape_methods
 from relume.params_latent import Ways, ways
 from relume.params_latent import between as between_latent
 from relume.params_latent import methods as latent_methods
@@ -39,6 +42,7 @@ from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 from relume.training.gan_config import TrainGan, gans
 from relume.training.import_gan_config import ImportGan
+from relume.training.landscape_config import TrainLandscape, landscape_models
 from relume.training.mapper_config import TrainMapper, mappers
 from relume.training.masked_config import TrainMasked, masked_models
 
@@ -59,6 +63,8 @@ SECTIONS: dict[str, Any] = {
     "score_samples": ScoreSamples,
     "train_mapper": TrainMapper,
     "invert_latent": LatentGroups,
+    "train_landscape": TrainLandscape,
+    "invert_landscape": LandscapeGroups,
     "maps": Maps,
     "probe": Probe,
     "evaluate": Evaluate,
@@ -88,6 +94,7 @@ def check(whole: Mapping[str, Any]) -> None:
     masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
     generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
+    landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
     latent = _entries(ways, built.get("invert_latent", {}), faults)
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
@@ -97,6 +104,8 @@ def check(whole: Mapping[str, Any]) -> None:
         taken += [*built["reconstruct_masked"], *masked]
         faults += [f"params: {fault}" for fault in between_latent(built, mapped, latent, taken)]
         faults += [f"params: {fault}" for fault in _latent(latent, built)]
+        taken += [*built["invert_latent"], *latent_methods(built["invert_latent"])]
+        faults += [f"params: {fault}" for fault in between_landscape(built, landscapes, mapped, taken)]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
     if faults:
@@ -163,12 +172,12 @@ def _outside(key: str, names: Iterable[str], known: Iterable[str], fault: str) -
 def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained: Mapping[str, object]) -> Iterable[str]:
     """Every group that a stage writes is compared, and every question is about methods that are there."""
     masked, compare = built["reconstruct_masked"], built["compare"]
-    groups = ["floors", *built["invert_decoder"], *recipes, *masked, *built["invert_latent"]]
+    groups = ["floors", *built["invert_decoder"], *recipes, *masked, *built["invert_latent"], *built["invert_landscape"]]
     yield from _outside("compare.groups", compare.groups, groups, "is written by no stage")
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
     shown = {name for group in built["invert_decoder"].values() for name in group.decoders}
     methods = [*recipes, *shown.intersection(trained), *_floors(built), *(name for one in masked.values() for name in one.models)]
-    methods += latent_methods(built["invert_latent"])
+    methods += latent_methods(built["invert_latent"]) + landscape_methods(built["invert_landscape"])
     for question, asked in compare.questions.items():
         yield from _outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
         yield from _outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")

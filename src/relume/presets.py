@@ -27,6 +27,7 @@ LISTED = {
     "networks",
     "decoders",
     "invert_decoder",
+    "invert_landscape",
     "models",
     "reconstruct_masked",
     "invert_latent",

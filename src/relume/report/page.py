@@ -17,6 +17,7 @@ from relume.report.depth import Curve, Depths, depths
 from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
 from relume.report.generators import others
 from relume.report.generators import section as generators_section
+from relume.report.landscape import section as landscapes
 from relume.report.lessons import Lesson, lesson
 from relume.report.maps import change, decoding, section
 from relume.report.masked import Masked
@@ -101,6 +102,7 @@ def render(material: Material, config: Report, level: float) -> str:
         headline=_headline(found, masked),
         sections=[_section(material, board, config, level) for board in found],
         maps=section(material.maps),
+        landscapes=landscapes(material.groups),
         masked=masked,
         generators=generators,
         decoding=decoding,

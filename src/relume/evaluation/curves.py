@@ -1,0 +1,30 @@
+"""Losses over steps with their intervals: how far descents have come, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from relume.evaluation.statistics import interval
+
+CURVES = ("method", "seed", "step", "value", "lo", "hi", "n", "sources")  # seed empty: the mean over seeds, with its interval
+
+
+def curves(
+    values: Mapping[tuple[str, int], np.ndarray], sources: Sequence[str], *, seed: int, resamples: int, level: float
+) -> list[dict[str, Any]]:
+    """`values`: by method and seed, (pictures, steps + 1). Intervals are over sources, of a picture's means over seeds."""
+    rows: list[dict[str, Any]] = []
+    for method in dict.fromkeys(name for name, _ in values):
+        own = {start: table for (name, start), table in values.items() if name == method}
+        together = np.mean(list(own.values()), axis=0)
+        for step, column in enumerate(together.T):
+            found = interval(column, sources, seed=seed, resamples=resamples, level=level)
+            about = {"value": found.mean, "lo": found.lo, "hi": found.hi, "n": found.n, "sources": found.sources}
+            rows.append({"method": method, "step": step, **about})
+        rows += [
+            {"method": method, "seed": start, "step": step, "value": float(value), "n": len(table)}
+            for start, table in own.items()
+            for step, value in enumerate(table.mean(0))
+        ]
+    return rows

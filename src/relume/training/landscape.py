@@ -1,0 +1,210 @@
+"""Training a landscape (S1): theta lowers the loss at states of descents that went through earlier selves of it.
+
+Of every step of training, some trajectories take a step through theta as it is, and the states that they reach are remembered;
+then theta takes a step on states drawn from all that are remembered. The generator rests.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import grid, resize, to_uint8
+from relume.core.run import Run
+from relume.core.runtime import generator, seed_of
+from relume.data.store import Dataset
+from relume.features.tensors import canonical, digest
+from relume.features.weights import WeightStore
+from relume.models.generator import Generator
+from relume.models.landscape import Landscape
+from relume.training.landscape_config import LandscapeConfig
+from relume.training.likeness import Likeness, likeness
+from relume.training.loop import LOSS, Task, below
+from relume.training.mapper import mean_latent, psnr, shaped, variance
+from relume.training.models import Trained
+from relume.training.replay import Learner
+from relume.training.trained_gan import TrainedGan
+from relume.training.trajectories import See, descend
+
+SHOWN = 6  # pictures on a sheet
+
+Through = Callable[[Tensor], Tensor]  # states -> latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandscapeLesson:
+    """Everything that a landscape is trained with, and the landscape. Rows are numbers of the dataset."""
+
+    name: str
+    config: LandscapeConfig
+    run: Run
+    dataset: Dataset
+    device: torch.device
+    painter: Generator  # frozen
+    likeness: Likeness
+    train: list[int]
+    val: list[int]
+    learner: Learner
+
+    @property
+    def landscape(self) -> Landscape:
+        return self.learner.landscape
+
+    def task(self) -> Task:
+        return Task(
+            name=self.name,
+            module=self.learner,
+            device=self.device,
+            count=len(self.train),
+            loss=partial(loss, self),
+            validate=partial(validate, self),
+            look=partial(progress, self),
+        )
+
+    def pictures(self, rows: Sequence[int]) -> Tensor:
+        """At the generator's size."""
+        return resize(self.dataset.pixels(list(rows)).to(self.device), self.painter.size)
+
+    def paint(self, latents: Tensor) -> Tensor:
+        return paint(self.painter, self.config.space, latents)
+
+    def starts(self, generators: Sequence[torch.Generator]) -> Tensor:
+        return starts(self.landscape, self.painter, self.config, generators)
+
+    def toward(self, rows: Sequence[int], through: Through) -> See:
+        """What states are worth that look for these pictures."""
+        target = self.likeness.target(self.pictures(rows))
+        return lambda z: self.likeness(self.paint(through(z)), target)
+
+    def seen(self, z: Tensor, numbers: Tensor) -> dict[str, Tensor]:
+        """The same, of training pictures by their place in the list of them."""
+        return self.toward([self.train[number] for number in numbers.tolist()], self.landscape)(z)
+
+    @cached_property
+    def plain(self) -> dict[str, float]:
+        """What descents reach without theta."""
+        return reached(self, self.landscape.latents)
+
+
+def landscape_lesson(
+    *,
+    name: str,
+    config: LandscapeConfig,
+    run: Run,
+    dataset: Dataset,
+    store: WeightStore,
+    trained: TrainedGan,
+    device: torch.device,
+) -> LandscapeLesson:
+    """The landscape built to the latents' shape, its weights drawn from seed and name; nothing remembered yet."""
+    if dataset.name != config.dataset:
+        raise UserError(f"landscape {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
+    painter = trained.generator
+    centre, scale = mean_latent(painter, config.space).cpu(), variance(painter, config.space, run.seed) ** 0.5
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(run.seed, "landscape", name))
+        made = Landscape(centre, scale, config.architecture)
+    ways = config.descents
+    return LandscapeLesson(
+        name=name,
+        config=config,
+        run=run,
+        dataset=dataset,
+        device=device,
+        painter=painter,
+        likeness=likeness(config.loss, store, device),
+        train=dataset.select("train"),
+        val=dataset.select("val", config.validation),
+        learner=Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(device),
+    )
+
+
+def paint(painter: Generator, space: str, latents: Tensor) -> Tensor:
+    return painter(latents) if space == "z" else painter.synthesise(latents)
+
+
+@torch.no_grad()
+def starts(landscape: Landscape, painter: Generator, config: LandscapeConfig, generators: Sequence[torch.Generator]) -> Tensor:
+    """States to begin from, row n drawn by generator n: the generator's own latents, drawn towards the mean: (N, D)."""
+    z = painter.draw(generators)
+    latents = z if config.space == "z" else shaped(painter, painter.map(z), config.space)
+    return config.descents.start * landscape.units(latents)
+
+
+def loss(lesson: LandscapeLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+    """Means over as many remembered states as there are rows. New trajectories look for the pictures of the first rows."""
+    going, ring = lesson.learner.going, lesson.learner.ring
+    count = len(going.z)
+    going.renew(lesson.starts(generators[:count]), torch.tensor(rows[:count], device=lesson.device))
+    going.advance(lesson.seen, lesson.config.descents.learning_rate)
+    ring.add(going.z, going.pictures)
+    found = lesson.seen(*ring.draw(generators))
+    return {name: value.mean() for name, value in found.items()}
+
+
+@torch.no_grad()
+def reached(lesson: LandscapeLesson, through: Through) -> dict[str, float]:
+    """Means over the validation pictures at the end of descents from fixed starts."""
+    found = [ended(lesson, rows, through)[0] for rows in batches(lesson, lesson.val)]
+    return {name: float(torch.cat([values[name] for values in found]).cpu().double().mean()) for name in found[0]}
+
+
+def ended(lesson: LandscapeLesson, rows: Sequence[int], through: Through) -> tuple[dict[str, Tensor], Tensor]:
+    """Terms and PSNR where descents end, (N,) each, and the pictures there."""
+    begun = lesson.starts([generator(lesson.run.seed, "validation", id) for id in lesson.dataset.ids(list(rows))])
+    ways = lesson.config.descents
+    *_, last = descend(lesson.toward(rows, through), begun, steps=ways.steps, rate=ways.learning_rate)
+    made = lesson.paint(through(last.z))
+    return {**last.terms, "psnr": psnr(made, lesson.pictures(rows))}, made
+
+
+def batches(lesson: LandscapeLesson, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    step = lesson.run.micro_batch
+    return (rows[at : at + step] for at in range(0, len(rows), step))
+
+
+def validate(lesson: LandscapeLesson) -> dict[str, float]:
+    """After as many steps as it learns with: the loss, its terms, PSNR; and what is reached without theta."""
+    floors = {"loss_plain": lesson.plain[LOSS], "floor_plain": lesson.plain["psnr"]}
+    return reached(lesson, lesson.landscape) | floors
+
+
+@torch.no_grad()
+def progress(lesson: LandscapeLesson) -> np.ndarray:
+    """Validation pictures over where descents end: uint8 (2, K, H, W, 3)."""
+    parts = [(lesson.pictures(rows), ended(lesson, rows, lesson.landscape)[1]) for rows in batches(lesson, lesson.val[:SHOWN])]
+    return np.stack([to_uint8(torch.cat(side)) for side in zip(*parts, strict=True)])
+
+
+def sheet(lesson: LandscapeLesson) -> np.ndarray:
+    """The same as one picture, uint8 (H, W, 3)."""
+    return grid(progress(lesson))
+
+
+def kept(trained: Trained) -> Trained:
+    """The landscape alone."""
+    return replace(trained, best=below("landscape", trained.best), last=below("landscape", trained.last))
+
+
+def fingerprint(painter: Generator) -> str:
+    """By which a generator is known again."""
+    return digest(canonical({name: value.cpu() for name, value in painter.state_dict().items()}))
+
+
+def card(lesson: LandscapeLesson) -> dict[str, Any]:
+    """What a landscape's `model.json` says, beside how its training went and where."""
+    return {
+        "kind": "landscape",
+        "name": lesson.name,
+        "config": asdict(lesson.config),
+        "generator": fingerprint(lesson.painter),
+        "latent": list(lesson.landscape.centre.shape),
+        "size": lesson.painter.size,
+        "data": {"dataset": lesson.dataset.name, "train": len(lesson.train), "val": len(lesson.val)},
+        "parameters": sum(weights.numel() for weights in lesson.landscape.parameters()),
+    }

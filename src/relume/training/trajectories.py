@@ -1,0 +1,65 @@
+"""Descents in a latent space: many pictures at once, each a trajectory of its own by Adam, whatever its neighbours do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from relume.training.loop import LOSS
+
+BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's own
+
+See = Callable[[Tensor], dict[str, Tensor]]  # states (N, D) -> LOSS and its terms, (N,) each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walkers:
+    """Where trajectories stand: states and Adam's memory, (N, D) each, and the steps taken, (N, 1)."""
+
+    z: Tensor
+    mean: Tensor
+    square: Tensor
+    age: Tensor
+
+    @classmethod
+    def begun(cls, z: Tensor) -> Self:
+        return cls(z=z, mean=torch.zeros_like(z), square=torch.zeros_like(z), age=torch.zeros_like(z[:, :1]))
+
+    def moved(self, gradient: Tensor, rate: float) -> Self:
+        """One step of Adam down the gradient."""
+        (first, second), age = BETAS, self.age + 1
+        mean = torch.lerp(gradient, self.mean, first)
+        square = torch.lerp(gradient.square(), self.square, second)
+        step = (mean / (1 - first**age)) / ((square / (1 - second**age)).sqrt() + EPS)
+        return type(self)(z=self.z - rate * step, mean=mean, square=square, age=age)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """After `step` steps: states (N, D), and the terms there."""
+
+    step: int
+    z: Tensor
+    terms: dict[str, Tensor]
+
+
+def slope(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The terms at states, and the loss's gradient there; of nothing else."""
+    with torch.enable_grad():
+        here = z.detach().requires_grad_()
+        terms = see(here)
+        (gradient,) = torch.autograd.grad(terms[LOSS].sum(), [here])
+    return {name: value.detach() for name, value in terms.items()}, gradient
+
+
+def descend(see: See, z: Tensor, *, steps: int, rate: float) -> Iterator[Moment]:
+    """From z on: steps + 1 moments, the first of them at z itself."""
+    walkers = Walkers.begun(z)
+    for step in range(steps):
+        terms, gradient = slope(see, walkers.z)
+        yield Moment(step=step, z=walkers.z, terms=terms)
+        walkers = walkers.moved(gradient, rate)
+    with torch.no_grad():
+        yield Moment(step=steps, z=walkers.z, terms=see(walkers.z))

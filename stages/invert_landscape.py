@@ -1,0 +1,70 @@
+"""Invert a generator, with and without a learned landscape: pictures among all that it makes, a method per way, one group."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relume.core.door import Door, stage
+from relume.core.files import write_csv
+from relume.core.results import write_group
+from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.curves import CURVES, curves
+from relume.features.weights import WeightStore
+from relume.inversion.landscape import index, invert, search, timing, trace
+from relume.inversion.landscape_config import InvertLandscape
+from relume.training.models import CARD
+from relume.training.trained_gan import read_gan
+
+FOLDER = click.Path(path_type=Path)
+SECTION = "invert_landscape"
+
+
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `invert_landscape` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are looked for.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
+@click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with it.")
+@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents; the generator again: none.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
+@stage(SECTION, item="group")
+def main(
+    door: Door,
+    group: str,
+    images: Path,
+    weights: tuple[Path, ...],
+    generator: Path,
+    landscape: Path,
+    mapper: Path,
+    out: Path,
+) -> None:
+    run, config = door.section(Run, "run"), door.section(InvertLandscape, f"{SECTION}.{group}")
+    level, resamples = float(door.plain("compare.level")), int(door.plain("compare.resamples"))
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
+    prepared = search(
+        dataset=dataset,
+        store=WeightStore(*weights),
+        trained=read_gan(generator, device),
+        landscape=landscape,
+        mapper=mapper if config.mapped else None,
+        device=device,
+        run=run,
+    )
+    cards = [card for folder in weights for card in sorted(folder.glob(f"**/{CARD}"))]
+    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, mapper / CARD, *cards], describe(device))
+    rows = dataset.select(config.split, config.count)
+    found = invert(prepared, config, rows, scratch)
+    pictures, table = index(found, config, dataset, rows)
+    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    sources = [dataset.index[row]["source"] for row in rows]
+    drawn = curves({key: one.best for key, one in found.items()}, sources, seed=run.seed, resamples=resamples, level=level)
+    write_csv(out / "curves.csv", CURVES, drawn)
+    write_group(out, images=pictures, rows=table, trace=trace(found), timing=timing(found), method=method)
+    scratch.clear()
+
+
+if __name__ == "__main__":
+    main()

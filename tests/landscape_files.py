@@ -1,0 +1,64 @@
+"""Toy landscapes for tests: a generator with random weights, tiny pictures, a section of parameters."""
+
+from typing import Any
+
+from relume.data.store import Dataset
+from relume.training.landscape import LandscapeLesson, landscape_lesson
+from relume.training.landscape_config import landscape_model
+from relume.training.trained_gan import TrainedGan
+from tests.decoder_files import CPU, RUN, Store, training
+from tests.gan_files import dice, generator
+
+SIDE = 32
+OWN = {"generator": "models/gan/toy"}
+PLAIN_LOSS = {"mse": 1.0, "lpips": 0.0, "judge": "alex"}  # no network is asked
+
+
+def shared(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": "toy",
+        "space": "w",
+        "architecture": {"hidden": [16], "residual": True},
+        "loss": {"mse": 1.0, "lpips": 1.0, "judge": "alex"},
+        "descents": {"steps": 3, "learning_rate": 0.1, "start": 1.0, "walkers": 2},
+        "replay": 4,
+        "training": training(batch=3, log_every=2, clip=10.0),
+        "validation": None,
+    }
+    return plain | differences
+
+
+def gan(kind: str = "style", size: int = SIDE) -> TrainedGan:
+    """Frozen; it knows its mean latent."""
+    painter = generator(kind, size).requires_grad_(False)
+    painter.running_mean.copy_(painter.map(painter.draw(dice(*range(64)))).mean(0))
+    return TrainedGan(name="toy", dataset="toy", generator=painter)
+
+
+def lesson(data: Dataset, size: int = SIDE, trained: TrainedGan | None = None, **differences: Any) -> LandscapeLesson:
+    return landscape_lesson(
+        name="toy",
+        config=landscape_model(shared(), OWN | differences, "train_landscape.models.toy"),
+        run=RUN,
+        dataset=data,
+        store=Store(),  # type: ignore[arg-type]
+        trained=trained or gan(size=size),
+        device=CPU,
+    )
+
+
+def group(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": "toy",
+        "split": "test",
+        "count": 3,
+        "generator": "models/gan/toy",
+        "landscape": "models/landscape/toy",
+        "mapper": "models/gan/toy",
+        "seeds": [0, 5],
+        "methods": {
+            "plain": {"start": "noise", "theta": False, "steps": 4, "learning_rate": 0.1},
+            "landscape": {"start": "noise", "theta": True, "steps": 2, "learning_rate": 0.1},
+        },
+    }
+    return plain | differences

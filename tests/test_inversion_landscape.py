@@ -1,0 +1,163 @@
+"""Inverting a generator: pictures that it made are found, starts are shared, seeds are chosen, curves and the inverse by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.files import Scratch
+from relume.core.images import to_uint8
+from relume.data.store import Dataset
+from relume.evaluation.curves import curves
+from relume.evaluation.statistics import interval
+from relume.inversion import landscape
+from relume.inversion.landscape import Search, index, inverse, invert, timing, trace
+from relume.inversion.landscape_config import InvertLandscape
+from relume.models.landscape import Landscape
+from relume.models.landscape_config import LandscapeArchitecture
+from relume.training.landscape import LandscapeLesson
+from relume.training.loop import LOSS
+from relume.training.trained_landscape import TrainedLandscape
+from tests.decoder_files import CPU
+from tests.evaluation_files import write_dataset
+from tests.landscape_files import PLAIN_LOSS, group, lesson
+
+ROWS = [0, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=32)
+
+
+def searching(data: Dataset, **differences: Any) -> Search:
+    """Through a theta that has not learned: the identity."""
+    made: LandscapeLesson = lesson(data, size=16, **{"loss": PLAIN_LOSS, **differences})
+    return Search(
+        dataset=data,
+        painter=made.painter,
+        landscape=TrainedLandscape(name="toy", config=made.config, module=made.landscape.requires_grad_(False)),
+        likeness=made.likeness,
+        mapper=None,
+        device=CPU,
+        seed=0,
+        micro_batch=2,
+    )
+
+
+def settings(**differences: Any) -> InvertLandscape:
+    return build(InvertLandscape, group(**differences), "invert_landscape.toy")
+
+
+def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
+    found = invert(searching(data), settings(), ROWS)
+    assert list(found) == [("plain", 0), ("plain", 5), ("landscape", 0), ("landscape", 5)]
+    assert np.allclose(found["plain", 5].values[LOSS][:, :3], found["landscape", 5].values[LOSS], atol=1e-6)
+    assert not np.allclose(found["plain", 0].values[LOSS][:, 0], found["plain", 5].values[LOSS][:, 0]), "seeds begin elsewhere"
+    assert found["plain", 0].images.shape == (3, 32, 32, 3)
+    assert (found["plain", 0].best[:, -1] < found["plain", 0].values[LOSS][:, 0]).all()
+    assert (np.diff(found["plain", 0].seconds) > 0).all()
+
+
+def test_pictures_do_not_depend_on_their_neighbours(data: Dataset) -> None:
+    together, alone = (invert(searching(data), settings(seeds=[0]), rows) for rows in (ROWS, [1]))
+    assert np.allclose(together["plain", 0].values[LOSS][1], alone["plain", 0].values[LOSS][0], atol=1e-6)
+
+
+def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -> None:
+    """Pictures with known latents; a mapper that knows them leaves nothing to do, also through a theta that has learned."""
+    made = searching(data)
+    theta = made.theta
+    torch.manual_seed(0)
+    torch.nn.init.normal_(list(theta.parameters())[-2], std=0.1)
+    latents = theta.latents(torch.randn(3, theta.centre.numel()))
+    with torch.no_grad():
+        pictures = to_uint8(made.paint(latents))
+    own = replace(data, images=pictures, size=16, index=data.index[:3])
+
+    def mapper(given: Tensor) -> Tensor:
+        return torch.stack([latents[int((own.pixels(ROWS) - one).flatten(1).norm(dim=1).argmin())] for one in given])
+
+    ways = {name: {"start": "mapper", "theta": name == "b", "steps": 0, "learning_rate": 0.1} for name in "ab"}
+    config = settings(mapper="models/mapper/toy", methods=ways)
+    found = invert(replace(made, dataset=own, mapper=mapper), config, ROWS)
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    assert found["a", 0].values[LOSS].max() < 1e-5
+    assert found["b", 0].values[LOSS].max() < 1e-4
+    assert np.abs(found["a", 0].images.astype(int) - pictures).max() <= 1
+    with pytest.raises(UserError, match="no mapper was given"):
+        invert(replace(made, dataset=own), config, ROWS)
+    with pytest.raises(UserError, match=r"latents of shape \(2,\); the landscape, in w, wants \(5,\)"):
+        invert(replace(made, dataset=own, mapper=lambda given: torch.zeros(len(given), 2)), config, ROWS)
+
+
+def test_the_inverse_of_a_theta() -> None:
+    torch.manual_seed(0)
+    made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True))
+    assert torch.equal(inverse(made, wanted := torch.randn(3, 4)), wanted), "of the identity"
+    torch.nn.init.normal_(list(made.parameters())[-2], std=0.1)
+    made.requires_grad_(False)
+    off = (made.theta(wanted) - wanted).square().mean()
+    assert float((made.theta(inverse(made, wanted)) - wanted).square().mean()) < 0.01 * float(off)
+
+
+def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> None:
+    config = settings()
+    found = invert(searching(data), config, ROWS)
+    images, rows = index(found, config, data, ROWS)
+    assert images.shape == (12, 32, 32, 3)
+    assert {(row.task, row.family, row.oracle) for row in rows} == {("image", "latent", False), ("image", "landscape", False)}
+    for id in data.ids(ROWS):
+        own = [row for row in rows if (row.method, row.id) == ("plain", id)]
+        assert [row.restart for row in own] == [0, 1]
+        assert [row.selected for row in own] == [row.objective == min(float(str(one.objective)) for one in own) for row in own]
+    told = [row for row in trace(found) if (row["method"], row["term"]) == ("plain", "mse")]
+    by_hand = [(found["plain", 0].values["mse"][:, 2].mean() + found["plain", 5].values["mse"][:, 2].mean()) / 2]
+    assert [row["value"] for row in told if row["step"] == 2] == pytest.approx(by_hand)
+    spent = [row["seconds"] for row in timing(found) if row["method"] == "plain"]
+    assert spent[-1] == pytest.approx(found["plain", 0].seconds[-1] + found["plain", 5].seconds[-1])
+
+
+def test_curves_by_hand() -> None:
+    """A picture counts with its mean over seeds; sources are what is drawn."""
+    values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
+    rows = curves(values, ["x", "y"], seed=0, resamples=200, level=0.9)
+    first = interval([1.5, 3.5], ["x", "y"], seed=0, resamples=200, level=0.9)
+    assert (rows[0]["value"], rows[0]["lo"], rows[0]["hi"], rows[0]["n"]) == (2.5, first.lo, first.hi, 2)
+    assert [(row["seed"], row["step"], row["value"]) for row in rows[2:]] == [(0, 0, 2.0), (0, 1, 1.0), (7, 0, 3.0), (7, 1, 1.5)]
+
+
+def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, made = invert(searching(data), settings(), ROWS), searching(data)
+    own, calls = landscape.descents, []
+
+    def killed(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return own(*given)
+
+    monkeypatch.setattr(landscape, "descents", killed)
+    with pytest.raises(KeyboardInterrupt):
+        invert(made, settings(), ROWS, Scratch(tmp_path))
+    again = invert(made, settings(), ROWS, Scratch(tmp_path))
+    assert len(calls) == 8 + 1, "of eight shards three were done"
+    for key, one in whole.items():
+        assert np.array_equal(one.images, again[key].images)
+        assert all(np.array_equal(value, again[key].values[name]) for name, value in one.values.items())
+
+
+def test_faults_are_named() -> None:
+    mapped = {"a": {"start": "mapper", "theta": False, "steps": 1, "learning_rate": 0.1}}
+    with pytest.raises(UserError, match="mapper: a begins where a mapper says"):
+        settings(methods=mapped)
+    with pytest.raises(UserError, match="mapper: models/mapper/<name>, or the generator's folder"):
+        settings(mapper="models/gan/other")
+    with pytest.raises(UserError, match="seeds: each once"):
+        settings(seeds=[1, 1])

@@ -1,0 +1,229 @@
+"""Landscapes: where they begin, descents by hand, what is remembered, learning, kills, what is kept, faults by name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.checkpoint import Checkpoint
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.images import resize
+from relume.data.store import Dataset
+from relume.losses.perceptual import LPIPS_TAPS, lpips
+from relume.models.generator import Generator, Noise
+from relume.models.landscape import Landscape
+from relume.models.landscape_config import LandscapeArchitecture
+from relume.training.landscape import card, kept, loss, progress, sheet, validate
+from relume.training.landscape_config import landscape_models
+from relume.training.likeness import likeness
+from relume.training.likeness_config import Alike
+from relume.training.loop import LOSS, train
+from relume.training.models import write_model
+from relume.training.replay import Going, Ring
+from relume.training.terms import look
+from relume.training.trained_gan import TrainedGan
+from relume.training.trained_landscape import read_landscape
+from relume.training.trajectories import descend
+from tests.decoder_files import CPU, RUN, Store, training
+from tests.evaluation_files import write_dataset
+from tests.gan_files import dice
+from tests.landscape_files import PLAIN_LOSS, SIDE, gan, lesson, shared
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=SIDE)
+
+
+def landscape(*, hidden: tuple[int, ...] = (8,), residual: bool = True, shape: tuple[int, ...] = (5,)) -> Landscape:
+    architecture = LandscapeArchitecture(hidden=hidden, residual=residual)
+    torch.manual_seed(0)
+    return Landscape(torch.arange(torch.Size(shape).numel()).float().view(shape), 2.0, architecture)
+
+
+def test_s1s_network_has_its_number_of_weights() -> None:
+    """512 to 1024 to 1024 to 512, two normalisations."""
+    made = landscape(hidden=(1024, 1024), residual=False, shape=(512,))
+    linear = 512 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 * 512 + 512
+    assert sum(weights.numel() for weights in made.parameters()) == linear + 2 * 2 * 1024
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3)])
+def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None:
+    made = landscape(shape=shape)
+    z = torch.randn(4, made.centre.numel(), generator=dice(0)[0])
+    assert torch.equal(made(z), made.latents(z))
+    assert torch.equal(made.latents(z)[0], made.centre + 2 * z[0].view(shape))
+    assert torch.allclose(made.units(made(z)), z, atol=1e-6)
+    torch.nn.init.normal_(list(made.parameters())[-2])
+    assert not torch.allclose(made(z), made.latents(z))
+    assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are apart"
+
+
+def test_a_descent_is_adams_own_row_by_row() -> None:
+    goal = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
+
+    def see(z: Tensor) -> dict[str, Tensor]:
+        return {LOSS: (z - goal).pow(4).sum(1)}
+
+    moments = list(descend(see, torch.zeros(2, 2), steps=5, rate=0.1))
+    assert [moment.step for moment in moments] == list(range(6))
+    alone = torch.zeros(2, requires_grad=True)
+    mover = torch.optim.Adam([alone], lr=0.1)
+    for _ in range(5):
+        mover.zero_grad()
+        (alone - goal[1]).pow(4).sum().backward()
+        mover.step()
+    assert torch.allclose(moments[-1].z[1], alone.detach(), atol=1e-6)
+    assert moments[-1].terms[LOSS].tolist() == pytest.approx(see(moments[-1].z)[LOSS].tolist())
+    assert bool((moments[-1].terms[LOSS] < moments[0].terms[LOSS]).all())
+
+
+def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
+    ring = Ring(4, 1)
+    ring.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2, 3]))
+    states, pictures = ring.draw(dice(*range(40)))
+    assert set(pictures.tolist()) == {1, 2, 3}
+    assert torch.equal(states[:, 0], pictures.float())
+    ring.add(torch.tensor([[4.0], [5.0]]), torch.tensor([4, 5]))
+    assert sorted(ring.pictures.tolist()) == [2, 3, 4, 5]
+    assert set(ring.draw(dice(*range(60)))[1].tolist()) == {2, 3, 4, 5}
+
+
+def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
+    """Two steps each: the third renewal is the second that counts. Its memory is gone: the first step of Adam is the rate."""
+    going = Going(1, 1, steps=2)
+    asked: list[int] = []
+
+    def see(z: Tensor, pictures: Tensor) -> dict[str, Tensor]:
+        asked.extend(pictures.tolist())
+        return {LOSS: z.sum(1)}
+
+    for number in range(4):
+        going.renew(torch.full((1, 1), 10.0 * (number + 1)), torch.tensor([number]))
+        going.advance(see, 0.5)
+        if number % 2 == 0:
+            assert float(going.z) == pytest.approx(10.0 * (number + 1) - 0.5)
+    assert asked == [0, 0, 2, 2]
+    assert float(going.age) == 2
+
+
+@pytest.mark.parametrize("judge", ["alex", "vgg"])
+def test_likeness_by_hand(judge: str) -> None:
+    """At 32 px every tap of either judge has a place."""
+    measure = likeness(build(Alike, {"mse": 2.0, "lpips": 0.5, "judge": judge}, "loss"), Store(), CPU)  # type: ignore[arg-type]
+    x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
+    found = measure(x, measure.target(y))
+    network, taps = LPIPS_TAPS[judge]
+    assert measure.network is not None
+    seen = [look({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
+    far = lpips([seen[0][tap] for tap in taps], [seen[1][tap] for tap in taps], measure.heads)
+    assert torch.allclose(found["lpips"], far)
+    assert found["mse"].tolist() == pytest.approx((x - y).square().flatten(1).mean(1).tolist())
+    assert torch.allclose(found[LOSS], 2 * found["mse"] + 0.5 * far)
+    assert measure(x, measure.target(x))[LOSS].tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_the_identity_reaches_what_plain_inference_does(data: Dataset) -> None:
+    made = lesson(data)
+    metrics = validate(made)
+    assert metrics[LOSS] == pytest.approx(metrics["loss_plain"], rel=1e-6)
+    assert metrics["psnr"] == pytest.approx(metrics["floor_plain"], rel=1e-6)
+    assert set(metrics) == {LOSS, "mse", "lpips", "psnr", "loss_plain", "floor_plain"}
+
+
+def test_targets_are_of_the_generators_size(data: Dataset) -> None:
+    made = lesson(data, size=16, loss=PLAIN_LOSS)
+    assert torch.equal(made.pictures([0]), resize(data.pixels([0]), 16))
+    assert progress(made).shape == (2, 4, 16, 16, 3)
+
+
+def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
+    made = lesson(data)
+    for rows in ([0, 1, 2], [1, 2, 3]):
+        terms = loss(made, rows, dice(*rows))
+    assert int(made.learner.ring.seen) == 4
+    assert made.learner.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its picture"
+    assert all(value.ndim == 0 for value in terms.values())
+    assert all(weights.grad is None for weights in made.learner.parameters()), "the trajectories' slopes are no business of theta"
+    terms[LOSS].backward()
+    assert all(weights.grad is not None for weights in made.learner.parameters())
+    assert not any(weights.requires_grad for weights in made.painter.parameters())
+
+
+class Tint(Generator):
+    """Pictures of one colour, which w says."""
+
+    def __init__(self) -> None:
+        super().__init__(latent=3, width=3, layers=1, size=SIDE)
+
+    def map(self, z: Tensor) -> Tensor:
+        return z
+
+    def paint(self, w: Tensor, noise: Noise | None) -> Tensor:
+        return w[:, 0, :, None, None].sigmoid().expand(-1, -1, SIDE, SIDE)
+
+
+def test_it_makes_descents_fast(data: Dataset) -> None:
+    """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
+    steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
+    ways = {"steps": 4, "learning_rate": 0.1, "start": 0.0, "walkers": 8}
+    pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))
+    index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
+    colours = replace(data, images=pictures, index=index)
+    painter = TrainedGan(name="tint", dataset="toy", generator=Tint().eval())
+    made = lesson(colours, trained=painter, loss=PLAIN_LOSS, training=steps, descents=ways, replay=32)
+    assert validate(made)[LOSS] == pytest.approx(validate(made)["loss_plain"])
+    done = train(made.task(), made.config.training, RUN)
+    assert done.metrics[LOSS] < 0.3 * done.metrics["loss_plain"]
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def learn(**options: Any) -> Any:
+        made = lesson(data, size=16, loss=PLAIN_LOSS)
+        return train(made.task(), made.config.training, RUN, **options)
+
+    whole = learn()
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+
+    def killed(step: int, values: object, sheet: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "landscape.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        learn(checkpoint=Checkpoint(path, []), watch=killed)
+    again = learn(checkpoint=Checkpoint(path, []))
+    assert again.history == whole.history
+    assert whole.last.keys() == again.last.keys()
+    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items()), "with all that is remembered"
+
+
+def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path) -> None:
+    made = lesson(data, training=training(steps=2, batch=3))
+    done = kept(train(made.task(), made.config.training, RUN))
+    assert not [name for name in done.best if name.startswith(("ring", "going"))]
+    write_model(tmp_path / "toy", done, card(made), sheet(made))
+    found = read_landscape(tmp_path / "toy", gan(), CPU)
+    z = made.starts(dice(0, 1))
+    assert torch.equal(found.module(z), made.landscape(z))
+    assert found.config == made.config
+    with pytest.raises(UserError, match="belongs to another generator than toy"):
+        read_landscape(tmp_path / "toy", gan("dcgan"), CPU)
+
+
+def test_faults_are_named_together(data: Dataset) -> None:
+    models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {"generator": "gan/x"}, "c": {}}
+    told = r"models.a.replay: one trajectory(.|\n)*models.b.generator(.|\n)*models.c.generator: missing"
+    with pytest.raises(UserError, match=told):
+        landscape_models({"shared": shared(), "models": models})
+    few = {"a": {"generator": "models/gan/x", "training": {"batch": 1}}}
+    with pytest.raises(UserError, match="descents.walkers: a batch, 1, at most; got 2"):
+        landscape_models({"shared": shared(), "models": few})
+    with pytest.raises(UserError, match="landscape toy is to learn from photos, but --images holds toy"):
+        lesson(data, dataset="photos")
