@@ -19,7 +19,15 @@ from relume.training.config import DecoderConfig, Name, decoder
 
 CASE = "decoders"  # all methods stand in one case, so that a refinement finds its decoder
 ALONE = "alone"  # ending of the name of the optimiser that begins without the decoder
-FIXED = (*DECIDED, "network", "taps", "start", "reference", "weights")  # of a refinement, by the study and its decoder
+FIXED = (
+    *DECIDED,
+    "network",
+    "taps",
+    "start",
+    "reference",
+    "surrogate",
+    "weights",
+)  # of a refinement, by study and decoder
 BLIND = ("floor_dataset_mean", "floor_mean_picture")
 
 
@@ -125,7 +133,8 @@ def _job(study: DecoderStudy, losses: Losses, section: Differences, method: str,
         _check_free(key, layer, FIXED)
     recipe = tuned.recipe(tuned.name_for(section["network"], list(section["taps"])))
     said = merge(merge(study.base, recipe), own)
-    settings, factors = variation(section, {**said, "start": start, "reference": "", "weights": ""}, f"study.refine.{method}")
+    whole = {**said, "start": start, "reference": "", "surrogate": "", "weights": ""}
+    settings, factors = variation(section, whole, f"study.refine.{method}")
     weights = losses.times(factors.losses)
     return Job(case=CASE, method=method, config=settings, weights=weights, start=start, reference="")
 

@@ -117,7 +117,7 @@ def _job(study: Study, losses: Losses, section: Differences, case: str, method: 
     own = merge(*({key: layer[key] for key in OWN if key in layer} for layer in (said, further)))
     for layer in (study.base, study.cases[case], _apart(said), _apart(further)):
         section = merge(section, layer)
-    plain = {"start": "", "reference": "", "weights": "", **own}
+    plain = {"start": "", "reference": "", "surrogate": "", "weights": "", **own}
     settings, recipe = variation(section, plain, f"study.{case}.{method}")
     return Job(
         case=case,

@@ -13,6 +13,7 @@ from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.inversion.config import variation
 from relume.inversion.run import invert, rehearse, work
+from relume.inversion.surrogate import learned
 from relume.losses.config import Losses
 
 FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
@@ -24,18 +25,28 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--start", type=click.Path(path_type=Path), required=True, help="A group to begin from, or the dataset for none.")
 @click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or the dataset for none.")
+@click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A model, or the dataset for none.")
 @click.option("--dry-run", is_flag=True, help="Check everything, time two steps, say what to expect, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
 def main(
-    door: Door, recipe: str, images: Path, weights: tuple[Path, ...], start: Path, reference: Path, out: Path, dry_run: bool
+    door: Door,
+    recipe: str,
+    images: Path,
+    weights: tuple[Path, ...],
+    start: Path,
+    reference: Path,
+    surrogate: Path,
+    out: Path,
+    dry_run: bool,
 ) -> None:
     run = door.section(Run, "run")
     config, own = variation(door.plain("invert_optimise"), door.plain(f"recipes.{recipe}"), f"recipes.{recipe}")
     factors = door.section(Losses, "losses").times(own.losses)
-    device = device_of(run)
+    device, dataset = device_of(run), Dataset.open(images)
     deterministic()
-    cards = [card for folder in weights for card in sorted(folder.glob("**/model.json"))]
+    folders = [*weights, *([] if surrogate == images else [surrogate])]
+    cards = [card for folder in folders for card in sorted(folder.glob("**/model.json"))]
     inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
     scratch = door.scratch(inputs, describe(device))
     with door.live({**asdict(config), "losses": factors}) as live:
@@ -44,12 +55,13 @@ def main(
             config=config,
             weights=factors,
             run=run,
-            dataset=Dataset.open(images),
+            dataset=dataset,
             store=WeightStore(*weights),
             device=device,
             scratch=scratch,
             start=None if start == images else read_group(start),
             reference=None if reference == images else read_group(reference),
+            surrogate=None if surrogate == images else learned(surrogate, config, dataset.size, device),
             watch=live.log,
             frames=int(os.environ.get(FRAMES, "0")),
         )

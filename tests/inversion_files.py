@@ -39,7 +39,7 @@ TOY: dict[str, Any] = {
     "steps": 5,
     "trace_every": 1,
 }
-OWN = {"start": "", "reference": "", "weights": ""}
+OWN = {"start": "", "reference": "", "surrogate": "", "weights": ""}
 
 
 @cache

@@ -11,7 +11,7 @@ from relume.losses.perceptual import LPIPS_TAPS
 from relume.params import ALWAYS, LPIPS, RECIPES, SECTIONS, check, main
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"start": "data/images/photos", "reference": "data/images/photos", "weights": "models/weights"}
+OWN = {**dict.fromkeys(("start", "reference", "surrogate"), "data/images/photos"), "weights": "models/weights"}
 
 
 def change(params: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -62,7 +62,14 @@ def test_the_committed_parameters_are_sound(default_params: dict[str, Any]) -> N
             ["recipes.deep.switches", "begin with it"],
         ),
         ("recipes.deep.sizes", [[0, 64], [9, 32]], ["recipes.deep.sizes: pictures only grow"]),
-        ("losses.surrogate", 1.0, ["recipes.deep.losses.surrogate: no stage learns", "recipes.shallow.losses.surrogate"]),
+        (
+            "losses.surrogate",
+            1.0,
+            [
+                "recipes.deep.surrogate: the surrogate term asks a model: name one, models/surrogate/<name>",
+                "recipes.shallow.surrogate",
+            ],
+        ),
         ("losses.ref", 1.0, ["recipes.deep.reference: the ref term looks at an earlier group's pictures: name one"]),
         ("losses.logits", 1.0, ["recipes.deep.network: alexnet_conv has no tap 'logits'"]),
         ("losses.clip", 1.0, ["weights.networks: clip_vit_l_14 is missing, which recipes.deep needs (clip)"]),

@@ -60,6 +60,12 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
         "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
     }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
+    params["train_surrogate"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
+    params["train_surrogate"]["models"]["surrogate_conv5"]["target"] = {
+        "network": "vgg16_conv",
+        "tap": "pool",
+        "features": "data/images/photos",
+    }
     params["train_masked"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_masked"]["models"] = {
         name: {"architecture": architecture, "tokenizer": "data/images/photos_32"}

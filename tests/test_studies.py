@@ -52,7 +52,7 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str,
     for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
         if job.method == "tuned":
             name = tuned.name_for(job.config.network, list(job.config.taps))
-            said = {"start": "", "reference": "", "weights": "", **tuned.recipe(name)}
+            said = {"start": "", "reference": "", "surrogate": "", "weights": "", **tuned.recipe(name)}
             recipe, own = variation(default_params["invert_optimise"], said, name)
             assert job.config.optimiser == recipe.optimiser, name
             assert job.config.init == recipe.init, name

@@ -168,7 +168,7 @@ def plan(
 ) -> Plan:
     """The recipe with `differences` laid over it, held to what can be done with features alone."""
     name = recipe or tuned.name_for(network, list(taps))
-    own = {"start": "", "reference": "", "weights": "", "network": network, "taps": dict.fromkeys(taps, 1.0)}
+    own = {"start": "", "reference": "", "surrogate": "", "weights": "", "network": network, "taps": dict.fromkeys(taps, 1.0)}
     whole = read_params(params)
     config, stated = variation(whole["invert_optimise"], {**merge(tuned.recipe(name), differences), **own}, "invert")
     run = build(Run, whole["run"] if seed is None else {**whole["run"], "seed": seed}, "run")

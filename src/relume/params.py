@@ -38,6 +38,7 @@ from relume.params_masked import between as between_masked
 from relume.params_pictures import asked as asked_pictures
 from relume.params_pictures import enough
 from relume.params_probe import between as between_probe
+from relume.params_surrogate import between as between_surrogate
 from relume.report.config import Report
 from relume.training.config import DecoderConfig, TrainDecoder, decoders
 from relume.training.gan_config import TrainGan, gans
@@ -45,6 +46,7 @@ from relume.training.import_gan_config import ImportGan
 from relume.training.landscape_config import TrainLandscape, landscape_models
 from relume.training.mapper_config import TrainMapper, mappers
 from relume.training.masked_config import TrainMasked, masked_models
+from relume.training.surrogate_config import TrainSurrogate, surrogates
 
 SECTIONS: dict[str, Any] = {
     "run": Run,
@@ -56,6 +58,7 @@ SECTIONS: dict[str, Any] = {
     "invert_optimise": InvertOptimise,
     "train_decoder": TrainDecoder,
     "invert_decoder": DecoderGroups,
+    "train_surrogate": TrainSurrogate,
     "train_masked": TrainMasked,
     "reconstruct_masked": MaskedGroups,
     "import_gan": ImportGan,
@@ -91,6 +94,7 @@ def check(whole: Mapping[str, Any]) -> None:
                 faults += str(error).splitlines()
     recipes = _entries(_recipes, whole, faults) if "invert_optimise" in built and RECIPES in whole else {}
     trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
+    learned = _entries(surrogates, whole["train_surrogate"], faults) if "train_surrogate" in built else {}
     masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
     generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
@@ -108,6 +112,7 @@ def check(whole: Mapping[str, Any]) -> None:
         faults += [f"params: {fault}" for fault in between_landscape(built, landscapes, mapped, taken)]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
+        faults += [f"params: {fault}" for fault in between_surrogate(built, learned, recipes, [*trained, *masked], ALWAYS)]
     if faults:
         raise UserError("\n".join(faults))
 
@@ -289,8 +294,6 @@ def _recipe(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, 
 
 def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> Iterable[str]:
     """What single terms want of their recipe."""
-    if "surrogate" in factors:
-        yield f"{path}.losses.surrogate: no stage learns a surrogate embedding yet: set its weight to 0"
     wanted = [("terms.clip", recipe.terms.clip.network, "pool")] if "clip" in factors else []
     wanted += [("network", recipe.network, "logits")] if "logits" in factors else []
     for term in ("ref", "avg"):

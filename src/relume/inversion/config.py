@@ -198,6 +198,7 @@ class Recipe:
 
     start: str  # a group's folder to begin from, or the images' folder: begin from `init`
     reference: str  # a group's folder whose pictures the `ref` term looks at, or the images' folder: none
+    surrogate: str  # the folder of the model that the `surrogate` term asks, or the images' folder: none
     weights: str  # models/weights/<network>: a further network that its terms need; models/weights: all of them
     losses: dict[str, Factor]  # factors on the weights of `losses`; 0 switches a term off
 

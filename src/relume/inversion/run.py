@@ -28,7 +28,7 @@ from relume.inversion.config import InvertOptimise, Latent, Optimiser
 from relume.inversion.guide import Guide
 from relume.inversion.optimise import Descent, Outcome, Problem, Report, looking, optimise
 from relume.inversion.targets import Provider
-from relume.inversion.terms import Material, heads, objective
+from relume.inversion.terms import Material, Surrogate, heads, objective
 from relume.losses.objective import Activations, Objective
 
 SHOWN = 8  # pictures on a sheet of the live view
@@ -90,11 +90,12 @@ def work(
     scratch: Scratch,
     start: Group | None = None,
     reference: Group | None = None,
+    surrogate: Surrogate | None = None,
     watch: Watch = lambda step, values, sheet: None,
     frames: int = 0,
 ) -> Work:
     """The objective of these weights, and the networks that it needs, loaded."""
-    goal = objective(config, weights, Material(heads=heads(config, weights, store, device)))
+    goal = objective(config, weights, Material(heads=heads(config, weights, store, device), surrogate=surrogate))
     networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
     return Work(
         name=name,

@@ -1,0 +1,239 @@
+"""Does a learned surrogate embedding tell what another network would see, and does asking it better an inversion?
+
+    python -m benchmarks.surrogate --folder PHOTOS --weights models/weights --out docs/results/surrogate.csv
+
+Photographs are split as by benchmarks.inversion. On the training ones the surrogate is learned, as `train_surrogate` says it. On
+the test ones, paired and with intervals: the cosine of the predicted to the true embedding against that of the nearest training
+picture's and of the mean embedding; then a recipe with the term and without it, by the cosine of the reconstruction's embedding
+to the original's true one, by that of a network that nothing has looked through, and by PSNR. The first of these judges is the
+network that the term looks through: a better value there and nowhere else says that the network was pleased, not the picture
+found. Writes the columns of comparisons.csv and a `.json`.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.common import commit, prepare, provenance
+from benchmarks.embeddings import Eyes
+from benchmarks.inversion import split_of
+from relume.core.config import build, read_params
+from relume.core.errors import UserError, one_of
+from relume.core.files import Scratch, write_csv, write_json
+from relume.core.images import to_float
+from relume.core.run import Run
+from relume.core.runtime import describe, deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.comparison import COMPARISONS, Record
+from relume.evaluation.embeddings import compared, same_trunk
+from relume.evaluation.pixel import psnr
+from relume.features.weights import WeightStore
+from relume.inversion.config import InvertOptimise, merge, variation
+from relume.inversion.run import invert, work
+from relume.inversion.terms import Surrogate
+from relume.losses.config import Losses
+from relume.training import surrogate_pairs
+from relume.training.loop import train
+from relume.training.surrogate import SurrogateLesson, floors, settled, surrogate_lesson
+from relume.training.surrogate_config import SurrogateConfig, surrogate
+
+WITHOUT = "without"
+WORDS = {"floor_nearest": "the nearest training picture's", "floor_mean": "the mean embedding", "ridge": "the ridge regression"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What both questions share."""
+
+    run: Run
+    dataset: Dataset
+    split: str
+    count: int | None  # the first pictures of the split; None: all
+    store: WeightStore
+    device: torch.device
+
+    @property
+    def rows(self) -> list[int]:
+        return self.dataset.select(self.split, self.count)
+
+    def compared(self, said: Mapping[str, object], a: Tensor, b: Tensor, *, proves: bool = True) -> Record:
+        sources = [self.dataset.index[row]["source"] for row in self.rows]
+        labels = {**said, "dataset": self.dataset.name, "size": self.dataset.size, "device": describe(self.device)}
+        return compared(labels, a, b, sources, seed=self.run.seed, proves=proves)
+
+
+def learn(bench: Bench, config: SurrogateConfig) -> tuple[SurrogateLesson, int]:
+    """The surrogate, and the step of its training that was best in validation; 0: none, it is the ridge regression."""
+    name, options = "surrogate", {"run": bench.run, "dataset": bench.dataset, "store": bench.store, "device": bench.device}
+    lesson = surrogate_lesson(name=name, config=config, **options)  # type: ignore[arg-type]
+    done = settled(lesson, train(lesson.task(), config.training, bench.run))
+    return lesson, done.best_step
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return F.cosine_similarity(a.flatten(1).double(), b.flatten(1).double(), dim=1).cpu()
+
+
+@torch.no_grad()
+def predictions(bench: Bench, lesson: SurrogateLesson, best_step: int) -> Iterator[Record]:
+    """The surrogate against what needs none."""
+    config, module = lesson.config, lesson.module
+    eyes = surrogate_pairs.Eyes(dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
+    held = surrogate_pairs.pairs(eyes, config, bench.rows)
+    reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, lesson.learned, held)
+    if best_step:
+        now = {name: value.clone() for name, value in module.state_dict().items()}
+        module.load_state_dict(lesson.begun)
+        others["ridge"] = module.predict(held.inputs)
+        module.load_state_dict(now)
+    said = {"question": "prediction", "a": "surrogate", "network": config.network, "tap": "+".join(config.taps)}
+    for name, seen in others.items():
+        yield bench.compared({**said, "b": WORDS[name], "metric": metric_of(config)}, reached, cosine(seen, held.outputs))
+
+
+def metric_of(config: SurrogateConfig) -> str:
+    return f"cosine_{config.target.network}_{config.target.tap}"
+
+
+def reconstruct(bench: Bench, config: InvertOptimise, weights: Mapping[str, float], asked: Surrogate) -> np.ndarray:
+    """uint8 (N, H, W, 3), the objective's choice of each picture's restarts."""
+    with tempfile.TemporaryDirectory() as temporary:
+        prepared = work(
+            name=f"surrogate x {weights['surrogate']:g}" if "surrogate" in weights else WITHOUT,
+            config=config,
+            weights=weights,
+            run=bench.run,
+            dataset=bench.dataset,
+            store=bench.store,
+            device=bench.device,
+            scratch=Scratch(Path(temporary)),
+            surrogate=asked,
+        )
+        pictures, rows, _, _ = invert(prepared)
+    return pictures[[place for place, row in enumerate(rows) if row.selected]]
+
+
+def inversions(
+    bench: Bench,
+    lesson: SurrogateLesson,
+    recipe: InvertOptimise,
+    weights: Mapping[str, float],
+    strengths: Sequence[float],
+    judge: str,
+) -> Iterator[Record]:
+    """With the term, at each strength, against without it."""
+    target, originals = lesson.config.target, bench.dataset.images[bench.rows]
+    asked = Surrogate(network=target.network, tap=target.tap, predict=frozen(lesson))
+    eyes = Eyes(store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
+    judges = {metric_of(lesson.config): (target.network, target.tap), f"cosine_{judge}_pool": (judge, "pool")}
+    true = {metric: eyes.see(network, originals, (tap,))[tap] for metric, (network, tap) in judges.items()}
+
+    def scores(strength: float) -> dict[str, Tensor]:
+        own = {**weights, "surrogate": strength} if strength else dict(weights)
+        pictures = reconstruct(bench, recipe, own, asked)
+        seen = {metric: eyes.see(network, pictures, (tap,))[tap] for metric, (network, tap) in judges.items()}
+        return {
+            **{metric: cosine(values, true[metric]) for metric, values in seen.items()},
+            "psnr": psnr(to_float(pictures), to_float(originals)).double(),
+        }
+
+    without = scores(0.0)
+    for strength in strengths:
+        said = {"question": "inversion", "a": f"surrogate x {strength:g}", "b": WITHOUT}
+        said |= {"network": recipe.network, "tap": "+".join(recipe.taps)}
+        for metric, values in scores(strength).items():
+            proves = metric not in judges or not same_trunk(judges[metric][0], recipe.network)
+            yield bench.compared({**said, "metric": metric}, values, without[metric], proves=proves)
+
+
+def frozen(lesson: SurrogateLesson) -> torch.nn.Module:
+    return lesson.module.eval().requires_grad_(False)
+
+
+def settings(
+    params: Mapping[str, Any], model: str, recipe: str, dataset: str, split: str, count: int | None
+) -> tuple[SurrogateConfig, InvertOptimise, dict[str, float]]:
+    """The surrogate, the recipe and its weights without the term, from params.yaml, for the photographs."""
+    for key, name, known in (
+        ("--model", model, params["train_surrogate"]["models"]),
+        ("--recipe", recipe, params["recipes"]),
+    ):
+        if name not in known:
+            raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
+    images = f"data/images/{dataset}"
+    own = merge(params["train_surrogate"]["models"][model], {"features": images, "target": {"features": images}})
+    config = surrogate(merge(params["train_surrogate"]["shared"], {"dataset": dataset}), own, f"train_surrogate.models.{model}")
+    section = merge(params["invert_optimise"], {"dataset": dataset, "split": split, "count": count})
+    plan, said = variation(section, params["recipes"][recipe], f"recipes.{recipe}")
+    if plan.network != config.network or not set(config.taps) <= plan.taps.keys():
+        wanted = f"{config.network} {'+'.join(config.taps)}"
+        raise UserError(f"--recipe: {recipe} inverts {plan.network} {'+'.join(plan.taps)}, and {model} predicts from {wanted}")
+    weights = build(Losses, params["losses"], "losses").times(said.losses)
+    weights.pop("surrogate", None)
+    return config, plan, weights
+
+
+@click.command(help=__doc__)
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
+@click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
+@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True, help="Of the photographs.")
+@click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
+@click.option("--count", type=click.IntRange(min=2), help="Only the first photographs of the split are scored.")
+@click.option("--model", default="surrogate_conv5", show_default=True, help="Of train_surrogate.models.")
+@click.option("--recipe", default="deep", show_default=True, help="With the term and without it; it begins from `init`.")
+@click.option("--strength", "strengths", type=click.FloatRange(min=0, min_open=True), multiple=True, default=[1.0])
+@click.option("--judge", default="vgg16_conv", show_default=True, help="A network that nothing looks through.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
+@click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")
+def main(
+    folder: Path,
+    weights: tuple[Path, ...],
+    out: Path,
+    size: int,
+    split: str,
+    count: int | None,
+    model: str,
+    recipe: str,
+    strengths: tuple[float, ...],
+    judge: str,
+    device: str | None,
+    micro_batch: int | None,
+) -> None:
+    start, at, params = time.perf_counter(), commit(), read_params(Path("params.yaml"))
+    try:
+        changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
+        run = build(Run, merge(params["run"], changes), "run")
+        config, plan, factors = settings(params, model, recipe, folder.resolve().name, split, count)
+        if judge in (config.network, config.target.network):
+            raise UserError(f"--judge: {judge} is looked through already: name another network")
+        deterministic()
+        with tempfile.TemporaryDirectory() as temporary:
+            dataset = prepare(folder, Path(temporary, folder.resolve().name), size, None, split_of)
+            store, where = WeightStore(*weights), device_of(run)
+            bench = Bench(run=run, dataset=dataset, split=split, count=count, store=store, device=where)
+            lesson, best_step = learn(bench, config)
+            rows = [*predictions(bench, lesson, best_step), *inversions(bench, lesson, plan, factors, strengths, judge)]
+            n, learned = len(bench.rows), len(lesson.train)
+    except UserError as error:
+        click.secho(f"surrogate: {error}", fg="red", err=True)
+        sys.exit(1)
+    write_csv(out, COMPARISONS, rows)
+    data = f"of the split {split} of {len(dataset.index)}; the surrogate and the guide learn from {learned} others"
+    seconds = time.perf_counter() - start
+    about = provenance("benchmarks.surrogate", dataset, n=n, data=data, device=where, at=at, seconds=seconds)
+    write_json(out.with_suffix(".json"), {**about, "penalty": lesson.penalty, "best_step": best_step})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Surrogates: ridge against a plain solver, moments, rows, floors by hand, a linear truth, the stage, the term, faults."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+from torch.nn import functional as F
+
+from relume.core.config import build as configured
+from relume.core.errors import UserError
+from relume.core.files import read_csv, read_json, write_json
+from relume.data.store import Dataset
+from relume.features import networks
+from relume.features.extract import Pass, Pictures, extract
+from relume.inversion.surrogate import learned
+from relume.losses import feature
+from relume.models.surrogate import FLAT, SurrogateMap, flattened, ridge, sides
+from relume.models.surrogate_config import SurrogateArchitecture
+from relume.training.loop import LOSS, train
+from relume.training.surrogate import SurrogateLesson, card, floors, loss, nearest, progress, settled, surrogate_lesson, validate
+from relume.training.surrogate_config import surrogate, surrogates
+from relume.training.surrogate_pairs import Eyes, Pairs, pairs
+from relume.training.trained_surrogate import read_surrogate
+from stages import train_surrogate
+from tests.decoder_files import CPU, RUN, SIZE, Store, dataset, training
+from tests.gan_files import dice
+from tests.inversion_files import settings
+
+CASES: dict[str, dict[str, Any]] = {
+    "linear": {"kind": "linear", "grid": 2},
+    "residual": {"kind": "residual", "grid": 2, "width": 8, "depth": 1, "dropout": 0.0},
+}
+FEATURES = {"map": torch.randn(3, 4, 5, 5, generator=dice(0)[0]), "pool": torch.randn(3, 6, generator=dice(1)[0])}
+SHAPES = {tap: tuple(values.shape[1:]) for tap, values in FEATURES.items()}
+OWN = {
+    "network": "alexnet_conv",
+    "taps": ["conv5", "pool"],
+    "features": "data/images/toy",
+    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/images/toy"},
+}
+
+
+def architecture(kind: str) -> Any:
+    return configured(SurrogateArchitecture, CASES[kind], "architecture")
+
+
+def shared(kind: str = "linear", **differences: Any) -> dict[str, Any]:
+    plain = {
+        "dataset": "toy",
+        "architecture": CASES[kind],
+        "penalties": [0.01, 1.0],
+        "losses": {"cosine": 1.0, "mse": 0.5},
+        "training": training(),
+        "validation": None,
+    }
+    return plain | differences
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+def lesson(data: Dataset, kind: str = "linear", own: dict[str, Any] | None = None, **differences: Any) -> SurrogateLesson:
+    config = surrogate(shared(kind, **differences), OWN | (own or {}), "train_surrogate.models.toy")
+    return surrogate_lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+
+
+def test_every_kind_of_the_parameters_is_tried() -> None:
+    kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(SurrogateArchitecture)[0])}
+    assert kinds == set(CASES)
+
+
+@pytest.mark.parametrize("rows", [5, 30], ids=["more numbers than rows", "more rows than numbers"])
+def test_ridge_agrees_with_least_squares_on_the_widened_system(rows: int) -> None:
+    """Ridge is least squares with sqrt(penalty) I below x and zeros below y."""
+    x, y = torch.randn(rows, 8, generator=dice(2)[0]).double(), torch.randn(rows, 3, generator=dice(3)[0]).double()
+    strength = 0.3 * x.square().sum(1).mean()
+    wide = torch.cat([x, strength.sqrt() * torch.eye(8, dtype=x.dtype)])
+    plain = torch.linalg.lstsq(wide, torch.cat([y, torch.zeros(8, 3, dtype=x.dtype)])).solution
+    assert torch.allclose(ridge(x, y, 0.3), plain, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_rows_are_apart_and_every_tap_counts(kind: str) -> None:
+    torch.manual_seed(0)
+    made = SurrogateMap(SHAPES, (2, 5), architecture(kind)).eval()
+    if made.missed is not None:
+        torch.nn.init.normal_(made.missed.leave.weight)
+    found = made(FEATURES)
+    assert found.shape == (3, 2, 5)
+    assert torch.allclose(made({tap: values[1:2] for tap, values in FEATURES.items()}), found[1:2], atol=1e-5)
+    for tap in FEATURES:
+        assert not torch.allclose(made(FEATURES | {tap: FEATURES[tap].flip(1)}), found, atol=1e-4)
+
+
+def test_maps_are_averaged_to_the_grid() -> None:
+    rows = flattened(FEATURES, sides(SHAPES, 1))
+    assert torch.allclose(rows, torch.cat([FEATURES["map"].mean((2, 3)), FEATURES["pool"]], 1), atol=1e-6)
+    assert sides(SHAPES, 9) == {"map": 5, "pool": None}
+
+
+def test_moments_by_hand_and_what_hardly_moves() -> None:
+    made = SurrogateMap({"pool": (2,)}, (1,), architecture("linear"))
+    made.set_moments(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.tensor([[0.0], [4.0]]))
+    assert made.mean_in.tolist() == [2.0, 5.0]
+    assert made.std_in.tolist() == pytest.approx([1.0, FLAT * 0.5**0.5])
+    assert made.std_out.tolist() == [2.0]
+    made.set_linear(torch.tensor([[1.0], [0.0]]))
+    assert made({"pool": torch.tensor([[3.0, 9.0]])}).tolist() == [[4.0]]  # one deviation above the mean, in and out
+
+
+@torch.no_grad()
+def test_a_linear_truth_is_found_again_where_the_floors_are_far() -> None:
+    x = torch.randn(200, 6, generator=dice(4)[0])
+    y = x @ torch.randn(6, 9, generator=dice(5)[0])
+    seen = [Pairs(inputs=x[part], outputs=y[part], shapes={"pool": (6,)}) for part in (slice(150), slice(150, 200))]
+    module = SurrogateMap({"pool": (6,)}, (9,), architecture("linear"))
+    module.set_moments(seen[0].inputs, seen[0].outputs)
+    module.set_linear(ridge(module.standard(x[:150]), module.standard_out(y[:150]), 1e-6))
+    assert float(feature.cosine(module.predict(x[150:]), y[150:]).max()) < 1e-4
+    assert float(feature.cosine(floors(module, *seen)["floor_nearest"], y[150:]).mean()) > 0.05
+
+
+def test_the_nearest_is_so_by_cosine() -> None:
+    others = torch.tensor([[10.0, 10.0], [0.1, 0.0], [0.0, -1.0]])
+    assert nearest(torch.tensor([[5.0, 1.0], [-1.0, -9.0]]), others).tolist() == [1, 2]
+
+
+def test_terms_and_floors_by_hand(data: Dataset) -> None:
+    made = lesson(data)
+    with torch.no_grad():
+        terms = loss(made, [0, 2], dice(0, 1))
+        predicted, true = made.module.predict(made.learned.inputs[[0, 2]]), made.learned.outputs[[0, 2]]
+    apart = (predicted - true) / made.module.std_out
+    assert float(terms["cosine"]) == pytest.approx(float((1 - F.cosine_similarity(predicted, true)).mean()), abs=1e-5)
+    assert float(terms["mse"]) == pytest.approx(float(apart.square().mean()), rel=1e-4)
+    assert float(terms[LOSS]) == pytest.approx(float(terms["cosine"] + 0.5 * terms["mse"]), rel=1e-5)
+    found = validate(made)
+    mean = made.learned.outputs.mean(0, keepdim=True)
+    assert found["floor_mean"] == pytest.approx(float(F.cosine_similarity(mean, made.held.outputs).mean()), abs=1e-5)
+    assert found["similarity"] == found["ridge"] == pytest.approx(1 - found["cosine"], abs=1e-6)
+
+
+def test_what_a_training_spoils_is_not_kept(data: Dataset) -> None:
+    made = lesson(data, training=training(learning_rate=10.0, ema=0.0, clip=None))
+    begun = {name: value.clone() for name, value in made.module.state_dict().items()}
+    done = settled(made, train(made.task(), made.config.training, RUN))
+    assert done.best_step == 0
+    assert done.metrics["similarity"] == done.metrics["ridge"]
+    for found in (done.best, made.module.state_dict()):
+        assert all(torch.equal(value, found[name]) for name, value in begun.items())
+
+
+def test_what_a_training_betters_is_kept(data: Dataset) -> None:
+    made = lesson(data, "residual", training=training(steps=20, validate_every=1, learning_rate=1e-3, ema=0.0))
+    for values in (made.module.linear.weight, made.begun["linear.weight"]):  # begun at nothing, it can only learn
+        values.data.zero_()
+    done = settled(made, train(made.task(), made.config.training, RUN))
+    assert done.best_step > 0
+    assert all(torch.equal(value, made.module.state_dict()[name]) for name, value in done.best.items())
+
+
+def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_path: Path) -> None:
+    """float16, but for what is not kept there, which is computed."""
+    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1], split="train")
+    extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
+    assert read_json(tmp_path / "kept/stats.json")["taps"]["pool"]["cached"]
+    assert not read_json(tmp_path / "kept/stats.json")["taps"]["conv5"]["cached"]
+    config = surrogate(shared(), OWN, "toy")
+    eyes = Eyes(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
+    plain, read = (pairs(eyes, config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
+    assert torch.allclose(plain.inputs, read.inputs, rtol=1e-3, atol=1e-4)
+    assert not torch.equal(plain.inputs, read.inputs)
+    assert torch.equal(plain.outputs, read.outputs)
+    stats = read_json(tmp_path / "kept/stats.json")
+    write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
+    with pytest.raises(UserError, match="99.*are wanted: extract anew"):
+        pairs(eyes, config, [0], features=tmp_path / "kept")
+
+
+def test_what_is_said_and_shown_of_it(data: Dataset) -> None:
+    made = lesson(data)
+    assert card(made)["shapes"] == {"conv5": [256, 3, 3], "pool": [256]}
+    assert card(made)["penalty"] in (0.01, 1.0)
+    seen = progress(made)
+    assert seen.shape == (2, 4, SIZE, SIZE, 3)
+    assert all(any(np.array_equal(image, data.images[row]) for row in made.train) for image in seen[1])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    dataset(tmp_path / "data/images")
+    run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3}
+    section = {"shared": shared("residual"), "models": {"toy": OWN}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"run": run, "train_surrogate": section}))
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train_surrogate": {"deps": []}}}))
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("relume.params.check", lambda whole: None)
+    monkeypatch.setattr(train_surrogate, "WeightStore", lambda *folders: Store())
+    return tmp_path
+
+
+def staged(out: str = "models/surrogate/toy") -> Result:
+    options = {"--model": "toy", "--images": "data/images/toy", "--weights": "models/weights", "--features": "data/images/toy"}
+    options |= {"--target-features": "data/images/toy", "--out": out, "--timing": "metrics/training/toy.csv"}
+    return CliRunner().invoke(train_surrogate.main, [part for pair in options.items() for part in pair])
+
+
+def test_from_training_to_the_term(project: Path, default_params: dict[str, Any]) -> None:
+    result = staged()
+    assert result.exit_code == 0, result.output
+    assert "toy: cosine in validation: similarity " in result.output
+    folder = Path("models/surrogate/toy")
+    terms = {row["term"] for row in read_csv(folder / "history.csv")}
+    assert {"val/similarity", "val/ridge", "val/floor_nearest", "val/floor_mean"} <= terms
+    assert staged("again").exit_code == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in Path("again").iterdir()
+    }
+    trained = read_surrogate(folder, CPU)
+    config = surrogate(shared(), OWN, "toy")
+    data = Dataset.open(Path("data/images/toy"))
+    eyes = Eyes(dataset=data, store=Store(), device=CPU, micro_batch=4)  # type: ignore[arg-type]
+    see = eyes.see("alexnet_conv", config.taps, None)
+    found = pairs(eyes, config, data.select("val"))
+    reached = float(F.cosine_similarity(trained.module(see(data.select("val"))), found.outputs).mean())
+    assert read_json(folder / "model.json")["metrics"]["similarity"] == pytest.approx(reached, abs=1e-5)
+
+    recipe = settings(default_params, taps={"conv5": 1.0, "pool": 1.0, "conv1": 1.0})
+    term = learned(folder, recipe, SIZE, CPU)
+    assert (term.network, term.tap) == ("vgg16_conv", "pool")
+    with pytest.raises(UserError, match=r"predicts from alexnet_conv conv5\+pool, and alexnet_conv conv5 is inverted"):
+        learned(folder, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)
+    with pytest.raises(UserError, match="pictures of 64 px, these have 32"):
+        learned(folder, recipe, 32, CPU)
+    write_json(folder / "model.json", {"kind": "decoder"})
+    with pytest.raises(UserError, match="holds no surrogate"):
+        learned(folder, recipe, SIZE, CPU)
+
+
+def test_faults_are_named(data: Dataset) -> None:
+    with pytest.raises(UserError, match="surrogate toy is to learn from photos"):
+        lesson(data, dataset="photos")
+    with pytest.raises(UserError, match="cosine: this weight and mse are both 0"):
+        lesson(data, losses={"cosine": 0.0, "mse": 0.0})
+    with pytest.raises(UserError, match="target.tap: pool is given already"):
+        lesson(data, own={"target": {**OWN["target"], "network": "alexnet_conv"}})  # type: ignore[dict-item]
+    with pytest.raises(UserError, match=r"(?s)models\.a\.taps.*models\.b"):
+        surrogates({"shared": shared(), "models": {"a": OWN | {"taps": ["pool", "pool"]}, "b": {"network": "alexnet_conv"}}})
