@@ -113,11 +113,11 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first, self.second = EqualConv(inputs, inputs, 3), EqualConv(inputs, outputs, 3)
+        self.first, self.second = EqualConv(inputs, inputs, 3), EqualConv(inputs, outputs, 3, halves=True)
         self.skip = EqualConv(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        far = halved(active(self.second(active(self.first(x)))))
+        far = active(self.second(active(self.first(x))))
         near: Tensor = self.skip(halved(x))
         return (far + near) / math.sqrt(2)
 
