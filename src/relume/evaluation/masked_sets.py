@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import to_float
+from relume.core.images import resize, to_float
 from relume.core.masked_results import RATIO
 from relume.core.results import Group
 from relume.core.runtime import generator
@@ -32,16 +32,17 @@ Rows = list[dict[str, object]]
 
 @dataclass(frozen=True, kw_only=True)
 class Eye:
-    """A network and the tap that embeddings are read at. One that accepts any size sees pictures at their own."""
+    """A network and the tap that embeddings are read at. One that accepts any size sees pictures at their own, or at `size`."""
 
     network: Network
     tap: str
     micro_batch: int
     device: torch.device
+    size: int | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.network.facts.name}_{self.tap}"
+        return f"{self.network.facts.name}_{self.tap}{f'@{self.size}' if self.size else ''}"
 
     @torch.no_grad()
     def embed(self, numbers: Sequence[int], pictures: Callable[[list[int]], Tensor]) -> Tensor:
@@ -49,10 +50,13 @@ class Eye:
         home = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
         with collect(self.network, [self.tap]) as taps:
             parts = [
-                taps(pictures(list(numbers[at : at + self.micro_batch])).to(self.device))[self.tap].to(home).double()
+                taps(self._seen(pictures(list(numbers[at : at + self.micro_batch]))))[self.tap].to(home).double()
                 for at in range(0, len(numbers), self.micro_batch)
             ]
         return torch.cat(parts)
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        return resize(pictures.to(self.device), self.size or pictures.shape[-1])
 
 
 def open_eye(
@@ -61,9 +65,11 @@ def open_eye(
     """None where none is asked for. Pictures that are too small for it are named before any work."""
     if asked is None:
         return None
-    eye = Eye(network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device)
+    eye = Eye(
+        network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device, size=asked.size
+    )
     facts = eye.network.facts
-    if facts.any_size and (small := [size for size in sizes if size < facts.min_size]):
+    if facts.any_size and (small := [size for size in sizes if (asked.size or size) < facts.min_size]):
         raise UserError(f"evaluate.sets.network: {facts.name} sees {facts.min_size} px or more, these pictures have {small[0]}")
     return eye
 

@@ -129,7 +129,7 @@ def with_deviation(x: Tensor) -> Tensor:
     """
     n, _, h, w = x.shape
     size = next(size for size in range(GROUP, 0, -1) if n % size == 0)
-    groups = x.float().view(size, n // size, -1)
+    groups = x.float().reshape(size, n // size, -1)
     spread = (groups.var(0, correction=0) + 1e-8).sqrt().mean(1)
     return torch.cat([x, spread.repeat(size).view(n, 1, 1, 1).expand(-1, -1, h, w).to(x.dtype)], dim=1)
 

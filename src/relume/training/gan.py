@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid, to_uint8
+from relume.core.images import grid, resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
@@ -110,6 +110,7 @@ def gan_lesson(
 @torch.no_grad()
 def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
     """(N, 3, H, W) -> (N, D): the tap's mean over positions."""
+    pictures = resize(pictures, eye.size or pictures.shape[-1])
     with collect(network, (eye.tap,)) as tapped:
         values = tapped(pictures)[eye.tap].float()
     return values.flatten(2).mean(2) if values.ndim == 4 else values

@@ -48,6 +48,7 @@ class Eye:
 
     network: str
     tap: str
+    size: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
 
 
 @config
