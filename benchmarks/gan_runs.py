@@ -1,0 +1,170 @@
+"""What takes long in a study of generators: pictures are prepared once, paces measured once, each model is trained once."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from benchmarks.common import commit
+from benchmarks.decoder_runs import alone
+from benchmarks.masked_code import code_of
+from benchmarks.study import Differences
+from relume.core.checkpoint import Checkpoint
+from relume.core.config import config, merge
+from relume.core.files import digest, read_json, write_json
+from relume.core.run import Run
+from relume.core.runtime import describe, device_of
+from relume.core.samples import write_samples
+from relume.data.archives import pictures_in
+from relume.data.pictures import Contents, held_out, limited
+from relume.data.store import Dataset
+from relume.data.trees import by_folder, classes
+from relume.data.write import write
+from relume.evaluation.config import Sets
+from relume.features.weights import WeightStore
+from relume.training.config import Name
+from relume.training.gan import card, gan_lesson, sheet
+from relume.training.gan_config import GanConfig, gan
+from relume.training.loop import Course, train, unwatched
+from relume.training.models import CARD, write_model
+from relume.training.ranks import ALONE
+from relume.training.samples import Sampler, sampled
+
+LEARNS = ("relume.training.gan", "relume.training.loop", "relume.training.models", "relume.training.samples")
+WARM, PACED = 2, 32  # steps of each before those whose mean is its pace; what is done now and then is among so many
+
+
+@config
+class GanStudy:
+    """A study file."""
+
+    size: int = Field(ge=8)
+    train: int | None = Field(ge=1)  # a random so many; null: all
+    validation: int = Field(ge=2)  # held out from the training pictures
+    test: int | None = Field(ge=2)  # likewise
+    seconds: float = Field(gt=0)  # of each model's steps
+    looks: int = Field(ge=1)  # at the validation pictures
+    count: int = Field(ge=2)  # samples of each model
+    patches: int = Field(ge=2)  # per side, of the floor of shuffled patches
+    sets: Sets  # whose eyes see how far apart sets of pictures are
+    run: Differences = Field(default_factory=dict)  # differences from params.yaml's
+    shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_gan.shared, for all models
+    models: dict[Name, Differences] = Field(min_length=1)
+
+    def __post_init__(self) -> None:
+        if self.size % self.patches:
+            raise ValueError(f"patches: pictures of {self.size} px cannot be cut into {self.patches} per side")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all models of a study share."""
+
+    root: Path  # the work folder
+    run: Run
+    dataset: Dataset
+    device: torch.device
+    code: str  # of what trains
+    commit: str
+
+    @property
+    def common(self) -> list[Any]:
+        """What every training depends on beside its own numbers."""
+        return [asdict(self.run), self.dataset.manifest["index_sha256"], self.code, describe(self.device)]
+
+
+def configs(study: GanStudy, params: Mapping[str, Any], dataset: str) -> dict[str, GanConfig]:
+    """Whatever the file has wrong is said here, before any work. Steps are for `planned` to say."""
+    drawn = {"drawn": {"count": study.count}, "dataset": dataset}
+    shared = merge(merge(params["train_gan"]["shared"], drawn), study.shared)
+    return {name: gan(shared, own, f"study.models.{name}") for name, own in study.models.items()}
+
+
+def bench_of(study: GanStudy, run: Run, data: Path, work: Path, at: str) -> Bench:
+    dataset = Dataset.open(prepare(study, run.seed, data, work))
+    return Bench(root=work, run=run, dataset=dataset, device=device_of(run), code=code_of(LEARNS), commit=at)
+
+
+def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
+    """The tree's own `train/` and `test/`, validation pictures drawn from `train/`; kept as long as the files are the same."""
+    with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
+        found = pictures_in(data, Path(scratch))
+        files = [(material.name, (data / material.name).stat().st_size) for material in found]
+        key = digest([files, study.size, study.validation, study.train, study.test, seed])
+        folder = work / "images" / key / data.resolve().name
+        if not (folder / "manifest.json").exists():
+            pictures = by_folder(found, data.name)
+            named = classes(pictures)
+            pictures = limited(held_out(pictures, study.validation, seed), {"train": study.train, "test": study.test}, seed)
+            contents = Contents(pictures=pictures, classes=named, licence="unknown", origin=[])
+            write(folder, contents, name=folder.name, size=study.size)
+    return folder
+
+
+def planned(bench: Bench, study: GanStudy, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, GanConfig]:
+    """As many steps as fill the seconds, in whole looks. Measured once: a killed study goes on with the same."""
+    path = bench.root / "plan.json"
+    key = digest([study.seconds, study.looks, [(name, asdict(one)) for name, one in wanted.items()], bench.common])
+    with alone(bench.root / "locks" / "plan"):
+        if not path.exists() or read_json(path)["key"] != key:
+            write_json(path, {"key": key, "seconds_per_step": paces(bench, wanted, store)})
+        pace = read_json(path)["seconds_per_step"]
+    return {name: _lasting(one, study, pace[name]) for name, one in wanted.items()}
+
+
+def _lasting(one: GanConfig, study: GanStudy, pace: float) -> GanConfig:
+    log = one.training.log_every
+    each = max(1, round(study.seconds / pace / study.looks / log)) * log
+    return replace(one, training=replace(one.training, steps=each * study.looks, validate_every=each))
+
+
+def paces(bench: Bench, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, float]:
+    """Mean seconds per step. The models take turns, so that whatever else the machine does slows all alike."""
+    courses = {name: _course(bench, name, one, store) for name, one in wanted.items()}
+    spent = dict.fromkeys(courses, 0.0)
+    for number in range(WARM + PACED):
+        for name, course in courses.items():
+            taken = _seconds(course, bench.device)
+            spent[name] += taken if number >= WARM else 0.0
+    return {name: seconds / PACED for name, seconds in spent.items()}
+
+
+def _course(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> Course:
+    lesson = gan_lesson(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
+    return Course(lesson.task(), one.training, bench.run, watch=unwatched, ranks=ALONE)
+
+
+def _seconds(course: Course, device: torch.device) -> float:
+    """Of one step, with the wait for the device to end it."""
+    started = time.perf_counter()
+    course.advance()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def taught(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> dict[str, Any]:
+    """The card of the model made from just this; trained, and its samples drawn, where it is not there."""
+    key, folder = digest([name, asdict(one), bench.common]), bench.root / "models" / name
+    with alone(bench.root / "locks" / name):
+        if not (folder / CARD).exists() or read_json(folder / CARD)["digest"] != key:
+            _teach(bench, name, one, key, store)
+    found: dict[str, Any] = read_json(folder / CARD)
+    return found
+
+
+def _teach(bench: Bench, name: str, one: GanConfig, key: str, store: WeightStore) -> None:
+    at, state = commit(), bench.root / "scratch" / key / "training.safetensors"
+    lesson = gan_lesson(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
+    trained = train(lesson.task(), one.training, bench.run, checkpoint=Checkpoint(state, []))
+    sampler = Sampler(model=lesson.generator, config=one.drawn, seed=bench.run.seed, micro_batch=bench.run.micro_batch)
+    write_samples(bench.root / "samples" / name, sampled(sampler, name, bench.dataset.name))
+    about = {"digest": key, "commit": at, "device": describe(bench.device), "precision": bench.run.precision}
+    seconds = round(trained.timing[-1]["seconds"], 2)
+    write_model(bench.root / "models" / name, trained, {**card(lesson), **about, "seconds": seconds}, sheet(lesson))
+    state.unlink(missing_ok=True)
