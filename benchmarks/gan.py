@@ -3,9 +3,9 @@
     python -m benchmarks.gan DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
 DATA holds `train/` and `test/` (class folders below); validation pictures, by which the best weights are chosen, are drawn from
-`train/`. How many steps fill the seconds is measured first, the models taking turns, and kept in the work folder, as every trained
-model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes the columns of sets.csv, a `.json`
-beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
+`train/`. How many steps fill the seconds is measured first, the models taking turns, and kept in the work folder, as every
+trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes the columns of sets.csv, a
+`.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
 """
 
 import shlex
@@ -65,6 +65,7 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
     """The `.json` beside the table."""
     counts = {split: len(bench.dataset.select(split)) for split in ("train", "val", "test")}
     said = "{test} test pictures, {train} to learn from, {val} to choose the best weights by".format(**counts)
+    said += f"; {study.count} samples of every model, and of every floor"
     keys = ("parameters", "best_step", "seconds", "device", "precision", "commit")
     trainings = {
         name: {**{key: card[key] for key in keys}, **{key: card["config"]["training"][key] for key in ("steps", "batch")}}
@@ -73,7 +74,7 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
     return {
         "command": shlex.join(["python", "-m", "benchmarks.gan", *command]),
         "commit": bench.commit,
-        "data": f"{bench.dataset.name}, {bench.dataset.size} px: {said}; {study.count} samples of every model, and of every floor",
+        "data": f"{bench.dataset.name}, {bench.dataset.size} px: {said}",
         "n": study.count,
         "device": describe(bench.device),
         "sets": asdict(study.sets),

@@ -1,5 +1,6 @@
 """Samples against held-out pictures: floors beside them, pairs of one source left out, what compare takes of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv
+from relume.core.images import resize
 from relume.core.samples import About, Samples, write_samples
 from relume.data.store import Dataset
 from relume.evaluation.evidence import gather_sets
@@ -46,6 +48,14 @@ def samples(tmp_path: Path, data: Dataset) -> Path:
 
 def eye() -> Eye:
     return Eye(network=networks.random("alexnet_conv"), tap="pool", micro_batch=3, device=CPU)
+
+
+def test_an_eye_may_see_pictures_enlarged(data: Dataset) -> None:
+    plain, large = eye(), replace(eye(), size=96)
+    assert large.name == f"{plain.name}@96"
+    found = large.embed([0, 1], data.pixels)
+    assert torch.allclose(found, plain.embed([0, 1], lambda numbers: resize(data.pixels(numbers), 96)))
+    assert not torch.allclose(found, plain.embed([0, 1], data.pixels), rtol=1e-3)
 
 
 def rows(samples: Path, data: Dataset, config: ScoreSamples = CONFIG) -> dict[str, Row]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.errors import UserError
-from relume.models.equalised import EqualLinear, ModulatedConv, binomial, doubled, halved
+from relume.models.equalised import EqualConv, EqualLinear, ModulatedConv, binomial, doubled, halved
 from relume.models.gan_config import GanArchitecture, GeneratorArchitecture
 from relume.models.gans import DISCRIMINATORS, GENERATORS
 from relume.models.style_gan import with_deviation
@@ -158,6 +158,22 @@ def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
     assert told.shape == (6, 3, 4, 4)
     assert torch.equal(told[:, :2], x)
     assert told[:, 2, 1, 3].tolist() == pytest.approx([6**0.5, 0, 6**0.5, 0, 6**0.5, 0], abs=2e-4)
+
+
+def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
+    """Of 8 px, by plain loops over channels: nine smooth values a side, of which windows of three begin at 0, 2, 4, 6."""
+    torch.manual_seed(0)
+    convolution, x = EqualConv(3, 2, 3, halves=True), drawn(2, 3, 8, 8)
+    kernel = binomial(x.device) / 4
+    smooth = torch.cat([F.conv2d(F.pad(x[:, i : i + 1], (2, 2, 2, 2)), kernel) for i in range(3)], dim=1)
+    every = F.conv2d(smooth, convolution.weight / 27**0.5, convolution.bias)
+    assert convolution(x).shape == (2, 2, 4, 4)
+    assert torch.allclose(convolution(x), every[:, :, ::2, ::2], atol=1e-5)
+
+
+def test_a_judge_takes_pictures_however_they_lie_in_memory() -> None:
+    judge, pictures = discriminator("style"), torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0])
+    assert torch.allclose(judge(pictures.to(memory_format=torch.channels_last)), judge(pictures), atol=1e-5)
 
 
 def test_the_mean_of_w_and_truncation() -> None:

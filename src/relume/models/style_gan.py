@@ -14,6 +14,7 @@ from relume.models.gan_config import Style
 from relume.models.generator import Generator, Noise, doubled_sides
 
 MAPPING_RATE = 0.01  # share of the learning rate at which z -> w is learned
+NOISE_RATE = 0.1  # share at which the noise's strength is learned: else a young generator imitates gravel and grass by it alone
 MEAN_DECAY = 0.995  # of the running mean of w, per batch
 GROUP = 4  # pictures, at most, over which the discriminator takes a deviation
 
@@ -67,7 +68,7 @@ class Styled(nn.Module):
         self.register_buffer("noise", torch.randn(1, 1, side, side))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        added = self.strength * (self.noise if noise is None else noise)
+        added = NOISE_RATE * self.strength * (self.noise if noise is None else noise)
         return active(self.convolution(x, w) + added + self.bias[:, None, None])
 
 

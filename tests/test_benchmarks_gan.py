@@ -1,0 +1,75 @@
+"""The study of generators: as many steps as fill the seconds, measured and trained once; faults by name."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import gan_runs
+from benchmarks.gan_runs import Bench, GanStudy, configs, planned, taught
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.files import read_json, write_json
+from relume.core.samples import read_samples
+from tests.decoder_files import CPU, RUN, Store
+from tests.evaluation_files import write_dataset
+from tests.gan_files import DUELS, KINDS, shared
+
+EYE = {"network": "alexnet_conv", "tap": "conv1"}
+PARAMS = {"train_gan": {"shared": shared()}}
+
+
+def study(**differences: Any) -> GanStudy:
+    models = {name: {"architecture": KINDS[name], "duel": DUELS[name]} for name in ("style", "dcgan")}
+    plain = {"size": 64, "train": None, "validation": 2, "test": None, "seconds": 6.0, "looks": 3, "count": 3, "patches": 4}
+    return build(GanStudy, {**plain, "sets": EYE, "models": models} | differences, "study")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    data = write_dataset(tmp_path / "data/toy", size=64)
+    return Bench(root=tmp_path / "work", run=RUN, dataset=data, device=CPU, code="this", commit="that")
+
+
+def test_steps_fill_the_seconds_in_whole_looks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """6 s of 0.5 s a step are 12 steps, three looks of 4; of 0.1 s 60, three of 20: rows are written every 2 steps."""
+    asked: list[object] = []
+
+    def measured(*given: object) -> dict[str, float]:
+        asked.append(given)
+        return {"style": 0.5, "dcgan": 0.1}
+
+    monkeypatch.setattr(gan_runs, "paces", measured)
+    wanted = configs(study(), PARAMS, "toy")
+    found = planned(bench, study(), wanted, Store())  # type: ignore[arg-type]
+    steps = {name: (one.training.steps, one.training.validate_every) for name, one in found.items()}
+    assert steps == {"style": (12, 4), "dcgan": (60, 20)}
+    assert planned(bench, study(), wanted, Store()) == found  # type: ignore[arg-type]
+    assert len(asked) == 1, "measured once"
+    planned(bench, study(seconds=7.0), wanted, Store())  # type: ignore[arg-type]
+    assert len(asked) == 2
+
+
+def test_a_model_is_trained_once_and_draws_its_samples(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gan_runs, "PACED", 1)
+    wanted = configs(study(), PARAMS, "toy")
+    torch.manual_seed(0)
+    found = planned(bench, study(seconds=0.01), wanted, Store())  # type: ignore[arg-type]
+    assert read_json(bench.root / "plan.json")["seconds_per_step"]["dcgan"] > 0
+    one = found["style"]
+    card = taught(bench, "style", one, Store())  # type: ignore[arg-type]
+    assert card["config"] == read_json(bench.root / "models/style/model.json")["config"]
+    assert card["config"]["training"]["steps"] == one.training.steps == 6, "a row of 2 steps for each of three looks"
+    assert read_samples(bench.root / "samples/style").images.shape == (3, 64, 64, 3)
+    write_json(bench.root / "models/style/model.json", card | {"seconds": -1.0})
+    assert taught(bench, "style", one, Store())["seconds"] == -1.0  # type: ignore[arg-type]
+    assert asdict(one)["dataset"] == "toy"
+
+
+def test_faults_are_named() -> None:
+    with pytest.raises(UserError, match="study.*patches: pictures of 64 px cannot be cut into 7"):
+        study(patches=7)
+    with pytest.raises(UserError, match=r"study\.models\.style.*duel"):
+        configs(study(models={"style": {"duel": {"kind": "hinge"}}}), PARAMS, "toy")
