@@ -3,9 +3,9 @@
     python -m benchmarks.gan DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
 DATA holds `train/` and `test/` (class folders below); validation pictures, by which the best weights are chosen, are drawn from
-`train/`. How many steps fill the seconds is measured first, the models taking turns, and kept in the work folder, as every
-trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes the columns of sets.csv, a
-`.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
+`train/`. How many steps fill the seconds (on a processor, of its own time) is measured first, the models taking turns, and kept
+in the work folder, as every trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes
+the columns of sets.csv, a `.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
 """
 
 import shlex
@@ -66,7 +66,7 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
     counts = {split: len(bench.dataset.select(split)) for split in ("train", "val", "test")}
     said = "{test} test pictures, {train} to learn from, {val} to choose the best weights by".format(**counts)
     said += f"; {study.count} samples of every model, and of every floor"
-    keys = ("parameters", "best_step", "seconds", "device", "precision", "commit")
+    keys = ("parameters", "best_step", "seconds_per_step", "seconds", "device", "precision", "commit")
     trainings = {
         name: {**{key: card[key] for key in keys}, **{key: card["config"]["training"][key] for key in ("steps", "batch")}}
         for name, card in cards.items()

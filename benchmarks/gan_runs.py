@@ -36,6 +36,7 @@ from relume.training.ranks import ALONE
 from relume.training.samples import Sampler, sampled
 
 LEARNS = ("relume.training.gan", "relume.training.loop", "relume.training.models", "relume.training.samples")
+PLAN = "plan.json"
 WARM, PACED = 2, 32  # steps of each before those whose mean is its pace; what is done now and then is among so many
 
 
@@ -47,7 +48,7 @@ class GanStudy:
     train: int | None = Field(ge=1)  # a random so many; null: all
     validation: int = Field(ge=2)  # held out from the training pictures
     test: int | None = Field(ge=2)  # likewise
-    seconds: float = Field(gt=0)  # of each model's steps
+    seconds: float = Field(gt=0)  # of each model's steps; on a processor, of all its cores together
     looks: int = Field(ge=1)  # at the validation pictures
     count: int = Field(ge=2)  # samples of each model
     patches: int = Field(ge=2)  # per side, of the floor of shuffled patches
@@ -108,7 +109,7 @@ def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
 
 def planned(bench: Bench, study: GanStudy, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, GanConfig]:
     """As many steps as fill the seconds, in whole looks. Measured once: a killed study goes on with the same."""
-    path = bench.root / "plan.json"
+    path = bench.root / PLAN
     key = digest([study.seconds, study.looks, [(name, asdict(one)) for name, one in wanted.items()], bench.common])
     with alone(bench.root / "locks" / "plan"):
         if not path.exists() or read_json(path)["key"] != key:
@@ -124,7 +125,7 @@ def _lasting(one: GanConfig, study: GanStudy, pace: float) -> GanConfig:
 
 
 def paces(bench: Bench, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, float]:
-    """Mean seconds per step. The models take turns, so that whatever else the machine does slows all alike."""
+    """Mean seconds per step; the models take turns."""
     courses = {name: _course(bench, name, one, store) for name, one in wanted.items()}
     spent = dict.fromkeys(courses, 0.0)
     for number in range(WARM + PACED):
@@ -140,12 +141,13 @@ def _course(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> Cour
 
 
 def _seconds(course: Course, device: torch.device) -> float:
-    """Of one step, with the wait for the device to end it."""
-    started = time.perf_counter()
+    """Of one step: on a processor its own time, whatever else the machine does; else with the wait for the device to end it."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    started = clock()
     course.advance()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def taught(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> dict[str, Any]:
@@ -165,6 +167,7 @@ def _teach(bench: Bench, name: str, one: GanConfig, key: str, store: WeightStore
     sampler = Sampler(model=lesson.generator, config=one.drawn, seed=bench.run.seed, micro_batch=bench.run.micro_batch)
     write_samples(bench.root / "samples" / name, sampled(sampler, name, bench.dataset.name))
     about = {"digest": key, "commit": at, "device": describe(bench.device), "precision": bench.run.precision}
+    about |= {"seconds_per_step": read_json(bench.root / PLAN)["seconds_per_step"][name]}
     seconds = round(trained.timing[-1]["seconds"], 2)
     write_model(bench.root / "models" / name, trained, {**card(lesson), **about, "seconds": seconds}, sheet(lesson))
     state.unlink(missing_ok=True)
