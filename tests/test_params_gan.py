@@ -62,7 +62,9 @@ def test_a_fault_is_named(default_params: dict[str, Any], fault: str) -> None:
 def test_without_generators_their_dataset_is_nobodys(default_params: dict[str, Any]) -> None:
     default_params["train_gan"] |= {"models": {}}
     default_params["train_mapper"]["models"], default_params["invert_latent"] = {}, {}
-    default_params["compare"]["groups"].remove("latents")
+    default_params["train_landscape"]["models"], default_params["invert_landscape"] = {}, {}
+    for group in ("latents", "pictures"):
+        default_params["compare"]["groups"].remove(group)
     default_params["compare"]["questions"] = {}
     default_params["train_gan"]["shared"]["dataset"] = "nowhere"
     default_params["score_samples"]["models"] = []
