@@ -24,7 +24,7 @@ exp: clone env ## the pipeline with presets/PRESET.yaml, as one `dvc exp run` (P
 	@python -m relume.presets $(PRESET) $(ARGS)
 
 test: env ## the whole test suite (ARGS=… for pytest)
-	@python -m pytest $(ARGS)
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: env ## format, lint, types
 	@ruff format --check .
