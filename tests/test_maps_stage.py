@@ -131,7 +131,7 @@ PAIR = {"network": "alexnet_conv", "taps": ["conv1", "conv2"]}
         ({"maps.groupss": 4}, "maps.groupss: unknown key; did you mean 'groups'"),
         ({"maps.dataset": "foto"}, "maps.dataset: 'foto' is not prepared; did you mean 'photos'"),
         ({"maps.split": "train"}, "maps.split: the decoders have learned from split train"),
-        ({"maps.count": 1000}, "maps.count: 1000 pictures of test are wanted; prepare makes 24"),
+        ({"maps.count": 1000}, "maps.count: 1000 pictures of test are wanted; prepare makes 16"),
         ({"maps.decoders": ["alexnet_conv2"]}, "maps.decoders: alexnet_conv2 is not in train_decoder.decoders; did you mean"),
         ({"maps.metrics": ["fid"]}, "maps.metrics: unknown metric 'fid'; allowed: lpips_alex"),
         (

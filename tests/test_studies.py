@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import decoder_study, masked_study, study
+from benchmarks import decoder_study, gan_runs, masked_study, study
 from benchmarks.tables import MARK, filled
-from relume.core.config import read_params
+from relume.core.config import build, read_params
 from relume.features.catalogue import facts
 from relume.inversion import tuned
 from relume.inversion.config import variation
@@ -15,8 +15,9 @@ from relume.inversion.config import variation
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
 OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
-OF_MASKED = [path for path in FILES if "models" in read_params(path)]
-STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED)]
+OF_MASKED = [path for path in FILES if "ratios" in read_params(path)]
+OF_GENERATORS = [path for path in FILES if "looks" in read_params(path)]
+STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS)]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 
 
@@ -45,6 +46,14 @@ def test_every_study_of_masked_models_is_whole(path: Path, default_params: dict[
     planned = masked_study.plan(wanted, default_params, "pictures")
     assert wanted.floors
     assert planned.predictors
+
+
+@pytest.mark.parametrize("path", OF_GENERATORS, ids=lambda path: path.stem)
+def test_every_study_of_generators_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    wanted = build(gan_runs.GanStudy, read_params(path), "study")
+    planned = gan_runs.configs(wanted, default_params, "pictures")
+    assert {one.architecture.kind for one in planned.values()} == {"style", "dcgan"}
+    assert {one.drawn.count for one in planned.values()} == {wanted.count}
 
 
 def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
