@@ -46,6 +46,11 @@ def executed(output: str) -> set[str]:
 
 def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
+    for recipe in ("deep", "pooled"):  # they are made like others; every item costs seconds of starting
+        del params["recipes"][recipe]
+        params["compare"]["groups"].remove(recipe)
+    asked = params["compare"]["questions"]
+    params["compare"]["questions"] = {name: one for name, one in asked.items() if not {one["a"], one["b"]} & {"deep", "pooled"}}
     params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
     params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
@@ -164,9 +169,7 @@ def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
 
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
-    changed = {
-        f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "deep", "refined", "pooled")
-    }
+    changed = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "refined")}
     wanted = {*changed, "invert_optimise@s0", "compare", "report"}  # s0 switches this term off: equal pictures, equal scores
     assert executed(run(*DVC, "exp", "run", "-S", "losses.tv=0.02", cwd=tree)) == wanted
     run(*DVC, "exp", "run", "-S", "losses.tv=0.05", cwd=tree)
@@ -217,7 +220,7 @@ def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
     finally:
         params.write_text(whole)
     assert executed(output) == {"prepare@photos"}
-    assert "recipes.deep.taps" in output
+    assert "recipes.refined.taps" in output
     assert "conv5" in output
 
 
