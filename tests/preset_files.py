@@ -29,8 +29,9 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
     store = files.empty_project(tmp_path, monkeypatch)
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
-    for folder in ("models/decoder", "models/masked", "models/gan", "models/mapper", "models/landscape", "data/samples"):
-        Path(folder).mkdir(parents=True)  # as in a clone
+    for kind in ("decoder", "surrogate", "masked", "gan", "mapper", "landscape"):
+        Path("models", kind).mkdir(parents=True)  # as in a clone
+    Path("data/samples").mkdir(parents=True)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
