@@ -20,6 +20,19 @@ def test_what_agrees_is_let_through(whole: dict[str, Any]) -> None:
     check(whole)
 
 
+def test_a_generator_of_others_is_one_too(whole: dict[str, Any]) -> None:
+    outer = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "size": 1024}
+    whole["import_gan"]["models"]["outer"] = outer
+    mapper(whole)["generator"] = group(whole)["generator"] = "models/gan/outer"
+    whole["invert_landscape"], whole["compare"]["groups"] = (
+        {},
+        [name for name in whole["compare"]["groups"] if name != "pictures"],
+    )
+    for name in ("landscape_or_plain", "mapper_or_mean_latent"):
+        del whole["compare"]["questions"][name]
+    check(whole)
+
+
 def mapper(params: dict[str, Any]) -> Any:
     return params["train_mapper"]["models"]["mapper_conv5"]
 
@@ -34,14 +47,17 @@ def ways(params: dict[str, Any]) -> Any:
 
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "dataset": (lambda p: p["train_mapper"]["shared"].update(dataset="nowhere"), "train_mapper.shared.dataset: 'nowhere'"),
-    "generator": (lambda p: mapper(p).update(generator="models/gan/stile"), "mapper_conv5.generator: stile is not in train_gan"),
+    "generator": (
+        lambda p: mapper(p).update(generator="models/gan/stile"),
+        "mapper_conv5.generator: stile is neither in train_gan.models nor in import_gan",
+    ),
     "tap": (lambda p: mapper(p).update(taps=["conv9"]), "train_mapper.models.mapper_conv5.taps: alexnet_conv has no tap 'conv9'"),
     "network": (lambda p: mapper(p).update(network="resnet50"), "weights.networks: resnet50 is missing, which train_mapper"),
     "unstated": (lambda p: mapper(p).pop("network"), "train_mapper.models.mapper_conv5.network: missing"),
     "name": (lambda p: p["train_mapper"]["models"].update(deep=mapper(p)), "models.deep: the name belongs to another method"),
     "group's generator": (
         lambda p: group(p).update(generator="models/gan/stile"),
-        "latents.generator: stile is not in train",
+        "latents.generator: stile is neither in train_gan.models nor",
     ),
     "other generator": (lambda p: mapper(p).update(generator="models/gan/x"), "maps alexnet_conv to models/gan/x, not"),
     "unknown mapper": (lambda p: group(p).update(mapper="models/mapper/x"), "latents.mapper: x is not in train_mapper.models"),

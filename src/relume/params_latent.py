@@ -85,9 +85,10 @@ def _learned(path: str, config: MapperConfig, built: Mapping[str, Any]) -> Itera
 
 
 def _generator(path: str, folder: str, built: Mapping[str, Any]) -> Iterable[str]:
-    known, name = built["train_gan"].models, folder.rsplit("/", 1)[1]
+    """Trained here, or by others."""
+    known, name = [*built["train_gan"].models, *built["import_gan"].models], folder.rsplit("/", 1)[1]
     if name not in known:
-        yield f"{path}.generator: {name} is not in train_gan.models; {one_of(known, name)}"
+        yield f"{path}.generator: {name} is neither in train_gan.models nor in import_gan.models; {one_of(known, name)}"
 
 
 def _group(
