@@ -17,7 +17,7 @@ from relume.core.results import read_group
 from relume.data.store import Dataset
 from relume.features import networks
 from relume.features.taps import collect
-from relume.inversion.latent_config import InvertLatent, Method, method
+from relume.inversion.latent_config import InvertLatent, Method, inherited, method
 from relume.inversion.optimise import Descent
 from relume.training.mapper_config import mappers
 from relume.training.trained_gan import read_gan
@@ -36,7 +36,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dic
     params = {
         "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 2},
         "train_mapper": files.mapper_section(),
-        "invert_latent": {"latents": files.group(default_params)},
+        "invert_optimise": default_params["invert_optimise"],
+        "invert_latent": {"latents": files.group()},
     }
     write(params)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": dict.fromkeys(("train_mapper", "invert_latent"), {"deps": []})}))
@@ -187,12 +188,12 @@ def test_a_batch_that_cannot_be_shared_stops_it_before_the_work(project: Path, m
 )
 def test_sections_are_checked(default_params: dict[str, Any], differences: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
-        read(files.group(default_params, **differences))
+        read(files.group(**differences), default_params["invert_optimise"])
     assert message in str(caught.value)
 
 
-def read(plain: dict[str, Any]) -> Method:
-    return method(build(InvertLatent, plain, "invert_latent.toy"), "a", "invert_latent.toy")
+def read(plain: dict[str, Any], section: dict[str, Any]) -> Method:
+    return method(inherited(build(InvertLatent, plain, "invert_latent.toy"), section), "a", "invert_latent.toy")
 
 
 def test_mappers_faults_are_all_named() -> None:

@@ -2,11 +2,15 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from relume.core.config import build
 from relume.core.errors import UserError
+from relume.inversion.config import InvertOptimise
+from relume.inversion.latent_config import InvertLatent, base, inherited
 from relume.params import check
 
 
@@ -24,13 +28,23 @@ def test_a_generator_of_others_is_one_too(whole: dict[str, Any]) -> None:
     outer = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "size": 1024}
     whole["import_gan"]["models"]["outer"] = outer
     mapper(whole)["generator"] = group(whole)["generator"] = "models/gan/outer"
-    whole["invert_landscape"], whole["compare"]["groups"] = (
-        {},
-        [name for name in whole["compare"]["groups"] if name != "pictures"],
-    )
+    whole["invert_landscape"] = {}
+    whole["compare"]["groups"].remove("pictures")
     for name in ("landscape_or_plain", "mapper_or_mean_latent"):
         del whole["compare"]["questions"][name]
     check(whole)
+
+
+def test_a_group_says_what_differs_from_invert_optimise(whole: dict[str, Any]) -> None:
+    section = build(InvertLatent, group(whole), "latents")
+    taken = base(inherited(section, whole["invert_optimise"]), "latents")
+    usual = build(InvertOptimise, whole["invert_optimise"], "invert_optimise")
+    for key, value in asdict(taken).items():
+        assert (value == asdict(usual)[key]) == (key not in group(whole)["base"]), key
+    assert taken.terms.guide.grid == 6
+    assert replace(taken.terms, guide=usual.terms.guide) == usual.terms, "nothing else of the terms is said anew"
+    whole["invert_optimise"]["stop"]["patience"] = 7
+    assert base(inherited(section, whole["invert_optimise"]), "latents").stop.patience == 7
 
 
 def mapper(params: dict[str, Any]) -> Any:
@@ -77,7 +91,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "term": (lambda p: group(p)["losses"].update(ref=1.0), "latent_mean.losses.ref: an earlier group is wanted"),
     "learned": (lambda p: group(p)["losses"].update(surrogate=1.0), "losses.surrogate: a surrogate embedding is wanted"),
     "weights": (lambda p: group(p)["losses"].update(clip=1.0), "weights.networks: clip_vit_l_14 is missing"),
-    "base": (lambda p: group(p)["base"].pop("steps"), "invert_latent.latents.base.steps: missing"),
+    "base": (lambda p: group(p)["base"].update(stepz=3), "invert_latent.latents.base.stepz: unknown key"),
     "not compared": (lambda p: p["compare"]["groups"].remove("latents"), "compare.groups: latents is missing"),
     "a recipe": (
         lambda p: p["recipes"]["deep"].update(parametrisation=group(p)["base"]["parametrisation"]),

@@ -1,7 +1,7 @@
 """Section `invert_latent`: groups of inversions in a generator's latent space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -22,7 +22,7 @@ class InvertLatent:
     generator: str = Field(pattern=f"^{GENERATORS}/[a-z][a-z0-9_]*$")  # the folder of a trained generator
     mapper: str = Field(pattern=f"^({MAPPERS}|{GENERATORS})/[a-z][a-z0-9_]*$")  # of a mapper; the generator's again: none
     losses: dict[str, Factor]  # weights of this group's own; terms that are not named cost nothing
-    base: dict[str, Any]  # all that `invert_optimise` says, but in a latent space
+    base: dict[str, Any]  # differences from `invert_optimise`; a latent space is one
     methods: dict[Name, dict[str, Any]]  # differences from `base`, and `losses`: factors on the weights
 
     def __post_init__(self) -> None:
@@ -53,6 +53,11 @@ class Method:
     inversion: InvertOptimise
     space: Latent  # where it begins
     losses: dict[str, float]
+
+
+def inherited(group: InvertLatent, section: Mapping[str, Any]) -> InvertLatent:
+    """Its `base` laid over `invert_optimise`, given as plain data: all that base and methods are made from."""
+    return replace(group, base=merge(section, group.base))
 
 
 def base(group: InvertLatent, path: str) -> InvertOptimise:
