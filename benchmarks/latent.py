@@ -34,7 +34,7 @@ from relume.features.networks import Network, load
 from relume.features.weights import WeightStore
 from relume.inversion.config import InvertOptimise, merge
 from relume.inversion.latent import spaces
-from relume.inversion.latent_config import InvertLatent
+from relume.inversion.latent_config import InvertLatent, inherited
 from relume.inversion.optimise import Outcome, Problem, Report, optimise
 from relume.inversion.targets import Provider
 from relume.inversion.terms import Material, objective
@@ -198,7 +198,8 @@ def main(group: str, out: Path, weights: tuple[Path, ...], device: str | None, m
         params = read_params(Path("params.yaml"))
         if group not in params["invert_latent"]:
             raise UserError(f"--group: no group {group!r} in invert_latent")
-        config = build(InvertLatent, params["invert_latent"][group], f"invert_latent.{group}")
+        stated = build(InvertLatent, params["invert_latent"][group], f"invert_latent.{group}")
+        config = inherited(stated, params["invert_optimise"])
         changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
         run = build(Run, merge(params["run"], changes), "run")
         where = device_of(run)

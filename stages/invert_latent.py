@@ -11,7 +11,7 @@ from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
-from relume.inversion.latent_config import InvertLatent
+from relume.inversion.latent_config import InvertLatent, inherited
 from relume.inversion.latents import Studio, invert_all
 from relume.training.models import CARD
 from relume.training.trained_gan import read_gan
@@ -32,7 +32,7 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @stage(SECTION, item="group")
 def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], generator: Path, mapper: Path, out: Path) -> None:
     run, key = door.section(Run, "run"), f"{SECTION}.{group}"
-    config = door.section(InvertLatent, key)
+    config = inherited(door.section(InvertLatent, key), door.plain("invert_optimise"))
     device = device_of(run)
     deterministic()
     cards = [card for folder in weights for card in sorted(folder.glob("**/model.json"))]

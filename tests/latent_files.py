@@ -45,15 +45,14 @@ def latent(space: str = "w", start: str = "mean", **differences: Any) -> dict[st
     return {"kind": "latent", "space": space, "start": start, "noise": False, **differences}
 
 
-def group(params: dict[str, Any], **differences: Any) -> dict[str, Any]:
-    """`params`: the whole of params.yaml, for how terms measure."""
-    base = params["invert_optimise"] | {
+def group(**differences: Any) -> dict[str, Any]:
+    base = {
         "dataset": "toy",
         "count": 3,
         "taps": {"conv3": 1.0},
         "parametrisation": latent(),
         "init": {"base": "grey", "mean": 0.5, "std": 0.0, "noising": 0.0},
-        "optimiser": params["invert_optimise"]["optimiser"] | {"learning_rate": [[0, 0.05]], "warmup": 0, "cosine": False},
+        "optimiser": {"learning_rate": [[0, 0.05]], "warmup": 0, "cosine": False},
         "steps": 6,
         "trace_every": 2,
     }

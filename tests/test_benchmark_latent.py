@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from benchmarks import latent
-from relume.core.config import build
+from relume.core.config import build, merge
 from relume.core.files import read_csv, read_json
 from relume.models.mapper import build as made
 from relume.models.mapper_config import MapperArchitecture
@@ -28,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dic
     files.project(tmp_path)
     monkeypatch.chdir(tmp_path)
     run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 4}
-    whole = {"run": run, "invert_latent": {"latents": files.group(default_params)}}
+    whole = {"run": run, "invert_optimise": default_params["invert_optimise"], "invert_latent": {"latents": files.group()}}
     Path("params.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
     monkeypatch.setattr(latent, "WeightStore", lambda *folders: Store())
     return tmp_path
@@ -73,11 +73,11 @@ def test_one_command_writes_the_table(project: Path) -> None:
     assert {"command", "commit", "data", "n", "device", "seconds"} == set(about)
 
 
-def test_known_latents_are_found_the_longer_the_better(project: Path, default_params: dict[str, Any]) -> None:
+def test_known_latents_are_found_the_longer_the_better(project: Path) -> None:
     whole = yaml.safe_load(Path("params.yaml").read_text())
     run = latent.build(latent.Run, whole["run"], "run")
     made = latent.read_gan(Path(files.GENERATOR), torch.device("cpu")).generator
-    base = whole["invert_latent"]["latents"]["base"]
+    base = merge(whole["invert_optimise"], whole["invert_latent"]["latents"]["base"])
     bench = latent.Bench(run=run, device=torch.device("cpu"), generator=made, base=base)
     short, long = (latent.known(bench, "w", count=3, restarts=2, steps=steps, rate=0.05) for steps in (1, 80))
     assert (long > short + 5).all()

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from relume.core.errors import UserError
 from relume.inversion import parametrise
 from relume.inversion import run as group
 from relume.inversion.latent import LatentSpace, spaces
-from relume.inversion.optimise import optimise
+from relume.inversion.optimise import Descent, looking, optimise
 from relume.inversion.schedules import learning_rate
 from relume.losses.latent import unlike_noise
 from tests.gan_files import KINDS, dice, generator, latent
@@ -221,3 +222,18 @@ def test_after_the_pivot_the_weights_move_and_reach_further(default_params: dict
         reached[share] = (float(reports[1].terms["objective"].mean()), float(outcome.objective.mean()))
     assert reached[0.5][0] == pytest.approx(reached[None][0], rel=1e-4), "the same until the pivot"
     assert reached[0.5][1] < 0.9 * reached[None][1]
+
+
+def test_at_the_pivot_latent_and_noise_stand_still(default_params: dict[str, Any]) -> None:
+    """Adam's memory of them would move them on."""
+    own = {"parametrisation": plain("w", noise=True, pivotal=0.5), "steps": 12}
+    config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
+    given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))
+    descent, codes = Descent(given, config), []
+    with looking(given, config) as look:
+        for _ in range(config.steps):
+            descent.advance(look, lambda report: None)
+            codes.append(descent.code.detach().clone().split(descent.space.lengths, dim=1))  # type: ignore[attr-defined]
+    moved = [[not torch.allclose(a, b, atol=1e-5) for a, b in zip(*pair, strict=True)] for pair in pairwise(codes)]
+    assert moved[:5] == [[True, True, False]] * 5
+    assert moved[5:] == [[False, False, True]] * 6

@@ -12,12 +12,15 @@ from click.testing import CliRunner, Result
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.images import resize, to_uint8
+from relume.core.images import resize, to_float, to_uint8
 from relume.core.results import read_group
+from relume.core.runtime import seed_of
 from relume.data.store import Dataset
 from relume.features import networks
 from relume.features.taps import collect
-from relume.inversion.latent_config import InvertLatent, Method, method
+from relume.inversion import initial
+from relume.inversion.config import Init
+from relume.inversion.latent_config import InvertLatent, Method, inherited, method
 from relume.inversion.optimise import Descent
 from relume.training.mapper_config import mappers
 from relume.training.trained_gan import read_gan
@@ -36,7 +39,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dic
     params = {
         "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 2},
         "train_mapper": files.mapper_section(),
-        "invert_latent": {"latents": files.group(default_params)},
+        "invert_optimise": default_params["invert_optimise"],
+        "invert_latent": {"latents": files.group()},
     }
     write(params)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": dict.fromkeys(("train_mapper", "invert_latent"), {"deps": []})}))
@@ -123,6 +127,24 @@ def test_a_method_begins_where_it_says(project: Path) -> None:
     assert np.abs(pictures[3] - pictures[0]).max() <= 1
 
 
+def test_pixels_begin_at_the_mappers_picture_blended_with_noise(project: Path) -> None:
+    """S0's G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
+    assert trained().exit_code == 0
+    still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
+    still |= {"parametrisation": {"kind": "pixels", "box": "projection"}}
+    inits = {name: {"base": "grey", "mean": 0.5, "std": 0.0, "noising": f} for name, f in (("bare", 0.0), ("noisy", 3.0))}
+    changed(methods={name: {**still, "init": init} for name, init in inits.items()})
+    result = inverted()
+    assert result.exit_code == 0, result.output
+    group = read_group(project / "out")
+    assert [row["family"] for row in group.index[-6:]] == ["hybrid"] * 6
+    _, mapped, bare, noisy = group.images.reshape(4, 3, files.SIZE, files.SIZE, 3)
+    assert np.array_equal(bare, mapped)
+    seeds = [seed_of(0, "init", name, 0) for name in ("test0", "test1", "test2")]
+    wanted = initial.noised(to_float(mapped), build(Init, inits["noisy"], "init"), seeds)
+    assert np.abs(noisy - to_uint8(wanted).astype(int)).max() <= 1
+
+
 def test_equal_bytes_and_a_killed_stage_goes_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trained().exit_code == 0
     shaken = {"parametrisation": files.latent("w", "given", noise=True, shake=0.1, near_mean=0.01, unlike_noise=1.0)}
@@ -149,7 +171,7 @@ def test_without_a_mapper(project: Path) -> None:
     changed(mapper=files.GENERATOR)
     result = inverted(mapper=files.GENERATOR)
     assert result.exit_code == 1
-    assert "invert_latent.latents.methods.from_mapper.parametrisation.start: given is what a mapper says" in result.output
+    assert "invert_latent.latents.methods.from_mapper.parametrisation: it begins where a mapper says, and" in result.output
     changed(methods={})
     assert inverted(mapper=files.GENERATOR).exit_code == 0
     assert {row["method"] for row in read_group(project / "out").index} == {"floor_mean_toy"}
@@ -180,19 +202,19 @@ def test_a_batch_that_cannot_be_shared_stops_it_before_the_work(project: Path, m
         ({"generator": "models/masked/toy"}, "invert_latent.toy.generator"),
         ({"methods": {"a": {"losses": {"pixel": 1.0}}}}, "methods.a.losses: pixel has no weight in the group's losses"),
         ({"methods": {"a": {"losses": {"feature": 0.0, "tv": 0.0}}}}, "methods.a.losses: every weight is 0"),
-        ({"methods": {"a": {"parametrisation": {"kind": "fourier", "decay": 1.0}}}}, "a.parametrisation.kind: latent is wanted"),
+        ({"methods": {"a": {"parametrisation": {"kind": "prior", "channels": 4, "levels": 1}}}}, "a.parametrisation.kind: prior"),
         ({"methods": {"a": {"stepz": 3}}}, "methods.a.stepz: unknown key"),
         ({"methods": {"a": {"parametrisation": {"unlike_noise": 1.0}}}}, "unlike_noise: noise maps that are not moved"),
     ],
 )
 def test_sections_are_checked(default_params: dict[str, Any], differences: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
-        read(files.group(default_params, **differences))
+        read(files.group(**differences), default_params["invert_optimise"])
     assert message in str(caught.value)
 
 
-def read(plain: dict[str, Any]) -> Method:
-    return method(build(InvertLatent, plain, "invert_latent.toy"), "a", "invert_latent.toy")
+def read(plain: dict[str, Any], section: dict[str, Any]) -> Method:
+    return method(inherited(build(InvertLatent, plain, "invert_latent.toy"), section), "a", "invert_latent.toy")
 
 
 def test_mappers_faults_are_all_named() -> None:

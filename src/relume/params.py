@@ -22,7 +22,7 @@ from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
 from relume.inversion.decode_config import DecoderGroups
 from relume.inversion.landscape_config import LandscapeGroups
-from relume.inversion.latent_config import LatentGroups
+from relume.inversion.latent_config import InvertLatent, LatentGroups, inherited
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, Losses
 from relume.params_decoders import between
@@ -96,7 +96,7 @@ def check(whole: Mapping[str, Any]) -> None:
     generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
     landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
-    latent = _entries(ways, built.get("invert_latent", {}), faults)
+    latent = _entries(ways, _over_optimise(built, whole), faults)
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
@@ -121,6 +121,16 @@ def _entries(read: Callable[[Any], dict[str, T]], given: Any, faults: list[str])
     except UserError as error:
         faults += str(error).splitlines()
         return {}
+
+
+def _over_optimise(built: dict[str, Any], whole: Mapping[str, Any]) -> dict[str, InvertLatent]:
+    """Groups of `invert_latent`, completed by what they are differences from, there and in `built`; none without it."""
+    if not {"invert_latent", "invert_optimise"} <= built.keys():
+        return {}
+    section = whole["invert_optimise"]
+    found = {name: inherited(group, section) for name, group in built["invert_latent"].items()}
+    built["invert_latent"] = found
+    return found
 
 
 def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe]]:

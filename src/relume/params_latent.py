@@ -5,6 +5,7 @@ from typing import Any
 
 from relume.core.errors import UserError, one_of
 from relume.features.catalogue import NETWORKS, check_tap
+from relume.inversion.config import Latent
 from relume.inversion.latent_config import MAPPERS, InvertLatent, Method, base, method
 from relume.params_pictures import asked, there
 from relume.training.mapper_config import MapperConfig
@@ -85,9 +86,10 @@ def _learned(path: str, config: MapperConfig, built: Mapping[str, Any]) -> Itera
 
 
 def _generator(path: str, folder: str, built: Mapping[str, Any]) -> Iterable[str]:
-    known, name = built["train_gan"].models, folder.rsplit("/", 1)[1]
+    """Trained here, or by others."""
+    known, name = [*built["train_gan"].models, *built["import_gan"].models], folder.rsplit("/", 1)[1]
     if name not in known:
-        yield f"{path}.generator: {name} is not in train_gan.models; {one_of(known, name)}"
+        yield f"{path}.generator: {name} is neither in train_gan.models nor in import_gan.models; {one_of(known, name)}"
 
 
 def _group(
@@ -103,6 +105,8 @@ def _group(
         for key in ("dataset", "split", "count", "network"):
             if getattr(way.inversion, key) != getattr(where, key):
                 yield f"{path}.methods.{name}.{key}: all methods of a group share its base's"
+        if way.follows and not group.mapped:
+            yield f"{path}.methods.{name}.parametrisation: it begins where a mapper says, and the group has none"
     name = group.mapper.removeprefix(f"{MAPPERS}/")
     if group.mapped and name not in mappers:
         yield f"{path}.mapper: {name} is not in train_mapper.models; {one_of(mappers, name)}"
@@ -111,15 +115,15 @@ def _group(
 
 
 def _mapped(path: str, group: InvertLatent, own: Mapping[str, Method], network: str, mapper: MapperConfig) -> Iterable[str]:
-    """A method that begins with the mapper's latent can do so, and knows no more of the picture than its own taps."""
+    """A method that begins where the mapper says can do so, and knows no more of the picture than its own taps."""
     if (mapper.generator, mapper.network) != (group.generator, network):
         told = f"maps {mapper.network} to {mapper.generator}, not {network} to {group.generator}"
         yield f"{path}.mapper: {group.mapper} {told}"
     for name, way in own.items():
-        if way.space.start != "given":
+        if not way.follows:
             continue
         key = f"{path}.methods.{name}"
-        if way.space.space not in SPACES[mapper.space]:
+        if isinstance(way.space, Latent) and way.space.space not in SPACES[mapper.space]:
             yield f"{key}.parametrisation.space: the mapper names latents in {mapper.space}; {one_of(SPACES[mapper.space])}"
         if foreign := sorted(set(mapper.taps) - set(way.inversion.taps)):
             yield f"{key}.taps: the mapper reads {', '.join(foreign)}, which is not among them"

@@ -84,11 +84,15 @@ class LatentSpace(Unsteered):
         if size > 0:
             drawn = torch.stack([torch.randn(latent.shape[1], generator=one) for one in generators]).to(code)
             latent = latent + size * self.spread * drawn
-        if config.pivotal is not None and progress >= config.pivotal:
+        if self.phase(progress):
             latent, noise = latent.detach(), noise.detach()
         else:
             weights = weights.detach()
         return torch.cat([latent, noise, weights], dim=1)
+
+    def phase(self, progress: float) -> int:
+        """1 from the pivot on, where the generator's weights move instead of latent and noise."""
+        return int(self.config.pivotal is not None and progress >= self.config.pivotal)
 
     def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
         config, (latent, noise) = self.config, self.parts(code)

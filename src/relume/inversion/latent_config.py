@@ -1,14 +1,14 @@
 """Section `invert_latent`: groups of inversions in a generator's latent space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
 
 from relume.core.config import build, config
 from relume.core.errors import UserError, one_of
-from relume.inversion.config import Factor, InvertOptimise, Latent, merge
+from relume.inversion.config import Factor, InvertOptimise, Latent, Parametrisation, Prior, merge
 from relume.losses.config import Losses
 from relume.training.config import Name
 
@@ -22,7 +22,7 @@ class InvertLatent:
     generator: str = Field(pattern=f"^{GENERATORS}/[a-z][a-z0-9_]*$")  # the folder of a trained generator
     mapper: str = Field(pattern=f"^({MAPPERS}|{GENERATORS})/[a-z][a-z0-9_]*$")  # of a mapper; the generator's again: none
     losses: dict[str, Factor]  # weights of this group's own; terms that are not named cost nothing
-    base: dict[str, Any]  # all that `invert_optimise` says, but in a latent space
+    base: dict[str, Any]  # differences from `invert_optimise`; a latent space is one
     methods: dict[Name, dict[str, Any]]  # differences from `base`, and `losses`: factors on the weights
 
     def __post_init__(self) -> None:
@@ -48,11 +48,21 @@ LatentGroups = dict[Name, InvertLatent]  # the section
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method: an inversion that begins in a latent space, and the weights of its terms."""
+    """One method: an inversion that begins in a latent space, or at the mapper's picture, and the weights of its terms."""
 
     inversion: InvertOptimise
-    space: Latent  # where it begins
+    space: Parametrisation  # where it begins
     losses: dict[str, float]
+
+    @property
+    def follows(self) -> bool:
+        """It begins where a mapper says."""
+        return not isinstance(self.space, Latent) or self.space.start == "given"
+
+
+def inherited(group: InvertLatent, section: Mapping[str, Any]) -> InvertLatent:
+    """Its `base` laid over `invert_optimise`, given as plain data: all that base and methods are made from."""
+    return replace(group, base=merge(section, group.base))
 
 
 def base(group: InvertLatent, path: str) -> InvertOptimise:
@@ -67,8 +77,8 @@ def method(group: InvertLatent, name: str, path: str) -> Method:
     weights = _weights(group.losses, factors, f"{key}.losses")
     inversion = build(InvertOptimise, merge(group.base, own), key)
     space = inversion.parametrisation
-    if not isinstance(space, Latent):
-        raise UserError(f"params: {key}.parametrisation.kind: latent is wanted here, got {space.kind!r}")
+    if isinstance(space, Prior):
+        raise UserError(f"params: {key}.parametrisation.kind: {space.kind} cannot begin with the mapper's picture")
     if not weights:
         raise UserError(f"params: {key}.losses: every weight is 0, so there is nothing to minimise")
     return Method(inversion=inversion, space=space, losses=weights)

@@ -1,7 +1,7 @@
 """A group of inversions with one generator: its mean picture, a mapper's one pass, and every method that moves a latent."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import Scratch
 from relume.core.images import resize, to_uint8
-from relume.core.results import Row
+from relume.core.results import Group, Row
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
-from relume.inversion.config import InvertOptimise
+from relume.inversion.config import InvertOptimise, Latent
 from relume.inversion.latent import spaces
 from relume.inversion.latent_config import InvertLatent, Method, base, method
 from relume.inversion.parametrise import Spaces
@@ -51,10 +51,9 @@ def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
     """The floor, the mapper, then methods in the order of the parameters; all is checked before any of it."""
     where, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
     _check(studio, group, where, methods, path)
-    parts = [mean_picture(studio, where, group.floor)]
-    if studio.mapper is not None:
-        parts.append(one_pass(studio, where, studio.mapper))
-    return joined([*parts, *(invert(latent_work(studio, name, way)) for name, way in methods.items())])
+    floor = mean_picture(studio, where, group.floor)
+    mapped = [one_pass(studio, where, studio.mapper)] if studio.mapper else []
+    return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
 
 
 def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: Mapping[str, Method], path: str) -> None:
@@ -67,12 +66,12 @@ def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: 
             f"not {where.network} to {group.generator}: train it again or name another"
         )
     for name, way in methods.items():
-        if way.space.start == "given" and mapper is None:
-            raise UserError(f"{path}.methods.{name}.parametrisation.start: given is what a mapper says, and the group has none")
+        if way.follows and mapper is None:
+            raise UserError(f"{path}.methods.{name}.parametrisation: it begins where a mapper says, and the group has none")
 
 
-def latent_work(studio: Studio, name: str, way: Method) -> Work:
-    """The method as work for the loop, in the generator's space."""
+def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result] = ()) -> Work:
+    """The method as work for the loop, in the generator's space; in another, from what the mapper has made."""
     made = work(
         name=name,
         config=way.inversion,
@@ -85,9 +84,19 @@ def latent_work(studio: Studio, name: str, way: Method) -> Work:
         watch=_watched(studio, name),
         frames=studio.frames,
     )
-    if way.space.start != "given":
-        return replace(made, space=spaces(studio.generator))
-    return replace(made, begun=partial(_begun, studio, way))
+    if not isinstance(way.space, Latent):
+        (begun,) = mapped
+        return replace(made, start=_group(studio, begun))
+    if way.follows:
+        return replace(made, begun=partial(_begun, studio, way))
+    return replace(made, space=spaces(studio.generator))
+
+
+def _group(studio: Studio, made: Result) -> Group:
+    """Pictures to begin with, as those of an earlier stage."""
+    pictures, rows, *_ = made
+    index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
+    return Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch)
 
 
 def _watched(studio: Studio, name: str) -> Watch:
@@ -98,6 +107,7 @@ def _watched(studio: Studio, name: str) -> Watch:
 def _begun(studio: Studio, way: Method, targets: Activations) -> Spaces:
     """Spaces that begin where the mapper says."""
     assert studio.mapper is not None  # checked before
+    assert isinstance(way.space, Latent)
     found = studio.mapper.latents(dict(targets[way.inversion.network]))
     if studio.mapper.space == "z" and way.space.space != "z":
         found = studio.generator.map(found)

@@ -149,10 +149,13 @@ class Descent:
         self.seconds += time.perf_counter() - started
 
     def _enter(self) -> None:
-        """The space and the size of this step; a change of either carries the picture over and forgets the mover's memory."""
+        """The space and the size of this step; a change of either carries the picture over. It and what begins to move within a
+        space make the mover forget."""
         number = max(place for place, (start, _) in enumerate(self.spaces) if start <= self.step)
         size = schedules.at(self.sizes, self.step)
         if (number, size) == self.at:
+            if self._turns():
+                self._anew()
             return
         first, old = self.at[0] < 0, self.space
         if first or number != self.at[0] or not old.keeps_code:
@@ -160,8 +163,16 @@ class Descent:
             self.space = self.problem.space(self.spaces[number][1])
             grown = parametrise.grow(pictures, size, bounded=self.space.bounded)
             self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
-        self.mover = movers.build(self.config.optimiser)
         self.at = (number, size)
+        self._anew()
+
+    def _turns(self) -> bool:
+        """Whether other numbers of the code move from this step on."""
+        before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
+        return before != now
+
+    def _anew(self) -> None:
+        self.mover = movers.build(self.config.optimiser)
         self.best.wake(self.step)
 
     def _slope(self, look: Look, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -97,9 +97,6 @@ def mapper_lesson(
     painter = trained.generator
     if dataset.name != config.dataset:
         raise UserError(f"mapper {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
-    if painter.size > dataset.size:
-        there = f"{dataset.name} has {dataset.size}: as many or more are wanted"
-        raise UserError(f"mapper {name}: {config.generator} makes pictures of {painter.size} px, {there}")
     network, train = load(config.network, store, device), dataset.select("train")
     first = dataset.pixels(train[:1]).to(device)
     seen = look({config.network: network}, first, {config.network: config.taps})[config.network]
