@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from relume.core.files import write_csv, write_json
+from relume.core.files import read_csv, write_csv, write_json
 from relume.report.material import Folders
 from tests.contract_files import MAPS
 
@@ -32,6 +32,13 @@ def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path
     pixels = np.random.default_rng(0).integers(0, 255, (20, 62, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / picture)
     return folder
+
+
+def relate(root: Path, method: str, **cells: str) -> None:
+    """These cells of the method's rows in the leaderboard."""
+    board = root / "metrics/leaderboard.csv"
+    rows = read_csv(board)
+    write_csv(board, tuple(rows[0]), [row | cells if row["method"] == method else row for row in rows])
 
 
 def write_maps(root: Path, decoder: str = "alexnet_conv3") -> Path:

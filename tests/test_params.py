@@ -209,6 +209,24 @@ def test_the_file_can_be_checked_by_itself(
         main()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "owner"),
+    [
+        ("surrogate", "et", "train_masked.models"),
+        ("landscape", "mapper_conv5", "train_mapper.models"),
+        ("landscape", "alexnet_conv1", "train_decoder.decoders"),
+        ("landscape", "surrogate_conv5", "train_landscape.models"),
+        ("mapper", "style", "train_gan.models"),
+    ],
+)
+def test_models_of_different_kinds_share_no_name(default_params: dict[str, Any], kind: str, name: str, owner: str) -> None:
+    """They share `metrics/training/`. Whichever comes second is told."""
+    models = default_params[f"train_{kind}"]["models"]
+    models[name] = next(iter(models.values()))
+    with pytest.raises(UserError, match=rf"{name}: the name belongs to a model of {owner}"):
+        check(default_params)
+
+
 def test_all_faults_are_told_at_once(default_params: dict[str, Any]) -> None:
     default_params["losses"]["tv"] = "much"
     default_params["run"]["seed"] = -1

@@ -63,13 +63,6 @@ def test_a_fault_is_named(default_params: dict[str, Any], changes: dict[str, Any
     assert words in str(caught.value)
 
 
-def test_a_name_that_another_model_has(default_params: dict[str, Any]) -> None:
-    models = default_params["train_surrogate"]["models"]
-    models["et"] = models["surrogate_conv5"]
-    with pytest.raises(UserError, match=r"train_surrogate\.models\.et: the name belongs to another model"):
-        check(default_params)
-
-
 def test_the_predicted_network_is_declared(default_params: dict[str, Any]) -> None:
     networks = [*default_params["weights"]["networks"], "resnet50"]
     params = changed(default_params, ASKED | {"weights.networks": networks, "recipes.deep.weights": "models/weights/resnet50"})

@@ -10,14 +10,16 @@ from relume.core.errors import UserError
 from relume.core.files import write_json
 from relume.report.boards import Board, boards
 from relume.report.charts import Panel
+from relume.report.config import Report
 from relume.report.depth import depths, table
 from relume.report.depth_chart import EDGE, HEIGHT, LABEL, _apart, _scale, depth_panels
 from relume.report.lessons import lesson
 from relume.report.material import read
+from relume.report.page import render
 from relume.report.pictures import photo
 from relume.report.words import descent
 from tests.contract_files import GROUPS, write
-from tests.report_files import folders, write_model
+from tests.report_files import folders, relate, write_model
 from tests.test_report_words import FLOORS, line
 
 ORDER = ["stem", "stage2", "stage10", "head", "logits"]
@@ -133,6 +135,8 @@ def test_training_and_validation_are_curves_of_one_panel(tmp_path: Path) -> None
     write(tmp_path)
     write_model(tmp_path, "deep")
     write_model(tmp_path, "foreign")
+    assert read(folders(tmp_path), GROUPS).trained == {}, "a recipe is no decoder that has its name"
+    relate(tmp_path, "deep", family="decoder")
     trained = read(folders(tmp_path), GROUPS).trained
     assert list(trained) == ["deep"]
     drawn = lesson("deep", trained["deep"])
@@ -147,6 +151,7 @@ def test_training_and_validation_are_curves_of_one_panel(tmp_path: Path) -> None
 
 def test_jpegs_are_shown_as_they_are_and_progress_comes_first(tmp_path: Path) -> None:
     write(tmp_path)
+    relate(tmp_path, "deep", family="decoder")
     folder = write_model(tmp_path, "deep", picture="samples.png")
     (one,) = read(folders(tmp_path), GROUPS).trained.values()
     assert one.picture == folder / "samples.png"
@@ -157,3 +162,15 @@ def test_jpegs_are_shown_as_they_are_and_progress_comes_first(tmp_path: Path) ->
     assert shown.uri.startswith("data:image/jpeg;base64,")
     assert (shown.width, shown.height) == Image.open(one.picture).size == (62, 20)
     assert photo(folder / "samples.png").uri.startswith("data:image/webp")
+
+
+def test_surrogates_tell_what_they_are_worth(tmp_path: Path) -> None:
+    write(tmp_path)
+    config = {"network": "alexnet_conv", "taps": ["conv4", "conv5"], "target": {"network": "resnet50", "tap": "pool"}}
+    reached = {"similarity": 0.58, "floor_nearest": 0.42, "floor_mean": 0.53}
+    card = {"name": "told", "config": config, "data": {"val": 24}, "metrics": reached}
+    write_json(tmp_path / "models/surrogate/told/model.json", card)
+    page = render(read(folders(tmp_path), GROUPS), Report(pictures=2), 0.95)
+    row = page[page.index("Surrogate embeddings") :].split("</table>")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
+    assert cells == ["told", "alexnet_conv conv4+conv5", "resnet50 pool", "24", "0.580", "0.420", "0.530"]

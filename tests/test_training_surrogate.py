@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 from torch.nn import functional as F
 
+from relume.core.checkpoint import Checkpoint
 from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
@@ -18,9 +19,10 @@ from relume.features import networks
 from relume.features.extract import Pass, Pictures, extract
 from relume.inversion.surrogate import learned
 from relume.losses import feature
-from relume.models.surrogate import FLAT, SurrogateMap, flattened, ridge, sides
+from relume.models.surrogate import FLAT, SurrogateMap, dropped, flattened, ridge, sides
 from relume.models.surrogate_config import SurrogateArchitecture
 from relume.training.loop import LOSS, train
+from relume.training.models import Trained
 from relume.training.surrogate import SurrogateLesson, card, floors, loss, nearest, progress, settled, surrogate_lesson, validate
 from relume.training.surrogate_config import surrogate, surrogates
 from relume.training.surrogate_pairs import Eyes, Pairs, pairs
@@ -212,6 +214,41 @@ def staged(out: str = "models/surrogate/toy") -> Result:
     options = {"--model": "toy", "--images": "data/images/toy", "--weights": "models/weights", "--features": "data/images/toy"}
     options |= {"--target-features": "data/images/toy", "--out": out, "--timing": "metrics/training/toy.csv"}
     return CliRunner().invoke(train_surrogate.main, [part for pair in options.items() for part in pair])
+
+
+def test_what_is_dropped_is_the_draws_own_and_the_rest_makes_up_for_it() -> None:
+    x = torch.ones(3, 4000)
+    found = dropped(x, 0.25, dice(0, 1, 0))
+    assert found.unique().tolist() == pytest.approx([0.0, 4 / 3])
+    assert found.mean(1).tolist() == pytest.approx([1.0] * 3, abs=0.05)
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "whoever else is in the batch"
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_killed_training_goes_on_to_the_same_bits(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropout: float
+) -> None:
+    def learn(dropout: float, **options: Any) -> Trained:
+        torch.seed()  # the global generator does not matter
+        made = lesson(data, "residual", architecture=CASES["residual"] | {"dropout": dropout})
+        return train(made.task(), made.config.training, RUN, **options)
+
+    whole = learn(dropout)
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+
+    def killed(step: int, values: object, sheet: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "surrogate.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        learn(dropout, checkpoint=Checkpoint(path, []), watch=killed)
+    again = learn(dropout, checkpoint=Checkpoint(path, []))
+    assert again.history == whole.history
+    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items())
+    assert learn(0.25).history != whole.history, "what is dropped matters"
 
 
 def test_from_training_to_the_term(project: Path, default_params: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ from relume.params_latent import methods as latent_methods
 from relume.params_latent import ways
 from relume.params_maps import between as between_maps
 from relume.params_masked import between as between_masked
+from relume.params_names import between as between_names
 from relume.params_pictures import asked as asked_pictures
 from relume.params_probe import between as between_probe
 from relume.params_surrogate import between as between_surrogate
@@ -97,6 +98,9 @@ def check(whole: Mapping[str, Any]) -> None:
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
     landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
     latent = _entries(ways, _over_optimise(built, whole), faults)
+    named = {"masked": masked, "gan": generators, "mapper": mapped, "landscape": landscapes, "surrogate": learned}
+    lists = {"train_decoder.decoders": trained, **{f"train_{kind}.models": models for kind, models in named.items()}}
+    faults += [f"params: {fault}" for fault in between_names(lists)]
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
@@ -109,7 +113,7 @@ def check(whole: Mapping[str, Any]) -> None:
         faults += [f"params: {fault}" for fault in between_landscape(built, landscapes, mapped, taken)]
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
-        faults += [f"params: {fault}" for fault in between_surrogate(built, learned, recipes, [*trained, *masked], ALWAYS)]
+        faults += [f"params: {fault}" for fault in between_surrogate(built, learned, recipes, ALWAYS)]
     if faults:
         raise UserError("\n".join(faults))
 

@@ -18,18 +18,14 @@ def between(
     built: Mapping[str, Any],
     models: Mapping[str, SurrogateConfig],
     recipes: Recipes,
-    taken: Iterable[str],
     always: Iterable[str],
 ) -> Iterable[str]:
-    """`taken`: names of other trained models, whose tables of seconds stand in the same folder. `always`: networks that every
-    recipe declares."""
-    shared, datasets, others = built["train_surrogate"].shared.dataset, built["prepare"].datasets, set(taken)
+    """`always`: networks that every recipe declares."""
+    shared, datasets = built["train_surrogate"].shared.dataset, built["prepare"].datasets
     if models and shared not in datasets:
         yield f"train_surrogate.shared.dataset: {shared!r} is not prepared; {one_of(datasets, shared)}"
     for name, config in models.items():
         path = f"train_surrogate.models.{name}"
-        if name in others:
-            yield f"{path}: the name belongs to another model"
         if config.dataset != shared:
             yield f"{path}.dataset: all surrogates share train_surrogate.shared.dataset, {shared!r}"
         elif shared in datasets:

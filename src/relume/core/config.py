@@ -63,6 +63,22 @@ def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Conta
     return result
 
 
+def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "models") -> dict[str, T]:
+    """Each entry of `section[key]` laid over `section["shared"]`, as a `cls`; every fault of every one is named.
+
+    `path` is the section's key."""
+    found: dict[str, T] = {}
+    faults = []
+    for name, own in section[key].items():
+        try:
+            found[name] = build(cls, merge(section["shared"], own), f"{path}.{key}.{name}")
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError("\n".join(faults))
+    return found
+
+
 def build(cls: type[T], value: object, path: str) -> T:
     """`value` (parsed YAML) as a `cls`; `path` is the section's full key, for messages."""
     try:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from relume.models.surrogate_config import LinearSurrogate, ResidualSurrogate
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
+Draws = Sequence[torch.Generator]  # one per row: who resumes, or takes a share of a batch, drops the same
 FLAT = 0.1  # no deviation counts as less than this share of their root mean square: what hardly moves is not blown up
 
 
@@ -56,10 +57,10 @@ class SurrogateMap(nn.Module):
         """What is predicted, (N, *shape), standardised: (N, E)."""
         return (values.flatten(1).float() - self.mean_out) / self.std_out
 
-    def predict(self, rows: Tensor) -> Tensor:
-        """Rows (N, D), as `flattened` makes them -> (N, *shape)."""
+    def predict(self, rows: Tensor, draws: Draws | None = None) -> Tensor:
+        """Rows (N, D), as `flattened` makes them -> (N, *shape). With a generator for each, by which numbers are dropped."""
         x = self.standard(rows)
-        found: Tensor = self.linear(x) if self.missed is None else self.linear(x) + self.missed(x)
+        found: Tensor = self.linear(x) if self.missed is None else self.linear(x) + self.missed(x, draws)
         return (self.mean_out + self.std_out * found.float()).unflatten(1, self.shape)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -71,19 +72,27 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, config: ResidualSurrogate) -> None:
         super().__init__()
-        self.drop = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
         self.enter = nn.Linear(inputs, config.width)
         self.blocks = nn.ModuleList(_block(config.width) for _ in range(config.depth))
         self.leave = nn.Linear(config.width, outputs)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.enter(self.drop(x))
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
+        x = self.enter(x if draws is None else dropped(x, self.dropout, draws))
         for block in self.blocks:
             x = x + block(x)
         moved: Tensor = self.leave(F.gelu(x))
         return moved
+
+
+def dropped(x: Tensor, share: float, draws: Draws) -> Tensor:
+    """Of each row of (N, D) this share is 0, drawn by the row's own generator; the others grow by 1 / (1 - share)."""
+    if share == 0:
+        return x
+    kept = torch.stack([torch.rand(x.shape[1], generator=draw) >= share for draw in draws])
+    return x * kept.to(x.device) / (1 - share)
 
 
 def _block(width: int) -> nn.Module:

@@ -12,12 +12,14 @@ from relume.core.files import read_csv, read_json
 from relume.core.masked_results import is_masked
 from relume.core.results import Group, read_group
 from relume.core.samples import Samples, read_samples
+from relume.report import surrogates
 from relume.report.fillings import Filling, agree, filling
 
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
 KEY = ("method", "dataset", "size", "network", "tap")
 MASKED = "masked"  # the kind of models whose methods stand in masked.csv
+LEARNED = {"decoder": "decoder", "latent": "mapper", "landscape": "landscape"}  # family of methods -> the kind of models they are
 GAN = "gan"  # the kind of models, and of rows in sets.csv, whose pictures are samples
 PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
 
@@ -83,6 +85,7 @@ class Material:
     learned: dict[str, Trained]  # their models, by method
     samples: list[Samples]  # of the generators that sets.csv speaks of
     generators: dict[str, Trained]  # their models, by name
+    surrogates: Table
     maps: Path  # folder of what `maps` has written
 
 
@@ -117,10 +120,10 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         taps=_taps(folders.features, leaderboard),
         trained={
             name: model
-            for kind in sorted(folders.models.glob("*"))
-            if kind.name not in (MASKED, GAN)
-            for name, model in _trained(kind, {row["method"] for row in leaderboard}).items()
+            for family, kind in LEARNED.items()
+            for name, model in _trained(folders.models / kind, _methods(leaderboard, family)).items()
         },
+        surrogates=surrogates.table(folders.models),
         samples=samples,
         generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
@@ -136,6 +139,10 @@ def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]
     for row in asked:
         pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
     return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
+
+
+def _methods(leaderboard: Table, family: str) -> set[str]:
+    return {row["method"] for row in leaderboard if row["family"] == family}
 
 
 def _trained(kind: Path, methods: set[str]) -> dict[str, Trained]:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from relume.core.results import Group
+from relume.report import surrogates
 from relume.report.boards import Board, Line, boards
 from relume.report.charts import Forest, Panel, forest, methods, panels, short
 from relume.report.columns import Column, circular, column
@@ -108,7 +109,7 @@ def render(material: Material, config: Report, level: float) -> str:
         decoding=decoding,
         change=change,
         verdicts=verdicts(material.comparisons),
-        extras=[extra for extra in _extras(others(material.sets, generators)) if extra[1]],
+        extras=[extra for extra in _extras(others(material.sets, generators), material.surrogates) if extra[1]],
         chapters=[_chapter(material, group, found) for group in material.groups],
         level=f"{level:.0%}",
         column=column,
@@ -179,10 +180,11 @@ def verdicts(comparisons: Table) -> dict[str, list[Verdict]]:
     return asked
 
 
-def _extras(sets: Table) -> Iterator[tuple[str, Table, list[Column]]]:
+def _extras(sets: Table, embeddings: Table) -> Iterator[tuple[str, Table, list[Column]]]:
     """The tables that some projects fill and others do not."""
     names = sets[0] if sets else ()
     yield "Sets of pictures", sets, [column(name) for name in names if any(row[name] for row in sets)]
+    yield surrogates.TITLE, embeddings, surrogates.COLUMNS
 
 
 def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
-from relume.core.errors import UserError
+from relume.core.config import build, config, entries, merge
 from relume.models.config import Architecture
 
 FEATURES = "data/features"  # where `extract` keeps what it keeps
@@ -151,12 +150,4 @@ def decoder(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> Dec
 def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:
     """All of a section `train_decoder` given as plain data; every fault of every decoder is named."""
     build(TrainDecoder, section, "train_decoder")
-    found, faults = {}, []
-    for name, own in section["decoders"].items():
-        try:
-            found[name] = decoder(section["shared"], own, f"train_decoder.decoders.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(DecoderConfig, section, "train_decoder", "decoders")

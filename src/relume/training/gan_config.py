@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
-from relume.core.errors import UserError
+from relume.core.config import build, config, entries, merge
 from relume.models.gan_config import GanArchitecture
 from relume.training.config import Augment, Name, Training
 
@@ -106,12 +105,4 @@ def gan(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> GanConf
 def gans(section: Mapping[str, Any]) -> dict[str, GanConfig]:
     """All of a section `train_gan` given as plain data; every fault of every generator is named."""
     build(TrainGan, section, "train_gan")
-    found, faults = {}, []
-    for name, own in section["models"].items():
-        try:
-            found[name] = gan(section["shared"], own, f"train_gan.models.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(GanConfig, section, "train_gan")

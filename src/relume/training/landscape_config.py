@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
+from relume.core.config import build, config, entries, merge
 from relume.core.errors import UserError
 from relume.models.landscape_config import LandscapeArchitecture
 from relume.training.config import Name, Training
@@ -71,12 +71,4 @@ def landscape_model(shared: Mapping[str, Any], own: Mapping[str, Any], path: str
 def landscape_models(section: Mapping[str, Any]) -> dict[str, LandscapeConfig]:
     """All of a section `train_landscape` given as plain data; every fault of every landscape is named."""
     build(TrainLandscape, section, "train_landscape")
-    found, faults = {}, []
-    for name, own in section["models"].items():
-        try:
-            found[name] = landscape_model(section["shared"], own, f"train_landscape.models.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(LandscapeConfig, section, "train_landscape")

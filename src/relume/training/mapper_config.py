@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
-from relume.core.errors import UserError
+from relume.core.config import build, config, entries, merge
 from relume.models.mapper_config import MapperArchitecture
 from relume.training.config import Augment, Name, Training
 
@@ -68,12 +67,4 @@ def mapper(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> Mapp
 def mappers(section: Mapping[str, Any]) -> dict[str, MapperConfig]:
     """All of a section `train_mapper` given as plain data; every fault of every mapper is named."""
     build(TrainMapper, section, "train_mapper")
-    found, faults = {}, []
-    for name, own in section["models"].items():
-        try:
-            found[name] = mapper(section["shared"], own, f"train_mapper.models.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(MapperConfig, section, "train_mapper")

@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
-from relume.core.errors import UserError
+from relume.core.config import build, config, entries, merge
 from relume.data.masks_config import Masks
 from relume.models.masked_config import MaskedArchitecture
 from relume.training.config import Augment, Name, Training
@@ -57,12 +56,4 @@ def masked_model(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -
 def masked_models(section: Mapping[str, Any]) -> dict[str, MaskedConfig]:
     """All of a section `train_masked` given as plain data; every fault of every model is named."""
     build(TrainMasked, section, "train_masked")
-    found, faults = {}, []
-    for name, own in section["models"].items():
-        try:
-            found[name] = masked_model(section["shared"], own, f"train_masked.models.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(MaskedConfig, section, "train_masked")

@@ -3,7 +3,6 @@
 Beside it two floors: the embedding of the training picture whose features are most alike, and the mean embedding.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from relume.core.runtime import seed_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.losses import feature
-from relume.models.surrogate import SurrogateMap, ridge
+from relume.models.surrogate import Draws, SurrogateMap, ridge
 from relume.training.ema import State, copied
 from relume.training.loop import LOSS, Task
 from relume.training.models import Trained
@@ -103,7 +102,6 @@ def begin(module: SurrogateMap, config: SurrogateConfig, learned: Pairs, held: P
     """Moments, and of the ridges the one that is best in validation: its penalty, and the mean cosine that it reaches there."""
     module.set_moments(learned.inputs, learned.outputs.flatten(1))
     x, y = module.standard(learned.inputs), module.standard_out(learned.outputs)
-    module.eval()
     found: dict[float, tuple[float, Tensor]] = {}
     for penalty in config.penalties:
         weight = ridge(x, y, penalty)
@@ -134,11 +132,9 @@ def nearest(x: Tensor, others: Tensor) -> Tensor:
     return (F.normalize(x.flatten(1), dim=1) @ F.normalize(others.flatten(1), dim=1).T).argmax(1)
 
 
-def measure(module: SurrogateMap, config: SurrogateConfig, of: Pairs, rows: Sequence[int] | None = None) -> dict[str, Tensor]:
-    """Every term of weight, and their weighted sum, of these places of the pairs (None: of all): (N,)."""
-    places = slice(None) if rows is None else list(rows)
-    true = of.outputs[places]
-    predicted = module.predict(of.inputs[places])
+def measure(module: SurrogateMap, config: SurrogateConfig, of: Pairs, draws: Draws | None = None) -> dict[str, Tensor]:
+    """Every term of weight, and their weighted sum, of the pairs: (N,). With draws as in training: numbers are dropped."""
+    true, predicted = of.outputs, module.predict(of.inputs, draws)
     found = {}
     if config.losses.cosine > 0:
         found["cosine"] = feature.cosine(predicted, true)
@@ -148,9 +144,9 @@ def measure(module: SurrogateMap, config: SurrogateConfig, of: Pairs, rows: Sequ
     return {LOSS: torch.stack([weights[name] * value for name, value in found.items()]).sum(0), **found}
 
 
-def loss(lesson: SurrogateLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+def loss(lesson: SurrogateLesson, rows: list[int], generators: Draws) -> dict[str, Tensor]:
     """Means over a batch of training pictures, as they are."""
-    found = measure(lesson.module, lesson.config, lesson.learned, rows)
+    found = measure(lesson.module, lesson.config, lesson.learned.some(rows), generators)
     return {name: value.mean() for name, value in found.items()}
 
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from relume.core.config import build, config, merge
-from relume.core.errors import UserError
+from relume.core.config import build, config, entries, merge
 from relume.models.surrogate_config import SurrogateArchitecture
 from relume.training.config import Name, Training
 
@@ -78,12 +77,4 @@ def surrogate(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> S
 def surrogates(section: Mapping[str, Any]) -> dict[str, SurrogateConfig]:
     """All of a section `train_surrogate` given as plain data; every fault of every surrogate is named."""
     build(TrainSurrogate, section, "train_surrogate")
-    found, faults = {}, []
-    for name, own in section["models"].items():
-        try:
-            found[name] = surrogate(section["shared"], own, f"train_surrogate.models.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+    return entries(SurrogateConfig, section, "train_surrogate")

@@ -1,7 +1,7 @@
 """What a surrogate learns from: of every picture one network's features and another's, all at hand before the first step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,9 @@ class Pairs:
     inputs: Tensor  # (n, D): maps averaged to the grid
     outputs: Tensor  # (n, *shape)
     shapes: Shapes  # of the taps as the network gives them
+
+    def some(self, places: list[int]) -> "Pairs":
+        return replace(self, inputs=self.inputs[places], outputs=self.outputs[places])
 
 
 @dataclass(frozen=True, kw_only=True)
