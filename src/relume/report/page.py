@@ -24,9 +24,11 @@ from relume.report.masked import Masked
 from relume.report.masked import section as masked_section
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
+from relume.report.viewer import Route, routes
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("viewer.js", "page.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class Section:
     forest: Forest
     strips: list[Strip]
     ladders: list[Ladder]
+    routes: list[Route]
     single: list[Depths]  # networks at one depth only
     best: dict[str, Line]  # column -> its best method
 
@@ -116,7 +119,7 @@ def render(material: Material, config: Report, level: float) -> str:
         legend_key=legend_key,
         short=short,
         style=Markup((TEMPLATES / "style.css").read_text()),
-        script=Markup((TEMPLATES / "page.js").read_text()),
+        script=Markup("".join((TEMPLATES / name).read_text() for name in SCRIPTS)),
     )
 
 
@@ -138,6 +141,7 @@ def _section(material: Material, board: Board, config: Report, level: float) -> 
         forest=forest(board),
         strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
         ladders=[_ladder(board, one) for one in found if one.depths > 1],
+        routes=routes(shown(board), found),
         single=[one for one in found if one.depths == 1],
         best=leaders,
     )
