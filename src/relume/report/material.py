@@ -13,6 +13,7 @@ from relume.core.masked_results import is_masked
 from relume.core.results import Group, read_group
 from relume.core.samples import Samples, read_samples
 from relume.report.fillings import Filling, agree, filling
+from relume.report.provenance import Model, read_models
 
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
@@ -84,6 +85,7 @@ class Material:
     samples: list[Samples]  # of the generators that sets.csv speaks of
     generators: dict[str, Trained]  # their models, by name
     maps: Path  # folder of what `maps` has written
+    models: list[Model]  # every one that is there, of any kind
 
 
 def read(folders: Folders, groups: Sequence[str]) -> Material:
@@ -124,6 +126,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         samples=samples,
         generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
+        models=read_models(folders.models, metrics / "training"),
         fillings=fillings,
         learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
     )

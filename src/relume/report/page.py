@@ -24,6 +24,7 @@ from relume.report.masked import Masked
 from relume.report.masked import section as masked_section
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
+from relume.report.provenance import Commands, Model, used
 from relume.report.viewer import Route, routes
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
 
@@ -84,11 +85,13 @@ class Chapter:
     settings: list[tuple[str, str]]
     device: str
     hashes: list[tuple[str, str]]
+    command: str  # empty where the pipeline is not known
+    models: list[tuple[Model, str]]  # that it used, with their commands
     fillers: list[tuple[str, bool]]  # of a masked group: methods, and whether they are floors
 
 
-def render(material: Material, config: Report, level: float) -> str:
-    """The whole page as text. `level` is that of the intervals, as compare was told."""
+def render(material: Material, config: Report, level: float, made: Commands | None = None) -> str:
+    """The whole page as text. `level` is that of the intervals, as compare was told; `made` says what makes which folder."""
     found = boards(material.leaderboard)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -112,7 +115,7 @@ def render(material: Material, config: Report, level: float) -> str:
         change=change,
         verdicts=verdicts(material.comparisons),
         extras=[extra for extra in _extras(others(material.sets, generators)) if extra[1]],
-        chapters=[_chapter(material, group, found) for group in material.groups],
+        chapters=[_chapter(material, group, found, made or {}) for group in material.groups],
         level=f"{level:.0%}",
         column=column,
         circular=circular,
@@ -189,7 +192,7 @@ def _extras(sets: Table) -> Iterator[tuple[str, Table, list[Column]]]:
     yield "Sets of pictures", sets, [column(name) for name in names if any(row[name] for row in sets)]
 
 
-def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
+def _chapter(material: Material, group: Group, found: Sequence[Board], made: Commands) -> Chapter:
     keys = [key for key, entry in material.entries.items() if entry.group is group]
     fillings = [one for one in material.fillings if one.group.name == group.name]
     fillers = [(method, method in one.floors) for one in fillings for method in one.methods]
@@ -211,6 +214,8 @@ def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapte
         settings=list(_flat(nested)),
         device=device,
         hashes=sorted(hashes),
+        command=made.get(("reconstructions", group.name), ""),
+        models=[(one, made.get((one.kind, one.name), "")) for one in used(group, material.models)],
         fillers=fillers,
     )
 
