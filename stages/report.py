@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
+from relume.core.config import parse, read_params
+from relume.core.door import PARAMS, Door, stage
 from relume.core.files import write_csv, write_text
 from relume.report.boards import boards
 from relume.report.config import Report
@@ -16,8 +17,10 @@ from relume.report.landscape import table as landscape_table
 from relume.report.material import Folders, read
 from relume.report.page import render
 from relume.report.pictures import overview, pick
+from relume.report.provenance import commands
 
 COLUMNS = 6  # of README's picture
+PIPELINE = Path("dvc.yaml")
 FOLDER = click.Path(path_type=Path)
 
 
@@ -33,12 +36,17 @@ FOLDER = click.Path(path_type=Path)
 def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
     material = read(Folders(**folders), door.plain("compare.groups"))
-    write_text(out / "index.html", render(material, config, door.plain("compare.level")))
+    write_text(out / "index.html", render(material, config, door.plain("compare.level"), _commands()))
     first = next(iter(boards(material.leaderboard)), None)
     write_csv(out / "depth.csv", DEPTH, [] if first is None else table(depths(first, material.taps)))
     write_csv(out / "landscape.csv", LANDSCAPE, landscape_table(landscapes(material.groups)))
     if first is not None:
         overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
+
+
+def _commands() -> dict[tuple[str, str], str]:
+    """Names only: a group whose stage or section changes has other hashes, and the page is drawn anew."""
+    return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """The page: one file that fetches nothing, equal for equal inputs, and working in a real browser."""
 
-import html
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,10 @@ from relume.report.page import render
 from relume.report.pictures import overview, pick
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
+from tests.report_browser import browser, dom
 from tests.report_files import folders, relate, write_maps, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: on Debian, apt-get install chromium")
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
-]
 BOARD = "feature-photos-32"
 
 
@@ -145,22 +138,6 @@ def test_names_are_escaped(root: Path, tmp_path: Path) -> None:
     page = draw(tmp_path / "odd")
     assert "<b>shal" not in page
     assert "&lt;b&gt;shal&amp;low" in page
-
-
-def dom(page: str, tmp_path: Path, *, state: str = "", script: str = "", width: int = 0) -> str:
-    """The page as a browser has made it; with `width`, inside a frame of that many pixels. Console messages are faults."""
-    path = tmp_path / "page.html"
-    if width:
-        held = html.escape(page, quote=True)
-        path.write_text(
-            f'<iframe width="{width}" height="800" srcdoc="{held}"></iframe><pre id="out"></pre><script>{script}</script>'
-        )
-    else:
-        path.write_text(page.replace("</body>", f"<pre id='out'></pre><script>{script}</script></body>"))
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"{path.as_uri()}{state}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in done.stderr, done.stderr
-    return done.stdout
 
 
 def rows(document: str) -> list[tuple[str, bool]]:

@@ -14,6 +14,7 @@ from relume.core.results import Group, read_group
 from relume.core.samples import Samples, read_samples
 from relume.report import surrogates
 from relume.report.fillings import Filling, agree, filling
+from relume.report.provenance import Model, read_models
 
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
@@ -87,6 +88,7 @@ class Material:
     generators: dict[str, Trained]  # their models, by name
     surrogates: Table
     maps: Path  # folder of what `maps` has written
+    models: list[Model]  # every one that is there, of any kind
 
 
 def read(folders: Folders, groups: Sequence[str]) -> Material:
@@ -127,6 +129,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         samples=samples,
         generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
+        models=read_models(folders.models, metrics / "training"),
         fillings=fillings,
         learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
     )

@@ -25,9 +25,12 @@ from relume.report.masked import Masked
 from relume.report.masked import section as masked_section
 from relume.report.material import Material, Table
 from relume.report.pictures import data_uri, original, pick, reconstruction
+from relume.report.provenance import Commands, Model, used
+from relume.report.viewer import Route, routes
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("viewer.js", "page.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,7 @@ class Section:
     forest: Forest
     strips: list[Strip]
     ladders: list[Ladder]
+    routes: list[Route]
     single: list[Depths]  # networks at one depth only
     best: dict[str, Line]  # column -> its best method
 
@@ -82,11 +86,13 @@ class Chapter:
     settings: list[tuple[str, str]]
     device: str
     hashes: list[tuple[str, str]]
+    command: str  # empty where the pipeline is not known
+    models: list[tuple[Model, str]]  # that it used, with their commands
     fillers: list[tuple[str, bool]]  # of a masked group: methods, and whether they are floors
 
 
-def render(material: Material, config: Report, level: float) -> str:
-    """The whole page as text. `level` is that of the intervals, as compare was told."""
+def render(material: Material, config: Report, level: float, made: Commands | None = None) -> str:
+    """The whole page as text. `level` is that of the intervals, as compare was told; `made` says what makes which folder."""
     found = boards(material.leaderboard)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -110,14 +116,14 @@ def render(material: Material, config: Report, level: float) -> str:
         change=change,
         verdicts=verdicts(material.comparisons),
         extras=[extra for extra in _extras(others(material.sets, generators), material.surrogates) if extra[1]],
-        chapters=[_chapter(material, group, found) for group in material.groups],
+        chapters=[_chapter(material, group, found, made or {}) for group in material.groups],
         level=f"{level:.0%}",
         column=column,
         circular=circular,
         legend_key=legend_key,
         short=short,
         style=Markup((TEMPLATES / "style.css").read_text()),
-        script=Markup((TEMPLATES / "page.js").read_text()),
+        script=Markup("".join((TEMPLATES / name).read_text() for name in SCRIPTS)),
     )
 
 
@@ -139,6 +145,7 @@ def _section(material: Material, board: Board, config: Report, level: float) -> 
         forest=forest(board),
         strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
         ladders=[_ladder(board, one) for one in found if one.depths > 1],
+        routes=routes(shown(board), found),
         single=[one for one in found if one.depths == 1],
         best=leaders,
     )
@@ -187,7 +194,7 @@ def _extras(sets: Table, embeddings: Table) -> Iterator[tuple[str, Table, list[C
     yield surrogates.TITLE, embeddings, surrogates.COLUMNS
 
 
-def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapter:
+def _chapter(material: Material, group: Group, found: Sequence[Board], made: Commands) -> Chapter:
     keys = [key for key, entry in material.entries.items() if entry.group is group]
     fillings = [one for one in material.fillings if one.group.name == group.name]
     fillers = [(method, method in one.floors) for one in fillings for method in one.methods]
@@ -209,6 +216,8 @@ def _chapter(material: Material, group: Group, found: Sequence[Board]) -> Chapte
         settings=list(_flat(nested)),
         device=device,
         hashes=sorted(hashes),
+        command=made.get(("reconstructions", group.name), ""),
+        models=[(one, made.get((one.kind, one.name), "")) for one in used(group, material.models)],
         fillers=fillers,
     )
 

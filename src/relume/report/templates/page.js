@@ -1,6 +1,6 @@
 // Tables that sort and filter, and a choice of the picture that is shown from shallow to deep. The state stands in the address
-// (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off&picture=<board>:<id>), so that a view can be sent to a
-// colleague. Without this script the tables are complete, sorted by PSNR, and the first picture is shown.
+// (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off&picture=<board>:<id>&view=<board>:<id>:<method>), so that
+// a view can be sent to a colleague. Without this script the tables are complete, sorted by PSNR, and the first picture is shown.
 "use strict";
 (() => {
   const state = { sort: new Map(), filter: new Map(), oracles: new Map(), picture: new Map() };
@@ -59,6 +59,7 @@
     for (const [key, tables] of Object.entries(state)) {
       for (const [table, setting] of tables) if (setting) query.append(key, `${table}:${setting}`);
     }
+    for (const view of views) if (view.setting) query.append("view", `${view.id}:${view.setting}`);
     history.replaceState(null, "", `#${query}`);
   }
 
@@ -83,8 +84,10 @@
       select.selectedIndex = Math.max(index, 0);
       show(deep);
     }
+    for (const view of views) view.setting = setting(query, "view", view.id);
   }
 
+  const views = viewers(write);
   for (const table of document.querySelectorAll("table[data-sortable]")) {
     for (const head of table.tHead.rows[0].cells) {
       const button = document.createElement("button");
