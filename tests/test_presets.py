@@ -60,7 +60,7 @@ def test_a_preset_is_sound_and_states_only_differences(name: str, default_params
 
 def idle(base: Any, stated: Any, path: str = "") -> list[str]:
     """What a preset says although params.yaml says it too; lists and things by name are read as wholes."""
-    if not isinstance(stated, dict) or not isinstance(base, dict) or path.endswith((".kind", "recipes")):
+    if not isinstance(stated, dict) or not isinstance(base, dict) or path.split(".")[-1] in {"kind", *LISTED}:
         return [path] if base == stated and not path.endswith(".kind") else []
     return [found for key, value in stated.items() if key in base for found in idle(base[key], value, f"{path}.{key}")]
 
