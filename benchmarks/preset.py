@@ -1,0 +1,83 @@
+"""Runs the pipeline with a preset, and keeps its tables in docs/results.
+
+    RELUME_SOURCES=~/pictures python -m benchmarks.preset photographs
+
+It is `make exp PRESET=photographs` and a copy of what `compare` and `report` wrote: the leaderboard as <preset>.csv, comparisons,
+sets, correlations and paths beside it as <preset>_<table>.csv, each with how it came about, and the report's picture as
+<preset>.jpg. Stages whose results are in the cache do not run again; `seconds` are those that trainings and inversions took.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from benchmarks.common import command, commit
+from relume.core.files import read_csv, read_json, write_json
+
+TABLES = {"leaderboard": "", "comparisons": "_comparisons", "sets": "_sets", "correlations": "_correlations"}
+METRICS, RESULTS = Path("metrics"), Path("docs/results")
+
+
+def keep(name: str, root: Path, story: dict[str, object]) -> list[Path]:
+    """Copies of the tables that hold something, and of the picture; `story` is said beside each."""
+    kept = []
+    for table, ending in TABLES.items():
+        source, there = root / METRICS / f"{table}.csv", root / RESULTS / f"{name}{ending}.csv"
+        if source.exists() and read_csv(source):
+            shutil.copyfile(source, there)
+            write_json(there.with_suffix(".json"), story)
+            kept.append(there)
+    picture = root / METRICS / "report/overview.jpg"
+    if picture.exists():
+        shutil.copyfile(picture, root / RESULTS / f"{name}.jpg")
+        kept.append(root / RESULTS / f"{name}.jpg")
+    return kept
+
+
+def story(root: Path, at: str) -> dict[str, object]:
+    """What the tables come from, as the files tell it."""
+    board = read_csv(root / METRICS / "leaderboard.csv")
+    names = list(dict.fromkeys(row["dataset"] for row in board))
+    manifests = {name: read_json(root / "data/images" / name / "manifest.json") for name in names}
+    counts = {name: manifest["counts"] for name, manifest in manifests.items()}
+    shown = [
+        f"{name}: {count['train']} to learn from, {count['val']} to choose by, {count['test']} to judge by,"
+        f" {manifests[name]['size']} px"
+        for name, count in counts.items()
+    ]
+    return {
+        "command": command("benchmarks.preset"),
+        "commit": at,
+        "data": "; ".join(shown),
+        "n": max(int(row["n"]) for row in board),
+        "device": "; ".join(dict.fromkeys(row["device"] for row in board)),
+        "seconds": round(_seconds(root), 1),
+    }
+
+
+def _seconds(root: Path) -> float:
+    """Of all trainings and inversions that lie here: each method's last."""
+    timings = [*(root / "data/reconstructions").glob("*/timing.csv"), *(root / METRICS / "training").glob("*.csv")]
+    last: dict[tuple[Path, str], float] = {}
+    for path in timings:
+        last |= {(path, row.get("method", "")): float(row["seconds"]) for row in read_csv(path)}
+    return sum(last.values())
+
+
+@click.command(help=__doc__)
+@click.argument("name")
+def main(name: str) -> None:
+    at = commit()
+    done = subprocess.run([sys.executable, "-m", "relume.presets", name], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    root = Path.cwd()
+    for path in keep(name, root, story(root, at)):
+        click.echo(f"{path.relative_to(root)}: written")
+
+
+if __name__ == "__main__":
+    main()
