@@ -14,7 +14,7 @@ from relume.data.pictures import Contents, File, Picture
 from relume.data.store import Dataset
 from relume.data.write import write
 
-FOLDERS = ("--folder", "--work", "--group", "--images")
+FOLDERS = ("--folder", "--work", "--group", "--images", "--generator")
 
 
 def prepare(folder: Path, out: Path, size: int, count: int | None, split: Callable[[int], str] = lambda at: "test") -> Dataset:
