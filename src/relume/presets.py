@@ -1,6 +1,7 @@
 """A preset is one `dvc exp run`: `python -m relume.presets paper_s0`, or `make exp PRESET=paper_s0`.
 
-`presets/<name>.yaml` states differences from params.yaml and why. What comes out is checked as a whole before anything runs.
+`presets/<name>.yaml` states differences from params.yaml and why. `only` in it names the sections whose things by name are
+wanted: the others have none, and look at the floors' pictures. What comes out is checked as a whole before anything runs.
 """
 
 import re
@@ -33,6 +34,26 @@ LISTED = {
     "invert_latent",
 }
 
+ONLY = "only"
+EMPTY: dict[str, Any] = {  # a section of things by name, without any
+    "recipes": {},
+    "train_decoder": {"decoders": {}},
+    "invert_decoder": {},
+    "train_surrogate": {"models": {}},
+    "train_masked": {"models": {}},
+    "reconstruct_masked": {},
+    "import_gan": {"models": {}},
+    "train_gan": {"models": {}},
+    "score_samples": {"models": []},
+    "train_mapper": {"models": {}},
+    "invert_latent": {},
+    "train_landscape": {"models": {}},
+    "invert_landscape": {},
+    "maps": {"decoders": []},
+    "probe": {"models": []},
+}
+LOOKS = ("maps", "probe")  # of these, those that look at a dataset, whatever they hold
+
 Params = Mapping[str, Any]
 
 
@@ -41,7 +62,28 @@ def read(root: Path, name: str) -> dict[str, Any]:
     there = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
     if name not in there:
         raise UserError(f"presets: unknown preset {name!r}; {one_of(there, name)}")
-    return read_params(root / "presets" / f"{name}.yaml")
+    stated = read_params(root / "presets" / f"{name}.yaml")
+    return emptied(stated, stated.pop(ONLY), name) if ONLY in stated else stated
+
+
+def emptied(stated: Params, only: Any, name: str) -> dict[str, Any]:
+    """What is stated, and that the sections which `only` does not name are empty."""
+    if not isinstance(only, list):
+        raise UserError(f"presets: {name}.only: a list of sections is wanted, got {only!r}")
+    faults = [
+        f"presets: {name}.only: {key} holds no things by name; {one_of(EMPTY, str(key))}" for key in only if key not in EMPTY
+    ]
+    faults += [
+        f"presets: {name}.{key}: stated, though only does not name it" for key in EMPTY if key in stated and key not in only
+    ]
+    if faults:
+        raise UserError("\n".join(faults))
+    empty = {key: dict(value) for key, value in EMPTY.items() if key not in only}
+    dataset = stated.get("floors", {}).get("dataset")
+    for key in LOOKS:
+        if key in empty and dataset is not None:
+            empty[key]["dataset"] = dataset
+    return empty | stated
 
 
 def changes(base: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:

@@ -32,7 +32,8 @@ class Door:
         self._label = f"{name}@{item}" if item else name
         whole = read_params(PARAMS)
         importlib.import_module("relume.params").check(whole)
-        self._given = _declared() if "DVC_STAGE" in os.environ else whole
+        running = os.environ.get("DVC_STAGE")
+        self._given = whole if running is None else declared(whole, self._stage()["params"], running.partition("@")[2])
         self._read: dict[str, Any] = {}
 
     def section(self, cls: type[T], key: str) -> T:
@@ -61,23 +62,33 @@ class Door:
         return Scratch(Path(root) / f"{self._label}-{key}")
 
     def _code(self) -> str:
-        stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
-        deps = stage.get("do", stage)["deps"]
-        named = [Path(dep) for dep in deps if dep.startswith(("src/", "stages/"))]
+        named = [Path(dep) for dep in self._stage()["deps"] if dep.startswith(("src/", "stages/"))]
         inside = [path for dep in named if dep.is_dir() for path in dep.rglob("*") if "__pycache__" not in path.parts]
         return digest([(str(path), sha256(path)) for path in sorted([*named, *inside]) if path.is_file()])
+
+    def _stage(self) -> dict[str, Any]:
+        """What `dvc.yaml` says of it, before names of items are filled in."""
+        stage: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
+        return dict(stage.get("do", stage))
 
     def live(self, params: Mapping[str, object]) -> Any:
         """A logger for long work, `with door.live(config) as log: log.log(step, {name: value})`: MLflow shows it as it goes."""
         return importlib.import_module("relume.core.live").live(self._label, params)
 
 
-def _declared() -> dict[str, Any]:
-    """The parameters that DVC tracks for the running stage: one that `dvc.yaml` does not declare cannot be read."""
-    from dvc.api import params_show
+def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[str, Any]:
+    """The parameters that DVC tracks for the running stage: one that `dvc.yaml` does not declare cannot be read.
 
-    shown: dict[str, Any] = params_show(stages=os.environ["DVC_STAGE"])
-    return shown
+    As DVC's own `params_show` tells them, which takes seconds: it reads all of `dvc.lock`.
+    """
+    found: dict[str, Any] = {}
+    for key in keys:
+        *parents, last = key.replace("${key}", item).split(".")
+        source, into = whole, found
+        for part in parents:
+            source, into = source[part], into.setdefault(part, {})
+        into[last] = source[last]
+    return found
 
 
 def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:

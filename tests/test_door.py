@@ -1,0 +1,59 @@
+"""What a stage may read: by hand, as DVC itself says, and refused where `dvc.yaml` does not declare it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from relume.core.config import read_params
+from relume.core.door import Door, declared
+from relume.core.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    return tmp_path
+
+
+def test_what_is_declared_by_hand() -> None:
+    whole = {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"x": {"b": 2}, "y": {"b": 3}}}, "report": 5}
+    keys = ["run.seed", "train.shared", "train.models.${key}"]
+    assert declared(whole, keys, "y") == {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"y": {"b": 3}}}}
+
+
+def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> None:
+    whole, stages = read_params(Path("params.yaml")), yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+    with Repo.init(".", no_scm=True) as repo:
+        tracked = {stage.addressing: [dep.read_params() for dep in stage.params] for stage in repo.index.stages}
+    assert len(tracked) > len(stages)
+    for label, files in tracked.items():
+        name, _, item = label.partition("@")
+        keys = stages[name].get("do", stages[name])["params"]
+        assert [{key: at(declared(whole, keys, item), key) for key in files[0]}] == files, label
+        assert len(files[0]) == len(keys)
+
+
+def at(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree[part]
+    return tree
+
+
+def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    assert Door("floors").plain("report.pictures") == 8
+    monkeypatch.setenv("DVC_STAGE", "invert_optimise@deep")
+    door = Door("invert_optimise", "deep")
+    assert door.plain("recipes.deep")["taps"] == {"conv5": 1.0}
+    for key in ("recipes.shallow", "report.pictures", "evaluate"):
+        with pytest.raises(UserError, match=f"params: {key}: missing, or not declared under `params` of stage invert_optimise"):
+            door.plain(key)
