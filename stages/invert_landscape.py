@@ -41,7 +41,6 @@ def main(
     out: Path,
 ) -> None:
     run, config = door.section(Run, "run"), door.section(InvertLandscape, f"{SECTION}.{group}")
-    level, resamples = float(door.plain("compare.level")), int(door.plain("compare.resamples"))
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     prepared = search(
@@ -60,7 +59,8 @@ def main(
     pictures, table = index(found, config, dataset, rows)
     method = {"config": asdict(config), "device": describe(device), **door.provenance()}
     sources = [dataset.index[row]["source"] for row in rows]
-    drawn = curves({key: one.best for key, one in found.items()}, sources, seed=run.seed, resamples=resamples, level=level)
+    values = {key: one.best for key, one in found.items()}
+    drawn = curves(values, sources, seed=run.seed, resamples=config.interval.resamples, level=config.interval.level)
     write_csv(out / "curves.csv", CURVES, drawn)
     write_group(out, images=pictures, rows=table, trace=trace(found), timing=timing(found), method=method)
     scratch.clear()

@@ -18,7 +18,7 @@ def shared(**differences: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "dataset": "toy",
         "space": "w",
-        "architecture": {"hidden": [16], "residual": True},
+        "architecture": {"hidden": [16], "residual": True, "turned": False},
         "loss": {"mse": 1.0, "lpips": 1.0, "judge": "alex"},
         "descents": {"steps": 3, "learning_rate": 0.1, "start": 1.0, "walkers": 2},
         "replay": 4,
@@ -56,6 +56,7 @@ def group(**differences: Any) -> dict[str, Any]:
         "landscape": "models/landscape/toy",
         "mapper": "models/gan/toy",
         "seeds": [0, 5],
+        "interval": {"resamples": 200, "level": 0.9},
         "methods": {
             "plain": {"start": "noise", "theta": False, "steps": 4, "learning_rate": 0.1},
             "landscape": {"start": "noise", "theta": True, "steps": 2, "learning_rate": 0.1},

@@ -1,23 +1,41 @@
-"""The benchmark of landscapes on a toy: its table, what equal seconds mean, how a rate is chosen."""
+"""The benchmark of landscapes on a toy: its table by hand, equal seconds, rates that fit the steps, what is kept."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
-from benchmarks import landscape
-from benchmarks.landscape import Reached, main, rows_of
+from benchmarks import landscape, landscape_runs
+from benchmarks.landscape import Reached, bench_of, main, rows_of
+from benchmarks.landscape_runs import Bench, judged, rated, searches
 from relume.core.files import read_csv, read_json
 from relume.evaluation.comparison import COMPARISONS
 from relume.inversion.landscape import Descents
-from relume.training.landscape import card, kept, sheet
-from relume.training.loop import LOSS, train
-from relume.training.models import write_model
-from tests.decoder_files import RUN, Store, training
+from relume.training.loop import LOSS
+from tests.decoder_files import Store, training
 from tests.evaluation_files import write_dataset
-from tests.landscape_files import PLAIN_LOSS, gan, lesson
+from tests.landscape_files import PLAIN_LOSS, gan, shared
+
+STUDY = {"pictures": 3, "tuning": 2, "seeds": 2, "steps": 1, "long": 3, "rates": [0.01, 0.2], "run": {"device": "cpu"}}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_dataset(tmp_path / "toy", size=32)
+    (tmp_path / "style").mkdir()
+    own = shared(loss=PLAIN_LOSS, training=training(steps=2, batch=3))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"shared": own}))
+    monkeypatch.setattr(landscape, "read_gan", lambda folder, device: gan(size=16))
+    monkeypatch.setattr(landscape, "WeightStore", lambda *folders: Store())
+    return tmp_path
+
+
+def bench(files: Path) -> Bench:
+    places = files / "study.yaml", files / "toy", files / "style"
+    return bench_of(*places, work=files / "work", mapper=None, weights=[files])
 
 
 def descents(*losses: list[float], seconds: list[float]) -> Descents:
@@ -29,42 +47,77 @@ def test_equal_seconds_are_the_last_step_by_then() -> None:
     assert [float(one.at(when)[0]) for when in (0.5, 1.0, 2.9, 3.0, 9.0)] == [4, 4, 3, 2, 2]
 
 
-def test_differences_by_hand() -> None:
-    """Two sources, two seeds of the plain one; a descent that rises is worth what it had."""
-    found = {
-        ("plain", 0): descents([4, 3, 5], [8, 6, 4], seconds=[1, 2, 3]),
-        ("plain", 1): descents([6, 5, 3], [8, 6, 4], seconds=[1, 2, 3]),
-        ("landscape", 0): descents([4, 2, 1], [8, 3, 2], seconds=[2, 4, 6]),
+def test_differences_by_hand(files: Path) -> None:
+    """Two sources, two seeds; few steps are one, many are three; a descent that rises is worth what it had."""
+    few = descents([4, 3], [8, 6], seconds=[1, 2])
+    many = descents([4, 3.5, 2, 5], [8, 7, 6, 4], seconds=[1, 2, 3, 4])
+    found = {(f"plain_{start}_{len(one.seconds) - 1}", 0): one for start in ("mean", "noise") for one in (few, many)}
+    for start in ("mean", "noise"):
+        found[f"landscape_{start}_1", 0] = descents([4, 2], [8, 3], seconds=[2, 4])
+        found[f"landscape_{start}_1", 1] = descents([4, 1], [8, 2], seconds=[2, 4])
+    rows = [row for row in rows_of(bench(files), found, ["x", "y"]) if row["a"] == "landscape_mean_1"]
+    told = {(row["b"], row["question"]): (row["mean_a"], row["mean_b"], row["diff"]) for row in rows}
+    wanted = {
+        ("plain_mean_3", "1 steps against 3"): (2.0, 3.0, -1.0),
+        ("plain_mean_1", "after 1 steps"): (2.0, 4.5, -2.5),
+        ("plain_mean_1", "in the seconds of 1 plain steps"): (6.0, 4.5, 1.5),
     }
-    rows = {row["question"]: row for row in rows_of(found, ["x", "y"], steps=1, long=2, about={})}
-    told = {question: (row["mean_a"], row["mean_b"], row["diff"]) for question, row in rows.items()}
-    assert told == {
-        "after 1 steps": (2.5, 5.0, -2.5),
-        "after 2 steps": (1.5, 3.5, -2.0),
-        "1 steps against 2": (2.5, 3.5, -1.0),
-        "in the seconds of 1 plain steps": (6.0, 5.0, 1.0),
-    }
+    assert told == wanted | {(b.replace("mean", "noise"), question): values for (b, question), values in wanted.items()}
 
 
-def test_it_writes_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = write_dataset(tmp_path / "toy", size=32)
-    trained = gan(size=16)
-    made = lesson(data, trained=trained, loss=PLAIN_LOSS, training=training(steps=2, batch=3))
-    write_model(tmp_path / "theta", kept(train(made.task(), made.config.training, RUN)), card(made), sheet(made))
-    (tmp_path / "style").mkdir()
-    monkeypatch.setattr(landscape, "read_gan", lambda folder, device: trained)
-    monkeypatch.setattr(landscape, "WeightStore", lambda *folders: Store())
-    options: dict[str, Any] = {"generator": tmp_path / "style", "landscape": tmp_path / "theta", "out": tmp_path / "out.csv"}
-    options |= {"weights": tmp_path, "pictures": 3, "steps": 1, "long": 2, "seeds": 2, "device": "cpu"}
-    words = [str(part) for key, value in options.items() for part in (f"--{key}", value)]
-    result = CliRunner().invoke(main, [str(tmp_path / "toy"), *words, "--rate", "0.01", "--rate", "0.2"])
+def test_a_rate_is_chosen_by_validation_pictures_for_just_as_many_steps(files: Path) -> None:
+    made = bench(files)
+    found = searches(made)
+    rates = rated(made, found[0])
+    assert set(rates) == {
+        f"{name}_{start}_{n}" for name, n in (("plain", 1), ("plain", 3), ("landscape", 1)) for start in made.starts
+    }
+    rows = made.dataset.select("val", 2)
+    reached = {}
+    for rate in made.study.rates:
+        done = judged(made, found[:1], dict.fromkeys(rates, rate), rows)
+        reached[rate] = float(np.mean([done["plain_noise_1", seed].best[:, -1].mean() for seed in [0]]))
+    assert rates["plain_noise_1"] == min(reached, key=reached.__getitem__)
+
+
+def test_thetas_are_trained_once_and_differ_by_seed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = bench(files)
+    one, other = searches(made)
+    first = [weights.sum() for weights in one.theta.parameters()]
+    assert first != [weights.sum() for weights in other.theta.parameters()]
+    monkeypatch.setattr(landscape_runs, "train", lambda *given, **options: pytest.fail("it is there already"))
+    again = searches(made)[0]
+    assert first == [weights.sum() for weights in again.theta.parameters()]
+    longer = replace(made.config, training=replace(made.config.training, steps=3))
+    with pytest.raises(pytest.fail.Exception, match="it is there already"):
+        searches(replace(made, config=longer))
+
+
+def test_it_writes_its_table_and_its_curves(files: Path) -> None:
+    options = {"study": "study.yaml", "generator": "style", "work": "work", "out": "out.csv", "weights": ""}
+    words = [part for key, value in options.items() for part in (f"--{key}", str(files / value))]
+    result = CliRunner().invoke(main, [str(files / "toy"), *words])
     assert result.exit_code == 0, result.output
-    rows = read_csv(tmp_path / "out.csv")
+    rows = read_csv(files / "out.csv")
     assert tuple(rows[0]) == COMPARISONS
-    assert len(rows) == 4
-    told = read_json(tmp_path / "out.json")
-    assert told["rates"].keys() == {"plain", "landscape"}
-    assert len(told["curves"]["plain"]["loss"]) == 3
-    assert {"command", "commit", "data", "n", "device", "seconds"} <= set(told)
-    result = CliRunner().invoke(main, [str(tmp_path / "toy"), *words, "--long", "0"])
-    assert result.exit_code != 0
+    assert len(rows) == 2 * 2 * 3
+    told = read_json(files / "out.json")
+    assert {"command", "commit", "data", "n", "device", "seconds", "rates"} <= set(told)
+    assert {name: len(one["seeds"]) for name, one in told["curves"].items()} == {
+        "plain_mean_1": 1,
+        "plain_noise_1": 2,
+        "plain_mean_3": 1,
+        "plain_noise_3": 2,
+        "landscape_mean_1": 2,
+        "landscape_noise_1": 2,
+    }
+    assert len(told["curves"]["plain_mean_3"]["loss"]) == 4
+    assert (files / "out.jpg").stat().st_size > 0
+
+
+def test_a_fault_is_named(files: Path) -> None:
+    (files / "study.yaml").write_text(yaml.safe_dump(STUDY | {"long": 0}))
+    words = ["--study", "study.yaml", "--generator", "style", "--work", "work"]
+    result = CliRunner().invoke(main, [str(files / "toy"), *(str(files / word) if "-" not in word else word for word in words)])
+    assert result.exit_code == 1
+    assert "study" in result.output

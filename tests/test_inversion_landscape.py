@@ -12,7 +12,7 @@ from torch import Tensor
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import Scratch
-from relume.core.images import to_uint8
+from relume.core.images import resize, to_uint8
 from relume.data.store import Dataset
 from relume.evaluation.curves import curves
 from relume.evaluation.statistics import interval
@@ -65,6 +65,20 @@ def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
     assert (np.diff(found["plain", 0].seconds) > 0).all()
 
 
+def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> None:
+    made = searching(data)
+    ways = {name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1} for name in "ab"}
+    found = invert(made, settings(methods=ways), ROWS)
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    with torch.no_grad():
+        mean = made.paint(made.theta.centre[None])
+    target = made.likeness.target(resize(data.pixels(ROWS), 16))
+    wanted = made.likeness(mean.expand(3, -1, -1, -1), target)[LOSS]
+    for key in found:
+        assert found[key].values[LOSS][:, 0].tolist() == pytest.approx(wanted.tolist())
+        assert (found[key].values[LOSS][:, 1] < found[key].values[LOSS][:, 0]).all()
+
+
 def test_pictures_do_not_depend_on_their_neighbours(data: Dataset) -> None:
     together, alone = (invert(searching(data), settings(seeds=[0]), rows) for rows in (ROWS, [1]))
     assert np.allclose(together["plain", 0].values[LOSS][1], alone["plain", 0].values[LOSS][0], atol=1e-6)
@@ -99,8 +113,10 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
 
 def test_the_inverse_of_a_theta() -> None:
     torch.manual_seed(0)
-    made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True))
-    assert torch.equal(inverse(made, wanted := torch.randn(3, 4)), wanted), "of the identity"
+    made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, turned=True))
+    made.basis.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
+    wanted = torch.randn(3, 4)
+    assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6), "of a turn"
     torch.nn.init.normal_(list(made.parameters())[-2], std=0.1)
     made.requires_grad_(False)
     off = (made.theta(wanted) - wanted).square().mean()
@@ -129,7 +145,8 @@ def test_curves_by_hand() -> None:
     values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
     rows = curves(values, ["x", "y"], seed=0, resamples=200, level=0.9)
     first = interval([1.5, 3.5], ["x", "y"], seed=0, resamples=200, level=0.9)
-    assert (rows[0]["value"], rows[0]["lo"], rows[0]["hi"], rows[0]["n"]) == (2.5, first.lo, first.hi, 2)
+    told = (2.5, first.lo, first.hi, 0.9, 2)
+    assert tuple(rows[0][key] for key in ("value", "lo", "hi", "level", "n")) == told
     assert [(row["seed"], row["step"], row["value"]) for row in rows[2:]] == [(0, 0, 2.0), (0, 1, 1.0), (7, 0, 3.0), (7, 1, 1.5)]
 
 

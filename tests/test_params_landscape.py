@@ -31,7 +31,10 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "dataset": (lambda p: shared(p).update(dataset="nowhere"), "train_landscape.shared.dataset: 'nowhere' is not prepared"),
     "other_dataset": (lambda p: model(p).update(dataset="photos"), "models.landscape.dataset: all landscapes share"),
     "generator": (lambda p: model(p).update(generator="models/gan/stile"), "landscape.generator: stile is not in train_gan"),
-    "judge": (lambda p: p["weights"]["networks"].remove("lpips_alex"), "lpips_alex is missing, which train_landscape"),
+    "judge": (
+        lambda p: p["weights"]["networks"].remove("lpips_alex"),
+        "lpips_alex is missing, which dvc.yaml declares",
+    ),
     "no_pictures": (lambda p: p["prepare"]["datasets"]["photos_32"].update(val=0), "photos_32.val: landscapes want pictures"),
     "walkers": (lambda p: shared(p)["descents"].update(walkers=99), "descents.walkers: a batch, 16, at most; got 99"),
     "landscape": (lambda p: group(p).update(landscape="models/landscape/moon"), "pictures.landscape: moon is not in train_land"),
@@ -51,6 +54,17 @@ def test_a_fault_is_named(whole: dict[str, Any], name: str) -> None:
     with pytest.raises(UserError) as caught:
         check(whole)
     assert told in str(caught.value)
+
+
+def test_an_imported_generator_will_do(whole: dict[str, Any]) -> None:
+    """Its name is known, so nothing is told of it; what is left to say is that the mapper speaks to another."""
+    external = {"kind": "stylegan", "source": "faces.pt", "sha256": "0" * 64, "size": 64}
+    whole["import_gan"]["models"]["faces"] = external
+    model(whole)["generator"] = group(whole)["generator"] = "models/gan/faces"
+    with pytest.raises(UserError) as caught:
+        check(whole)
+    (fault,) = str(caught.value).splitlines()
+    assert "mapper_conv5 speaks to w of models/gan/style; wanted is w of models/gan/faces" in fault
 
 
 def test_without_a_mapper(whole: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def write_landscapes(folder: Path) -> Group:
     write_group(folder, images=np.zeros((1, 8, 8, 3), np.uint8), rows=rows, method={"config": {}, "device": "cpu"}, timing=timing)
     losses = {"plain": [0.8, 0.6, 0.5, 0.45], "landscape": [0.7, 0.5]}
     curves: list[dict[str, object]] = [
-        {"method": name, "step": step, "value": loss, "lo": loss - 0.1, "hi": loss + 0.1, "n": 2, "sources": 2}
+        {"method": name, "step": step, "value": loss, "lo": loss - 0.1, "hi": loss + 0.1, "level": 0.9, "n": 2, "sources": 2}
         for name, values in losses.items()
         for step, loss in enumerate(values)
     ]
@@ -47,7 +47,7 @@ def test_what_is_said_is_what_was_measured(one: Landscapes) -> None:
     ]
     assert [place.seconds for place in one.lines["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
     assert [place.seconds for place in one.lines["landscape"]] == [1.5, 3]
-    assert (one.n, one.sources, one.methods) == ("2", "2", ["plain", "landscape"])
+    assert (one.n, one.sources, one.level, one.methods) == ("2", "2", "90%", ["plain", "landscape"])
 
 
 def test_charts_share_their_axes(one: Landscapes) -> None:

@@ -18,7 +18,7 @@ from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.models.generator import Generator, Noise
 from relume.models.landscape import Landscape
 from relume.models.landscape_config import LandscapeArchitecture
-from relume.training.landscape import card, kept, loss, progress, sheet, validate
+from relume.training.landscape import axes, card, kept, loss, progress, sheet, slopes, validate
 from relume.training.landscape_config import landscape_models
 from relume.training.likeness import likeness
 from relume.training.likeness_config import Alike
@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def landscape(*, hidden: tuple[int, ...] = (8,), residual: bool = True, shape: tuple[int, ...] = (5,)) -> Landscape:
-    architecture = LandscapeArchitecture(hidden=hidden, residual=residual)
+    architecture = LandscapeArchitecture(hidden=hidden, residual=residual, turned=False)
     torch.manual_seed(0)
     return Landscape(torch.arange(torch.Size(shape).numel()).float().view(shape), 2.0, architecture)
 
@@ -63,6 +63,23 @@ def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None
     torch.nn.init.normal_(list(made.parameters())[-2])
     assert not torch.allclose(made(z), made.latents(z))
     assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are apart"
+
+
+def test_axes_are_those_that_slopes_vary_in() -> None:
+    found = axes(torch.tensor([[3.0, 3.0], [-1.0, 1.0], [-4.0, -4.0]]))
+    assert torch.allclose(found.abs(), torch.full((2, 2), 0.5**0.5), atol=1e-6)
+    assert torch.allclose(found.T @ found, torch.eye(2), atol=1e-6)
+    assert abs(float(found[:, 1] @ torch.tensor([1.0, 1.0]))) == pytest.approx(2**0.5), "the strongest last"
+
+
+def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
+    made = lesson(data, architecture={"turned": True}, loss=PLAIN_LOSS)
+    basis, z = made.landscape.basis, made.starts(dice(0, 1))
+    assert basis is not None
+    assert torch.allclose(basis.T @ basis, torch.eye(len(basis)), atol=1e-5)
+    assert torch.equal(basis, axes(slopes(made)))
+    assert torch.allclose(made.landscape.theta(z), z @ basis.T, atol=1e-6)
+    assert torch.allclose(made.landscape.unturned(made.landscape.turned(z)), z, atol=1e-5)
 
 
 def test_a_descent_is_adams_own_row_by_row() -> None:
@@ -225,5 +242,8 @@ def test_faults_are_named_together(data: Dataset) -> None:
     few = {"a": {"generator": "models/gan/x", "training": {"batch": 1}}}
     with pytest.raises(UserError, match="descents.walkers: a batch, 1, at most; got 2"):
         landscape_models({"shared": shared(), "models": few})
+    turned = {"a": {"generator": "models/gan/x", "architecture": {"residual": False, "turned": True}}}
+    with pytest.raises(UserError, match="architecture.turned: only what is residual can be"):
+        landscape_models({"shared": shared(), "models": turned})
     with pytest.raises(UserError, match="landscape toy is to learn from photos, but --images holds toy"):
         lesson(data, dataset="photos")

@@ -5,11 +5,11 @@ from typing import Any
 
 from relume.core.errors import one_of
 from relume.inversion.landscape_config import MAPPERS, InvertLandscape
-from relume.losses.config import LPIPS
 from relume.params_pictures import asked, there
 from relume.training.landscape_config import LandscapeConfig
 from relume.training.mapper_config import MapperConfig
 
+JUDGES = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for every landscape
 Landscapes = Mapping[str, LandscapeConfig]
 
 
@@ -41,13 +41,12 @@ def between(
 
 def _learned(path: str, config: LandscapeConfig, built: Mapping[str, Any]) -> Iterable[str]:
     """Pictures, a generator and a judge are there to learn with."""
-    generators, name = built["train_gan"].models, config.generator.rsplit("/", 1)[1]
+    generators, name = [*built["train_gan"].models, *built["import_gan"].models], config.generator.rsplit("/", 1)[1]
     if name not in generators:
-        yield f"{path}.generator: {name} is not in train_gan.models; {one_of(generators, name)}"
-    judge = (f"lpips_{config.loss.judge}", LPIPS[config.loss.judge]) if config.loss.lpips else ()
-    for network in judge:
+        yield f"{path}.generator: {name} is not in train_gan.models or import_gan.models; {one_of(generators, name)}"
+    for network in JUDGES:
         if network not in built["weights"].networks:
-            yield f"weights.networks: {network} is missing, which {path}.loss needs"
+            yield f"weights.networks: {network} is missing, which dvc.yaml declares for {path}"
     datasets = built["prepare"].datasets
     if config.dataset not in datasets:
         yield f"train_landscape.shared.dataset: {config.dataset!r} is not prepared; {one_of(datasets, config.dataset)}"

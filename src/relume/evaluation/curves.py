@@ -7,7 +7,8 @@ import numpy as np
 
 from relume.evaluation.statistics import interval
 
-CURVES = ("method", "seed", "step", "value", "lo", "hi", "n", "sources")  # seed empty: the mean over seeds, with its interval
+# seed empty: the mean over seeds, with its interval
+CURVES = ("method", "seed", "step", "value", "lo", "hi", "level", "n", "sources")
 
 
 def curves(
@@ -20,7 +21,7 @@ def curves(
         together = np.mean(list(own.values()), axis=0)
         for step, column in enumerate(together.T):
             found = interval(column, sources, seed=seed, resamples=resamples, level=level)
-            about = {"value": found.mean, "lo": found.lo, "hi": found.hi, "n": found.n, "sources": found.sources}
+            about = {"value": found.mean, "lo": found.lo, "hi": found.hi, "level": level, "n": found.n, "sources": found.sources}
             rows.append({"method": method, "step": step, **about})
         rows += [
             {"method": method, "seed": start, "step": step, "value": float(value), "n": len(table)}

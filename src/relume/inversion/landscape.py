@@ -26,14 +26,14 @@ from relume.features.weights import WeightStore
 from relume.inversion.landscape_config import InvertLandscape, Way
 from relume.models.generator import Generator
 from relume.models.landscape import Landscape
-from relume.training.landscape import paint, starts
+from relume.training.landscape import drawn, paint
 from relume.training.likeness import Likeness, likeness
 from relume.training.loop import LOSS
 from relume.training.terms import look
 from relume.training.trained_gan import TrainedGan
 from relume.training.trained_landscape import TrainedLandscape, read_landscape
 from relume.training.trained_mapper import TrainedMapper, read_mapper
-from relume.training.trajectories import Moment, descend
+from relume.training.trajectories import Moment, See, descend, slope
 
 INVERSE_STEPS, INVERSE_RATE = 100, 0.05  # of the search for the state that theta makes a wanted latent of
 
@@ -108,12 +108,25 @@ def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> 
 def invert(
     search: Search, config: InvertLandscape, rows: Sequence[int], scratch: Scratch | None = None
 ) -> dict[tuple[str, int], Descents]:
-    """By method and seed. What begins where the mapper says has one seed, for it begins nowhere else."""
+    """By method and seed. What begins at the mean or where the mapper says has one seed, for it begins nowhere else."""
     if search.dataset.name != config.dataset:
         raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {search.dataset.name}")
     plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
     plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
+    _warm(search, rows[: search.micro_batch])
     return {(name, seed): _joined(list(_shards(search, name, way, seed, rows, scratch))) for name, way, seed in plan}
+
+
+def _warm(search: Search, rows: Sequence[int]) -> None:
+    """A step that nobody keeps: the first of a process takes longer, which is no method's fault."""
+    state = torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
+    slope(_seen(search, search.theta, search.dataset.pixels(list(rows)).to(search.device)), state)
+
+
+def _seen(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
+    """What states are worth that look for these pictures."""
+    target = search.likeness.target(resize(pictures, search.painter.size))
+    return lambda z: search.likeness(search.paint(through(z)), target)
 
 
 def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int], scratch: Scratch | None) -> Iterator[Descents]:
@@ -147,15 +160,13 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int]) -> Descen
     """Of these pictures together, each by itself."""
     begun = time.perf_counter()
     given = search.dataset.pixels(list(rows)).to(search.device)
-    target = search.likeness.target(resize(given, search.painter.size))
     through = search.theta if way.theta else search.theta.latents
+    see = _seen(search, through, given)
     z = _begin(search, way, seed, rows, given)
     best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
     noted: list[dict[str, np.ndarray]] = []
     seconds: list[float] = []
-    for moment in descend(
-        lambda z: search.likeness(search.paint(through(z)), target), z, steps=way.steps, rate=way.learning_rate
-    ):
+    for moment in descend(see, z, steps=way.steps, rate=way.learning_rate):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
         noted.append(_noted(moment))  # waits for the device
@@ -174,10 +185,12 @@ def _noted(moment: Moment) -> dict[str, np.ndarray]:
 
 
 def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: Tensor) -> Tensor:
-    """States (N, D): the same for all that begin at noise, through theta or not."""
+    """States (N, D): the same for all that begin at noise, or at the mean, through theta or not."""
+    if way.start == "mean":
+        return torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
     if way.start == "noise":
         draws = [generator(search.seed, "landscape", id, seed) for id in search.dataset.ids(list(rows))]
-        return starts(search.theta, search.painter, search.landscape.config, draws)
+        return drawn(search.theta, search.painter, search.landscape.config.space, draws)
     if search.mapper is None:
         raise UserError("a method begins where a mapper says, and no mapper was given")
     with torch.no_grad():
@@ -191,14 +204,13 @@ def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: T
 
 
 def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
-    """States z with theta(z) close to what is wanted, (N, D): the closest that a search from z = wanted comes by.
+    """States z with theta(z) close to what is wanted, (N, D): the closest that a search comes by, from where nothing is learned.
 
-    Theta alone is asked, not the generator, so this takes no time; and so theta need not be trained with any mapper. A residual
-    theta is near the identity, which makes its argument a good place to begin.
+    Theta alone is asked, not the generator, so this takes no time; and so theta need not be trained with any mapper.
     """
-    best, lowest = wanted, torch.full_like(wanted[:, 0], torch.inf)
+    best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
     for moment in descend(
-        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)}, wanted, steps=INVERSE_STEPS, rate=INVERSE_RATE
+        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)}, best, steps=INVERSE_STEPS, rate=INVERSE_RATE
     ):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)

@@ -14,10 +14,19 @@ MAPPERS = "models/mapper"
 class Way:
     """One method: where it begins, what it descends through, how long."""
 
-    start: Literal["noise", "mapper"]  # a draw of the generator's latents per seed, or what a mapper says of the picture
+    # a draw of the generator's latents per seed, the generator's mean latent, or what a mapper says of the picture
+    start: Literal["noise", "mean", "mapper"]
     theta: bool  # false: the latent itself is moved
     steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation
+
+
+@config
+class Interval:
+    """Of the losses over the steps, by the bootstrap over sources."""
+
+    resamples: int = Field(ge=100)
+    level: float = Field(gt=0, lt=1)
 
 
 @config
@@ -32,6 +41,7 @@ class InvertLandscape:
     mapper: str = Field(pattern="^models/(mapper|gan)/[a-z][a-z0-9_]*$")  # the generator's folder again: none
     # restarts of what begins at noise; the loss chooses
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    interval: Interval
     methods: dict[Name, Way] = Field(min_length=1)
 
     @property

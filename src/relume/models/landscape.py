@@ -20,12 +20,14 @@ class Landscape(nn.Module):
 
     centre: Tensor
     scale: Tensor  # ()
+    basis: Tensor | None  # (D, D), orthogonal: a state's numbers say how far to go along its columns
 
     def __init__(self, centre: Tensor, scale: float, config: LandscapeArchitecture) -> None:
         super().__init__()
         self.register_buffer("centre", centre.clone())
         self.register_buffer("scale", torch.tensor(scale))
         self.residual, size = config.residual, centre.numel()
+        self.register_buffer("basis", torch.eye(size) if config.turned else None)
         widths = (size, *config.hidden)
         pairs = zip(widths[:-1], widths[1:], strict=True)
         parts = [part for pair in pairs for part in (nn.Linear(*pair), nn.LayerNorm(pair[1]), nn.LeakyReLU(SLOPE))]
@@ -38,7 +40,15 @@ class Landscape(nn.Module):
     def theta(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""
         found: Tensor = self.layers(z).float()
-        return z + found if self.residual else found
+        return self.turned(z) + found if self.residual else found
+
+    def turned(self, z: Tensor) -> Tensor:
+        """What is added to: (N, D) -> (N, D)."""
+        return z if self.basis is None else z @ self.basis.mT
+
+    def unturned(self, units: Tensor) -> Tensor:
+        """The way back."""
+        return units if self.basis is None else units @ self.basis
 
     def forward(self, z: Tensor) -> Tensor:
         """States (N, D) -> latents (N, *centre.shape), through theta."""

@@ -47,6 +47,7 @@ class Landscapes:
     told: list[str]
     n: str
     sources: str
+    level: str  # of the intervals
 
     @property
     def methods(self) -> list[str]:
@@ -78,6 +79,7 @@ def _landscapes(group: Group) -> Landscapes:
         told=_told(lines),
         n=curves[0]["n"],
         sources=curves[0]["sources"],
+        level=f"{float(curves[0]['level']):.0%}",
     )
 
 

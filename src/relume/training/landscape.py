@@ -29,9 +29,10 @@ from relume.training.mapper import mean_latent, psnr, shaped, variance
 from relume.training.models import Trained
 from relume.training.replay import Learner
 from relume.training.trained_gan import TrainedGan
-from relume.training.trajectories import See, descend
+from relume.training.trajectories import See, descend, slope
 
 SHOWN = 6  # pictures on a sheet
+SLOPES = 480  # pictures that axes are found by
 
 Through = Callable[[Tensor], Tensor]  # states -> latents
 
@@ -110,7 +111,7 @@ def landscape_lesson(
         torch.manual_seed(seed_of(run.seed, "landscape", name))
         made = Landscape(centre, scale, config.architecture)
     ways = config.descents
-    return LandscapeLesson(
+    found = LandscapeLesson(
         name=name,
         config=config,
         run=run,
@@ -122,18 +123,43 @@ def landscape_lesson(
         val=dataset.select("val", config.validation),
         learner=Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(device),
     )
+    if made.basis is not None:
+        made.basis.copy_(axes(slopes(found)))
+    return found
+
+
+@torch.no_grad()
+def slopes(lesson: LandscapeLesson) -> Tensor:
+    """Of the plain loss of training pictures, at latents between the mean and the generator's own: (N, D)."""
+    rows = lesson.train[:SLOPES]
+    found = []
+    for own in batches(lesson, rows):
+        draws = [generator(lesson.run.seed, "slope", row) for row in own]
+        begun = drawn(lesson.landscape, lesson.painter, lesson.config.space, draws)
+        share = torch.stack([torch.rand((), generator=one) for one in draws]).to(begun)
+        found.append(slope(lesson.toward(own, lesson.landscape.latents), share[:, None] * begun)[1])
+    return torch.cat(found)
+
+
+def axes(vectors: Tensor) -> Tensor:
+    """Of (N, D) the directions that they vary in independently, as columns, the weakest first: (D, D)."""
+    return torch.linalg.eigh((vectors.mT @ vectors).double().cpu()).eigenvectors.to(vectors)
 
 
 def paint(painter: Generator, space: str, latents: Tensor) -> Tensor:
     return painter(latents) if space == "z" else painter.synthesise(latents)
 
 
-@torch.no_grad()
 def starts(landscape: Landscape, painter: Generator, config: LandscapeConfig, generators: Sequence[torch.Generator]) -> Tensor:
-    """States to begin from, row n drawn by generator n: the generator's own latents, drawn towards the mean: (N, D)."""
+    """States to begin a trajectory from, row n drawn by generator n: the generator's own latents, nearer to the mean: (N, D)."""
+    return config.descents.start * drawn(landscape, painter, config.space, generators)
+
+
+@torch.no_grad()
+def drawn(landscape: Landscape, painter: Generator, space: str, generators: Sequence[torch.Generator]) -> Tensor:
+    """The generator's own latents in units, row n drawn by generator n: (N, D)."""
     z = painter.draw(generators)
-    latents = z if config.space == "z" else shaped(painter, painter.map(z), config.space)
-    return config.descents.start * landscape.units(latents)
+    return landscape.units(z if space == "z" else shaped(painter, painter.map(z), space))
 
 
 def loss(lesson: LandscapeLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:

@@ -1,0 +1,151 @@
+"""What takes long in a study of landscapes: each theta is trained once and kept, rates are chosen, descents are run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmarks.common import commit
+from benchmarks.decoder_runs import alone
+from benchmarks.masked_code import code_of
+from benchmarks.study import Differences
+from relume.core.checkpoint import Checkpoint
+from relume.core.config import config
+from relume.core.files import digest, read_json
+from relume.core.run import Run
+from relume.core.runtime import describe, device_of
+from relume.data.store import Dataset
+from relume.features.weights import WeightStore
+from relume.inversion.landscape import Descents, Search, invert, search
+from relume.inversion.landscape_config import Interval, InvertLandscape, Way
+from relume.training.landscape import card, fingerprint, kept, landscape_lesson, sheet
+from relume.training.landscape_config import LandscapeConfig
+from relume.training.loop import train
+from relume.training.models import CARD, write_model
+from relume.training.trained_gan import TrainedGan
+
+Start = Literal["mean", "noise", "mapper"]
+Found = dict[tuple[str, int], Descents]  # by method and seed
+LEARNS = ("relume.training.landscape", "relume.training.loop", "relume.training.models")
+
+
+@config
+class LandscapeStudy:
+    """A study file."""
+
+    pictures: int = Field(ge=2)  # the first of the test split, on which methods are judged
+    tuning: int = Field(ge=2)  # the first of the validation split, on which rates are chosen
+    seeds: int = Field(ge=1)  # of theta's training, and of draws to begin from
+    steps: int = Field(ge=1)  # few
+    long: int = Field(ge=1)  # many
+    rates: tuple[float, ...] = Field(min_length=1)  # of Adam, to choose from for every method and number of steps
+    run: Differences = Field(default_factory=dict)  # differences from params.yaml's
+    shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_landscape.shared
+
+    def __post_init__(self) -> None:
+        if self.long < self.steps:
+            raise ValueError(f"long: at least steps, {self.steps}, is wanted; got {self.long}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all landscapes of a study share."""
+
+    root: Path  # the work folder
+    study: LandscapeStudy
+    run: Run
+    dataset: Dataset
+    store: WeightStore
+    trained: TrainedGan
+    config: LandscapeConfig
+    mapper: Path | None
+
+    @property
+    def starts(self) -> list[Start]:
+        return ["mean", "noise", "mapper"] if self.mapper else ["mean", "noise"]
+
+
+def taught(bench: Bench, seed: int) -> Path:
+    """The folder of the landscape of this seed, trained where it is not there; a killed training goes on."""
+    run, name, device = replace(bench.run, seed=seed), f"landscape_{seed}", device_of(bench.run)
+    about = [asdict(run), asdict(bench.config), fingerprint(bench.trained.generator), bench.dataset.manifest["index_sha256"]]
+    key, folder = digest([about, code_of(LEARNS), describe(device)]), bench.root / "models" / name
+    with alone(bench.root / "locks" / name):
+        if (folder / CARD).exists() and read_json(folder / CARD)["digest"] == key:
+            return folder
+        at, state = commit(), bench.root / "scratch" / key / "training.safetensors"
+        lesson = landscape_lesson(
+            name=name,
+            config=bench.config,
+            run=run,
+            dataset=bench.dataset,
+            store=bench.store,
+            trained=bench.trained,
+            device=device,
+        )
+        found = kept(train(lesson.task(), bench.config.training, run, checkpoint=Checkpoint(state, [])))
+        told = {"digest": key, "commit": at, "device": describe(device), "seconds": round(found.timing[-1]["seconds"], 2)}
+        write_model(folder, found, {**card(lesson), **told}, sheet(lesson))
+        state.unlink(missing_ok=True)
+    return folder
+
+
+def searches(bench: Bench) -> list[Search]:
+    """One per seed of theta's training."""
+    shared: dict[str, Any] = {"dataset": bench.dataset, "store": bench.store, "trained": bench.trained, "mapper": bench.mapper}
+    folders = [taught(bench, seed) for seed in range(bench.study.seeds)]
+    return [search(landscape=folder, device=device_of(bench.run), run=bench.run, **shared) for folder in folders]
+
+
+def asked(bench: Bench, methods: Mapping[str, Way], seeds: Sequence[int]) -> InvertLandscape:
+    generator = bench.config.generator
+    return InvertLandscape(
+        dataset=bench.dataset.name,
+        split="test",
+        count=None,
+        generator=generator,
+        landscape="models/landscape/theta",
+        mapper=f"models/mapper/{bench.mapper.resolve().name}" if bench.mapper else generator,
+        seeds=tuple(seeds),
+        interval=Interval(resamples=1000, level=0.95),
+        methods=dict(methods),
+    )
+
+
+def ways(bench: Bench, kind: str, steps: int, rate: Callable[[str], float]) -> dict[str, Way]:
+    """`plain` or `landscape` from all starts; what each is called is asked for its rate."""
+    names = {called(kind, start, steps): start for start in bench.starts}
+    return {
+        name: Way(start=start, theta=kind == "landscape", steps=steps, learning_rate=rate(name)) for name, start in names.items()
+    }
+
+
+def called(kind: str, start: str, steps: int) -> str:
+    return f"{kind}_{start}_{steps}"
+
+
+def rated(bench: Bench, made: Search) -> dict[str, float]:
+    """Of each method the rate, of those to choose from, that reaches the lowest loss on validation pictures by its last step."""
+    study, rows = bench.study, bench.dataset.select("val", bench.study.tuning)
+    losses: dict[str, dict[float, float]] = {}
+    for rate in study.rates:
+        tried = ways(bench, "plain", study.long, lambda _, rate=rate: rate)  # type: ignore[misc]
+        tried |= ways(bench, "landscape", study.steps, lambda _, rate=rate: rate)  # type: ignore[misc]
+        for (name, _), one in invert(made, asked(bench, tried, [0]), rows).items():
+            losses.setdefault(name, {})[rate] = float(one.best[:, -1].mean())
+            short = name.replace(f"_{study.long}", f"_{study.steps}")
+            losses.setdefault(short, {})[rate] = float(one.best[:, study.steps].mean())
+    return {name: min(found, key=found.__getitem__) for name, found in losses.items()}
+
+
+def judged(bench: Bench, made: Sequence[Search], rates: Mapping[str, float], rows: Sequence[int]) -> Found:
+    """Descents for the pictures to be judged on. The seed of what goes through a theta is that of the theta and of its draws."""
+    study, rate = bench.study, rates.__getitem__
+    plain = ways(bench, "plain", study.steps, rate) | ways(bench, "plain", study.long, rate)
+    found = invert(made[0], asked(bench, plain, range(study.seeds)), rows)
+    through = ways(bench, "landscape", study.steps, rate)
+    for seed, one in enumerate(made):
+        found |= invert(one, asked(bench, through, [seed]), rows)
+    return found
