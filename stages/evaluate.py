@@ -12,10 +12,9 @@ from relume.core.results import read_descent
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.data.store import Dataset
-from relume.evaluation.config import Evaluate
+from relume.evaluation.config import PATHS, Evaluate
 from relume.evaluation.masked_sets import open_eye, set_rows
 from relume.evaluation.metrics import SETS
-from relume.evaluation.paths import COLUMNS as PATH_COLUMNS
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import COLUMNS, MASKED_COLUMNS, Scorer, inverted, read, read_scales, score
@@ -65,7 +64,7 @@ def main(
     with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
         rows = score(found, scorer, bar.update, masks=masks)
     on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
-    write_csv(paths, PATH_COLUMNS, on_the_way)
+    write_csv(paths, PATHS, on_the_way)
     write_csv(sets, SETS, [] if masks is None or eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
     write_csv(out, COLUMNS if masks is None else MASKED_COLUMNS, rows)
 

@@ -1,4 +1,4 @@
-"""Quality along the way: means by hand, one row for what is made in one pass, the last step as the leaderboard has it."""
+"""Quality along the way: means by hand, one row for what is made in one pass, seconds of one picture."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from relume.core.errors import UserError
+from relume.core.files import write_csv
 from relume.core.images import to_float
-from relume.core.results import Descent, Group, read_descent, read_group, write_group
+from relume.core.results import TIMING, Descent, Group, read_descent, read_group, write_group
 from relume.data.store import Dataset
-from relume.evaluation.paths import COLUMNS, path_rows
+from relume.evaluation.config import PATHS
+from relume.evaluation.path_table import COLUMNS, path_table
+from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import Scorer, score
@@ -60,7 +63,7 @@ def test_means_by_hand(folder: Path, data: Dataset, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("relume.features.weights.PINS", {})
     tools = scorer(data, tmp_path, "mse", "psnr", "lpips_alex")
     rows = table(read_group(folder), tools, "psnr", "lpips_alex")
-    assert all(set(line) < set(COLUMNS) for line in rows), "lpips_vgg was not asked for"
+    assert all(set(line) < set(PATHS) for line in rows), "lpips_vgg was not asked for"
     assert [(line["method"], line["step"], line["n"], line["tap"]) for line in rows] == [
         ("walks", 1, 2, "conv2"),
         ("walks", 2, 2, "conv2"),
@@ -91,3 +94,26 @@ def test_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
     (folder / "path.csv").unlink()
     with pytest.raises(UserError, match=r"path\.csv is missing"):
         table(read_group(folder), tools, "psnr")
+
+
+def test_one_table_with_seconds_by_hand(folder: Path) -> None:
+    """`walks` took 6 s for two pictures, evenly over 10 steps; `leaps` half a second for both at once; `still` was not timed."""
+    root = folder.parent
+    timing = [("walks", 0, 0.0), ("walks", 10, 6.0), ("leaps", 0, 0.5)]
+    write_csv(folder / "timing.csv", TIMING, [dict(zip(TIMING, row, strict=True)) for row in timing])
+    points = [("walks", 1, 20.0), ("walks", 5, 21.0), ("leaps", 1, 10.0), ("still", 1, 5.0)]
+    rows = [
+        {"method": name, "task": "feature", "dataset": "toy", "step": step, "n": 2, "psnr": psnr} for name, step, psnr in points
+    ]
+    write_csv(root / "paths/g.csv", PATHS, rows)
+    table = path_table(["g"], root / "paths", root)
+    assert all(tuple(sorted(row)) == tuple(sorted(COLUMNS)) for row in table)
+    assert [(row["method"], row["step"], row["psnr"]) for row in table] == [(n, str(s), f"{v:g}") for n, s, v in points]
+    assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "one picture's"
+    with pytest.raises(UserError, match=r"paths/h\.csv is missing: evaluate has not run for it"):
+        path_table(["g", "h"], root / "paths", root)
+    with pytest.raises(UserError, match=r"not in compare\.groups"):
+        path_table([], root / "paths", root)
+    (root / "paths/g.csv").write_text("method\nwalks\n")
+    with pytest.raises(UserError, match=r"g\.csv: column dataset is missing: run evaluate again"):
+        path_table(["g"], root / "paths", root)

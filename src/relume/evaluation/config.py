@@ -10,6 +10,7 @@ from relume.core.errors import one_of
 from relume.evaluation.metrics import MASKED_METRICS, METRICS
 
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
+PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 
 

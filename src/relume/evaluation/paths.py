@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from relume.core.errors import UserError
 from relume.core.results import PATH_ROWS, Descent, Group
-from relume.evaluation.config import PATH_METRICS
+from relume.evaluation.config import PATHS
 from relume.evaluation.scoring import Scorer, score
 
-_OF_METHOD = ("method", "task", "dataset", "size", "network", "tap")
-COLUMNS = (*_OF_METHOD, "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
+_OF_METHOD = PATHS[: PATHS.index("step")]
 
 Scores = Mapping[str, object]
 
@@ -22,11 +21,19 @@ def path_rows(
     scorer: Scorer,
     metrics: Sequence[str],
 ) -> list[dict[str, object]]:
-    """Rows of COLUMNS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
+    """Rows of PATHS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
     if not metrics:
         return []
     way = _as_group(group, descent)
-    passed = score(way, replace(scorer, metrics=metrics))
+    few = Scorer(
+        datasets=scorer.datasets,
+        judge=scorer.judge,
+        scales={},
+        metrics=metrics,
+        micro_batch=scorer.micro_batch,
+        device=scorer.device,
+    )
+    passed = score(way, few)
     moving = dict.fromkeys(row["method"] for row in way.index)
     selected = [line for line, row in zip(scored, group.index, strict=True) if row["selected"] == "true"]
     points: dict[tuple[object, int], list[Scores]] = defaultdict(list)
