@@ -30,5 +30,6 @@ def _timed(rows: Table, group: Path) -> Table:
 
 def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
     """Empty where the method was not timed."""
-    points = [(int(row["step"]), float(row["seconds"])) for row in timing if row["method"] == method]
-    return f"{float(np.interp(step, *zip(*points, strict=True))) / pictures:.7g}" if points else ""
+    steps = [int(row["step"]) for row in timing if row["method"] == method]
+    seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
+    return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""
