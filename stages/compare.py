@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 
 from relume.core.door import Door, stage
+from relume.core.files import write_csv
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import Compare
 from relume.evaluation.evidence import gather, gather_sets, read_probe
+from relume.evaluation.path_table import COLUMNS, path_table
 
 FOLDER = click.Path(path_type=Path)
 
@@ -17,6 +19,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
 @click.option("--sets", type=FOLDER, required=True, help="Folder of what the groups' pictures are as sets.")
+@click.option("--paths", type=FOLDER, help="Folder of the groups' quality after some steps.")
 @click.option("--samples", type=FOLDER, help="How far generators' samples are from true pictures: a table.")
 @click.option("--probe", type=FOLDER, help="What frozen features are good for: a table.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
@@ -27,6 +30,7 @@ def main(
     reconstructions: Path,
     images: Path,
     sets: Path,
+    paths: Path | None,
     samples: Path | None,
     probe: Path | None,
     out: Path,
@@ -34,6 +38,7 @@ def main(
     config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
     cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
+    write_csv(out / "paths.csv", COLUMNS, path_table(config.groups, paths, reconstructions) if paths else [])
     write_tables(out, cells, config, seed, sets=together, probe=probed)
 
 

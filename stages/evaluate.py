@@ -8,12 +8,14 @@ from tqdm import tqdm
 from relume.core.door import Door, stage
 from relume.core.errors import UserError
 from relume.core.files import write_csv
+from relume.core.results import read_descent
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.data.store import Dataset
-from relume.evaluation.config import Evaluate
+from relume.evaluation.config import PATHS, Evaluate
 from relume.evaluation.masked_sets import open_eye, set_rows
 from relume.evaluation.metrics import SETS
+from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import COLUMNS, MASKED_COLUMNS, Scorer, inverted, read, read_scales, score
 from relume.features.weights import WeightStore
@@ -29,6 +31,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @click.option("--sets", type=FOLDER, required=True, help="The table of pictures taken together; rows for masked groups only.")
+@click.option("--paths", type=FOLDER, required=True, help="The table of quality after some steps; no rows for masked groups.")
 @stage("evaluate", item="group")
 def main(
     door: Door,
@@ -39,6 +42,7 @@ def main(
     weights: tuple[Path, ...],
     out: Path,
     sets: Path,
+    paths: Path,
 ) -> None:
     run, config = door.section(Run, "run"), door.section(Evaluate, "evaluate")
     deterministic()
@@ -59,6 +63,8 @@ def main(
     eye = None if masks is None else open_eye(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
     with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
         rows = score(found, scorer, bar.update, masks=masks)
+    on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
+    write_csv(paths, PATHS, on_the_way)
     write_csv(sets, SETS, [] if masks is None or eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
     write_csv(out, COLUMNS if masks is None else MASKED_COLUMNS, rows)
 

@@ -12,7 +12,7 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.curves import CURVES, curves
 from relume.features.weights import WeightStore
-from relume.inversion.landscape import index, invert, search, timing, trace
+from relume.inversion.landscape import follow, index, invert, search, timing, trace
 from relume.inversion.landscape_config import InvertLandscape
 from relume.training.models import CARD
 from relume.training.trained_gan import read_gan
@@ -62,7 +62,8 @@ def main(
     values = {key: one.best for key, one in found.items()}
     drawn = curves(values, sources, seed=run.seed, resamples=config.interval.resamples, level=config.interval.level)
     write_csv(out / "curves.csv", CURVES, drawn)
-    write_group(out, images=pictures, rows=table, trace=trace(found), timing=timing(found), method=method)
+    descent = follow(found, config, dataset.ids(rows))
+    write_group(out, images=pictures, rows=table, trace=trace(found), timing=timing(found), method=method, descent=descent)
     scratch.clear()
 
 

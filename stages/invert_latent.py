@@ -12,7 +12,7 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.inversion.latent_config import InvertLatent, inherited
-from relume.inversion.latents import Studio, invert_all
+from relume.inversion.latents import Studio, follow, invert_all
 from relume.training.models import CARD
 from relume.training.trained_gan import read_gan
 from relume.training.trained_mapper import read_mapper
@@ -50,8 +50,9 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], genera
             frames=int(os.environ.get(FRAMES, "0")),
         )
         pictures, rows, trace, timing = invert_all(studio, config, key)
+        descent = follow(studio, config, key)
     method = {"config": asdict(config), "device": describe(device), **door.provenance()}
-    write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method)
+    write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 
 

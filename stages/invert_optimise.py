@@ -12,6 +12,7 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
 from relume.inversion.config import variation
+from relume.inversion.path import followed
 from relume.inversion.run import invert, rehearse, work
 from relume.inversion.surrogate import learned
 from relume.losses.config import Losses
@@ -69,8 +70,9 @@ def main(
             click.echo(rehearse(all_work))
             return
         pictures, rows, trace, timing = invert(all_work)
+    descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
     method = {"config": asdict(config), "losses": factors, "device": describe(device), **door.provenance()}
-    write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method)
+    write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 
 

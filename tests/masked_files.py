@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
-from relume.core.masked_results import RATIO, Descent, pasted, write_masked_group
-from relume.core.results import KEYS, Row
+from relume.core.masked_results import RATIO, pasted, write_masked_group
+from relume.core.results import KEYS, Descent, Row
 from tests.contract_files import DEVICE, MASKED, SIZE, write
 
 GROUP, RATIOS, CELL, STEPS = "masked", (0.85, 0.5), 4, 3

@@ -17,6 +17,8 @@ SECTIONS = {"floors": Floors, "evaluate": Evaluate, "compare": Compare}
         ("evaluate", {"metrics": ["psnrr"]}, r"evaluate\.metrics: unknown metric 'psnrr'; did you mean 'psnr'\? allowed: "),
         ("evaluate", {"metrics": []}, r"evaluate\.metrics"),
         ("evaluate", {"metrics": ["psnr_masked"]}, r"evaluate\.metrics: unknown metric 'psnr_masked'"),
+        ("evaluate", {"paths": ["ssim"]}, r"evaluate\.paths: unknown metric 'ssim'; .*psnr"),
+        ("evaluate", {"metrics": ["mse"]}, r"evaluate\.paths: unknown metric 'psnr'"),
         ("evaluate", {"sets": {"network": "efficientnet_lite0"}}, r"evaluate\.sets\.tap: missing"),
         ("floors", {"blocks": [4, 4]}, r"floors\.blocks: something stands there twice: 4, 4"),
         ("floors", {"blocks": [1]}, r"floors\.blocks\.0: .* greater than or equal to 2"),

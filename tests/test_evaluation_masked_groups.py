@@ -168,7 +168,7 @@ def test_the_stage_writes_both_tables(
     monkeypatch.chdir(tmp_path)
     for out in ("a", "b"):
         options = {"group": "masked", "reconstructions": "masked", "images": "images", "weights": str(weights)}
-        options |= {"out": f"{out}/methods.csv", "sets": f"{out}/sets.csv"}
+        options |= {"out": f"{out}/methods.csv", "sets": f"{out}/sets.csv", "paths": f"{out}/paths.csv"}
         result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
         assert result.exit_code == 0, result.output
     rows = read_csv(Path("a/methods.csv"))
@@ -177,5 +177,6 @@ def test_the_stage_writes_both_tables(
     assert all(line["ssim_pasted"] and line["lpips_vgg"] for line in rows)
     assert Path("a/sets.csv").read_text().splitlines()[0] == ",".join(SETS)
     assert len(read_csv(Path("a/sets.csv"))) == (5 if asked else 0)
-    for name in ("methods.csv", "sets.csv"):
+    assert read_csv(Path("a/paths.csv")) == []
+    for name in ("methods.csv", "sets.csv", "paths.csv"):
         assert Path("a", name).read_bytes() == Path("b", name).read_bytes()

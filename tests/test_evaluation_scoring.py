@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from relume.core.errors import UserError
-from relume.core.files import write_json
+from relume.core.files import read_csv, write_json
 from relume.core.images import to_float
 from relume.core.results import Group, Row, read_group
 from relume.data.store import Dataset
@@ -165,6 +165,7 @@ def test_the_stage_writes_the_contract(
         "features": features,
         "weights": weights,
         "sets": "sets/shallow.csv",
+        "paths": "paths/shallow.csv",
     }
     flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
     result = CliRunner().invoke(main, ["--group", "shallow", *flags, "--out", "metrics/methods/shallow.csv"])
@@ -176,6 +177,7 @@ def test_the_stage_writes_the_contract(
     assert rows[0]["ms_ssim"] == ""
     assert float(rows[0]["lpips_vgg"]) > 0
     assert Path("sets/shallow.csv").read_text() == ",".join(SETS) + "\n"
+    assert [entry["step"] for entry in read_csv(Path("paths/shallow.csv"))] == ["1"], "it has no steps"
     result = CliRunner().invoke(main, ["--group", "deep", *flags, "--out", "x.csv"])
     assert result.exit_code == 1
     assert "--group is deep, but --reconstructions is the folder of shallow" in result.stderr

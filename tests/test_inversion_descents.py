@@ -11,15 +11,13 @@ from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.masked_results import (
     GREY,
-    Descent,
     is_masked,
     pasted,
-    read_descent,
     read_masked_group,
     visible,
     write_masked_group,
 )
-from relume.core.results import Row
+from relume.core.results import Descent, Row, read_descent
 from relume.data.store import Dataset
 from relume.inversion.descents import SHOWN, Descents, descents
 from relume.inversion.reconstruct import Predictor, scenes

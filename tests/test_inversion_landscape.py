@@ -17,7 +17,7 @@ from relume.data.store import Dataset
 from relume.evaluation.curves import curves
 from relume.evaluation.statistics import interval
 from relume.inversion import landscape
-from relume.inversion.landscape import Search, index, inverse, invert, timing, trace
+from relume.inversion.landscape import Search, follow, index, inverse, invert, timing, trace
 from relume.inversion.landscape_config import InvertLandscape
 from relume.models.landscape import Landscape
 from relume.models.landscape_config import LandscapeArchitecture
@@ -140,6 +140,29 @@ def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> Non
     assert spent[-1] == pytest.approx(found["plain", 0].seconds[-1] + found["plain", 5].seconds[-1])
 
 
+def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landscape, "FOLLOWED", 2)
+    config = settings()
+    found = invert(searching(data), config, ROWS)
+    images, table = index(found, config, data, ROWS)
+    way = follow(found, config, data.ids(ROWS))
+    assert way.rows == [
+        {"method": name, "id": id, "step": step}
+        for name, steps in (("plain", (1, 2, 4)), ("landscape", (1, 2)))
+        for id in data.ids([0, 1])
+        for step in steps
+    ]
+    chosen = {(row.method, row.id): image for row, image in zip(table, images, strict=True) if row.selected}
+    for row, image in zip(way.rows, way.images, strict=True):
+        if row["step"] == config.methods[str(row["method"])].steps:
+            assert np.array_equal(image, chosen[str(row["method"]), str(row["id"])])
+    short = {"plain": {"start": "noise", "theta": False, "steps": 2, "learning_rate": 0.1}}
+    shorter = invert(searching(data), settings(methods=short), ROWS)
+    for key, one in shorter.items():
+        assert np.array_equal(found[key].path[:, :2], one.path)
+        assert np.array_equal(one.path[:, 1], one.images[:2])
+
+
 def test_curves_by_hand() -> None:
     """A picture counts with its mean over seeds; sources are what is drawn."""
     values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
@@ -154,11 +177,11 @@ def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pyte
     whole, made = invert(searching(data), settings(), ROWS), searching(data)
     own, calls = landscape.descents, []
 
-    def killed(*given: Any) -> Any:
+    def killed(*given: Any, **named: Any) -> Any:
         calls.append(given)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return own(*given)
+        return own(*given, **named)
 
     monkeypatch.setattr(landscape, "descents", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -167,6 +190,7 @@ def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pyte
     assert len(calls) == 8 + 1, "of eight shards three were done"
     for key, one in whole.items():
         assert np.array_equal(one.images, again[key].images)
+        assert np.array_equal(one.path, again[key].path)
         assert all(np.array_equal(value, again[key].values[name]) for name, value in one.values.items())
 
 

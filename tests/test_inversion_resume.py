@@ -17,6 +17,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.inversion import run as group
 from relume.inversion.movers import RULES
 from relume.inversion.optimise import Outcome, optimise
+from relume.inversion.path import KEPT
 from tests.inversion_files import found, settings, work_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,6 +75,9 @@ def test_a_killed_run_goes_on_to_the_same_bits(default_params: dict[str, Any], t
     assert list((tmp_path / "halted" / "scratch").glob("*.part.safetensors"))
     same(group.invert(work_in(tmp_path / "halted", config)), whole)
     assert not list((tmp_path / "halted" / "scratch").glob("*.part.safetensors"))
+    kept = [sorted((tmp_path / name / "scratch").glob(f"*{KEPT}")) for name in ("whole", "halted")]
+    assert len(kept[0]) == 2 * config.restarts
+    assert [file.read_bytes() for file in kept[0]] == [file.read_bytes() for file in kept[1]]
 
 
 def test_patience_ends_runs_early_here(default_params: dict[str, Any], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.decoder_files import Store, together, training
 from tests.latent_files import GENERATOR, MAPPER, mapper_section, project
 
 MODEL = {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg"}
-GROUP = {"images.npy", "index.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}
+GROUP = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}
 MAPPED = {"plain_mapper": False, "landscape_mapper": True}
 
 

@@ -29,7 +29,7 @@ from stages import invert_latent, train_mapper
 from tests import latent_files as files
 from tests.decoder_files import CPU, Store, together
 
-FILES = {"images.npy", "index.csv", "trace.csv", "timing.csv", "method.json"}
+FILES = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "timing.csv", "method.json"}
 
 
 @pytest.fixture

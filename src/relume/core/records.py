@@ -13,8 +13,8 @@ import yaml
 from relume.core.config import read_params
 from relume.core.files import digest, read_csv, read_json, sha256
 from relume.core.group_sheets import kind_of, sheets
-from relume.core.masked_results import MASKS, PATH_IMAGES, PATH_ROWS, RATIO, is_masked
-from relume.core.results import KEYS, Group, read_group
+from relume.core.masked_results import MASKS, RATIO, is_masked
+from relume.core.results import KEYS, PATH_IMAGES, PATH_ROWS, Group, read_group
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")

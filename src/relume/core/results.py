@@ -1,4 +1,7 @@
-"""What a method leaves in `data/reconstructions/<group>/`: pictures, an index row for each, trace, timing, description."""
+"""What a method leaves in `data/reconstructions/<group>/`: pictures, an index row for each, trace, timing, description.
+
+`path.npy` and `path.csv`: of methods that go to their picture step by step, the picture after some of the steps.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +34,8 @@ TRACE = (
     "value",
 )  # the mean over pictures; terms unweighted, `objective` is their weighted sum
 TIMING = ("method", "step", "seconds")  # seconds since the method's start, over all its pictures together
+PATH_IMAGES, PATH_ROWS = "path.npy", "path.csv"
+PATH = ("method", "id", "step")  # of the restart that is selected in the end
 TASKS = ("feature", "image", "masked")
 FAMILIES = ("floor", "optimise", "decoder", "latent", "landscape", "hybrid", "masked")
 
@@ -73,6 +78,14 @@ class Group:
         return described
 
 
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """Pictures on their way: a row for each picture and step."""
+
+    images: np.ndarray  # uint8 (rows, H, W, 3)
+    rows: Sequence[Mapping[str, object]]  # PATH, masked ones STEPS; text when read back
+
+
 def write_group(
     folder: Path,
     *,
@@ -81,13 +94,21 @@ def write_group(
     method: Mapping[str, Any],
     trace: Iterable[Mapping[str, object]] = (),
     timing: Iterable[Mapping[str, object]] = (),
+    descent: Descent | None = None,
+    steps: Sequence[str] = PATH,
 ) -> None:
-    """`method` holds `config`, `device` and the door's provenance. Equal inputs give equal bytes, `timing.csv` apart."""
+    """`method` holds `config`, `device` and the door's provenance. Equal inputs give equal bytes, `timing.csv` apart.
+
+    `steps`: the columns of the descent's rows; without a descent its files have no rows.
+    """
+    way = Descent(images=images[:0], rows=[]) if descent is None else descent
     if images.dtype != np.uint8 or len(images) != len(rows):
         raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
     (folder / "index.csv").unlink(missing_ok=True)  # written last: without it the folder is no group
-    with atomic(folder / "images.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(images), allow_pickle=False)
+    for name, array in (("images.npy", images), (PATH_IMAGES, way.images)):
+        with atomic(folder / name) as temporary, temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    write_csv(folder / PATH_ROWS, steps, way.rows)
     write_csv(folder / "trace.csv", TRACE, trace)
     write_csv(folder / "timing.csv", TIMING, timing)
     write_json(folder / "method.json", dict(method))
@@ -100,3 +121,21 @@ def read_group(folder: Path) -> Group:
     if len(index) != len(images):
         raise UserError(f"{folder}: {len(images)} pictures but {len(index)} rows in index.csv: run its stage again")
     return Group(name=folder.name, images=images, index=index, folder=folder)
+
+
+def read_descent(folder: Path) -> Descent:
+    rows, images = read_csv(folder / PATH_ROWS), read_array(folder / PATH_IMAGES)
+    if len(rows) != len(images):
+        raise UserError(
+            f"{folder}: {len(images)} pictures in {PATH_IMAGES} but {len(rows)} rows in {PATH_ROWS}: run its stage again"
+        )
+    return Descent(images=images, rows=rows)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-mapped."""
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run its stage again") from None
+    return found

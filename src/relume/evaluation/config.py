@@ -9,6 +9,8 @@ from relume.core.config import config
 from relume.core.errors import one_of
 from relume.evaluation.metrics import MASKED_METRICS, METRICS
 
+PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
+PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 
 
@@ -51,10 +53,12 @@ class Evaluate:
     """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
 
     metrics: tuple[str, ...] = Field(min_length=1)
+    paths: tuple[str, ...] = ()  # of these, what is measured after a method's steps, too
     sets: Sets | None = None  # of masked groups and of generators' samples; null: not measured
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
+        _known("paths", self.paths, [name for name in PATH_METRICS if name in self.metrics])
 
 
 @config

@@ -53,8 +53,8 @@ class Cell:
 
 def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, images: Path) -> list[Cell]:
     """All cells of these groups, in the order of the tables. Each folder is the root that holds them."""
-    _exactly(groups, methods, ".csv", "evaluate")
-    _exactly(groups, reconstructions, "", "the stage of that group")
+    exactly(groups, methods, ".csv", "evaluate")
+    exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
     owner: dict[str, str] = {}
     sources: dict[str, dict[str, str]] = {}
@@ -73,23 +73,23 @@ def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, image
 
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
     """The rows of sets.csv, of groups and of generators' samples. What several tell alike of the originals stands once."""
-    _exactly(groups, folder, ".csv", "evaluate")
-    tables = [_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
-    tables += [_table(samples, SETS, "score_samples")] if samples else []
+    exactly(groups, folder, ".csv", "evaluate")
+    tables = [read_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
+    tables += [read_table(samples, SETS, "score_samples")] if samples else []
     rows = [{key: row[key] for key in SETS} for table in tables for row in table]
     return list({tuple(row.values()): row for row in rows}.values())
 
 
 def read_probe(path: Path) -> Table:
     """What frozen features are good for: a row per method and dataset."""
-    rows = _table(path, PROBED, "probe")
+    rows = read_table(path, PROBED, "probe")
     known = [(row["method"], row["dataset"]) for row in rows]
     if twice := [pair for pair in known if known.count(pair) > 1]:
         raise UserError(f"{path}: two rows of method {twice[0][0]} on {twice[0][1]}")
     return rows
 
 
-def _table(path: Path, columns: Sequence[str], stage: str) -> Table:
+def read_table(path: Path, columns: Sequence[str], stage: str) -> Table:
     rows = read_csv(path)
     if rows and (missing := set(columns) - rows[0].keys()):
         raise UserError(f"{path}: column {min(missing)} is missing: run {stage} again")
@@ -106,7 +106,7 @@ def hidden(ratio: str) -> str:
     return f"{100 * float(ratio):g} % hidden"
 
 
-def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
+def exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
     """The folder holds these groups and nothing else; what begins with a point is not ours."""
     entries = folder.iterdir() if folder.is_dir() else ()
     there = {entry.name for entry in entries if not entry.name.startswith(".")}

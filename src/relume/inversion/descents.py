@@ -11,7 +11,7 @@ import torch
 
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.masked_results import Descent
+from relume.core.results import Descent
 from relume.data.store import Dataset
 from relume.inversion.reconstruct import Predictor, Scene, scenes
 from relume.inversion.reconstruct_config import ReconstructMasked

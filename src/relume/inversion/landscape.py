@@ -17,13 +17,14 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic
 from relume.core.images import resize, to_uint8
-from relume.core.results import Row
+from relume.core.results import Descent, Row
 from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.features.networks import load
 from relume.features.weights import WeightStore
 from relume.inversion.landscape_config import InvertLandscape, Way
+from relume.inversion.path import FOLLOWED, moments, together, walked
 from relume.models.generator import Generator
 from relume.models.landscape import Landscape
 from relume.training.landscape import drawn, paint
@@ -45,6 +46,7 @@ class Descents:
     """One method from one seed: `values` are of its pictures, in their order, at every step; `seconds` since its start."""
 
     images: np.ndarray  # uint8 (N, H, W, 3)
+    path: np.ndarray  # uint8 (of the first pictures, moments, H, W, 3): the best so far
     values: dict[str, np.ndarray]  # LOSS and its terms: (N, steps + 1)
     seconds: np.ndarray  # (steps + 1,)
 
@@ -137,13 +139,13 @@ def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int],
         if path and path.exists():
             with np.load(path, allow_pickle=False) as saved:
                 own = {key.removeprefix("value."): saved[key] for key in saved.files if key.startswith("value.")}
-                yield Descents(images=saved["images"], values=own, seconds=saved["seconds"])
+                yield Descents(images=saved["images"], path=saved["path"], values=own, seconds=saved["seconds"])
             continue
-        found = descents(search, way, seed, rows[at : at + step])
+        found = descents(search, way, seed, rows[at : at + step], followed=max(0, FOLLOWED - at))
         if path:
             with atomic(path) as temporary, temporary.open("wb") as file:
                 values = {f"value.{term}": value for term, value in found.values.items()}
-                np.savez(file, images=found.images, seconds=found.seconds, **values)  # type: ignore[arg-type]
+                np.savez(file, images=found.images, path=found.path, seconds=found.seconds, **values)  # type: ignore[arg-type]
         yield found
 
 
@@ -151,13 +153,14 @@ def _joined(parts: Sequence[Descents]) -> Descents:
     """One after the other, so their seconds add up."""
     return Descents(
         images=np.concatenate([part.images for part in parts]),
+        path=np.concatenate([part.path for part in parts if len(part.path)]),
         values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
         seconds=np.sum([part.seconds for part in parts], axis=0),
     )
 
 
-def descents(search: Search, way: Way, seed: int, rows: Sequence[int]) -> Descents:
-    """Of these pictures together, each by itself."""
+def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, followed: int = 0) -> Descents:
+    """Of these pictures together, each by itself. `followed`: of how many the way is kept."""
     begun = time.perf_counter()
     given = search.dataset.pixels(list(rows)).to(search.device)
     through = search.theta if way.theta else search.theta.latents
@@ -166,15 +169,24 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int]) -> Descen
     best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
     noted: list[dict[str, np.ndarray]] = []
     seconds: list[float] = []
+    passed: list[Tensor] = []
     for moment in descend(see, z, steps=way.steps, rate=way.learning_rate):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
         noted.append(_noted(moment))  # waits for the device
         seconds.append(time.perf_counter() - begun)
-    with torch.no_grad():
-        images = to_uint8(resize(search.paint(through(best)), search.dataset.size))
+        if moment.step in moments(way.steps)[:-1]:
+            passed.append(best[:followed])
+    images = _painted(search, through, best)
+    path = np.stack([*(_painted(search, through, z) for z in passed if followed), images[:followed]], axis=1)
     values = {name: np.stack([terms[name] for terms in noted], axis=1) for name in noted[0]}
-    return Descents(images=images, values=values, seconds=np.array(seconds))
+    return Descents(images=images, path=path, values=values, seconds=np.array(seconds))
+
+
+@torch.no_grad()
+def _painted(search: Search, through: Callable[[Tensor], Tensor], z: Tensor) -> np.ndarray:
+    """uint8 (N, H, W, 3), at the data's size."""
+    return to_uint8(resize(search.paint(through(z)), search.dataset.size))
 
 
 def _noted(moment: Moment) -> dict[str, np.ndarray]:
@@ -232,6 +244,16 @@ def index(
             for id, ours, value in zip(dataset.ids(list(rows)), chosen, lowest[name, seed], strict=True)
         ]
     return np.concatenate(images), table
+
+
+def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent:
+    """How all methods went to their first pictures, each from the seed that the loss chooses."""
+    parts = []
+    for name in methods(found):
+        paths = np.stack([one.path for one in of(found, name)])  # (seeds, n, moments, H, W, 3)
+        chosen = np.stack([one.best[:, -1] for one in of(found, name)]).argmin(0)[: paths.shape[1]]
+        parts.append(walked(name, ids, config.methods[name].steps, paths[chosen, np.arange(len(chosen))]))
+    return together(parts)
 
 
 def _row(name: str, way: Way, id: str, dataset: Dataset, restart: int, *, chosen: bool, loss: float) -> Row:

@@ -14,7 +14,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import Scratch
 from relume.core.images import resize, to_uint8
-from relume.core.results import Group, Row
+from relume.core.results import Descent, Group, Row
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.features.networks import load
@@ -24,6 +24,7 @@ from relume.inversion.config import InvertOptimise, Latent
 from relume.inversion.latent import spaces
 from relume.inversion.latent_config import InvertLatent, Method, base, method
 from relume.inversion.parametrise import Spaces
+from relume.inversion.path import followed, together
 from relume.inversion.run import Watch, Work, invert, work
 from relume.losses.objective import Activations
 from relume.models.generator import Generator
@@ -54,6 +55,13 @@ def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
     floor = mean_picture(studio, where, group.floor)
     mapped = [one_pass(studio, where, studio.mapper)] if studio.mapper else []
     return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
+
+
+def follow(studio: Studio, group: InvertLatent, path: str) -> Descent:
+    """How all methods went to their pictures, once `invert_all` is done."""
+    ways = {name: method(group, name, path).inversion for name in group.methods}
+    ids = {name: studio.dataset.ids(studio.dataset.select(way.split, way.count)) for name, way in ways.items()}
+    return together([followed(name, ids[name], way.steps, Scratch(studio.scratch / name)) for name, way in ways.items()])
 
 
 def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: Mapping[str, Method], path: str) -> None:

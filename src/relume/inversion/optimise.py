@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
-from relume.core.images import resize
+from relume.core.images import resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import autocast
 from relume.features.networks import Network
@@ -18,6 +18,7 @@ from relume.features.relu import identity_relu
 from relume.features.taps import collect
 from relume.inversion import movers, parametrise, schedules
 from relume.inversion.config import InvertOptimise
+from relume.inversion.path import moments
 from relume.inversion.views import view
 from relume.losses.objective import Activations, Objective, State
 
@@ -46,6 +47,7 @@ class Problem:
 class Outcome:
     images: Tensor  # (N, 3, size, size) in [0, 1]: the best iterate by the objective
     objective: Tensor  # (N,): of those, without a view
+    path: Tensor  # uint8 (N, moments, size, size, 3): after each of them, the best so far
     faults: tuple[str, ...]  # which rows stopped early at numbers that are none: term and step
     interrupted: bool = False  # by the user, who keeps what there was
 
@@ -95,10 +97,12 @@ class Descent:
 
     def __init__(self, problem: Problem, config: InvertOptimise) -> None:
         self.problem, self.config = problem, config
+        self.moments = moments(config.steps)
         self.sizes = config.sizes or ((0, problem.size),)
         self.spaces = ((0, config.parametrisation), *config.switches)
         self.step, self.seconds = 0, 0.0
         self.best = Best(problem, config)
+        self.path = torch.empty(len(problem.start), 0, problem.size, problem.size, 3, dtype=torch.uint8)
         self.code = torch.empty(0)
         self.mover = movers.build(config.optimiser)
         self.space = problem.space(config.parametrisation)
@@ -120,7 +124,8 @@ class Descent:
         full = resize(pictures.detach().clone(), self.problem.size).clamp(0, 1)
         self.best.watch(step, values)
         whole = self.at[1] == self.problem.size
-        if not config.views.transforms and self.space.bounded:
+        measured = not config.views.transforms and self.space.bounded
+        if measured:
             self.best.see(step, full, values["objective"], whole=whole)
         elif reports:  # what was measured is a random view, or a picture out of the box
             with torch.no_grad():
@@ -130,9 +135,15 @@ class Descent:
         rate = schedules.learning_rate(config.optimiser, step, config.steps)
         self._move(movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
         self._count(started, wait=reports)
+        if step in self.moments:
+            self._keep(self.best.images if whole and (measured or reports) else full.nan_to_num())
         if reports:
             self._tell(report, {**values, **{name: value.detach() for name, (_, value) in costs.items()}}, full, rate)
         self.step += 1
+
+    def _keep(self, pictures: Tensor) -> None:
+        """The picture that a run which ended here would give; where it was not measured (a view, a smaller size), as it is."""
+        self.path = torch.cat([self.path, torch.from_numpy(to_uint8(pictures))[:, None]], dim=1)
 
     @torch.no_grad()
     def _move(self, slope: Tensor, rate: float) -> None:
@@ -209,7 +220,9 @@ class Descent:
         self._count(started, wait=True)
         rate = schedules.learning_rate(self.config.optimiser, max(self.step - 1, 0), self.config.steps)
         self._tell(report, values, self.best.images, rate)
-        return Outcome(images=self.best.images, objective=values["objective"], faults=faults)
+        while self.path.shape[1] < len(self.moments):  # of those at rest nothing changes any more
+            self._keep(self.best.images)
+        return Outcome(images=self.best.images, objective=values["objective"], path=self.path, faults=faults)
 
     def _tell(self, report: Callable[[Report], None], values: dict[str, Tensor], images: Tensor, rate: float) -> None:
         fixed = {"learning_rate": torch.tensor([rate]), "size": torch.tensor([float(self.at[1])])}
@@ -218,7 +231,7 @@ class Descent:
     def save(self, checkpoint: Checkpoint) -> None:
         views = torch.stack([generator.get_state() for generator in self.problem.generators])
         mover = {f"mover.{name}": value for name, value in self.mover.state().items()}
-        tensors = {"code": self.code.detach(), "views": views, **mover, **self.best.state()}
+        tensors = {"code": self.code.detach(), "views": views, "path": self.path, **mover, **self.best.state()}
         checkpoint.write(tensors, {"step": self.step, "seconds": self.seconds, "at": self.at})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -230,6 +243,7 @@ class Descent:
         self.step, self.seconds, self.at = numbers["step"], numbers["seconds"], (numbers["at"][0], numbers["at"][1])
         for generator, state in zip(self.problem.generators, tensors.pop("views"), strict=True):
             generator.set_state(state.clone())  # it reads from the beginning of the storage, wherever the row lies
+        self.path = tensors.pop("path")
         self.space = self.problem.space(self.spaces[max(self.at[0], 0)][1])
         # a copy: where a file's bytes come to lie in memory shows in the last bits of what is computed with them
         self.code = tensors.pop("code").to(device, copy=True).requires_grad_()

@@ -27,6 +27,7 @@ from relume.inversion import initial, parametrise
 from relume.inversion.config import InvertOptimise, Latent, Optimiser
 from relume.inversion.guide import Guide
 from relume.inversion.optimise import Descent, Outcome, Problem, Report, looking, optimise
+from relume.inversion.path import FOLLOWED, KEPT
 from relume.inversion.targets import Provider
 from relume.inversion.terms import Material, Surrogate, heads, objective
 from relume.losses.objective import Activations, Objective
@@ -167,8 +168,12 @@ def _steady(config: InvertOptimise) -> Optimiser:
 def _shards(work: Work) -> list[list[int]]:
     """Cut at the micro-batch, the restarts of a picture kept together."""
     rows = work.provider.dataset.select(work.config.split, work.config.count)
-    width = max(1, work.run.micro_batch // work.config.restarts)
+    width = _width(work)
     return [rows[i : i + width] for i in range(0, len(rows), width)]
+
+
+def _width(work: Work) -> int:
+    return max(1, work.run.micro_batch // work.config.restarts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +184,7 @@ class Shard:
 
 
 def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
-    pictures, notes = work.scratch.path(f"{number:05}.npy"), work.scratch.path(f"{number:05}.json")
+    pictures, path, notes = (work.scratch.path(f"{number:05}{kind}") for kind in (".npy", KEPT, ".json"))
     if pictures.exists() and notes.exists():  # the notes are written last
         saved = read_json(notes)
         bar.update(len(rows) * work.config.steps)
@@ -199,8 +204,11 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     for fault in outcome.faults:
         tqdm.write(f"{work.name}, shard {number}: {fault}: its best picture from before is kept", file=sys.stderr)
     shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
-    with atomic(pictures) as temporary, temporary.open("wb") as file:
-        np.save(file, shard.images, allow_pickle=False)
+    chosen = outcome.path.numpy()[[row.selected for row in shard.rows]]
+    left = max(0, FOLLOWED - number * _width(work))
+    for place, array in ((pictures, shard.images), (path, chosen[:left])):
+        with atomic(place) as temporary, temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
     write_json(notes, {"rows": [vars(row) for row in shard.rows], "log": log})
     checkpoint.path.unlink(missing_ok=True)
     return shard

@@ -1,0 +1,65 @@
+"""Quality along the way: means over pictures after some of a method's steps; what is made in one pass has one row, step 1."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from relume.core.errors import UserError
+from relume.core.results import PATH_ROWS, Descent, Group
+from relume.evaluation.config import PATHS
+from relume.evaluation.scoring import Scorer, score
+
+_OF_METHOD = PATHS[: PATHS.index("step")]
+
+Scores = Mapping[str, object]
+
+
+def path_rows(
+    group: Group,
+    descent: Descent,
+    scored: Sequence[Scores],
+    scorer: Scorer,
+    metrics: Sequence[str],
+) -> list[dict[str, object]]:
+    """Rows of PATHS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
+    if not metrics:
+        return []
+    way = _as_group(group, descent)
+    few = Scorer(
+        datasets=scorer.datasets,
+        judge=scorer.judge,
+        scales={},
+        metrics=metrics,
+        micro_batch=scorer.micro_batch,
+        device=scorer.device,
+    )
+    passed = score(way, few)
+    moving = dict.fromkeys(row["method"] for row in way.index)
+    selected = [line for line, row in zip(scored, group.index, strict=True) if row["selected"] == "true"]
+    points: dict[tuple[object, int], list[Scores]] = defaultdict(list)
+    for line, row in zip(passed, descent.rows, strict=True):
+        points[line["method"], int(str(row["step"]))].append(line)
+    for one in selected:
+        if one["method"] not in moving:
+            points[one["method"], 1].append(one)
+    order = list(dict.fromkeys(row["method"] for row in group.index))
+    return [
+        _means(points[method, step], step, metrics)
+        for method, step in sorted(points, key=lambda point: (order.index(str(point[0])), point[1]))
+    ]
+
+
+def _as_group(group: Group, descent: Descent) -> Group:
+    """Its pictures with the index rows of those that they became; these differ by step where others do by restart."""
+    became = {(row["method"], row["id"]): row for row in group.index if row["selected"] == "true"}
+    keys = [(str(row["method"]), str(row["id"])) for row in descent.rows]
+    foreign = [key for key in keys if key not in became]
+    if foreign:
+        raise UserError(f"{group.folder / PATH_ROWS}: {' '.join(foreign[0])} is not in index.csv: run its stage again")
+    index = [{**became[key], "restart": str(row["step"])} for key, row in zip(keys, descent.rows, strict=True)]
+    return replace(group, images=descent.images, index=index)
+
+
+def _means(lines: Sequence[Scores], step: int, metrics: Sequence[str]) -> dict[str, object]:
+    means = {name: sum(float(str(line[name])) for line in lines) / len(lines) for name in metrics}
+    return {**{key: lines[0][key] for key in _OF_METHOD}, "step": step, "n": len(lines), **means}
