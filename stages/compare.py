@@ -7,8 +7,9 @@ import click
 from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.evaluation.comparison import write_tables
-from relume.evaluation.config import Compare
+from relume.evaluation.config import Compare, Evaluate
 from relume.evaluation.evidence import gather, gather_sets, read_probe
+from relume.evaluation.metrics import REID_N, is_reid
 from relume.evaluation.path_table import COLUMNS, path_table
 
 FOLDER = click.Path(path_type=Path)
@@ -22,6 +23,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--paths", type=FOLDER, help="Folder of the groups' quality after some steps.")
 @click.option("--samples", type=FOLDER, help="How far generators' samples are from true pictures: a table.")
 @click.option("--probe", type=FOLDER, help="What frozen features are good for: a table.")
+@click.option("--models", type=FOLDER, help="Folder of the trained models, whose cards say which networks have taught them.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
 @stage("compare")
 def main(
@@ -33,13 +35,24 @@ def main(
     paths: Path | None,
     samples: Path | None,
     probe: Path | None,
+    models: Path | None,
     out: Path,
 ) -> None:
     config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
-    cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
+    views = [metric for metric, _ in door.section(Evaluate, "evaluate").views]
+    names = [view.name for view in views]
+    cells = gather(
+        config.groups,
+        methods=methods,
+        reconstructions=reconstructions,
+        images=images,
+        models=models,
+        views=[*names, *([REID_N] if any(map(is_reid, names)) else [])],
+        recipes=door.plain("recipes"),
+    )
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
     write_csv(out / "paths.csv", COLUMNS, path_table(config.groups, paths, reconstructions) if paths else [])
-    write_tables(out, cells, config, seed, sets=together, probe=probed)
+    write_tables(out, cells, config, seed, sets=together, probe=probed, views=views)
 
 
 if __name__ == "__main__":

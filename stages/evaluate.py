@@ -17,7 +17,7 @@ from relume.evaluation.masked_sets import open_eye, set_rows
 from relume.evaluation.metrics import SETS
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
-from relume.evaluation.scoring import COLUMNS, MASKED_COLUMNS, Scorer, inverted, read, read_scales, score
+from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
 from relume.features.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
@@ -51,14 +51,20 @@ def main(
         raise UserError(f"--group is {group}, but --reconstructions is the folder of {found.name}")
     kinds = inverted(found) if "feature_error" in config.metrics else []
     device, store = device_of(run), WeightStore(*weights)
+    datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(row["dataset"] for row in found.index)}
+    folders = {folder.resolve().name: folder for folder in features}
+    others = [place for _, place in config.views] if masks is None else []
+    taps = [(name, *place) for name in datasets for place in config.other_taps] if masks is None else []
     scorer = Scorer(
-        datasets={name: Dataset.open(images / name) for name in dict.fromkeys(row["dataset"] for row in found.index)},
-        judge=judge(config.metrics, [kind[1:] for kind in kinds], store, device),
-        scales=read_scales(kinds, {folder.resolve().name: folder for folder in features}),
+        datasets=datasets,
+        judge=judge(config.metrics, [kind[1:] for kind in kinds], store, device, views=others),
+        scales=read_scales(list(dict.fromkeys([*kinds, *taps])), folders),
         metrics=config.metrics,
         micro_batch=run.micro_batch,
         device=device,
     )
+    if masks is None:
+        scorer = with_views(scorer, found, config, folders)
     sizes = [data.size for data in scorer.datasets.values()]
     eye = None if masks is None else open_eye(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
     with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
@@ -66,7 +72,7 @@ def main(
     on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
     write_csv(paths, PATHS, on_the_way)
     write_csv(sets, SETS, [] if masks is None or eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
-    write_csv(out, COLUMNS if masks is None else MASKED_COLUMNS, rows)
+    write_csv(out, columns(config) if masks is None else MASKED_COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     params["train_gan"]["models"], params["score_samples"]["models"] = {}, []
     params["train_mapper"]["models"], params["invert_latent"] = {}, {}
     params["train_landscape"]["models"], params["invert_landscape"] = {}, {}
+    params["evaluate"].update(reid=None, other_taps=[], classifier=None)
     params["compare"].update(groups=list(GROUPS), questions={"depth": params["compare"]["questions"]["depth"]})
     return params
 

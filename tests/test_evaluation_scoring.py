@@ -27,7 +27,7 @@ from stages.evaluate import main
 from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
 CPU = torch.device("cpu")
-ALL = tuple(METRICS)
+ALL = tuple(name for name in METRICS if name != "lpips_squeeze")  # whose network is compared with the lpips package's
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,9 @@ def test_the_stage_writes_the_contract(
     tmp_path: Path, data: Dataset, weights: Path, features: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
 ):
     default_params["run"]["device"] = "cpu"
+    place = ["alexnet_conv", "conv5"]
+    default_params["evaluate"].update(reid={"judges": [place], "candidates": 6}, other_taps=[place], classifier=None)
+    default_params["extract"]["cached"] = []
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])
     monkeypatch.chdir(tmp_path)
@@ -172,7 +175,9 @@ def test_the_stage_writes_the_contract(
     assert result.exit_code == 0, result.output
     with Path("metrics/methods/shallow.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    views = ("feature_error_alexnet_conv5", "reid_rank_alexnet_conv5", "reid_n")
+    assert tuple(rows[0]) == (*COLUMNS, *views)
+    assert all(float(entry[views[0]]) > 0 and 1 <= float(entry[views[1]]) <= 6 and entry[views[2]] == "6" for entry in rows)
     assert [entry["id"] for entry in rows] == ["test0", "test1"]
     assert rows[0]["ms_ssim"] == ""
     assert float(rows[0]["lpips_vgg"]) > 0

@@ -26,6 +26,7 @@ from relume.inversion.latent_config import InvertLatent, LatentGroups, inherited
 from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, Losses
 from relume.params_decoders import between
+from relume.params_evaluate import between as between_evaluate
 from relume.params_gan import between as between_gan
 from relume.params_import_gan import between as between_imports
 from relume.params_inversion import ALWAYS, RECIPES, inversion, knowledge, latents, outside, recipe_faults
@@ -211,6 +212,7 @@ def _judges(built: Mapping[str, Any]) -> Iterable[str]:
                 yield f"evaluate.sets.tap: {sets.tap} of {sets.network} has positions; pool has none"
         except UserError as error:
             yield f"evaluate.sets: {error}"
+    yield from between_evaluate(built)
     for metric in built["evaluate"].metrics:
         judge = metric.removeprefix("lpips_")
         for name in (metric, LPIPS[judge]) if metric.startswith("lpips_") else ():

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
 from relume.evaluation.config import OWN_MEAN, Compare, Question
 from relume.evaluation.evidence import Cell, find, hidden
-from relume.evaluation.metrics import SETS, circular, metric
+from relume.evaluation.metrics import METHOD, REID, REID_N, SETS, Metric, circular, is_reid, metric, set_name, trunk
 from relume.evaluation.statistics import Interval, interval, paired
 
 # fmt: off
@@ -22,6 +24,7 @@ MASKED = ("method", "dataset", "size", "mask_ratio", "n", "psnr_masked", "psnr_m
 COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metric", "n", "sources",
     "mean_a", "mean_b", "diff", "lo", "hi", "device")
 # fmt: on
+MORE = ("reid_top1_lo", "reid_top1_hi", "psnr_restarts_sd")  # after LEADERBOARD, and then a column per view
 HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
 MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are held against the floors, too
 Record = dict[str, object]
@@ -37,8 +40,10 @@ class Draws:
     level: float
 
     def mean(self, cell: Cell, name: str) -> Interval:
-        values = cell.values[name]
-        return interval(values, cell.sources, seed=self.seed, resamples=self.resamples, level=self.level)
+        return self.of(cell.values[name], cell.sources)
+
+    def of(self, values: np.ndarray, sources: Sequence[str]) -> Interval:
+        return interval(values, sources, seed=self.seed, resamples=self.resamples, level=self.level)
 
     def difference(self, a: Cell, b: Cell, name: str) -> tuple[float, float, Interval] | None:
         """Means of a and b over the pictures that both have, and the interval of a - b; None without such pictures."""
@@ -53,20 +58,37 @@ class Draws:
         return float(left.mean()), float(right.mean()), found
 
 
-def write_tables(out: Path, cells: Sequence[Cell], config: Compare, seed: int, *, sets: Table = (), probe: Table = ()) -> None:
-    """leaderboard, comparisons, masked, sets and summary, all in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED."""
+def write_tables(
+    out: Path,
+    cells: Sequence[Cell],
+    config: Compare,
+    seed: int,
+    *,
+    sets: Table = (),
+    probe: Table = (),
+    views: Sequence[Metric] = (),
+) -> None:
+    """leaderboard, comparisons, masked, sets and summary, all in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED.
+
+    `views` are the metrics of further networks; among those that re-identify, the first that a method has not seen judges it.
+    """
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
-    write_csv(out / "leaderboard.csv", LEADERBOARD, leaderboard(cells, draws))
+    write_csv(out / "leaderboard.csv", (*LEADERBOARD, *MORE, *further(views)), leaderboard(cells, draws, views=views, sets=sets))
     write_csv(out / "comparisons.csv", COMPARISONS, compared)
     write_csv(out / "masked.csv", MASKED, masked_board(cells, draws, sets, probe))
     write_csv(out / "sets.csv", SETS, sets)
-    write_json(out / "summary.json", summary(cells))
+    write_json(out / "summary.json", summary(cells, views))
 
 
-def leaderboard(cells: Sequence[Cell], draws: Draws) -> list[Record]:
-    """A row per cell, in order; masked reconstructions have a table of their own."""
-    return [_ranked(cell, draws) for cell in cells if cell["task"] != "masked"]
+def leaderboard(cells: Sequence[Cell], draws: Draws, *, views: Sequence[Metric] | None = None, sets: Table = ()) -> list[Record]:
+    """A row per cell, in order; masked reconstructions have a table of their own. With `views`, MORE and their columns too."""
+    ranked = [cell for cell in cells if cell["task"] != "masked"]
+    told = {(row["name"], row["dataset"]): row for row in sets if row["kind"] == METHOD}
+    rows = [{**_ranked(cell, draws), **_as_set(told.get((set_name(cell.identity), cell["dataset"])))} for cell in ranked]
+    if views is None:
+        return rows
+    return [{**row, **_further(cell, draws, views)} for row, cell in zip(rows, ranked, strict=True)]
 
 
 def _ranked(cell: Cell, draws: Draws) -> Record:
@@ -77,6 +99,32 @@ def _ranked(cell: Cell, draws: Draws) -> Record:
         bounds = {"psnr_lo": psnr.lo, "psnr_hi": psnr.hi}
     size = {"n": len(cell.ids), "sources": len(set(cell.sources))}
     return {**cell.identity, **size, **means, **bounds, "seconds_per_image": cell.seconds, "device": cell.device}
+
+
+def _as_set(row: Mapping[str, str] | None) -> Record:
+    return {"fd_net": row["net"], "fd": row["fd"], "kid": row["kid"]} if row else {}
+
+
+def further(views: Sequence[Metric]) -> tuple[str, ...]:
+    """Columns of means of what further networks see; ranks of re-identification have no mean worth reading."""
+    return ("lpips_squeeze", *(view.name for view in views if not is_reid(view.name)))
+
+
+def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
+    """MORE and `further`: re-identification by the first judge that the method has not seen, and means."""
+    row: Record = {"psnr_restarts_sd": cell.spreads["psnr"], **{name: cell.mean(name) for name in further(views)}}
+    judge = unseen(cell, views)
+    if judge is None:
+        return row
+    found = draws.of((cell.values[judge.name] == 1).astype(float), cell.sources)
+    reid = {"reid_top1": found.mean, "reid_top1_lo": found.lo, "reid_top1_hi": found.hi}
+    return {**row, **reid, "reid_net": judge.name.removeprefix(REID), "reid_n": int(cell.values[REID_N][0])}
+
+
+def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
+    """The first judge of re-identification that has measured this cell and that its method has not seen."""
+    fitting = [view for view in views if is_reid(view.name) and cell.applies(view.name) and trunk(view.network) not in cell.seen]
+    return fitting[0] if fitting else None
 
 
 def masked_board(cells: Sequence[Cell], draws: Draws, sets: Table, probe: Table) -> list[Record]:
@@ -193,7 +241,7 @@ def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterato
     }
 
 
-def summary(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]:
+def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, dict[str, dict[str, float]]]:
     """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`.
 
     A masked method stands there as `method 85%`, once for every share.
@@ -207,6 +255,8 @@ def summary(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]:
         numbers = {name: cell.mean(name) for name in headline if not circular(name, cell["network"])}
         if not cell.ratio:
             numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
+            if judge := unseen(cell, views):
+                numbers["reid_top1"] = float((cell.values[judge.name] == 1).mean())
         finite = {name: float(f"{value:.5g}") for name, value in numbers.items() if math.isfinite(value)}
         table.setdefault(cell["dataset"], {})[label] = {**finite, "n": len(cell.ids)}
     return table

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from relume.core.config import config
 from relume.core.errors import one_of
-from relume.evaluation.metrics import MASKED_METRICS, METRICS
+from relume.evaluation.metrics import MASKED_METRICS, METRICS, Metric, clip_cosine, other_tap, reid, top1_agreement
 
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
+Place = tuple[str, str]  # a network and one of its taps
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 
 
@@ -49,16 +50,50 @@ class Sets:
 
 
 @config
+class Reid:
+    """Does a reconstruction find its original? Tables ask the first judge that the method has not seen."""
+
+    judges: tuple[Place, ...] = Field(min_length=1)
+    candidates: int | None = Field(default=None, ge=2)  # the scored originals and the first others; null: all that are held out
+
+    def __post_init__(self) -> None:
+        _each_once("judges", [reid(*place).name for place in self.judges])
+
+
+@config
 class Evaluate:
     """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
 
     metrics: tuple[str, ...] = Field(min_length=1)
     paths: tuple[str, ...] = ()  # of these, what is measured after a method's steps, too
-    sets: Sets | None = None  # of masked groups and of generators' samples; null: not measured
+    sets: Sets | None = None  # of groups and of generators' samples; null: not measured
+    reid: Reid | None = None
+    other_taps: tuple[Place, ...] = ()  # where feature errors are measured beside the inverted tap
+    clip: str | None = None  # the network of clip_cosine
+    classifier: str | None = None  # whose classes are compared in top1_agreement
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
         _known("paths", self.paths, [name for name in PATH_METRICS if name in self.metrics])
+        _each_once("other_taps", [metric.name for metric, _ in self.views])
+
+    @property
+    def clip_place(self) -> list[Place]:
+        return [(self.clip, "pool")] if self.clip else []
+
+    @property
+    def classifier_place(self) -> list[Place]:
+        return [(self.classifier, "logits")] if self.classifier else []
+
+    @property
+    def views(self) -> tuple[tuple[Metric, Place], ...]:
+        """The metrics of further networks, with where they look; those of `reid` come last, in the order of the judges."""
+        return (
+            *((other_tap(*place), place) for place in self.other_taps),
+            *((clip_cosine(place[0]), place) for place in self.clip_place),
+            *((top1_agreement(place[0]), place) for place in self.classifier_place),
+            *((reid(*place), place) for place in (self.reid.judges if self.reid else ())),
+        )
 
 
 @config

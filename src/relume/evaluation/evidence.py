@@ -1,7 +1,7 @@
 """What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from relume.core.files import read_csv, read_json
 from relume.core.masked_results import RATIO
 from relume.core.results import KEYS
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
+from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import spread
 
 IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # what tells cells apart
@@ -31,6 +32,7 @@ class Cell:
     seconds: float | None  # per picture, all its restarts together
     device: str
     parameters: int | None = None  # of its model, where the group says
+    seen: frozenset[str] = frozenset()  # trunks of the networks that the method has seen: no judges of it
 
     def __getitem__(self, key: str) -> str:
         return self.identity[key]
@@ -51,24 +53,50 @@ class Cell:
         return float(self.values[metric].mean())
 
 
-def gather(groups: Sequence[str], *, methods: Path, reconstructions: Path, images: Path) -> list[Cell]:
-    """All cells of these groups, in the order of the tables. Each folder is the root that holds them."""
+def gather(
+    groups: Sequence[str],
+    *,
+    methods: Path,
+    reconstructions: Path,
+    images: Path,
+    models: Path | None = None,
+    views: Sequence[str] = (),
+    recipes: Mapping[str, Any] | None = None,
+) -> list[Cell]:
+    """All cells of these groups, in the order of the tables. Each folder is the root that holds them.
+
+    `views` are the columns of further networks; `models` and `recipes` tell which networks a method has seen.
+    """
     exactly(groups, methods, ".csv", "evaluate")
     exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
     owner: dict[str, str] = {}
     sources: dict[str, dict[str, str]] = {}
-    for group in groups:
+    tables = {group: read_csv(methods / f"{group}.csv") for group in groups}
+    witness = _witness(tables, reconstructions, recipes or {}, models)
+    for group, rows in tables.items():
         path = methods / f"{group}.csv"
-        rows = read_csv(path)
         for name in dict.fromkeys(map(_who, rows)):
             if name in owner:
                 raise UserError(f"method {name} is in group {owner[name]} and in group {group}: name one of them otherwise")
             owner[name] = group
         for dataset in {row["dataset"] for row in rows} - sources.keys():
             sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
-        cells += _cells(rows, path, sources, _costs(reconstructions / group), read_json(reconstructions / group / "method.json"))
+        found = _cells(rows, path, sources, _costs(reconstructions / group), witness.methods[group], views=views)
+        cells += [replace(cell, seen=witness.seen(group, cell["method"])) for cell in found]
     return sorted(cells, key=_rank)
+
+
+def _witness(tables: Mapping[str, Table], reconstructions: Path, recipes: Mapping[str, Any], models: Path | None) -> Witness:
+    return Witness(
+        methods={group: read_json(reconstructions / group / "method.json") for group in tables},
+        rows={
+            group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in rows))
+            for group, rows in tables.items()
+        },
+        recipes=recipes,
+        models=models,
+    )
 
 
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
@@ -124,9 +152,11 @@ def _cells(
     sources: Mapping[str, Mapping[str, str]],
     costs: Mapping[str, float],
     described: Mapping[str, Any],
+    *,
+    views: Sequence[str] = (),
 ) -> list[Cell]:
     masked = bool(rows) and RATIO in rows[0]
-    identity, metrics = ((*IDENTITY, RATIO), OF_MASKED) if masked else (IDENTITY, tuple(METRICS))
+    identity, metrics = ((*IDENTITY, RATIO), OF_MASKED) if masked else (IDENTITY, (*METRICS, *views))
     apart: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
         if missing := {*KEYS, *metrics} - row.keys():

@@ -1,5 +1,6 @@
-"""Every metric's own facts: which way is better, its range, its protocol. `pixel`, `perceptual` and `masked` compute them."""
+"""Every metric's own facts: which way is better, its range, its protocol. `pixel`, `perceptual`, `views` and `masked` compute."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,7 @@ _FACTS = (
         network="alexnet_conv",
     ),
     Metric(name="lpips_vgg", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="vgg16_conv"),
+    Metric(name="lpips_squeeze", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="squeezenet1_1"),
     Metric(
         name="feature_error",
         better="lower",
@@ -73,6 +75,59 @@ _MASKED = (
 )
 MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
 OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # what masked groups are scored by; LPIPS sees the pasted picture
+# What further networks see, and which of them, is said by the parameters: these are no columns unless they are asked for.
+CLIP, TOP1 = "clip_cosine", "top1_agreement"
+REID, REID_N = "reid_rank_", "reid_n"  # how the ranks' columns begin, and the column that counts the candidates
+METHOD = "method"  # the kind of rows of sets.csv that speak of a method's reconstructions
+
+
+def other_tap(network: str, tap: str) -> Metric:
+    """As feature_error, at a tap of a network of our own choice."""
+    return Metric(
+        name=f"feature_error_{trunk(network)}_{tap}",
+        better="lower",
+        low=0,
+        high=None,
+        protocol=f"squared distance at {network} {tap} over the mean squared deviation from the dataset's mean feature: 1 is as"
+        " bad as that mean",
+        network=network,
+    )
+
+
+def reid(network: str, tap: str) -> Metric:
+    """Where the original stands among the candidates that are likest the reconstruction."""
+    return Metric(
+        name=f"{REID}{trunk(network)}_{tap}",
+        better="lower",
+        low=1,
+        high=None,
+        protocol="1 + the number of other candidates that lie no farther from the reconstruction than its original: 1 is found, a"
+        f" tie is not. Distance: 1 - cosine of features at {network} {tap} less the candidates' mean feature. Candidates: all"
+        " reid_n originals of the dataset outside its training split, other crops of the same photograph among them; these are"
+        " wrong answers. Chance finds 1 in reid_n",
+        network=network,
+    )
+
+
+def is_reid(name: str) -> bool:
+    return name.startswith(REID)
+
+
+def set_name(row: Mapping[str, str]) -> str:
+    """What a method at a tap is called in sets.csv."""
+    return f"{row['method']}@{row['network']} {row['tap']}" if row["network"] else row["method"]
+
+
+def clip_cosine(network: str) -> Metric:
+    protocol = f"cosine of {network} embeddings"
+    return Metric(name=CLIP, better="higher", low=-1, high=1, protocol=protocol, network=network)
+
+
+def top1_agreement(network: str) -> Metric:
+    protocol = f"1 where {network} names the same class of 1000 for both, else 0"
+    return Metric(name=TOP1, better="higher", low=0, high=1, protocol=protocol, network=network)
+
+
 SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # of pictures taken together
 
 
@@ -83,14 +138,15 @@ def metric(name: str) -> Metric:
     return known[name]
 
 
-def circular(judge: str, inverted: str) -> bool:
+def circular(judge: str | Metric, inverted: str) -> bool:
     """Does this metric see with the network whose features were inverted? Then it proves nothing about that inversion.
 
     A part of a network is that network (`alexnet_conv`, `alexnet`); several inverted networks are joined by `+`.
     """
-    own = metric(judge).network
-    return bool(own) and _trunk(own) in {_trunk(network) for network in inverted.split("+")}
+    own = metric(judge).network if isinstance(judge, str) else judge.network
+    return bool(own) and trunk(own) in {trunk(network) for network in inverted.split("+")}
 
 
-def _trunk(network: str) -> str:
+def trunk(network: str) -> str:
+    """`alexnet_conv` and `alexnet` are one network."""
     return network.removesuffix("_conv")

@@ -1,7 +1,7 @@
 """What networks say of likeness: LPIPS, and how well the features at the inverted tap were met. Each is loaded once."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from relume.features.weights import WeightStore
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 
 Seen = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
-LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg"}  # metric -> key of LPIPS_TAPS
+LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg", "lpips_squeeze": "squeeze"}  # metric -> key of LPIPS_TAPS
 
 
 def taps_of(tap: str) -> list[str]:
@@ -37,6 +37,20 @@ class Judge:
                 seen[name] = {tap: value.float() for tap, value in taps(images).items()}
         return seen
 
+    def embed(
+        self,
+        place: tuple[str, str],
+        numbers: Sequence[int],
+        pictures: Callable[[list[int]], Tensor],
+        micro_batch: int,
+        device: torch.device,
+    ) -> Tensor:
+        """What is seen at a network's tap in `pictures` of these numbers, a micro-batch at a time: (N, …)."""
+        network, tap = place
+        alone = replace(self, taps={network: (tap,)})
+        parts = [list(numbers[at : at + micro_batch]) for at in range(0, len(numbers), micro_batch)]
+        return torch.cat([alone.look(pictures(part).to(device), [network])[network][tap] for part in parts])
+
     def lpips(self, metric: str, seen: Seen, target: Seen) -> Tensor:
         """(N,)"""
         network, taps = LPIPS_TAPS[LPIPS_METRICS[metric]]
@@ -52,10 +66,18 @@ def feature_error(seen: Mapping[str, Tensor], target: Mapping[str, Tensor], scal
     return torch.stack(errors).mean(0)
 
 
-def judge(metrics: Iterable[str], inverted: Iterable[tuple[str, str]], store: WeightStore, device: torch.device) -> Judge:
-    """Loads what `metrics` need, for features that were `inverted`: pairs of network and tap."""
+def judge(
+    metrics: Iterable[str],
+    inverted: Iterable[tuple[str, str]],
+    store: WeightStore,
+    device: torch.device,
+    *,
+    views: Iterable[tuple[str, str]] = (),
+) -> Judge:
+    """Loads what `metrics` need, for features that were `inverted`, and for `views`: pairs of network and tap."""
     wanted = list(metrics)
     asked = [LPIPS_TAPS[kind] for metric, kind in LPIPS_METRICS.items() if metric in wanted]
+    asked += [(network, (tap,)) for network, tap in views]
     if "feature_error" in wanted:
         asked += [(network, tuple(taps_of(tap))) for network, tap in inverted]
     taps: dict[str, dict[str, None]] = {}

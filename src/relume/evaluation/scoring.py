@@ -4,7 +4,8 @@ Of a masked group LPIPS judges the pasted picture: the prediction where it was h
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from relume.core.results import KEYS, Group, read_group
 from relume.data.masks import hidden_cells
 from relume.data.store import Dataset
 from relume.evaluation import masked
-from relume.evaluation.metrics import METRICS, OF_MASKED
+from relume.evaluation.config import Evaluate, Place
+from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N
 from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, taps_of
 from relume.evaluation.pixel import PIXEL
+from relume.evaluation.views import View, cached, open_views
 from relume.features.catalogue import check_tap
 from relume.features.store import Features
 from relume.losses.perceptual import LPIPS_TAPS
@@ -40,6 +43,34 @@ class Scorer:
     metrics: Sequence[str]
     micro_batch: int
     device: torch.device
+    views: Mapping[str, Sequence[View]] = field(default_factory=dict)  # dataset -> of further networks; not of masked groups
+
+
+def columns(config: Evaluate) -> tuple[str, ...]:
+    """Of metrics/methods/<group>.csv under these parameters, masked groups apart."""
+    return (*COLUMNS, *(metric.name for metric, _ in config.views), *([REID_N] if config.reid else []))
+
+
+def with_views(scorer: Scorer, group: Group, config: Evaluate, features: Mapping[str, Path]) -> Scorer:
+    """The scorer with what further networks see; `features`: dataset -> folder of its networks, where candidates may be kept."""
+    places = locate(group, scorer.datasets)
+    views = {}
+    for name, data in scorer.datasets.items():
+        scored = dict.fromkeys(place for place, row in zip(places, group.index, strict=True) if row["dataset"] == name)
+        scales = {(network, tap): scale for (dataset, network, tap), scale in scorer.scales.items() if dataset == name}
+        look = partial(_candidates, data, scorer, features.get(name))
+        views[name] = open_views(config, data, list(scored), look=look, scales=scales)
+    return replace(scorer, views=views)
+
+
+def _candidates(data: Dataset, scorer: Scorer, features: Path | None, place: Place, rows: Sequence[int]) -> Tensor:
+    """Features (N, …) of these rows: as kept, or from the pictures."""
+    kept = cached(features, place, rows)
+    return (
+        scorer.judge.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
+        if kept is None
+        else kept.to(scorer.device)
+    )
 
 
 def read(folder: Path) -> tuple[Group, np.ndarray | None]:
@@ -72,12 +103,13 @@ def score(
     scored: dict[int, dict[str, float]] = {}
     for dataset, originals, numbers in _chunks(group, places, scorer.micro_batch):
         y = scorer.datasets[dataset].pixels(originals).to(scorer.device)
-        target = scorer.judge.look(y, _networks(scorer, [group.index[number] for number in numbers]))
+        rows = [group.index[number] for number in numbers]
+        target = scorer.judge.look(y, _networks(scorer, rows, () if masks is not None else scorer.views.get(dataset, ())))
         for batch in _batches(group, numbers, scorer.micro_batch):
             where = torch.tensor([originals.index(places[number]) for number in batch], device=y.device)
             x = to_float(group.images[batch]).to(scorer.device)
             if masks is None:
-                measured = _measure(group.index[batch[0]], x, y, target, where, scorer)
+                measured = _measure(group.index[batch[0]], x, y, target, where, scorer=scorer, originals=originals)
             else:
                 measured = _measure_masked(x, _dark(masks, batch, y.device), y, target, where, scorer)
             for metric, values in measured.items():
@@ -93,10 +125,13 @@ def _measure(
     y: Tensor,
     target: Mapping[str, Mapping[str, Tensor]],
     where: Tensor,
+    *,
     scorer: Scorer,
+    originals: Sequence[int],
 ) -> dict[str, Tensor]:
-    """Each metric of a batch, (N,). All rows share `row`'s network and tap; `where` finds their originals in y."""
-    seen = scorer.judge.look(x, _networks(scorer, [row]))
+    """Each metric of a batch, (N,). All rows share `row`'s network and tap; `where` finds the originals in y and `originals`."""
+    views = scorer.views.get(row["dataset"], ())
+    seen = scorer.judge.look(x, _networks(scorer, [row], views))
     chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
     values = {}
     for metric in scorer.metrics:
@@ -107,6 +142,8 @@ def _measure(
         elif row["network"]:
             scales = scorer.scales[row["dataset"], row["network"], row["tap"]]
             values[metric] = feature_error(seen[row["network"]], chosen[row["network"]], scales)
+    rows = [originals[at] for at in where.tolist()]
+    values |= {view.name: view.measure(seen[view.network][view.tap], chosen[view.network][view.tap], rows) for view in views}
     return values
 
 
@@ -125,9 +162,10 @@ def _dark(masks: np.ndarray, rows: Sequence[int], device: torch.device) -> Tenso
     return torch.from_numpy(masks[rows]).to(device)
 
 
-def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]]) -> list[str]:
+def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]], views: Sequence[View]) -> list[str]:
     """Whose eyes these rows need, each network once."""
     found = [LPIPS_TAPS[kind][0] for metric, kind in LPIPS_METRICS.items() if metric in scorer.metrics]
+    found += [view.network for view in views]
     if "feature_error" in scorer.metrics:
         found += [row["network"] for row in rows if row["network"]]
     return list(dict.fromkeys(found))

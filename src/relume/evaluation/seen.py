@@ -1,0 +1,87 @@
+"""Which networks a method has seen: those that it inverts, and all that taught, steered or chose what it is made of.
+
+A judge that is one of them proves nothing. It is read off files: the index's network column, the group's `method.json`, the
+cards of the models that these name, and for recipes where they begin. Terms of weight 0 are not counted, all else that is named
+is: rather one network too many than one too few.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relume.core.files import read_json
+from relume.evaluation.metrics import trunk
+from relume.losses.config import LPIPS
+
+Described = Mapping[str, Any]
+LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and how what they weigh is measured
+OF_ONE = ("methods", "decoders", "models")  # what of a group's config belongs to one of its methods
+GROUPS, MODELS = "data/reconstructions/", "models/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """`methods`: group -> its method.json; `rows`: group -> (method, network, tap); `recipes`: their section."""
+
+    methods: Mapping[str, Described]
+    rows: Mapping[str, Sequence[tuple[str, str, str]]]
+    recipes: Mapping[str, Described] = field(default_factory=dict)
+    models: Path | None = None  # folder of kinds of models; None: no cards are looked at
+
+    def seen(self, group: str, method: str) -> frozenset[str]:
+        """Trunks of the networks that the method has seen."""
+        return frozenset(trunk(name) for name in self._of(group, method))
+
+    def _of(self, group: str, method: str) -> Iterator[str]:
+        own = [row for row in self.rows[group] if row[0] == method]
+        yield from (name for _, network, _ in own for name in network.split("+") if name)
+        described = self.methods[group]
+        config = described.get("config", {})
+        weights = described.get(LOSSES, config.get(LOSSES, {}))
+        yield from self._walk({key: value for key, value in config.items() if key not in OF_ONE}, weights)
+        if isinstance(config.get("methods"), Mapping):
+            yield from self._walk(config["methods"].get(method, {}), weights)
+        for card in sorted(self.models.glob(f"*/{method}/model.json")) if self.models else []:
+            yield from self._card(card)
+        yield from self._begun(self.recipes.get(group, {}), weights, own)
+
+    def _begun(self, recipe: Described, weights: Described, own: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+        """What a recipe begins from (the method at its own taps), refers to (all of that group) and asks."""
+        taps = {row[1:] for row in own}
+        start, reference, surrogate = (str(recipe.get(key, "")) for key in ("start", "reference", "surrogate"))
+        yield from self._group(start, [row[0] for row in self.rows.get(start.removeprefix(GROUPS), ()) if row[1:] in taps])
+        if weights.get("ref"):
+            yield from self._group(reference, [row[0] for row in self.rows.get(reference.removeprefix(GROUPS), ())])
+        if weights.get("surrogate"):
+            yield from self._named(surrogate)
+
+    def _group(self, folder: str, methods: Sequence[str]) -> Iterator[str]:
+        for method in dict.fromkeys(methods):
+            yield from self._of(folder.removeprefix(GROUPS), method)
+
+    def _walk(self, config: Any, weights: Described) -> Iterator[str]:
+        """Networks in a config, and in the cards of models that it names. `weights` are those of the terms inside."""
+        if not isinstance(config, Mapping):
+            return
+        weights = {**weights, **config[LOSSES]} if isinstance(config.get(LOSSES), Mapping) else weights
+        for key, value in config.items():
+            if key in TERMS:
+                active = {name: term for name, term in value.items() if weights.get(name)}
+                yield from self._walk(active, weights)
+            elif key == "networks" and isinstance(value, Mapping):
+                yield from value
+            elif key in ("network", "judge", "lpips") and isinstance(value, str):
+                yield LPIPS.get(value, value)
+            elif isinstance(value, str):
+                yield from self._named(value)
+            else:
+                yield from self._walk(value, weights)
+
+    def _named(self, value: str) -> Iterator[str]:
+        if self.models and value.startswith(MODELS):
+            yield from self._card(self.models / value.removeprefix(MODELS) / "model.json")
+
+    def _card(self, path: Path) -> Iterator[str]:
+        config = read_json(path).get("config", {})
+        yield from self._walk(config, config.get(LOSSES, {}))

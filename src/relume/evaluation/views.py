@@ -1,0 +1,113 @@
+"""What networks that nobody inverted say of a reconstruction: feature errors, CLIP's cosine, classes, and re-identification.
+
+Each view compares one tap of the reconstruction with that of its original; protocols stand in `metrics`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.errors import UserError
+from relume.data.store import Dataset
+from relume.evaluation.config import Evaluate, Place
+from relume.evaluation.metrics import CLIP, REID_N, TOP1, other_tap, reid
+from relume.evaluation.perceptual import feature_error
+from relume.features.store import Features
+
+Measure = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A metric, where it looks, and what it makes of (N, …) of reconstructions, of their originals, and the originals' rows."""
+
+    name: str
+    network: str
+    tap: str
+    measure: Measure  # -> (N,)
+
+    @classmethod
+    def at(cls, place: Place, name: str, measure: Measure) -> Self:
+        return cls(name=name, network=place[0], tap=place[1], measure=measure)
+
+
+def _cosine(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+    """cos(x, y) in [-1, 1], (N, D) -> (N,); 1 for identical pictures."""
+    return F.cosine_similarity(x, y, dim=1)
+
+
+def _same_class(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+    """1 where the highest of (N, K) logits is the same, else 0: (N,)."""
+    return (x.argmax(1) == y.argmax(1)).float()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The candidates' features, less their mean and of unit length, (C, D); `place`: row of the dataset -> candidate."""
+
+    mean: Tensor
+    units: Tensor
+    place: Mapping[int, int]
+
+    def rank(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+        """1 + how many other candidates are as near to x (N, …) as its original, or nearer, by cosine: (N,)."""
+        alike = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T  # (N, C)
+        own = torch.tensor([self.place[row] for row in rows], device=x.device)[:, None]
+        return (alike >= alike.gather(1, own)).sum(1).float()
+
+
+def gallery(features: Tensor, rows: Sequence[int]) -> Gallery:
+    """Of features (C, …) of these rows of a dataset."""
+    flat = features.flatten(1).float()
+    mean = flat.mean(0)
+    return Gallery(mean=mean, units=F.normalize(flat - mean, dim=1), place={row: at for at, row in enumerate(rows)})
+
+
+def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:
+    """Rows of all pictures outside the training split; `scored` ones always, others up to `count` in all."""
+    others = [number for number, row in enumerate(data.index) if row["split"] != "train" and number not in set(scored)]
+    room = len(others) if count is None else max(0, count - len(scored))
+    found = sorted([*scored, *others[:room]])
+    if len(found) < 2:
+        raise UserError(f"evaluate.reid: dataset {data.name} has one picture outside its training split: none to be found among")
+    return found
+
+
+Look = Callable[[Place, Sequence[int]], Tensor]  # the features (N, …) of these rows of the dataset
+
+
+def open_views(
+    config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
+) -> list[View]:
+    """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N counts the candidates."""
+    judges = list(config.reid.judges) if config.reid else []
+    views = [View.at(place, other_tap(*place).name, _error(place[1], scales[place])) for place in config.other_taps]
+    views += [View.at(place, CLIP, _cosine) for place in config.clip_place]
+    views += [View.at(place, TOP1, _same_class) for place in config.classifier_place]
+    if config.reid:
+        rows = candidates(data, scored, config.reid.candidates)
+        views += [View.at(place, reid(*place).name, gallery(look(place, rows), rows).rank) for place in judges]
+        views.append(View.at(judges[0], REID_N, _always(len(rows))))
+    return views
+
+
+def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | None:
+    """Features of these rows, if `extract` has kept them."""
+    network, tap = place
+    if folder is None or not (folder / network).is_dir():
+        return None
+    values = Features.open(folder / network).cached(tap)
+    return None if values is None else torch.from_numpy(values[list(rows)]).float()
+
+
+def _error(tap: str, scale: Mapping[str, float]) -> Measure:
+    return lambda x, y, rows: feature_error({tap: x}, {tap: y}, scale)
+
+
+def _always(value: float) -> Measure:
+    return lambda x, y, rows: torch.full((len(x),), value)

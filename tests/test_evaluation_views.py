@@ -1,0 +1,202 @@
+"""What further networks see: re-identification by hand, ties, candidates, and which networks a method has seen."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.files import write_json
+from relume.evaluation.comparison import LEADERBOARD, Draws, leaderboard, summary
+from relume.evaluation.config import Evaluate
+from relume.evaluation.evidence import IDENTITY, Cell
+from relume.evaluation.metrics import METRICS, circular, is_reid
+from relume.evaluation.seen import Witness
+from relume.evaluation.views import candidates, gallery, open_views
+from tests.evaluation_files import write_dataset
+
+REID = {"judges": [["efficientnet_lite0", "pool"], ["vgg16_conv", "conv5_3"]]}
+
+
+def test_ranks_by_hand() -> None:
+    """Four candidates at right angles around their mean (1, 1): the angle to each of them is known."""
+    found = gallery(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), [5, 6, 7, 8])
+    x = torch.tensor([[3.0, 1.5], [1.0, 9.0], [0.5, 0.5]])  # 14 degrees above the first; on the second; between the last two
+    assert found.rank(x[:1].expand(4, 2), x, [5, 6, 7, 8]).tolist() == [1, 2, 4, 3]
+    assert found.rank(x[1:2], x, [6]).tolist() == [1]
+    assert found.rank(x[2:].expand(2, 2), x, [7, 8]).tolist() == [2, 2]  # a tie is not found
+
+
+def test_features_in_common_do_not_tell() -> None:
+    """A common offset changes no rank; without centring, all cosines would be nearly 1."""
+    e = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    x = e + 0.3 * torch.randn(9, 6, generator=torch.Generator().manual_seed(1))
+    rows = list(range(9))
+    plain = gallery(e, rows).rank(x, e, rows)
+    assert torch.equal(gallery(e + 50, rows).rank(x + 50, e, rows), plain)
+    assert torch.equal(gallery(e, rows).rank(e, e, rows), torch.ones(9))
+
+
+def test_by_chance_one_in_n_is_found() -> None:
+    generator = torch.Generator().manual_seed(2)
+    e = torch.randn(20, 40, generator=generator)
+    x = torch.randn(4000, 40, generator=generator)
+    rows = [number % 20 for number in range(4000)]
+    hits = (gallery(e, list(range(20))).rank(x, x, rows) == 1).double()
+    assert abs(hits.mean() - 1 / 20) < 4 * math.sqrt(1 / 20 * 19 / 20 / 4000)
+
+
+def test_candidates_are_what_is_held_out(tmp_path: Path) -> None:
+    """test0 … test3, val0 … val3, train0 … train3; other crops of a photograph are among them."""
+    data = write_dataset(tmp_path / "toy")
+    assert candidates(data, [0, 1], None) == list(range(8))
+    assert candidates(data, [1, 3], 4) == [0, 1, 2, 3]
+    assert candidates(data, [7, 8], 2) == [7, 8]  # all that are scored, also of the training split
+    with pytest.raises(UserError, match="none to be found among"):
+        candidates(write_dataset(tmp_path / "one", splits=("test",), each=1), [0], None)
+
+
+def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
+    """With features that are told instead of seen: (0, 0), (1, 0), (0, 3) … by row."""
+    data = write_dataset(tmp_path / "toy")
+    asked = {"metrics": ["psnr"], "reid": {"judges": [["alexnet_conv", "conv5"]], "candidates": 4}, "clip": "clip_vit_l_14"}
+    config = build(Evaluate, {**asked, "other_taps": [["vgg16_conv", "pool"]], "classifier": "efficientnet_lite0"}, "evaluate")
+    told = torch.tensor([[1.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, -1.0]])
+    views = open_views(
+        config, data, [0, 1], look=lambda place, rows: told[list(rows)], scales={("vgg16_conv", "pool"): {"pool": 2.0}}
+    )
+    y, x = told[:2], torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    measured = {view.name: view.measure(x, y, [0, 1]).tolist() for view in views}
+    assert measured == {
+        "feature_error_vgg16_pool": [10.0, 2.0],  # (4 + 16) / 2, 4 / 2
+        "clip_cosine": pytest.approx([0.6, 1.0]),
+        "top1_agreement": [0.0, 1.0],
+        "reid_rank_alexnet_conv5": [2.0, 1.0],  # less the mean (0, 0.5): (3, 3.5) is nearer to (0, 2.5) than to (1, -0.5)
+        "reid_n": [4.0, 4.0],
+    }
+    assert {(view.network, view.tap) for view in views if view.name == "clip_cosine"} == {("clip_vit_l_14", "pool")}
+
+
+def test_columns_carry_their_protocol() -> None:
+    config = build(Evaluate, {"metrics": ["psnr"], "reid": REID, "other_taps": REID["judges"]}, "evaluate")
+    metrics = {metric.name: metric for metric, _ in config.views}
+    assert list(metrics) == [
+        "feature_error_efficientnet_lite0_pool",
+        "feature_error_vgg16_conv5_3",
+        "reid_rank_efficientnet_lite0_pool",
+        "reid_rank_vgg16_conv5_3",
+    ]
+    assert circular(metrics["reid_rank_vgg16_conv5_3"], "vgg16")
+    assert not circular(metrics["reid_rank_vgg16_conv5_3"], "alexnet+efficientnet_lite0")
+    assert all(metric.better == "lower" and metric.protocol for metric in metrics.values())
+    assert not any(is_reid(name) for name in METRICS)
+    with pytest.raises(UserError, match=r"evaluate\.other_taps: something stands there twice"):
+        build(Evaluate, {"metrics": ["psnr"], "other_taps": [["vgg16", "pool"], ["vgg16_conv", "pool"]]}, "evaluate")
+    with pytest.raises(UserError, match=r"evaluate\.reid: something stands there twice|reid\.judges"):
+        build(Evaluate, {"metrics": ["psnr"], "reid": {"judges": [["vgg16", "pool"], ["vgg16_conv", "pool"]]}}, "evaluate")
+
+
+TERMS = {"lpips": {"network": "vgg"}, "ref": {"networks": {"resnet18": {"pool": 1.0}}}}
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Witness:
+    cards = {
+        "decoder/plain": {"network": "alexnet_conv", "losses": {"lpips": 0.0}, "measures": {"lpips": "vgg"}},
+        "decoder/sharp": {"network": "alexnet_conv", "losses": {"lpips": 0.1}, "measures": {"lpips": "vgg"}},
+        "gan/style": {"eye": {"network": "efficientnet_lite0"}, "losses": {}},
+        "mapper/mapper": {"network": "resnet50", "generator": "models/gan/style"},
+        "landscape/theta": {"generator": "models/gan/style", "loss": {"lpips": 1.0, "judge": "squeeze"}},
+        "surrogate/guess": {"network": "alexnet_conv", "target": {"network": "resnet34"}},
+    }
+    for name, config in cards.items():
+        write_json(tmp_path / name / "model.json", {"config": config})
+    methods = {
+        "decoders": {"config": {"decoders": ["plain", "sharp"]}},
+        "steered": {"config": {"network": "alexnet_conv", "terms": TERMS}, "losses": {"feature": 1.0, "ref": 0.0}},
+        "referred": {
+            "config": {"network": "alexnet_conv", "terms": TERMS},
+            "losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0},
+        },
+        "latents": {
+            "config": {
+                "generator": "models/gan/style",
+                "mapper": "models/mapper/mapper",
+                "losses": {"lpips": 1.0},
+                "base": {"network": "alexnet_conv", "terms": TERMS},
+                "methods": {"a": {}, "b": {"network": "resnet101"}},
+            }
+        },
+        "pictures": {"config": {"landscape": "models/landscape/theta", "methods": {"p": {}}}},
+    }
+    rows = {
+        "decoders": [("plain", "alexnet_conv", "conv5"), ("sharp", "alexnet_conv", "conv3")],
+        "steered": [("steered", "alexnet_conv", "conv3")],
+        "referred": [("referred", "alexnet_conv", "conv5")],
+        "latents": [("a", "alexnet_conv", "conv5"), ("b", "alexnet_conv", "conv5")],
+        "pictures": [("p", "", "")],
+    }
+    images = "data/images/toy"
+    recipes = {
+        "steered": {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": images},
+        "referred": {"start": images, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"},
+    }
+    return Witness(methods=methods, rows=rows, recipes=recipes, models=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("group", "method", "networks"),
+    [
+        ("decoders", "plain", "alexnet"),  # a loss of weight 0 has taught nothing
+        ("decoders", "sharp", "alexnet vgg16"),
+        ("steered", "steered", "alexnet vgg16"),  # it begins at the decoder of conv3; its reference has no weight
+        (
+            "referred",
+            "referred",
+            "alexnet vgg16 resnet18 resnet34",
+        ),  # the decoders' networks, the term's, and the surrogate's target
+        ("latents", "a", "alexnet vgg16 resnet50 efficientnet_lite0"),  # the generator was chosen by EfficientNet
+        ("latents", "b", "alexnet vgg16 resnet50 efficientnet_lite0 resnet101"),
+        ("pictures", "p", "efficientnet_lite0 squeezenet1_1"),
+    ],
+)
+def test_what_a_method_has_seen(witness: Witness, group: str, method: str, networks: str) -> None:
+    assert witness.seen(group, method) == set(networks.split())
+
+
+def cell(seen: set[str], ranks: dict[str, list[float]]) -> Cell:
+    identity = dict.fromkeys(IDENTITY, "") | {
+        "method": "m",
+        "family": "optimise",
+        "task": "feature",
+        "dataset": "toy",
+        "size": "32",
+    }
+    values = {name: np.array(one, float) for name, one in ranks.items()} | {"psnr": np.array([20.0, 22, 24, 26])}
+    values |= {name: np.full(4, np.nan) for name in METRICS if name not in values} | {"reid_n": np.full(4, 40.0)}
+    spreads = dict.fromkeys(METRICS, math.nan) | {"psnr": 0.5}
+    sources = ["a", "a", "b", "b"]
+    plain = {"ids": ["0", "1", "2", "3"], "sources": sources, "seconds": None, "device": ""}
+    return Cell(identity=identity, values=values, spreads=spreads, seen=frozenset(seen), **plain)
+
+
+def test_tables_ask_the_first_judge_that_was_not_seen() -> None:
+    views = [metric for metric, _ in build(Evaluate, {"metrics": ["psnr"], "reid": REID}, "evaluate").views]
+    ranks = {"reid_rank_efficientnet_lite0_pool": [1, 2, 3, 1], "reid_rank_vgg16_conv5_3": [1, 1, 1, 7]}
+    draws = Draws(seed=0, resamples=1000, level=0.95)
+    cells = [cell(seen, ranks) for seen in ({"alexnet"}, {"efficientnet_lite0"}, {"efficientnet_lite0", "vgg16"})]
+    first, second, none = leaderboard(cells, draws, views=views)
+    assert (first["reid_top1"], first["reid_net"], first["reid_n"]) == (0.5, "efficientnet_lite0_pool", 40)
+    assert (second["reid_top1"], second["reid_net"]) == (0.75, "vgg16_conv5_3")
+    assert second["reid_top1_lo"] < 0.75 <= second["reid_top1_hi"]
+    assert first["psnr_restarts_sd"] == 0.5
+    assert not {"reid_top1", "reid_net", "reid_n"} & none.keys()
+    told = summary(cells[:1], views)["toy"]["m"]
+    assert told["reid_top1"] == 0.5
+    plain = leaderboard(cells[:1], draws)[0]
+    assert set(plain) <= set(LEADERBOARD)
+    absent = cell({"alexnet"}, {"reid_rank_efficientnet_lite0_pool": [math.nan] * 4, "reid_rank_vgg16_conv5_3": [1, 1, 2, 2]})
+    assert leaderboard([absent], draws, views=views)[0]["reid_net"] == "vgg16_conv5_3"
