@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from relume.core import tracking
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv, write_json
 from relume.core.live import live
+from relume.core.mlflow_store import Store
 from relume.core.model_records import model_records
 from relume.core.records import clean, flat, headline, records
 from tests.contract_files import GROUPS, write
@@ -249,12 +251,14 @@ def dead() -> str:
 def fainting() -> Iterator[str]:
     """A server that is well when asked, and hangs at work."""
     woken = threading.Event()
+    yield from serve(lambda path: 200 if path == "/health" or woken.wait(30) else 503)
+    woken.set()
 
+
+def serve(answer: Callable[[str], int]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != "/health":
-                woken.wait(30)
-            self.send_response(200)
+            self.send_response(answer(self.path))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -264,13 +268,24 @@ def fainting() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
-    woken.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-@pytest.mark.parametrize("server", ["dead", "silent", "fainting"])
+@pytest.fixture
+def ill() -> Iterator[str]:
+    """A server that answers everything with 500."""
+    yield from serve(lambda path: 500)
+
+
+@pytest.fixture
+def sulking() -> Iterator[str]:
+    """A server that is well when asked, and answers all work with 500."""
+    yield from serve(lambda path: 200 if path == "/health" else 500)
+
+
+@pytest.mark.parametrize("server", ["dead", "silent", "fainting", "ill", "sulking"])
 def test_a_bad_server_costs_seconds_and_one_line(
     server: str,
     root: Path,
@@ -293,6 +308,39 @@ def test_a_slow_store_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(tracking, "BUDGET", -1.0)
     tracking.after_stage("compare", "")
     assert "is slow: given up" in capsys.readouterr().err
+
+
+def test_a_long_stage_gives_a_twentieth_of_its_time_at_most() -> None:
+    used = (os.cpu_count() or 1) * 200.0
+    assert [tracking.allowance(share * used) for share in (0.01, 1, 100)] == [tracking.LEAST, 10.0, tracking.BUDGET]
+
+
+def test_a_stage_writes_what_it_has_made_and_no_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = project_files(root / "item", strength=2.5)
+    model(made, "far", loss=0.7)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "item")
+    assert tracking.project(made, item="deep").written == ["deep"]
+    assert tracking.project(made, item="far").written == ["decoder/far"]
+    assert tracking.project(made).written == ["shallow", "headline"]
+
+
+def test_what_was_cut_off_makes_way_for_another_try(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled = project_files(root / "cut", strength=3.0)
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "cut")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="cable"):
+        patch.setattr(Store, "picture", fail)
+        tracking.project(pulled, item="deep")
+    cut = ask(root, "select run_uuid from runs where lifecycle_stage = 'active' and status = 'RUNNING' and name = 'deep'")
+    assert len(cut) == 1
+    assert tracking.project(pulled, item="deep").written == ["deep"]
+    assert tracking.project(pulled, item="deep").known == ["deep"]
+    assert ask(root, f"select lifecycle_stage from runs where run_uuid = '{cut[0][0]}'") == [("deleted",)]
+
+
+def fail(*_: object, **__: object) -> None:
+    raise OSError("somebody fell over the cable")
 
 
 def test_the_command_says_what_is_wrong(root: Path, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +369,58 @@ def test_live_leaves_what_failed(root: Path) -> None:
     with pytest.raises(FloatingPointError):
         explode()
     assert ask(root, "select status from runs where name = 'broken'") == [("FAILED",)]
+
+
+def test_live_stands_below_its_variant_with_its_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "watched")
+    with live("nested", {"steps": {"few": 3}}, root=root, delay=0, every=0.1) as log:
+        log.log(0, {"loss": 1.0})
+        wait_for(
+            lambda: ask(root, "select count(*) from runs r join params p using (run_uuid) where r.name = 'nested'") == [(1,)]
+        )
+        (run,) = ask(root, "select run_uuid from runs where name = 'nested'")
+        tags = dict(ask(root, f"select key, value from tags where run_uuid = '{run[0]}'"))  # type: ignore[arg-type]
+    ((parent,),) = ask(root, "select run_uuid from runs where name = 'watched'")
+    assert (tags["mlflow.parentRunId"], tags["dvc_experiment"]) == (parent, "watched")
+
+
+def test_live_hands_in_what_an_outage_kept_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, calls = Store.log, iter(range(100))
+
+    def faulty(store: Store, run: str, **what: Any) -> None:
+        if "metrics" in what and next(calls) < 3:
+            fail()
+        write(store, run, **what)
+
+    monkeypatch.setattr(Store, "log", faulty)
+    with live("stumbling", {}, root=root, delay=0, every=0.05) as log:
+        for step in range(4):
+            log.log(step, {"kept": float(step)})
+        wait_for(
+            lambda: ask(root, "select value from metrics where key = 'kept' order by step") == [(0.0,), (1.0,), (2.0,), (3.0,)]
+        )
+    assert capsys.readouterr().err.count("cable") == 1, "one line per outage"
+
+
+def test_a_live_run_left_behind_goes_when_its_stage_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server was gone when the loop ended, or the process was killed; another stage's stays."""
+    pulled = project_files(root / "left", strength=3.5)
+    stages = {"invert_optimise@deep": {"outs": [{"path": "data/reconstructions/deep/index.csv"}]}}
+    (pulled / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("DVC_EXP_NAME", "left")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "delete", fail)
+        for name in ("invert_optimise@deep", "train_gan@style"):
+            with live(name, {}, root=pulled, delay=0, every=0.05) as log:
+                log.log(0, {"loss": 1.0})
+                wait_for(lambda name=name: name in runs(root))  # type: ignore[misc]
+    assert {"invert_optimise@deep", "train_gan@style"} <= set(runs(root))
+    tracking.project(pulled)
+    assert "invert_optimise@deep" not in runs(root)
+    assert "train_gan@style" in runs(root)
 
 
 def test_live_never_slows_the_loop(root: Path, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:

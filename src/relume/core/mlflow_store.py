@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "relume"
-PATIENCE = 3  # seconds for an answer
-LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # of one batch
+PATIENCE, LEISURE = 3, 30  # seconds for an answer: while a stage waits, and where somebody asks for it
+LIMITS = {"metrics": 1000, "params": 100, "tags": 100, "runs": 1000}  # of one call
 LONGEST = 500  # characters of a parameter; longer ones are cut
 
 
@@ -34,23 +34,27 @@ def address(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home(root) / 'mlflow.db'}"
 
 
-def lock(root: Path, name: str) -> FileLock:
+def lock(root: Path, name: str, seconds: float = 60.0) -> FileLock:
+    """Waited for at most so long."""
     folder = home(root) / "mlartifacts"
     folder.mkdir(exist_ok=True)
-    return FileLock(folder / f".{name}.lock", timeout=60)
+    return FileLock(folder / f".{name}.lock", timeout=min(60.0, seconds))
 
 
 class Store:
     """The runs of one experiment. Opening it imports MLflow (seconds) and may create the database (seconds, once)."""
 
-    def __init__(self, root: Path, *, seconds: float = float("inf")) -> None:
-        """`seconds`: how long writing may take in all, from when the store is open; a slow server is given up then."""
+    def __init__(self, root: Path, *, seconds: float = float("inf"), patience: int = PATIENCE) -> None:
+        """`seconds`: how long writing may take in all, from when the store is open; a slow server is given up then.
+
+        `patience`: seconds for one answer, with one more try.
+        """
         self.uri = address(root)
         remote = self.uri.startswith(("http://", "https://"))
         if remote:
-            _knock(self.uri)
+            _knock(self.uri, patience)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(PATIENCE))
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(patience))
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # results are nobody else's business
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.store.db.utils"):
@@ -78,10 +82,17 @@ class Store:
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
     def find(self, tag: str, value: str) -> tuple[str, dict[str, str]] | None:
-        """The run that has this tag, and all its tags."""
-        wanted = f"tags.`{tag}` = '{value}'"
-        runs = self._in_time().search_runs([self._experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
-        return (runs[0].info.run_id, dict(runs[0].data.tags)) if runs else None
+        """The first run that has this tag, and all its tags."""
+        return next(iter(self._search(f"tags.`{tag}` = '{value}'", 1)), None)
+
+    def having(self, tag: str) -> list[tuple[str, dict[str, str]]]:
+        """All runs that have this tag, whatever its value, and their tags."""
+        return self._search(f"tags.`{tag}` != ''", LIMITS["runs"])
+
+    def _search(self, wanted: str, most: int) -> list[tuple[str, dict[str, str]]]:
+        order = ["attributes.start_time ASC"]
+        runs = self._in_time().search_runs([self._experiment], wanted, max_results=most, order_by=order)
+        return [(str(run.info.run_id), dict(run.data.tags)) for run in runs]
 
     def create(self, name: str, tags: Mapping[str, str], parent: str = "") -> str:
         tags = {**tags, "mlflow.runName": name, **({"mlflow.parentRunId": parent} if parent else {})}
@@ -115,7 +126,7 @@ class Store:
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.png"
-            Image.fromarray(pixels).save(path)
+            Image.fromarray(pixels).save(path, compress_level=1)  # a quarter of the time for a tenth more bytes
             self._in_time().log_artifact(run, str(path))
 
     def finish(self, run: str, status: str = "FINISHED") -> None:
@@ -125,11 +136,12 @@ class Store:
         self._client.delete_run(run)
 
 
-def _knock(uri: str) -> None:
-    """Is anybody there? Asked before MLflow is imported: it would try for minutes."""
+def _knock(uri: str, patience: int) -> None:
+    """Is anybody there, and well? Asked before MLflow is imported: it would try for minutes."""
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE).close()
-    except urllib.error.HTTPError:
-        return  # an answer, if not to this question
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=patience).close()
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            raise UserError(f"MLflow's server {uri} is ill: {error}") from None  # else an answer, if not to this question
     except OSError as error:  # refused, unknown, timed out
         raise UserError(f"MLflow's server {uri} does not answer: {getattr(error, 'reason', None) or error}") from None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from relume.core.files import digest, read_csv, read_json, sha256
+from relume.core.group_sheets import grid
 from relume.core.records import Record, clean, flat, locked, stage_of
 from relume.core.samples import CARD as CARD_OF_SAMPLES
 from relume.core.samples import IMAGES, read_samples
@@ -56,8 +57,6 @@ def _walk(root: Path, card: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Its ways from latent to latent, a row each."""
     if card.get("kind") != "gan" or not (root / SAMPLES / card["name"] / CARD_OF_SAMPLES).exists():
         return {}
-    from relume.core.images import grid
-
     return {"walk": grid(read_samples(root / SAMPLES / card["name"]).walk)}
 
 
