@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from relume.core.results import Group
+from relume.report.answers import Answer, answers
 from relume.report.boards import Board, Line, boards
 from relume.report.charts import Forest, Panel, forest, methods, panels, short
 from relume.report.columns import Column, circular, column
@@ -64,6 +65,7 @@ class Section:
     """A board with all that is shown of it."""
 
     board: Board
+    answers: list[Answer]
     findings: list[Finding]
     forest: Forest
     strips: list[Strip]
@@ -140,6 +142,7 @@ def _section(material: Material, board: Board, config: Report, level: float) -> 
     found = depths(board, material.taps)
     return Section(
         board=board,
+        answers=answers(board, found, material.comparisons),
         findings=findings(board, material.comparisons, level),
         forest=forest(board),
         strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
