@@ -58,3 +58,36 @@ def write_maps(root: Path, decoder: str = "alexnet_conv3") -> Path:
     write_csv(folder / "maps.csv", MAPS, rows)
     Image.fromarray(np.zeros((20, 62, 3), np.uint8)).save(folder / f"{decoder}.jpg")
     return folder
+
+
+def write_measures(root: Path) -> None:
+    """Pictures on the way, re-identification, correlations, and a ladder that SSIM does not put in order."""
+    board = root / "metrics/leaderboard.csv"
+    rows = read_csv(board)
+    for row in rows:
+        row |= {"reid_top1": "0.5", "reid_net": "efficientnet_lite0 pool", "reid_n": "40"}
+    write_csv(board, tuple(rows[0]), rows)
+    keys = ("method", "task", "dataset", "size", "network", "tap", "n", "psnr", "lpips_vgg")
+    for group in ("floors", "shallow", "deep"):
+        mine = [row for row in rows if (group if row["family"] != "floor" else row["method"]) == row["method"]]
+        mine = [row for row in mine if (row["family"] == "floor") == (group == "floors")]
+        steps = (1,) if group == "floors" else (1, 10, 100, 300)
+        way = [{**{key: row[key] for key in keys}, "step": step} for row in mine for step in steps]
+        write_csv(root / "metrics/paths" / f"{group}.csv", (*keys, "step"), way)
+    pair = {"metric_a": "psnr", "metric_b": "ssim", "level": "picture", "n": 24, "spearman": 0.8, "lo": 0.7, "hi": 0.9}
+    write_csv(root / "metrics/correlations.csv", tuple(pair), [pair])
+    rungs: list[dict[str, object]] = [
+        {
+            "metric": metric,
+            "degradation": kind,
+            "strength": strength,
+            "mean": 1 / strength,
+            "lo": 0.9 / strength,
+            "hi": 1.1 / strength,
+        }
+        | {"ordered": (metric, kind) != ("ssim", "noise")}
+        for metric in ("psnr", "ssim")
+        for kind in ("blur", "noise")
+        for strength in (1, 2, 4)
+    ]
+    write_csv(root / "metrics/self_test.csv", tuple(rungs[0]), rungs)

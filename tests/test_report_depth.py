@@ -8,11 +8,12 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import write_json
+from relume.report.axes import EDGE, HEIGHT, LABEL, apart, scale_of
 from relume.report.boards import Board, boards
 from relume.report.charts import Panel
 from relume.report.config import Report
 from relume.report.depth import depths, table
-from relume.report.depth_chart import EDGE, HEIGHT, LABEL, _apart, _scale, depth_panels
+from relume.report.depth_chart import depth_panels
 from relume.report.lessons import lesson
 from relume.report.material import read
 from relume.report.page import render
@@ -44,7 +45,7 @@ def test_places_stand_in_the_networks_order_and_several_taps_last() -> None:
     assert [one.method for one in curve.steps] == found.places[:4]
 
 
-def test_a_curve_is_the_best_of_a_family_and_oracles_are_apart() -> None:
+def test_a_curve_is_the_best_of_a_family_and_oracles_areapart() -> None:
     methods = [method("weak", "stem", 14), method("strong", "stem", 16), method("deep", "head", 13)]
     methods += [method("cheat", "stem", 30, oracle="true"), method("slow", "head", 12, family="optimise")]
     (found,) = depths(board(*methods), TAPS)
@@ -107,21 +108,21 @@ def test_a_judge_that_was_inverted_is_marked_and_a_mean_feature_is_a_floor() -> 
 
 
 def test_scales_enclose_their_values() -> None:
-    assert _scale([12.0, 23.0]).ticks == [12, 14, 16, 18, 20, 22, 24]
-    wide = _scale([0.034, 1.86])
+    assert scale_of([12.0, 23.0]).ticks == [12, 14, 16, 18, 20, 22, 24]
+    wide = scale_of([0.034, 1.86])
     assert (wide.ticks, wide.logarithmic) == ([0.02, 0.1, 1.0, 2.0], True)
     assert wide.at(0.02) == HEIGHT - EDGE
     assert wide.at(2.0) == EDGE
-    assert not _scale([0.0, 1.0]).logarithmic
-    assert _scale([3.0]).at(3.0) <= HEIGHT
+    assert not scale_of([0.0, 1.0]).logarithmic
+    assert scale_of([3.0]).at(3.0) <= HEIGHT
 
 
 def test_names_give_way_and_stay_inside() -> None:
-    assert _apart([10, 12, 100]) == [10, 10 + LABEL, 100]
-    low = _apart([HEIGHT - 20, HEIGHT - 19, HEIGHT - 18])
+    assert apart([10, 12, 100]) == [10, 10 + LABEL, 100]
+    low = apart([HEIGHT - 20, HEIGHT - 19, HEIGHT - 18])
     assert low[-1] == HEIGHT - 4
     assert low[1] - low[0] == low[2] - low[1] == LABEL
-    assert _apart([]) == []
+    assert apart([]) == []
 
 
 def test_an_order_that_lacks_a_tap_is_named(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relume.report.columns import LEADERBOARD, Column, circular, number
+from relume.report.columns import LEADERBOARD, Column, circular, column, number
 from relume.report.material import Key, Table, key_of
 
 TOLD = ("network", "reid_net", "reid_n", "fd_net", "device")  # columns only where their rows differ
+WITHIN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # told by other cells, or by the board
 TASKS = {"feature": "Inverted features", "image": "Inverted pictures (GAN inversion: its target is the picture)"}
 
 
@@ -75,7 +76,14 @@ class Board:
 
     @property
     def columns(self) -> list[Column]:
-        return [one for one in LEADERBOARD if not one.optional or len(self._values(one)) > (one.name in TOLD)]
+        return [one for one in self._known if not one.optional or len(self._values(one)) > (one.name in TOLD)]
+
+    @property
+    def _known(self) -> list[Column]:
+        """The contract's columns, with what the table has beyond them after its metrics."""
+        further = [column(name) for name in self.lines[0].cells if name not in WITHIN and column(name) not in LEADERBOARD]
+        at = next(number for number, one in enumerate(LEADERBOARD) if one.name == "n")
+        return [*LEADERBOARD[:at], *further, *LEADERBOARD[at:]]
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -102,12 +110,12 @@ class Board:
         above = [floor for floor in oracles if floor.psnr > line.psnr]
         return below[0] if below else None, above[-1] if above else None
 
-    def best(self, column: Column) -> Line | None:
+    def best(self, one: Column) -> Line | None:
         """Of the methods that saw only features; a circular judge crowns nobody."""
-        sign = 1 if column.better == "higher" else -1
-        fair = [line for line in self.methods if not line.oracle and not circular(column, line.cells["network"])]
-        ranked = [(sign * value, line) for line in fair if (value := number(line.cells.get(column.name, ""))) is not None]
-        return max(ranked, key=lambda pair: pair[0])[1] if ranked and column.better else None
+        sign = 1 if one.better == "higher" else -1
+        fair = [line for line in self.methods if not line.oracle and not circular(one, line.cells["network"])]
+        ranked = [(sign * value, line) for line in fair if (value := number(line.cells.get(one.name, ""))) is not None]
+        return max(ranked, key=lambda pair: pair[0])[1] if ranked and one.better else None
 
 
 def boards(leaderboard: Table) -> list[Board]:

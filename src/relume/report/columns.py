@@ -116,16 +116,36 @@ _ALL = (
     Column(name="ssim_pasted", title="SSIM pasted", better="higher"),
     Column(name="probe_top1", title="Linear probe", better="higher", says="share of labels right from frozen features"),
     Column(name="knn_top1", title="k-NN", better="higher", says="likewise, by the nearest neighbours"),
+    Column(
+        name="clip_cosine",
+        title="CLIP",
+        better="higher",
+        judge="clip",
+        says="cosine of CLIP's embeddings; 1 is the same",
+    ),
+    Column(
+        name="top1_agreement",
+        title="Same class",
+        better="higher",
+        says="share of pictures that an independent classifier gives the class of their original",
+    ),
     Column(name="parameters", title="Parameters", digits=0),
 )
+OTHER = "feature_error_"  # <network>_<tap> follows
 COLUMNS = {column.name: column for column in _ALL}
 LEADERBOARD = tuple(COLUMNS[name] for name in [column.name for column in _ALL][: list(COLUMNS).index("device") + 1])
 
 
 def column(name: str) -> Column:
+    """A known column, the feature error at a tap of another network, or one that shows as it is."""
+    place = name.removeprefix(OTHER)
+    if name.startswith(OTHER) and name not in COLUMNS:
+        says = f"distance to the original's features at {place}; 1 is as bad as the mean feature there"
+        return Column(name=name, title=f"Feature error {place}", better="lower", judge=place, says=says)
     return COLUMNS.get(name) or Column(name=name, title=name.replace("_", " "))
 
 
 def circular(judge: Column, inverted: str) -> bool:
     """Does this metric see with the network that was inverted? Then it proves nothing about that inversion."""
-    return bool(judge.judge) and any(name.removesuffix("_conv") == judge.judge for name in inverted.split("+"))
+    trunks = [name.removesuffix("_conv") for name in inverted.split("+")]
+    return bool(judge.judge) and any(name == judge.judge or judge.judge.startswith(f"{name}_") for name in trunks if name)

@@ -1,40 +1,20 @@
-"""Error against depth as SVG: across in per cent, to fit a phone; heights in pixels, so that names beside lines can give way."""
+"""Error against depth as SVG, a panel per metric of each network."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from relume.report.axes import HEIGHT, MARKS, Scale, across, apart, beside, plain, scale_of
 from relume.report.boards import Board, Line
-from relume.report.charts import DECADES, SHADES, ticks
-from relume.report.columns import COLUMNS, MINUS, Column, circular, number
+from relume.report.charts import SHADES
+from relume.report.columns import COLUMNS, Column, circular, number
 from relume.report.depth import Curve, Depths
 
 METRICS = ("psnr", "lpips_vgg", "feature_error")
 KNOWN = {"feature_error": ("mean feature", 1.0)}  # a floor by definition
-HEIGHT, EDGE, LABEL = 232, 12, 13  # of the plot, its empty edge, the least distance of two names
 DODGE = 8  # between families at one tap
-MARKS = (  # a shape for each family, beside its colour
-    "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
-    "M-3.5,-3.5h7v7h-7z",
-    "M0,-5L5,0L0,5L-5,0z",
-    "M0,-4.5L4.5,3.5h-9z",
-    "M0,4.5L4.5,-3.5h-9z",
-    "M-4.5,-1.5h3v-3h3v3h3v3h-3v3h-3v-3h-3z",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    ticks: list[float]
-    logarithmic: bool
-
-    def at(self, value: float) -> float:
-        """Pixels from the top; more is higher."""
-        low, high, here = (math.log10(one) if self.logarithmic else one for one in (self.ticks[0], self.ticks[-1], value))
-        return HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (here - low) / (high - low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +43,22 @@ def legend_key(curve: Curve) -> Markup:
 
 def _panel(board: Board, depths: Depths, column: Column, lines: Sequence[Line]) -> DepthPanel:
     floors = _floors(board, column)
-    scale = _scale([*(value for line in lines for value in _values(line, column)), *(value for _, value, _ in floors)])
-    rules = "".join(_across("rule", scale.at(tick)) for tick in scale.ticks)
-    known = "".join(_across(f"floor-line {kind}", scale.at(value)) for _, value, kind in floors)
+    scale = scale_of([*(value for line in lines for value in _values(line, column)), *(value for _, value, _ in floors)])
+    rules = "".join(across("rule", scale.at(tick)) for tick in scale.ticks)
+    known = "".join(across(f"floor-line {kind}", scale.at(value)) for _, value, kind in floors)
     curves = "".join(_curve(depths, number, column, scale) for number in range(len(depths.curves)))
     name = f"depth-{board.id}-{depths.network}-{column.name}"
     title = f'<title id="{escape(name)}">{escape(column.title)} over the taps of {escape(depths.network)}</title>'
     says = f'<desc id="{escape(name)}-says">{escape(_says(depths, column, floors))}</desc>'
     role = f'role="img" aria-labelledby="{escape(name)}" aria-describedby="{escape(name)}-says"'
-    names = zip(_apart([scale.at(value) for _, value, _ in floors]), floors, strict=True)
+    names = zip(apart([scale.at(value) for _, value, _ in floors]), floors, strict=True)
     return DepthPanel(
         column=column,
         circular=circular(column, depths.network),
         logarithmic=scale.logarithmic,
-        axis=_beside("depth-axis", [(scale.at(tick), _short(tick)) for tick in scale.ticks], 'x="100%" text-anchor="end"'),
+        axis=beside("depth-axis", [(scale.at(tick), plain(tick)) for tick in scale.ticks], 'x="100%" text-anchor="end"'),
         plot=Markup(f'<svg class="depth" height="{HEIGHT}" {role}>{title}{says}{rules}{known}{curves}</svg>'),
-        floors=_beside("depth-floors", [(y, text) for y, (text, _, _) in names], 'x="0"'),
+        floors=beside("depth-floors", [(y, text) for y, (text, _, _) in names], 'x="0"'),
     )
 
 
@@ -96,21 +76,6 @@ def _values(line: Line, column: Column) -> list[float]:
     """The mean, and the ends of its interval where the table has one."""
     cells = (line.cells.get(name, "") for name in (column.name, f"{column.name}_lo", f"{column.name}_hi"))
     return [value for cell in cells if (value := number(cell)) is not None]
-
-
-def _scale(values: Sequence[float]) -> Scale:
-    low, high = min(values), max(values)
-    if low <= 0 or math.log10(high / low) <= DECADES:
-        return Scale(ticks=ticks(low, high), logarithmic=False)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = [float(f"{unit}e{power}") for power in powers for unit in (1, 2, 5)]
-    bottom, top = max(step for step in steps if step <= low), min(step for step in steps if step >= high)
-    whole = [10.0**power for power in powers if bottom < 10.0**power < top]
-    return Scale(ticks=[bottom, *whole, top], logarithmic=True)
-
-
-def _across(kind: str, y: float) -> str:
-    return f'<line class="{kind}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,24 +132,3 @@ def _says(depths: Depths, column: Column, floors: Sequence[tuple[str, float, str
     parts = [f"{curve.name}: {'; '.join(_point(line, column) for line in curve.best.values())}" for curve in depths.curves]
     parts += [f"floors: {', '.join(f'{name} {column.show(str(value))}' for name, value, _ in floors)}"] if floors else []
     return ". ".join(parts) + "."
-
-
-def _apart(places: Sequence[float]) -> list[float]:
-    """Where names stand, from the top down: beside their lines, but never closer than LABEL, and within the frame."""
-    found: list[float] = []
-    for y in places:
-        found.append(max(y, found[-1] + LABEL) if found else y)
-    limit = HEIGHT - 4.0
-    for at in reversed(range(len(found))):
-        found[at] = min(found[at], limit)
-        limit = found[at] - LABEL
-    return found
-
-
-def _beside(name: str, texts: Sequence[tuple[float, str]], place: str) -> Markup:
-    inside = "".join(f'<text {place} y="{y + 4:.1f}">{escape(text)}</text>' for y, text in texts)
-    return Markup(f'<svg class="{name}" height="{HEIGHT}" aria-hidden="true" focusable="false">{inside}</svg>')
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}".replace("-", MINUS)

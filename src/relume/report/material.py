@@ -79,6 +79,10 @@ class Material:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
+    timings: dict[str, Table]  # by group
+    paths: Table  # means after some of the steps, of all groups; this and the next two are empty where nothing measured them
+    correlations: Table
+    self_test: Table
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     trained: dict[str, Trained]  # by method, of those that were learned
@@ -118,6 +122,10 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         groups=found,
         entries=entries,
         traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
+        timings={group.name: _optional(group.folder / "timing.csv") for group in found},
+        paths=[row for name in groups for row in _optional(metrics / "paths" / f"{name}.csv")],
+        correlations=_optional(metrics / "correlations.csv"),
+        self_test=_optional(metrics / "self_test.csv"),
         originals={name: _originals(folders.images / name) for name in datasets},
         taps=_taps(folders.features, leaderboard),
         trained={
@@ -133,6 +141,10 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         fillings=fillings,
         learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
     )
+
+
+def _optional(path: Path) -> Table:
+    return read_csv(path) if path.is_file() else []
 
 
 def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]]:

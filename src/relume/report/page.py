@@ -10,14 +10,18 @@ from markupsafe import Markup, escape
 
 from relume.core.results import Group
 from relume.report import surrogates
+from relume.report.answers import Answer, answers
+from relume.report.backbones import backbones, leakage
 from relume.report.boards import Board, Line, boards
 from relume.report.charts import Forest, Panel, forest, methods, panels, short
-from relume.report.columns import Column, circular, column
+from relume.report.columns import MINUS, Column, circular, column
 from relume.report.config import Report
 from relume.report.depth import Curve, Depths, depths
 from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
+from relume.report.efforts import Effort, effort
 from relume.report.generators import others
 from relume.report.generators import section as generators_section
+from relume.report.judges import heats, ladders
 from relume.report.landscape import section as landscapes
 from relume.report.lessons import Lesson, lesson
 from relume.report.maps import change, decoding, section
@@ -28,6 +32,7 @@ from relume.report.pictures import data_uri, original, pick, reconstruction
 from relume.report.provenance import Commands, Model, used
 from relume.report.viewer import Route, routes
 from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
+from relume.report.xy_chart import Plot
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("viewer.js", "page.js")
@@ -65,11 +70,15 @@ class Section:
     """A board with all that is shown of it."""
 
     board: Board
+    answers: list[Answer]
     findings: list[Finding]
     forest: Forest
     strips: list[Strip]
     ladders: list[Ladder]
     routes: list[Route]
+    backbones: list[Plot]
+    leakage: Plot | None
+    effort: Effort | None
     single: list[Depths]  # networks at one depth only
     best: dict[str, Line]  # column -> its best method
 
@@ -114,6 +123,9 @@ def render(material: Material, config: Report, level: float, made: Commands | No
         generators=generators,
         decoding=decoding,
         change=change,
+        heats=heats(material.correlations),
+        ladders=ladders(material.self_test),
+        minus=MINUS,
         verdicts=verdicts(material.comparisons),
         extras=[extra for extra in _extras(others(material.sets, generators), material.surrogates) if extra[1]],
         chapters=[_chapter(material, group, found, made or {}) for group in material.groups],
@@ -141,11 +153,15 @@ def _section(material: Material, board: Board, config: Report, level: float) -> 
     found = depths(board, material.taps)
     return Section(
         board=board,
+        answers=answers(board, found, material.comparisons),
         findings=findings(board, material.comparisons, level),
         forest=forest(board),
         strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
         ladders=[_ladder(board, one) for one in found if one.depths > 1],
         routes=routes(shown(board), found),
+        backbones=backbones(board, found, material.taps),
+        leakage=leakage(board, found, material.taps),
+        effort=effort(material, board),
         single=[one for one in found if one.depths == 1],
         best=leaders,
     )

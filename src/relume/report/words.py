@@ -88,7 +88,7 @@ def _against(floor: Line, line: Line, comparisons: Table) -> str:
     gain = line.psnr - floor.psnr
     more = "more" if gain >= 0 else "less"
     text = f"That is {_db(abs(gain))} {more} than the best floor that has not seen the picture, {floor.method}"
-    row = _paired(line, floor, comparisons)
+    row = paired(line, floor, comparisons)
     lo, hi = (number(row[end]) if row else None for end in ("lo", "hi"))
     if lo is None or hi is None:
         return f"{text}; the two have not been compared pair by pair."
@@ -96,7 +96,8 @@ def _against(floor: Line, line: Line, comparisons: Table) -> str:
     return f"{text}; the interval of the difference is {signed(lo, 1)} to {signed(hi, 1)} dB, {sure}."
 
 
-def _paired(line: Line, floor: Line, comparisons: Table) -> dict[str, str] | None:
+def paired(line: Line, floor: Line, comparisons: Table) -> dict[str, str] | None:
+    """Where compare has set the two beside each other by PSNR, on the pictures and at the place of the first."""
     same = ("dataset", "size", "network", "tap")
     for row in comparisons:
         named = row["metric"] == "psnr" and (row["a"], row["b"]) == (line.method, floor.method)

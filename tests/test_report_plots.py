@@ -1,0 +1,152 @@
+"""Plots of all methods, networks and metrics: places known by hand, what chance would find, what is left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relume.report.axes import EDGE, HEIGHT
+from relume.report.backbones import backbones, depth, leakage
+from relume.report.boards import boards
+from relume.report.config import Report
+from relume.report.depth import depths
+from relume.report.efforts import effort, seconds
+from relume.report.judges import heats, ladders
+from relume.report.material import Material, read
+from relume.report.page import render
+from relume.report.xy_chart import Across, Point, Rule, Series, plot
+from tests.contract_files import GROUPS, write
+from tests.report_browser import browser, dom, says
+from tests.report_files import folders, write_measures
+from tests.test_report_words import FLOORS, line
+
+TAPS = {("d", "net"): ["a", "b", "c"], ("d", "vgg16_conv"): ["p", "q"]}
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    root = write(tmp_path_factory.mktemp("plots"))
+    write_measures(root)
+    return read(folders(root), GROUPS)
+
+
+@pytest.fixture(scope="module")
+def page(material: Material) -> str:
+    return render(material, Report(pictures=1), 0.95)
+
+
+def series(*pairs: tuple[float, float], name: str = "x", label: str = "") -> Series:
+    return Series(name=name, shade=0, label=label, points=[Point(x=x, y=y, says=f"{x:g} gives {y:g}") for x, y in pairs])
+
+
+def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
+    """1, 10, 100: left, middle and right of what the frame leaves free; 0 to 5 from bottom to top."""
+    drawn = plot("p", "t", [series((1, 0), (10, 2.5), (100, 5))], axis=Across(title="steps", logarithmic=True))
+    marks = re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)"', drawn.svg)
+    middle = f"{HEIGHT / 2:.1f}"
+    assert marks == [("4.00", f"{HEIGHT - EDGE:.1f}"), ("49.00", middle), ("94.00", f"{EDGE:.1f}")]
+    assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["1", "10", "100"]
+    assert "x: 1 gives 0; 10 gives 2.5; 100 gives 5." in drawn.svg
+    assert len(re.findall('class="line"', drawn.svg)) == 2
+
+
+def test_less_than_two_decades_have_finer_marks() -> None:
+    drawn = plot("p", "t", [series((3, 1), (30, 2))], axis=Across(title="steps", logarithmic=True))
+    assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["5", "10", "20"]
+
+
+def test_labels_at_one_place_do_not_cover_each_other() -> None:
+    ends = [series((1, 5 + 0.01 * number), name=str(number), label=str(number)) for number in range(4)]
+    drawn = plot("p", "t", [*ends, series((1, 0), (9, 10))], axis=Across(title="n"), rules=[Rule(name="low", value=1)])
+    heights = sorted(float(y) for y in re.findall(r'class="label[^>]* y="([\d.]+)"', drawn.svg))
+    assert len(heights) == 4
+    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 10
+    assert "level: low 1" in drawn.svg
+
+
+def test_seconds_of_a_step_are_a_share_of_the_whole() -> None:
+    """The clock stood at 2 s after 10 steps and at 10 s after 20; a picture took 5 s."""
+    timing = [(0.0, 0.0), (10.0, 2.0), (20.0, 10.0)]
+    assert [seconds(step, timing, 5.0) for step in (5, 10, 15, 20)] == [0.5, 1.0, 3.0, 5.0]
+    assert seconds(1, [(0.0, 0.3)], 0.01) == 0.01, "one pass"
+    assert seconds(1, timing, None) is None
+
+
+def test_all_methods_in_one_plot(material: Material) -> None:
+    (board,) = boards(material.leaderboard)
+    found = effort(material, board)
+    assert found is not None
+    assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
+    assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
+    assert "deep, step 300: " in found.plots[0].svg
+    assert "dataset mean" in found.plots[0].rules
+
+
+def test_depth_is_a_share_of_the_taps() -> None:
+    assert [depth(tap, ["a", "b", "c"]) for tap in "abc"] == [0, 0.5, 1]
+    assert depth("a", ["a"]) == 0
+
+
+def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
+    found = {"reid_net": "eye pool", "reid_n": "50"}
+    methods = [
+        line(method="x", network="net", tap="a", psnr="20", lpips_vgg="0.2", reid_top1="0.9", **found),
+        line(method="y", network="net", tap="c", psnr="14", lpips_vgg="0.5", reid_top1="0.3", **found),
+        line(method="z", network="net", tap="c", psnr="12", lpips_vgg="0.4", reid_top1="0.6", **found),
+        line(method="cheat", network="net", tap="c", psnr="50", oracle="true", lpips_vgg="0.01", reid_top1="1", **found),
+        line(method="v", network="vgg16_conv", tap="q", psnr="15", lpips_vgg="0.1", reid_top1="1", reid_net="vgg16 q"),
+    ]
+    (board,) = boards([*FLOORS, *methods])
+    there = depths(board, TAPS)
+    psnr, lpips = backbones(board, there, TAPS)
+    assert [one.name for one in psnr.series] == ["net", "vgg16_conv"]
+    assert [point.y for point in psnr.series[0].points] == [20, 14]
+    assert [(one.name, [point.y for point in one.points]) for one in lpips.series] == [("net", [0.2, 0.4])]
+    curve = leakage(board, there, TAPS)
+    assert curve is not None
+    assert [[point.y for point in one.points] for one in curve.series] == [[0.9, 0.6]]
+    assert "chance, 1 in 50" in curve.rules
+    assert "level: chance, 1 in 50 0.02" in curve.svg
+
+
+def test_correlations_are_a_square_with_signs() -> None:
+    rows = [{"metric_a": "psnr", "metric_b": "ssim", "spearman": "0.9", "lo": "0.8", "hi": "0.95"}]
+    rows += [{"metric_a": "lpips_vgg", "metric_b": "psnr", "spearman": "-0.5", "lo": "", "hi": ""}]
+    (heat,) = heats([{"level": "picture", "n": "12"} | row for row in rows])
+    assert [[cell.shown for cell in cells] for _, cells in heat.rows] == [
+        ["", "0.90", "\N{MINUS SIGN}0.50"],
+        ["0.90", "", "–"],
+        ["\N{MINUS SIGN}0.50", "–", ""],
+    ]
+    assert heat.rows[0][1][1].says == "PSNR, dB and SSIM: n = 12, interval 0.80 to 0.95"
+    assert heat.extremes == "Most alike: PSNR, dB and SSIM (0.90); least: LPIPS vgg and PSNR, dB (0.50)."
+
+
+def test_ladders_name_what_is_out_of_order(material: Material) -> None:
+    found = ladders(material.self_test)
+    assert found is not None
+    assert found.verdict == "3 of 4 ladders are put in order; not by SSIM: noise."
+    assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
+    assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
+
+
+def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:
+    bare = render(read(folders(write(tmp_path)), GROUPS), Report(pictures=1), 0.95)
+    for name in ('id="effort"', 'id="metrics"', "Leakage"):
+        assert name in page
+        assert name not in bare
+
+
+@browser
+def test_the_plots_fit_a_phone_and_are_named(page: str, tmp_path: Path) -> None:
+    script = """
+      addEventListener("load", () => {
+        const inside = document.querySelector("iframe").contentDocument;
+        const named = [...inside.querySelectorAll("svg[role=img][aria-labelledby]")].every((svg) =>
+          ["aria-labelledby", "aria-describedby"].every((name) => inside.getElementById(svg.getAttribute(name))));
+        document.getElementById("out").textContent = `${inside.documentElement.scrollWidth} | ${named}`;
+      });
+    """
+    width, named = says(dom(page, tmp_path, script=script, width=360))
+    assert int(width) <= 360
+    assert named == "true"
