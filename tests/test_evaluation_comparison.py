@@ -241,6 +241,6 @@ def test_the_stage_writes_equal_bytes(root: Path, monkeypatch: pytest.MonkeyPatc
         result = CliRunner().invoke(main, [*flags, "--out", out])
         assert result.exit_code == 0, result.output
     names = {path.name for path in Path("a").iterdir()}
-    assert names == {"leaderboard.csv", "masked.csv", "sets.csv", "comparisons.csv", "summary.json"}
+    assert names == {"leaderboard.csv", "masked.csv", "sets.csv", "comparisons.csv", "correlations.csv", "summary.json"}
     assert all((Path("a") / name).read_bytes() == (Path("b") / name).read_bytes() for name in names)
     assert any(line["question"] == "depth" for line in read_csv(Path("a") / "comparisons.csv"))
