@@ -30,7 +30,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--features", type=FOLDER, multiple=True, help="Folder of a dataset's features; repeat. For feature_error.")
 @click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
-@click.option("--sets", type=FOLDER, required=True, help="The table of pictures taken together; rows for masked groups only.")
+@click.option("--sets", type=FOLDER, required=True, help="The table of pictures taken together.")
 @click.option("--paths", type=FOLDER, required=True, help="The table of quality after some steps; no rows for masked groups.")
 @stage("evaluate", item="group")
 def main(
@@ -66,12 +66,12 @@ def main(
     if masks is None:
         scorer = with_views(scorer, found, config, folders)
     sizes = [data.size for data in scorer.datasets.values()]
-    eye = None if masks is None else open_eye(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
+    eye = open_eye(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
     with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
         rows = score(found, scorer, bar.update, masks=masks)
     on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
     write_csv(paths, PATHS, on_the_way)
-    write_csv(sets, SETS, [] if masks is None or eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
+    write_csv(sets, SETS, [] if eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
     write_csv(out, columns(config) if masks is None else MASKED_COLUMNS, rows)
 
 

@@ -241,6 +241,7 @@ def test_the_stage_writes_equal_bytes(root: Path, monkeypatch: pytest.MonkeyPatc
         result = CliRunner().invoke(main, [*flags, "--out", out])
         assert result.exit_code == 0, result.output
     names = {path.name for path in Path("a").iterdir()}
-    assert names == {"leaderboard.csv", "masked.csv", "sets.csv", "paths.csv", "comparisons.csv", "summary.json"}
+    tables = {"leaderboard", "masked", "sets", "paths", "comparisons", "correlations"}
+    assert names == {"summary.json", *(f"{table}.csv" for table in tables)}
     assert all((Path("a") / name).read_bytes() == (Path("b") / name).read_bytes() for name in names)
     assert any(line["question"] == "depth" for line in read_csv(Path("a") / "comparisons.csv"))

@@ -13,13 +13,14 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.core.images import to_float
 from relume.core.masked_results import RATIO, write_masked_group
+from relume.core.results import read_group
 from relume.data.masks import masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
 from relume.evaluation.masked_sets import Eye, open_eye, set_rows
-from relume.evaluation.metrics import MASKED_METRICS, SETS
+from relume.evaluation.metrics import MASKED_METRICS, METHOD, SETS
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
 from relume.evaluation.sets import frechet, gaussian, kid
@@ -27,7 +28,7 @@ from relume.features import networks
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
 from stages.evaluate import main
-from tests.evaluation_files import row, write_dataset, write_weights
+from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
 CPU = torch.device("cpu")
 RATIOS = (0.5, 0.75)
@@ -180,3 +181,20 @@ def test_the_stage_writes_both_tables(
     assert read_csv(Path("a/paths.csv")) == []
     for name in ("methods.csv", "sets.csv", "paths.csv"):
         assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
+
+
+TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))
+
+
+def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
+    rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
+    write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
+    eye = open_eye(Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3)
+    assert eye is not None
+    good, bad, real = set_rows(read_group(tmp_path / "g"), None, {"toy": data}, eye, 0)
+    assert [good["name"], bad["name"], real["kind"]] == ["good@alexnet_conv conv2", "bad", "real"]
+    assert good["kind"] == bad["kind"] == METHOD
+    assert (good["fd"], bad["fd"], good["n"]) == (None, None, 8)
+    assert good["kid"] == pytest.approx(0, abs=1e-6)
+    assert float(str(bad["kid"])) > 0

@@ -157,7 +157,7 @@ def test_the_stage_writes_the_contract(
 ):
     default_params["run"]["device"] = "cpu"
     place = ["alexnet_conv", "conv5"]
-    default_params["evaluate"].update(reid={"judges": [place], "candidates": 6}, other_taps=[place], classifier=None)
+    default_params["evaluate"].update(reid={"judges": [place], "candidates": 6}, other_taps=[place], classifier=None, sets=None)
     default_params["extract"]["cached"] = []
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])

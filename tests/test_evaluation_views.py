@@ -13,7 +13,7 @@ from relume.core.files import write_json
 from relume.evaluation.comparison import LEADERBOARD, Draws, leaderboard, summary
 from relume.evaluation.config import Evaluate
 from relume.evaluation.evidence import IDENTITY, Cell
-from relume.evaluation.metrics import METRICS, circular, is_reid
+from relume.evaluation.metrics import METHOD, METRICS, SETS, circular, is_reid
 from relume.evaluation.seen import Witness
 from relume.evaluation.views import candidates, gallery, open_views
 from tests.evaluation_files import write_dataset
@@ -200,3 +200,15 @@ def test_tables_ask_the_first_judge_that_was_not_seen() -> None:
     assert set(plain) <= set(LEADERBOARD)
     absent = cell({"alexnet"}, {"reid_rank_efficientnet_lite0_pool": [math.nan] * 4, "reid_rank_vgg16_conv5_3": [1, 1, 2, 2]})
     assert leaderboard([absent], draws, views=views)[0]["reid_net"] == "vgg16_conv5_3"
+
+
+def test_methods_have_their_distance_as_sets() -> None:
+    told = dict.fromkeys(SETS, "") | {"name": "m", "dataset": "toy", "net": "net_pool@128", "kid": "0.25"}
+    draws = Draws(seed=0, resamples=1000, level=0.95)
+    sets = [
+        {**told, "kind": "gan", "kid": "7"},
+        {**told, "kind": METHOD},
+        {**told, "kind": METHOD, "dataset": "other", "kid": "8"},
+    ]
+    row = leaderboard([cell(set(), {})], draws, sets=sets)[0]
+    assert (row["fd_net"], row["fd"], row["kid"]) == ("net_pool@128", "", "0.25")

@@ -204,9 +204,7 @@ def _floors(built: Mapping[str, Any]) -> list[str]:
 def _judges(built: Mapping[str, Any]) -> Iterable[str]:
     """LPIPS needs its network and its heads; sets of pictures need embeddings without positions."""
     if sets := built["evaluate"].sets:
-        if built["reconstruct_masked"] or built["score_samples"].models:  # nothing else is measured as a set
-            there = built["weights"].networks
-            yield from outside("evaluate.sets.network", [sets.network], there, "is not in weights.networks")
+        yield from outside("evaluate.sets.network", [sets.network], built["weights"].networks, "is not in weights.networks")
         try:
             if check_tap(sets.network, sets.tap).stride is not None:
                 yield f"evaluate.sets.tap: {sets.tap} of {sets.network} has positions; pool has none"

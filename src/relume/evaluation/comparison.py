@@ -10,6 +10,7 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
 from relume.evaluation.config import OWN_MEAN, Compare, Question
+from relume.evaluation.correlations import CORRELATIONS, correlations
 from relume.evaluation.evidence import Cell, find, hidden
 from relume.evaluation.metrics import METHOD, REID, REID_N, SETS, Metric, circular, is_reid, metric, set_name, trunk
 from relume.evaluation.statistics import Interval, interval, paired
@@ -68,7 +69,7 @@ def write_tables(
     probe: Table = (),
     views: Sequence[Metric] = (),
 ) -> None:
-    """leaderboard, comparisons, masked, sets and summary, all in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED.
+    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED.
 
     `views` are the metrics of further networks; among those that re-identify, the first that a method has not seen judges it.
     """
@@ -78,6 +79,8 @@ def write_tables(
     write_csv(out / "comparisons.csv", COMPARISONS, compared)
     write_csv(out / "masked.csv", MASKED, masked_board(cells, draws, sets, probe))
     write_csv(out / "sets.csv", SETS, sets)
+    agreed = correlations(cells, views, seed=seed, level=config.level)
+    write_csv(out / "correlations.csv", CORRELATIONS, agreed)
     write_json(out / "summary.json", summary(cells, views))
 
 

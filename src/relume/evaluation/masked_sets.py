@@ -1,7 +1,9 @@
-"""Masked reconstructions as sets: how far a method's pasted pictures at one ratio lie from the originals of the whole split.
+"""Reconstructions as sets: how far a method's pictures (masked ones pasted, at one ratio) lie from the originals of the split.
 
 The reconstructed pictures are among these originals, as in FIDs over a test set: a perfect method is at 0, below even two halves
 of the originals (the rows of kind `real`, at half the n). So the numbers order methods here; they are no FID of new pictures.
+With no more pictures than channels a fitted covariance is singular, and the Frechet distance mostly tells n: methods that are
+not masked have none then, but KID, which is unbiased at any n.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
+from relume.evaluation.metrics import METHOD, set_name
 from relume.evaluation.sets import Gaussian, frechet, gaussian, halves, kids
 from relume.features.networks import Network, load
 from relume.features.taps import collect
@@ -89,18 +92,18 @@ def cloud(e: Tensor, sources: Sequence[str]) -> Cloud:
     return Cloud(e=e, sources=sources, fit=gaussian(e))
 
 
-def set_rows(group: Group, masks: np.ndarray, datasets: Mapping[str, Dataset], eye: Eye, seed: int) -> Rows:
-    """Rows of SETS: each (method, ratio) of the group, then the originals' halves; a set of one picture has no row."""
+def set_rows(group: Group, masks: np.ndarray | None, datasets: Mapping[str, Dataset], eye: Eye, seed: int) -> Rows:
+    """Rows of SETS: each (method, ratio) of the group (without masks: method, tap), then the originals' halves."""
     names = dict.fromkeys(row["dataset"] for row in group.index)
     return [row for name in names for row in _of_dataset(group, masks, datasets[name], eye, seed)]
 
 
-def _of_dataset(group: Group, masks: np.ndarray, data: Dataset, eye: Eye, seed: int) -> Rows:
+def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, eye: Eye, seed: int) -> Rows:
     places = {row["id"]: number for number, row in enumerate(data.index)}
     sets: dict[str, list[int]] = {}
     for number, row in enumerate(group.index):
         if row["dataset"] == data.name and row["selected"] == "true":
-            sets.setdefault(f"{row['method']}@{row[RATIO]}", []).append(number)
+            sets.setdefault(set_name(row) if masks is None else f"{row['method']}@{row[RATIO]}", []).append(number)
     sets = {label: numbers for label, numbers in sets.items() if len(numbers) > 1}
     splits = sorted({data.index[places[group.index[number]["id"]]]["split"] for numbers in sets.values() for number in numbers})
     if not splits:
@@ -112,14 +115,17 @@ def _of_dataset(group: Group, masks: np.ndarray, data: Dataset, eye: Eye, seed: 
     for label, numbers in sets.items():
         sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
         seen = cloud(eye.embed(numbers, pasted), sources)
-        rows.append({"name": label, "kind": "masked", **same, **apart(seen, truth, seed)})
+        row = {"name": label, "kind": METHOD if masks is None else "masked", **same, **apart(seen, truth, seed)}
+        rows.append(row if masks is not None or len(numbers) > seen.e.shape[1] else {**row, "fd": None})
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})
     return rows
 
 
-def _pasted(group: Group, masks: np.ndarray, data: Dataset, places: Mapping[str, int]) -> Callable[[list[int]], Tensor]:
+def _pasted(group: Group, masks: np.ndarray | None, data: Dataset, places: Mapping[str, int]) -> Callable[[list[int]], Tensor]:
     def pictures(numbers: list[int]) -> Tensor:
+        if masks is None:
+            return to_float(group.images[numbers])
         originals = data.pixels([places[group.index[number]["id"]] for number in numbers])
         return paste(to_float(group.images[numbers]), originals, torch.from_numpy(masks[numbers]))
 
