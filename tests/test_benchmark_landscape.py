@@ -39,7 +39,7 @@ def bench(files: Path) -> Bench:
 
 
 def descents(*losses: list[float], seconds: list[float]) -> Descents:
-    return Descents(images=np.zeros(0), values={LOSS: np.array(losses)}, seconds=np.array(seconds))
+    return Descents(images=np.zeros(0), path=np.zeros(0), values={LOSS: np.array(losses)}, seconds=np.array(seconds))
 
 
 def test_equal_seconds_are_the_last_step_by_then() -> None:

@@ -145,7 +145,7 @@ def outputs(root: Path) -> dict[str, str]:
     """Checksums of everything that stages wrote, but for measured times."""
     files = [
         path
-        for folder in ("data", "models", "metrics/methods", "metrics/sets")
+        for folder in ("data", "models", "metrics/methods", "metrics/sets", "metrics/paths")
         for path in (root / folder).rglob("*")
         if path.is_file()
     ]
