@@ -29,5 +29,7 @@ def followed(method: str, ids: Sequence[str], steps: int, scratch: Scratch) -> D
 
 
 def together(parts: Sequence[Descent]) -> Descent:
+    """Of all methods of a group, which may be none."""
     rows: list[Mapping[str, object]] = [row for part in parts for row in part.rows]
-    return Descent(images=np.concatenate([part.images for part in parts]), rows=rows)
+    images = [part.images for part in parts]
+    return Descent(images=np.concatenate(images) if images else np.zeros((0, 1, 1, 3), np.uint8), rows=rows)
