@@ -36,7 +36,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "validation": (lambda p: shared(p).update(validation=99), "models.style: 99 pictures of val are wanted; prepare makes 48"),
     "eye": (lambda p: shared(p)["eye"].update(network="resnet50"), "models.style.eye.network: resnet50 is not in"),
     "eye's tap": (lambda p: shared(p)["eye"].update(tap="pol"), "models.style.eye: efficientnet_lite0 has no tap 'pol'"),
-    "blind eye": (blinded, "models.style.eye.network: alexnet_conv sees pictures of 31 px or more"),
+    "blind eye": (blinded, "models.style.eye: alexnet_conv sees pictures of 31 px or more"),
     "name": (lambda p: models(p).update(deep={}), "models.deep: the name belongs to another method"),
     "floor's name": (lambda p: models(p).update(floor_x={}), "models.floor_x: the name belongs to another method"),
     "a masked model's": (lambda p: models(p).update(et={}), "models.et: the name belongs to another method"),
@@ -46,6 +46,15 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no split": (lambda p: p["score_samples"].update(split="tests"), "score_samples.split: unknown split 'tests'"),
     "too many": (lambda p: p["score_samples"].update(count=513), "score_samples.count: 513 samples are wanted, train_gan draws"),
     "patches": (lambda p: p["score_samples"].update(patches=5), "score_samples.patches: pictures of 32 px cannot be cut"),
+    "withheld": (
+        lambda p: shared(p).update(withheld=2000),
+        "style: 2001 pictures of train are wanted",
+    ),
+    "learned": (
+        lambda p: p["score_samples"].update(withheld=401),
+        "score_samples.withheld: 401 pictures are wanted",
+    ),
+    "one": (lambda p: p["score_samples"].update(withheld=1), "score_samples.withheld: a distance needs two pictures"),
     "judge": (judged_by_nobody, "evaluate.sets.network: resnet50 is not in weights.networks"),
 }
 

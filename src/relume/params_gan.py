@@ -41,7 +41,7 @@ def _pictures(path: str, config: GanConfig, dataset: Any) -> Iterable[str]:
     size, power = dataset.size, dataset.size.bit_length() - 1
     if size < 8 or size != 2**power:
         yield f"{path}.dataset: generators make pictures of 8, 16, 32, … px, those of {config.dataset} have {size}"
-    for split, wanted in (("train", 1), ("val", config.validation or 2)):
+    for split, wanted in (("train", 1 + config.withheld), ("val", config.validation or 2)):
         known = there(dataset, split)
         if known is not None and known < wanted:
             yield f"{path}: {wanted} pictures of {split} are wanted; prepare makes {known}"
@@ -56,8 +56,9 @@ def _eye(path: str, config: GanConfig, datasets: Mapping[str, Any], fetched: Ite
     except UserError as error:
         yield f"{path}.eye: {error}"
         return
-    if config.dataset in datasets and facts(name).any_size and facts(name).min_size > datasets[config.dataset].size:
-        yield f"{path}.eye.network: {name} sees pictures of {facts(name).min_size} px or more"
+    seen = config.eye.size or (datasets[config.dataset].size if config.dataset in datasets else None)
+    if seen is not None and facts(name).any_size and facts(name).min_size > seen:
+        yield f"{path}.eye: {name} sees pictures of {facts(name).min_size} px or more, these have {seen}"
 
 
 def _scored(built: Mapping[str, Any], models: Mapping[str, GanConfig]) -> Iterable[str]:
@@ -70,6 +71,9 @@ def _scored(built: Mapping[str, Any], models: Mapping[str, GanConfig]) -> Iterab
         if name not in models:
             yield f"score_samples.models: {name} is not in train_gan.models; {one_of(models, name)}"
             continue
+        if config.withheld > models[name].withheld:
+            kept = models[name].withheld
+            yield f"score_samples.withheld: {config.withheld} pictures are wanted, {name} has learned from all but {kept}"
         drawn, dataset = models[name].drawn.count, datasets.get(models[name].dataset)
         if config.count > drawn:
             yield f"score_samples.count: {config.count} samples are wanted, train_gan draws {drawn} of {name}"

@@ -9,6 +9,15 @@ def kid(x: Tensor, y: Tensor) -> float:
     return float(_apart(x) + _apart(y) - 2 * _kernel(x, y).mean())
 
 
+def discrepancy(x: Tensor, y: Tensor) -> Tensor:
+    """What each row of x (N, D) adds to the squared MMD: mean k(x_i, x_j) over j != i, less 2 mean k(x_i, y_j): (N,).
+
+    In the mean, but for y's own share; least where x is drawn like y. Here rows are compared with each other, on purpose.
+    """
+    own = _kernel(x, x)
+    return (own.sum(1) - own.diagonal()) / (len(x) - 1) - 2 * _kernel(x, y).mean(1)
+
+
 def _apart(e: Tensor) -> Tensor:
     """mean k(e_i, e_j) over i != j."""
     k = _kernel(e, e)
