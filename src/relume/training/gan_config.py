@@ -102,9 +102,7 @@ class GanConfig(SharedGan):
                 f"duel.history: a batch, {self.training.batch} pictures, is wanted at least; got {self.duel.history}"
             )
         if isinstance(self.duel, Moments) and self.duel.network == self.eye.network:
-            raise ValueError(
-                f"duel.network: {self.eye.network} is the eye that looks at the outcome, and would judge in its own cause"
-            )
+            raise ValueError(f"duel.network: {self.eye.network} is the eye that judges, which may not be what was learned by")
         if isinstance(self.duel, Moments) and self.training.batch < 2:
             raise ValueError("training.batch: two pictures are wanted at least; by one no set can be known")
 
