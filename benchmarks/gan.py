@@ -41,7 +41,7 @@ SHOWN = (3, 8)  # rows and columns of samples on the sheet
 
 def score(bench: Bench, study: GanStudy, eye: Eye) -> list[dict[str, object]]:
     """Rows of sets.csv: models, floors, halves of the true pictures."""
-    asked = ScoreSamples(models=tuple(study.models), split="test", count=study.count, patches=study.patches)
+    asked = ScoreSamples(models=tuple(study.models), split="test", withheld=0, count=study.count, patches=study.patches)
     found = read_scored(bench.root / "samples", asked)
     rows = sample_rows(found, {bench.dataset.name: bench.dataset}, eye, asked, bench.run.seed)
     return [{key: row[key] for key in SETS if key in row} for row in rows]

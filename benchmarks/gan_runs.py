@@ -28,7 +28,7 @@ from relume.data.write import write
 from relume.evaluation.config import Sets
 from relume.features.weights import WeightStore
 from relume.training.config import Name
-from relume.training.gan import card, gan_lesson, sheet
+from relume.training.gan import card, gan_lesson, settled, sheet
 from relume.training.gan_config import GanConfig, gan
 from relume.training.loop import Course, train, unwatched
 from relume.training.models import CARD, write_model
@@ -82,7 +82,7 @@ class Bench:
 def configs(study: GanStudy, params: Mapping[str, Any], dataset: str) -> dict[str, GanConfig]:
     """Whatever the file has wrong is said here, before any work. Steps are for `planned` to say."""
     drawn = {"drawn": {"count": study.count}, "dataset": dataset}
-    shared = merge(merge(params["train_gan"]["shared"], drawn), study.shared)
+    shared = merge(merge(params["train_gan"]["shared"], drawn | {"withheld": 0}), study.shared)
     return {name: gan(shared, own, f"study.models.{name}") for name, own in study.models.items()}
 
 
@@ -163,7 +163,7 @@ def taught(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> dict[
 def _teach(bench: Bench, name: str, one: GanConfig, key: str, store: WeightStore) -> None:
     at, state = commit(), bench.root / "scratch" / key / "training.safetensors"
     lesson = gan_lesson(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
-    trained = train(lesson.task(), one.training, bench.run, checkpoint=Checkpoint(state, []))
+    trained = settled(lesson, train(lesson.task(), one.training, bench.run, checkpoint=Checkpoint(state, [])))
     sampler = Sampler(model=lesson.generator, config=one.drawn, seed=bench.run.seed, micro_batch=bench.run.micro_batch)
     write_samples(bench.root / "samples" / name, sampled(sampler, name, bench.dataset.name))
     about = {"digest": key, "commit": at, "device": describe(bench.device), "precision": bench.run.precision}

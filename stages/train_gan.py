@@ -13,7 +13,7 @@ from relume.core.runtime import Run, deterministic, device_of
 from relume.core.samples import write_samples
 from relume.data.store import Dataset
 from relume.features.weights import WeightStore
-from relume.training.gan import card, gan_lesson, sheet
+from relume.training.gan import card, gan_lesson, settled, sheet
 from relume.training.gan_config import gan
 from relume.training.loop import train, unwatched
 from relume.training.models import write_model
@@ -27,7 +27,7 @@ SECTION = "train_gan"
 @click.command(help=__doc__)
 @click.option("--model", required=True, help="Name below `train_gan.models`; also the samples' name in every table.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
-@click.option("--weights", type=FOLDER, required=True, help="Folder of the network that chooses the best weights.")
+@click.option("--weights", type=FOLDER, required=True, help="Folder of networks: whose eye compares, whose features are judged.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
 @click.option("--samples", type=FOLDER, required=True, help="Folder of its samples.")
 @click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
@@ -45,7 +45,7 @@ def main(door: Door, model: str, images: Path, weights: Path, out: Path, samples
         checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
         with door.live(asdict(config)) if here.first else nullcontext() as live:
             watch = unwatched if live is None else live.log
-            trained = train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here)
+            trained = settled(found, train(found.task(), config.training, run, checkpoint=checkpoint, watch=watch, ranks=here))
         if here.first:
             write_model(out, trained, {**card(found), "device": where, **door.provenance()}, sheet(found))
             sampler = Sampler(model=found.generator, config=config.drawn, seed=run.seed, micro_batch=run.micro_batch)

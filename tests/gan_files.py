@@ -64,6 +64,7 @@ def shared(**differences: Any) -> dict[str, Any]:
         "eye": {"network": "alexnet_conv", "tap": "conv1"},
         "samples": 4,
         "validation": None,
+        "withheld": 0,
         "drawn": {"count": 6, "walks": 2, "steps": 3, "truncation": 0.7},
     }
     return plain | differences

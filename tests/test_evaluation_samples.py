@@ -26,7 +26,7 @@ from stages.score_samples import main
 from tests.evaluation_files import write_dataset, write_weights
 
 CPU = torch.device("cpu")
-CONFIG = ScoreSamples(models=("copies", "black"), split="test", count=8, patches=2)
+CONFIG = ScoreSamples(models=("copies", "black"), split="test", withheld=0, count=8, patches=2)
 Row = dict[str, Any]
 
 
@@ -90,6 +90,18 @@ def test_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> N
     assert found["copies"]["kid"] != pytest.approx(kid(e["test"], e["test"], own + 10, own), rel=1e-6)
 
 
+def test_what_was_withheld_is_asked_about_too(samples: Path, data: Dataset) -> None:
+    """The last three of eight training pictures, each a source of its own; floors are of the first five."""
+    found = rows(samples, data, replace(CONFIG, withheld=3))
+    own = {name: row for name, row in found.items() if row["kind"] == "withheld"}
+    floors = ["floor_train_toy@withheld", "floor_shuffled_patches_toy@withheld"]
+    assert list(own) == ["copies@withheld", "black@withheld", *floors]
+    look, train = eye(), data.select("train")
+    e = look.embed(train, data.pixels)
+    assert own[floors[0]]["n"] == 5
+    assert own[floors[0]]["kid"] == pytest.approx(kid(e[:5], e[5:], torch.arange(5), torch.arange(3) + 10), rel=1e-9)
+
+
 def test_patches_by_hand() -> None:
     images = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
     found = shuffled(images, 2, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
@@ -103,16 +115,16 @@ def test_patches_by_hand() -> None:
 
 
 def test_faults_are_named(samples: Path, data: Dataset) -> None:
-    few = ScoreSamples(models=("copies",), split="test", count=9, patches=2)
+    few = ScoreSamples(models=("copies",), split="test", withheld=0, count=9, patches=2)
     with pytest.raises(UserError, match=r"score_samples.count: 9 samples are wanted, .*copies has 8"):
         read_scored(samples, few)
     with pytest.raises(UserError, match="cannot be cut into 5 per side"):
-        rows(samples, data, ScoreSamples(models=("black",), split="test", count=8, patches=5))
+        rows(samples, data, ScoreSamples(models=("black",), split="test", withheld=0, count=8, patches=5))
     small = write_dataset(samples.parent / "small/toy", size=32)
     with pytest.raises(UserError, match="samples of copies have 64 px, pictures of toy 32"):
         rows(samples, small)
     with pytest.raises(UserError, match=r"nobody/samples.json is missing"):
-        read_scored(samples, ScoreSamples(models=("nobody",), split="test", count=2, patches=2))
+        read_scored(samples, ScoreSamples(models=("nobody",), split="test", withheld=0, count=2, patches=2))
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -124,7 +136,7 @@ def test_the_stage_writes_a_table_that_compare_takes(
     (tmp_path / "weights").mkdir()
     write_weights(tmp_path / "weights")
     sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
-    section = {"models": ["copies"], "split": "test", "count": 8, "patches": 2}
+    section = {"models": ["copies"], "split": "test", "withheld": 0, "count": 8, "patches": 2}
     run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 4}
     params = {"run": run, "evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))

@@ -20,6 +20,7 @@ def shared(params: dict[str, Any]) -> Any:
 def blinded(params: dict[str, Any]) -> None:
     params["prepare"]["datasets"]["photos_32"].update(size=16)
     shared(params).update(eye={"network": "alexnet_conv", "tap": "conv5"})
+    shared(params)["duel"].update(network="vgg16_conv", taps=["conv1_2"])
 
 
 def judged_by_nobody(params: dict[str, Any]) -> None:
@@ -31,24 +32,32 @@ def judged_by_nobody(params: dict[str, Any]) -> None:
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "dataset": (lambda p: shared(p).update(dataset="nowhere"), "models.style.dataset: 'nowhere' is not prepared"),
     "own dataset": (lambda p: models(p)["style"].update(dataset="photos"), "models.style.dataset: all generators share"),
-    "own eye": (lambda p: models(p)["style"].update(eye={"network": "vgg16_conv"}), "models.style.eye.network: all generators"),
+    "onlooker": (lambda p: shared(p)["duel"].update(network="resnet50"), "models.style.duel.network: resnet50 is not in"),
+    "onlooker's tap": (lambda p: shared(p)["duel"].update(taps=["conv9"]), "style.duel: alexnet_conv has no tap 'conv9'"),
+    "judge is onlooker": (lambda p: shared(p)["duel"].update(network="efficientnet_lite0"), "efficientnet_lite0 is the eye"),
     "size": (lambda p: p["prepare"]["datasets"]["photos_32"].update(size=48), "those of photos_32 have 48"),
     "validation": (lambda p: shared(p).update(validation=99), "models.style: 99 pictures of val are wanted; prepare makes 48"),
     "eye": (lambda p: shared(p)["eye"].update(network="resnet50"), "models.style.eye.network: resnet50 is not in"),
     "eye's tap": (lambda p: shared(p)["eye"].update(tap="pol"), "models.style.eye: efficientnet_lite0 has no tap 'pol'"),
-    "blind eye": (blinded, "models.style.eye.network: alexnet_conv sees pictures of 31 px or more"),
+    "blind eye": (blinded, "models.style.eye: alexnet_conv sees pictures of 31 px or more"),
     "name": (lambda p: models(p).update(deep={}), "models.deep: the name belongs to another method"),
     "floor's name": (lambda p: models(p).update(floor_x={}), "models.floor_x: the name belongs to another method"),
-    "a masked model's": (
-        lambda p: models(p).update(et={}),
-        "gan.models.et: the name belongs to a model of train_masked",
-    ),
-    "duel": (lambda p: shared(p)["duel"].update(r1=-1.0), "train_gan.shared.duel.r1"),
+    "a masked model's": (lambda p: models(p).update(et={}), "models.et: the name belongs to a model of train_masked"),
+    "duel": (lambda p: shared(p)["duel"].update(cells=0), "train_gan.shared.duel.cells"),
     "scored": (lambda p: p["score_samples"].update(models=["stile"]), "score_samples.models: stile is not in train_gan.models"),
     "learned from": (lambda p: p["score_samples"].update(split="train"), "score_samples.split: generators have learned"),
     "no split": (lambda p: p["score_samples"].update(split="tests"), "score_samples.split: unknown split 'tests'"),
     "too many": (lambda p: p["score_samples"].update(count=513), "score_samples.count: 513 samples are wanted, train_gan draws"),
     "patches": (lambda p: p["score_samples"].update(patches=5), "score_samples.patches: pictures of 32 px cannot be cut"),
+    "withheld": (
+        lambda p: shared(p).update(withheld=2000),
+        "style: 2001 pictures of train are wanted",
+    ),
+    "learned": (
+        lambda p: p["score_samples"].update(withheld=401),
+        "score_samples.withheld: 401 pictures are wanted",
+    ),
+    "one": (lambda p: p["score_samples"].update(withheld=1), "score_samples.withheld: a distance needs two pictures"),
     "judge": (judged_by_nobody, "evaluate.sets.network: resnet50 is not in weights.networks"),
 }
 
@@ -60,6 +69,16 @@ def test_a_fault_is_named(default_params: dict[str, Any], fault: str) -> None:
     with pytest.raises(UserError) as caught:
         check(default_params)
     assert message in str(caught.value)
+
+
+def test_an_eye_that_enlarges_is_asked_how_far(default_params: dict[str, Any]) -> None:
+    blinded(default_params)
+    default_params["prepare"]["datasets"]["photos_32"].update(size=32)
+    shared(default_params)["eye"]["size"] = 32
+    check(default_params)
+    shared(default_params)["duel"].update(network="vgg16_conv", taps=["conv4_3"], size=8)
+    with pytest.raises(UserError, match=r"models.style.duel: vgg16_conv sees pictures of 16 px or more, these have 8"):
+        check(default_params)
 
 
 def test_without_generators_their_dataset_is_nobodys(default_params: dict[str, Any]) -> None:

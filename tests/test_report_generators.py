@@ -28,6 +28,8 @@ ROWS = [
     {"name": "floor_train_photos", "kind": "floor", "n": 40, "fd": 5.5, "kid": -0.001, "kid_lo": -0.004, "kid_hi": 0.002},
     {"name": "floor_shuffled_patches_photos", "kind": "floor", "n": 40, "fd": 12.5, "kid": 0.025, "kid_lo": 0.02, "kid_hi": 0.04},
     {"name": "originals@test", "kind": "real", "n": 6, "fd": 20.5, "kid": 0.001},
+    {"name": "style@withheld", "kind": "withheld", "n": 40, "fd": 4.5, "kid": 0.21, "kid_lo": 0.2, "kid_hi": 0.22},
+    {"name": "floor_train_photos@withheld", "kind": "withheld", "n": 40, "fd": 3.5, "kid": 0.0, "kid_lo": -0.01, "kid_hi": 0.01},
 ]
 
 
@@ -93,8 +95,11 @@ def test_lines_are_ordered_and_said(material: Material) -> None:
     assert studio.made[0].text == (
         "style: KID 0.0200 (0.0150 to 0.0300) to held-out pictures, n = 40. "
         f"It is farther than floor_train_photos, {minus}0.0010 ({minus}0.0040 to 0.0020); the intervals do not meet. "
-        "It is nearer than floor_shuffled_patches_photos, 0.0250 (0.0200 to 0.0400); the intervals overlap: undecided."
+        "It is nearer than floor_shuffled_patches_photos, 0.0250 (0.0200 to 0.0400); the intervals overlap: undecided. "
+        "style: KID 0.2100 (0.2000 to 0.2200) to withheld pictures of what it learned from, n = 40. "
+        f"It is farther than floor_train_photos, 0.0000 ({minus}0.0100 to 0.0100); the intervals do not meet."
     )
+    assert [(line.name, line.floor) for line in studio.own] == [("floor_train_photos", True), ("style", False)]
     alone = [Distance(cells=row, floor=False) for row in material.sets[:1]]
     assert finding("style", alone).endswith("No floor was measured beside it: nothing has been shown.")
 

@@ -16,7 +16,7 @@ from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.models.generator import Generator, Noise
 from relume.training.diff_augment import coloured, cut, diff_augment, shifted
-from relume.training.gan import card, loss, progress, sheet, validate
+from relume.training.gan import card, loss, progress, settled, sheet, validate
 from relume.training.gan_config import DiffAugment, gan, gans
 from relume.training.judge import History, Paths, lengths
 from relume.training.loop import LOSS, train
@@ -204,8 +204,13 @@ def test_a_killed_duel_goes_on_to_the_same_bits(
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path, kind: str) -> None:
     made = lesson(data, kind, training=training(steps=2, batch=4))
-    done = train(made.task(), made.config.training, RUN)
+    trained = train(made.task(), made.config.training, RUN)
+    done = settled(made, replace(trained, best={}, metrics={}))
     write_model(tmp_path / "toy", done, card(made), sheet(made))
+    assert done.best_step == 2
+    weights = {name for name in trained.last if name != "running_mean"}
+    assert all(torch.equal(done.best[name], trained.last[name]) for name in weights), "whatever did best before"
+    assert bool(done.best["running_mean"].any()) == (kind != "dcgan")
     found = read_gan(tmp_path / "toy", CPU)
     assert (found.name, found.dataset, found.generator.size) == ("toy", "toy", SIDE)
     assert torch.equal(found.generator(found.generator.draw(dice(0))), made.generator(made.generator.draw(dice(0))))

@@ -2,9 +2,13 @@
 
 Pictures that were learned from are what no generator is expected to beat; with their patches shuffled they keep colours and
 texture, and lose everything larger. KID pairs pictures of different sources only; every sample is a source of its own.
+
+Two questions: are they like pictures of other sources (`split`), and are they like what was to be learned, training pictures that
+were kept from the training (`withheld`). There every picture is a source of its own: what is asked about is just these sources.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +22,7 @@ from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
 from relume.evaluation.masked_sets import Cloud, Eye, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
-from relume.evaluation.samples_config import FLOORS, ScoreSamples
+from relume.evaluation.samples_config import FLOORS, OWN, ScoreSamples
 
 SCORED = (*SETS, "sha256")  # of the samples that were scored; floors have none
 
@@ -42,16 +46,25 @@ def sample_rows(
 
 def _of_dataset(found: Mapping[str, tuple[Samples, str]], data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> Rows:
     truth = _real(data, data.select(config.split), eye)
-    same, rows = {"dataset": data.name, "net": eye.name}, Rows()
-    for name, (samples, seal) in found.items():
-        if samples.about.dataset == data.name:
-            found_apart = apart(_made(samples, data, eye, config.count), truth, seed)
-            rows.append({"name": name, "kind": "gan", **same, **found_apart, "sha256": seal})
-    for name, seen in zip(FLOORS, _floors(data, eye, config, seed), strict=True):
-        rows.append({"name": f"{name}{data.name}", "kind": "floor", **same, **apart(seen, truth, seed)})
+    made = {name: _made(one, data, eye, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name}
+    floors = {f"{name}{data.name}": seen for name, seen in zip(FLOORS, _floors(data, eye, config, seed), strict=True)}
+    same = {"dataset": data.name, "net": eye.name}
+    rows = [
+        {"name": name, "kind": "gan", **same, **apart(seen, truth, seed), "sha256": found[name][1]} for name, seen in made.items()
+    ]
+    rows += [{"name": name, "kind": "floor", **same, **apart(seen, truth, seed)} for name, seen in floors.items()]
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{config.split}", "kind": "real", **same, **real})
+    if config.withheld:
+        kept = _alone(_real(data, data.select("train")[-config.withheld :], eye), "withheld")
+        beside = {**made, **{name: _alone(seen, "learned") for name, seen in floors.items()}}
+        rows += [{"name": f"{name}@{OWN}", "kind": OWN, **same, **apart(seen, kept, seed)} for name, seen in beside.items()]
     return rows
+
+
+def _alone(seen: Cloud, name: str) -> Cloud:
+    """Every picture a source of its own."""
+    return replace(seen, sources=[f"{name} {number}" for number in range(len(seen.sources))])
 
 
 def _made(samples: Samples, data: Dataset, eye: Eye, count: int) -> Cloud:
@@ -66,10 +79,11 @@ def _real(data: Dataset, rows: Sequence[int], eye: Eye) -> Cloud:
 
 
 def _floors(data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
-    """The first training pictures, all of them where there are fewer than samples: as they are, and shuffled."""
+    """The first training pictures that are not withheld, as many as samples or all there are: as they are, and shuffled."""
     if data.size % config.patches:
         raise UserError(f"score_samples.patches: pictures of {data.size} px cannot be cut into {config.patches} per side")
-    rows = data.select("train")[: config.count]
+    train = data.select("train")
+    rows = train[: min(config.count, len(train) - config.withheld)]
 
     def torn(numbers: list[int]) -> Tensor:
         draws = [generator(seed, "patches", id) for id in data.ids(numbers)]

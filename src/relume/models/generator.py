@@ -14,7 +14,7 @@ Noise = Sequence[Tensor]  # (N, 1, h, h) per noise map, standard normal
 
 
 class Generator(nn.Module, ABC):
-    running_mean: Tensor  # (width,): the mean w, learned in training; so called that processes average it
+    running_mean: Tensor  # (width,): the mean w, found once training has ended
 
     def __init__(self, *, latent: int, width: int, layers: int, size: int, sides: Sequence[int] = ()) -> None:
         super().__init__()

@@ -15,7 +15,6 @@ from relume.models.generator import Generator, Noise, doubled_sides
 
 MAPPING_RATE = 0.01  # share of the learning rate at which z -> w is learned
 NOISE_RATE = 0.1  # share at which the noise's strength is learned: else a young generator imitates gravel and grass by it alone
-MEAN_DECAY = 0.995  # of the running mean of w, per batch
 GROUP = 4  # pictures, at most, over which the discriminator takes a deviation
 
 
@@ -40,10 +39,7 @@ class StyleGenerator(Generator):
         w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             w = active(layer(w))
-        w = w.float()
-        if self.training:
-            self.running_mean.lerp_(w.detach().mean(0), 1 - MEAN_DECAY)
-        return w
+        return w.float()
 
     def paint(self, w: Tensor, noise: Noise | None) -> Tensor:
         x, picture = self.start.expand(len(w), -1, -1, -1), torch.zeros((), device=w.device)

@@ -12,7 +12,8 @@ from relume.report.material import GAN, Material, Originals, Table, Trained
 from relume.report.pictures import seen_uri, spread
 
 SHOWN = 32  # samples, and half as many true pictures
-FLOOR, REAL = "floor", "real"  # kinds of rows in sets.csv, beside GAN
+FLOOR, REAL, WITHHELD = "floor", "real", "withheld"  # kinds of rows in sets.csv, beside GAN
+LEARNED = "withheld pictures of what it learned from"
 Bounds = tuple[float, float]
 
 
@@ -26,7 +27,7 @@ class Distance:
 
     @property
     def name(self) -> str:
-        return self.cells["name"]
+        return self.cells["name"].removesuffix(f"@{WITHHELD}")
 
     @property
     def kid(self) -> float:
@@ -61,7 +62,8 @@ class Studio:
     net: str
     true: list[str]
     made: list[Made]
-    lines: list[Distance]  # nearest first
+    lines: list[Distance]  # to pictures of other sources; nearest first
+    own: list[Distance]  # to withheld pictures of the sources that were learned from; may be none
 
 
 def section(material: Material) -> list[Studio]:
@@ -71,17 +73,25 @@ def section(material: Material) -> list[Studio]:
 
 
 def _studio(material: Material, dataset: str, samples: Sequence[Samples]) -> Studio:
-    rows = [row for row in material.sets if row["dataset"] == dataset and row["kind"] in (GAN, FLOOR, REAL)]
-    lines = sorted((Distance(cells=row, floor=row["kind"] != GAN) for row in rows), key=lambda line: line.kid)
+    rows = [row for row in material.sets if row["dataset"] == dataset]
+    lines, own = _lines(rows, (GAN, FLOOR, REAL)), _lines(rows, (WITHHELD,))
     originals = material.originals[dataset]
     return Studio(
         dataset=dataset,
         size=samples[0].about.size,
-        net="; ".join(dict.fromkeys(row["net"] for row in rows)),
+        net="; ".join(dict.fromkeys(line.cells["net"] for line in lines)),
         true=_true(originals, SHOWN // 2),
-        made=[_made(one, lines, material.generators.get(one.about.name)) for one in samples],
+        made=[_made(one, lines, own, material.generators.get(one.about.name)) for one in samples],
         lines=lines,
+        own=own,
     )
+
+
+def _lines(rows: Table, kinds: Sequence[str]) -> list[Distance]:
+    """Nearest first."""
+    found = [row for row in rows if row["kind"] in kinds]
+    lines = [Distance(cells=row, floor=row["kind"] in (FLOOR, REAL) or row["name"].startswith(FLOOR)) for row in found]
+    return sorted(lines, key=lambda line: line.kid)
 
 
 def _true(originals: Originals, count: int) -> list[str]:
@@ -90,14 +100,14 @@ def _true(originals: Originals, count: int) -> list[str]:
     return [seen_uri(originals.images[originals.rows[id]]) for id in spread(originals, held_out, count)]
 
 
-def _made(samples: Samples, lines: Sequence[Distance], trained: Trained | None) -> Made:
+def _made(samples: Samples, lines: Sequence[Distance], own: Sequence[Distance], trained: Trained | None) -> Made:
     about = samples.about
     drawn = "as they came" if about.truncation == 1 else f"drawn towards the mean by truncation {about.truncation:g}"
     return Made(
         name=about.name,
         size=about.size,
         told=f"the first of {about.n:,} drawn with seed {about.seed}, {drawn}; none was picked",
-        text=finding(about.name, lines),
+        text=" ".join([finding(about.name, lines), *([finding(about.name, own, LEARNED)] if own else [])]),
         pictures=[seen_uri(pixels) for pixels in samples.images[:SHOWN]],
         walks=[[seen_uri(pixels) for pixels in _thinned(row)] for row in samples.walk],
         lesson=None if trained is None else lesson(about.name, trained),
@@ -110,11 +120,11 @@ def _thinned(row: np.ndarray, most: int = 12) -> np.ndarray:
     return kept
 
 
-def finding(name: str, lines: Sequence[Distance]) -> str:
+def finding(name: str, lines: Sequence[Distance], to: str = "held-out pictures") -> str:
     """How far its samples lie from true pictures, and how that stands to the floors."""
     own = next(line for line in lines if line.name == name)
-    floors = [line for line in lines if line.cells["kind"] == FLOOR]
-    text = f"{name}: KID {_kid(own)} to held-out pictures, n = {own.cells['n']}."
+    floors = [line for line in lines if line.floor and line.cells["kind"] != REAL]
+    text = f"{name}: KID {_kid(own)} to {to}, n = {own.cells['n']}."
     if not floors:
         return f"{text} No floor was measured beside it: nothing has been shown."
     return " ".join([text, *(f"{_against(own, floor)}." for floor in floors)])
@@ -140,6 +150,6 @@ def _kid(line: Distance) -> str:
 
 def others(sets: Table, studios: Sequence[Studio]) -> Table:
     """Rows of sets.csv that stand in no table of this section; halves of true pictures stand beside all that is measured."""
-    told = [line.cells for one in studios for line in one.lines]
+    told = [line.cells for one in studios for line in [*one.lines, *one.own]]
     left = {row["dataset"] for row in sets if row not in told}
     return [row for row in sets if row not in told or (row["kind"] == REAL and row["dataset"] in left)]

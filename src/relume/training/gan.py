@@ -1,10 +1,11 @@
 """Training a generator: it makes pictures, a discriminator tells them from true ones, each learns from the other.
 
-What is kept is judged by how far its pictures' embeddings are from those of held-out pictures: neither player's loss tells that.
+What is kept are the last weights, averaged. How far its pictures' embeddings are from those of held-out pictures is written down
+on the way, since neither player's loss tells that; nothing is chosen by it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,9 +27,13 @@ from relume.models import gans
 from relume.models.generator import Generator
 from relume.training.augment import augment
 from relume.training.diff_augment import diff_augment
-from relume.training.gan_config import Eye, GanConfig, LeastSquares, Logistic
+from relume.training.ema import copied
+from relume.training.gan_config import Eye, GanConfig, LeastSquares, Logistic, Moments
 from relume.training.judge import Judge
 from relume.training.loop import LOSS, Task
+from relume.training.mean_latent import centre
+from relume.training.models import Trained
+from relume.training.moments import Crowd
 from relume.training.rival import RIVAL, Rival, at_rest
 
 SHOWN = 8  # pictures in a row of a sheet
@@ -49,7 +54,8 @@ class GanLesson:
     train: list[int]
     val: list[int]
     generator: Generator
-    judge: Judge
+    judge: Judge | None  # none where there is no duel
+    crowd: Crowd | None  # what made pictures are held against there
     look: Look
     held_out: Tensor  # embeddings of the validation pictures
 
@@ -62,8 +68,13 @@ class GanLesson:
             loss=partial(loss, self),
             validate=partial(validate, self),
             look=partial(progress, self),
-            rival=Rival(module=self.judge, learning_rate=self.config.discriminator_rate, betas=self.config.discriminator_betas),
+            rival=self._rival(),
         )
+
+    def _rival(self) -> Rival | None:
+        if self.judge is None:
+            return None
+        return Rival(module=self.judge, learning_rate=self.config.discriminator_rate, betas=self.config.discriminator_betas)
 
     def pictures(self, rows: Sequence[int]) -> Tensor:
         return self.dataset.pixels(list(rows)).to(self.device)
@@ -85,26 +96,41 @@ def gan_lesson(
     size, val = dataset.size, dataset.select("val", config.validation)
     if len(val) < 2:
         raise UserError(f"generator {name}: two validation pictures are wanted at least, {dataset.name} has {len(val)}")
-    history = config.duel.history if isinstance(config.duel, LeastSquares) else 0
+    train = dataset.select("train")
+    learned = train[: len(train) - config.withheld]
+    if not learned:
+        raise UserError(f"generator {name}: {config.withheld} pictures withheld, {dataset.name} has {len(train)} to learn from")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(run.seed, "gan", name))
-        made = gans.generator(config.architecture, size)
-        judge = Judge(gans.discriminator(config.architecture, size), size, history)
+        made = gans.generator(config.architecture, size).to(device)
+        judge = None if isinstance(config.duel, Moments) else _judge(config, size).to(device)
     look = partial(embed, load(config.eye.network, store, device), config.eye)
-    parts = (val[at : at + run.micro_batch] for at in range(0, len(val), run.micro_batch))
+
+    def parts(rows: Sequence[int]) -> Iterator[Tensor]:
+        return (dataset.pixels(list(rows[at : at + run.micro_batch])).to(device) for at in range(0, len(rows), run.micro_batch))
+
+    crowd = None
+    if isinstance(config.duel, Moments):
+        crowd = Crowd(config.duel, load(config.duel.network, store, device), parts(learned[: config.duel.pictures]))
     return GanLesson(
         name=name,
         config=config,
         run=run,
         dataset=dataset,
         device=device,
-        train=dataset.select("train"),
+        train=learned,
         val=val,
-        generator=made.to(device),
-        judge=judge.to(device),
+        generator=made,
+        judge=judge,
+        crowd=crowd,
         look=look,
-        held_out=torch.cat([look(dataset.pixels(part).to(device)) for part in parts]),
+        held_out=torch.cat([look(pictures) for pictures in parts(val)]),
     )
+
+
+def _judge(config: GanConfig, size: int) -> Judge:
+    history = config.duel.history if isinstance(config.duel, LeastSquares) else 0
+    return Judge(gans.discriminator(config.architecture, size), size, history)
 
 
 @torch.no_grad()
@@ -118,16 +144,20 @@ def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
 
 def loss(lesson: GanLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
     """Means over a batch: each player's loss and what it is made of. No slope of one reaches the other."""
-    config, made = lesson.config, lesson.generator
+    config, made, judge = lesson.config, lesson.generator, lesson.judge
+    if judge is None:
+        assert lesson.crowd is not None
+        return {LOSS: lesson.crowd(made(made.draw(generators), made.draw_noise(generators))).mean()}
     images = augment(lesson.pictures([lesson.train[row] for row in rows]), config.augment, generators)
     fakes = made(made.draw(generators), made.draw_noise(generators))
     real = diff_augment(images, config.diff_augment, generators)
     fake = diff_augment(fakes, config.diff_augment, generators)
     if isinstance(config.duel, LeastSquares):
-        past = diff_augment(lesson.judge.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
-        found = by_squares(lesson.judge, config.duel, real, fake, past=past)
+        past = diff_augment(judge.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
+        found = by_squares(judge, config.duel, real, fake, past=past)
     else:
-        found = by_logits(lesson, config.duel, real, fake, generators=generators)
+        assert isinstance(config.duel, Logistic)
+        found = by_logits(judge, lesson.generator, config.duel, real, fake, generators=generators)
     return {name: value.mean() for name, value in found.items()}
 
 
@@ -139,10 +169,9 @@ def by_squares(judge: Judge, duel: LeastSquares, real: Tensor, fake: Tensor, *, 
 
 
 def by_logits(
-    lesson: GanLesson, duel: Logistic, real: Tensor, fake: Tensor, *, generators: Sequence[torch.Generator]
+    judge: Judge, made: Generator, duel: Logistic, real: Tensor, fake: Tensor, *, generators: Sequence[torch.Generator]
 ) -> dict[str, Tensor]:
     """StyleGAN2's duel: (N,) each, but for means over parts of the batch. Paths are asked of half as many pictures."""
-    judge = lesson.judge
     told = losses.told_by_logits(judge(real), judge(fake.detach()))
     with at_rest(judge):
         fooled = losses.fooled_by_logits(judge(fake))
@@ -151,7 +180,7 @@ def by_logits(
         shown = real.detach().requires_grad_()
         r1 = duel.r1 / 2 * losses.steepness(judge(shown), shown)
     if duel.path_length > 0 and _now(duel.path_every, generators):
-        path = duel.path_length * judge.paths(lesson.generator, generators[: max(1, len(generators) // 2)])
+        path = duel.path_length * judge.paths(made, generators[: max(1, len(generators) // 2)])
     whole = {LOSS: fooled.mean() + duel.path_every * path.mean(), RIVAL: told.mean() + duel.r1_every * r1.mean()}
     return {**whole, "fooled": fooled, "path": duel.path_every * path, "told": told, "r1": duel.r1_every * r1}
 
@@ -166,6 +195,16 @@ def validate(lesson: GanLesson) -> dict[str, float]:
     """KID of fixed draws against the held-out pictures."""
     seen = torch.cat([lesson.look(pictures) for pictures in lesson.samples(lesson.config.samples)])
     return {LOSS: kid(seen, lesson.held_out)}
+
+
+def settled(lesson: GanLesson, trained: Trained) -> Trained:
+    """What is kept of it: the last weights, averaged, with the mean latent of these. The generator has them."""
+    made, steps = lesson.generator, lesson.config.training.steps
+    made.load_state_dict(trained.last)
+    centre(made, lesson.run.seed, "gan")
+    weights = {name: value.cpu() for name, value in copied(made.state_dict()).items()}
+    reached = {row["term"]: row["value"] for row in trained.history if row["step"] == steps}
+    return replace(trained, best=weights, best_step=steps, metrics={LOSS: reached[f"val/{LOSS}"]})
 
 
 @torch.no_grad()

@@ -33,6 +33,18 @@ class Logistic:
 
 
 @config
+class Moments:
+    """No duel, no discriminator: pictures are to be, as a set, what a frozen network sees in true ones."""
+
+    kind: Literal["moments"]
+    network: str  # another than the eye's, whose judgement would else be of what it was trained for
+    taps: tuple[str, ...] = Field(min_length=1)
+    size: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
+    cells: int = Field(ge=1)  # per side of a tap's map; each has means of its own
+    pictures: int = Field(ge=2)  # the first so many true ones, and their mirror images, to be compared with
+
+
+@config
 class DiffAugment:
     """What the discriminator is shown of every picture."""
 
@@ -66,7 +78,7 @@ class SharedGan:
 
     dataset: str
     architecture: GanArchitecture
-    duel: Annotated[LeastSquares | Logistic, Field(discriminator="kind")]
+    duel: Annotated[LeastSquares | Logistic | Moments, Field(discriminator="kind")]
     discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
     discriminator_betas: tuple[Beta, Beta]  # of its Adam; S0's 0.5 and 0.999, StyleGAN2's 0 and 0.99
     diff_augment: DiffAugment
@@ -75,6 +87,7 @@ class SharedGan:
     eye: Eye
     samples: int = Field(ge=2)  # pictures that are made for a comparison
     validation: int | None = Field(ge=2)  # the first pictures of the validation split; null: all of them
+    withheld: int = Field(ge=0)  # the last so many training pictures are not learned from, but kept for score_samples
     drawn: Drawn
 
 
@@ -87,6 +100,10 @@ class GanConfig(SharedGan):
             raise ValueError(
                 f"duel.history: a batch, {self.training.batch} pictures, is wanted at least; got {self.duel.history}"
             )
+        if isinstance(self.duel, Moments) and self.duel.network == self.eye.network:
+            raise ValueError(f"duel.network: {self.eye.network} is the eye that judges, which may not be what was learned by")
+        if isinstance(self.duel, Moments) and self.training.batch < 2:
+            raise ValueError("training.batch: two pictures are wanted at least; by one no set can be known")
 
 
 @config

@@ -16,10 +16,10 @@ from relume.models import gans
 from relume.models.gan_config import StyleGan1
 from relume.models.generator import Generator
 from relume.training.import_gan_config import ExternalGan
+from relume.training.mean_latent import centre
 from relume.training.models import Trained
 from relume.training.style_gan1_files import read_style_gan1
 
-DRAWS = 10_000  # of w, for its mean
 SEED = 0  # of what is drawn here: an import is the same in every run
 ROWS, SHOWN, SIDE, PSI = 2, 4, 128, 0.7  # the sheet, of pictures that are truncated as the published ones
 
@@ -52,8 +52,7 @@ def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
     noise = made.draw_noise([generator(SEED, "import_gan", "noise")])
     own = {f"styled.{number}.noise": one for number, one in enumerate(noise)}
     made.load_state_dict({**tensors, **own, "running_mean": made.running_mean})
-    z = torch.randn(DRAWS, architecture.latent, generator=generator(SEED, "import_gan", "mean"))
-    made.running_mean.copy_(made.map(z).double().mean(0))
+    centre(made, SEED, "import_gan")
     return architecture, made.eval()
 
 

@@ -1,0 +1,104 @@
+"""A generator that learns without a discriminator: the distance by hand, what it tells apart, kills, faults by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from relume.core.checkpoint import Checkpoint
+from relume.core.errors import UserError
+from relume.data.store import Dataset
+from relume.losses.kernel import WIDTHS, discrepancy
+from relume.training.gan import loss, settled, validate
+from relume.training.gan_config import gan
+from relume.training.loop import LOSS, train
+from relume.training.moments import grain
+from tests.decoder_files import RUN, training
+from tests.evaluation_files import write_dataset
+from tests.gan_files import dice, lesson, shared
+
+DUEL: dict[str, Any] = {"kind": "moments", "network": "vgg16_conv", "taps": ["conv1_2", "conv2_2"]}
+DUEL |= {"size": None, "cells": 2, "pictures": 4}
+PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=64)
+
+
+def test_the_distance_by_hand() -> None:
+    """Two numbers each; k(a, b) = mean of (1 + |a - b|^2 / (2 width))^-1/2."""
+    x, y = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]])
+
+    def k(squared: float) -> float:
+        return sum((1 + squared / 2 / width) ** -0.5 for width in WIDTHS) / len(WIDTHS)
+
+    first = k(2) - 2 / 3 * (k(0) + k(4) + k(16))
+    second = k(2) - 2 / 3 * (k(2) + k(2) + k(10))
+    assert discrepancy(x, y).tolist() == pytest.approx([first, second], rel=1e-5)
+
+
+def test_it_is_least_for_draws_of_the_same_kind() -> None:
+    draws = torch.randn(3, 400, 4, generator=dice(0)[0])
+    same = float(discrepancy(draws[0], draws[1]).mean())
+    for other in (draws[2] + 0.5, 1.5 * draws[2], 0.3 * draws[2], draws[2].sign(), 0 * draws[2]):
+        assert float(discrepancy(other, draws[1]).mean()) > same + 0.004
+
+
+def test_grain_by_hand() -> None:
+    """Rows 0 and 1 in turn in the first colour; the others even."""
+    picture = torch.full((1, 3, 4, 4), 0.5)
+    picture[:, 0] = torch.tensor([0.0, 1, 0, 1])[:, None]
+    assert grain(picture)[0].tolist() == pytest.approx([1 / 3, 0, 0.5, 0.5, 0.5, 0.5001**0.5 * 0.5**0.5, 0.01, 0.01], abs=1e-3)
+
+
+def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
+    crowd = lesson(data, "style", duel=DUEL, eye=PLAIN).crowd
+    assert crowd is not None
+    true = data.pixels(data.select("train")[:4])
+    far = torch.rand(true.shape, generator=dice(1)[0])
+    assert float(crowd(true).mean()) < float(crowd(far).mean()) - 0.1
+    assert all(one.shape[0] == 8 for one in crowd.true), "four, and their mirror images"
+    assert all(float(one.mean(0).abs().max()) < 1e-3 for one in crowd.true)
+
+
+def test_only_the_generator_learns(data: Dataset) -> None:
+    made = lesson(data, "dcgan", duel=DUEL)
+    assert made.judge is None
+    assert made.task().rival is None
+    terms = loss(made, [0, 1, 2, 3], dice(0, 1, 2, 3))
+    assert set(terms) == {LOSS}
+    terms[LOSS].backward()
+    assert all(weights.grad is not None for weights in made.generator.parameters())
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taught(**options: Any) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        made = lesson(data, "style", duel=DUEL, training=training(steps=6, batch=3, log_every=2, clip=None))
+        trained = settled(made, train(made.task(), made.config.training, RUN, **options))
+        assert validate(made)[LOSS] == pytest.approx(trained.metrics[LOSS], rel=1e-5)
+        return trained.history, trained.best
+
+    history, weights = taught()
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+
+    def killed(step: int, values: object, sheet: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "training.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        taught(checkpoint=Checkpoint(path, []), watch=killed)
+    again, others = taught(checkpoint=Checkpoint(path, []))
+    assert again == history
+    assert all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+def test_faults_are_named() -> None:
+    with pytest.raises(UserError, match=r"duel.network: vgg16_conv is the eye that judges"):
+        gan(shared(), {"duel": DUEL, "eye": {"network": "vgg16_conv", "tap": "pool"}}, "x")
+    with pytest.raises(UserError, match=r"training.batch: two pictures are wanted"):
+        gan(shared(), {"duel": DUEL, "training": {"batch": 1}}, "x")
