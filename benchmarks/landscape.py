@@ -4,11 +4,11 @@
 
 DATA is a prepared dataset (data/images/NAME, or what benchmarks.gan left in its work folder) of the generator's kind of
 pictures. Thetas are trained on its training pictures, one per seed, and kept in the work folder. Everything begins at the mean
-latent, at draws of the generator's latents, or where a mapper says (`--mapper`); each method has the rate, of the study's, that
-does best on validation pictures after just as many steps as it takes: plain inference has one for few steps and one for many.
-What a descent returns is its best state so far; a picture counts with its mean over seeds. Equal seconds: what the other has
-reached by the time that plain inference has taken its few steps. Writes the columns of comparisons.csv, a `.json` with all
-curves and a `.jpg` of them.
+latent, at draws of the generator's latents, or where a mapper says (`--mapper`). Each method has the rate and betas of Adam, of
+the study's, that do best on validation pictures after just as many steps as it takes: plain inference has its own for few steps
+and for many. What a descent returns is its best state so far; a picture counts with its mean over seeds. Equal seconds: what the
+other has reached by the time that plain inference has taken its few steps. Writes the columns of comparisons.csv, a `.json` with
+all curves and a `.jpg` of them.
 """
 
 import shlex

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +22,13 @@ from relume.features.weights import WeightStore
 from relume.inversion.landscape import Descents, Search, invert, search
 from relume.inversion.landscape_config import Interval, InvertLandscape, Way
 from relume.training.landscape import card, fingerprint, kept, landscape_lesson, sheet
-from relume.training.landscape_config import LandscapeConfig
+from relume.training.landscape_config import Betas, LandscapeConfig
 from relume.training.loop import train
 from relume.training.models import CARD, write_model
 from relume.training.trained_gan import TrainedGan
 
 Start = Literal["mean", "noise", "mapper"]
+Pace = tuple[float, Betas]
 Found = dict[tuple[str, int], Descents]  # by method and seed
 LEARNS = ("relume.training.landscape", "relume.training.loop", "relume.training.models")
 
@@ -41,6 +43,7 @@ class LandscapeStudy:
     steps: int = Field(ge=1)  # few
     long: int = Field(ge=1)  # many
     rates: tuple[float, ...] = Field(min_length=1)  # of Adam, to choose from for every method and number of steps
+    betas: tuple[Betas, ...] = Field(min_length=1)  # likewise, its memory
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_landscape.shared
 
@@ -114,11 +117,12 @@ def asked(bench: Bench, methods: Mapping[str, Way], seeds: Sequence[int]) -> Inv
     )
 
 
-def ways(bench: Bench, kind: str, steps: int, rate: Callable[[str], float]) -> dict[str, Way]:
-    """`plain` or `landscape` from all starts; what each is called is asked for its rate."""
+def ways(bench: Bench, kind: str, steps: int, pace: Callable[[str], Pace]) -> dict[str, Way]:
+    """`plain` or `landscape` from all starts; what each is called is asked for its rate and betas."""
     names = {called(kind, start, steps): start for start in bench.starts}
     return {
-        name: Way(start=start, theta=kind == "landscape", steps=steps, learning_rate=rate(name)) for name, start in names.items()
+        name: Way(start=start, theta=kind == "landscape", steps=steps, learning_rate=pace(name)[0], betas=pace(name)[1])
+        for name, start in names.items()
     }
 
 
@@ -126,26 +130,26 @@ def called(kind: str, start: str, steps: int) -> str:
     return f"{kind}_{start}_{steps}"
 
 
-def rated(bench: Bench, made: Search) -> dict[str, float]:
-    """Of each method the rate, of those to choose from, that reaches the lowest loss on validation pictures by its last step."""
+def rated(bench: Bench, made: Search) -> dict[str, Pace]:
+    """Of each method the rate and betas that reach the lowest loss on validation pictures by its last step."""
     study, rows = bench.study, bench.dataset.select("val", bench.study.tuning)
-    losses: dict[str, dict[float, float]] = {}
-    for rate in study.rates:
-        tried = ways(bench, "plain", study.long, lambda _, rate=rate: rate)  # type: ignore[misc]
-        tried |= ways(bench, "landscape", study.steps, lambda _, rate=rate: rate)  # type: ignore[misc]
+    losses: dict[str, dict[Pace, float]] = {}
+    for pace in product(study.rates, study.betas):
+        tried = ways(bench, "plain", study.long, lambda _, pace=pace: pace)  # type: ignore[misc]
+        tried |= ways(bench, "landscape", study.steps, lambda _, pace=pace: pace)  # type: ignore[misc]
         for (name, _), one in invert(made, asked(bench, tried, [0]), rows).items():
-            losses.setdefault(name, {})[rate] = float(one.best[:, -1].mean())
+            losses.setdefault(name, {})[pace] = float(one.best[:, -1].mean())
             short = name.replace(f"_{study.long}", f"_{study.steps}")
-            losses.setdefault(short, {})[rate] = float(one.best[:, study.steps].mean())
+            losses.setdefault(short, {})[pace] = float(one.best[:, study.steps].mean())
     return {name: min(found, key=found.__getitem__) for name, found in losses.items()}
 
 
-def judged(bench: Bench, made: Sequence[Search], rates: Mapping[str, float], rows: Sequence[int]) -> Found:
+def judged(bench: Bench, made: Sequence[Search], paces: Mapping[str, Pace], rows: Sequence[int]) -> Found:
     """Descents for the pictures to be judged on. The seed of what goes through a theta is that of the theta and of its draws."""
-    study, rate = bench.study, rates.__getitem__
-    plain = ways(bench, "plain", study.steps, rate) | ways(bench, "plain", study.long, rate)
+    study, pace = bench.study, paces.__getitem__
+    plain = ways(bench, "plain", study.steps, pace) | ways(bench, "plain", study.long, pace)
     found = invert(made[0], asked(bench, plain, range(study.seeds)), rows)
-    through = ways(bench, "landscape", study.steps, rate)
+    through = ways(bench, "landscape", study.steps, pace)
     for seed, one in enumerate(made):
         found |= invert(one, asked(bench, through, [seed]), rows)
     return found

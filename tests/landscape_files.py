@@ -20,7 +20,7 @@ def shared(**differences: Any) -> dict[str, Any]:
         "space": "w",
         "architecture": {"hidden": [16], "residual": True, "turned": False},
         "loss": {"mse": 1.0, "lpips": 1.0, "judge": "alex"},
-        "descents": {"steps": 3, "learning_rate": 0.1, "start": 1.0, "walkers": 2},
+        "descents": {"steps": 3, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 1.0, "walkers": 2},
         "replay": 4,
         "training": training(batch=3, log_every=2, clip=10.0),
         "validation": None,
@@ -58,8 +58,8 @@ def group(**differences: Any) -> dict[str, Any]:
         "seeds": [0, 5],
         "interval": {"resamples": 200, "level": 0.9},
         "methods": {
-            "plain": {"start": "noise", "theta": False, "steps": 4, "learning_rate": 0.1},
-            "landscape": {"start": "noise", "theta": True, "steps": 2, "learning_rate": 0.1},
+            "plain": {"start": "noise", "theta": False, "steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999]},
+            "landscape": {"start": "noise", "theta": True, "steps": 2, "learning_rate": 0.1, "betas": [0.9, 0.999]},
         },
     }
     return plain | differences

@@ -19,7 +19,16 @@ from tests.decoder_files import Store, training
 from tests.evaluation_files import write_dataset
 from tests.landscape_files import PLAIN_LOSS, gan, shared
 
-STUDY = {"pictures": 3, "tuning": 2, "seeds": 2, "steps": 1, "long": 3, "rates": [0.01, 0.2], "run": {"device": "cpu"}}
+STUDY = {
+    "pictures": 3,
+    "tuning": 2,
+    "seeds": 2,
+    "steps": 1,
+    "long": 3,
+    "rates": [0.01, 0.2],
+    "betas": [[0.9, 0.999]],
+    "run": {"device": "cpu"},
+}
 
 
 @pytest.fixture
@@ -75,9 +84,9 @@ def test_a_rate_is_chosen_by_validation_pictures_for_just_as_many_steps(files: P
     rows = made.dataset.select("val", 2)
     reached = {}
     for rate in made.study.rates:
-        done = judged(made, found[:1], dict.fromkeys(rates, rate), rows)
+        done = judged(made, found[:1], dict.fromkeys(rates, (rate, (0.9, 0.999))), rows)
         reached[rate] = float(np.mean([done["plain_noise_1", seed].best[:, -1].mean() for seed in [0]]))
-    assert rates["plain_noise_1"] == min(reached, key=reached.__getitem__)
+    assert rates["plain_noise_1"][0] == min(reached, key=reached.__getitem__)
 
 
 def test_thetas_are_trained_once_and_differ_by_seed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,9 @@ def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
 
 def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> None:
     made = searching(data)
-    ways = {name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1} for name in "ab"}
+    ways = {
+        name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]} for name in "ab"
+    }
     found = invert(made, settings(methods=ways), ROWS)
     assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
     with torch.no_grad():
@@ -98,7 +100,9 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
     def mapper(given: Tensor) -> Tensor:
         return torch.stack([latents[int((own.pixels(ROWS) - one).flatten(1).norm(dim=1).argmin())] for one in given])
 
-    ways = {name: {"start": "mapper", "theta": name == "b", "steps": 0, "learning_rate": 0.1} for name in "ab"}
+    ways = {
+        name: {"start": "mapper", "theta": name == "b", "steps": 0, "learning_rate": 0.1, "betas": [0.9, 0.999]} for name in "ab"
+    }
     config = settings(mapper="models/mapper/toy", methods=ways)
     found = invert(replace(made, dataset=own, mapper=mapper), config, ROWS)
     assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
@@ -195,7 +199,7 @@ def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pyte
 
 
 def test_faults_are_named() -> None:
-    mapped = {"a": {"start": "mapper", "theta": False, "steps": 1, "learning_rate": 0.1}}
+    mapped = {"a": {"start": "mapper", "theta": False, "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]}}
     with pytest.raises(UserError, match="mapper: a begins where a mapper says"):
         settings(methods=mapped)
     with pytest.raises(UserError, match="mapper: models/mapper/<name>, or the generator's folder"):

@@ -27,7 +27,10 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     project(tmp_path)
     monkeypatch.chdir(tmp_path)
     sections = ("train_mapper", "train_landscape", "invert_landscape")
-    ways = {name: {"start": "mapper", "theta": theta, "steps": 1, "learning_rate": 0.1} for name, theta in MAPPED.items()}
+    ways = {
+        name: {"start": "mapper", "theta": theta, "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]}
+        for name, theta in MAPPED.items()
+    }
     own = files.group(generator=GENERATOR, landscape="models/landscape/toy", mapper=MAPPER)
     models = {"toy": {"generator": GENERATOR}, "alone": {"generator": GENERATOR, "training": training(batch=2, steps=1)}}
     params = {

@@ -72,5 +72,5 @@ def test_without_a_mapper(whole: dict[str, Any]) -> None:
     group(whole)["mapper"] = "models/gan/style"
     with pytest.raises(UserError, match="mapper: plain_mapper, landscape_mapper begins where a mapper says"):
         check(whole)
-    group(whole)["methods"] = {name: group(whole)["methods"][name] for name in ("plain", "landscape")}
+    group(whole)["methods"] = {name: group(whole)["methods"][name] for name in ("plain", "plain_20", "landscape")}
     check(whole)

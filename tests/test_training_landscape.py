@@ -82,16 +82,17 @@ def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
     assert torch.allclose(made.landscape.unturned(made.landscape.turned(z)), z, atol=1e-5)
 
 
-def test_a_descent_is_adams_own_row_by_row() -> None:
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.6, 0.9)])
+def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
     goal = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
 
     def see(z: Tensor) -> dict[str, Tensor]:
         return {LOSS: (z - goal).pow(4).sum(1)}
 
-    moments = list(descend(see, torch.zeros(2, 2), steps=5, rate=0.1))
+    moments = list(descend(see, torch.zeros(2, 2), steps=5, rate=0.1, betas=betas))
     assert [moment.step for moment in moments] == list(range(6))
     alone = torch.zeros(2, requires_grad=True)
-    mover = torch.optim.Adam([alone], lr=0.1)
+    mover = torch.optim.Adam([alone], lr=0.1, betas=betas)
     for _ in range(5):
         mover.zero_grad()
         (alone - goal[1]).pow(4).sum().backward()
@@ -123,7 +124,7 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
 
     for number in range(4):
         going.renew(torch.full((1, 1), 10.0 * (number + 1)), torch.tensor([number]))
-        going.advance(see, 0.5)
+        going.advance(see, 0.5, (0.9, 0.999))
         if number % 2 == 0:
             assert float(going.z) == pytest.approx(10.0 * (number + 1) - 0.5)
     assert asked == [0, 0, 2, 2]
@@ -189,7 +190,7 @@ class Tint(Generator):
 def test_it_makes_descents_fast(data: Dataset) -> None:
     """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
     steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
-    ways = {"steps": 4, "learning_rate": 0.1, "start": 0.0, "walkers": 8}
+    ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "walkers": 8}
     pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))
     index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
     colours = replace(data, images=pictures, index=index)

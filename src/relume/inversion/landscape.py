@@ -36,7 +36,11 @@ from relume.training.trained_landscape import TrainedLandscape, read_landscape
 from relume.training.trained_mapper import TrainedMapper, read_mapper
 from relume.training.trajectories import Moment, See, descend, slope
 
-INVERSE_STEPS, INVERSE_RATE = 100, 0.05  # of the search for the state that theta makes a wanted latent of
+INVERSE_STEPS, INVERSE_RATE, INVERSE_BETAS = (
+    100,
+    0.05,
+    (0.9, 0.999),
+)  # of the search for the state that theta makes a wanted latent of
 
 Mapper = Callable[[Tensor], Tensor]  # pictures (N, 3, size, size) of the dataset -> latents (N, ...)
 
@@ -170,7 +174,7 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
     noted: list[dict[str, np.ndarray]] = []
     seconds: list[float] = []
     passed: list[Tensor] = []
-    for moment in descend(see, z, steps=way.steps, rate=way.learning_rate):
+    for moment in descend(see, z, steps=way.steps, rate=way.learning_rate, betas=way.betas):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
         noted.append(_noted(moment))  # waits for the device
@@ -222,7 +226,11 @@ def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
     """
     best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
     for moment in descend(
-        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)}, best, steps=INVERSE_STEPS, rate=INVERSE_RATE
+        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)},
+        best,
+        steps=INVERSE_STEPS,
+        rate=INVERSE_RATE,
+        betas=INVERSE_BETAS,
     ):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)

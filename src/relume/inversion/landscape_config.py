@@ -6,6 +6,7 @@ from pydantic import Field
 
 from relume.core.config import config
 from relume.training.config import Name
+from relume.training.landscape_config import Betas
 
 MAPPERS = "models/mapper"
 
@@ -19,6 +20,7 @@ class Way:
     theta: bool  # false: the latent itself is moved
     steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation
+    betas: Betas  # Adam's memory
 
 
 @config

@@ -167,7 +167,7 @@ def loss(lesson: LandscapeLesson, rows: list[int], generators: Sequence[torch.Ge
     going, ring = lesson.learner.going, lesson.learner.ring
     count = len(going.z)
     going.renew(lesson.starts(generators[:count]), torch.tensor(rows[:count], device=lesson.device))
-    going.advance(lesson.seen, lesson.config.descents.learning_rate)
+    going.advance(lesson.seen, lesson.config.descents.learning_rate, lesson.config.descents.betas)
     ring.add(going.z, going.pictures)
     found = lesson.seen(*ring.draw(generators))
     return {name: value.mean() for name, value in found.items()}
@@ -184,7 +184,7 @@ def ended(lesson: LandscapeLesson, rows: Sequence[int], through: Through) -> tup
     """Terms and PSNR where descents end, (N,) each, and the pictures there."""
     begun = lesson.starts([generator(lesson.run.seed, "validation", id) for id in lesson.dataset.ids(list(rows))])
     ways = lesson.config.descents
-    *_, last = descend(lesson.toward(rows, through), begun, steps=ways.steps, rate=ways.learning_rate)
+    *_, last = descend(lesson.toward(rows, through), begun, steps=ways.steps, rate=ways.learning_rate, betas=ways.betas)
     made = lesson.paint(through(last.z))
     return {**last.terms, "psnr": psnr(made, lesson.pictures(rows))}, made
 

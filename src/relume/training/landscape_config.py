@@ -1,7 +1,7 @@
 """Section `train_landscape`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from relume.models.landscape_config import LandscapeArchitecture
 from relume.training.config import Name, Training
 from relume.training.likeness_config import Alike
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Decay, Decay]
+
 
 @config
 class Descents:
@@ -18,6 +21,7 @@ class Descents:
 
     steps: int = Field(ge=1)  # S1's T = 20
     learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation; S1's 0.1
+    betas: Betas  # Adam's memory; S1's 0.9, 0.999
     start: float = Field(ge=0)  # spread of the latents that are begun from; 1: the generator's own, 0: the mean
     walkers: int = Field(ge=1)  # trajectories that go on at once, a step with each of theta's
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.models.landscape import Landscape
-from relume.training.trajectories import Walkers, slope
+from relume.training.trajectories import Betas, Walkers, slope
 
 Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), numbers of their pictures (N,) -> LOSS and terms, (N,)
 
@@ -71,11 +71,11 @@ class Going(nn.Module):
             own: Tensor = getattr(self, name)
             own.copy_(torch.where(where, getattr(walkers, name), own))
 
-    def advance(self, see: Seen, rate: float) -> None:
+    def advance(self, see: Seen, rate: float, betas: Betas) -> None:
         """A step each."""
         walkers = Walkers(z=self.z, mean=self.mean, square=self.square, age=self.age)
         _, gradient = slope(lambda z: see(z, self.pictures), self.z)
-        self._keep(walkers.moved(gradient, rate), torch.ones_like(self.age, dtype=torch.bool))
+        self._keep(walkers.moved(gradient, rate, betas), torch.ones_like(self.age, dtype=torch.bool))
 
 
 class Learner(nn.Module):

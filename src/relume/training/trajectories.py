@@ -9,8 +9,9 @@ from torch import Tensor
 
 from relume.training.loop import LOSS
 
-BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's own
+EPS = 1e-8  # Adam's own
 
+Betas = tuple[float, float]  # Adam's memory of slopes and of their squares
 See = Callable[[Tensor], dict[str, Tensor]]  # states (N, D) -> LOSS and its terms, (N,) each
 
 
@@ -27,9 +28,9 @@ class Walkers:
     def begun(cls, z: Tensor) -> Self:
         return cls(z=z, mean=torch.zeros_like(z), square=torch.zeros_like(z), age=torch.zeros_like(z[:, :1]))
 
-    def moved(self, gradient: Tensor, rate: float) -> Self:
+    def moved(self, gradient: Tensor, rate: float, betas: Betas) -> Self:
         """One step of Adam down the gradient."""
-        (first, second), age = BETAS, self.age + 1
+        (first, second), age = betas, self.age + 1
         mean = torch.lerp(gradient, self.mean, first)
         square = torch.lerp(gradient.square(), self.square, second)
         step = (mean / (1 - first**age)) / ((square / (1 - second**age)).sqrt() + EPS)
@@ -54,12 +55,12 @@ def slope(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     return {name: value.detach() for name, value in terms.items()}, gradient
 
 
-def descend(see: See, z: Tensor, *, steps: int, rate: float) -> Iterator[Moment]:
+def descend(see: See, z: Tensor, *, steps: int, rate: float, betas: Betas) -> Iterator[Moment]:
     """From z on: steps + 1 moments, the first of them at z itself."""
     walkers = Walkers.begun(z)
     for step in range(steps):
         terms, gradient = slope(see, walkers.z)
         yield Moment(step=step, z=walkers.z, terms=terms)
-        walkers = walkers.moved(gradient, rate)
+        walkers = walkers.moved(gradient, rate, betas)
     with torch.no_grad():
         yield Moment(step=steps, z=walkers.z, terms=see(walkers.z))
