@@ -1,6 +1,8 @@
-"""What a stage may read: by hand, as DVC itself says, and refused where `dvc.yaml` does not declare it."""
+"""A stage's start: what it may read, by hand and as DVC itself says, what is refused; equal bits without a second's import."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> N
         keys = stages[name].get("do", stages[name])["params"]
         assert [{key: at(declared(whole, keys, item), key) for key in files[0]}] == files, label
         assert len(files[0]) == len(keys)
+
+
+def test_determinism_is_asked_for_without_importing_the_compiler() -> None:
+    told = "torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()"
+    code = "import sys, torch; from relume.core.runtime import deterministic; deterministic()"
+    code += f"; print({told}, 'torch._inductor' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split() == ["True", "True", "False"]
 
 
 def at(tree: Any, key: str) -> Any:

@@ -99,7 +99,13 @@ def check(whole: Mapping[str, Any]) -> None:
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
     landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
     latent = _entries(ways, _over_optimise(built, whole), faults)
-    named = {"masked": masked, "gan": generators, "mapper": mapped, "landscape": landscapes, "surrogate": learned}
+    named: dict[str, Iterable[str]] = {
+        "masked": masked,
+        "gan": generators,
+        "mapper": mapped,
+        "landscape": landscapes,
+        "surrogate": learned,
+    }
     lists = {"train_decoder.decoders": trained, **{f"train_{kind}.models": models for kind, models in named.items()}}
     faults += [f"params: {fault}" for fault in between_names(lists)]
     if not faults:

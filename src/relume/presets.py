@@ -83,7 +83,7 @@ def emptied(stated: Params, only: Any, name: str) -> dict[str, Any]:
     for key in LOOKS:
         if key in empty and dataset is not None:
             empty[key]["dataset"] = dataset
-    return empty | stated
+    return {**empty, **stated}
 
 
 def changes(base: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:

@@ -50,5 +50,5 @@ def randn(shape: tuple[int, ...], seeds: list[int]) -> Tensor:
 
 def deterministic() -> None:
     """Equal bits from run to run on one machine's processor."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` is the same, and imports the compiler: a second
     torch.backends.cudnn.benchmark = False
