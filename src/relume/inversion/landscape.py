@@ -154,9 +154,9 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
     through = search.theta if way.theta else search.theta.latents
     z = _begin(search, way, seed, rows, given)
     best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
+    passed: list[Tensor] = []
     noted: list[dict[str, np.ndarray]] = []
     seconds: list[float] = []
-    passed: list[Tensor] = []
     for moment in descend(
         lambda z: search.likeness(search.paint(through(z)), target), z, steps=way.steps, rate=way.learning_rate
     ):
