@@ -7,9 +7,8 @@ import click
 from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.evaluation.comparison import write_tables
-from relume.evaluation.config import Compare
-from relume.evaluation.evidence import gather, gather_sets, read_probe
-from relume.evaluation.path_table import COLUMNS, path_table
+from relume.evaluation.config import TIMED_PATHS, Compare
+from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe
 
 FOLDER = click.Path(path_type=Path)
 
@@ -38,7 +37,7 @@ def main(
     config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
     cells = gather(config.groups, methods=methods, reconstructions=reconstructions, images=images)
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
-    write_csv(out / "paths.csv", COLUMNS, path_table(config.groups, paths, reconstructions) if paths else [])
+    write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])
     write_tables(out, cells, config, seed, sets=together, probe=probed)
 
 

@@ -9,9 +9,10 @@ from relume.core.config import config
 from relume.core.errors import one_of
 from relume.evaluation.metrics import MASKED_METRICS, METRICS
 
+OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
-OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
+TIMED_PATHS = (*PATHS[: PATHS.index("n")], "seconds", *PATHS[PATHS.index("n") :])  # of metrics/paths.csv: one picture's
 
 
 def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:
