@@ -130,6 +130,7 @@ def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, 
     found = invert(searching(data), config, ROWS)
     images, table = index(found, config, data, ROWS)
     way = follow(found, config, data.ids(ROWS))
+    assert way is not None
     assert way.rows == [
         {"method": name, "id": id, "step": step}
         for name, steps in (("plain", (1, 2, 4)), ("landscape", (1, 2)))

@@ -234,7 +234,7 @@ def index(
     return np.concatenate(images), table
 
 
-def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent:
+def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent | None:
     """How all methods went to their first pictures, each from the seed that the loss chooses."""
     parts = []
     for name in methods(found):

@@ -28,6 +28,9 @@ def followed(method: str, ids: Sequence[str], steps: int, scratch: Scratch) -> D
     return walked(method, ids, steps, np.concatenate([np.load(path) for path in sorted(scratch.folder.glob(f"*{KEPT}"))]))
 
 
-def together(parts: Sequence[Descent]) -> Descent:
+def together(parts: Sequence[Descent]) -> Descent | None:
+    """Of all methods of a group; None where none goes step by step."""
+    if not parts:
+        return None
     rows: list[Mapping[str, object]] = [row for part in parts for row in part.rows]
     return Descent(images=np.concatenate([part.images for part in parts]), rows=rows)
