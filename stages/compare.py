@@ -7,10 +7,9 @@ import click
 from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.evaluation.comparison import write_tables
-from relume.evaluation.config import Compare, Evaluate
-from relume.evaluation.evidence import gather, gather_sets, read_probe
+from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
+from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe
 from relume.evaluation.metrics import REID_N, is_reid
-from relume.evaluation.path_table import COLUMNS, path_table
 
 FOLDER = click.Path(path_type=Path)
 
@@ -51,7 +50,7 @@ def main(
         recipes=door.plain("recipes"),
     )
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
-    write_csv(out / "paths.csv", COLUMNS, path_table(config.groups, paths, reconstructions) if paths else [])
+    write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])
     write_tables(out, cells, config, seed, sets=together, probe=probed, views=views)
 
 

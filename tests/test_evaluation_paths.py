@@ -12,8 +12,8 @@ from relume.core.files import write_csv
 from relume.core.images import to_float
 from relume.core.results import TIMING, Descent, Group, read_descent, read_group, write_group
 from relume.data.store import Dataset
-from relume.evaluation.config import PATHS
-from relume.evaluation.path_table import COLUMNS, path_table
+from relume.evaluation.config import PATHS, TIMED_PATHS
+from relume.evaluation.evidence import gather_paths
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.pixel import psnr
@@ -106,14 +106,14 @@ def test_one_table_with_seconds_by_hand(folder: Path) -> None:
         {"method": name, "task": "feature", "dataset": "toy", "step": step, "n": 2, "psnr": psnr} for name, step, psnr in points
     ]
     write_csv(root / "paths/g.csv", PATHS, rows)
-    table = path_table(["g"], root / "paths", root)
-    assert all(tuple(sorted(row)) == tuple(sorted(COLUMNS)) for row in table)
+    table = gather_paths(["g"], root / "paths", root)
+    assert all(tuple(sorted(row)) == tuple(sorted(TIMED_PATHS)) for row in table)
     assert [(row["method"], row["step"], row["psnr"]) for row in table] == [(n, str(s), f"{v:g}") for n, s, v in points]
     assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "one picture's"
     with pytest.raises(UserError, match=r"paths/h\.csv is missing: evaluate has not run for it"):
-        path_table(["g", "h"], root / "paths", root)
+        gather_paths(["g", "h"], root / "paths", root)
     with pytest.raises(UserError, match=r"not in compare\.groups"):
-        path_table([], root / "paths", root)
+        gather_paths([], root / "paths", root)
     (root / "paths/g.csv").write_text("method\nwalks\n")
     with pytest.raises(UserError, match=r"g\.csv: column dataset is missing: run evaluate again"):
-        path_table(["g"], root / "paths", root)
+        gather_paths(["g"], root / "paths", root)

@@ -150,6 +150,7 @@ def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, 
     found = invert(searching(data), config, ROWS)
     images, table = index(found, config, data, ROWS)
     way = follow(found, config, data.ids(ROWS))
+    assert way is not None
     assert way.rows == [
         {"method": name, "id": id, "step": step}
         for name, steps in (("plain", (1, 2, 4)), ("landscape", (1, 2)))
@@ -160,7 +161,7 @@ def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, 
     for row, image in zip(way.rows, way.images, strict=True):
         if row["step"] == config.methods[str(row["method"])].steps:
             assert np.array_equal(image, chosen[str(row["method"]), str(row["id"])])
-    short = {"plain": {"start": "noise", "theta": False, "steps": 2, "learning_rate": 0.1}}
+    short = {"plain": {**group()["methods"]["plain"], "steps": 2}}
     shorter = invert(searching(data), settings(methods=short), ROWS)
     for key, one in shorter.items():
         assert np.array_equal(found[key].path[:, :2], one.path)

@@ -95,5 +95,8 @@ def test_only_the_first_pictures_are_followed(
 
 def test_methods_one_after_the_other() -> None:
     parts = [walked(name, ["a"], 1, np.full((1, 1, 2, 2, 3), value, np.uint8)) for name, value in (("m", 1), ("n", 2))]
-    assert [row["method"] for row in together(parts).rows] == ["m", "n"]
-    assert together(parts).images[:, 0, 0, 0].tolist() == [1, 2]
+    whole = together(parts)
+    assert whole is not None
+    assert [row["method"] for row in whole.rows] == ["m", "n"]
+    assert whole.images[:, 0, 0, 0].tolist() == [1, 2]
+    assert together([]) is None

@@ -9,14 +9,14 @@ import yaml
 from dvc_render.vega_templates import TEMPLATES
 
 from relume.evaluation.comparison import LEADERBOARD
-from relume.evaluation.path_table import COLUMNS as PATHS
+from relume.evaluation.config import TIMED_PATHS
 from relume.report.depth import COLUMNS as DEPTH
 from relume.report.landscape import COLUMNS as LANDSCAPE
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = {
     "metrics/leaderboard.csv": LEADERBOARD,
-    "metrics/paths.csv": PATHS,
+    "metrics/paths.csv": TIMED_PATHS,
     "metrics/report/depth.csv": DEPTH,
     "metrics/report/landscape.csv": LANDSCAPE,
 }

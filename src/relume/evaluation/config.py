@@ -9,10 +9,11 @@ from relume.core.config import config
 from relume.core.errors import one_of
 from relume.evaluation.metrics import MASKED_METRICS, METRICS, Metric, clip_cosine, other_tap, reid, top1_agreement
 
+OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 Place = tuple[str, str]  # a network and one of its taps
-OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
+TIMED_PATHS = (*PATHS[: PATHS.index("n")], "seconds", *PATHS[PATHS.index("n") :])  # of metrics/paths.csv: one picture's
 
 
 def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:

@@ -1,5 +1,6 @@
 """What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json
 from relume.core.masked_results import RATIO
 from relume.core.results import KEYS
+from relume.evaluation.config import PATHS
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import spread
@@ -67,8 +69,8 @@ def gather(
 
     `views` are the columns of further networks; `models` and `recipes` tell which networks a method has seen.
     """
-    exactly(groups, methods, ".csv", "evaluate")
-    exactly(groups, reconstructions, "", "the stage of that group")
+    _exactly(groups, methods, ".csv", "evaluate")
+    _exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
     owner: dict[str, str] = {}
     sources: dict[str, dict[str, str]] = {}
@@ -101,23 +103,44 @@ def _witness(tables: Mapping[str, Table], reconstructions: Path, recipes: Mappin
 
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
     """The rows of sets.csv, of groups and of generators' samples. What several tell alike of the originals stands once."""
-    exactly(groups, folder, ".csv", "evaluate")
-    tables = [read_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
-    tables += [read_table(samples, SETS, "score_samples")] if samples else []
+    _exactly(groups, folder, ".csv", "evaluate")
+    tables = [_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
+    tables += [_table(samples, SETS, "score_samples")] if samples else []
     rows = [{key: row[key] for key in SETS} for table in tables for row in table]
     return list({tuple(row.values()): row for row in rows}.values())
 
 
+def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> Table:
+    """The rows of paths.csv: how good methods are after some of their steps, and what it cost to get there."""
+    _exactly(groups, folder, ".csv", "evaluate")
+    tables = {group: _table(folder / f"{group}.csv", PATHS, "evaluate") for group in groups}
+    return [row for group, table in tables.items() for row in _timed(table, reconstructions / group)]
+
+
+def _timed(rows: Table, group: Path) -> Table:
+    """With seconds per picture, all its restarts together: linear between the steps that were timed."""
+    pictures = Counter(row["method"] for row in read_csv(group / "index.csv") if row["selected"] == "true")
+    timing = read_csv(group / "timing.csv")
+    return [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), pictures[row["method"]])} for row in rows]
+
+
+def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
+    """Empty where the method was not timed."""
+    steps = [int(row["step"]) for row in timing if row["method"] == method]
+    seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
+    return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""
+
+
 def read_probe(path: Path) -> Table:
     """What frozen features are good for: a row per method and dataset."""
-    rows = read_table(path, PROBED, "probe")
+    rows = _table(path, PROBED, "probe")
     known = [(row["method"], row["dataset"]) for row in rows]
     if twice := [pair for pair in known if known.count(pair) > 1]:
         raise UserError(f"{path}: two rows of method {twice[0][0]} on {twice[0][1]}")
     return rows
 
 
-def read_table(path: Path, columns: Sequence[str], stage: str) -> Table:
+def _table(path: Path, columns: Sequence[str], stage: str) -> Table:
     rows = read_csv(path)
     if rows and (missing := set(columns) - rows[0].keys()):
         raise UserError(f"{path}: column {min(missing)} is missing: run {stage} again")
@@ -134,7 +157,7 @@ def hidden(ratio: str) -> str:
     return f"{100 * float(ratio):g} % hidden"
 
 
-def exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
+def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
     """The folder holds these groups and nothing else; what begins with a point is not ours."""
     entries = folder.iterdir() if folder.is_dir() else ()
     there = {entry.name for entry in entries if not entry.name.startswith(".")}

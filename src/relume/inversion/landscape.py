@@ -171,9 +171,9 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
     see = _seen(search, through, given)
     z = _begin(search, way, seed, rows, given)
     best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
+    passed: list[Tensor] = []
     noted: list[dict[str, np.ndarray]] = []
     seconds: list[float] = []
-    passed: list[Tensor] = []
     for moment in descend(see, z, steps=way.steps, rate=way.learning_rate, betas=way.betas):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
@@ -254,7 +254,7 @@ def index(
     return np.concatenate(images), table
 
 
-def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent:
+def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent | None:
     """How all methods went to their first pictures, each from the seed that the loss chooses."""
     parts = []
     for name in methods(found):

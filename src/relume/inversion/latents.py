@@ -57,7 +57,7 @@ def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
     return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
 
 
-def follow(studio: Studio, group: InvertLatent, path: str) -> Descent:
+def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
     """How all methods went to their pictures, once `invert_all` is done."""
     ways = {name: method(group, name, path).inversion for name in group.methods}
     ids = {name: studio.dataset.ids(studio.dataset.select(way.split, way.count)) for name, way in ways.items()}

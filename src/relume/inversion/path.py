@@ -28,8 +28,9 @@ def followed(method: str, ids: Sequence[str], steps: int, scratch: Scratch) -> D
     return walked(method, ids, steps, np.concatenate([np.load(path) for path in sorted(scratch.folder.glob(f"*{KEPT}"))]))
 
 
-def together(parts: Sequence[Descent]) -> Descent:
-    """Of all methods of a group, which may be none."""
+def together(parts: Sequence[Descent]) -> Descent | None:
+    """Of all methods of a group; None where none goes step by step."""
+    if not parts:
+        return None
     rows: list[Mapping[str, object]] = [row for part in parts for row in part.rows]
-    images = [part.images for part in parts]
-    return Descent(images=np.concatenate(images) if images else np.zeros((0, 1, 1, 3), np.uint8), rows=rows)
+    return Descent(images=np.concatenate([part.images for part in parts]), rows=rows)
