@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from relume.core.files import read_csv, sha256
 from tests.gan_files import KINDS
+from tests.preset_files import JUDGES, LADDERS
 from tests.test_masked_stages import ENERGY, STACK
 from tests.test_readme import README, commands
 
@@ -59,6 +60,8 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
         recipe.update(network="alexnet_conv", taps={"conv2" if name == "shallow" else "conv5": 1.0}, steps=4)
     params["recipes"]["s0"]["sizes"] = [[0, 32], [2, 64]]
     params["floors"].update(count=3, blocks=[4])
+    params["evaluate"].update(other_taps=[["alexnet_conv", "conv5"]])
+    params["self_test"].update(count=2, exceptions=dict.fromkeys(JUDGES, LADDERS))  # of so few pictures nothing is asked
     params["compare"].update(resamples=1000)
     params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_decoder"]["decoders"] = {
@@ -149,7 +152,8 @@ def outputs(root: Path) -> dict[str, str]:
         for path in (root / folder).rglob("*")
         if path.is_file()
     ]
-    tables = [root / "metrics" / name for name in ("sets.csv", "comparisons.csv", "summary.json")]
+    written = ("sets.csv", "comparisons.csv", "correlations.csv", "self_test.csv", "summary.json")
+    tables = [root / "metrics" / name for name in written]
     found = [path for path in [*files, *tables] if path.name not in MEASURED | {".gitignore"}]
     sums = {str(path.relative_to(root)): sha256(path) for path in found}
     costly = ("leaderboard.csv", "masked.csv")

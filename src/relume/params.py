@@ -17,6 +17,7 @@ from relume.evaluation.config import Compare, Evaluate, Floors
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.probe_config import Probe
 from relume.evaluation.samples_config import ScoreSamples
+from relume.evaluation.self_test_config import SelfTest
 from relume.features.catalogue import check_tap
 from relume.features.config import Extract, Weights
 from relume.inversion.config import InvertOptimise, Recipe, variation
@@ -73,6 +74,7 @@ SECTIONS: dict[str, Any] = {
     "maps": Maps,
     "probe": Probe,
     "evaluate": Evaluate,
+    "self_test": SelfTest,
     "compare": Compare,
     "report": Report,
 }

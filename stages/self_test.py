@@ -1,0 +1,64 @@
+"""Put the metrics on trial: pictures against themselves, and ladders of degradations whose order is known."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from relume.core.door import Door, stage
+from relume.core.errors import UserError
+from relume.core.files import write_csv
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
+from relume.data.store import Dataset
+from relume.evaluation.config import Evaluate, Floors
+from relume.evaluation.metrics import METRICS
+from relume.evaluation.perceptual import judge as look
+from relume.evaluation.scoring import Scorer, read_scales, score, with_views
+from relume.evaluation.self_test import COLUMNS, as_group, judge, spoilt
+from relume.evaluation.self_test_config import SelfTest
+from relume.features.weights import WeightStore
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset that `floors.dataset` names.")
+@click.option("--features", type=FOLDER, required=True, help="Folder of its features.")
+@click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="The table to write.")
+@stage("self_test")
+def main(door: Door, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, asked, config = door.section(Run, "run"), door.section(Evaluate, "evaluate"), door.section(SelfTest, "self_test")
+    pictures = door.section(Floors, "floors")
+    deterministic()
+    data, device = Dataset.open(images), device_of(run)
+    there = data.select(pictures.split, pictures.count)
+    rows = there[: config.count]
+    rungs = list(spoilt(data, rows, config, run.seed))
+    group = as_group(data, rows, rungs)
+    names = [name for name in asked.metrics if name != "feature_error"]  # which belongs to an inverted tap
+    scorer = Scorer(
+        datasets={data.name: data},
+        judge=look(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
+        scales=read_scales([(data.name, *place) for place in asked.other_taps], {data.name: features}),
+        metrics=names,
+        micro_batch=run.micro_batch,
+        device=device,
+    )
+    scored = score(group, with_views(scorer, group, asked, {data.name: features}))
+    metrics = [*(METRICS[name] for name in names), *(metric for metric, _ in asked.views)]
+    table = {
+        key: np.array([row.get(key, np.nan) for row in scored]).reshape(len(rungs), -1) for key in [one.name for one in metrics]
+    }
+    scores = {
+        (name, strength): {key: values[at] for key, values in table.items()} for at, (name, strength, _) in enumerate(rungs)
+    }
+    verdict = judge(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
+    write_csv(out, COLUMNS, verdict.rows)
+    if verdict.faults:
+        raise UserError("\n".join([*verdict.faults, f"{out} holds the values; self_test.exceptions names what is no fault"]))
+
+
+if __name__ == "__main__":
+    main()
