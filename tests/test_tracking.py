@@ -329,9 +329,10 @@ def test_what_was_cut_off_makes_way_for_another_try(root: Path, monkeypatch: pyt
     pulled = project_files(root / "cut", strength=3.0)
     monkeypatch.setenv("DVC_ROOT", str(root))
     monkeypatch.setenv("DVC_EXP_NAME", "cut")
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="cable"):
+    with monkeypatch.context() as patch:
         patch.setattr(Store, "picture", fail)
-        tracking.project(pulled, item="deep")
+        with pytest.raises(OSError, match="cable"):
+            tracking.project(pulled, item="deep")
     cut = ask(root, "select run_uuid from runs where lifecycle_stage = 'active' and status = 'RUNNING' and name = 'deep'")
     assert len(cut) == 1
     assert tracking.project(pulled, item="deep").written == ["deep"]

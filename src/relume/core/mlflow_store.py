@@ -45,7 +45,7 @@ class Store:
     """The runs of one experiment. Opening it imports MLflow (seconds) and may create the database (seconds, once)."""
 
     def __init__(self, root: Path, *, seconds: float = float("inf"), patience: int = PATIENCE) -> None:
-        """`seconds`: how long writing may take in all, from when the store is open; a slow server is given up then.
+        """`seconds`: how long writing may take in all; a slow server is given up then. Making a database does not count.
 
         `patience`: seconds for one answer, with one more try.
         """
@@ -62,13 +62,14 @@ class Store:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
+        since = time.monotonic()
         try:
             with contextlib.nullcontext() if remote else lock(root, "create"):  # two that create one database break it
                 self._client = MlflowClient(self.uri)
                 self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
         except MlflowException as error:
             raise UserError(f"MLflow's store {self.uri} does not work: {error}") from None
-        self._seconds, self._since = seconds, time.monotonic()
+        self._seconds, self._since = seconds, since if remote else time.monotonic()
 
     def _in_time(self) -> "MlflowClient":
         if time.monotonic() - self._since > self._seconds:

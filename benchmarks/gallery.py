@@ -1,0 +1,103 @@
+"""The default's results to look at: docs/gallery.md with its sheets, README's numbers and picture, from the pipeline's outputs.
+
+    python -m benchmarks.gallery
+
+Marks say what stands between them. In docs/gallery.md `<!-- gallery NAME -->` … `<!-- end -->` is a sheet with the methods on
+it, what they reach and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` … `<!-- end -->`
+is a table whose rows are written by hand, each with the name of a method: its last cells are filled in from metrics/summary.json.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.gallery_pictures import SHEETS, Outputs, Sheet
+from benchmarks.sheet import save
+from relume.core.errors import UserError
+from relume.core.files import read_json, write_text
+
+PAGE, FOLDER = Path("docs/gallery.md"), Path("docs/gallery")
+OVERVIEW = (Path("metrics/report/overview.jpg"), Path("docs/overview.jpg"))
+SECTION = re.compile(r"(<!-- gallery (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NUMBERS = re.compile(r"(<!-- numbers (\S+)((?: \S+:\d)+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def section(name: str, sheet: Sheet) -> str:
+    """A sheet as Markdown."""
+    lines = [["method", "given", sheet.scored, "made by"], ["---"] * 4]
+    lines += [[f"`{one.name}`", one.subject, one.score, f"`dvc repro {one.stage}`"] for one in sheet.methods]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    shown = ", ".join(block.title for block in sheet.blocks)
+    return f"\n![{shown}]({FOLDER.name}/{name}.jpg)\n\n{table}"
+
+
+def page(text: str, root: Path) -> str:
+    """The gallery's page; its sheets are drawn beside it."""
+    outputs = Outputs(root)
+
+    def draw(mark: re.Match[str]) -> str:
+        name = mark[2]
+        if name not in SHEETS:
+            raise UserError(f"{PAGE}: no such sheet: {name}; there are {', '.join(SHEETS)}")
+        sheet = SHEETS[name](outputs)
+        (root / FOLDER).mkdir(parents=True, exist_ok=True)
+        save(root / FOLDER / f"{name}.jpg", sheet.blocks)
+        return mark[1] + section(name, sheet) + mark[3]
+
+    return SECTION.sub(draw, text)
+
+
+def numbers(text: str, summary: Mapping[str, Any]) -> str:
+    """README with its tables as `summary` says."""
+
+    def fill(mark: re.Match[str]) -> str:
+        heading, rule, *rows = mark[4].splitlines(keepends=True)
+        columns = [column.rsplit(":", 1) for column in mark[3].split()]
+        return mark[1] + heading + rule + "".join(_filled(row, columns, summary.get(mark[2], {})) for row in rows) + mark[5]
+
+    return NUMBERS.sub(fill, text)
+
+
+def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, Any]) -> str:
+    cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
+    label = cells[: len(cells) - len(columns)]
+    scores = [_score(label[-1].strip("`"), name, measured, int(digits)) for name, digits in columns]
+    return f"| {' | '.join([*label, *scores])} |\n"
+
+
+def _score(method: str, column: str, measured: Mapping[str, Any], digits: int) -> str:
+    """Empty where the method has no such score; three digits without the zero before the point."""
+    share, _, metric = column.rpartition("/")
+    name = f"{method} {share}".strip()
+    if name not in measured:
+        raise UserError(f"README: metrics/summary.json knows no {name}")
+    value = measured[name].get(metric)
+    return "" if value is None else f"{value:.{digits}f}".removeprefix("0" if digits == 3 else "")
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(), help="The project's folder."
+)
+def main(root: Path) -> None:
+    try:
+        readme, gallery = root / "README.md", root / PAGE
+        for path, text in ((gallery, page(gallery.read_text(), root)), (readme, numbers(readme.read_text(), _summary(root)))):
+            write_text(path, text)
+            click.echo(f"{path}: written")
+        shutil.copyfile(root / OVERVIEW[0], root / OVERVIEW[1])
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _summary(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(root / "metrics/summary.json")
+    return found
+
+
+if __name__ == "__main__":
+    main()
