@@ -69,7 +69,7 @@ def test_the_stage_writes_page_and_picture(root: Path, monkeypatch: pytest.Monke
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     written = sorted(path.name for path in (root / "metrics/report").iterdir())
-    assert written == ["depth.csv", "index.html", "landscape.csv", "overview.jpg"]
+    assert written == ["depth.csv", "index.html", "landscape.csv", "overview.jpg", "report.pdf"]
     places = [(row["place"], row["method"]) for row in read_csv(root / "metrics/report/depth.csv")]
     assert places == [("alexnet_conv 01 conv2, optimise", "shallow"), ("alexnet_conv 02 conv5, optimise, oracle", "deep")]
     (root / "metrics/sets.csv").rename(root / "metrics/sets.txt")
