@@ -16,6 +16,7 @@ from relume.report.landscape import section as landscapes
 from relume.report.landscape import table as landscape_table
 from relume.report.material import Folders, read
 from relume.report.page import render
+from relume.report.pdf import write_pdf
 from relume.report.pictures import overview, pick
 from relume.report.provenance import commands
 
@@ -31,12 +32,14 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
 @click.option("--samples", type=FOLDER, required=True, help="Folder of what generators have made.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, overview.jpg, depth.csv and landscape.csv.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, report.pdf, overview.jpg, two tables.")
 @stage("report")
 def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
     material = read(Folders(**folders), door.plain("compare.groups"))
-    write_text(out / "index.html", render(material, config, door.plain("compare.level"), _commands()))
+    level, made = door.plain("compare.level"), _commands()
+    write_text(out / "index.html", render(material, config, level, made))
+    write_pdf(out / "report.pdf", material, level, made)
     first = next(iter(boards(material.leaderboard)), None)
     write_csv(out / "depth.csv", DEPTH, [] if first is None else table(depths(first, material.taps)))
     write_csv(out / "landscape.csv", LANDSCAPE, landscape_table(landscapes(material.groups)))

@@ -67,8 +67,10 @@ class Plot:
     axis: Markup
     svg: Markup
     rules: Markup
-    ruled: bool
     series: list[Series]
+    over: Across
+    levels: list[Rule]
+    scale: Scale
 
 
 def plot(
@@ -95,8 +97,10 @@ def plot(
         axis=beside("depth-axis", [(scale.at(tick), plain(tick)) for tick in scale.ticks], 'x="100%" text-anchor="end"'),
         svg=Markup(f'<svg class="depth" height="{height}" {role}>{said}{lines}{over.marks()}{drawn}</svg>'),
         rules=beside("depth-floors", [(y, rule.name) for y, rule in names], 'x="0"'),
-        ruled=bool(known),
         series=list(series),
+        over=axis,
+        levels=known,
+        scale=scale,
     )
 
 
@@ -113,7 +117,7 @@ class _Over:
     def of(cls, values: Sequence[float], axis: Across) -> "_Over":
         low, high = min(values), max(values)
         if axis.logarithmic:
-            bounds, labels = (low, high), _rounds(low, high)
+            bounds, labels = (low, high), rounds(low, high)
         elif axis.names:
             bounds, labels = (low, high), axis.names
         else:
@@ -132,7 +136,7 @@ class _Over:
         )
 
 
-def _rounds(low: float, high: float) -> dict[float, str]:
+def rounds(low: float, high: float) -> dict[float, str]:
     """Powers of ten between the two; where there are not two of them, their halves and fifths as well."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []

@@ -1,0 +1,152 @@
+"""The page's plots once more, as figures on paper: the same series, in print's colours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import NullFormatter
+
+from relume.report.boards import Board, Line
+from relume.report.charts import SHADES
+from relume.report.judges import Heat
+from relume.report.material import Material
+from relume.report.paper import INK, ROOM, RULE, SOFT, Frame, Paper, width
+from relume.report.pictures import original, reconstruction
+from relume.report.xy_chart import Plot, Series, rounds
+
+COLOURS = ("#14598a", "#b3541e", "#1d6b45", "#7a3e8e", "#8f6f00", "#a8324a")
+SHAPES = ("o", "s", "D", "^", "v", "P")
+HIGH, BELOW, LABELS, TILE = 94.0, 46.0, 104.0, 3.0  # of a panel, and below it; room for a grid's names; between its pictures
+
+
+def plots(paper: Paper, caption: str, found: Sequence[Plot], legend: Sequence[Series], across: int = 2) -> None:
+    """Panels side by side, `across` in a row, with one legend below."""
+    rows, keys = -(-len(found) // across), _lines(legend)
+    high = rows * (HIGH + BELOW) + 11 * len(keys) - 2
+    with paper.figure(caption, high) as frame:
+        wide = ROOM / across
+        for number, one in enumerate(found):
+            row, column = divmod(number, across)
+            _panel(frame.axes(column * wide + 26, row * (HIGH + BELOW) + 16, wide - 40, HIGH), one)
+        for at, line in enumerate(keys):
+            _keys(frame, line, rows * (HIGH + BELOW) + 11 * at + 4)
+
+
+def _panel(axes: Axes, one: Plot) -> None:
+    frame(axes)
+    axes.set_title(one.title, fontsize=8.5, loc="left", color=INK, pad=4, parse_math=False)
+    axes.set_xlabel(one.below.removesuffix(", logarithmic"), fontsize=7.5, color=SOFT, labelpad=2)
+    for rule in one.levels:
+        axes.axhline(rule.value, color=SOFT, linewidth=0.7, linestyle=(0, (2, 2)))
+        place = (0.99, rule.value)
+        axes.annotate(rule.name, place, (0, 2), ("axes fraction", "data"), "offset points", ha="right", fontsize=6, color=SOFT)
+    for series in one.series:
+        _series(axes, series)
+    if one.over.names:
+        axes.set_xticks(list(one.over.names), list(one.over.names.values()))
+    if one.over.logarithmic:
+        axes.set_xscale("log")
+        _decades(axes.xaxis, [point.x for series in one.series for point in series.points])
+    if one.scale.logarithmic:
+        axes.set_yscale("log")
+        _decades(axes.yaxis, one.scale.ticks)
+
+
+def _decades(axis: Axis, values: Sequence[float]) -> None:
+    marks = rounds(min(values), max(values))
+    axis.set_ticks(list(marks), labels=list(marks.values()))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _series(axes: Axes, series: Series) -> None:
+    colour, shape = COLOURS[series.shade % SHADES], SHAPES[series.shade % SHADES]
+    x, y = [point.x for point in series.points], [point.y for point in series.points]
+    line = "none" if not series.joined else "--" if series.dashed else "-"
+    hollow = "white" if series.dashed else colour
+    axes.plot(x, y, color=colour, marker=shape, markersize=3, linewidth=0.9, linestyle=line, markerfacecolor=hollow)
+    for point in series.points:
+        if point.ends:
+            axes.plot([point.x] * 2, point.ends, color=colour, linewidth=0.8)
+    if series.label:
+        axes.annotate(series.label, (x[-1], y[-1]), (4, -2), textcoords="offset points", fontsize=6, color=colour)
+
+
+def frame(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set(linewidth=0.5, color=RULE)
+    axes.tick_params(labelsize=7, width=0.5, length=2.5, color=RULE, labelcolor=INK, which="both")
+    axes.grid(axis="y", linewidth=0.3, color="#e3dfd8")
+    axes.set_axisbelow(True)
+
+
+def _lines(legend: Sequence[Series]) -> list[list[Series]]:
+    """Names of a legend, as many to a line as it holds."""
+    lines: list[list[Series]] = [[]]
+    room = 0.0
+    for series in legend:
+        wide = _key_width(series)
+        if room + wide > ROOM and lines[-1]:
+            lines.append([])
+            room = 0.0
+        lines[-1].append(series)
+        room += wide
+    return lines
+
+
+def _key_width(series: Series) -> float:
+    return width(_named(series), 7.5) + 26
+
+
+def _named(series: Series) -> str:
+    return f"{series.label}  {series.name}" if series.label else series.name
+
+
+def _keys(frame: Frame, line: Sequence[Series], y: float) -> None:
+    x = 0.0
+    for series in line:
+        colour = COLOURS[series.shade % SHADES]
+        axes = frame.axes(x, y - 6, 12, 6)
+        axes.axis("off")
+        axes.plot([0.5], [0.5], marker=SHAPES[series.shade % SHADES], color=colour, markersize=3.5)
+        frame.write(_named(series), x + 14, y, 7.5)
+        x += _key_width(series)
+
+
+def grid(paper: Paper, caption: str, material: Material, board: Board, lines: Sequence[Line], ids: Sequence[str]) -> None:
+    """Originals on top, a row for each method below, as large as the width and half a page allow."""
+    side = min((ROOM - LABELS) / len(ids) - TILE, 560 / (len(lines) + 1) - TILE)
+    wide, high = len(ids) * (side + TILE), (len(lines) + 1) * (side + TILE)
+    with paper.figure(caption, high) as frame:
+        axes = frame.axes(LABELS, 0, wide, high)
+        for row, line in enumerate([None, *lines]):
+            y = row * (side + TILE)
+            names = ["original"] if line is None else [line.method, line.place, f"{line.psnr:.1f} dB"]
+            for at, name in enumerate(filter(None, names)):
+                frame.write(name, 0, y + side / 2 - 6 + 9.5 * at, 8 if at == 0 else 7, colour=SOFT if at else INK)
+            for column, id in enumerate(ids):
+                pixels = original(material, board, id) if line is None else reconstruction(material, line, id)
+                if pixels is not None:
+                    x = column * (side + TILE)
+                    axes.imshow(np.asarray(pixels), interpolation="none", extent=(x, x + side, y + side, y))
+        axes.set(xlim=(0, wide), ylim=(high, 0), aspect="auto")
+        axes.axis("off")
+
+
+def heat(paper: Paper, caption: str, found: Heat) -> None:
+    values = np.array([[0.0 if cell.rho is None else cell.rho for cell in cells] for _, cells in found.rows])
+    names, cell = [name for name, _ in found.rows], min(34.0, (ROOM - 130) / len(found.rows))
+    top = max(width(name, 7) for name in names) * 0.75 + 8
+    with paper.figure(caption, top + 0.62 * cell * len(names) + 4) as frame:
+        axes = frame.axes(126, top, cell * len(names), 0.62 * cell * len(names))
+        axes.imshow(values, cmap="RdBu", vmin=-1.9, vmax=1.9, aspect="auto", interpolation="none")
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        axes.set_xticks(range(len(names)), names, fontsize=7, rotation=45, ha="left", rotation_mode="anchor")
+        axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        for row, (_, cells) in enumerate(found.rows):
+            for column, one in enumerate(cells):
+                axes.text(column, row, one.shown, ha="center", va="center", fontsize=6.5, color=INK)
