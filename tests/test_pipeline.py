@@ -81,16 +81,20 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     }
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
     params["probe"].update(models=["et"])
-    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye={"network": "alexnet_conv", "tap": "conv1"})
+    eye = {"network": "vgg16_conv", "tap": "conv1_1"}
+    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye=eye, withheld=2)
+    params["train_gan"]["shared"]["duel"].update(taps=["conv1"], size=32, pictures=4)
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
-    params["score_samples"].update(count=4)
+    params["score_samples"].update(count=4, withheld=2)
     params["train_mapper"]["shared"]["architecture"].update(width=8)
     params["train_mapper"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_latent"]["latents"]["base"].update(steps=4, trace_every=2, count=3)
     hybrid = {"steps": 4, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": {"learning_rate": [[0, 0.1]]}}
     params["invert_latent"]["latents"]["methods"]["latent_hybrid"].update(hybrid)
-    params["train_landscape"]["shared"].update(architecture={"hidden": [8], "residual": True}, replay=4, validation=2)
+    params["train_landscape"]["shared"].update(
+        architecture={"hidden": [8], "residual": True, "turned": True}, replay=4, validation=2
+    )
     params["train_landscape"]["shared"]["descents"].update(steps=2, walkers=2)
     params["train_landscape"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
