@@ -215,7 +215,7 @@ def test_the_file_can_be_checked_by_itself(
         ("surrogate", "et", "train_masked.models"),
         ("landscape", "mapper_conv5", "train_mapper.models"),
         ("landscape", "alexnet_conv1", "train_decoder.decoders"),
-        ("landscape", "surrogate_conv5", "train_landscape.models"),
+        ("landscape", "surrogate_conv5", "train_surrogate.models"),
         ("mapper", "style", "train_gan.models"),
     ],
 )

@@ -42,7 +42,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "blind eye": (blinded, "models.style.eye: alexnet_conv sees pictures of 31 px or more"),
     "name": (lambda p: models(p).update(deep={}), "models.deep: the name belongs to another method"),
     "floor's name": (lambda p: models(p).update(floor_x={}), "models.floor_x: the name belongs to another method"),
-    "a masked model's": (lambda p: models(p).update(et={}), "models.et: the name belongs to a model of train_masked"),
+    "a masked model's": (lambda p: models(p).update(et={}), "models.et: the name belongs to another method"),
     "duel": (lambda p: shared(p)["duel"].update(cells=0), "train_gan.shared.duel.cells"),
     "scored": (lambda p: p["score_samples"].update(models=["stile"]), "score_samples.models: stile is not in train_gan.models"),
     "learned from": (lambda p: p["score_samples"].update(split="train"), "score_samples.split: generators have learned"),

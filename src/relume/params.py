@@ -101,15 +101,6 @@ def check(whole: Mapping[str, Any]) -> None:
     mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
     landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
     latent = _entries(ways, _over_optimise(built, whole), faults)
-    named: dict[str, Iterable[str]] = {
-        "masked": masked,
-        "gan": generators,
-        "mapper": mapped,
-        "landscape": landscapes,
-        "surrogate": learned,
-    }
-    lists = {"train_decoder.decoders": trained, **{f"train_{kind}.models": models for kind, models in named.items()}}
-    faults += [f"params: {fault}" for fault in between_names(lists)]
     if not faults:
         faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
         taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
@@ -123,6 +114,9 @@ def check(whole: Mapping[str, Any]) -> None:
         faults += [f"params: {fault}" for fault in between_probe(built, masked)]
         faults += [f"params: {fault}" for fault in between_imports(built)]
         faults += [f"params: {fault}" for fault in between_surrogate(built, learned, recipes, ALWAYS)]
+        named: dict[str, Iterable[str]] = {"masked": masked, "gan": generators, "mapper": mapped, "surrogate": learned}
+        lists = {f"train_{kind}.models": models for kind, models in {**named, "landscape": landscapes}.items()}
+        faults += [f"params: {fault}" for fault in between_names({"train_decoder.decoders": trained, **lists})]
     if faults:
         raise UserError("\n".join(faults))
 
