@@ -2,7 +2,7 @@
 
     python -m benchmarks.gan DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
-DATA holds `train/` and `test/` (class folders below); validation pictures, to which KID is written down on the way, are drawn from
+DATA holds `train/` and `test/` (class folders below); validation pictures, looked at on the way only, are drawn from
 `train/`. How many steps fill the seconds (on a processor, of its own time) is measured first, the models taking turns, and kept
 in the work folder, as every trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes
 the columns of sets.csv, a `.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
