@@ -78,10 +78,12 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     }
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
     params["probe"].update(models=["et"])
-    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye={"network": "alexnet_conv", "tap": "conv1"})
+    eye = {"network": "vgg16_conv", "tap": "conv1_1"}
+    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, withheld=2, eye=eye)
+    params["train_gan"]["shared"]["duel"].update(taps=["conv1"], pictures=2)
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
-    params["score_samples"].update(count=4)
+    params["score_samples"].update(count=4, withheld=2)
     params["train_mapper"]["shared"]["architecture"].update(width=8)
     params["train_mapper"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_latent"]["latents"]["base"].update(steps=4, trace_every=2, count=3)
