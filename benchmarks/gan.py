@@ -2,7 +2,7 @@
 
     python -m benchmarks.gan DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
-DATA holds `train/` and `test/` (class folders below); validation pictures, by which the best weights are chosen, are drawn from
+DATA holds `train/` and `test/` (class folders below); validation pictures, looked at on the way only, are drawn from
 `train/`. How many steps fill the seconds (on a processor, of its own time) is measured first, the models taking turns, and kept
 in the work folder, as every trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes
 the columns of sets.csv, a `.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
@@ -64,7 +64,7 @@ def draw(bench: Bench, study: GanStudy, scored: Sequence[Mapping[str, object]], 
 def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], command: Sequence[str]) -> dict[str, object]:
     """The `.json` beside the table."""
     counts = {split: len(bench.dataset.select(split)) for split in ("train", "val", "test")}
-    said = "{test} test pictures, {train} to learn from, {val} to choose the best weights by".format(**counts)
+    said = "{test} test pictures, {train} to learn from, {val} to look at on the way".format(**counts)
     said += f"; {study.count} samples of every model, and of every floor"
     keys = ("parameters", "best_step", "seconds_per_step", "seconds", "device", "precision", "commit")
     trainings = {

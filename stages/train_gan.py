@@ -53,7 +53,7 @@ def main(door: Door, model: str, images: Path, weights: Path, out: Path, samples
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
             reached = trained.metrics["loss"]
-            click.echo(f"{model}: KID {reached:.4f} to held-out pictures, as {config.eye.network} sees them")
+            click.echo(f"{model}: KID {reached:.4f} to validation pictures, as {config.eye.network} sees them")
 
 
 if __name__ == "__main__":

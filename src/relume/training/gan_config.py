@@ -55,7 +55,7 @@ class DiffAugment:
 
 @config
 class Eye:
-    """By whose embeddings samples are compared with held-out pictures while it trains: a tap's mean over positions."""
+    """By whose embeddings samples are compared with validation pictures while it trains: a tap's mean over positions."""
 
     network: str
     tap: str

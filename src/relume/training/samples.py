@@ -15,7 +15,7 @@ from relume.training.gan_config import Drawn
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """Draws of its own: the training's choice of its best weights has not seen them."""
+    """Draws of its own: training has not seen them."""
 
     model: Generator
     config: Drawn
