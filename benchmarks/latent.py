@@ -168,20 +168,21 @@ def compute(
     run = build(Run, merge(merge(params["run"], study.run), {"device": device} if device else {}), "study.run")
     deterministic()
     where, dataset = device_of(run), Dataset.open(images)
-    made, sha = read_gan(generator, where), read_json(generator / CARD)["sha256"]
+    made, about = read_gan(generator, where), read_json(generator / CARD)
+    painter = {key: about[key] for key in ("sha256", "config", "data")}
     usual = {**params["invert_optimise"], "dataset": dataset.name, "split": "test", "count": None}
     bench = Bench(run=run, device=where, store=WeightStore(*weights), dataset=dataset, trained=made, usual=usual)
     config = mapper_config(study, params, dataset.name, made.name)
     rows = [row for space in study.known.spaces for row in known_rows(bench, space, known(bench, space, study.known))]
-    mapper = taught(bench, config, work, sha)
+    mapper = taught(bench, config, work, painter["sha256"])
     more, rates, pictures = measure(bench, mapper, study)
     write_csv(out, COMPARISONS, [{**row, "device": describe(where)} for row in [*rows, *more]])
     draw(out.with_suffix(".jpg"), bench, dataset.select("test", study.starts.test), pictures)
     latents, n = f"{study.known.count} latents of {made.name} at {made.generator.size} px", study.starts.test
-    about = {"data": f"{latents}; {dataset.name} at {dataset.size} px: {n} test pictures", "n": n, "generator": sha}
-    about |= {"command": command("benchmarks.latent"), "commit": at, "device": describe(where)}
-    about |= {"rates": rates, "mapper": told(mapper, work), "seconds": round(time.perf_counter() - began, 1)}
-    write_json(out.with_suffix(".json"), about)
+    told_of = {"data": f"{latents}; {dataset.name} at {dataset.size} px: {n} test pictures", "n": n, "generator": painter}
+    told_of |= {"command": command("benchmarks.latent"), "commit": at, "device": describe(where)}
+    told_of |= {"rates": rates, "mapper": told(mapper, work), "seconds": round(time.perf_counter() - began, 1)}
+    write_json(out.with_suffix(".json"), told_of)
 
 
 def measure(bench: Bench, mapper: TrainedMapper, study: LatentStudy) -> tuple[list[Record], dict[str, float], dict[str, Tensor]]:
