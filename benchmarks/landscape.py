@@ -115,6 +115,13 @@ def curve(found: Found, sources: Sequence[str]) -> dict[str, Any]:
     return told
 
 
+def command(bench: Bench, file: Path) -> str:
+    """Where folders lie is nobody's business."""
+    said = [bench.dataset.name, "--study", str(file), "--generator", bench.config.generator, "--work", bench.root.resolve().name]
+    said += ["--mapper", f"models/mapper/{bench.mapper.resolve().name}"] if bench.mapper else []
+    return shlex.join(["python", "-m", "benchmarks.landscape", *said])
+
+
 def tell(bench: Bench, found: Found, sources: Sequence[str]) -> dict[str, Any]:
     """The `.json` beside the table."""
     study, dataset = bench.study, bench.dataset
@@ -123,7 +130,6 @@ def tell(bench: Bench, found: Found, sources: Sequence[str]) -> dict[str, Any]:
         f"theta learned on {len(dataset.select('train'))} others, {study.seeds} times; rates chosen on {study.tuning} of val"
     )
     return {
-        "command": shlex.join(["python", "-m", "benchmarks.landscape", *sys.argv[1:]]),
         "data": f"{dataset.name}: the first {study.pictures} test pictures at {size}; {learned}",
         "n": study.pictures,
         "device": describe(device_of(bench.run)),
@@ -184,7 +190,7 @@ def main(
     sources, out = [bench.dataset.index[row]["source"] for row in rows], out or RESULTS / f"{file.stem}.csv"
     table = list(rows_of(bench, found, sources))
     write_csv(out, COMPARISONS, table)
-    spent = {"commit": at, "seconds": round(time.perf_counter() - started, 1)}
+    spent = {"command": command(bench, file), "commit": at, "seconds": round(time.perf_counter() - started, 1)}
     write_json(out.with_suffix(".json"), tell(bench, found, sources) | {"rates": rates} | spent)
     draw(found, out.with_suffix(".jpg"), pictures=len(rows))
     for row in table:

@@ -20,6 +20,7 @@ def shared(**differences: Any) -> dict[str, Any]:
         "space": "w",
         "architecture": {"hidden": [16], "residual": True, "turned": False},
         "loss": {"mse": 1.0, "lpips": 1.0, "judge": "alex"},
+        "relative": False,
         "descents": {"steps": 3, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 1.0, "walkers": 2},
         "replay": 4,
         "training": training(batch=3, log_every=2, clip=10.0),

@@ -122,6 +122,8 @@ def test_it_writes_its_table_and_its_curves(files: Path) -> None:
     }
     assert len(told["curves"]["plain_mean_3"]["loss"]) == 4
     assert (files / "out.jpg").stat().st_size > 0
+    assert told["command"].startswith("python -m benchmarks.landscape toy --study ")
+    assert told["command"].endswith(" --generator models/gan/style --work work")
 
 
 def test_a_fault_is_named(files: Path) -> None:

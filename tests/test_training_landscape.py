@@ -18,7 +18,7 @@ from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.models.generator import Generator, Noise
 from relume.models.landscape import Landscape
 from relume.models.landscape_config import LandscapeArchitecture
-from relume.training.landscape import axes, card, kept, loss, progress, sheet, slopes, validate
+from relume.training.landscape import axes, card, kept, loss, progress, relative, sheet, slopes, validate
 from relume.training.landscape_config import landscape_models
 from relume.training.likeness import likeness
 from relume.training.likeness_config import Alike
@@ -172,6 +172,15 @@ def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
     terms[LOSS].backward()
     assert all(weights.grad is not None for weights in made.learner.parameters())
     assert not any(weights.requires_grad for weights in made.painter.parameters())
+
+
+def test_a_relative_loss_is_the_mean_with_the_slope_of_logarithms() -> None:
+    values = torch.tensor([0.1, 0.5, 3.0], requires_grad=True)
+    found = relative(values)
+    assert float(found.detach()) == pytest.approx(1.2)
+    (slope,) = torch.autograd.grad(found, [values])
+    (wanted,) = torch.autograd.grad(1.2 * values.log().mean(), [values])
+    assert torch.allclose(slope, wanted)
 
 
 class Tint(Generator):

@@ -33,6 +33,7 @@ from relume.training.trajectories import See, descend, slope
 
 SHOWN = 6  # pictures on a sheet
 SLOPES = 480  # pictures that axes are found by
+FAINT = 1e-6  # losses below are taken for this much
 
 Through = Callable[[Tensor], Tensor]  # states -> latents
 
@@ -170,7 +171,14 @@ def loss(lesson: LandscapeLesson, rows: list[int], generators: Sequence[torch.Ge
     going.advance(lesson.seen, lesson.config.descents.learning_rate, lesson.config.descents.betas)
     ring.add(going.z, going.pictures)
     found = lesson.seen(*ring.draw(generators))
-    return {name: value.mean() for name, value in found.items()}
+    means = {name: value.mean() for name, value in found.items()}
+    return means | {LOSS: relative(found[LOSS])} if lesson.config.relative else means
+
+
+def relative(values: Tensor) -> Tensor:
+    """Their mean, (N,) -> (), whose slope counts every state by the share that it loses: late ones are small, and matter."""
+    seen = values.detach()
+    return (values * seen.mean() / seen.clamp(min=FAINT)).mean()
 
 
 @torch.no_grad()

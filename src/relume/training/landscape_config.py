@@ -34,6 +34,7 @@ class SharedLandscape:
     space: Literal["z", "w", "w_plus"]  # of the generator, where one descends
     architecture: LandscapeArchitecture
     loss: Alike
+    relative: bool  # a state's loss counts by the share of it that is gained, so that late states count as early ones; S1's false
     descents: Descents
     replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; S1's 500
     training: Training  # of theta: a batch is of remembered states
