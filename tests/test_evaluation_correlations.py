@@ -1,6 +1,7 @@
 """How far metrics agree: against scipy, by hand, and what a metric that is blind to a method is not asked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,12 +65,14 @@ def test_better_agrees_with_better_and_bounds_hold_the_value() -> None:
 
 
 def test_circular_metrics_are_not_asked() -> None:
-    """Of four methods one inverts AlexNet, through which lpips_alex sees."""
+    """Of five methods one inverts AlexNet, through which lpips_alex sees, and one has learned by it."""
     cells = [cell(f"m{number}", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)) for number in range(3)]
     cells.append(cell("own", "alexnet", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)))
+    taught = cell("taught", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4))
+    cells.append(replace(taught, seen=frozenset({"alexnet"})))  # by a loss, say
     told = {(row["metric_b"], row["level"]): row["n"] for row in correlations(cells, [], seed=0, level=0.95, draws=10)}
     assert told == {("lpips_alex", "picture"): 12, ("lpips_alex", "method"): 3}
-    assert correlations(cells[2:], [], seed=0, level=0.95, draws=10)[1:] == [], "one method that may be asked: pictures only"
+    assert correlations(cells[2:4], [], seed=0, level=0.95, draws=10)[1:] == [], "one method that may be asked: pictures only"
 
 
 def test_constant_columns_have_no_order() -> None:

@@ -195,6 +195,6 @@ def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path
     good, bad, real = set_rows(read_group(tmp_path / "g"), None, {"toy": data}, eye, 0)
     assert [good["name"], bad["name"], real["kind"]] == ["good@alexnet_conv conv2", "bad", "real"]
     assert good["kind"] == bad["kind"] == METHOD
-    assert (good["fd"], bad["fd"], good["n"]) == (None, None, 8)
+    assert (good["fd"], bad["fd"], real["fd"], good["n"]) == (None, None, None, 8)
     assert good["kid"] == pytest.approx(0, abs=1e-6)
     assert float(str(bad["kid"])) > 0

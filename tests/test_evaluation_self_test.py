@@ -126,8 +126,8 @@ def test_the_stage_writes_its_table_and_fails_by_name(
     monkeypatch.setattr("relume.evaluation.views.cached", lambda *given: None)
     monkeypatch.setattr("relume.evaluation.scoring.cached", lambda *given: None)
     flags = ["--images", "images/toy", "--features", "features/toy", "--weights", str(weights), "--out", "self_test.csv"]
-    # toys are pictures of 8 x 8 blocks of 4 pixels, so blocks of 2 pixels are no degradation
-    for blocks, code in (([8, 16], 0), ([2, 4], 1)):
+    # toys are made of blocks of 8 pixels, so smaller blocks are no degradation
+    for blocks, code in (([16, 32], 0), ([2, 4], 1)):
         default_params["self_test"]["blocks"] = blocks
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
         result = CliRunner().invoke(main, flags)

@@ -1,7 +1,8 @@
 """How far metrics agree: Spearman's rank correlations between all of them, over pictures and over methods.
 
 1: both put everything in the same order, better is better; -1: in the opposite one. Values are turned so that more is better. A
-metric that is blind to a method (circular, or not applicable) is not asked about it. Whole sources are drawn for the intervals.
+metric whose network a method has seen, or that does not apply to it, is not asked about it. For the intervals whole sources are
+drawn.
 """
 
 import itertools
@@ -70,7 +71,7 @@ def pool(cells: Sequence[Cell], metrics: Sequence[Metric]) -> Pool:
 
 
 def _column(cell: Cell, metric: Metric) -> np.ndarray:
-    if not cell.applies(metric.name) or circular(metric, cell["network"]):
+    if not cell.applies(metric.name) or circular(metric, "+".join([cell["network"], *cell.seen])):
         return np.full(len(cell.ids), np.nan)
     return cell.values[metric.name] * (1 if metric.better == "higher" else -1)
 

@@ -115,11 +115,12 @@ def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, eye: Eye,
     for label, numbers in sets.items():
         sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
         seen = cloud(eye.embed(numbers, pasted), sources)
-        row = {"name": label, "kind": METHOD if masks is None else "masked", **same, **apart(seen, truth, seed)}
-        rows.append(row if masks is not None or len(numbers) > seen.e.shape[1] else {**row, "fd": None})
+        rows.append({"name": label, "kind": METHOD if masks is None else "masked", **same, **apart(seen, truth, seed)})
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})
-    return rows
+    if masks is not None:
+        return rows
+    return [row if int(str(row["n"])) > truth.e.shape[1] else {**row, "fd": None} for row in rows]
 
 
 def _pasted(group: Group, masks: np.ndarray | None, data: Dataset, places: Mapping[str, int]) -> Callable[[list[int]], Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from relume.core.images import check
 from relume.features.networks import Network, load
 from relume.features.taps import collect
 from relume.features.weights import WeightStore
@@ -30,9 +31,14 @@ class Judge:
 
     @torch.no_grad()
     def look(self, images: Tensor, networks: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-        """What these networks see in (N, 3, H, W), for `lpips` and `feature_error`."""
+        """What these networks see in (N, 3, H, W), for `lpips` and feature errors; refused are values outside [0, 1]."""
+        names = list(networks)
+        try:
+            check(images)
+        except ValueError as error:
+            raise ValueError(f"metrics that see through {', '.join(names)}: {error}") from None
         seen = {}
-        for name in networks:
+        for name in names:
             with collect(self.networks[name], self.taps[name]) as taps:
                 seen[name] = {tap: value.float() for tap, value in taps(images).items()}
         return seen
