@@ -178,8 +178,9 @@ def inpaint(**options: Any) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--no-picture", is_flag=True, help="Do not show the sheet in the terminal.")
 def sample(**options: Any) -> None:
-    """Pictures that a trained GENERATOR makes, on a sheet: a name below models/gan, or a folder.
+    """Draw a sheet of what a trained GENERATOR makes.
 
+    GENERATOR is a name below models/gan, or a generator's folder.
     With --truncation below 1 they are more alike, and fewer are odd (published: 0.7). With --mix the first row and the first
     column are pictures of their own, and each of the others is a cross: what is coarse as on its left, what is fine as above.
     `dvc repro train_gan import_gan` makes the generators that params.yaml names.

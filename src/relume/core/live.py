@@ -31,7 +31,7 @@ class Live:
         self._about = (name, params, root, delay, every)
         self._entries: queue.Queue[Entry] = queue.Queue(ROOM)
         self._taken: list[Entry] = []  # from the queue, not yet written
-        self._sheet: tuple[int, np.ndarray] | None = None  # the newest
+        self._sheet: np.ndarray | None = None  # the newest
         self._store: Store | None = None
         self._run = ""
         self._stop = threading.Event()
@@ -46,7 +46,7 @@ class Live:
             return
         self._entries.put_nowait((step, dict(values)))
         if pictures is not None:
-            self._sheet = step, pictures
+            self._sheet = pictures
 
     def close(self, *, well: bool) -> None:
         self._well = well
@@ -99,8 +99,8 @@ class Live:
         store.log(self._run, metrics=metrics)
         self._taken.clear()
         if self._sheet is not None and not self._stop.is_set():
-            (step, sheet), self._sheet = self._sheet, None
-            store.picture(self._run, f"step-{step:06d}", sheet)
+            sheet, self._sheet = self._sheet, None
+            store.picture(self._run, "newest", sheet)  # over the one before: hours of them would fill a disk
 
 
 @contextmanager
