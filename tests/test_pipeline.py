@@ -87,7 +87,9 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["invert_latent"]["latents"]["base"].update(steps=4, trace_every=2, count=3)
     hybrid = {"steps": 4, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": {"learning_rate": [[0, 0.1]]}}
     params["invert_latent"]["latents"]["methods"]["latent_hybrid"].update(hybrid)
-    params["train_landscape"]["shared"].update(architecture={"hidden": [8], "residual": True, "turned": True}, replay=4, validation=2)
+    params["train_landscape"]["shared"].update(
+        architecture={"hidden": [8], "residual": True, "turned": True}, replay=4, validation=2
+    )
     params["train_landscape"]["shared"]["descents"].update(steps=2, walkers=2)
     params["train_landscape"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
