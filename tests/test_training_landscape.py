@@ -211,8 +211,10 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with all trajectories on their way, and a ring that has states of earlier ones."""
+
     def learn(**options: Any) -> Any:
-        made = lesson(data, size=16, loss=PLAIN_LOSS)
+        made = lesson(data, size=16, loss=PLAIN_LOSS, architecture={"turned": True}, relative=True)
         return train(made.task(), made.config.training, RUN, **options)
 
     whole = learn()
