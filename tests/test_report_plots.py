@@ -10,7 +10,7 @@ from relume.report.backbones import backbones, depth, leakage
 from relume.report.boards import boards
 from relume.report.config import Report
 from relume.report.depth import depths
-from relume.report.efforts import effort, seconds
+from relume.report.efforts import effort
 from relume.report.judges import heats, ladders
 from relume.report.material import Material, read
 from relume.report.page import render
@@ -64,14 +64,6 @@ def test_labels_at_one_place_do_not_cover_each_other() -> None:
     assert "level: low 1" in drawn.svg
 
 
-def test_seconds_of_a_step_are_a_share_of_the_whole() -> None:
-    """The clock stood at 2 s after 10 steps and at 10 s after 20; a picture took 5 s."""
-    timing = [(0.0, 0.0), (10.0, 2.0), (20.0, 10.0)]
-    assert [seconds(step, timing, 5.0) for step in (5, 10, 15, 20)] == [0.5, 1.0, 3.0, 5.0]
-    assert seconds(1, [(0.0, 0.3)], 0.01) == 0.01, "one pass"
-    assert seconds(1, timing, None) is None
-
-
 def test_all_methods_in_one_plot(material: Material) -> None:
     (board,) = boards(material.leaderboard)
     found = effort(material, board)
@@ -79,6 +71,7 @@ def test_all_methods_in_one_plot(material: Material) -> None:
     assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
     assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
     assert "deep, step 300: " in found.plots[0].svg
+    assert [point.x for point in found.plots[1].series[0].points] == [0.02, 0.2, 2, 6]
     assert "dataset mean" in found.plots[0].rules
 
 
