@@ -123,6 +123,18 @@ def test_ladders_name_what_is_out_of_order(material: Material) -> None:
     assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
 
 
+def test_the_picture_itself_and_its_floors_are_levels(material: Material) -> None:
+    none = {"metric": "ssim", "degradation": "none", "strength": "0", "mean": "1", "lo": "", "hi": "", "ordered": "true"}
+    floors = [none | {"degradation": "floor", "strength": str(at), "mean": str(0.4 - at / 10)} for at in (1, 2)]
+    found = ladders([*material.self_test, none, none | {"metric": "psnr", "mean": "inf"}, *floors])
+    assert found is not None
+    assert [[(rule.name, rule.value) for rule in one.levels] for one in found.plots] == [
+        [],
+        [("itself", 1.0), ("own mean", 0.4 - 1 / 10), ("dataset mean", 0.4 - 2 / 10)],
+    ]
+    assert {one.name for one in found.legend} == {"blur", "noise"}
+
+
 def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:
     bare = render(read(folders(write(tmp_path)), GROUPS), Report(pictures=1), 0.95)
     for name in ('id="effort"', 'id="metrics"', "Leakage"):
