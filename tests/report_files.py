@@ -68,12 +68,12 @@ def write_measures(root: Path) -> None:
         row |= {"reid_top1": "0.5", "reid_net": "efficientnet_lite0 pool", "reid_n": "40"}
     write_csv(board, tuple(rows[0]), rows)
     keys = ("method", "task", "dataset", "size", "network", "tap", "n", "psnr", "lpips_vgg")
-    for group in ("floors", "shallow", "deep"):
-        mine = [row for row in rows if (group if row["family"] != "floor" else row["method"]) == row["method"]]
-        mine = [row for row in mine if (row["family"] == "floor") == (group == "floors")]
-        steps = (1,) if group == "floors" else (1, 10, 100, 300)
-        way = [{**{key: row[key] for key in keys}, "step": step} for row in mine for step in steps]
-        write_csv(root / "metrics/paths" / f"{group}.csv", (*keys, "step"), way)
+    way = [
+        {**{key: row[key] for key in keys}, "step": step, "seconds": None if row["family"] == "floor" else step / 50}
+        for row in rows
+        for step in ((1,) if row["family"] == "floor" else (1, 10, 100, 300))
+    ]
+    write_csv(root / "metrics/paths.csv", (*keys, "step", "seconds"), way)
     pair = {"metric_a": "psnr", "metric_b": "ssim", "level": "picture", "n": 24, "spearman": 0.8, "lo": 0.7, "hi": 0.9}
     write_csv(root / "metrics/correlations.csv", tuple(pair), [pair])
     rungs: list[dict[str, object]] = [

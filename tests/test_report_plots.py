@@ -10,7 +10,7 @@ from relume.report.backbones import backbones, depth, leakage
 from relume.report.boards import boards
 from relume.report.config import Report
 from relume.report.depth import depths
-from relume.report.efforts import effort, seconds
+from relume.report.efforts import effort
 from relume.report.judges import heats, ladders
 from relume.report.material import Material, read
 from relume.report.page import render
@@ -64,14 +64,6 @@ def test_labels_at_one_place_do_not_cover_each_other() -> None:
     assert "level: low 1" in drawn.svg
 
 
-def test_seconds_of_a_step_are_a_share_of_the_whole() -> None:
-    """The clock stood at 2 s after 10 steps and at 10 s after 20; a picture took 5 s."""
-    timing = [(0.0, 0.0), (10.0, 2.0), (20.0, 10.0)]
-    assert [seconds(step, timing, 5.0) for step in (5, 10, 15, 20)] == [0.5, 1.0, 3.0, 5.0]
-    assert seconds(1, [(0.0, 0.3)], 0.01) == 0.01, "one pass"
-    assert seconds(1, timing, None) is None
-
-
 def test_all_methods_in_one_plot(material: Material) -> None:
     (board,) = boards(material.leaderboard)
     found = effort(material, board)
@@ -79,6 +71,7 @@ def test_all_methods_in_one_plot(material: Material) -> None:
     assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
     assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
     assert "deep, step 300: " in found.plots[0].svg
+    assert [point.x for point in found.plots[1].series[0].points] == [0.02, 0.2, 2, 6]
     assert "dataset mean" in found.plots[0].rules
 
 
@@ -128,6 +121,18 @@ def test_ladders_name_what_is_out_of_order(material: Material) -> None:
     assert found.verdict == "3 of 4 ladders are put in order; not by SSIM: noise."
     assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
     assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
+
+
+def test_the_picture_itself_and_its_floors_are_levels(material: Material) -> None:
+    none = {"metric": "ssim", "degradation": "none", "strength": "0", "mean": "1", "lo": "", "hi": "", "ordered": "true"}
+    floors = [none | {"degradation": "floor", "strength": str(at), "mean": str(0.4 - at / 10)} for at in (1, 2)]
+    found = ladders([*material.self_test, none, none | {"metric": "psnr", "mean": "inf"}, *floors])
+    assert found is not None
+    assert [[(rule.name, rule.value) for rule in one.levels] for one in found.plots] == [
+        [],
+        [("itself", 1.0), ("own mean", 0.4 - 1 / 10), ("dataset mean", 0.4 - 2 / 10)],
+    ]
+    assert {one.name for one in found.legend} == {"blur", "noise"}
 
 
 def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from relume.core.results import FAMILIES
 from relume.report.boards import Board, Line
@@ -37,35 +36,16 @@ def effort(material: Material, board: Board) -> Effort | None:
     lines = [line for line in board.methods if line.key in rows]
     if all(len(rows[line.key]) < 2 for line in lines):
         return None
-    found = [_way(line, rows[line.key], _timing(material, line)) for line in lines]
+    found = [_way(line, rows[line.key]) for line in lines]
     plots = [drawn for name in METRICS for axis in (STEPS, SECONDS) if (drawn := _plot(board, found, name, axis)) is not None]
     return Effort(plots=plots, legend=plots[0].series if plots else [])
 
 
-def _timing(material: Material, line: Line) -> list[tuple[float, float]]:
-    """(step, seconds) since the method's start, over all its pictures."""
-    entry = material.entries[line.key]
-    rows = material.timings[entry.group.name]
-    return sorted((float(row["step"]), float(row["seconds"])) for row in rows if row["method"] == line.method)
-
-
-def _way(line: Line, rows: Table, timing: Sequence[tuple[float, float]]) -> Way:
+def _way(line: Line, rows: Table) -> Way:
+    """A pass that took no note of its time takes what the leaderboard says."""
     ordered = sorted(rows, key=lambda row: float(row["step"]))
-    whole = number(line.cells["seconds_per_image"])
-    steps = [float(row["step"]) for row in ordered]
-    return Way(line=line, steps=[(step, seconds(step, timing, whole), row) for step, row in zip(steps, ordered, strict=True)])
-
-
-def seconds(step: float, timing: Sequence[tuple[float, float]], whole: float | None) -> float | None:
-    """Of `whole` seconds per picture those that had passed at `step`; between two marks of the clock, in proportion."""
-    if whole is None or not timing:
-        return whole
-    marks = [(0.0, 0.0), *(mark for mark in timing if mark[0] > 0)]
-    last, total = marks[-1]
-    if step >= last or total <= 0:
-        return whole
-    (a, before), (b, after) = next(pair for pair in pairwise(marks) if pair[0][0] <= step < pair[1][0])
-    return whole * (before + (after - before) * (step - a) / (b - a)) / total
+    whole = number(line.cells["seconds_per_image"]) if len(rows) == 1 else None
+    return Way(line=line, steps=[(float(row["step"]), number(row["seconds"]) or whole, row) for row in ordered])
 
 
 def _plot(board: Board, found: Sequence[Way], name: str, axis: Across) -> Plot | None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from relume.report.columns import column, number, signed
 from relume.report.material import Table
-from relume.report.xy_chart import Across, Plot, Point, Series, plot
+from relume.report.xy_chart import Across, Plot, Point, Rule, Series, plot
 
+KNOWN = {("none", ""): "itself", ("floor", "1"): "own mean", ("floor", "2"): "dataset mean"}  # levels beside the ladders
 LEVELS = {"picture": "over single pictures", "method": "over the means of methods"}
 
 
@@ -83,7 +84,8 @@ def _extremes(rows: Table) -> str:
 def ladders(self_test: Table) -> Ladders | None:
     """A plot per metric, a curve per degradation from weak to strong; hollow where the metric does not put it in order."""
     metrics = list(dict.fromkeys(row["metric"] for row in self_test))
-    kinds = list(dict.fromkeys(row["degradation"] for row in self_test))
+    beside = {kind for kind, _ in KNOWN}
+    kinds = list(dict.fromkeys(row["degradation"] for row in self_test if row["degradation"] not in beside))
     found = [_ladder(name, kinds, [row for row in self_test if row["metric"] == name]) for name in metrics]
     plots = [one for one in found if one is not None]
     return (
@@ -103,7 +105,19 @@ def _ladder(metric: str, kinds: Sequence[str], rows: Table) -> Plot | None:
     most = max(len(one.points) for one in series)
     one = column(metric)
     axis = Across(title="strength", names={1.0: "weakest", float(max(most, 2)): "strongest"})
-    return plot(f"ladder-{metric}", f"{one.title} {one.arrow}".strip(), series, axis=axis)
+    return plot(f"ladder-{metric}", f"{one.title} {one.arrow}".strip(), series, axis=axis, rules=_levels(rows))
+
+
+def _levels(rows: Table) -> list[Rule]:
+    """What the metric says of the picture itself and of its floors, where that is finite."""
+    found = []
+    for row in rows:
+        strength = number(row["strength"])
+        name = KNOWN.get((row["degradation"], "" if row["degradation"] == "none" or strength is None else f"{strength:g}"))
+        value = number(row["mean"])
+        if name and value is not None:
+            found.append(Rule(name=name, value=value))
+    return found
 
 
 def _rung(at: int, metric: str, row: dict[str, str]) -> Point:
@@ -118,7 +132,9 @@ def _rung(at: int, metric: str, row: dict[str, str]) -> Point:
 
 
 def _verdict(rows: Table) -> str:
-    judged = dict.fromkeys((row["metric"], row["degradation"]) for row in rows if row["ordered"])
-    wrong = dict.fromkeys((row["metric"], row["degradation"]) for row in rows if row["ordered"] == "false")
+    judged = dict.fromkeys((row["metric"], row["degradation"]) for row in rows if row["ordered"] and row["degradation"] != "none")
+    wrong = dict.fromkeys(
+        (row["metric"], row["degradation"]) for row in rows if row["ordered"] == "false" and row["degradation"] != "none"
+    )
     text = f"{len(judged) - len(wrong)} of {len(judged)} ladders are put in order"
     return f"{text}; not by {', '.join(f'{column(metric).title}: {kind}' for metric, kind in wrong)}." if wrong else f"{text}."

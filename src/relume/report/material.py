@@ -79,8 +79,7 @@ class Material:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
-    timings: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps, of all groups; this and the next two are empty where nothing measured them
+    paths: Table  # means after some of the steps; this and the next two are empty where nothing measured them
     correlations: Table
     self_test: Table
     originals: dict[str, Originals]  # by dataset
@@ -122,8 +121,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         groups=found,
         entries=entries,
         traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
-        timings={group.name: _optional(group.folder / "timing.csv") for group in found},
-        paths=[row for name in groups for row in _optional(metrics / "paths" / f"{name}.csv")],
+        paths=_optional(metrics / "paths.csv"),
         correlations=_optional(metrics / "correlations.csv"),
         self_test=_optional(metrics / "self_test.csv"),
         originals={name: _originals(folders.images / name) for name in datasets},
