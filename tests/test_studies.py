@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import decoder_study, gan_runs, masked_study, study
+from benchmarks import decoder_study, gan_runs, latent_runs, masked_study, study
 from benchmarks.tables import MARK, filled
 from relume.core.config import build, read_params
-from relume.features.catalogue import facts
+from relume.features.catalogue import check_tap, facts
 from relume.inversion import tuned
 from relume.inversion.config import variation
 
@@ -17,7 +17,8 @@ FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
 OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
 OF_MASKED = [path for path in FILES if "ratios" in read_params(path)]
 OF_GENERATORS = [path for path in FILES if "looks" in read_params(path)]
-STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS)]
+OF_LATENTS = [path for path in FILES if "starts" in read_params(path)]
+STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS, *OF_LATENTS)]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 
 
@@ -54,6 +55,16 @@ def test_every_study_of_generators_is_whole(path: Path, default_params: dict[str
     planned = gan_runs.configs(wanted, default_params, "pictures")
     assert {one.architecture.kind for one in planned.values()} == {"style", "dcgan"}
     assert {one.drawn.count for one in planned.values()} == {wanted.count}
+
+
+@pytest.mark.parametrize("path", OF_LATENTS, ids=lambda path: path.stem)
+def test_every_study_of_latents_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    wanted = build(latent_runs.LatentStudy, read_params(path), "study")
+    mapper = latent_runs.mapper_config(wanted, default_params, "pictures", "style")
+    for tap in mapper.taps:
+        check_tap(mapper.network, tap)
+    assert wanted.known.count >= 50
+    assert wanted.starts.test >= 50
 
 
 def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
