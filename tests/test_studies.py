@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import decoder_study, gan_runs, latent_runs, masked_study, study
+from benchmarks import decoder_study, gan_runs, landscape_runs, latent_runs, masked_study, study
 from benchmarks.tables import MARK, filled
-from relume.core.config import build, read_params
+from relume.core.config import build, merge, read_params
 from relume.features.catalogue import check_tap, facts
 from relume.inversion import tuned
 from relume.inversion.config import variation
+from relume.training.landscape_config import landscape_model
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
@@ -18,7 +19,9 @@ OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
 OF_MASKED = [path for path in FILES if "ratios" in read_params(path)]
 OF_GENERATORS = [path for path in FILES if "looks" in read_params(path)]
 OF_LATENTS = [path for path in FILES if "starts" in read_params(path)]
-STUDIES = [path for path in FILES if path not in (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS, *OF_LATENTS)]
+OF_LANDSCAPES = [path for path in FILES if "tuning" in read_params(path)]
+APART = (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS, *OF_LATENTS, *OF_LANDSCAPES)
+STUDIES = [path for path in FILES if path not in APART]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 
 
@@ -65,6 +68,16 @@ def test_every_study_of_latents_is_whole(path: Path, default_params: dict[str, A
         check_tap(mapper.network, tap)
     assert wanted.known.count >= 50
     assert wanted.starts.test >= 50
+
+
+@pytest.mark.parametrize("path", OF_LANDSCAPES, ids=lambda path: path.stem)
+def test_every_study_of_landscapes_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+    wanted = build(landscape_runs.LandscapeStudy, read_params(path), "study")
+    shared = merge(default_params["train_landscape"]["shared"], wanted.shared)
+    config = landscape_model(shared, {"generator": "models/gan/style"}, "study.shared")
+    assert config.descents.steps == wanted.steps, "theta learns with as many steps as it is judged after"
+    assert config.descents.learning_rate in wanted.rates
+    assert config.descents.betas in wanted.betas
 
 
 def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
