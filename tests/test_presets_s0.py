@@ -83,9 +83,9 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
     params["invert_optimise"].update(steps=2, restarts=2, trace_every=2, sizes=[[0, 32], [1, SIZE]])
     few = {"steps": 2, "batch": 2, "log_every": 1, "validate_every": 2}
     params["train_gan"]["shared"]["training"].update(few)
-    params["train_gan"]["shared"].update(samples=2, drawn={"count": 3, "walks": 1, "steps": 2, "truncation": 1.0})
+    params["train_gan"]["shared"].update(samples=2, withheld=2, drawn={"count": 3, "walks": 1, "steps": 2, "truncation": 1.0})
     params["train_gan"]["shared"]["architecture"].update(latent=32, width=2)
-    params["score_samples"].update(count=3)
+    params["score_samples"].update(count=3, withheld=2)
     params["train_mapper"]["shared"]["training"].update(few)
     for noise in (1, 2, 3, 4):
         del params["invert_latent"]["gan_2048"]["methods"][f"s0_noise_{noise}"]

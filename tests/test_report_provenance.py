@@ -46,7 +46,10 @@ def project(root: Path) -> Path:
     model(root, "mapper", "m", {"generator": "models/gan/g"})
     model(root, "gan", "g", {})
     model(root, "gan", "other", {})
-    model(root, "surrogate", "s", {})
+    model(root, "surrogate", "s", {"network": "x", "taps": ["t"], "target": {"network": "y", "tap": "u"}})
+    about = root / "models/surrogate/s/model.json"
+    scores = {"similarity": 0.5, "floor_nearest": 0.4, "floor_mean": 0.3}
+    write_json(about, read_json(about) | {"name": "s", "data": {"val": 2}, "metrics": scores})
     model(root, "weights", "alexnet_conv", {})
     model(root, "weights", "lpips", {})
     write_csv(root / "metrics/training/m.csv", ("step", "seconds"), [{"step": 1, "seconds": 4}, {"step": 2, "seconds": 150}])
