@@ -19,12 +19,13 @@ from relume.core.files import read_csv
 DOCS = Path("docs")
 MARK = re.compile(r"(<!-- table (\w+)((?: [\w*]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = Mapping[str, str]
-DIGITS = {"psnr": 2, "psnr_masked": 2, "psnr_pasted": 2, "psnr_full": 2, "seconds_per_image": 2, "fd": 1}
+DIGITS = {"psnr": 2, "psnr_masked": 2, "psnr_pasted": 2, "psnr_full": 2, "reid_top1": 2, "seconds_per_image": 2, "fd": 1}
 SCORES = (
     ("ssim", "SSIM ↑"),
     ("lpips_alex", "LPIPS (Alex) ↓"),
     ("lpips_vgg", "LPIPS (VGG) ↓"),
     ("feature_error", "feature error ↓"),
+    ("reid_top1", "found again ↑"),
     ("seconds_per_image", "seconds per picture"),
 )
 
@@ -52,11 +53,12 @@ def subject(row: Row) -> str:
 
 
 def board(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """One line per method."""
-    yield ["inverted", "method", "PSNR, dB ↑", *(words for _, words in SCORES)]
+    """One line per method, with the scores that are told of any."""
+    there = [(key, words) for key, words in SCORES if any(row[key] for row in rows)]
+    yield ["inverted", "method", "PSNR, dB ↑", *(words for _, words in there)]
     for row in rows:
         interval = f" [{number(row, 'psnr_lo', 2)}, {number(row, 'psnr_hi', 2)}]" if row["psnr_lo"] else ""
-        scores = [number(row, key, DIGITS.get(key, 3)) for key, _ in SCORES]
+        scores = [number(row, key, DIGITS.get(key, 3)) for key, _ in there]
         yield [subject(row), f"`{row['method']}`", number(row, "psnr", 2) + interval, *scores]
 
 
