@@ -9,6 +9,7 @@ api.decode(features, "alexnet_conv3")  # the same at once, by a decoder that `dv
 api.inpaint("my.jpg", "mask.png").image  # uint8 (H, W, 3): holes filled by a model that `dvc repro train_masked` has trained
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +253,8 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
     if made.learns:
         provider = Provider(training(images, made), {network: net}, device)
         if "guide" in made.losses or config.init.base == "guide":
+            shown = min(config.terms.guide.pictures, len(provider.dataset.select("train")))
+            tqdm.write(f"guide: fitting a linear map on {shown} training pictures, then the search begins", file=sys.stderr)
             guide = provider.guide(config, size).read(here).repeat_interleave(restarts, 0)
         if config.init.base != "grey":
             begun = guide if config.init.base == "guide" else provider.mean_image()[None]
