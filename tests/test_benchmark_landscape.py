@@ -128,7 +128,8 @@ def test_it_writes_its_table_and_its_curves(files: Path) -> None:
 
 def test_a_fault_is_named(files: Path) -> None:
     (files / "study.yaml").write_text(yaml.safe_dump(STUDY | {"long": 0}))
-    words = ["--study", "study.yaml", "--generator", "style", "--work", "work"]
-    result = CliRunner().invoke(main, [str(files / "toy"), *(str(files / word) if "-" not in word else word for word in words)])
+    options = {"study": "study.yaml", "generator": "style", "work": "work", "weights": ""}
+    words = [part for key, value in options.items() for part in (f"--{key}", str(files / value))]
+    result = CliRunner().invoke(main, [str(files / "toy"), *words])
     assert result.exit_code == 1
     assert "study" in result.output
