@@ -132,16 +132,21 @@ _ALL = (
     Column(name="parameters", title="Parameters", digits=0),
 )
 OTHER = "feature_error_"  # <network>_<tap> follows
+RANK = "reid_rank_"  # and of where the original stands among the candidates
 COLUMNS = {column.name: column for column in _ALL}
 LEADERBOARD = tuple(COLUMNS[name] for name in [column.name for column in _ALL][: list(COLUMNS).index("device") + 1])
 
 
 def column(name: str) -> Column:
-    """A known column, the feature error at a tap of another network, or one that shows as it is."""
+    """A known column, what another network sees at a tap of its own, or one that shows as it is."""
     place = name.removeprefix(OTHER)
     if name.startswith(OTHER) and name not in COLUMNS:
         says = f"distance to the original's features at {place}; 1 is as bad as the mean feature there"
         return Column(name=name, title=f"Feature error {place}", better="lower", judge=place, says=says)
+    if name.startswith(RANK):
+        place = name.removeprefix(RANK)
+        says = f"the original's rank among the candidates likest the reconstruction, as {place} sees them; 1 is found"
+        return Column(name=name, title=f"Rank by {place}", better="lower", judge=place, says=says)
     return COLUMNS.get(name) or Column(name=name, title=name.replace("_", " "))
 
 
