@@ -119,7 +119,7 @@ def overview(path: Path, material: Material, board: Board, ids: Sequence[str]) -
         for left, pixels in enumerate(known):
             sheet.paste(_tile(pixels), (EDGE + LABELS + left * step, EDGE + top * step))
     with atomic(path) as temporary:
-        sheet.save(temporary, format="JPEG", quality=92, subsampling=0, optimize=True)
+        sheet.save(temporary, format="JPEG", quality=80, progressive=True, optimize=True)  # git takes 500 kB
 
 
 def _tile(pixels: np.ndarray) -> Image.Image:
