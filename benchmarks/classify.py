@@ -14,10 +14,10 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.images import to_float
-from relume.features.catalogue import facts
-from relume.features.networks import Network, load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
+from relume.networks.catalogue import facts
+from relume.networks.network import Network, load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 CROP = 0.875  # of the resized picture's short side, as ImageNet's classifiers are scored

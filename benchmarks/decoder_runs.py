@@ -16,14 +16,13 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.files import Scratch, digest, read_json
 from relume.core.results import write_group
 from relume.core.runtime import describe
-from relume.features.networks import load
-from relume.inversion.decode import decode
-from relume.inversion.decode_config import InvertDecoder
-from relume.training.config import DecoderConfig
-from relume.training.decoder import card, lesson, sheet
+from relume.methods.decoder.config import DecoderConfig, InvertDecoder
+from relume.methods.decoder.infer import decode
+from relume.methods.decoder.train import card, lesson, sheet
+from relume.methods.decoder.trained import read_decoder
+from relume.networks.network import load
 from relume.training.loop import train
 from relume.training.models import CARD, write_model
-from relume.training.trained import read_decoder
 
 ROOMS = ("core", "data", "features", "losses", "models", "training")  # whose code a training can run
 

@@ -11,11 +11,12 @@ from benchmarks.study import DECIDED, FLOOR, Asked, Differences, Job
 from relume.core.config import build, config, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import OWN_MEAN, Evaluate, Question
-from relume.features.catalogue import check_tap
-from relume.inversion import tuned
-from relume.inversion.config import merge, variation
 from relume.losses.config import Losses
-from relume.training.config import DecoderConfig, Name, decoder
+from relume.methods.decoder.config import DecoderConfig, decoder
+from relume.methods.optimise import tuned
+from relume.methods.optimise.config import merge_recipe, variation
+from relume.networks.catalogue import check_tap
+from relume.training.config import Name
 
 CASE = "decoders"  # all methods stand in one case, so that a refinement finds its decoder
 ALONE = "alone"  # ending of the name of the optimiser that begins without the decoder
@@ -80,10 +81,10 @@ def read(path: Path) -> DecoderStudy:
 def plan(study: DecoderStudy, params: Mapping[str, Any], *, dataset: str, split: str) -> Plan:
     """Whatever the file has wrong is said here, before any work."""
     _check_free("shared", study.shared, ("dataset",))
-    shared = merge(params["train_decoder"]["shared"], study.shared)
-    decoders = {name: _decoder(merge(shared, {"dataset": dataset}), own, name) for name, own in study.decoders.items()}
+    shared = merge_recipe(params["train_decoder"]["shared"], study.shared)
+    decoders = {name: _decoder(merge_recipe(shared, {"dataset": dataset}), own, name) for name, own in study.decoders.items()}
     decided = dict(zip(DECIDED, (dataset, split, study.count), strict=True))
-    jobs = list(_jobs(study, params, merge(params["invert_optimise"], decided), decoders))
+    jobs = list(_jobs(study, params, merge_recipe(params["invert_optimise"], decided), decoders))
     found = Plan(decoders=decoders, jobs=jobs, questions=[])
     if len(set(found.methods)) < len(found.methods):
         raise UserError(f"study.refine: a method's name stands twice among {', '.join(found.methods)}")
@@ -115,10 +116,10 @@ def _jobs(
     study: DecoderStudy, params: Mapping[str, Any], section: Differences, decoders: Mapping[str, DecoderConfig]
 ) -> Iterator[Job]:
     """Of every refined decoder: the optimiser alone, in as many steps as the longest refinement, and the refinements."""
-    losses = build(Losses, merge(params["losses"], study.losses), "study.losses")
+    losses = build(Losses, merge_recipe(params["losses"], study.losses), "study.losses")
     for name in dict.fromkeys(own["decoder"] for own in study.refine.values()):
         target = decoders[name]
-        base = merge(section, {"network": target.network, "taps": dict.fromkeys(target.taps, 1.0)})
+        base = merge_recipe(section, {"network": target.network, "taps": dict.fromkeys(target.taps, 1.0)})
         mine = {method: own for method, own in study.refine.items() if own["decoder"] == name}
         refined = [_job(study, losses, base, method, own, name) for method, own in mine.items()]
         steps = max(job.config.steps for job in refined)
@@ -132,7 +133,7 @@ def _job(study: DecoderStudy, losses: Losses, section: Differences, method: str,
     for key, layer in {"base": study.base, f"refine.{method}": own}.items():
         _check_free(key, layer, FIXED)
     recipe = tuned.recipe(tuned.name_for(section["network"], list(section["taps"])))
-    said = merge(merge(study.base, recipe), own)
+    said = merge_recipe(merge_recipe(study.base, recipe), own)
     whole = {**said, "start": start, "reference": "", "surrogate": "", "weights": ""}
     settings, factors = variation(section, whole, f"study.refine.{method}")
     weights = losses.times(factors.losses)

@@ -32,9 +32,9 @@ from relume.core.runtime import deterministic, device_of
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, answers, leaderboard
 from relume.evaluation.evidence import Cell
 from relume.evaluation.metrics import metric
-from relume.features.weights import WeightStore
-from relume.inversion.config import merge
 from relume.losses.config import LPIPS
+from relume.methods.optimise.config import merge_recipe
+from relume.networks.weights import WeightStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ def main(
         store = WeightStore(*weights)
         check_weights(planned, wanted.metrics, store)
         deterministic()
-        bench = bench_of(wanted, build(Run, merge(params["run"], changes), "run"), folder, work, split, store)
+        bench = bench_of(wanted, build(Run, merge_recipe(params["run"], changes), "run"), folder, work, split, store)
         made = conduct(bench, wanted, planned, params["floors"]["blocks"], only)
         if not only:
             n, data = told(bench, wanted.count)

@@ -28,9 +28,9 @@ from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
 from relume.evaluation.embeddings import compared, project, same_trunk, scatter, statistics
-from relume.features import networks
-from relume.features.extract import Pass
-from relume.features.weights import WeightStore
+from relume.networks import network as networks
+from relume.networks.extract import Pass
+from relume.networks.weights import WeightStore
 
 NETWORKS = ("alexnet_conv", "vgg16_conv", "efficientnet_lite0")
 WITH, WITHOUT = "pool", "pool_pre"  # the last ReLU

@@ -23,8 +23,8 @@ from relume.core.config import build
 from relume.core.files import write_json
 from relume.core.run import Run
 from relume.core.runtime import autocast, describe, device_of
-from relume.models.energy_transformer import SLOPES, EnergyBlock
-from relume.models.masked_config import EnergyTransformerConfig
+from relume.methods.masked.config import EnergyTransformerConfig
+from relume.methods.masked.energy_transformer import SLOPES, EnergyBlock
 
 OUT = Path("metrics/benchmarks/energy.json")
 WANTED = 1.5  # times as fast

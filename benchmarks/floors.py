@@ -29,7 +29,7 @@ from relume.evaluation.floors import predict
 from relume.evaluation.metrics import METRICS
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import COLUMNS, Scorer, score
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 FOLDS = 5
 MEASURED = [name for name in METRICS if name != "feature_error"]  # floors invert no features

@@ -11,11 +11,11 @@ from benchmarks.sheet import TILE, Block
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.group_sheets import kind_of
 from relume.core.masked_results import RATIO, pasted, read_masked_group, visible
-from relume.core.records import IMAGES, PARAMS, RECONSTRUCTIONS, locked, stage_of
 from relume.core.results import Group, read_descent, read_group
 from relume.core.samples import read_samples
+from relume.tracking.records import IMAGES, PARAMS, RECONSTRUCTIONS, locked, stage_of
+from relume.tracking.sheets import kind_of
 
 PHOTOGRAPHS, STRIP, MADE = 3, 2, 8  # rows of a sheet, of the strip of depths; columns of what a generator makes
 SAMPLES = Path("data/samples")

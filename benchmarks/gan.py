@@ -32,7 +32,7 @@ from relume.evaluation.masked_sets import Eye, open_eye
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import read_scored, sample_rows
 from relume.evaluation.samples_config import ScoreSamples
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 PARAMS = Path("params.yaml")
 RESULTS = Path("docs/results")

@@ -26,16 +26,16 @@ from relume.data.store import Dataset
 from relume.data.trees import by_folder, classes
 from relume.data.write import write
 from relume.evaluation.config import Sets
-from relume.features.weights import WeightStore
+from relume.methods.gan.config import GanConfig, gan
+from relume.methods.gan.samples import Sampler, sampled
+from relume.methods.gan.train import card, gan_lesson, settled, sheet
+from relume.networks.weights import WeightStore
 from relume.training.config import Name
-from relume.training.gan import card, gan_lesson, settled, sheet
-from relume.training.gan_config import GanConfig, gan
 from relume.training.loop import Course, train, unwatched
 from relume.training.models import CARD, write_model
 from relume.training.ranks import ALONE
-from relume.training.samples import Sampler, sampled
 
-LEARNS = ("relume.training.gan", "relume.training.loop", "relume.training.models", "relume.training.samples")
+LEARNS = ("relume.methods.gan.train", "relume.training.loop", "relume.training.models", "relume.methods.gan.samples")
 PLAN = "plan.json"
 WARM, PACED = 2, 32  # steps of each before those whose mean is its pace; what is done now and then is among so many
 

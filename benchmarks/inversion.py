@@ -34,11 +34,11 @@ from relume.evaluation.evidence import Cell, gather
 from relume.evaluation.floors import predict
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract
-from relume.features.store import STATS
-from relume.features.weights import WeightStore
-from relume.inversion.config import merge
+from relume.methods.optimise.config import merge_recipe
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.store import STATS
+from relume.networks.weights import WeightStore
 
 EVERY, VAL = 10, (2, 7)  # the first of every ten pictures is for the test, the third and eighth for tuning
 DRAWS = Draws(seed=0, resamples=5000, level=0.95)
@@ -192,7 +192,7 @@ def main(
             raise UserError(f"--split val is for tuning: what it gives is no result for {SHOWN}")
         wanted, params = study.read(file), read_params(Path("params.yaml"))
         changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
-        run = build(Run, merge(params["run"], changes), "run")
+        run = build(Run, merge_recipe(params["run"], changes), "run")
         planned = study.jobs(wanted, params, dataset=folder.resolve().name, split=split)
         deterministic()
         bench = Bench(

@@ -33,10 +33,10 @@ from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.statistics import interval, paired
-from relume.features.weights import WeightStore
-from relume.inversion.landscape import of
-from relume.training.landscape_config import landscape_model
-from relume.training.trained_gan import read_gan
+from relume.methods.gan.trained import read_gan
+from relume.methods.landscape.config import landscape_model
+from relume.methods.landscape.infer import of
+from relume.networks.weights import WeightStore
 
 PARAMS, RESULTS = Path("params.yaml"), Path("docs/results")
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)

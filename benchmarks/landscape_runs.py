@@ -18,19 +18,18 @@ from relume.core.files import digest, read_json
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
-from relume.inversion.landscape import Descents, Search, invert, search
-from relume.inversion.landscape_config import Interval, InvertLandscape, Way
-from relume.training.landscape import card, fingerprint, kept, landscape_lesson, sheet
-from relume.training.landscape_config import Betas, LandscapeConfig
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.landscape.config import Betas, Interval, InvertLandscape, LandscapeConfig, Way
+from relume.methods.landscape.infer import Descents, Search, invert, search
+from relume.methods.landscape.train import card, fingerprint, kept, landscape_lesson, sheet
+from relume.networks.weights import WeightStore
 from relume.training.loop import train
 from relume.training.models import CARD, write_model
-from relume.training.trained_gan import TrainedGan
 
 Start = Literal["mean", "noise", "mapper"]
 Pace = tuple[float, Betas]
 Found = dict[tuple[str, int], Descents]  # by method and seed
-LEARNS = ("relume.training.landscape", "relume.training.loop", "relume.training.models")
+LEARNS = ("relume.methods.landscape.train", "relume.training.loop", "relume.training.models")
 
 
 @config

@@ -36,13 +36,13 @@ from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.config import Floors
 from relume.evaluation.floors import floors
 from relume.evaluation.statistics import Interval, expanded_tail, interval, paired, resample
-from relume.features.networks import load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
-from relume.training.mapper import psnr
+from relume.methods.gan.trained import read_gan
+from relume.methods.latent.train import psnr
+from relume.methods.latent.trained import TrainedMapper
+from relume.networks.network import load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 from relume.training.models import CARD
-from relume.training.trained_gan import read_gan
-from relume.training.trained_mapper import TrainedMapper
 
 FOUND, WANTED = 30.0, 0.9  # dB from which a latent counts as found; share of them
 THIRD = 3  # a mapper's start is to be so many times as fast

@@ -18,24 +18,24 @@ from relume.core.files import digest, read_json
 from relume.core.run import Run
 from relume.core.runtime import describe, generator
 from relume.data.store import Dataset
-from relume.features.networks import load
-from relume.features.weights import WeightStore
-from relume.inversion.config import InvertOptimise, merge
-from relume.inversion.latent import spaces
-from relume.inversion.optimise import Outcome, Problem, Report, optimise
-from relume.inversion.targets import Provider
-from relume.inversion.terms import Material, objective
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.latent.config import MapperConfig, mapper
+from relume.methods.latent.space import spaces
+from relume.methods.latent.train import card, mapper_lesson, sheet
+from relume.methods.latent.trained import TrainedMapper, read_mapper
+from relume.methods.optimise.config import InvertOptimise, merge_recipe
+from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
+from relume.methods.optimise.targets import Provider
+from relume.methods.optimise.terms import Material, objective
+from relume.networks.network import load
+from relume.networks.weights import WeightStore
 from relume.training.loop import train
-from relume.training.mapper import card, mapper_lesson, sheet
-from relume.training.mapper_config import MapperConfig, mapper
 from relume.training.models import CARD, write_model
-from relume.training.trained_gan import TrainedGan
-from relume.training.trained_mapper import TrainedMapper, read_mapper
 
 Space = Literal["z", "w", "w_plus"]
 Start = Literal["random", "mean", "given"]
 Rate = Annotated[float, Field(gt=0)]
-LEARNS = ("relume.training.mapper", "relume.training.loop", "relume.training.models")  # what a training runs
+LEARNS = ("relume.methods.latent.train", "relume.training.loop", "relume.training.models")  # what a training runs
 
 
 @config
@@ -84,7 +84,7 @@ class Bench:
         bare = {"views": {"transforms": [], "ensemble": 1}, "sizes": [], "switches": [], "restarts": 1, "trace_every": 1}
         latent = {"kind": "latent", "space": space, "start": start, "noise": False}
         own = {**bare, "optimiser": optimiser, "steps": steps, "parametrisation": latent, **differences}
-        return build(InvertOptimise, merge(self.usual, own), "benchmark")
+        return build(InvertOptimise, merge_recipe(self.usual, own), "benchmark")
 
 
 def known(bench: Bench, space: str, wanted: Known) -> np.ndarray:

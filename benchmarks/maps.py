@@ -29,9 +29,9 @@ from relume.evaluation.maps import Bench
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import TABLE, Draws, write
 from relume.evaluation.perceptual import judge
-from relume.features.catalogue import facts
-from relume.features.weights import WeightStore
-from relume.inversion.codec import codecs
+from relume.methods.decoder.codec import codecs
+from relume.networks.catalogue import facts
+from relume.networks.weights import WeightStore
 from relume.training.models import CARD
 
 

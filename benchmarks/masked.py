@@ -40,7 +40,7 @@ from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
 from relume.core.run import Run
 from relume.core.runtime import describe, deterministic
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 PARAMS = Path("params.yaml")
 RESULTS = Path("docs/results")

@@ -23,14 +23,14 @@ from relume.data.pictures import Contents, held_out, limited
 from relume.data.store import Dataset
 from relume.data.trees import by_folder, classes
 from relume.data.write import write
-from relume.models import masked_models
+from relume.methods.masked import model as masked_models
+from relume.methods.masked.config import MaskedConfig
+from relume.methods.masked.train import MaskedLesson, card, masked_lesson, sheet, validate
 from relume.training.loop import Course, train, unwatched
-from relume.training.masked import MaskedLesson, card, masked_lesson, sheet, validate
-from relume.training.masked_config import MaskedConfig
 from relume.training.models import CARD, write_model
 from relume.training.ranks import ALONE
 
-LEARNS = ("relume.training.masked", "relume.training.loop", "relume.training.models")  # what a training runs
+LEARNS = ("relume.methods.masked.train", "relume.training.loop", "relume.training.models")  # what a training runs
 WARM, PACED = 2, 8  # steps before those whose median tells the pace
 
 

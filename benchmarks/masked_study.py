@@ -14,10 +14,9 @@ from relume.evaluation.config import Question, Sets
 from relume.evaluation.masked_floors import FILLERS, MEAN_PATCH
 from relume.evaluation.metrics import OF_MASKED
 from relume.evaluation.probe_config import Probe
-from relume.inversion.reconstruct_config import ReconstructMasked
-from relume.models import masked_models
+from relume.methods.masked import model as masked_models
+from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked, masked_model
 from relume.training.config import Name
-from relume.training.masked_config import MODELS, MaskedConfig, masked_model
 
 FLOORS = "floors"  # the folder of their group
 TOKENIZER = "tokenizer"  # the kind of architecture that fills nothing by itself

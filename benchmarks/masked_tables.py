@@ -30,15 +30,15 @@ from relume.evaluation.pixel import psnr
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.probe_config import Probe
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
-from relume.features.weights import WeightStore
-from relume.inversion.reconstruct import Predictor, predictors, reconstruct
 from relume.losses.config import LPIPS
+from relume.methods.masked.infer import Predictor, predictors, reconstruct
+from relume.methods.masked.represent import represent
+from relume.methods.masked.trained import read_masked
+from relume.networks.weights import WeightStore
 from relume.training.models import HISTORY
-from relume.training.represent import represent
-from relume.training.trained_masked import read_masked
 
-FILLS = ("relume.inversion.reconstruct", "relume.training.trained_masked", "relume.evaluation.masked_floors")  # what fills in
-PROBES = ("relume.evaluation.probe", "relume.training.represent")
+FILLS = ("relume.methods.masked.infer", "relume.methods.masked.trained", "relume.evaluation.masked_floors")  # what fills in
+PROBES = ("relume.evaluation.probe", "relume.methods.masked.represent")
 CURVE = 4  # looks at the validation pictures, the last ones, that the .json tells
 
 

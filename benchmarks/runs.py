@@ -15,8 +15,8 @@ from relume.core.results import Group, read_group, write_group
 from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
-from relume.inversion.run import Work, invert, pace, work
+from relume.methods.optimise.infer import Work, invert, pace, work
+from relume.networks.weights import WeightStore
 
 PACED = 8  # steps of which the quickest tells the pace
 ROOMS = ("core", "data", "features", "losses", "models", "training", "inversion")  # whose code an inversion can run

@@ -10,8 +10,8 @@ from pydantic import Field
 from relume.core.config import build, config, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import Evaluate
-from relume.inversion.config import InvertOptimise, merge, variation
 from relume.losses.config import Losses
+from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
 
 V = TypeVar("V")
 Differences = dict[str, Any]
@@ -96,12 +96,12 @@ def read(path: Path) -> Study:
 def jobs(study: Study, params: Mapping[str, Any], *, dataset: str, split: str) -> list[Job]:
     """Case after case, methods in the order of the file; whatever the file has wrong is said here, before any work."""
     decided = dict(zip(DECIDED, (dataset, split, study.count), strict=True))
-    losses = build(Losses, merge(params["losses"], study.losses), "study.losses")
+    losses = build(Losses, merge_recipe(params["losses"], study.losses), "study.losses")
     found: list[Job] = []
     for case in study.cases:
         for method, said in study.methods.items():
             if case in said.get("only", study.cases):
-                found.append(_job(study, losses, merge(params["invert_optimise"], decided), case, method))
+                found.append(_job(study, losses, merge_recipe(params["invert_optimise"], decided), case, method))
     _check_order(found)
     _check_names(found)
     return found
@@ -114,9 +114,9 @@ def _job(study: Study, losses: Losses, section: Differences, case: str, method: 
     for key, layer in layers.items():
         if taken := sorted(set(DECIDED) & layer.keys()):
             raise UserError(f"study.{key}.{taken[0]}: the study decides on this for all methods")
-    own = merge(*({key: layer[key] for key in OWN if key in layer} for layer in (said, further)))
+    own = merge_recipe(*({key: layer[key] for key in OWN if key in layer} for layer in (said, further)))
     for layer in (study.base, study.cases[case], _apart(said), _apart(further)):
-        section = merge(section, layer)
+        section = merge_recipe(section, layer)
     plain = {"start": "", "reference": "", "surrogate": "", "weights": "", **own}
     settings, recipe = variation(section, plain, f"study.{case}.{method}")
     return Job(

@@ -37,15 +37,15 @@ from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
 from relume.evaluation.embeddings import compared, same_trunk
 from relume.evaluation.pixel import psnr
-from relume.features.weights import WeightStore
-from relume.inversion.config import InvertOptimise, merge, variation
-from relume.inversion.run import invert, work
-from relume.inversion.terms import Surrogate
 from relume.losses.config import Losses
-from relume.training import surrogate_pairs
+from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.infer import invert, work
+from relume.methods.optimise.terms import Surrogate
+from relume.methods.surrogate import pairs as surrogate_pairs
+from relume.methods.surrogate.config import SurrogateConfig, surrogate
+from relume.methods.surrogate.train import SurrogateLesson, floors, settled, surrogate_lesson
+from relume.networks.weights import WeightStore
 from relume.training.loop import train
-from relume.training.surrogate import SurrogateLesson, floors, settled, surrogate_lesson
-from relume.training.surrogate_config import SurrogateConfig, surrogate
 
 WITHOUT = "without"
 WORDS = {"floor_nearest": "the nearest training picture's", "floor_mean": "the mean embedding", "ridge": "the ridge regression"}
@@ -171,9 +171,11 @@ def settings(
         if name not in known:
             raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
     images = f"data/images/{dataset}"
-    own = merge(params["train_surrogate"]["models"][model], {"features": images, "target": {"features": images}})
-    config = surrogate(merge(params["train_surrogate"]["shared"], {"dataset": dataset}), own, f"train_surrogate.models.{model}")
-    section = merge(params["invert_optimise"], {"dataset": dataset, "split": split, "count": count})
+    own = merge_recipe(params["train_surrogate"]["models"][model], {"features": images, "target": {"features": images}})
+    config = surrogate(
+        merge_recipe(params["train_surrogate"]["shared"], {"dataset": dataset}), own, f"train_surrogate.models.{model}"
+    )
+    section = merge_recipe(params["invert_optimise"], {"dataset": dataset, "split": split, "count": count})
     plan, said = variation(section, params["recipes"][recipe], f"recipes.{recipe}")
     if plan.network != config.network or not set(config.taps) <= plan.taps.keys():
         wanted = f"{config.network} {'+'.join(config.taps)}"
@@ -213,7 +215,7 @@ def main(
     start, at, params = time.perf_counter(), commit(), read_params(Path("params.yaml"))
     try:
         changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
-        run = build(Run, merge(params["run"], changes), "run")
+        run = build(Run, merge_recipe(params["run"], changes), "run")
         config, plan, factors = settings(params, model, recipe, folder.resolve().name, split, count)
         if judge in (config.network, config.target.network):
             raise UserError(f"--judge: {judge} is looked through already: name another network")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
+from relume.core.stage import Door, stage
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
 from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from relume.core.door import Door, stage
 from relume.core.errors import UserError
 from relume.core.files import write_csv
 from relume.core.results import read_descent
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, Evaluate
 from relume.evaluation.masked_sets import open_eye, set_rows
@@ -18,7 +18,7 @@ from relume.evaluation.metrics import SETS
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 

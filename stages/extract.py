@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.errors import UserError
 from relume.core.runtime import Run, autocast, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract
-from relume.features.weights import WeightStore
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.weights import WeightStore
 
 
 @click.command(help=__doc__)

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import torch
 
-from relume.core.door import Door, stage
 from relume.core.results import write_group
 from relume.core.runtime import describe
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Floors
 from relume.evaluation.floors import predict

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.runtime import deterministic
-from relume.training.import_gan import as_trained, card, external, locate, sheet
-from relume.training.import_gan_config import ExternalGan
+from relume.core.stage import Door, stage
+from relume.methods.gan.config import ExternalGan
+from relume.methods.gan.import_gan import as_trained, card, external, locate, sheet
 from relume.training.models import write_model
 
 SECTION = "import_gan"

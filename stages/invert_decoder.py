@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.networks import load
-from relume.features.weights import WeightStore
-from relume.inversion.decode import decode
-from relume.inversion.decode_config import InvertDecoder
-from relume.training.trained import read_decoder
+from relume.methods.decoder.config import InvertDecoder
+from relume.methods.decoder.infer import decode
+from relume.methods.decoder.trained import read_decoder
+from relume.networks.network import load
+from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 

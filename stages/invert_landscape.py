@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.curves import CURVES, curves
-from relume.features.weights import WeightStore
-from relume.inversion.landscape import follow, index, invert, search, timing, trace
-from relume.inversion.landscape_config import InvertLandscape
+from relume.methods.gan.trained import read_gan
+from relume.methods.landscape.config import InvertLandscape
+from relume.methods.landscape.infer import follow, index, invert, search, timing, trace
+from relume.networks.weights import WeightStore
 from relume.training.models import CARD
-from relume.training.trained_gan import read_gan
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "invert_landscape"

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
-from relume.inversion.latent_config import InvertLatent, inherited
-from relume.inversion.latents import Studio, follow, invert_all
+from relume.methods.gan.trained import read_gan
+from relume.methods.latent.config import InvertLatent, inherited
+from relume.methods.latent.infer import Studio, follow, invert_all
+from relume.methods.latent.trained import read_mapper
+from relume.networks.weights import WeightStore
 from relume.training.models import CARD
-from relume.training.trained_gan import read_gan
-from relume.training.trained_mapper import read_mapper
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "invert_latent"

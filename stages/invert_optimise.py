@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.results import read_group, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
-from relume.inversion.config import variation
-from relume.inversion.path import followed
-from relume.inversion.run import invert, rehearse, work
-from relume.inversion.surrogate import learned
 from relume.losses.config import Losses
+from relume.methods.optimise.config import variation
+from relume.methods.optimise.infer import invert, rehearse, work
+from relume.methods.optimise.path import followed
+from relume.methods.surrogate.infer import learned
+from relume.networks.weights import WeightStore
 
 FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from relume.core.door import Door, stage
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import Draws, write
 from relume.evaluation.perceptual import judge
-from relume.features.weights import WeightStore
-from relume.inversion.codec import codecs
+from relume.methods.decoder.codec import codecs
+from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from relume.core.config import build
-from relume.core.door import Door, stage
+from relume.core.stage import Door, stage
 from relume.data.config import Prepare
 from relume.data.prepare import prepare
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.probe_config import Probe
-from relume.training.represent import represent
-from relume.training.trained_masked import read_masked
+from relume.methods.masked.represent import represent
+from relume.methods.masked.trained import read_masked
 
 FOLDER = click.Path(path_type=Path)
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.masked_results import write_masked_group
 from relume.core.runtime import Run, describe, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.masked_floors import fillers
-from relume.inversion.descents import descents
-from relume.inversion.reconstruct import Predictor, predictors, reconstruct
-from relume.inversion.reconstruct_config import ReconstructMasked
-from relume.training.trained_masked import read_masked
+from relume.methods.masked.config import ReconstructMasked
+from relume.methods.masked.descents import descents
+from relume.methods.masked.infer import Predictor, predictors, reconstruct
+from relume.methods.masked.trained import read_masked
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "reconstruct_masked"

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from relume.core.config import parse, read_params
-from relume.core.door import PARAMS, Door, stage
 from relume.core.files import write_csv, write_text
+from relume.core.stage import PARAMS, Door, stage
 from relume.report.boards import boards
 from relume.report.config import Report
 from relume.report.depth import COLUMNS as DEPTH

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate
 from relume.evaluation.masked_sets import open_eye
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
 from relume.evaluation.samples_config import ScoreSamples
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from relume.core.door import Door, stage
 from relume.core.errors import UserError
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Floors
 from relume.evaluation.metrics import METRICS
@@ -17,7 +17,7 @@ from relume.evaluation.perceptual import judge as look
 from relume.evaluation.scoring import Scorer, read_scales, score, with_views
 from relume.evaluation.self_test import COLUMNS, as_group, judge, spoilt
 from relume.evaluation.self_test_config import SelfTest
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.store import STATS
-from relume.features.weights import WeightStore
-from relume.training.config import decoder as configured
-from relume.training.decoder import card, lesson, sheet
+from relume.methods.decoder.config import decoder as configured
+from relume.methods.decoder.train import card, lesson, sheet
+from relume.networks.store import STATS
+from relume.networks.weights import WeightStore
 from relume.training.loop import train, unwatched
 from relume.training.models import write_model
 from relume.training.ranks import ranks

@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, deterministic, device_of
 from relume.core.samples import write_samples
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
-from relume.training.gan import card, gan_lesson, settled, sheet
-from relume.training.gan_config import gan
+from relume.methods.gan.config import gan
+from relume.methods.gan.samples import Sampler, sampled
+from relume.methods.gan.train import card, gan_lesson, settled, sheet
+from relume.networks.weights import WeightStore
 from relume.training.loop import train, unwatched
 from relume.training.models import write_model
 from relume.training.ranks import ranks
-from relume.training.samples import Sampler, sampled
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "train_gan"

@@ -7,17 +7,17 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.weights import WeightStore
+from relume.methods.gan.trained import read_gan
+from relume.methods.latent.config import mapper
+from relume.methods.latent.train import card, mapper_lesson, sheet
+from relume.networks.weights import WeightStore
 from relume.training.loop import train, unwatched
-from relume.training.mapper import card, mapper_lesson, sheet
-from relume.training.mapper_config import mapper
 from relume.training.models import CARD, write_model
 from relume.training.ranks import ranks
-from relume.training.trained_gan import read_gan
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "train_mapper"

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
+from relume.methods.masked.config import masked_model
+from relume.methods.masked.train import card, masked_lesson, sheet
 from relume.training.loop import train, unwatched
-from relume.training.masked import card, masked_lesson, sheet
-from relume.training.masked_config import masked_model
 from relume.training.models import CARD, write_model
 from relume.training.ranks import ranks
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.door import Door, stage
 from relume.core.files import write_csv
 from relume.core.runtime import Run, deterministic, device_of
+from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.features.store import STATS
-from relume.features.weights import WeightStore
+from relume.methods.surrogate.config import surrogate
+from relume.methods.surrogate.train import card, settled, sheet, surrogate_lesson
+from relume.networks.store import STATS
+from relume.networks.weights import WeightStore
 from relume.training.loop import train, unwatched
 from relume.training.models import write_model
 from relume.training.ranks import ranks
-from relume.training.surrogate import card, settled, sheet, surrogate_lesson
-from relume.training.surrogate_config import surrogate
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "train_surrogate"

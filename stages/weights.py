@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from relume.core.door import Door, stage
-from relume.features.config import Weights
-from relume.features.fetch import bring
+from relume.core.stage import Door, stage
+from relume.networks.config import Weights
+from relume.networks.fetch import bring
 
 
 @click.command(help=__doc__)

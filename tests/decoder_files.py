@@ -9,11 +9,11 @@ import torch
 
 from relume.core.run import Run
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.tensors import canonical, digest
 from relume.losses.perceptual import LPIPS_TAPS
-from relume.training.config import DecoderConfig, decoder
-from relume.training.decoder import Lesson, lesson
+from relume.methods.decoder.config import DecoderConfig, decoder
+from relume.methods.decoder.train import Lesson, lesson
+from relume.networks import network as networks
+from relume.networks.tensors import canonical, digest
 from relume.training.ranks import Ranks
 from tests.evaluation_files import write_dataset
 

@@ -7,12 +7,11 @@ from torch import nn
 
 from relume.core.config import build
 from relume.data.store import Dataset
-from relume.inversion.config import Latent
-from relume.models import gans
-from relume.models.gan_config import GanArchitecture
-from relume.models.generator import Generator
-from relume.training.gan import GanLesson, gan_lesson
-from relume.training.gan_config import gan
+from relume.methods.gan import model as gans
+from relume.methods.gan.config import GanArchitecture, gan
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.train import GanLesson, gan_lesson
+from relume.methods.optimise.config import Latent
 from tests.decoder_files import CPU, RUN, Store, training
 
 SIZE = 16

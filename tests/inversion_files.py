@@ -14,16 +14,16 @@ from relume.core.files import Scratch
 from relume.core.images import resize
 from relume.core.run import Run
 from relume.core.runtime import generator
-from relume.features import networks
-from relume.features.networks import Network
-from relume.features.taps import collect
-from relume.inversion import initial
-from relume.inversion import run as group
-from relume.inversion.config import InvertOptimise, merge, variation
-from relume.inversion.latent import spaces
-from relume.inversion.optimise import Outcome, Problem, Report, optimise
-from relume.inversion.terms import Material, objective
 from relume.losses.objective import Activations, State, Taps
+from relume.methods.latent.space import spaces
+from relume.methods.optimise import infer as group
+from relume.methods.optimise import initial
+from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
+from relume.methods.optimise.terms import Material, objective
+from relume.networks import network as networks
+from relume.networks.network import Network
+from relume.networks.taps import collect
 from tests import gan_files
 from tests.evaluation_files import write_dataset
 
@@ -62,7 +62,7 @@ def settings(base: Mapping[str, Any], **differences: Any) -> InvertOptimise:
     for name, term in differences.get("terms", {}).items():
         if "networks" in term:
             plain["terms"][name]["networks"] = {}
-    return variation(plain, {**merge(TOY, differences), **OWN}, "toy")[0]
+    return variation(plain, {**merge_recipe(TOY, differences), **OWN}, "toy")[0]
 
 
 def seen(images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
@@ -125,7 +125,7 @@ def value(problem: Problem, images: Tensor) -> Tensor:
 
 
 def work_in(folder: Path, config: InvertOptimise, *, losses: Mapping[str, float] = LOSSES, **changes: Any) -> group.Work:
-    """A group's work on a toy dataset in `folder`, made at the first call; `relume.inversion.run.load` must be `found`."""
+    """A group's work on a toy dataset in `folder`, made at the first call; `infer.load` must be `found`."""
     if not (folder / "toy").exists():
         write_dataset(folder / "toy", size=SIZE)
     made = group.work(

@@ -3,9 +3,9 @@
 from typing import Any
 
 from relume.data.store import Dataset
-from relume.training.landscape import LandscapeLesson, landscape_lesson
-from relume.training.landscape_config import landscape_model
-from relume.training.trained_gan import TrainedGan
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.landscape.config import landscape_model
+from relume.methods.landscape.train import LandscapeLesson, landscape_lesson
 from tests.decoder_files import CPU, RUN, Store, training
 from tests.gan_files import dice, generator
 

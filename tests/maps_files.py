@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from relume.core.files import write_json
 from relume.data.store import Dataset
-from relume.training.decoder import card
+from relume.methods.decoder.train import card
 from tests.decoder_files import fingerprint, toy
 
 

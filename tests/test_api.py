@@ -12,8 +12,8 @@ import yaml
 from relume import api
 from relume.core.errors import UserError
 from relume.core.images import save_png, to_float
-from relume.inversion import tuned
-from relume.inversion.optimise import Report
+from relume.methods.optimise import tuned
+from relume.methods.optimise.optimise import Report
 from tests.evaluation_files import write_dataset
 from tests.inversion_files import SIZE, found, pictures
 

@@ -22,8 +22,8 @@ from relume.core.files import read_csv, read_json, write_json
 from relume.core.images import save_png
 from relume.core.results import read_group
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
-from relume.features import networks
-from relume.inversion import tuned
+from relume.methods.optimise import tuned
+from relume.networks import network as networks
 from relume.training.models import read_model
 from tests.decoder_files import fingerprint
 from tests.decoder_files import training as few_steps

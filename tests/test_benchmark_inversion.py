@@ -20,7 +20,7 @@ from relume.core.files import read_csv, read_json
 from relume.core.images import save_png
 from relume.core.results import read_group
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
-from relume.features import networks
+from relume.networks import network as networks
 
 NET = networks.random("alexnet_conv", seed=0)
 SIZE, STEPS = 32, 2

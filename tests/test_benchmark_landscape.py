@@ -13,7 +13,7 @@ from benchmarks.landscape import Reached, bench_of, main, rows_of
 from benchmarks.landscape_runs import Bench, judged, rated, searches
 from relume.core.files import read_csv, read_json
 from relume.evaluation.comparison import COMPARISONS
-from relume.inversion.landscape import Descents
+from relume.methods.landscape.infer import Descents
 from relume.training.loop import LOSS
 from tests.decoder_files import Store, training
 from tests.evaluation_files import write_dataset

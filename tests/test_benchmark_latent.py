@@ -14,7 +14,7 @@ from relume.core.config import build
 from relume.core.files import read_csv, read_json
 from relume.core.run import Run
 from relume.data.store import Dataset
-from relume.training.trained_gan import read_gan
+from relume.methods.gan.trained import read_gan
 from tests import latent_files as files
 from tests.decoder_files import CPU, Store, training
 

@@ -275,7 +275,7 @@ def test_sets_are_of_all_methods_against_the_pictures_that_they_fill(
 
     monkeypatch.setattr(masked_tables, "open_eye", lambda *given, **named: "an eye")
     monkeypatch.setattr(masked_tables, "set_rows", set_rows)
-    monkeypatch.setattr("relume.features.weights.WeightStore.folder", lambda store, name: Path(name))
+    monkeypatch.setattr("relume.networks.weights.WeightStore.folder", lambda store, name: Path(name))
     wanted = {**plain(), "models": {"et": ET}, "questions": {}, "probe": None, "sets": {"network": "alexnet", "tap": "pool"}}
     result = call(wanted, "--out", "out/toy.csv")
     assert result.exit_code == 0, result.output
@@ -391,8 +391,8 @@ def test_other_code_trains_anew_unless_told_otherwise(
 
 def test_a_training_depends_on_the_loop_and_the_models():
     found = masked_code.closure(masked_runs.LEARNS)
-    assert {"relume.training.optimiser", "relume.models.energy_transformer", "relume.data.masks"} <= found
-    assert not {"relume.evaluation.masked", "relume.inversion.reconstruct", "relume.report.page"} & found
+    assert {"relume.training.optimiser", "relume.methods.masked.energy_transformer", "relume.data.masks"} <= found
+    assert not {"relume.evaluation.masked", "relume.methods.masked.infer", "relume.report.page"} & found
 
 
 def test_pictures_of_cells_of_one_colour_are_told_by_their_colours_and_others_are_not() -> None:

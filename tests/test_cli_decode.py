@@ -10,12 +10,13 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume import api, show
-from relume.cli import main
+from relume import api
+from relume.cli import show
+from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.features import networks
-from relume.training.decoder import card, sheet
+from relume.methods.decoder.train import card, sheet
+from relume.networks import network as networks
 from relume.training.models import Trained, write_model
 from tests.decoder_files import SIZE, dataset, toy
 

@@ -17,9 +17,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from relume import cli, doctor, doctor_environment, doctor_inputs, doctor_services
+from relume.cli import main as cli
 from relume.core.errors import UserError
-from relume.doctor import Finding, lack, note, ok
+from relume.doctor import environment as doctor_environment
+from relume.doctor import findings as doctor
+from relume.doctor import inputs as doctor_inputs
+from relume.doctor import services as doctor_services
+from relume.doctor.findings import Finding, lack, note, ok
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLES = [name for name in os.environ if name.startswith(("MLFLOW_", "RELUME_", "XDG_", "TORCH_", "HF_", "DVC_"))]
@@ -81,7 +85,7 @@ def test_every_command_teaches_by_an_example(command):
 
 
 def test_help_is_quick():
-    code = "import sys, relume.cli as c\ntry: c.main(['doctor', '-h'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    code = "import sys, relume.cli.main as c\ntry: c.main(['doctor', '-h'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
     assert not {"'torch'", "'dvc'", "'mlflow'", "'numpy'", "'pydantic'"} & set(done.stdout.replace(",", " ").split())
 
@@ -112,7 +116,7 @@ def test_track_wants_a_project():
 
 def test_track_projects_from_any_subfolder(project, monkeypatch):
     seen: list[Path] = []
-    monkeypatch.setattr("relume.core.tracking.project", lambda root: seen.append(root) or "two new")
+    monkeypatch.setattr("relume.tracking.project.project", lambda root: seen.append(root) or "two new")
     (project / "data").mkdir()
     monkeypatch.chdir(project / "data")
     done = CliRunner().invoke(cli.main, ["track"])
@@ -187,7 +191,7 @@ def test_it_runs_where_packages_are_missing(project):
     (project / "torch.py").write_text("raise ImportError('no torch')")
     (project / "lib").mkdir()
     (project / "lib" / "click").symlink_to(Path(click.__file__).parent)
-    code = "import sys; sys.path[:0] = sys.argv[1:]; from relume.cli import main; main(['doctor', '--json'])"
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from relume.cli.main import main; main(['doctor', '--json'])"
     words = [sys.executable, "-S", "-c", code, str(ROOT / "src"), str(project / "lib")]
     done = subprocess.run(words, capture_output=True, text=True, cwd=project)
     assert done.returncode == 1, done.stderr

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume import api, show
-from relume.cli import main
+from relume import api
+from relume.cli import show
+from relume.cli.main import main
 from relume.core.errors import UserError
-from relume.training.trained_masked import TrainedMasked
+from relume.methods.masked.trained import TrainedMasked
 from tests.evaluation_files import write_dataset
 from tests.test_readme import commands
 from tests.toy_masked import write_masked

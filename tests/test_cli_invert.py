@@ -13,11 +13,12 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume import api, show
-from relume.cli import main
-from relume.cli_invert import spacing
-from relume.features import networks
-from relume.features.networks import Network
+from relume import api
+from relume.cli import show
+from relume.cli.invert import spacing
+from relume.cli.main import main
+from relume.networks import network as networks
+from relume.networks.network import Network
 from tests.evaluation_files import write_dataset
 
 SIZE = 32

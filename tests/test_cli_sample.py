@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume.cli import main
+from relume.cli.main import main
 from relume.core.images import to_uint8
 from relume.core.runtime import generator as dice
-from relume.models.generator import Generator
-from relume.models.style_mixing import mixed
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.style_mixing import mixed
+from relume.methods.gan.trained import read_gan
 from relume.training.models import Trained, write_model
-from relume.training.trained_gan import read_gan
 from tests.decoder_files import CPU
 from tests.gan_files import KINDS, SIZE, generator
 

@@ -18,14 +18,14 @@ from relume.core.images import to_uint8
 from relume.core.results import Row, read_group
 from relume.core.runtime import describe
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract
-from relume.features.taps import collect
-from relume.inversion.decode import decode
-from relume.inversion.decode_config import InvertDecoder
+from relume.methods.decoder.config import InvertDecoder
+from relume.methods.decoder.infer import decode
+from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.taps import collect
 from relume.training.loop import Course
 from relume.training.ranks import Ranks
-from relume.training.trained import TrainedDecoder, read_decoder
 from stages import invert_decoder, train_decoder
 from tests.decoder_files import CPU, Store, dataset, shared, together
 
@@ -113,7 +113,7 @@ def test_a_decoder_can_learn_from_the_cache(project: Path, monkeypatch: pytest.M
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["train_decoder"]["decoders"] = DECODERS
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr("relume.training.decoder.load", lambda *_: pytest.fail("a network looked at pictures"))
+    monkeypatch.setattr("relume.methods.decoder.train.load", lambda *_: pytest.fail("a network looked at pictures"))
     result = train("cached")
     assert result.exit_code == 0, result.output
     assert read_json(project / "models/decoder/cached/model.json")["config"]["features"] == where

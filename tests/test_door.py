@@ -11,8 +11,8 @@ import yaml
 from dvc.repo import Repo
 
 from relume.core.config import read_params
-from relume.core.door import Door, declared
 from relume.core.errors import UserError
+from relume.core.stage import Door, declared
 
 ROOT = Path(__file__).resolve().parents[1]
 

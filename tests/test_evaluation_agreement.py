@@ -14,11 +14,11 @@ from relume.core.images import to_float
 from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, judge
 from relume.evaluation.sets import frechet, gaussian, kid
 from relume.evaluation.views import gallery
-from relume.features import networks
-from relume.features.fetch import bring
-from relume.features.tensors import canonical, digest
-from relume.features.weights import WeightStore
 from relume.losses.perceptual import LPIPS_TAPS
+from relume.networks import network as networks
+from relume.networks.fetch import bring
+from relume.networks.tensors import canonical, digest
+from relume.networks.weights import WeightStore
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch:
     kind = LPIPS_METRICS[metric]
     network = LPIPS_TAPS[kind][0]
     store = store_of(kind, tmp_path)
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
     theirs = package.LPIPS(net=kind, pnet_rand=True, verbose=False)  # its heads are in the package
     layers = {name.split(".", 1)[1]: name for name in theirs.net.state_dict()}  # slice1.0.weight is features.0.weight
     tensors = load_file(tmp_path / network / "model.safetensors")

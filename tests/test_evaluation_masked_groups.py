@@ -24,9 +24,9 @@ from relume.evaluation.metrics import MASKED_METRICS, METHOD, SETS
 from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
 from relume.evaluation.sets import frechet, gaussian, kid
-from relume.features import networks
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
+from relume.networks import network as networks
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 from stages.evaluate import main
 from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
@@ -43,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import judge
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import Scorer, score
-from relume.features.weights import WeightStore
+from relume.networks.weights import WeightStore
 from tests.evaluation_files import row, write_dataset, write_weights
 
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def table(found: Group, tools: Scorer, *metrics: str) -> list[dict[str, Any]]:
 
 
 def test_means_by_hand(folder: Path, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
     tools = scorer(data, tmp_path, "mse", "psnr", "lpips_alex")
     rows = table(read_group(folder), tools, "psnr", "lpips_alex")
     assert all(set(line) < set(PATHS) for line in rows), "lpips_vgg was not asked for"

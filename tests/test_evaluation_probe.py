@@ -16,9 +16,9 @@ from relume.core.files import read_csv, read_json, sha256, write_csv, write_json
 from relume.data.store import Dataset
 from relume.evaluation import probe
 from relume.evaluation.probe_config import Probe
+from relume.methods.masked.represent import represent
+from relume.methods.masked.trained import read_masked
 from relume.params import check
-from relume.training.represent import represent
-from relume.training.trained_masked import read_masked
 from stages import probe as stage
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset

@@ -21,7 +21,7 @@ from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuffled
 from relume.evaluation.samples_config import ScoreSamples
 from relume.evaluation.sets import kid
-from relume.features import networks
+from relume.networks import network as networks
 from stages.score_samples import main
 from tests.evaluation_files import write_dataset, write_weights
 
@@ -131,7 +131,7 @@ def test_faults_are_named(samples: Path, data: Dataset) -> None:
 def test_the_stage_writes_a_table_that_compare_takes(
     tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
     monkeypatch.setattr("relume.params.check", lambda whole: None)
     (tmp_path / "weights").mkdir()
     write_weights(tmp_path / "weights")

@@ -21,8 +21,8 @@ from relume.evaluation.metrics import METRICS, SETS
 from relume.evaluation.perceptual import Judge, feature_error, judge
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
-from relume.features import networks
-from relume.features.weights import WeightStore
+from relume.networks import network as networks
+from relume.networks.weights import WeightStore
 from stages.evaluate import main
 from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
@@ -38,7 +38,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights are not the pinned ones; their card still holds them to their sha256."""
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
 
 
 @pytest.fixture

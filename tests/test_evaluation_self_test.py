@@ -111,7 +111,7 @@ def test_a_fault_is_named(default_params: dict[str, Any], changes: dict[str, Any
 def test_the_stage_writes_its_table_and_fails_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("relume.features.weights.PINS", {})
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
     write_dataset(tmp_path / "images" / "toy")
     weights = write_weights(tmp_path)
     write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": {}, "pictures": 12})

@@ -7,10 +7,10 @@ import torch
 from relume.core.errors import UserError
 from relume.core.files import read_json
 from relume.core.images import to_float
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract, within_budget
-from relume.features.store import Features
-from relume.features.taps import collect
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract, within_budget
+from relume.networks.store import Features
+from relume.networks.taps import collect
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 40, 40, 3), dtype=np.uint8)

@@ -13,11 +13,12 @@ from torch import nn
 
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.features import networks, sources
-from relume.features.catalogue import HEADS, NETWORKS, PINS, WEIGHTS, Place, Tap, check_tap, check_weights, facts
-from relume.features.config import Extract, Weights
-from relume.features.sources import FILES
-from relume.features.taps import collect
+from relume.networks import network as networks
+from relume.networks import sources
+from relume.networks.catalogue import HEADS, NETWORKS, PINS, WEIGHTS, Place, Tap, check_tap, check_weights, facts
+from relume.networks.config import Extract, Weights
+from relume.networks.sources import FILES
+from relume.networks.taps import collect
 
 META = torch.device("meta")
 OTHERS = ("ViT-B-16/laion2b_s34b_b88k", "coca_ViT-B-32/laion2b_s13b_b90k", "ViT-B-16-SigLIP/webli", "RN101/yfcc15m")
@@ -137,7 +138,7 @@ def test_transformer_tokens_are_laid_out_as_the_picture():
 
 
 def test_fid_inception_leaves_padding_out_of_its_averages():
-    from relume.features.fid import inception
+    from relume.networks.fid import inception
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -183,7 +184,7 @@ def test_random_is_seeded_and_leaves_the_global_generator_alone():
 
 
 def test_catalogue_and_configuration_need_no_torch():
-    code = "import sys, relume.features.config; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
+    code = "import sys, relume.networks.config; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 

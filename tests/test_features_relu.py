@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.features import networks
-from relume.features.catalogue import facts
-from relume.features.relu import identity_relu
-from relume.features.taps import collect
+from relume.networks import network as networks
+from relume.networks.catalogue import facts
+from relume.networks.relu import identity_relu
+from relume.networks.taps import collect
 
 X = torch.tensor([-2.0, -0.5, 0.0, 0.5, 5.0, 7.0])
 

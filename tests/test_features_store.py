@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from relume.core.errors import UserError
-from relume.features import fetch
-from relume.features.catalogue import PINS
-from relume.features.convert import Unfit, unpickle_arrays
-from relume.features.pin import lines
-from relume.features.tensors import digest
-from relume.features.weights import WeightStore
+from relume.networks import fetch
+from relume.networks.catalogue import PINS
+from relume.networks.convert import Unfit, unpickle_arrays
+from relume.networks.pin import lines
+from relume.networks.tensors import digest
+from relume.networks.weights import WeightStore
 
 
 class Evil:

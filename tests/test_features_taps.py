@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from relume.core.errors import UserError
-from relume.features import networks
-from relume.features.catalogue import NETWORKS, check_tap
-from relume.features.taps import BATCHNORM, collect
+from relume.networks import network as networks
+from relume.networks.catalogue import NETWORKS, check_tap
+from relume.networks.taps import BATCHNORM, collect
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

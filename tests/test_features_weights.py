@@ -13,10 +13,11 @@ import torch
 
 from relume.core.errors import UserError
 from relume.core.files import read_json, sha256
-from relume.features import fetch, networks, sources
-from relume.features.catalogue import PINS
-from relume.features.tensors import canonical, digest
-from relume.features.weights import WeightStore
+from relume.networks import fetch, sources
+from relume.networks import network as networks
+from relume.networks.catalogue import PINS
+from relume.networks.tensors import canonical, digest
+from relume.networks.weights import WeightStore
 
 CLOSED = "http://127.0.0.1:9/"
 

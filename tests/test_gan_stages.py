@@ -13,8 +13,8 @@ from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
 from relume.core.runtime import generator as die
 from relume.core.samples import read_samples
+from relume.methods.gan.trained import read_gan
 from relume.training.loop import Course
-from relume.training.trained_gan import read_gan
 from stages import train_gan
 from tests.decoder_files import CPU, Store, together, training
 from tests.evaluation_files import write_dataset

@@ -13,16 +13,16 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume.cli import main
+from relume.cli.main import main
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_json, sha256
-from relume.core.model_records import model_records
+from relume.methods.gan import import_gan as importing
+from relume.methods.gan.config import ExternalGan, ImportGan
+from relume.methods.gan.trained import read_gan
 from relume.params import check
 from relume.params_import_gan import between
-from relume.training import import_gan as importing
-from relume.training.import_gan_config import ExternalGan, ImportGan
-from relume.training.trained_gan import read_gan
+from relume.tracking.model_records import model_records
 from stages import import_gan
 from tests.decoder_files import CPU
 from tests.style_gan1_files import saved, steps

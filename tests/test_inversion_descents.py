@@ -19,11 +19,10 @@ from relume.core.masked_results import (
 )
 from relume.core.results import Descent, Row, read_descent
 from relume.data.store import Dataset
-from relume.inversion.descents import SHOWN, Descents, descents
-from relume.inversion.reconstruct import Predictor, scenes
-from relume.inversion.reconstruct_config import ReconstructMasked
-from relume.models.energy_transformer import EnergyTransformer
-from relume.models.masked_config import EnergyTransformerConfig
+from relume.methods.masked.config import EnergyTransformerConfig, ReconstructMasked
+from relume.methods.masked.descents import SHOWN, Descents, descents
+from relume.methods.masked.energy_transformer import EnergyTransformer
+from relume.methods.masked.infer import Predictor, scenes
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
 

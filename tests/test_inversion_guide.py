@@ -13,12 +13,12 @@ from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.core.runtime import randn
 from relume.data.store import Dataset
-from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
-from relume.inversion import guide, initial
-from relume.inversion.config import Init
-from relume.inversion.guide import Guide, Normal, fit
-from relume.inversion.targets import Provider
 from relume.losses.config import GuideTerm
+from relume.methods.optimise import guide, initial
+from relume.methods.optimise.config import Init
+from relume.methods.optimise.guide import Guide, Normal, fit
+from relume.methods.optimise.targets import Provider
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 from tests.evaluation_files import write_dataset
 from tests.inversion_files import SIZE, net, settings
 

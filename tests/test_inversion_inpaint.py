@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.api_masked import drawn
+from relume.api.masked import drawn
 from relume.core.errors import UserError
 from relume.core.images import to_float
 from relume.core.runtime import seed_of
 from relume.data.masks_config import Masks
-from relume.inversion import inpaint
-from relume.inversion.inpaint import Hole, Window, fill, holes, seen, touched
-from relume.models.energy_transformer import EnergyTransformer
-from relume.models.masked_config import EnergyTransformerConfig
-from relume.training.trained_masked import TrainedMasked
+from relume.methods.masked import inpaint
+from relume.methods.masked.config import EnergyTransformerConfig
+from relume.methods.masked.energy_transformer import EnergyTransformer
+from relume.methods.masked.inpaint import Hole, Window, fill, holes, seen, touched
+from relume.methods.masked.trained import TrainedMasked
 from tests.test_masked_stages import ENERGY
 
 SIZE, CELL = 16, 4

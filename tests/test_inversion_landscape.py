@@ -16,14 +16,13 @@ from relume.core.images import resize, to_uint8
 from relume.data.store import Dataset
 from relume.evaluation.curves import curves
 from relume.evaluation.statistics import interval
-from relume.inversion import landscape
-from relume.inversion.landscape import Search, follow, index, inverse, invert, timing, trace
-from relume.inversion.landscape_config import InvertLandscape
-from relume.models.landscape import Landscape
-from relume.models.landscape_config import LandscapeArchitecture
-from relume.training.landscape import LandscapeLesson
+from relume.methods.landscape import infer as landscape
+from relume.methods.landscape.config import InvertLandscape, LandscapeArchitecture
+from relume.methods.landscape.infer import Search, follow, index, inverse, invert, timing, trace
+from relume.methods.landscape.model import Landscape
+from relume.methods.landscape.train import LandscapeLesson
+from relume.methods.landscape.trained import TrainedLandscape
 from relume.training.loop import LOSS
-from relume.training.trained_landscape import TrainedLandscape
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
 from tests.landscape_files import PLAIN_LOSS, group, lesson

@@ -12,12 +12,12 @@ import torch
 
 from relume.core import checkpoint
 from relume.core.errors import UserError
-from relume.inversion import parametrise
-from relume.inversion import run as group
-from relume.inversion.latent import LatentSpace, spaces
-from relume.inversion.optimise import Descent, looking, optimise
-from relume.inversion.schedules import learning_rate
 from relume.losses.latent import unlike_noise
+from relume.methods.latent.space import LatentSpace, spaces
+from relume.methods.optimise import infer as group
+from relume.methods.optimise import parametrise
+from relume.methods.optimise.optimise import Descent, looking, optimise
+from relume.methods.optimise.schedules import learning_rate
 from tests.gan_files import KINDS, dice, generator, latent
 from tests.inversion_files import SIZE, found, problem, settings, work_in
 

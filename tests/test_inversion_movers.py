@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from relume.inversion.config import Optimiser
-from relume.inversion.movers import HISTORY, RULES, Lbfgs, Mover, build, normalised
+from relume.methods.optimise.config import Optimiser
+from relume.methods.optimise.movers import HISTORY, RULES, Lbfgs, Mover, build, normalised
 
 RATES = {"sgd": 0.1, "adam": 0.1, "signed_adam": 0.1, "lbfgs": 0.5}
 CURVATURES = torch.tensor([[1.0, 4.0, 9.0, 0.5], [2.0, 2.0, 2.0, 2.0]])  # one quadratic per row

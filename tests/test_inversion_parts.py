@@ -7,12 +7,23 @@ import torch
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.inversion import parametrise, schedules
-from relume.inversion.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, Prior, Pyramid, merge, variation
-from relume.inversion.latent import LatentSpace
-from relume.inversion.parametrise import Parametrisation
-from relume.inversion.prior import DeepPrior, noise
-from relume.inversion.views import TRANSFORMS, moved, view
+from relume.methods.latent.space import LatentSpace
+from relume.methods.optimise import parametrise, schedules
+from relume.methods.optimise.config import (
+    Affine,
+    Colour,
+    Fourier,
+    Jitter,
+    Optimiser,
+    Pixels,
+    Prior,
+    Pyramid,
+    merge_recipe,
+    variation,
+)
+from relume.methods.optimise.parametrise import Parametrisation
+from relume.methods.optimise.prior import DeepPrior, noise
+from relume.methods.optimise.views import TRANSFORMS, moved, view
 from tests.gan_files import KINDS, generator, latent
 
 Space = Pixels | Fourier | Pyramid
@@ -268,7 +279,7 @@ def test_recipes_merge_maps_but_replace_taps_and_other_kinds() -> None:
         "terms": {"tv": {"exponent": 1}},
         "parametrisation": {"kind": "pixels", "box": "sigmoid"},
     }
-    assert merge(base, own) == {
+    assert merge_recipe(base, own) == {
         "taps": {"conv5": 1},
         "terms": {"tv": {"exponent": 1}, "feature": {"distance": "mse"}},
         "parametrisation": {"kind": "pixels", "box": "sigmoid"},

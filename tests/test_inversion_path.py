@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from relume.core.images import to_uint8
-from relume.inversion import optimise as loop
-from relume.inversion import run as group
-from relume.inversion.path import followed, moments, together, walked
+from relume.methods.optimise import infer as group
+from relume.methods.optimise import optimise as loop
+from relume.methods.optimise.path import followed, moments, together, walked
 from tests.inversion_files import found, settings, solve, work_in
 
 SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "shake": 0.5}

@@ -14,10 +14,10 @@ import yaml
 
 from relume.core import checkpoint
 from relume.core.checkpoint import Checkpoint
-from relume.inversion import run as group
-from relume.inversion.movers import RULES
-from relume.inversion.optimise import Outcome, optimise
-from relume.inversion.path import KEPT
+from relume.methods.optimise import infer as group
+from relume.methods.optimise.movers import RULES
+from relume.methods.optimise.optimise import Outcome, optimise
+from relume.methods.optimise.path import KEPT
 from tests.inversion_files import found, settings, work_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,7 +144,7 @@ import os, signal, sys
 from pathlib import Path
 import torch, yaml
 from relume.core import checkpoint
-from relume.inversion import run
+from relume.methods.optimise import infer as run
 from tests.inversion_files import found, settings, work_in
 torch.set_num_threads(int(sys.argv[2]))
 checkpoint.EVERY, run.load = -1.0, found

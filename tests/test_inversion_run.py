@@ -12,9 +12,9 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import grid, resize, to_float, to_uint8
 from relume.core.results import Group, Row, read_group, write_group
-from relume.inversion import run as group
-from relume.inversion.optimise import Outcome, Report, optimise
-from relume.inversion.targets import reconstructions
+from relume.methods.optimise import infer as group
+from relume.methods.optimise.optimise import Outcome, Report, optimise
+from relume.methods.optimise.targets import reconstructions
 from tests.inversion_files import LOSSES, RUN, SIZE, found, settings, work_in
 
 STILL = {"optimiser": {"learning_rate": [[0, 1.0e-9]]}, "steps": 1}

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.features.networks import Network
-from relume.inversion.config import InvertOptimise
-from relume.inversion.optimise import Problem
-from relume.inversion.terms import MAKERS, ORACLES, Material, Surrogate, objective
 from relume.losses.config import Distance, Losses, TvTerm
 from relume.losses.feature import DISTANCES
 from relume.losses.foreign import AGGREGATES, POLICIES
 from relume.losses.objective import State
 from relume.losses.perceptual import LPIPS_TAPS
+from relume.methods.optimise.config import InvertOptimise
+from relume.methods.optimise.optimise import Problem
+from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, objective
+from relume.networks.network import Network
 from tests.inversion_files import NOTHING, net, pictures, problem, seen, settings, solve, value, work_in
 
 OTHER = "efficientnet_lite0"  # stands in for foreign networks, CLIP's too
@@ -209,8 +209,8 @@ def test_only_networks_of_terms_with_a_weight_are_loaded(
         loaded.add(name)
         return net("alexnet_conv")
 
-    monkeypatch.setattr("relume.inversion.run.load", load)
-    monkeypatch.setattr("relume.inversion.run.heads", lambda *_: {"vgg": []})
+    monkeypatch.setattr("relume.methods.optimise.infer.load", load)
+    monkeypatch.setattr("relume.methods.optimise.infer.heads", lambda *_: {"vgg": []})
     factors = dict.fromkeys({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}, 0.0)
     weights = Losses(**dict.fromkeys(TERMS, 1.0)).times(factors)
     assert weights.keys() == set(TERMS) - factors.keys()
@@ -221,7 +221,7 @@ def test_only_networks_of_terms_with_a_weight_are_loaded(
 
 
 def test_the_heads_of_lpips_are_read_only_where_it_has_a_weight(default_params: dict[str, Any]) -> None:
-    from relume.inversion.terms import heads
+    from relume.methods.optimise.terms import heads
 
     class Store:
         def tensors(self, name: str) -> dict[str, Tensor]:

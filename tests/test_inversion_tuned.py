@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from relume.core.errors import UserError
-from relume.inversion import tuned
-from relume.inversion.config import variation
 from relume.losses.config import Losses
+from relume.methods.optimise import tuned
+from relume.methods.optimise.config import variation
 from tests.inversion_files import OWN
 
 

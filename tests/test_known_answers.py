@@ -7,10 +7,10 @@ import skimage.data
 import torch
 
 from relume.core.images import resize, to_float
-from relume.features.fetch import bring
-from relume.features.networks import load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
+from relume.networks.fetch import bring
+from relume.networks.network import load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 CATS, CUPS = {281, 282, 285}, {504, 967, 968}  # ImageNet: tabby, tiger cat, Egyptian cat; coffee mug, espresso, cup
 

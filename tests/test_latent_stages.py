@@ -16,15 +16,14 @@ from relume.core.images import resize, to_float, to_uint8
 from relume.core.results import read_group
 from relume.core.runtime import seed_of
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.taps import collect
-from relume.inversion import initial
-from relume.inversion.config import Init
-from relume.inversion.latent_config import InvertLatent, Method, inherited, method
-from relume.inversion.optimise import Descent
-from relume.training.mapper_config import mappers
-from relume.training.trained_gan import read_gan
-from relume.training.trained_mapper import read_mapper
+from relume.methods.gan.trained import read_gan
+from relume.methods.latent.config import InvertLatent, Method, inherited, mappers, method
+from relume.methods.latent.trained import read_mapper
+from relume.methods.optimise import initial
+from relume.methods.optimise.config import Init
+from relume.methods.optimise.optimise import Descent
+from relume.networks import network as networks
+from relume.networks.taps import collect
 from stages import invert_latent, train_mapper
 from tests import latent_files as files
 from tests.decoder_files import CPU, Store, together

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from relume.core.images import to_float
-from relume.features.catalogue import NETWORKS, check_tap
-from relume.features.fetch import bring
-from relume.features.networks import load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
+from relume.networks.catalogue import NETWORKS, check_tap
+from relume.networks.fetch import bring
+from relume.networks.network import load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 RECORDED = {"alex": (0.5797248, 0.2303899), "vgg": (0.7562429, 0.5664880)}  # photographs(), as lpips 0.1.4 itself said
 

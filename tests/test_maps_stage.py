@@ -14,11 +14,11 @@ from relume.core.files import read_csv
 from relume.core.images import to_float, to_uint8
 from relume.data.store import Dataset
 from relume.evaluation.pixel import psnr
-from relume.features import networks
-from relume.features.taps import collect
-from relume.inversion.codec import codecs
+from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.trained import read_decoder
+from relume.networks import network as networks
+from relume.networks.taps import collect
 from relume.params import check
-from relume.training.trained import read_decoder
 from stages import maps
 from tests.decoder_files import CPU, Store, dataset
 from tests.maps_files import write_decoder

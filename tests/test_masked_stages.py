@@ -20,12 +20,12 @@ from relume.core.runtime import generator
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
-from relume.models.mixed_ae import MixedAe
+from relume.methods.masked.config import masked_model, masked_models
+from relume.methods.masked.mixed_ae import MixedAe
+from relume.methods.masked.train import MaskedLesson, loss, masked_lesson, validate
+from relume.methods.masked.trained import read_masked
 from relume.training.loop import LOSS, Course, train
-from relume.training.masked import MaskedLesson, loss, masked_lesson, validate
-from relume.training.masked_config import masked_model, masked_models
 from relume.training.models import read_model
-from relume.training.trained_masked import read_masked
 from stages import reconstruct_masked, train_masked
 from tests.decoder_files import CPU, RUN, together, training
 from tests.evaluation_files import write_dataset

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from relume.core.config import build as configured
 from relume.core.errors import UserError
-from relume.features.catalogue import facts
-from relume.models.config import Architecture, ConvOnly, MultiScale, PerLayer
-from relume.models.decoder import Decoder, Normalising, Shapes, doublings
-from relume.models.decoders import DECODERS, build
-from relume.models.multi_scale import MultiScaleDecoder, Normalise, ladder
+from relume.methods.decoder.base import Decoder, Normalising, Shapes, doublings
+from relume.methods.decoder.config import Architecture, ConvOnly, MultiScale, PerLayer
+from relume.methods.decoder.model import DECODERS, build
+from relume.methods.decoder.multi_scale import MultiScaleDecoder, Normalise, ladder
+from relume.networks.catalogue import facts
 
 SIZE = 32
 OURS, S2, S3 = MultiScale(kind="multi_scale", width=16, finest=None), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")

@@ -10,7 +10,9 @@ from torch import Tensor
 from relume.core.runtime import generator
 from relume.data.masks import in_pixels
 from relume.evaluation.masked_floors import inverse_distance
-from relume.models.energy_transformer import (
+from relume.methods.masked.base import interpolated, patches, unpatch
+from relume.methods.masked.config import EnergyTransformerConfig
+from relume.methods.masked.energy_transformer import (
     EnergyAttention,
     EnergyBlock,
     EnergyLayerNorm,
@@ -19,8 +21,6 @@ from relume.models.energy_transformer import (
     fused_slope,
     plain_slope,
 )
-from relume.models.masked import interpolated, patches, unpatch
-from relume.models.masked_config import EnergyTransformerConfig
 
 SMALL: dict[str, Any] = {"width": 12, "heads": 3, "key": 5, "memories": 20, "steps": 6, "alpha": 0.05, "beta": 0.4}
 

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.errors import UserError
-from relume.models.equalised import EqualConv, EqualLinear, ModulatedConv, binomial, doubled, halved
-from relume.models.gan_config import GanArchitecture, GeneratorArchitecture
-from relume.models.gans import DISCRIMINATORS, GENERATORS
-from relume.models.style_gan import with_deviation
-from relume.training.mean_latent import centre
+from relume.methods.gan.config import GanArchitecture, GeneratorArchitecture
+from relume.methods.gan.equalised import EqualConv, EqualLinear, ModulatedConv, binomial, doubled, halved
+from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
+from relume.methods.gan.style_gan import with_deviation
 from tests.gan_files import KINDS, SIZE, architecture, dice, discriminator, generator
 
 

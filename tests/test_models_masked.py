@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.runtime import generator
-from relume.models.beit import Beit
-from relume.models.mae import Mae
-from relume.models.masked import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
-from relume.models.masked_config import MaskedArchitecture
-from relume.models.masked_models import MASKED, Mixing, build
-from relume.models.mixed_ae import HomologousAttention, MixedAe, recognition
-from relume.models.tokenizer import Tokenizer
-from relume.models.vit import positions
+from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
+from relume.methods.masked.beit import Beit
+from relume.methods.masked.config import MaskedArchitecture
+from relume.methods.masked.mae import Mae
+from relume.methods.masked.mixed_ae import HomologousAttention, MixedAe, recognition
+from relume.methods.masked.model import MASKED, Mixing, build
+from relume.methods.masked.tokenizer import Tokenizer
+from relume.methods.masked.vit import positions
 
 SIZE, CELL = 16, 4
 SMALL: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2}

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.errors import UserError
-from relume.inversion.latent import LatentSpace
-from relume.models import gans
-from relume.models.gan_config import StyleGan1
-from relume.models.generator import Generator
-from relume.models.style_gan1 import smooth
-from relume.models.style_mixing import mixed, truncated_coarse
-from relume.training.foreign_tensors import load
-from relume.training.style_gan1_files import read_style_gan1
+from relume.methods.gan import model as gans
+from relume.methods.gan.config import StyleGan1
+from relume.methods.gan.foreign_tensors import load
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.style_gan1 import smooth
+from relume.methods.gan.style_gan1_files import read_style_gan1
+from relume.methods.gan.style_mixing import mixed, truncated_coarse
+from relume.methods.latent.space import LatentSpace
 from tests.gan_files import dice, latent
 from tests.style_gan1_files import BLUR, blocks, saved, steps
 

@@ -8,8 +8,8 @@ import yaml
 
 from relume.core.errors import UserError
 from relume.losses.perceptual import LPIPS_TAPS
+from relume.methods.optimise.checks import ALWAYS, RECIPES
 from relume.params import LPIPS, SECTIONS, check, main
-from relume.params_inversion import ALWAYS, RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {**dict.fromkeys(("start", "reference", "surrogate"), "data/images/photos"), "weights": "models/weights"}

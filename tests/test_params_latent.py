@@ -9,8 +9,8 @@ import pytest
 
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.inversion.config import InvertOptimise
-from relume.inversion.latent_config import InvertLatent, base, inherited
+from relume.methods.latent.config import InvertLatent, base, inherited
+from relume.methods.optimise.config import InvertOptimise
 from relume.params import check
 
 

@@ -209,7 +209,7 @@ def test_every_command_of_the_readme_runs(tree: Path) -> None:
     assert len(shown) >= 5
     for command in shown:
         short = " --steps 3" if command.startswith("relume invert") else ""
-        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli ") + short, cwd=tree)
+        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli.main ") + short, cwd=tree)
     assert "photos" in run(*DVC, "metrics", "show", cwd=tree)
 
 

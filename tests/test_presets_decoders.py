@@ -9,10 +9,12 @@ import torch
 
 from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
-from relume.features import networks, sources
-from relume.features.catalogue import facts
-from relume.models.decoders import build
-from relume.training.config import Augment, DecoderConfig, DecoderLosses, Stepwise, decoders
+from relume.methods.decoder.config import DecoderConfig, DecoderLosses, decoders
+from relume.methods.decoder.model import build
+from relume.networks import network as networks
+from relume.networks import sources
+from relume.networks.catalogue import facts
+from relume.training.config import Augment, Stepwise
 from tests import data_files as files
 from tests.preset_files import run_all, toy_project, whole
 

@@ -8,10 +8,9 @@ import pytest
 
 from relume.core.files import read_csv, read_json
 from relume.data.masks import hidden_cells
-from relume.models.masked_config import EnergyTransformerConfig, MaskedArchitecture
-from relume.models.masked_models import build
+from relume.methods.masked.config import EnergyTransformerConfig, MaskedArchitecture, MaskedConfig, masked_models
+from relume.methods.masked.model import build
 from relume.training.config import Training
-from relume.training.masked_config import MaskedConfig, masked_models
 from relume.training.schedules import learning_rate
 from tests import data_files as files
 from tests.preset_files import run_all, toy_project, whole

@@ -9,10 +9,10 @@ import torch
 
 from relume.core.config import build
 from relume.core.files import read_csv, read_json, sha256
-from relume.features import networks, sources
-from relume.inversion.latent_config import InvertLatent, Method, inherited, method
-from relume.training.gan_config import gans
-from relume.training.mapper_config import mappers
+from relume.methods.gan.config import gans
+from relume.methods.latent.config import InvertLatent, Method, inherited, mappers, method
+from relume.networks import network as networks
+from relume.networks import sources
 from tests import data_files as files
 from tests.preset_files import run_all, toy_project, whole
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from relume.core.images import to_float
 from relume.data.sources.photos import PHOTOS, load
 from relume.evaluation import pixel
-from relume.features.facts import IMAGENET_MEAN, IMAGENET_STD
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
 PERFECT, BEST = 0.41, 2.04  # dB
 MEAN, STD = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))

@@ -12,12 +12,12 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv, write_json
-from relume.core.model_records import model_records
 from relume.core.samples import About, Samples, write_samples
 from relume.report.config import Report
 from relume.report.generators import SHOWN, Distance, finding, others, section
 from relume.report.material import Material, read
 from relume.report.page import render
+from relume.tracking.model_records import model_records
 from tests.contract_files import GROUPS, SETS, SIZE, write
 from tests.masked_files import GROUP, write_masked
 from tests.report_files import folders

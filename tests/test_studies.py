@@ -8,10 +8,10 @@ import pytest
 from benchmarks import decoder_study, gan_runs, landscape_runs, latent_runs, masked_study, study
 from benchmarks.tables import MARK, filled
 from relume.core.config import build, merge, read_params
-from relume.features.catalogue import check_tap, facts
-from relume.inversion import tuned
-from relume.inversion.config import variation
-from relume.training.landscape_config import landscape_model
+from relume.methods.landscape.config import landscape_model
+from relume.methods.optimise import tuned
+from relume.methods.optimise.config import variation
+from relume.networks.catalogue import check_tap, facts
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))

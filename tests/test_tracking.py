@@ -19,13 +19,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from relume.core import tracking
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv, write_json
-from relume.core.live import live
-from relume.core.mlflow_store import Store
-from relume.core.model_records import model_records
-from relume.core.records import clean, flat, headline, records
+from relume.tracking import project as tracking
+from relume.tracking.live import live
+from relume.tracking.model_records import model_records
+from relume.tracking.records import clean, flat, headline, records
+from relume.tracking.store import Store
 from tests.contract_files import GROUPS, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,9 +211,8 @@ def test_measured_later_is_added_to_the_same_run(root: Path, tmp_path: Path, mon
 
 
 def test_cheap_stages_do_not_import_mlflow() -> None:
-    code = (
-        "import sys; from relume.core.tracking import after_stage; after_stage('prepare', 'x'); sys.exit('mlflow' in sys.modules)"
-    )
+    run = "import sys; from relume.tracking.project import after_stage; after_stage('prepare', 'x')"
+    code = f"{run}; sys.exit('mlflow' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from relume.core.files import read_csv, write_csv
-from relume.core.group_sheets import sheets
 from relume.core.masked_results import GREY, pasted, read_masked_group
-from relume.core.model_records import model_records
-from relume.core.records import Record, records
+from relume.tracking.model_records import model_records
+from relume.tracking.records import Record, records
+from relume.tracking.sheets import sheets
 from tests.contract_files import SIZE, write
 from tests.masked_files import CELL, GROUP, NOISE, RATIOS, STEPS, write_masked
 

@@ -13,9 +13,9 @@ from relume.core.config import build
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.adversarial import deceive, hinge
-from relume.models.discriminator import Discriminator
+from relume.methods.decoder.discriminator import Discriminator
+from relume.methods.decoder.train import Lesson, duel, loss, truth, validate
 from relume.training.config import Training
-from relume.training.decoder import Lesson, duel, loss, truth, validate
 from relume.training.loop import LOSS, Task, train
 from relume.training.ranks import ALONE
 from relume.training.rival import RIVAL, Opponent, Rival

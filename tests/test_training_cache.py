@@ -10,10 +10,10 @@ import torch
 from relume.core.errors import UserError
 from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract
+from relume.methods.decoder.train import Lesson, encode, lesson, loss, samples, validate
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
 from relume.training.cache import read_cache
-from relume.training.decoder import Lesson, encode, lesson, loss, samples, validate
 from relume.training.loop import LOSS, train
 from tests.decoder_files import CPU, RUN, Store, dataset, settings
 

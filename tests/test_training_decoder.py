@@ -13,11 +13,12 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.inversion.decode_config import DecoderGroups
 from relume.losses.feature import relative_l2
+from relume.methods.decoder.config import DecoderGroups, decoders
+from relume.methods.decoder.train import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
 from relume.training.augment import augment, turned
-from relume.training.config import Augment, decoders, merge
-from relume.training.decoder import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
+from relume.core.config import merge
+from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from relume.training.models import read_model, write_model
 from tests.decoder_files import RUN, SIZE, Store, dataset, settings, shared, toy, training

@@ -14,15 +14,15 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.models.generator import Generator, Noise
-from relume.training.diff_augment import coloured, cut, diff_augment, shifted
-from relume.training.gan import card, loss, progress, settled, sheet, validate
-from relume.training.gan_config import DiffAugment, gan, gans
-from relume.training.judge import History, Paths, lengths
+from relume.methods.gan.config import DiffAugment, gan, gans
+from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
+from relume.methods.gan.generator import Generator, Noise
+from relume.methods.gan.judge import History, Paths, lengths
+from relume.methods.gan.train import card, loss, progress, settled, sheet, validate
+from relume.methods.gan.trained import read_gan
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
 from relume.training.rival import RIVAL
-from relume.training.trained_gan import read_gan
 from tests.decoder_files import CPU, RUN, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, dice, lesson, shared
@@ -162,7 +162,9 @@ def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Pictures that are red on the left or green on the right, seen coarsely."""
-    monkeypatch.setattr("relume.training.gan.embed", lambda network, eye, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1))
+    monkeypatch.setattr(
+        "relume.methods.gan.train.embed", lambda network, eye, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1)
+    )
     pictures = np.full((24, 8, 8, 3), 40, np.uint8)
     pictures[::2, :, :4, 0] = pictures[1::2, :, 4:, 1] = 220
     data = replace(write_dataset(tmp_path / "toy", size=8, each=8), images=pictures)

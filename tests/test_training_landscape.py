@@ -15,20 +15,18 @@ from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS, lpips
-from relume.models.generator import Generator, Noise
-from relume.models.landscape import Landscape
-from relume.models.landscape_config import LandscapeArchitecture
-from relume.training.landscape import axes, card, kept, loss, progress, relative, sheet, slopes, validate
-from relume.training.landscape_config import landscape_models
-from relume.training.likeness import likeness
-from relume.training.likeness_config import Alike
+from relume.methods.gan.generator import Generator, Noise
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.landscape.config import Alike, LandscapeArchitecture, landscape_models
+from relume.methods.landscape.likeness import likeness
+from relume.methods.landscape.model import Landscape
+from relume.methods.landscape.replay import Going, Ring
+from relume.methods.landscape.train import axes, card, kept, loss, progress, relative, sheet, slopes, validate
+from relume.methods.landscape.trained import read_landscape
+from relume.methods.landscape.trajectories import descend
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from relume.training.replay import Going, Ring
 from relume.training.terms import look
-from relume.training.trained_gan import TrainedGan
-from relume.training.trained_landscape import read_landscape
-from relume.training.trajectories import descend
 from tests.decoder_files import CPU, RUN, Store, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice

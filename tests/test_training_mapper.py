@@ -12,12 +12,11 @@ from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.data.store import Dataset
 from relume.losses import feature, image
-from relume.models.mapper import MAPPERS, build
-from relume.models.mapper_config import MapperArchitecture
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.latent.config import MapperArchitecture, MapperConfig
+from relume.methods.latent.model import MAPPERS, build
+from relume.methods.latent.train import MapperLesson, card, latent_error, loss, mapper_lesson, mean_latent, progress, validate
 from relume.training.loop import LOSS, train
-from relume.training.mapper import MapperLesson, card, latent_error, loss, mapper_lesson, mean_latent, progress, validate
-from relume.training.mapper_config import MapperConfig
-from relume.training.trained_gan import TrainedGan
 from tests.decoder_files import CPU, RUN, Store, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice, generator

@@ -11,10 +11,10 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.losses.kernel import WIDTHS, discrepancy
-from relume.training.gan import loss, settled, validate
-from relume.training.gan_config import gan
+from relume.methods.gan.config import gan
+from relume.methods.gan.moments import grain
+from relume.methods.gan.train import loss, settled, validate
 from relume.training.loop import LOSS, train
-from relume.training.moments import grain
 from tests.decoder_files import RUN, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice, lesson, shared

@@ -13,9 +13,9 @@ from relume.core.files import read_json
 from relume.core.images import to_uint8
 from relume.core.runtime import generator as die
 from relume.core.samples import read_samples, write_samples
-from relume.training.gan_config import Drawn
+from relume.methods.gan.config import Drawn
+from relume.methods.gan.samples import Sampler, arc, between, sampled
 from relume.training.rival import BETAS, Opponent, Rival
-from relume.training.samples import Sampler, arc, between, sampled
 from tests.gan_files import KINDS, SIZE, generator
 
 

@@ -15,18 +15,27 @@ from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
 from relume.data.store import Dataset
-from relume.features import networks
-from relume.features.extract import Pass, Pictures, extract
-from relume.inversion.surrogate import learned
 from relume.losses import feature
-from relume.models.surrogate import FLAT, SurrogateMap, dropped, flattened, ridge, sides
-from relume.models.surrogate_config import SurrogateArchitecture
+from relume.methods.surrogate.config import SurrogateArchitecture, surrogate, surrogates
+from relume.methods.surrogate.infer import learned
+from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattened, ridge, sides
+from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
+from relume.methods.surrogate.train import (
+    SurrogateLesson,
+    card,
+    floors,
+    loss,
+    nearest,
+    progress,
+    settled,
+    surrogate_lesson,
+    validate,
+)
+from relume.methods.surrogate.trained import read_surrogate
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import Trained
-from relume.training.surrogate import SurrogateLesson, card, floors, loss, nearest, progress, settled, surrogate_lesson, validate
-from relume.training.surrogate_config import surrogate, surrogates
-from relume.training.surrogate_pairs import Eyes, Pairs, pairs
-from relume.training.trained_surrogate import read_surrogate
 from stages import train_surrogate
 from tests.decoder_files import CPU, RUN, SIZE, Store, dataset, training
 from tests.gan_files import dice

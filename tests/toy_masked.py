@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from relume.data.store import Dataset
-from relume.training.masked import card, sheet
+from relume.methods.masked.train import card, sheet
 from relume.training.models import Trained, write_model
 from tests.test_masked_stages import lesson
 

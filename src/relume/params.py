@@ -12,44 +12,39 @@ from typing import Any, TypeVar
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.run import Run
+from relume.data.checks import asked as asked_pictures
 from relume.data.config import Prepare
+from relume.evaluation.checks import between as between_evaluate
 from relume.evaluation.config import Compare, Evaluate, Floors
+from relume.evaluation.maps_checks import between as between_maps
 from relume.evaluation.maps_config import Maps
+from relume.evaluation.probe_checks import between as between_probe
 from relume.evaluation.probe_config import Probe
 from relume.evaluation.samples_config import ScoreSamples
 from relume.evaluation.self_test_config import SelfTest
-from relume.features.catalogue import check_tap
-from relume.features.config import Extract, Weights
-from relume.inversion.config import InvertOptimise, Recipe, variation
-from relume.inversion.decode_config import DecoderGroups
-from relume.inversion.landscape_config import LandscapeGroups
-from relume.inversion.latent_config import InvertLatent, LatentGroups, inherited
-from relume.inversion.reconstruct_config import MaskedGroups
 from relume.losses.config import LPIPS, Losses
-from relume.params_decoders import between
-from relume.params_evaluate import between as between_evaluate
-from relume.params_gan import between as between_gan
+from relume.methods.decoder.checks import between
+from relume.methods.decoder.config import DecoderConfig, DecoderGroups, TrainDecoder, decoders
+from relume.methods.gan.checks import between as between_gan
+from relume.methods.gan.config import ImportGan, TrainGan, gans
+from relume.methods.landscape.checks import between as between_landscape
+from relume.methods.landscape.checks import methods as landscape_methods
+from relume.methods.landscape.config import LandscapeGroups, TrainLandscape, landscape_models
+from relume.methods.latent.checks import between as between_latent
+from relume.methods.latent.checks import methods as latent_methods
+from relume.methods.latent.checks import ways
+from relume.methods.latent.config import InvertLatent, LatentGroups, TrainMapper, inherited, mappers
+from relume.methods.masked.checks import between as between_masked
+from relume.methods.masked.config import MaskedGroups, TrainMasked, masked_models
+from relume.methods.names import between as between_names
+from relume.methods.optimise.checks import ALWAYS, RECIPES, inversion, knowledge, latents, outside, recipe_faults
+from relume.methods.optimise.config import InvertOptimise, Recipe, variation
+from relume.methods.surrogate.checks import between as between_surrogate
+from relume.methods.surrogate.config import TrainSurrogate, surrogates
+from relume.networks.catalogue import check_tap
+from relume.networks.config import Extract, Weights
 from relume.params_import_gan import between as between_imports
-from relume.params_inversion import ALWAYS, RECIPES, inversion, knowledge, latents, outside, recipe_faults
-from relume.params_landscape import between as between_landscape
-from relume.params_landscape import methods as landscape_methods
-from relume.params_latent import between as between_latent
-from relume.params_latent import methods as latent_methods
-from relume.params_latent import ways
-from relume.params_maps import between as between_maps
-from relume.params_masked import between as between_masked
-from relume.params_names import between as between_names
-from relume.params_pictures import asked as asked_pictures
-from relume.params_probe import between as between_probe
-from relume.params_surrogate import between as between_surrogate
 from relume.report.config import Report
-from relume.training.config import DecoderConfig, TrainDecoder, decoders
-from relume.training.gan_config import TrainGan, gans
-from relume.training.import_gan_config import ImportGan
-from relume.training.landscape_config import TrainLandscape, landscape_models
-from relume.training.mapper_config import TrainMapper, mappers
-from relume.training.masked_config import TrainMasked, masked_models
-from relume.training.surrogate_config import TrainSurrogate, surrogates
 
 SECTIONS: dict[str, Any] = {
     "run": Run,

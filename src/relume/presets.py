@@ -16,7 +16,7 @@ import click
 
 from relume.core.config import merge, parse, read_params
 from relume.core.errors import UserError, one_of
-from relume.doctor import find_root
+from relume.core.files import find_root
 from relume.params import check
 
 # maps of things by name: a preset that has one lists them all

@@ -117,3 +117,9 @@ class Scratch:
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder upwards that holds a pipeline; `start` itself where none does."""
+    start = start.resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / "dvc.yaml").exists()), start)

@@ -23,9 +23,9 @@ from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
 from relume.evaluation.metrics import METHOD, set_name
 from relume.evaluation.sets import Gaussian, frechet, gaussian, halves, kids
-from relume.features.networks import Network, load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
+from relume.networks.network import Network, load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 DRAWS, LEVEL = 200, 0.95  # halves that KID's interval is read off, and how much of them lies in it
 LEAST = 4  # sources for an interval: a half then has the two that KID needs

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from relume.core.images import check
-from relume.features.networks import Network, load
-from relume.features.taps import collect
-from relume.features.weights import WeightStore
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
+from relume.networks.network import Network, load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 Seen = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
 LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg", "lpips_squeeze": "squeeze"}  # metric -> key of LPIPS_TAPS

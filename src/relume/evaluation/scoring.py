@@ -24,9 +24,9 @@ from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N
 from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, taps_of
 from relume.evaluation.pixel import PIXEL
 from relume.evaluation.views import View, cached, open_views
-from relume.features.catalogue import check_tap
-from relume.features.store import Features
 from relume.losses.perceptual import LPIPS_TAPS
+from relume.networks.catalogue import check_tap
+from relume.networks.store import Features
 
 COLUMNS = (*KEYS, *METRICS)  # of metrics/methods/<group>.csv
 MASKED_COLUMNS = (*KEYS, RATIO, *OF_MASKED)  # of masked groups

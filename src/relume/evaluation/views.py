@@ -17,7 +17,7 @@ from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Place
 from relume.evaluation.metrics import CLIP, REID_N, TOP1, other_tap, reid
 from relume.evaluation.perceptual import feature_error
-from relume.features.store import Features
+from relume.networks.store import Features
 
 Measure = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.features.store import Features
-from relume.training.config import DecoderConfig
+from relume.methods.decoder.config import DecoderConfig
+from relume.networks.store import Features
 
 Cache = dict[str, np.ndarray]  # tap -> float16 (pictures of the dataset, *shape), memory-mapped
 

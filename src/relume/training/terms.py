@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from relume.features.networks import Network
-from relume.features.taps import collect
 from relume.losses import feature, image
 from relume.losses.perceptual import LPIPS_TAPS, lpips
-from relume.training.config import DecoderConfig
+from relume.methods.decoder.config import DecoderConfig
+from relume.networks.network import Network
+from relume.networks.taps import collect
 from relume.training.loop import LOSS
 
 Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features

@@ -1,0 +1,113 @@
+"""A stage's door: parameters in (only those that the stage declares), faults out as one clear message, provenance, scratch.
+
+What is reached by name here (`relume.params`, `relume.tracking.project`) can stop a run or describe it, never change what it
+writes: so it is no dependency of the stages, and DVC does not rerun anything when it is edited.
+"""
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from relume.core.config import build, read_params
+from relume.core.errors import UserError
+from relume.core.files import Scratch, digest, sha256
+
+T = TypeVar("T")
+PARAMS = Path("params.yaml")
+
+
+class Door:
+    """What a stage knows of itself. `name` is the stage's name in `dvc.yaml` (`invert_optimise`), `item` its `@item`, if any."""
+
+    def __init__(self, name: str, item: str = "") -> None:
+        self.name, self.item = name, item
+        self._label = f"{name}@{item}" if item else name
+        whole = read_params(PARAMS)
+        importlib.import_module("relume.params").check(whole)
+        running = os.environ.get("DVC_STAGE")
+        self._given = whole if running is None else declared(whole, self._stage()["params"], running.partition("@")[2])
+        self._read: dict[str, Any] = {}
+
+    def section(self, cls: type[T], key: str) -> T:
+        """The section (or `a.b` below one) as its dataclass."""
+        return build(cls, self.plain(key), key)
+
+    def plain(self, key: str) -> Any:
+        """The section as plain data."""
+        here: Any = self._given
+        for part in key.split("."):
+            if not isinstance(here, dict) or part not in here:
+                raise UserError(f"params: {key}: missing, or not declared under `params` of stage {self.name} in dvc.yaml")
+            here = here[part]
+        self._read[key] = here
+        return here
+
+    def provenance(self) -> dict[str, str]:
+        """Hashes of the code that this stage declares and of the parameters it has read: what a result says of its making."""
+        return {"code": self._code(), "params": digest(self._read)}
+
+    def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
+        """Where this very work (code, parameters, inputs, device) keeps its checkpoints across a kill."""
+        seen = [(str(path), sha256(path)) for path in inputs]
+        key = digest([self._code(), self._read, seen, device, version("torch")])
+        root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
+        return Scratch(Path(root) / f"{self._label}-{key}")
+
+    def _code(self) -> str:
+        named = [Path(dep) for dep in self._stage()["deps"] if dep.startswith(("src/", "stages/"))]
+        inside = [path for dep in named if dep.is_dir() for path in dep.rglob("*") if "__pycache__" not in path.parts]
+        return digest([(str(path), sha256(path)) for path in sorted([*named, *inside]) if path.is_file()])
+
+    def _stage(self) -> dict[str, Any]:
+        """What `dvc.yaml` says of it, before names of items are filled in."""
+        stage: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
+        return dict(stage.get("do", stage))
+
+    def live(self, params: Mapping[str, object]) -> Any:
+        """A logger for long work, `with door.live(config) as log: log.log(step, {name: value})`: MLflow shows it as it goes."""
+        return importlib.import_module("relume.tracking.live").live(self._label, params)
+
+
+def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[str, Any]:
+    """The parameters that DVC tracks for the running stage: one that `dvc.yaml` does not declare cannot be read.
+
+    As DVC's own `params_show` tells them, which takes seconds: it reads all of `dvc.lock`.
+    """
+    found: dict[str, Any] = {}
+    for key in keys:
+        *parents, last = key.replace("${key}", item).split(".")
+        source, into = whole, found
+        for part in parents:
+            source, into = source[part], into.setdefault(part, {})
+        into[last] = source[last]
+    return found
+
+
+def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator for a stage's click command: opens the door, hands it in as `door`, projects to MLflow at the end.
+
+    `item` names the option that says which item of a `foreach` or `matrix` this is.
+    """
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**options: Any) -> None:
+            which = str(options[item]) if item else ""
+            try:
+                function(door=Door(name, which), **options)
+                importlib.import_module("relume.tracking.project").after_stage(name, which)
+            except UserError as error:
+                click.secho(f"{name}: {error}", fg="red", err=True)
+                sys.exit(1)
+
+        return run
+
+    return wrap

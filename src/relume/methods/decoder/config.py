@@ -1,0 +1,135 @@
+"""Sections `train_decoder` and `invert_decoder`: architectures, trainings and groups of decoders."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from relume.core.config import build, config, entries, merge
+from relume.training.config import FEATURES, Augment, Name, Training
+
+
+@config
+class PerLayer:
+    """S2's decoder of one tap, after Dosovitskiy & Brox; its widths are its own."""
+
+    kind: Literal["per_layer"]
+
+
+@config
+class ConvOnly:
+    """S3's decoder of several maps at their smallest size; its widths are its own."""
+
+    kind: Literal["conv_only"]
+
+
+@config
+class MultiScale:
+    """Taps of any kind and number, each at the resolution that it has."""
+
+    kind: Literal["multi_scale"]
+    width: int = Field(ge=8, le=1024, multiple_of=8)  # channels at half the finest size; half of it at that size
+    finest: int | None = Field(ge=4)  # px at which the last paint is laid on, enlarged from there; null: the picture's size
+
+
+Architecture = Annotated[PerLayer | ConvOnly | MultiScale, Field(discriminator="kind")]
+
+
+@config
+class DecoderLosses:
+    """Weights of the terms; 0 costs nothing."""
+
+    pixel: float = Field(ge=0)
+    lpips: float = Field(ge=0)
+    feature: float = Field(ge=0)  # relative distance, at the inverted taps, of what the network sees in the result
+    adversarial: float = Field(ge=0)  # how well a discriminator that learns alongside tells the result from a true picture
+
+    def __post_init__(self) -> None:
+        if self.pixel == self.lpips == self.feature == 0:
+            more = ", for `adversarial` cannot tell by itself which weights are best" if self.adversarial else ""
+            raise ValueError(f"pixel: this weight, lpips and feature are all 0, so there is nothing to learn{more}")
+
+
+@config
+class Adversary:
+    """The discriminator of the term `adversarial`."""
+
+    learning_rate: float = Field(gt=0)  # it follows the decoder's schedule
+    width: int = Field(ge=4, le=512)  # channels at half the picture's size, four times as many in the end
+
+
+@config
+class Measures:
+    """How terms measure."""
+
+    pixel: Literal["mse", "l1"]
+    lpips: Literal["alex", "vgg"]
+    adversarial: Adversary
+
+
+@config
+class Shared:
+    """What decoders have in common, unless one says otherwise."""
+
+    dataset: str
+    architecture: Architecture
+    losses: DecoderLosses
+    measures: Measures
+    augment: Augment
+    training: Training
+    moments: int = Field(ge=2)  # training pictures, at most, that the channels' means and deviations are taken over
+    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+
+
+@config
+class DecoderConfig(Shared):
+    """One decoder: of which network, which taps."""
+
+    network: str
+    taps: tuple[str, ...] = Field(min_length=1)
+    features: str | None = None  # the folder below data/features that holds the taps; the images' or null: they are computed
+
+    @property
+    def cached(self) -> bool:
+        return (self.features or "").startswith(f"{FEATURES}/")
+
+    def __post_init__(self) -> None:
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"taps: each once, got {list(self.taps)}")
+        if self.architecture.kind == "per_layer" and len(self.taps) > 1:
+            raise ValueError(f"taps: architecture per_layer decodes one tap, got {len(self.taps)}")
+        if self.cached and self.augment != Augment(flip=False, crop=0.0, colour=0.0):
+            cure = "set augment.flip to false, augment.crop and augment.colour to 0"
+            raise ValueError(f"features: those in the cache are of untouched pictures: {cure}")
+
+
+@config
+class TrainDecoder:
+    """Section `train_decoder`. An entry of `decoders` states network, taps, and only what differs from `shared`."""
+
+    shared: Shared
+    decoders: dict[Name, dict[str, Any]]
+
+
+def decoder(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> DecoderConfig:
+    """`shared` with a decoder's differences laid over it; `path` is the decoder's key."""
+    return build(DecoderConfig, merge(shared, own), path)
+
+
+def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:
+    """All of a section `train_decoder` given as plain data; every fault of every decoder is named."""
+    build(TrainDecoder, section, "train_decoder")
+    return entries(DecoderConfig, section, "train_decoder", "decoders")
+
+
+@config
+class InvertDecoder:
+    """One entry of section `invert_decoder`: a group, with a method for each of its decoders."""
+
+    dataset: str
+    split: str
+    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
+    decoders: tuple[str, ...] = Field(min_length=1)  # of `train_decoder.decoders`
+
+
+DecoderGroups = dict[Name, InvertDecoder]  # the section

@@ -1,0 +1,94 @@
+"""Applying decoders: the features of a dataset's pictures, never the pictures, in one pass each."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import to_uint8
+from relume.core.results import Row
+from relume.data.store import Dataset
+from relume.methods.decoder.config import InvertDecoder
+from relume.methods.decoder.trained import TrainedDecoder
+from relume.networks.network import Network
+from relume.networks.taps import collect
+
+Result = tuple[np.ndarray, list[Row], list[dict[str, object]]]  # pictures, index rows and timing rows of the group
+
+
+def decode(
+    decoders: Sequence[TrainedDecoder],
+    dataset: Dataset,
+    config: InvertDecoder,
+    *,
+    networks: Mapping[str, Network],
+    device: torch.device,
+    micro_batch: int,
+) -> Result:
+    """One method per decoder, in their order; of a network that several decode, features are computed once per micro-batch."""
+    _check(decoders, dataset, config)
+    rows = dataset.select(config.split, config.count)
+    images: dict[str, list[np.ndarray]] = {decoder.name: [] for decoder in decoders}
+    seconds = dict.fromkeys(images, 0.0)
+    for batch in (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch)):
+        for network in dict.fromkeys(decoder.network for decoder in decoders):
+            own = [decoder for decoder in decoders if decoder.network == network]
+            taps = tuple(dict.fromkeys(tap for decoder in own for tap in decoder.taps))
+            features = _look(networks[network], taps, dataset.pixels(batch).to(device))
+            for decoder in own:
+                started = time.perf_counter()
+                images[decoder.name].append(to_uint8(apply(decoder, features)))
+                seconds[decoder.name] += time.perf_counter() - started
+    index = [_row(decoder, id, dataset) for decoder in decoders for id in dataset.ids(rows)]
+    timing: list[dict[str, object]] = [{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()]
+    return np.concatenate([batch for batches in images.values() for batch in batches]), index, timing
+
+
+def _check(decoders: Sequence[TrainedDecoder], dataset: Dataset, config: InvertDecoder) -> None:
+    if dataset.name != config.dataset:
+        raise UserError(f"features of {config.dataset} are wanted, but --images holds {dataset.name}")
+    for decoder in decoders:
+        if decoder.size != dataset.size:
+            there = f"dataset {dataset.name} has {dataset.size}"
+            raise UserError(f"decoder {decoder.name} makes pictures of {decoder.size} px; {there}")
+
+
+@torch.no_grad()
+def _look(network: Network, taps: Sequence[str], images: Tensor) -> dict[str, Tensor]:
+    """Features, computed in full when this returns: a decoder's time is its own."""
+    with collect(network, taps) as tapped:
+        found = tapped(images)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)
+    return found
+
+
+@torch.no_grad()
+def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
+    """Features by tap -> (N, 3, size, size) in [0, 1]."""
+    wanted = {tap: features[tap] for tap in decoder.taps}
+    for tap, value in wanted.items():
+        if tuple(value.shape[1:]) != decoder.shapes[tap]:
+            found = f"{tap} has {tuple(value.shape[1:])}"
+            raise UserError(f"decoder {decoder.name} was trained on features {decoder.shapes[tap]}; {found} here")
+    pictures: Tensor = decoder.module(wanted)
+    if not bool(torch.isfinite(pictures).all()):
+        raise UserError(f"decoder {decoder.name} made values that are no numbers")
+    return pictures
+
+
+def _row(decoder: TrainedDecoder, id: str, dataset: Dataset) -> Row:
+    return Row(
+        method=decoder.name,
+        family="decoder",
+        task="feature",
+        oracle=False,
+        id=id,
+        dataset=dataset.name,
+        size=dataset.size,
+        network=decoder.network,
+        tap="+".join(decoder.taps),
+    )

@@ -1,0 +1,23 @@
+"""Decoders by the name that `params.yaml` calls them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from relume.core.errors import UserError
+from relume.methods.decoder.base import Decoder, Shapes
+from relume.methods.decoder.multi_scale import MultiScaleDecoder
+from relume.methods.decoder.published import ConvOnlyDecoder, PerLayerDecoder
+
+DECODERS: dict[str, Callable[[Shapes, int, Any], Decoder]] = {
+    "per_layer": PerLayerDecoder,
+    "conv_only": ConvOnlyDecoder,
+    "multi_scale": MultiScaleDecoder,
+}
+
+
+def build(shapes: Shapes, size: int, architecture: Any) -> Decoder:
+    """The decoder of these features that `architecture` (one of `models.config`) describes, with random weights."""
+    for tap, shape in shapes.items():
+        if len(shape) not in (1, 3) or (len(shape) == 3 and shape[1] != shape[2]):
+            raise UserError(f"tap {tap}: features (C, h, h) or (D,) can be decoded, got {shape}")
+    return DECODERS[architecture.kind](shapes, size, architecture)

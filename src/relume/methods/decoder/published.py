@@ -1,0 +1,81 @@
+"""The decoders of S2 and S3 as they were published, but for the end: both finish in a sigmoid and at the picture's own size.
+
+S2's last layer was a LeakyReLU, so that nothing held its pictures in range. Both state five doublings for every tap, which would
+make 864 px of AlexNet's conv2: here the first of them that a map does not need keep its size, at stride 1. So layers, kernels and
+parameters are the published ones for every tap; what the doublings miss of the picture's size is resized at the end.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from relume.core.errors import UserError
+from relume.core.images import resize
+from relume.methods.decoder.base import Decoder, Shapes, centre, doublings, upward
+from relume.methods.decoder.config import ConvOnly, PerLayer
+
+SLOPE = 0.2  # of the LeakyReLU
+UP = (256, 128, 64, 32, 3)  # channels of S2's five doublings
+HIDDEN, CORNER = 4096, (256, 4, 4)  # of S2's fully connected decoder: 4096 values are a map
+CONV_ONLY_UP = (512, 256, 128, 64, 3)  # S3 states five doublings from 7 to 224 px, and no widths: these are ours
+
+
+class PerLayerDecoder(Decoder):
+    """S2: three 3x3 convolutions (a map) or three fully connected layers (a vector), then five 5x5 ConvTranspose."""
+
+    def __init__(self, shapes: Shapes, size: int, config: PerLayer) -> None:
+        super().__init__()
+        if len(shapes) != 1:
+            raise UserError(f"architecture per_layer decodes one tap, got {', '.join(shapes)}")
+        ((self.tap, shape),) = shapes.items()
+        self.size = size
+        if len(shape) == 3:
+            ins = (shape[0], CORNER[0], CORNER[0])
+            self.inward = nn.Sequential(*(part for i in ins for part in _convolved(nn.Conv2d(i, CORNER[0], 3, padding=1))))
+            times = doublings(shape[1], size, len(UP))
+        else:
+            self.inward = nn.Sequential(*_connected(shape[0]), nn.Unflatten(1, CORNER))
+            times = doublings(CORNER[1], size, len(UP))
+        self.up = upward(CORNER[0], UP, times, _five)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        return resize(self.up(self.inward(features[self.tap])), self.size).sigmoid()
+
+
+def _convolved(layer: nn.Module) -> list[nn.Module]:
+    return [layer, nn.BatchNorm2d(CORNER[0]), nn.LeakyReLU(SLOPE)]
+
+
+def _connected(inputs: int) -> list[nn.Module]:
+    return [part for i in (inputs, HIDDEN, HIDDEN) for part in (nn.Linear(i, HIDDEN), nn.LeakyReLU(SLOPE))]
+
+
+def _five(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=stride, padding=2, output_padding=stride - 1)
+    return [layer] if outputs == 3 else [layer, nn.BatchNorm2d(outputs), nn.LeakyReLU(SLOPE)]
+
+
+class ConvOnlyDecoder(Decoder):
+    """S3: all maps shrunk to the smallest of them, side by side, then ConvTranspose 4x4 and ReLU."""
+
+    def __init__(self, shapes: Shapes, size: int, config: ConvOnly) -> None:
+        super().__init__()
+        vectors = [tap for tap, shape in shapes.items() if len(shape) == 1]
+        if vectors:
+            raise UserError(f"architecture conv_only decodes maps; {', '.join(vectors)} has no positions")
+        self.taps, self.size = tuple(shapes), size
+        self.side = min(shape[1] for shape in shapes.values())
+        times = doublings(self.side, size, len(CONV_ONLY_UP))
+        self.doubled = self.side * 2**times
+        self.up = upward(sum(shape[0] for shape in shapes.values()), CONV_ONLY_UP, times, _four)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        together = torch.cat([resize(features[tap], self.side) for tap in self.taps], dim=1)
+        return resize(centre(self.up(together), self.doubled), self.size).sigmoid()
+
+
+def _four(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    """4x4 at stride 2 doubles; at stride 1 the map grows by half a cell on each side, which is cut off in the end."""
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=stride, padding=1)
+    return [layer] if outputs == 3 else [layer, nn.ReLU()]

@@ -1,0 +1,84 @@
+"""A generator that others have trained, as one of ours: the file found and checked, its mean w estimated, noise maps drawn."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from relume.core.download import check, fetch
+from relume.core.errors import UserError
+from relume.core.images import grid, resize, to_uint8
+from relume.core.runtime import generator
+from relume.methods.gan import model as gans
+from relume.methods.gan.config import ExternalGan, StyleGan1
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.style_gan1_files import read_style_gan1
+from relume.training.models import Trained
+
+SEED = 0  # of what is drawn here: an import is the same in every run
+ROWS, SHOWN, SIDE, PSI = 2, 4, 128, 0.7  # the sheet, of pictures that are truncated as the published ones
+
+
+def locate(name: str, config: ExternalGan) -> Path:
+    """The generator's file, held to its sha256; fetched if it has an address and is nowhere here."""
+    remote = config.source.startswith(("https://", "http://"))
+    file = config.source.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    folders = [Path(folder).expanduser() for folder in os.environ.get("RELUME_WEIGHTS", "").split(os.pathsep) if folder]
+    places = [folder / file for folder in folders]
+    if remote:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relume" / "gan" / config.sha256[:16]
+        if not any(place.is_file() for place in places):
+            return fetch(config.source, cache / file, sha256=config.sha256, describe=f"the weights of generator {name}")
+    else:
+        places = [Path(config.source).expanduser(), *places]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        looked = ", ".join(map(str, places))
+        raise UserError(f"import_gan.models.{name}.source: no such file; looked for {looked}. RELUME_WEIGHTS may name folders")
+    check(found, sha256=config.sha256, hint=f"import_gan.models.{name}.sha256 says which file is meant")
+    return found
+
+
+@torch.no_grad()
+def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
+    """Ready to make pictures."""
+    architecture, tensors = read_style_gan1(path, config.size)
+    made = gans.generator(architecture, config.size)
+    noise = made.draw_noise([generator(SEED, "import_gan", "noise")])
+    own = {f"styled.{number}.noise": one for number, one in enumerate(noise)}
+    made.load_state_dict({**tensors, **own, "running_mean": made.running_mean})
+    centre(made, SEED, "import_gan")
+    return architecture, made.eval()
+
+
+def as_trained(made: Generator) -> Trained:
+    """As models are written: nothing was learned here, so there is no history and no last state."""
+    return Trained(best=made.state_dict(), last={}, best_step=0, metrics={}, history=[], timing=[], progress=None)
+
+
+def card(name: str, config: ExternalGan, architecture: StyleGan1, made: Generator) -> dict[str, Any]:
+    """What its `model.json` says, beside the stage's provenance. Where the file lay is no part of it."""
+    return {
+        "kind": "gan",
+        "name": name,
+        "config": {"architecture": asdict(architecture), "file_sha256": config.sha256},
+        "size": config.size,
+        "data": {"dataset": "external", "train": 0, "val": 0},
+        "parameters": sum(weights.numel() for weights in made.parameters()),
+        "device": "cpu",
+    }
+
+
+@torch.no_grad()
+def sheet(made: Generator) -> np.ndarray:
+    """Made pictures, at most 128 px each, uint8 (H, W, 3). One at a time: large ones take much memory."""
+    pictures = []
+    for number in range(ROWS * SHOWN):
+        w = made.truncated(made.map(made.draw([generator(SEED, "sample", number)])), PSI)
+        pictures.append(to_uint8(resize(made.synthesise(w), min(SIDE, made.size))))
+    drawn = np.concatenate(pictures)
+    return grid(drawn.reshape(ROWS, SHOWN, *drawn.shape[1:]))

@@ -1,0 +1,72 @@
+"""The discriminator of a training, with what the duel remembers: all of it is state, so that a killed duel goes on exactly."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relume.methods.gan.generator import Generator
+
+PATH_DECAY = 0.99  # of the running mean of path lengths
+
+
+class Judge(nn.Module):
+    """`history`: made pictures to remember; 0: none."""
+
+    def __init__(self, discriminator: nn.Module, size: int, history: int) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.history = History(history, size)
+        self.paths = Paths()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        scores: Tensor = self.discriminator(pictures).float()
+        return scores
+
+
+class History(nn.Module):
+    """The last made pictures, a ring. Nothing here waits for the device."""
+
+    pictures: Tensor  # (capacity, 3, size, size)
+    seen: Tensor  # (): how many there ever were
+
+    def __init__(self, capacity: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(capacity, 3, size, size))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def exchange(self, made: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Remember these, and return as many of all that are remembered: row n is drawn by generator n."""
+        capacity = len(self.pictures)
+        slots = (self.seen + torch.arange(len(made), device=made.device)) % capacity
+        self.pictures.index_copy_(0, slots, made)
+        self.seen.add_(len(made))
+        drawn = torch.stack([torch.rand((), generator=one, dtype=torch.float64) for one in generators]).to(made.device)
+        return self.pictures[(drawn * self.seen.clamp(max=capacity)).long()]
+
+
+class Paths(nn.Module):
+    """Path-length regularisation (Karras et al., arXiv 1912.04958): a step in w should move every picture as far."""
+
+    running_mean: Tensor  # (): of the lengths; so called that processes average it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(()))
+
+    def forward(self, generator: Generator, generators: Sequence[torch.Generator]) -> Tensor:
+        """(length - mean)^2 of pictures drawn for it: (N,)."""
+        found = lengths(generator, generators)
+        self.running_mean.lerp_(found.detach().mean(), 1 - PATH_DECAY)
+        return (found - self.running_mean).square()
+
+
+def lengths(generator: Generator, generators: Sequence[torch.Generator]) -> Tensor:
+    """|J^T y| / size with J = d picture / d w, y standard normal, root mean square over layers, colours from -1 to 1: (N,)."""
+    z, noise = generator.draw(generators).requires_grad_(), generator.draw_noise(generators)
+    w = generator.spread(generator.map(z))  # (N, L, D)
+    pictures = 2 * generator.synthesise(w, noise)
+    y = torch.stack([torch.randn(pictures.shape[1:], generator=one) for one in generators]).to(pictures)
+    (slope,) = torch.autograd.grad((pictures * y).sum() / generator.size, [w], create_graph=True)
+    return (slope.square().sum(2).mean(1) + 1e-12).sqrt()

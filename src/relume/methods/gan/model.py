@@ -1,0 +1,38 @@
+"""Generators and discriminators by the name that `params.yaml` calls them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch import nn
+
+from relume.core.errors import UserError
+from relume.methods.gan.dcgan import DcganDiscriminator, DcganGenerator
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.style_gan import StyleDiscriminator, StyleGenerator
+from relume.methods.gan.style_gan1 import StyleGan1Generator
+
+M = TypeVar("M", bound=nn.Module)
+
+GENERATORS: dict[str, Callable[[Any, int], Generator]] = {
+    "dcgan": DcganGenerator,
+    "style": StyleGenerator,
+    "stylegan": StyleGan1Generator,
+}
+DISCRIMINATORS: dict[str, Callable[[Any, int], nn.Module]] = {"dcgan": DcganDiscriminator, "style": StyleDiscriminator}
+
+
+def generator(architecture: Any, size: int) -> Generator:
+    """What `architecture` (one of `models.gan_config`) describes, with random weights."""
+    return _built(GENERATORS, architecture, size)
+
+
+def discriminator(architecture: Any, size: int) -> nn.Module:
+    """Its opponent: pictures (N, 3, size, size) in [0, 1] -> scores (N,)."""
+    return _built(DISCRIMINATORS, architecture, size)
+
+
+def _built(makers: dict[str, Callable[[Any, int], M]], architecture: Any, size: int) -> M:
+    try:
+        return makers[architecture.kind](architecture, size)
+    except ValueError as error:
+        raise UserError(f"architecture {architecture.kind}: {error}") from None

@@ -1,0 +1,231 @@
+"""Files of the first StyleGAN, in either of the forms that PyTorch's files have it in, as our module's numbers and tensors.
+
+Equalised training stores weights with deviation 1: here its scales are multiplied in. A 3x3 kernel that doubles becomes the 4x4
+one that a transposed convolution wants.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.errors import UserError
+from relume.methods.gan.config import StyleGan1
+from relume.methods.gan.foreign_tensors import Found, Tensors, load
+from relume.methods.gan.generator import doubled_sides
+
+GAIN = math.sqrt(2)  # of layers that a ReLU follows
+SLOWER = 0.01  # in `Blocks`: the share of the learning rate at which z -> w was learned
+FUSED = 128  # in `Blocks`: from this side on doubling is a transposed convolution
+BLUR = (0.25, 0.5, 0.25)
+
+Layer = tuple[Tensor, Tensor]  # weight, bias
+
+
+class Form(ABC):
+    """Takes layer by layer what a file has found; step n makes maps of side 4 * 2^n."""
+
+    bias_last: bool
+    fused: int
+
+    def __init__(self, found: Found, sides: list[int]) -> None:
+        self.found, self.sides = found, sides
+
+    @abstractmethod
+    def dense(self) -> list[Layer]:
+        """z -> w."""
+
+    @abstractmethod
+    def start(self) -> Tensor:
+        """(1, C, 4, 4)."""
+
+    @abstractmethod
+    def doubling(self, step: int, inputs: int) -> Layer: ...
+
+    @abstractmethod
+    def plain(self, step: int, channels: int) -> Layer: ...
+
+    @abstractmethod
+    def strength(self, step: int, which: int, channels: int) -> Tensor:
+        """Of the noise after the first (0) or the second layer: (1, C, 1, 1)."""
+
+    @abstractmethod
+    def style(self, step: int, which: int, shape: tuple[int, int]) -> Layer:
+        """w -> scale and shift there."""
+
+    @abstractmethod
+    def colours(self, channels: int) -> Layer: ...
+
+    def assembled(self) -> tuple[StyleGan1, Tensors]:
+        """By the names of `models.style_gan1`."""
+        dense, start = self.dense(), self.start()
+        tensors, widths, style = {"start": start}, [start.shape[1]], len(dense[-1][1])
+        layers = {f"mapping.{number}": layer for number, layer in enumerate(dense)}
+        for step in range(len(self.sides)):
+            if step:
+                layers[f"styled.{2 * step}.body"] = doubling = self.doubling(step, widths[-1])
+                widths.append(len(doubling[1]))
+            layers[f"styled.{2 * step + 1}.body"] = self.plain(step, widths[-1])
+            for which in (0, 1):
+                name = f"styled.{2 * step + which}"
+                tensors[f"{name}.strength"] = self.strength(step, which, widths[-1])
+                layers[f"{name}.style"] = self.style(step, which, (2 * widths[-1], style))
+        layers["colours"] = self.colours(widths[-1])
+        for name, (weight, bias) in layers.items():
+            tensors |= {f"{name}.weight": weight.contiguous(), f"{name}.bias": bias}
+        config = StyleGan1(
+            kind="stylegan",
+            latent=dense[0][0].shape[1],
+            style=style,
+            mapping=len(dense),
+            widths=tuple(widths),
+            fused=self.fused,
+            bias_last=self.bias_last,
+        )
+        return config, tensors
+
+
+class Steps(Form):
+    """Checkpoints of style-based-gan-pytorch. They hold steps up to 1024 px, whatever the pictures' size.
+
+    There a step's two layers share a noise map; here each has its own, as in the paper.
+    """
+
+    bias_last = False
+
+    def __init__(self, found: Found, sides: list[int]) -> None:
+        super().__init__(found, sides)
+        last = len(sides) - 1
+        found.drop(r"generator\.progression\.(\d+)\.", lambda step: step > last)
+        found.drop(r"generator\.to_rgb\.(\d+)\.", lambda step: step != last)
+        fused = found.numbers(r"generator\.progression\.([1-9])\.conv1\.0\.weight$")
+        self.fused = 4 * 2 ** min(fused, default=len(sides))
+
+    def dense(self) -> list[Layer]:
+        depth = (max(self.found.numbers(r"style\.(\d+)\."), default=1) + 1) // 2
+        layers: list[Layer] = []
+        for number in range(depth):
+            inputs = len(layers[-1][1]) if layers else None
+            layers.append(self._layer(f"style.{2 * number + 1}.linear", None, inputs))
+        return layers
+
+    def start(self) -> Tensor:
+        return self.found.take("generator.progression.0.conv1.input", 1, None, 4, 4)
+
+    def doubling(self, step: int, inputs: int) -> Layer:
+        at = f"generator.progression.{step}.conv1"
+        if self.sides[step] < self.fused:
+            weight, bias = self._layer(f"{at}.1.conv", None, inputs, 3, 3)
+            self._blur(f"{at}.2", len(bias))
+        else:
+            stored = self.found.take(f"{at}.0.weight", inputs, None, 3, 3).transpose(0, 1)
+            weight, bias = doubling_kernel(scaled(stored)) / 4, self.found.take(f"{at}.0.bias", len(stored))
+            self._blur(f"{at}.1", len(bias))
+        return weight, bias
+
+    def plain(self, step: int, channels: int) -> Layer:
+        return self._layer(f"generator.progression.{step}.conv2.conv", channels, channels, 3, 3)
+
+    def strength(self, step: int, which: int, channels: int) -> Tensor:
+        return scaled(self.found.take(f"generator.progression.{step}.noise{which + 1}.weight_orig", 1, channels, 1, 1))
+
+    def style(self, step: int, which: int, shape: tuple[int, int]) -> Layer:
+        return self._layer(f"generator.progression.{step}.adain{which + 1}.style.linear", *shape)
+
+    def colours(self, channels: int) -> Layer:
+        return self._layer(f"generator.to_rgb.{len(self.sides) - 1}.conv", 3, channels, 1, 1)
+
+    def _layer(self, name: str, *shape: int | None) -> Layer:
+        weight = scaled(self.found.take(f"{name}.weight_orig", *shape))
+        return weight, self.found.take(f"{name}.bias", len(weight))
+
+    def _blur(self, name: str, channels: int) -> None:
+        for each in ("weight", "weight_flip"):
+            check_blur(self.found, f"{name}.{each}", channels)
+
+
+class Blocks(Form):
+    """The published weights, converted from TensorFlow: `karras2019stylegan-ffhq-1024x1024.for_g_all.pt` and its like.
+
+    Doubling sums what it takes the mean of elsewhere, and its bias comes after the blur. A style scales by 1 + what it says.
+    """
+
+    bias_last = True
+    fused = FUSED
+
+    def __init__(self, found: Found, sides: list[int]) -> None:
+        super().__init__(found, sides)
+        found.left.pop("truncation.avg_latent", None)
+
+    def dense(self) -> list[Layer]:
+        depth = max(self.found.numbers(r"g_mapping\.dense(\d+)\."), default=0) + 1
+        layers: list[Layer] = []
+        for number in range(depth):
+            inputs = len(layers[-1][1]) if layers else None
+            weight, bias = self._layer(f"g_mapping.dense{number}", None, inputs)
+            layers.append((SLOWER * weight, SLOWER * bias))
+        return layers
+
+    def start(self) -> Tensor:
+        constant = self.found.take(f"{self._at(0)}const", 1, None, 4, 4)
+        return constant + self.found.take(f"{self._at(0)}bias", constant.shape[1])[:, None, None]
+
+    def doubling(self, step: int, inputs: int) -> Layer:
+        weight, bias = self._layer(f"{self._at(step)}conv0_up", None, inputs, 3, 3)
+        check_blur(self.found, f"{self._at(step)}conv0_up.intermediate.kernel", 1)
+        return doubling_kernel(weight) if self.sides[step] >= FUSED else weight, bias
+
+    def plain(self, step: int, channels: int) -> Layer:
+        return self._layer(f"{self._at(step)}conv{1 if step else ''}", channels, channels, 3, 3)
+
+    def strength(self, step: int, which: int, channels: int) -> Tensor:
+        return self.found.take(f"{self._at(step)}epi{which + 1}.top_epi.noise.weight", channels).view(1, -1, 1, 1)
+
+    def style(self, step: int, which: int, shape: tuple[int, int]) -> Layer:
+        weight, bias = self._layer(f"{self._at(step)}epi{which + 1}.style_mod.lin", *shape, gain=1.0)
+        return weight, torch.cat([bias[: shape[0] // 2] + 1, bias[shape[0] // 2 :]])
+
+    def colours(self, channels: int) -> Layer:
+        return self._layer("g_synthesis.torgb", 3, channels, 1, 1, gain=1.0)
+
+    def _at(self, step: int) -> str:
+        return f"g_synthesis.blocks.{self.sides[step]}x{self.sides[step]}."
+
+    def _layer(self, name: str, *shape: int | None, gain: float = GAIN) -> Layer:
+        weight = scaled(self.found.take(f"{name}.weight", *shape), gain)
+        return weight, self.found.take(f"{name}.bias", len(weight))
+
+
+FORMS: dict[str, type[Form]] = {"generator.": Steps, "g_synthesis.": Blocks}
+
+
+def read_style_gan1(path: Path, size: int) -> tuple[StyleGan1, Tensors]:
+    """What the file's generator of pictures of `size` px is made of, and its tensors by our names, without noise and mean w."""
+    found, sides = Found(path, load(path)), doubled_sides(size)
+    for beginning, form in FORMS.items():
+        if any(name.startswith(beginning) for name in found.left):
+            read = form(found, sides).assembled()
+            found.end()
+            return read
+    wanted, got = " or ".join(f"{beginning}…" for beginning in FORMS), ", ".join(sorted(found.left)[:3])
+    raise UserError(f"{path} holds no generator of StyleGAN: tensors {wanted} are wanted, got {got}")
+
+
+def scaled(weight: Tensor, gain: float = GAIN) -> Tensor:
+    """Times gain / sqrt(numbers that one output is made of)."""
+    return weight * (gain / math.sqrt(weight[0].numel()))
+
+
+def doubling_kernel(weight: Tensor) -> Tensor:
+    """(O, I, 3, 3) -> (I, O, 4, 4): the sum of itself at the four places that it has there."""
+    return 4 * F.avg_pool2d(weight.transpose(0, 1), 2, stride=1, padding=1)
+
+
+def check_blur(found: Found, name: str, channels: int) -> None:
+    """Ours, which is not stored; another one is refused."""
+    line = torch.tensor(BLUR)
+    if not torch.allclose(found.take(name, channels, 1, 3, 3), line[:, None] * line, atol=1e-6):
+        raise UserError(f"{found.path}: {name} is another blur than (1, 2, 1) / 4 in both directions")

@@ -1,0 +1,308 @@
+"""Inverting a generator: pictures are looked for among all that it makes, with and without a learned landscape (S1).
+
+The target is the picture, which is another task than inverting features. Of a descent the best state is kept, not the last.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.files import Scratch, atomic
+from relume.core.images import resize, to_uint8
+from relume.core.results import Descent, Row
+from relume.core.run import Run
+from relume.core.runtime import generator
+from relume.data.store import Dataset
+from relume.methods.gan.generator import Generator
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.landscape.config import InvertLandscape, Way
+from relume.methods.landscape.likeness import Likeness, likeness
+from relume.methods.landscape.model import Landscape
+from relume.methods.landscape.train import drawn, paint
+from relume.methods.landscape.trained import TrainedLandscape, read_landscape
+from relume.methods.landscape.trajectories import Moment, See, descend, slope
+from relume.methods.latent.trained import TrainedMapper, read_mapper
+from relume.methods.optimise.path import FOLLOWED, moments, together, walked
+from relume.networks.network import load
+from relume.networks.weights import WeightStore
+from relume.training.loop import LOSS
+from relume.training.terms import look
+
+INVERSE_STEPS, INVERSE_RATE, INVERSE_BETAS = (
+    100,
+    0.05,
+    (0.9, 0.999),
+)  # of the search for the state that theta makes a wanted latent of
+
+Mapper = Callable[[Tensor], Tensor]  # pictures (N, 3, size, size) of the dataset -> latents (N, ...)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descents:
+    """One method from one seed: `values` are of its pictures, in their order, at every step; `seconds` since its start."""
+
+    images: np.ndarray  # uint8 (N, H, W, 3)
+    path: np.ndarray  # uint8 (of the first pictures, moments, H, W, 3): the best so far
+    values: dict[str, np.ndarray]  # LOSS and its terms: (N, steps + 1)
+    seconds: np.ndarray  # (steps + 1,)
+
+    @property
+    def best(self) -> np.ndarray:
+        """The lowest loss so far, which is what a descent that ended there would return: (N, steps + 1)."""
+        return np.minimum.accumulate(self.values[LOSS], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Everything that descents of a group share."""
+
+    dataset: Dataset
+    painter: Generator  # frozen
+    landscape: TrainedLandscape
+    likeness: Likeness
+    mapper: Mapper | None
+    device: torch.device
+    seed: int
+    micro_batch: int
+
+    @property
+    def theta(self) -> Landscape:
+        return self.landscape.module
+
+    def paint(self, latents: Tensor) -> Tensor:
+        return paint(self.painter, self.landscape.config.space, latents)
+
+
+def search(
+    *,
+    dataset: Dataset,
+    store: WeightStore,
+    trained: TrainedGan,
+    landscape: Path,
+    mapper: Path | None,
+    device: torch.device,
+    run: Run,
+) -> Search:
+    """The landscape, the mapper and what the landscape's loss looks through, read from their folders."""
+    found = read_landscape(landscape, trained, device)
+    return Search(
+        dataset=dataset,
+        painter=trained.generator,
+        landscape=found,
+        likeness=likeness(found.config.loss, store, device),
+        mapper=None if mapper is None else mapping(read_mapper(mapper, device), store, device),
+        device=device,
+        seed=run.seed,
+        micro_batch=run.micro_batch,
+    )
+
+
+def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> Mapper:
+    """What the mapper says of pictures: its network looks at them first."""
+    network, name = load(mapper.network, store, device), mapper.network
+    return lambda pictures: mapper.latents(look({name: network}, pictures, {name: mapper.taps})[name])
+
+
+def invert(
+    search: Search, config: InvertLandscape, rows: Sequence[int], scratch: Scratch | None = None
+) -> dict[tuple[str, int], Descents]:
+    """By method and seed. What begins at the mean or where the mapper says has one seed, for it begins nowhere else."""
+    if search.dataset.name != config.dataset:
+        raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {search.dataset.name}")
+    plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
+    plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
+    _warm(search, rows[: search.micro_batch])
+    return {(name, seed): _joined(list(_shards(search, name, way, seed, rows, scratch))) for name, way, seed in plan}
+
+
+def _warm(search: Search, rows: Sequence[int]) -> None:
+    """A step that nobody keeps: the first of a process takes longer, which is no method's fault."""
+    state = torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
+    slope(_seen(search, search.theta, search.dataset.pixels(list(rows)).to(search.device)), state)
+
+
+def _seen(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
+    """What states are worth that look for these pictures."""
+    target = search.likeness.target(resize(pictures, search.painter.size))
+    return lambda z: search.likeness(search.paint(through(z)), target)
+
+
+def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int], scratch: Scratch | None) -> Iterator[Descents]:
+    """A micro-batch each; one that is done is safe from a kill."""
+    step = search.micro_batch
+    for at in range(0, len(rows), step):
+        path = scratch and scratch.path(f"{name}-{seed}-{at:05}.npz")
+        if path and path.exists():
+            with np.load(path, allow_pickle=False) as saved:
+                own = {key.removeprefix("value."): saved[key] for key in saved.files if key.startswith("value.")}
+                yield Descents(images=saved["images"], path=saved["path"], values=own, seconds=saved["seconds"])
+            continue
+        found = descents(search, way, seed, rows[at : at + step], followed=max(0, FOLLOWED - at))
+        if path:
+            with atomic(path) as temporary, temporary.open("wb") as file:
+                values = {f"value.{term}": value for term, value in found.values.items()}
+                np.savez(file, images=found.images, path=found.path, seconds=found.seconds, **values)  # type: ignore[arg-type]
+        yield found
+
+
+def _joined(parts: Sequence[Descents]) -> Descents:
+    """One after the other, so their seconds add up."""
+    return Descents(
+        images=np.concatenate([part.images for part in parts]),
+        path=np.concatenate([part.path for part in parts if len(part.path)]),
+        values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
+        seconds=np.sum([part.seconds for part in parts], axis=0),
+    )
+
+
+def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, followed: int = 0) -> Descents:
+    """Of these pictures together, each by itself. `followed`: of how many the way is kept."""
+    begun = time.perf_counter()
+    given = search.dataset.pixels(list(rows)).to(search.device)
+    through = search.theta if way.theta else search.theta.latents
+    see = _seen(search, through, given)
+    z = _begin(search, way, seed, rows, given)
+    best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
+    passed: list[Tensor] = []
+    noted: list[dict[str, np.ndarray]] = []
+    seconds: list[float] = []
+    for moment in descend(see, z, steps=way.steps, rate=way.learning_rate, betas=way.betas):
+        better = moment.terms[LOSS] < lowest
+        best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
+        noted.append(_noted(moment))  # waits for the device
+        seconds.append(time.perf_counter() - begun)
+        if moment.step in moments(way.steps)[:-1]:
+            passed.append(best[:followed])
+    images = _painted(search, through, best)
+    path = np.stack([*(_painted(search, through, z) for z in passed if followed), images[:followed]], axis=1)
+    values = {name: np.stack([terms[name] for terms in noted], axis=1) for name in noted[0]}
+    return Descents(images=images, path=path, values=values, seconds=np.array(seconds))
+
+
+@torch.no_grad()
+def _painted(search: Search, through: Callable[[Tensor], Tensor], z: Tensor) -> np.ndarray:
+    """uint8 (N, H, W, 3), at the data's size."""
+    return to_uint8(resize(search.paint(through(z)), search.dataset.size))
+
+
+def _noted(moment: Moment) -> dict[str, np.ndarray]:
+    found = {name: value.cpu().double().numpy() for name, value in moment.terms.items()}
+    if not np.isfinite(found[LOSS]).all():
+        raise UserError(f"step {moment.step}: {LOSS} is not finite: a smaller learning_rate may cure it")
+    return found
+
+
+def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: Tensor) -> Tensor:
+    """States (N, D): the same for all that begin at noise, or at the mean, through theta or not."""
+    if way.start == "mean":
+        return torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
+    if way.start == "noise":
+        draws = [generator(search.seed, "landscape", id, seed) for id in search.dataset.ids(list(rows))]
+        return drawn(search.theta, search.painter, search.landscape.config.space, draws)
+    if search.mapper is None:
+        raise UserError("a method begins where a mapper says, and no mapper was given")
+    with torch.no_grad():
+        latents = search.mapper(pictures)
+    wanted = tuple(search.theta.centre.shape)
+    if tuple(latents.shape[1:]) != wanted:
+        space = search.landscape.config.space
+        raise UserError(f"the mapper says latents of shape {tuple(latents.shape[1:])}; the landscape, in {space}, wants {wanted}")
+    units = search.theta.units(latents)
+    return inverse(search.theta, units) if way.theta else units
+
+
+def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
+    """States z with theta(z) close to what is wanted, (N, D): the closest that a search comes by, from where nothing is learned.
+
+    Theta alone is asked, not the generator, so this takes no time; and so theta need not be trained with any mapper.
+    """
+    best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
+    for moment in descend(
+        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)},
+        best,
+        steps=INVERSE_STEPS,
+        rate=INVERSE_RATE,
+        betas=INVERSE_BETAS,
+    ):
+        better = moment.terms[LOSS] < lowest
+        best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
+    return best
+
+
+def index(
+    found: Mapping[tuple[str, int], Descents], config: InvertLandscape, dataset: Dataset, rows: Sequence[int]
+) -> tuple[np.ndarray, list[Row]]:
+    """All pictures with their rows: a method after the other, a seed after the other. The loss chooses among seeds."""
+    lowest = {key: one.best[:, -1] for key, one in found.items()}
+    images, table = [], []
+    for (name, seed), one in found.items():
+        rivals = np.stack([values for (other, _), values in lowest.items() if other == name])
+        chosen = [key for key in lowest if key[0] == name].index((name, seed)) == rivals.argmin(0)
+        images.append(one.images)
+        table += [
+            _row(name, config.methods[name], id, dataset, config.seeds.index(seed), chosen=bool(ours), loss=float(value))
+            for id, ours, value in zip(dataset.ids(list(rows)), chosen, lowest[name, seed], strict=True)
+        ]
+    return np.concatenate(images), table
+
+
+def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent | None:
+    """How all methods went to their first pictures, each from the seed that the loss chooses."""
+    parts = []
+    for name in methods(found):
+        paths = np.stack([one.path for one in of(found, name)])  # (seeds, n, moments, H, W, 3)
+        chosen = np.stack([one.best[:, -1] for one in of(found, name)]).argmin(0)[: paths.shape[1]]
+        parts.append(walked(name, ids, config.methods[name].steps, paths[chosen, np.arange(len(chosen))]))
+    return together(parts)
+
+
+def _row(name: str, way: Way, id: str, dataset: Dataset, restart: int, *, chosen: bool, loss: float) -> Row:
+    return Row(
+        method=name,
+        family="landscape" if way.theta else "latent",
+        task="image",
+        oracle=False,  # the picture is what this task gives
+        id=id,
+        dataset=dataset.name,
+        size=dataset.size,
+        restart=restart,
+        selected=chosen,
+        objective=loss,
+    )
+
+
+def trace(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:
+    """Means over pictures and seeds; `objective` is the loss."""
+    names = {LOSS: "objective"}
+    return [
+        {"method": method, "step": step, "term": names.get(term, term), "value": float(value)}
+        for method in methods(found)
+        for term in next(iter(found.values())).values
+        for step, value in enumerate(np.mean([one.values[term].mean(0) for one in of(found, method)], axis=0))
+    ]
+
+
+def timing(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:
+    """Of all pictures and seeds together."""
+    return [
+        {"method": method, "step": step, "seconds": float(value)}
+        for method in methods(found)
+        for step, value in enumerate(np.sum([one.seconds for one in of(found, method)], axis=0))
+    ]
+
+
+def methods(found: Mapping[tuple[str, int], Descents]) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in found))
+
+
+def of(found: Mapping[tuple[str, int], Descents], method: str) -> list[Descents]:
+    """One per seed."""
+    return [one for (name, _), one in found.items() if name == method]

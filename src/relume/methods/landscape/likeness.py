@@ -1,0 +1,60 @@
+"""How alike two pictures are, as S1 asks it: L = MSE + LPIPS, each with its weight, per picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relume.losses import image
+from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
+from relume.methods.landscape.config import Alike
+from relume.networks.network import Network, load
+from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
+from relume.training.loop import LOSS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What pictures are held against: (N, 3, H, W), and LPIPS's taps of it."""
+
+    images: Tensor
+    taps: list[Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """Colours from 0 to 1 on both sides. All of the judge's taps have a place from 32 px on (vgg: from 16)."""
+
+    config: Alike
+    network: Network | None
+    heads: Sequence[Tensor]
+
+    @torch.no_grad()
+    def target(self, images: Tensor) -> Target:
+        return Target(images=images, taps=self._see(images))
+
+    def __call__(self, pictures: Tensor, target: Target) -> dict[str, Tensor]:
+        """The weighted sum, LOSS, and its terms as they are: (N,) each."""
+        if pictures.shape != target.images.shape:
+            raise ValueError(f"pictures {tuple(pictures.shape)} against {tuple(target.images.shape)}")
+        mse = image.pixel(pictures, target.images)
+        if self.network is None:
+            return {LOSS: self.config.mse * mse, "mse": mse}
+        far = lpips(self._see(pictures), target.taps, self.heads)
+        return {LOSS: self.config.mse * mse + self.config.lpips * far, "mse": mse, "lpips": far}
+
+    def _see(self, pictures: Tensor) -> list[Tensor]:
+        if self.network is None:
+            return []
+        with collect(self.network, LPIPS_TAPS[self.config.judge][1]) as taps:
+            return list(taps(pictures).values())
+
+
+def likeness(config: Alike, store: WeightStore, device: torch.device) -> Likeness:
+    """Its network and heads loaded, where LPIPS has a weight."""
+    if config.lpips == 0:
+        return Likeness(config=config, network=None, heads=())
+    heads = [head.to(device) for head in heads_of(config.judge, store.tensors(f"lpips_{config.judge}"))]
+    return Likeness(config=config, network=load(LPIPS_TAPS[config.judge][0], store, device), heads=heads)

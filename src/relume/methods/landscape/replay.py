@@ -1,0 +1,88 @@
+"""What a landscape is trained on: trajectories that go on while it learns, and a memory of their states.
+
+All of it is state, so that a killed training goes on exactly. Of several processes each has trajectories of its own; a checkpoint
+holds the first one's.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relume.methods.landscape.model import Landscape
+from relume.methods.landscape.trajectories import Betas, Walkers, slope
+
+Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), numbers of their pictures (N,) -> LOSS and terms, (N,)
+
+
+class Ring(nn.Module):
+    """The last states, each with the number of the picture that it looks for."""
+
+    states: Tensor  # (capacity, D)
+    pictures: Tensor  # (capacity,)
+    seen: Tensor  # (): how many there ever were
+
+    def __init__(self, capacity: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("states", torch.zeros(capacity, size))
+        self.register_buffer("pictures", torch.zeros(capacity, dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def add(self, states: Tensor, pictures: Tensor) -> None:
+        slots = (self.seen + torch.arange(len(states), device=states.device)) % len(self.states)
+        self.states.index_copy_(0, slots, states)
+        self.pictures.index_copy_(0, slots, pictures)
+        self.seen.add_(len(states))
+
+    def draw(self, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """As many states as generators, row n drawn by generator n, and their pictures."""
+        drawn = torch.stack([torch.rand((), generator=one, dtype=torch.float64) for one in generators]).to(self.states.device)
+        slots = (drawn * self.seen.clamp(max=len(self.states))).long()
+        return self.states[slots], self.pictures[slots]
+
+
+class Going(nn.Module):
+    """Trajectories on their way. One that has taken all its steps is begun anew: another picture, another state, no memory."""
+
+    z: Tensor
+    mean: Tensor
+    square: Tensor
+    age: Tensor  # (count, 1)
+    pictures: Tensor  # (count,)
+
+    def __init__(self, count: int, size: int, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        for name in ("z", "mean", "square"):
+            self.register_buffer(name, torch.zeros(count, size))
+        self.register_buffer("age", torch.full((count, 1), float(steps)))
+        self.register_buffer("pictures", torch.zeros(count, dtype=torch.int64))
+
+    @torch.no_grad()
+    def renew(self, starts: Tensor, pictures: Tensor) -> None:
+        """Where one has ended: the start and the picture of the same row."""
+        ended = self.age >= self.steps
+        self.pictures.copy_(torch.where(ended[:, 0], pictures, self.pictures))
+        self._keep(Walkers.begun(torch.where(ended, starts, self.z)), ended)
+
+    def _keep(self, walkers: Walkers, where: Tensor) -> None:
+        for name in ("z", "mean", "square", "age"):
+            own: Tensor = getattr(self, name)
+            own.copy_(torch.where(where, getattr(walkers, name), own))
+
+    def advance(self, see: Seen, rate: float, betas: Betas) -> None:
+        """A step each."""
+        walkers = Walkers(z=self.z, mean=self.mean, square=self.square, age=self.age)
+        _, gradient = slope(lambda z: see(z, self.pictures), self.z)
+        self._keep(walkers.moved(gradient, rate, betas), torch.ones_like(self.age, dtype=torch.bool))
+
+
+class Learner(nn.Module):
+    """A landscape with what it learns from. Only the landscape has weights, and only it is kept in the end."""
+
+    def __init__(self, landscape: Landscape, *, walkers: int, steps: int, replay: int) -> None:
+        super().__init__()
+        self.landscape, size = landscape, landscape.centre.numel()
+        self.going = Going(walkers, size, steps)
+        self.ring = Ring(replay * steps, size)

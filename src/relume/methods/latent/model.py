@@ -1,0 +1,80 @@
+"""From features to a generator's latent, in one pass: a picture at once, and a good place to begin from.
+
+Features are a map tap -> (N, C, h, h) or (N, D); `centre` is the mean latent, whose shape all latents have.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.latent.config import PublishedMapper, ResidualMapper
+
+Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
+SLOPE = 0.2  # of the LeakyReLU
+
+
+class Mapper(nn.Module):
+    """`forward` takes the features of a batch by tap, and returns latents (N, *centre.shape)."""
+
+
+class MapperS0(Mapper):
+    def __init__(self, shapes: Shapes, centre: Tensor, config: PublishedMapper) -> None:
+        super().__init__()
+        self.taps, self.shape = tuple(shapes), centre.shape
+        inputs, outputs = sum(torch.Size(shape).numel() for shape in shapes.values()), centre.numel()
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, config.width),
+            nn.BatchNorm1d(config.width),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(config.width, outputs),
+            nn.BatchNorm1d(outputs),
+        )
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        found: Tensor = self.layers(torch.cat([features[tap].flatten(1) for tap in self.taps], dim=1))
+        return found.float().unflatten(1, self.shape)
+
+
+class MapperResidual(Mapper):
+    """Begins at the mean latent, whatever it sees."""
+
+    centre: Tensor
+
+    def __init__(self, shapes: Shapes, centre: Tensor, config: ResidualMapper) -> None:
+        super().__init__()
+        self.sides = {tap: min(config.grid, shape[1]) if len(shape) == 3 else None for tap, shape in shapes.items()}
+        inputs = sum(shape[0] * (self.sides[tap] or 1) ** 2 for tap, shape in shapes.items())
+        self.register_buffer("centre", centre.clone())
+        self.enter = nn.Linear(inputs, config.width)
+        self.blocks = nn.ModuleList(_block(config.width) for _ in range(config.depth))
+        self.leave = nn.Linear(config.width, centre.numel())
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        x = self.enter(torch.cat([_scaled(features[tap], side) for tap, side in self.sides.items()], dim=1))
+        for block in self.blocks:
+            x = x + block(x)
+        moved: Tensor = self.leave(F.leaky_relu(x, SLOPE)).float()
+        return self.centre + moved.unflatten(1, self.centre.shape)
+
+
+def _scaled(values: Tensor, side: int | None) -> Tensor:
+    """A tap as a row of mean 0 and deviation 1: (N, D)."""
+    flat = values if side is None else F.adaptive_avg_pool2d(values, side).flatten(1)
+    return F.layer_norm(flat, flat.shape[1:])
+
+
+def _block(width: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width))
+
+
+MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": MapperS0, "residual": MapperResidual}
+
+
+def build(shapes: Shapes, centre: Tensor, architecture: Any) -> Mapper:
+    """The mapper that `architecture` (one of `models.mapper_config`) describes, with random weights."""
+    return MAPPERS[architecture.kind](shapes, centre, architecture)

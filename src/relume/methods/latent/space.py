@@ -1,0 +1,143 @@
+"""A generator's latent space, as an image parametrisation: what is moved is z, w, or a w of its own for every layer (w+).
+
+A z is drawn like the generator's own; w and w+ hold pictures that no z makes, ever more of them.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from relume.core.images import resize
+from relume.core.runtime import generator as seeded
+from relume.losses.latent import unlike_noise
+from relume.methods.gan.generator import Generator, maps
+from relume.methods.latent.pivotal import Tuned
+from relume.methods.optimise import parametrise
+from relume.methods.optimise.config import Latent
+from relume.methods.optimise.parametrise import Config, Parametrisation, Spaces
+from relume.methods.optimise.unsteered import Unsteered
+
+DRAWN = 256  # latents over which their deviation is taken
+
+
+class LatentSpace(Unsteered):
+    """The code: the latent, flat, the noise maps where they are moved, too, and each row's own differences from the generator's
+    weights where these are: (N, P). The generator rests, in eval mode.
+
+    `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
+    """
+
+    keeps_code, bounded = True, True
+
+    def __init__(self, generator: Generator, config: Latent, given: Tensor | None = None) -> None:
+        if generator.training:
+            raise ValueError("a generator in eval mode is wanted")
+        if (config.start == "given") != (given is not None):
+            raise ValueError(f"latents to begin from are {'missing' if given is None else f'given, start is {config.start}'}")
+        self.generator, self.config, self.given = generator, config, given
+        self.shape = {
+            "z": (generator.latent,),
+            "w": (generator.width,),
+            "w_plus": (generator.layers, generator.width),
+        }[config.space]
+        self.sides = generator.sides if config.noise else ()
+        self.tuned = None if config.pivotal is None else Tuned(generator)
+        latent = torch.Size(self.shape).numel()
+        self.lengths = [latent, sum(side * side for side in self.sides), self.tuned.length if self.tuned else 0]
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """The pictures are ignored: a generator cannot write them."""
+        begun = self._begun(generators)
+        drawn = self.generator.draw_noise(generators) if self.sides else []
+        moved = [] if self.tuned is None else [self.tuned.none(len(begun)).to(begun)]
+        return torch.cat([begun.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        latent, noise = self.parts(code)
+        w = self.generator.map(latent) if self.config.space == "z" else latent
+        if self.tuned is None:
+            return resize(self.generator.synthesise(w, noise or None), size)
+        return resize(self.tuned.paint(code[:, -self.tuned.length :], w, noise), size)
+
+    def parts(self, code: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(N, P) -> the latent in its own shape, the noise maps (N, 1, h, h)."""
+        latent, noise, _ = code.split(self.lengths, dim=1)
+        return latent.unflatten(1, self.shape), maps(noise, self.sides)
+
+    @torch.no_grad()
+    def project(self, code: Tensor) -> None:
+        """Noise stays noise: mean 0 and deviation 1 in every map. The generator keeps the box."""
+        for noise in self.parts(code)[1]:
+            noise.sub_(noise.mean((2, 3), keepdim=True))
+            noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
+
+    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are.
+
+        Where weights move, they do so after the pivot, and nothing else does.
+        """
+        config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
+        size = config.shake * max(0.0, 1 - progress / config.shake_until) ** 2
+        if size > 0:
+            drawn = torch.stack([torch.randn(latent.shape[1], generator=one) for one in generators]).to(code)
+            latent = latent + size * self.spread * drawn
+        if self.phase(progress):
+            latent, noise = latent.detach(), noise.detach()
+        else:
+            weights = weights.detach()
+        return torch.cat([latent, noise, weights], dim=1)
+
+    def phase(self, progress: float) -> int:
+        """1 from the pivot on, where the generator's weights move instead of latent and noise."""
+        return int(self.config.pivotal is not None and progress >= self.config.pivotal)
+
+    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
+        config, (latent, noise) = self.config, self.parts(code)
+        found = {}
+        if config.near_mean:
+            far = (latent - self.centre).square().flatten(1).sum(1) / (latent[0].numel() / self.centre.numel() * self.spread**2)
+            found["near_mean"] = config.near_mean, far
+        if config.unlike_noise and noise:
+            found["unlike_noise"] = config.unlike_noise, unlike_noise(noise)
+        return found
+
+    @property
+    def centre(self) -> Tensor:
+        """The mean of drawn latents: 0 of z."""
+        mean = self.generator.running_mean
+        return mean.new_zeros(self.generator.latent) if self.config.space == "z" else mean
+
+    @cached_property
+    @torch.no_grad()
+    def spread(self) -> float:
+        """How far drawn latents lie from their mean, (sum of the numbers' variances)^(1/2)."""
+        z = self.generator.draw([seeded(0, "spread", number) for number in range(DRAWN)])
+        found = z if self.config.space == "z" else self.generator.map(z)
+        return float((found - self.centre).square().sum(1).mean().sqrt())
+
+    def _begun(self, generators: Sequence[torch.Generator]) -> Tensor:
+        if self.given is not None:
+            return self._shaped(self.given)
+        if self.config.start == "mean":
+            return self._shaped(self.generator.running_mean.expand(len(generators), -1))
+        z = self.generator.draw(generators)
+        return z if self.config.space == "z" else self._shaped(self.generator.map(z))
+
+    def _shaped(self, latent: Tensor) -> Tensor:
+        """A w as w+, where that is wanted."""
+        shaped = self.generator.spread(latent) if self.config.space == "w_plus" else latent
+        if shaped.shape[1:] != self.shape:
+            raise ValueError(f"latents of shape {self.shape} are wanted, got {tuple(latent.shape[1:])}")
+        return shaped
+
+
+def spaces(generator: Generator, given: Tensor | None = None) -> Spaces:
+    """How an inversion with this generator builds its spaces: the latent one, and all others as ever."""
+    return partial(_build, generator, given)
+
+
+def _build(generator: Generator, given: Tensor | None, config: Config) -> Parametrisation:
+    return LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)

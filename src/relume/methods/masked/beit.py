@@ -1,0 +1,54 @@
+"""BEiT (Bao et al., arXiv 2106.08254): which discrete code a hidden cell has is predicted, by cross-entropy.
+
+Pixels come of it through the tokenizer's decoder, which is given the expected code, not the likeliest: it is nearer in the mean.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.masked.base import Guess, MaskedModel, normalise, over_hidden, patches, picture_of
+from relume.methods.masked.config import BeitConfig
+from relume.methods.masked.tokenizer import Tokenizer
+from relume.methods.masked.vit import blocks, initialise, positions, token
+
+
+class Beit(MaskedModel):
+    """`tokenizer` is trained before and rests; its weights are kept with the model's."""
+
+    position: Tensor
+
+    def __init__(self, config: BeitConfig, size: int, cell: int) -> None:
+        super().__init__(size, cell)
+        width = config.encoder.width
+        self.embed = nn.Linear(3 * cell**2, width)
+        self.unknown, self.summary = token(width), token(width)
+        self.register_buffer("position", positions(self.side, width), persistent=False)
+        self.blocks = blocks(config.encoder)
+        tokenizer = Tokenizer(config.tokenizer, size, cell)
+        self.head = nn.Linear(width, tokenizer.kinds)
+        initialise(self)
+        self.tokenizer = tokenizer.requires_grad_(False)
+
+    def encode(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """The class token and the cells': (N, 1 + cells, D)."""
+        tokens = self.embed(patches(normalise(images), self.cell))
+        tokens = torch.where(hidden.flatten(1)[..., None], self.unknown.to(tokens.dtype), tokens) + self.position
+        encoded: Tensor = self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
+        return encoded
+
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
+        self.admit(images, hidden)
+        logits = self.head(self.encode(images, hidden)[:, 1:]).float()  # (N, cells, kinds)
+        with torch.no_grad():
+            codes = self.tokenizer.codes(images)
+            picture = picture_of(self.tokenizer.decode(logits.softmax(-1) @ self.tokenizer.book()))
+        dark = hidden.flatten(1)
+        loss = over_hidden(F.cross_entropy(logits.mT, codes, reduction="none"), dark)
+        right = over_hidden((logits.argmax(-1) == codes).float(), dark)
+        return Guess(picture=picture, loss=loss, terms={"codes_right": right})
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The mean of the cells' tokens."""
+        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        return self.encode(images, nothing)[:, 1:].mean(1)

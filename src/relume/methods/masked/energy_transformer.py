@@ -1,0 +1,211 @@
+"""Energy Transformer (Hoover et al., arXiv 2302.07253): tokens go down an energy, and where they come to rest is the picture.
+
+Letters as in the paper: N pictures, B tokens, D numbers per token, H heads, Y numbers per key, M memories, T steps.
+
+    g = gamma (x - mean) / sqrt(var + eps) + delta                   the energy LayerNorm; g = dL/dx
+    E_att = -1/beta sum_h sum_q log sum_k exp(beta K_hk . Q_hq)      K = Wk g, Q = Wq g
+    E_hn = -1/2 sum relu(g Xi)^2
+    x <- x - alpha dE/dg                                             T times, with the same weights
+
+The pull -dE/dg is written out, not derived by autograd. With A = softmax_k(beta Q.K): -dE/dQ = A K, -dE/dK = A^T Q. It has as
+many multiplications as autograd would need, but fewer passes over memory (`benchmarks/energy.py`).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.masked.base import Guess, MaskedModel, interpolated, normalise, over_hidden, patches, picture_of, unpatch
+from relume.methods.masked.config import EnergyTransformerConfig
+
+EPS = 1e-5
+
+Slope = Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]
+
+
+class EnergyLayerNorm(nn.Module):
+    """A scalar gamma and a vector delta: so it is the slope of a convex function, and the descent never climbs."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(()))
+        self.delta = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, B, D) -> g, (N, B, D)."""
+        return self.gamma * F.layer_norm(x, x.shape[-1:], eps=EPS) + self.delta
+
+    def lagrangian(self, x: Tensor) -> Tensor:
+        """L = D gamma sqrt(var + eps) + sum(delta x), of every token: (N, B)."""
+        deviation = (x.var(-1, correction=0) + EPS).sqrt()
+        return x.shape[-1] * self.gamma * deviation + (self.delta * x).sum(-1)
+
+
+def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
+    """A K and A^T Q by A itself: (N, H, B, Y) each."""
+    a = _scores(q, k, beta, own_key).softmax(-1)  # (N, H, B queries, B keys)
+    return a @ k, a.mT @ q
+
+
+def fused_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
+    """The same by three fused attentions, which never hold A: exact, and as differentiable as they are.
+
+    A K is the attention of queries to keys, whose values are the keys. A^T Q is one of keys to queries but for how its weights
+    are normed: A_qk = exp(beta q.k - l_q) with l_q = log sum_k exp(beta q.k), and their sum over q is not 1. What an attention's
+    weights sum to before they are normed can be read off a further key of known weight, whose value alone is not 0: if it weighs
+    exp(c) and gets the share w, all others weigh exp(c) (1 - w) / w. The right c for l_q is beta q.(A K)_q, the scores' mean
+    under A: it lies below l_q by the entropy of A, log B at most, so that w is never small.
+    """
+    own = None if own_key else ~torch.eye(q.shape[-2], dtype=torch.bool, device=q.device)
+    met = None if own is None else F.pad(own, (0, 1), value=True)
+    ak = F.scaled_dot_product_attention(q, k, k, attn_mask=own, scale=beta)
+    c = beta * (q * ak).sum(-1, keepdim=True)
+    further = F.pad(torch.zeros_like(k[..., :1, :]), (0, 1), value=1.0)  # (N, H, 1, Y + 1)
+    keys = torch.cat([F.pad(k, (0, 1)), further], dim=-2)
+    share = torch.cat([torch.zeros_like(keys[..., 1:, :]), further], dim=-2)
+    w = F.scaled_dot_product_attention(torch.cat([q, c / beta], dim=-1), keys, share, attn_mask=met, scale=beta)[..., -1:]
+    log_sum = c + ((1 - w) / w).log()  # (N, H, B, 1)
+    asked = F.pad(torch.cat([q, -log_sum / beta], dim=-1), (0, 0, 0, 1))  # and one of weight exp(0)
+    values = torch.cat([F.pad(q, (0, 1)), further], dim=-2)
+    out = F.scaled_dot_product_attention(F.pad(k, (0, 1), value=1.0), asked, values, attn_mask=met, scale=beta)
+    return ak, out[..., :-1] / out[..., -1:]
+
+
+SLOPES: dict[str, Slope] = {"plain": plain_slope, "fused": fused_slope}
+
+
+def _scores(q: Tensor, k: Tensor, beta: float, own_key: bool) -> Tensor:
+    """beta Q.K: (N, H, B, B)."""
+    scores = (beta * q) @ k.mT
+    if own_key:
+        return scores
+    return scores.masked_fill(torch.eye(q.shape[-2], dtype=torch.bool, device=q.device), -math.inf)
+
+
+class EnergyAttention(nn.Module):
+    """Keys and queries; no values, no projection at the end."""
+
+    def __init__(self, config: EnergyTransformerConfig) -> None:
+        super().__init__()
+        self.heads, self.beta, self.own_key = config.heads, config.beta, config.own_key
+        self.slope = SLOPES[config.attention]
+        self.wq = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
+        self.wk = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
+
+    def _project(self, g: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, B, D) -> queries and keys, (N, H, B, Y) each."""
+        q, k = (F.linear(g, weight).unflatten(-1, (self.heads, -1)).transpose(1, 2) for weight in (self.wq, self.wk))
+        return q.contiguous(), k.contiguous()  # once here, not in every product with them
+
+    def energy(self, g: Tensor) -> Tensor:
+        """(N, B, D) -> (N,)."""
+        q, k = self._project(g)
+        return -_scores(q, k, self.beta, self.own_key).logsumexp(-1).sum((1, 2)) / self.beta
+
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
+        q, k = self._project(g)
+        ak, aq = (part.transpose(1, 2).flatten(2) for part in self.slope(q, k, self.beta, self.own_key))  # (N, B, H Y)
+        return ak @ self.wq + aq @ self.wk
+
+
+class Memories(nn.Module):
+    """A Hopfield network with rectified, squared energy; Xi is kept as (M, D)."""
+
+    def __init__(self, config: EnergyTransformerConfig) -> None:
+        super().__init__()
+        self.xi = nn.Parameter(config.memory_init * torch.randn(config.memories, config.width))
+
+    def energy(self, g: Tensor) -> Tensor:
+        """(N, B, D) -> (N,)."""
+        return -0.5 * F.linear(g, self.xi).relu().square().sum((1, 2))
+
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
+        return F.linear(g, self.xi).relu_() @ self.xi
+
+
+class EnergyBlock(nn.Module):
+    """The energy of all tokens of a picture together, and the way down."""
+
+    def __init__(self, config: EnergyTransformerConfig) -> None:
+        super().__init__()
+        self.steps, self.alpha, self.noise = config.steps, config.alpha, config.noise
+        self.norm = EnergyLayerNorm(config.width)
+        self.attention = EnergyAttention(config)
+        self.memories = Memories(config)
+
+    def energy(self, x: Tensor) -> Tensor:
+        """(N, B, D) -> (N,)."""
+        g = self.norm(x)
+        return self.attention.energy(g) + self.memories.energy(g)
+
+    def pull(self, g: Tensor) -> Tensor:
+        """-dE/dg: (N, B, D)."""
+        return self.attention.pull(g) + self.memories.pull(g)
+
+    def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
+        yield x
+        here = _on(x.device, generator) if generator is not None and self.noise else None
+        for _ in range(self.steps):
+            x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
+            if here is not None:
+                noise = torch.randn(x.shape, generator=here, device=x.device, dtype=x.dtype)
+                x = x + math.sqrt(self.alpha) * self.noise * noise
+            yield x
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Where the path ends."""
+        *_, last = self.path(x, generator)
+        return last
+
+
+def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """One that draws where it is needed, as the given one says."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.Generator(device).manual_seed(seed)
+
+
+class EnergyTransformer(MaskedModel):
+    """Hidden cells are a learned token; a class token; learned positions; a linear layer makes cells of tokens."""
+
+    def __init__(self, config: EnergyTransformerConfig, size: int, cell: int) -> None:
+        super().__init__(size, cell)
+        width, values = config.width, 3 * cell**2
+        self.interpolated = config.start == "interpolated"
+        self.encode = nn.Linear(values, width)
+        self.summary = nn.Parameter(config.init * torch.randn(width))  # the class token
+        self.unknown = nn.Parameter(config.init * torch.randn(width))  # the mask token
+        self.position = nn.Parameter(config.init * torch.randn(1 + self.cells, width))
+        self.block = EnergyBlock(config)
+        self.decode = nn.Sequential(nn.LayerNorm(width, eps=EPS), nn.Linear(width, values))
+
+    def tokens(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """Where the path begins: (N, 1 + cells, D)."""
+        self.admit(images, hidden)
+        cells, dark = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
+        seen = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
+        begun = seen + self.unknown if self.interpolated else self.unknown.to(seen.dtype)
+        seen = torch.where(dark, begun, seen)
+        return torch.cat([self.summary.to(seen.dtype).expand(len(seen), 1, -1), seen], dim=1) + self.position
+
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
+        """The loss is the squared error over hidden cells, in units of SPREAD."""
+        values = self.decode(self.block(self.tokens(images, hidden), generator)[:, 1:]).float()
+        error = (values - patches(normalise(images), self.cell)).square().mean(-1)
+        return Guess(picture=picture_of(unpatch(values, self.cell)), loss=over_hidden(error, hidden.flatten(1)))
+
+    def trajectory(self, images: Tensor, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The energy, (N,), and the picture, (N, 3, size, size), before the first step and after each of the T."""
+        for x in self.block.path(self.tokens(images, hidden)):
+            yield self.block.energy(x), picture_of(unpatch(self.decode(x[:, 1:]), self.cell))
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The mean of what the cells' tokens show each other at the end of the path."""
+        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        seen: Tensor = self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)
+        return seen

@@ -1,0 +1,63 @@
+"""SimMIM (Xie et al., arXiv 2111.09886) on a Swin Transformer: mask tokens where cells are hidden, one linear layer to pixels."""
+
+import torch
+from timm.models.swin_transformer import SwinTransformerStage
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.masked.base import Guess, MaskedModel, normalise, over_hidden, patches, picture_of
+from relume.methods.masked.config import SimMimConfig
+from relume.methods.masked.vit import token
+
+
+class SimMim(MaskedModel):
+    """Every stage but the first has half the side and twice the width; the absolute error over hidden pixels is the loss."""
+
+    def __init__(self, config: SimMimConfig, size: int, cell: int) -> None:
+        super().__init__(size, cell)
+        last = len(config.depths) - 1
+        if cell % config.patch or (size // config.patch) % 2**last:
+            raise ValueError(
+                f"cells of {cell} and pictures of {size} px do not fit patches of {config.patch} halved {last} times"
+            )
+        self.repeat, width = cell // config.patch, config.width
+        self.embed = nn.Conv2d(3, width, config.patch, stride=config.patch)
+        self.norm = nn.LayerNorm(width)
+        self.unknown = token(width)
+        self.stages = nn.Sequential(*(_stage(config, stage, size // config.patch) for stage in range(last + 1)))
+        self.leave = nn.LayerNorm(width * 2**last)
+        stride = config.patch * 2**last
+        self.paint = nn.Sequential(nn.Conv2d(width * 2**last, 3 * stride**2, 1), nn.PixelShuffle(stride))
+
+    def encode(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """The last map: (N, C, h, h)."""
+        tokens = self.norm(self.embed(normalise(images)).permute(0, 2, 3, 1))  # (N, h, h, width)
+        dark = hidden.repeat_interleave(self.repeat, 1).repeat_interleave(self.repeat, 2)[..., None]
+        encoded: Tensor = self.leave(self.stages(torch.where(dark, self.unknown.to(tokens.dtype), tokens)))
+        return encoded.permute(0, 3, 1, 2)
+
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
+        self.admit(images, hidden)
+        values = self.paint(self.encode(images, hidden)).float()
+        error = patches(F.l1_loss(values, normalise(images), reduction="none"), self.cell).mean(-1)
+        return Guess(picture=picture_of(values), loss=over_hidden(error, hidden.flatten(1)))
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The mean over the last map."""
+        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        return self.encode(images, nothing).mean((2, 3))
+
+
+def _stage(config: SimMimConfig, stage: int, side: int) -> nn.Module:
+    width = config.width * 2**stage
+    before = width if stage == 0 else width // 2
+    made: nn.Module = SwinTransformerStage(
+        dim=before,
+        out_dim=width,
+        input_resolution=(side // 2 ** max(0, stage - 1),) * 2,
+        depth=config.depths[stage],
+        downsample=stage > 0,
+        num_heads=config.heads[stage],
+        window_size=config.window,
+    )
+    return made

@@ -1,0 +1,347 @@
+"""A whole group: pictures in shards cut at the micro-batch, restarts kept together, each shard safe from a kill."""
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from relume.core.checkpoint import Checkpoint
+from relume.core.errors import UserError
+from relume.core.files import Scratch, atomic, read_json, write_json
+from relume.core.images import grid, to_float, to_uint8
+from relume.core.results import Group, Row
+from relume.core.run import Run
+from relume.core.runtime import generator, seed_of
+from relume.data.store import Dataset
+from relume.losses.objective import Activations, Objective
+from relume.methods.optimise import initial, parametrise
+from relume.methods.optimise.config import InvertOptimise, Latent, Optimiser
+from relume.methods.optimise.guide import Guide
+from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, looking, optimise
+from relume.methods.optimise.path import FOLLOWED, KEPT
+from relume.methods.optimise.targets import Provider
+from relume.methods.optimise.terms import Material, Surrogate, heads, objective
+from relume.networks.network import load
+from relume.networks.weights import WeightStore
+
+SHOWN = 8  # pictures on a sheet of the live view
+
+Watch = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a sheet of pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Everything that the shards of a group share."""
+
+    name: str
+    config: InvertOptimise
+    run: Run
+    objective: Objective
+    provider: Provider
+    scratch: Scratch
+    space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
+    begun: Callable[[Activations], parametrise.Spaces] | None = None  # the same, where the targets' features say where it begins
+    start: Group | None = None  # begin from an earlier group's pictures
+    reference: Group | None = None  # what the `ref` term looks at
+    watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
+    frames: int = 0  # steps between sheets for it; 0: none
+
+    @cached_property
+    def guide(self) -> tuple[Guide | None, float]:
+        """The linear map, if anything asks for it, and the seconds that its fit took: they belong to the method's time."""
+        config, started = self.config, time.perf_counter()
+        if not self.objective.has("guide") and config.init.base != "guide":
+            return None, 0.0
+        return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
+
+    @property
+    def oracle(self) -> bool:
+        """Its objective looks at the picture, or it takes over what has looked."""
+        groups = [group for group in (self.start, self.reference) if group is not None]
+        return self.objective.oracle or any(row["oracle"] == "true" for group in groups for row in group.index)
+
+    @property
+    def family(self) -> str:
+        if isinstance(self.config.parametrisation, Latent):
+            return "hybrid" if self.config.switches else "latent"
+        return "optimise" if self.start is None else "hybrid"
+
+    @cached_property
+    def mean_image(self) -> Tensor:
+        return self.provider.mean_image()
+
+
+def work(
+    *,
+    name: str,
+    config: InvertOptimise,
+    weights: Mapping[str, float],
+    run: Run,
+    dataset: Dataset,
+    store: WeightStore,
+    device: torch.device,
+    scratch: Scratch,
+    start: Group | None = None,
+    reference: Group | None = None,
+    surrogate: Surrogate | None = None,
+    watch: Watch = lambda step, values, sheet: None,
+    frames: int = 0,
+) -> Work:
+    """The objective of these weights, and the networks that it needs, loaded."""
+    goal = objective(config, weights, Material(heads=heads(config, weights, store, device), surrogate=surrogate))
+    networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
+    return Work(
+        name=name,
+        config=config,
+        run=run,
+        objective=goal,
+        provider=Provider(dataset, networks, device),
+        scratch=scratch,
+        start=start and fitting(start, config, name),
+        reference=reference and fitting(reference, config, name),
+        watch=watch,
+        frames=frames,
+    )
+
+
+def fitting(group: Group, config: InvertOptimise, name: str) -> Group:
+    """The one method of the group that recipe `name` can begin from or look at: of several, that of the very same taps."""
+    methods = sorted({row["method"] for row in group.index})
+    if len(methods) == 1:
+        return group
+    wanted = (config.network, "+".join(config.taps))
+    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == wanted}
+    if len(same) != 1:
+        fault = f"{len(same)} of them of {' '.join(wanted)}: {name} can begin from or look at one"
+        raise UserError(f"{group.folder} holds several methods ({', '.join(methods)}), {fault}")
+    places = [place for place, row in enumerate(group.index) if row["method"] in same]
+    return replace(group, images=group.images[places], index=[group.index[place] for place in places])
+
+
+def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Pictures (uint8), index rows, trace rows and timing rows of the group."""
+    config, shards = work.config, _shards(work)
+    count = sum(map(len, shards))
+    with tqdm(total=count * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
+        done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
+    images = np.concatenate([shard.images for shard in done])
+    index = [row for shard in done for row in shard.rows]
+    return images, index, _trace(work.name, done), _timing(work, done)
+
+
+def rehearse(work: Work) -> str:
+    """A dry run: what a step takes and the whole may take. Writes nothing."""
+    pictures, (_, fit) = sum(map(len, _shards(work))), work.guide
+    whole = fit + pace(work) * pictures * work.config.steps
+    return (
+        f"{work.name}: {pictures} pictures x {work.config.restarts} restarts x {work.config.steps} steps, "
+        f"about {whole / 60:.3g} min; terms: {', '.join(f'{term.name} x {term.weight:g}' for term in work.objective.terms)}"
+        f"{'; an oracle: it has looked at the pictures' if work.oracle else ''}"
+    )
+
+
+def pace(work: Work, steps: int = 3) -> float:
+    """Seconds that one picture's step takes: the quickest of a few, at full size, in the first shard."""
+    short = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=_steady(work.config))
+    problem = _problem(replace(work, config=short), rows := _shards(work)[0])
+    descent, taken = Descent(problem, short), []
+    with looking(problem, short) as look:
+        for _ in range(steps + 1):
+            before = descent.seconds
+            descent.advance(look, lambda report: None)
+            taken.append(descent.seconds - before)
+    return min(taken[1:]) / len(rows)  # the first step warms up, and reports
+
+
+def _steady(config: InvertOptimise) -> Optimiser:
+    return replace(config.optimiser, learning_rate=config.optimiser.learning_rate[:1])
+
+
+def _shards(work: Work) -> list[list[int]]:
+    """Cut at the micro-batch, the restarts of a picture kept together."""
+    rows = work.provider.dataset.select(work.config.split, work.config.count)
+    width = _width(work)
+    return [rows[i : i + width] for i in range(0, len(rows), width)]
+
+
+def _width(work: Work) -> int:
+    return max(1, work.run.micro_batch // work.config.restarts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    images: np.ndarray  # uint8, restarts of a picture side by side
+    rows: list[Row]
+    log: list[dict[str, Any]]  # step, seconds, and per term [sum, count]
+
+
+def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
+    pictures, path, notes = (work.scratch.path(f"{number:05}{kind}") for kind in (".npy", KEPT, ".json"))
+    if pictures.exists() and notes.exists():  # the notes are written last
+        saved = read_json(notes)
+        bar.update(len(rows) * work.config.steps)
+        return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
+    log: list[dict[str, Any]] = []
+    checkpoint = Checkpoint(work.scratch.path(f"{number:05}.part.safetensors"), log)
+    before, began = number * work.config.steps, bar.n  # shards follow each other on the live view's axis
+
+    def note(report: Report) -> None:
+        log.append(_entry(report))
+        bar.update(began + len(rows) * report.step - bar.n)
+        bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
+        work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
+
+    outcome = optimise(_problem(work, rows), work.config, note, checkpoint=checkpoint)
+    bar.update(began + len(rows) * work.config.steps - bar.n)
+    for fault in outcome.faults:
+        tqdm.write(f"{work.name}, shard {number}: {fault}: its best picture from before is kept", file=sys.stderr)
+    shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
+    chosen = outcome.path.numpy()[[row.selected for row in shard.rows]]
+    left = max(0, FOLLOWED - number * _width(work))
+    for place, array in ((pictures, shard.images), (path, chosen[:left])):
+        with atomic(place) as temporary, temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+    write_json(notes, {"rows": [vars(row) for row in shard.rows], "log": log})
+    checkpoint.path.unlink(missing_ok=True)
+    return shard
+
+
+def _entry(report: Report) -> dict[str, Any]:
+    """Sums over the rows that still have a number."""
+    values = {name: value.cpu().double() for name, value in report.terms.items()}
+    finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
+    terms = {name: [float(value.sum()), len(value)] for name, value in finite.items()}
+    return {"step": report.step, "seconds": report.seconds, "terms": terms}
+
+
+def _mean(entry: Sequence[float]) -> float:
+    total, count = entry
+    return total / count if count else float("nan")
+
+
+def _values(work: Work, entry: Mapping[str, Any]) -> dict[str, float]:
+    """Every term as it is and, below `scaled/`, as it counts in the objective."""
+    means = {name: _mean(sums) for name, sums in entry["terms"].items()}
+    return means | {f"scaled/{term.name}": term.weight * means[term.name] for term in work.objective.terms}
+
+
+def _sheet(work: Work, report: Report) -> np.ndarray | None:
+    """The pictures of this step side by side, where someone watches."""
+    if not work.frames or report.step % work.frames:
+        return None
+    return grid(to_uint8(report.images[:SHOWN])[None])
+
+
+def _problem(work: Work, rows: list[int]) -> Problem:
+    """Restarts of a picture stand side by side: row * restarts + restart."""
+    config, provider, restarts = work.config, work.provider, work.config.restarts
+    ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
+    taps = dict(work.objective.targets)
+    learned, _ = work.guide
+    if learned is not None or work.begun is not None:
+        taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
+    features = provider.features(rows, taps)
+    guide = None
+    if learned is not None:
+        guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
+    originals, targets = provider.originals(rows, work.objective), _repeated(features, restarts)
+    return Problem(
+        size=provider.dataset.size,
+        objective=work.objective,
+        networks=provider.networks,
+        targets=targets,
+        references=_repeated(provider.references(rows, work.reference, work.objective.references), restarts),
+        guide=guide,
+        restarts=restarts,
+        start=_start(work, ids, guide).to(provider.device),
+        originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
+        generators=[generator(work.run.seed, "views", *one) for one in ids],
+        space=work.space if work.begun is None else work.begun(targets),
+        run=work.run,
+    )
+
+
+def _repeated(features: Activations, times: int) -> Activations:
+    return {
+        network: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for network, taps in features.items()
+    }
+
+
+def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor:
+    """The base at the first size, its gaussian noise on top, blended with S0's noise; in [0, 1] unless the space is not."""
+    config, dataset = work.config, work.provider.dataset
+    size = config.sizes[0][1] if config.sizes else dataset.size
+    seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
+    base = initial.base(_base(work, ids, guide), config.init, size)
+    bounded = work.begun is not None or work.space(config.parametrisation).bounded  # whatever begins with a latent is
+    return initial.noised(base, config.init, seeds, bounded=bounded)
+
+
+def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
+    """The pictures to begin from, (N or 1, 3, h, h); None: plain grey."""
+    if work.start is None:
+        base = work.config.init.base
+        return guide if base == "guide" else work.mean_image[None] if base == "mean_image" else None
+    found = {row["id"]: place for place, row in enumerate(work.start.index) if row["selected"] == "true"}
+    missing = [name for name, _ in ids if name not in found]
+    if missing:
+        raise UserError(f"{work.start.folder} has no picture for {', '.join(missing[:5])}: it cannot be a start of {work.name}")
+    return to_float(work.start.images[[found[name] for name, _ in ids]])
+
+
+def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
+    config, dataset = work.config, work.provider.dataset
+    values = outcome.objective.cpu().double().view(len(rows), config.restarts)
+    chosen = values.argmin(1)
+    return [
+        Row(
+            method=work.name,
+            family=work.family,
+            task="feature",
+            oracle=work.oracle,
+            id=name,
+            dataset=dataset.name,
+            size=dataset.size,
+            network=config.network,
+            tap="+".join(config.taps),
+            restart=restart,
+            selected=bool(restart == chosen[place]),
+            objective=float(values[place, restart]),
+        )
+        for place, name in enumerate(dataset.ids(rows))
+        for restart in range(config.restarts)
+    ]
+
+
+def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+    """Means over all pictures and restarts."""
+    sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0])
+    for note in (note for shard in shards for note in shard.log):
+        for term, (total, count) in note["terms"].items():
+            sums[note["step"], term][0] += total
+            sums[note["step"], term][1] += count
+    return [
+        {"method": name, "step": step, "term": term, "value": total / count}
+        for (step, term), (total, count) in sorted(sums.items())
+        if count
+    ]
+
+
+def _timing(work: Work, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+    """Shards one after the other, so their seconds add up; one that came to rest early has spent its last."""
+    steps = sorted({note["step"] for shard in shards for note in shard.log})
+    _, fit = work.guide
+    spent = {step: fit + sum(_spent(shard, step) for shard in shards) for step in steps}
+    return [{"method": work.name, "step": step, "seconds": seconds} for step, seconds in spent.items()]
+
+
+def _spent(shard: Shard, step: int) -> float:
+    return max((note["seconds"] for note in shard.log if note["step"] <= step), default=0.0)

@@ -1,0 +1,30 @@
+"""Where a picture begins: a base, gaussian noise on it, and S0's blend with noise."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.runtime import randn
+from relume.methods.optimise.config import Init
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
+
+
+def base(pictures: Tensor | None, init: Init, size: int) -> Tensor:
+    """(N or 1, 3, size, size): `pictures` shrunk by averaging or enlarged smoothly, or plain grey."""
+    if pictures is None:
+        return torch.full((1, 3, size, size), init.mean)
+    pictures = pictures.cpu()
+    if pictures.shape[-1] < size:
+        return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    return F.interpolate(pictures, size=(size, size), mode="area")
+
+
+def noised(pictures: Tensor, init: Init, seeds: list[int], *, bounded: bool = True) -> Tensor:
+    """One start per seed; in [0, 1] where the space is `bounded`. The same noise serves both blends: a restart has one draw."""
+    noise = randn((3, *pictures.shape[-2:]), seeds)
+    begun = pictures + init.std * noise
+    if init.noising > 0:
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        natural = mean + std * noise  # S0's noise: standard normal in the units of its networks
+        begun = (begun + init.noising * natural) / (1 + init.noising)
+    return begun.clamp(0, 1) if bounded else begun

@@ -1,0 +1,206 @@
+"""Image parametrisations: what the optimiser moves, and how it becomes a picture. `decode(encode(x)) == x` up to the open box.
+
+Row n of a code belongs to picture n alone, whatever the space.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.errors import UserError
+from relume.core.images import resize
+from relume.methods.optimise.config import Fourier, Latent, Pixels, Prior, Pyramid
+from relume.methods.optimise.prior import DeepPrior
+from relume.methods.optimise.unsteered import Unsteered
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
+
+MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
+
+# Lucid's square root of the covariance of ImageNet colours (columns: decorrelated channels), scaled to largest column norm 1.
+COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOUR = COLOUR / COLOUR.norm(dim=0).max()
+
+
+class Parametrisation(Protocol):
+    """`encode` gives the tensor that the optimiser moves, `decode` the picture, `project` what is done after a step."""
+
+    keeps_code: bool  # one code decodes at any size: growth keeps it instead of encoding the grown picture
+    bounded: bool  # `decode` stays in [0, 1]
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """(N, 3, size, size) -> (N, …). Spaces that cannot write a picture ignore it and draw from the rows' generators."""
+        ...
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        """(N, …) -> (N, 3, size, size)."""
+        ...
+
+    def project(self, code: Tensor) -> None: ...
+
+    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """As `Unsteered` has it, or with noise of its own."""
+        ...
+
+    def phase(self, progress: float) -> int: ...
+
+    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]: ...
+
+
+Config = Pixels | Fourier | Pyramid | Prior | Latent
+Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
+
+
+class ProjectedPixels(Unsteered):
+    """The code is the picture; the box is a projection."""
+
+    keeps_code, bounded = False, True
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        return images.clamp(0, 1).clone()
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        return code
+
+    def project(self, code: Tensor) -> None:
+        code.clamp_(0, 1)
+
+
+class SigmoidPixels(Unsteered):
+    """The code is the picture's logit."""
+
+    keeps_code, bounded = False, True
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        return images.clamp(MARGIN, 1 - MARGIN).logit()
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        return code.sigmoid()
+
+    def project(self, code: Tensor) -> None:
+        """The sigmoid keeps the box."""
+
+
+class FreePixels(Unsteered):
+    """The code is the ImageNet-normalised picture, (x - mean) / std, without bounds."""
+
+    keeps_code, bounded = False, False
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        return (images - per_channel(IMAGENET_MEAN, images)) / per_channel(IMAGENET_STD, images)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        return code * per_channel(IMAGENET_STD, code) + per_channel(IMAGENET_MEAN, code)
+
+    def project(self, code: Tensor) -> None:
+        """There is no box."""
+
+
+class FourierColours(Unsteered):
+    """The code is the scaled half spectrum of the picture's logit in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
+
+    keeps_code, bounded = False, True
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        spectrum = torch.fft.rfft2(_decorrelated(images), norm="ortho") / self._scale(images.shape[-1], images.device)
+        return torch.view_as_real(spectrum).contiguous()
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        spectrum = torch.view_as_complex(code) * self._scale(size, code.device)
+        return _coloured(torch.fft.irfft2(spectrum, s=(size, size), norm="ortho"))
+
+    def project(self, code: Tensor) -> None:
+        """The sigmoid keeps the box."""
+
+    def _scale(self, size: int, device: torch.device) -> Tensor:
+        """1 / frequency^decay, frequency in cycles per picture, the mean counted as one: (H, W // 2 + 1)."""
+        down = torch.fft.fftfreq(size, 1 / size, device=device)
+        across = torch.fft.rfftfreq(size, 1 / size, device=device)
+        frequency = (down[:, None].square() + across[None].square()).sqrt().clamp_min(1)
+        return frequency.pow(-self.decay) * size**self.decay / 8  # an eighth: a step of 0.05 moves a pixel by a few grey levels
+
+
+class PyramidColours(Unsteered):
+    """The code holds pictures of falling resolution, finest first, flattened and joined; their sum is the picture's logit in
+    decorrelated colours: (N, 3 * sum of side^2).
+
+    All levels have one scale: octaves of natural pictures are equally strong. A step of 0.05 in each of four levels moves a
+    pixel by a few grey levels.
+    """
+
+    keeps_code, bounded = False, True
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """From the coarsest level on, each takes the mean of what is left; the finest takes the rest."""
+        rest, size = _decorrelated(images), images.shape[-1]
+        levels: list[Tensor] = []
+        for side in reversed(self._sides(size)[1:]):
+            levels.insert(0, F.interpolate(rest, size=(side, side), mode="area"))
+            rest = rest - resize(levels[0], size)
+        return torch.cat([level.flatten(1) for level in (rest, *levels)], dim=1)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        sides = self._sides(size)
+        levels = code.split([3 * side * side for side in sides], dim=1)
+        pictures = [resize(level.unflatten(1, (3, side, side)), size) for level, side in zip(levels, sides, strict=True)]
+        return _coloured(torch.stack(pictures).sum(0))
+
+    def project(self, code: Tensor) -> None:
+        """The sigmoid keeps the box."""
+
+    def _sides(self, size: int) -> list[int]:
+        """ceil(size / 2^level) for as long as the level is a pixel or more."""
+        return [-(-size // 2**level) for level in range(self.levels) if 2**level <= size]
+
+
+BOXES: dict[str, type[ProjectedPixels] | type[SigmoidPixels] | type[FreePixels]] = {
+    "projection": ProjectedPixels,
+    "sigmoid": SigmoidPixels,
+    "none": FreePixels,
+}
+
+
+def build(config: Config) -> Parametrisation:
+    match config:
+        case Pixels():
+            return BOXES[config.box]()
+        case Fourier():
+            return FourierColours(config.decay)
+        case Pyramid():
+            return PyramidColours(config.levels)
+        case Prior():
+            return DeepPrior(config.channels, config.levels)
+        case Latent():
+            raise UserError("parametrisation: a latent space needs a generator, and there is none here")
+
+
+def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:
+    """Bicubic; back inside the box, where there is one."""
+    if images.shape[-1] == size:
+        return images
+    grown = F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False)
+    return grown.clamp(0, 1) if bounded else grown
+
+
+def per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    """One number per colour, to be used with (N, 3, H, W)."""
+    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
+
+
+def _decorrelated(images: Tensor) -> Tensor:
+    """[0, 1] -> logits in decorrelated colours; the shape stays."""
+    logits = images.clamp(MARGIN, 1 - MARGIN).logit()
+    return torch.einsum("dc,nchw->ndhw", torch.linalg.inv(COLOUR).to(logits), logits)
+
+
+def _coloured(plain: Tensor) -> Tensor:
+    """The inverse of `_decorrelated`."""
+    return torch.einsum("cd,ndhw->nchw", COLOUR.to(plain), plain).sigmoid()

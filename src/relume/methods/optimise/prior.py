@@ -1,0 +1,82 @@
+"""Deep image prior (arXiv 1711.10925) as a decoder without skips (deep decoder, arXiv 1810.03982): untrained weights on noise."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.core.images import resize
+from relume.methods.optimise.unsteered import Unsteered
+
+LEAST = 4  # the smallest side of a level: a map of one pixel has no deviation to normalise by
+SLOPE = 0.2  # of the leaky ReLU
+
+
+class Part(NamedTuple):
+    """A tensor of the network's parameters, and how it is drawn."""
+
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+
+
+class DeepPrior(Unsteered):
+    """The code is the weights of one network per row: (N, P). All rows run at once, as groups of the same convolutions.
+
+    noise -> (3x3 convolution, normalisation per picture and channel, leaky ReLU, bilinear upsampling) x levels -> the same
+    without upsampling -> 1x1 convolution -> sigmoid. The noise is one and the same for all rows; it is no part of the code.
+    At another size the same weights show another picture, since kernels cover another share of it: it does not grow.
+    """
+
+    keeps_code, bounded = True, True
+
+    def __init__(self, channels: int, levels: int) -> None:
+        self.channels, self.levels = channels, levels
+        block = [
+            Part((channels, channels, 3, 3), 0.0, (2 / (9 * channels)) ** 0.5),
+            Part((channels,), 1.0, 0.0),  # gain and shift after the normalisation
+            Part((channels,), 0.0, 0.0),
+        ]
+        last = [Part((3, channels, 1, 1), 0.0, channels**-0.5), Part((3,), 0.0, 0.0)]
+        self.parts = block * (levels + 1) + last
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Fresh weights from each row's generator; the pictures are ignored."""
+        return torch.stack([self._draw(one) for one in generators]).to(images.device)
+
+    def decode(self, code: Tensor, size: int) -> Tensor:
+        lengths = [torch.Size(part.shape).numel() for part in self.parts]
+        weights = [piece.unflatten(1, part.shape) for piece, part in zip(code.split(lengths, 1), self.parts, strict=True)]
+        sides = [max(LEAST, -(-size // 2**level)) for level in range(self.levels, -1, -1)]
+        x = noise(self.channels, sides[0]).to(code.device).expand(len(code), -1, -1, -1)  # (N, C, h, h)
+        for level, side in enumerate(sides):
+            x = _block(resize(x, side), *weights[3 * level : 3 * level + 3])  # (N, C, side, side)
+        kernel, shift = weights[-2:]
+        return (_convolve(x, kernel) + shift[:, :, None, None]).sigmoid()
+
+    def project(self, code: Tensor) -> None:
+        """The sigmoid keeps the box."""
+
+    def _draw(self, generator: torch.Generator) -> Tensor:
+        return torch.cat([(part.mean + part.std * torch.randn(part.shape, generator=generator)).flatten() for part in self.parts])
+
+
+@lru_cache(maxsize=4)  # of the few sides of a run
+def noise(channels: int, side: int) -> Tensor:
+    """What every network starts from: (1, C, h, h), always the same."""
+    return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def _block(x: Tensor, kernel: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """(N, C, H, W) with kernel (N, C, C, 3, 3) and gain, shift (N, C): each row through its own layer."""
+    normal = F.instance_norm(_convolve(x, kernel))
+    return F.leaky_relu(normal * gain[:, :, None, None] + shift[:, :, None, None], SLOPE)
+
+
+def _convolve(x: Tensor, kernel: Tensor) -> Tensor:
+    """(N, C, H, W), (N, D, C, k, k) -> (N, D, H, W)."""
+    joined = F.conv2d(x.flatten(0, 1)[None], kernel.flatten(0, 1), padding=kernel.shape[-1] // 2, groups=len(x))
+    return joined[0].unflatten(0, (len(x), kernel.shape[1]))

@@ -1,0 +1,25 @@
+"""Schedules: lists of pairs [step, value], the value holding from that step on."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+from relume.methods.optimise.config import Optimiser
+
+V = TypeVar("V", int, float)
+
+
+def at(pairs: Sequence[tuple[int, V]], step: int) -> V:
+    """The value of the last pair whose step has come."""
+    return next(value for start, value in reversed(pairs) if start <= step)
+
+
+def learning_rate(config: Optimiser, step: int, steps: int) -> float:
+    rate = at(config.learning_rate, step)
+    if config.cosine:
+        rate *= 0.5 * (1 + math.cos(math.pi * step / steps))
+    if config.cooldown:
+        rate *= 0.5 - 0.5 * math.cos(math.pi * min(1.0, (steps - step) / config.cooldown))
+    if config.warmup:
+        rate *= min(1.0, (step + 1) / config.warmup)
+    return rate

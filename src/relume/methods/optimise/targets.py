@@ -1,0 +1,85 @@
+"""Targets: the one room of an inversion that sees the pictures. It gives their features; the picture itself to oracles alone."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.images import resize, to_float
+from relume.core.results import Group
+from relume.data.store import Dataset
+from relume.losses.objective import Activations, Objective, Taps
+from relume.methods.optimise.config import InvertOptimise
+from relume.methods.optimise.guide import Guide, fit
+from relume.networks.network import Network
+from relume.networks.taps import collect
+
+BATCH = 16  # training pictures in one forward pass
+
+
+class Provider:
+    """Features of a dataset's pictures, and the networks that compute them."""
+
+    def __init__(self, dataset: Dataset, networks: Mapping[str, Network], device: torch.device) -> None:
+        self.dataset, self.networks, self.device = dataset, networks, device
+
+    def features(self, rows: Sequence[int], taps: Taps) -> dict[str, dict[str, Tensor]]:
+        """network -> tap -> (N, …) for the pictures in `rows`."""
+        return self._look(self._images(rows), taps)
+
+    def references(self, rows: Sequence[int], group: Group | None, taps: Taps) -> Activations:
+        """network -> tap -> (N, m, …): of all m reconstructions that an earlier group holds of each picture."""
+        if not taps:
+            return {}
+        if group is None:
+            raise UserError("losses.ref: the recipe names no `reference`, the group whose pictures this term looks at")
+        places = reconstructions(group, self.dataset.ids(list(rows)))
+        parts = [self._look(to_float(group.images[own]).to(self.device), taps) for own in places]
+        return {name: {tap: torch.stack([part[name][tap] for part in parts]) for tap in names} for name, names in taps.items()}
+
+    def originals(self, rows: Sequence[int], objective: Objective) -> Tensor | None:
+        """The pictures, for an objective that is an oracle and is marked so in every table."""
+        return self._images(rows) if objective.oracle else None
+
+    def guide(self, config: InvertOptimise, size: int) -> Guide:
+        """Fitted on the first pictures of the training split, shown at the size of those that are to be found."""
+        rows = self.dataset.select("train")[: config.terms.guide.pictures]
+        wanted = {config.network: tuple(config.taps)}
+        batches = (resize(self._images(rows[at : at + BATCH]), size) for at in range(0, len(rows), BATCH))
+        return fit(lambda images: self._look(images, wanted)[config.network], batches, config.terms.guide)
+
+    def mean_image(self) -> Tensor:
+        """Of the training split, (3, H, W)."""
+        rows = self.dataset.select("train")
+        batches = (self.dataset.pixels(rows[at : at + BATCH]) for at in range(0, len(rows), BATCH))
+        total = torch.zeros(3, self.dataset.size, self.dataset.size, dtype=torch.float64)
+        for batch in batches:
+            total += batch.double().sum(0)
+        return (total / len(rows)).float()
+
+    @torch.no_grad()
+    def _look(self, images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, names in taps.items():
+            with collect(self.networks[name], names) as tapped:
+                found[name] = {tap: value.detach() for tap, value in tapped(images).items()}
+        return found
+
+    def _images(self, rows: Sequence[int]) -> Tensor:
+        return self.dataset.pixels(list(rows)).to(self.device)
+
+
+def reconstructions(group: Group, ids: Sequence[str]) -> list[list[int]]:
+    """The places of all reconstructions of each picture, equally many of each."""
+    found: dict[str, list[int]] = {name: [] for name in ids}
+    for place, row in enumerate(group.index):
+        if row["id"] in found:
+            found[row["id"]].append(place)
+    missing = [name for name, places in found.items() if not places]
+    if missing:
+        raise UserError(f"{group.folder} has no picture for {', '.join(missing[:5])}: it cannot be a reference")
+    counts: Mapping[int, str] = {len(places): name for name, places in found.items()}
+    if len(counts) > 1:
+        raise UserError(f"{group.folder} holds {sorted(counts)} reconstructions of a picture; equally many of each are wanted")
+    return list(found.values())

@@ -1,0 +1,79 @@
+"""Tuned recipes, by family of networks and depth of tap: what `relume invert` takes, and good material for `recipes`.
+
+Each states only its differences from `invert_optimise` in params.yaml, and was tuned, at the tap that is named, on photographs
+that no table is computed from (docs/inversion.md). Families without a recipe of their own take their nearest relative's.
+"""
+
+from typing import Any
+
+from relume.core.errors import UserError, one_of
+from relume.networks.catalogue import facts
+
+DEPTHS = ("shallow", "middle", "deep", "pooled")
+FAMILIES = {  # beginning of a network's name -> family
+    "alexnet": "alexnet",
+    "squeezenet": "alexnet",
+    "vgg": "vgg",
+    "efficientnet": "efficientnet",
+    "resnet": "resnet",
+    "wide_resnet": "resnet",
+    "inception": "resnet",
+    "clip": "clip",
+}
+
+
+def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float = 1.0, **more: Any) -> dict[str, Any]:
+    """`tv` and `guide` multiply the weights of params.yaml."""
+    return {
+        "losses": {"tv": tv, "guide": guide},
+        "terms": {"guide": {"grid": grid, "ridge": ridge}},
+        "optimiser": {"learning_rate": [[0, rate]]},
+        **more,
+    }
+
+
+GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
+RECIPES: dict[str, dict[str, Any]] = {
+    "alexnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv1
+    "alexnet_middle": _recipe(0.3, tv=2.0, guide=1.0),  # tuned at conv3
+    "alexnet_deep": _recipe(0.2, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
+    "alexnet_pooled": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
+    "vgg_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv2_2
+    "vgg_middle": _recipe(0.2, tv=0.3, guide=0.0),  # tuned at conv3_3
+    "vgg_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
+    "vgg_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "efficientnet_shallow": _recipe(0.5, tv=0.2, guide=0.0),  # tuned at stage1
+    "efficientnet_middle": _recipe(0.3, tv=3.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
+    "efficientnet_deep": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
+    "efficientnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+}
+RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
+
+
+def family(network: str) -> str:
+    """The family that a network's name begins with; unknown ones are treated as ResNets."""
+    return next((found for prefix, found in FAMILIES.items() if network.startswith(prefix)), "resnet")
+
+
+def depth(network: str, tap: str) -> str:
+    """By thirds of the network's maps, in the order of its forward pass; what is no map any more counts as pooled."""
+    taps = facts(network).taps
+    if tap not in taps:
+        raise UserError(f"{network} has no tap {tap!r}; {one_of(taps, tap)}")
+    if taps[tap].stride is None:
+        return "pooled"
+    maps = list(dict.fromkeys(name.removesuffix("_pre") for name, one in taps.items() if one.stride is not None))
+    return DEPTHS[3 * maps.index(tap.removesuffix("_pre")) // len(maps)]
+
+
+def name_for(network: str, taps: list[str]) -> str:
+    """The recipe for these taps: that of the shallowest, since it says most."""
+    kin = family(network)
+    reached = min((depth(network, tap) for tap in taps), key=DEPTHS.index)
+    return f"{RELATIVES.get(kin, kin)}_{reached}"
+
+
+def recipe(name: str) -> dict[str, Any]:
+    if name not in RECIPES:
+        raise UserError(f"recipe: unknown recipe {name!r}; {one_of(RECIPES, name)}")
+    return RECIPES[name]

@@ -1,0 +1,66 @@
+"""Views: what the networks see of the picture. Drawn per sample; never what is scored or regularised.
+
+Each row draws from its own generator, and draws as much whether it moves or not: its view depends on no other row.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from relume.methods.optimise.config import Affine, Colour, Jitter
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
+
+Generators = Sequence[torch.Generator]
+
+
+def view(images: Tensor, transforms: Sequence[Jitter | Affine | Colour], generators: Generators) -> Tensor:
+    """(N, 3, H, W) -> (N, 3, H, W) through the transforms, one after the other; the pictures themselves where there is none."""
+    for config in transforms:
+        images = TRANSFORMS[type(config)](images, config, generators)
+    return images
+
+
+def jitter(images: Tensor, config: Jitter, generators: Generators) -> Tensor:
+    """Each picture shifted by its own few pixels, cyclically (so that nothing is lost and gradients stay exact)."""
+    shifts = [torch.randint(-config.pixels, config.pixels + 1, (2,), generator=one).tolist() for one in generators]
+    return torch.stack([image.roll(tuple(shift), dims=(1, 2)) for image, shift in zip(images, shifts, strict=True)])
+
+
+def affine(images: Tensor, config: Affine, generators: Generators) -> Tensor:
+    """Some of the pictures turned, shifted and scaled; the others to the bit as they were."""
+    chance, turn, across, down, size = torch.stack([torch.rand(5, generator=one) for one in generators]).unbind(1)
+    angle = math.radians(config.degrees) * (2 * turn - 1)
+    shift = config.translate * (2 * torch.stack([across, down], 1) - 1)
+    smallest, largest = config.scale
+    result = moved(images, angle, shift, smallest + (largest - smallest) * size)
+    moves = (chance < config.probability).to(images.device)
+    return torch.where(moves[:, None, None, None], result, images)
+
+
+def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Square pictures turned clockwise by angle (N,) in radians, enlarged about the centre by scale (N,), then moved right and
+    down by shift (N, 2) in sides; bilinear, the border continued."""
+    cos, sin, (across, down) = angle.cos(), angle.sin(), (2 * shift).unbind(1)  # a side is 2 long in the grid's units
+    back = torch.stack([cos, sin, -cos * across - sin * down, -sin, cos, sin * across - cos * down], 1)
+    theta = (back / scale[:, None]).view(-1, 2, 3).to(images)  # where in the old picture a pixel of the new one comes from
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
+    """x -> (x - shift u) e^(stretch v), x in ImageNet's deviations from its mean, u and v uniform in [-1, 1] per channel.
+
+    The result may leave [0, 1]: only networks see it.
+    """
+    draws = 2 * torch.stack([torch.rand(2, 3, generator=one) for one in generators]) - 1
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, 3, 1, 1)
+    factor = (config.stretch * draws[:, 1]).exp().to(images)[:, :, None, None]
+    return (images - centre) * factor + mean.to(images)[:, None, None]
+
+
+TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Colour: colour}

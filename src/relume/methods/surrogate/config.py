@@ -1,0 +1,102 @@
+"""Section `train_surrogate`: maps from one network's features to another's embedding."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from relume.core.config import build, config, entries, merge
+from relume.training.config import Name, Training
+
+
+@config
+class LinearSurrogate:
+    """A linear map, which begins at ridge regression's."""
+
+    kind: Literal["linear"]
+    grid: int = Field(ge=1)  # a map is averaged to at most so many cells a side
+
+
+@config
+class ResidualSurrogate:
+    """The linear map, and residual layers that learn what it misses."""
+
+    kind: Literal["residual"]
+    grid: int = Field(ge=1)
+    width: int = Field(ge=1)
+    depth: int = Field(ge=0)  # residual layers
+    dropout: float = Field(ge=0, lt=1)  # of what enters them
+
+
+SurrogateArchitecture = Annotated[LinearSurrogate | ResidualSurrogate, Field(discriminator="kind")]
+
+
+SURROGATES = "models/surrogate"
+
+
+@config
+class SurrogateLosses:
+    """Weights of the terms; 0 costs nothing."""
+
+    cosine: float = Field(ge=0)  # 1 - cos of what is predicted and what is true
+    mse: float = Field(ge=0)  # mean over the standardised numbers
+
+    def __post_init__(self) -> None:
+        if self.cosine == self.mse == 0:
+            raise ValueError("cosine: this weight and mse are both 0, so there is nothing to learn")
+
+
+@config
+class Target:
+    """What is predicted: another network's tap."""
+
+    network: str
+    tap: str
+    features: str  # the folder below data/features that may hold it; the images' folder: it is computed
+
+
+@config
+class SharedSurrogate:
+    """What surrogates have in common, unless one says otherwise."""
+
+    dataset: str
+    architecture: SurrogateArchitecture
+    penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)  # of the ridge; the best in validation is taken
+    losses: SurrogateLosses
+    training: Training
+    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+
+
+@config
+class SurrogateConfig(SharedSurrogate):
+    """One surrogate: from which taps of which network to which tap of which other."""
+
+    network: str
+    taps: tuple[str, ...] = Field(min_length=1)
+    features: str  # the folder below data/features that may hold the taps; the images' folder: they are computed
+    target: Target
+
+    def __post_init__(self) -> None:
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"taps: each once, got {list(self.taps)}")
+        if self.network == self.target.network and self.target.tap in self.taps:
+            raise ValueError(f"target.tap: {self.target.tap} is given already, so there is nothing to predict")
+
+
+@config
+class TrainSurrogate:
+    """Section `train_surrogate`. An entry of `models` states its taps and its target, and only what differs from `shared`."""
+
+    shared: SharedSurrogate
+    models: dict[Name, dict[str, Any]]
+
+
+def surrogate(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> SurrogateConfig:
+    """`shared` with a surrogate's differences laid over it; `path` is its key."""
+    return build(SurrogateConfig, merge(shared, own), path)
+
+
+def surrogates(section: Mapping[str, Any]) -> dict[str, SurrogateConfig]:
+    """All of a section `train_surrogate` given as plain data; every fault of every surrogate is named."""
+    build(TrainSurrogate, section, "train_surrogate")
+    return entries(SurrogateConfig, section, "train_surrogate")

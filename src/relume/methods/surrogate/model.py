@@ -1,0 +1,124 @@
+"""What another network would see, told from the features of one: S0's `sclip`, a learned map between embeddings.
+
+Features are a map tap -> (N, C, h, h) or (N, D). Inputs and outputs are standardised, number by number, by their moments over
+the training pictures.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.surrogate.config import LinearSurrogate, ResidualSurrogate
+
+Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
+Draws = Sequence[torch.Generator]  # one per row: who resumes, or takes a share of a batch, drops the same
+FLAT = 0.1  # no deviation counts as less than this share of their root mean square: what hardly moves is not blown up
+
+
+class SurrogateMap(nn.Module):
+    """`forward`: the features of a batch by tap -> the predicted tap, (N, *shape)."""
+
+    mean_in: Tensor
+    std_in: Tensor
+    mean_out: Tensor
+    std_out: Tensor
+
+    def __init__(self, shapes: Shapes, shape: Sequence[int], config: LinearSurrogate | ResidualSurrogate) -> None:
+        super().__init__()
+        self.sides, self.shape = sides(shapes, config.grid), torch.Size(shape)
+        inputs = sum(numbers[0] * (self.sides[tap] or 1) ** 2 for tap, numbers in shapes.items())
+        for end, count in (("in", inputs), ("out", self.shape.numel())):
+            self.register_buffer(f"mean_{end}", torch.zeros(count))
+            self.register_buffer(f"std_{end}", torch.ones(count))
+        self.linear = nn.Linear(inputs, self.shape.numel())
+        self.missed = Residual(inputs, self.shape.numel(), config) if isinstance(config, ResidualSurrogate) else None
+
+    def set_moments(self, rows: Tensor, outputs: Tensor) -> None:
+        """Of the training pictures: rows (n, D) as `flattened` makes them, outputs (n, E)."""
+        for end, values in (("in", rows), ("out", outputs)):
+            wide = values.cpu().double()  # not every device has float64
+            std = wide.std(0, correction=0)
+            getattr(self, f"mean_{end}").copy_(wide.mean(0))
+            getattr(self, f"std_{end}").copy_(std.clamp_min(max(FLAT * float(std.square().mean().sqrt()), 1e-12)))
+
+    def set_linear(self, weight: Tensor) -> None:
+        """(D, E), between standardised numbers."""
+        with torch.no_grad():
+            self.linear.weight.copy_(weight.T)
+            self.linear.bias.zero_()
+
+    def standard(self, rows: Tensor) -> Tensor:
+        """Rows (N, D), standardised."""
+        return (rows.float() - self.mean_in) / self.std_in
+
+    def standard_out(self, values: Tensor) -> Tensor:
+        """What is predicted, (N, *shape), standardised: (N, E)."""
+        return (values.flatten(1).float() - self.mean_out) / self.std_out
+
+    def predict(self, rows: Tensor, draws: Draws | None = None) -> Tensor:
+        """Rows (N, D), as `flattened` makes them -> (N, *shape). With a generator for each, by which numbers are dropped."""
+        x = self.standard(rows)
+        found: Tensor = self.linear(x) if self.missed is None else self.linear(x) + self.missed(x, draws)
+        return (self.mean_out + self.std_out * found.float()).unflatten(1, self.shape)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        return self.predict(flattened(features, self.sides))
+
+
+class Residual(nn.Module):
+    """Standardised numbers (N, D) -> what is added to the linear map's (N, E): at first nothing."""
+
+    def __init__(self, inputs: int, outputs: int, config: ResidualSurrogate) -> None:
+        super().__init__()
+        self.dropout = config.dropout
+        self.enter = nn.Linear(inputs, config.width)
+        self.blocks = nn.ModuleList(_block(config.width) for _ in range(config.depth))
+        self.leave = nn.Linear(config.width, outputs)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, draws: Draws | None = None) -> Tensor:
+        x = self.enter(x if draws is None else dropped(x, self.dropout, draws))
+        for block in self.blocks:
+            x = x + block(x)
+        moved: Tensor = self.leave(F.gelu(x))
+        return moved
+
+
+def dropped(x: Tensor, share: float, draws: Draws) -> Tensor:
+    """Of each row of (N, D) this share is 0, drawn by the row's own generator; the others grow by 1 / (1 - share)."""
+    if share == 0:
+        return x
+    kept = torch.stack([torch.rand(x.shape[1], generator=draw) >= share for draw in draws])
+    return x * kept.to(x.device) / (1 - share)
+
+
+def _block(width: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+
+def sides(shapes: Shapes, grid: int) -> dict[str, int | None]:
+    """tap -> cells a side that its maps are averaged to; None: it has no positions."""
+    return {tap: min(grid, shape[1]) if len(shape) == 3 else None for tap, shape in shapes.items()}
+
+
+def flattened(features: Mapping[str, Tensor], sides: Mapping[str, int | None]) -> Tensor:
+    """A row of numbers per picture: (N, D)."""
+    flat = [
+        features[tap] if side is None else F.adaptive_avg_pool2d(features[tap], side).flatten(1) for tap, side in sides.items()
+    ]
+    return torch.cat(flat, dim=1)
+
+
+def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
+    """argmin |x w - y|^2 + penalty * v |w|^2, v the mean of |x_i|^2 over the rows: (n, D), (n, E) -> (D, E).
+
+    Solved on the smaller side, in float64: w = (x'x + v p)^-1 x'y = x'(xx' + v p)^-1 y.
+    """
+    x, y = x.cpu().double(), y.cpu().double()
+    strength = penalty * x.square().sum(1).mean().clamp_min(1e-12)
+    if len(x) < x.shape[1]:
+        return x.T @ torch.linalg.solve(x @ x.T + strength * torch.eye(len(x), dtype=x.dtype), y)
+    return torch.linalg.solve(x.T @ x + strength * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)

@@ -1,0 +1,93 @@
+"""What a surrogate learns from: of every picture one network's features and another's, all at hand before the first step."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.data.store import Dataset
+from relume.methods.surrogate.config import SurrogateConfig
+from relume.methods.surrogate.model import Shapes, flattened, sides
+from relume.networks.network import load
+from relume.networks.store import Features
+from relume.networks.weights import WeightStore
+from relume.training.cache import Cache, cached
+from relume.training.terms import look
+
+Seen = dict[str, Tensor]  # tap -> features of a batch
+See = Callable[[Sequence[int]], Seen]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """On the device."""
+
+    inputs: Tensor  # (n, D): maps averaged to the grid
+    outputs: Tensor  # (n, *shape)
+    shapes: Shapes  # of the taps as the network gives them
+
+    def some(self, places: list[int]) -> "Pairs":
+        return replace(self, inputs=self.inputs[places], outputs=self.outputs[places])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eyes:
+    """Whose features, where they may be kept, and who computes them."""
+
+    dataset: Dataset
+    store: WeightStore
+    device: torch.device
+    micro_batch: int
+
+    def see(self, network: str, taps: Sequence[str], folder: Path | None) -> See:
+        """Rows of the dataset -> their features, from the cache where it has them, else computed, a micro-batch at a time."""
+        cache = kept(folder, self.dataset, network, taps)
+        if missing := tuple(tap for tap in taps if tap not in cache):
+            loaded = load(network, self.store, self.device)
+
+            def computed(rows: Sequence[int]) -> Seen:
+                images = self.dataset.pixels(list(rows)).to(self.device)
+                found = look({network: loaded}, images, {network: missing})[network]
+                return found | cached(cache, rows, self.device)
+
+            return computed
+        return partial(cached, cache, device=self.device)
+
+    def batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        return (rows[at : at + self.micro_batch] for at in range(0, len(rows), self.micro_batch))
+
+
+def kept(folder: Path | None, dataset: Dataset, network: str, taps: Sequence[str]) -> Cache:
+    """Those of the taps that the stage `extract` has kept in the folder; None: there is no folder."""
+    if folder is None:
+        return {}
+    features = Features.open(folder)
+    found = tuple(features.described[key] for key in ("dataset", "network", "pictures"))
+    if found != (wanted := (dataset.name, network, len(dataset.images))):
+        raise UserError(f"{folder} holds dataset, network and number of pictures {found}, and {wanted} are wanted: extract anew")
+    values = {tap: features.cached(tap) for tap in taps}
+    return {tap: value for tap, value in values.items() if value is not None}
+
+
+@torch.no_grad()
+def pairs(
+    eyes: Eyes, config: SurrogateConfig, rows: Sequence[int], *, features: Path | None = None, target: Path | None = None
+) -> Pairs:
+    """Of these rows of the dataset, in their order. `features`, `target`: folders where they may be kept."""
+    see = eyes.see(config.network, config.taps, features)
+    see_target = eyes.see(config.target.network, (config.target.tap,), target)
+    shapes = _shapes(see(rows[:1]), config.taps)
+    grid = sides(shapes, config.architecture.grid)
+    inputs, outputs = [], []
+    for part in eyes.batches(rows):
+        inputs.append(flattened(see(part), grid))
+        outputs.append(see_target(part)[config.target.tap])
+    return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)
+
+
+def _shapes(seen: Mapping[str, Tensor], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    return {tap: tuple(seen[tap].shape[1:]) for tap in taps}

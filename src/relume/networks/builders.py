@@ -1,0 +1,96 @@
+"""A network's modules, with random weights: our own where that saves an import of seconds, else the package's that defines them.
+
+torchvision, timm and open_clip are imported where they are needed. Names of modules are the packages' own: taps and weights
+go by them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from relume.core.registry import Registry
+from relume.networks.convolutional import VGG16
+from relume.networks.facts import Facts
+from relume.networks.openclip import split, trained
+
+Builder = Callable[[Facts], tuple[nn.Module, Facts]]
+BUILDERS: Registry[Builder] = Registry("builder")
+
+
+def build(facts: Facts) -> tuple[nn.Module, Facts]:
+    """The modules, and the facts with what only the package could tell."""
+    return BUILDERS[facts.builder](facts)
+
+
+def _features(layers: list[nn.Module]) -> nn.Module:
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
+
+
+@BUILDERS.register("alexnet_conv")
+def alexnet_conv(facts: Facts) -> tuple[nn.Module, Facts]:
+    """The convolutions of the one-tower AlexNet (Krizhevsky, arXiv 1404.5997)."""
+    layers = [
+        *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+    ]
+    return _features(layers), facts
+
+
+@BUILDERS.register("vgg16_conv")
+def vgg16_conv(facts: Facts) -> tuple[nn.Module, Facts]:
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in VGG16:
+        if isinstance(width, int):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        else:
+            layers += [nn.MaxPool2d(2, 2)]
+    return _features(layers), facts
+
+
+@BUILDERS.register("torchvision")
+def from_torchvision(facts: Facts) -> tuple[nn.Module, Facts]:
+    import torchvision
+
+    return torchvision.models.get_model(facts.name, weights=None), facts
+
+
+@BUILDERS.register("inception")
+def inception(facts: Facts) -> tuple[nn.Module, Facts]:
+    from relume.networks import fid
+
+    return fid.inception(), facts
+
+
+@BUILDERS.register("timm")
+def from_timm(facts: Facts) -> tuple[nn.Module, Facts]:
+    import timm
+
+    return timm.create_model(f"tf_{facts.name}", pretrained=False), facts
+
+
+@BUILDERS.register("openclip")
+def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
+    """The picture tower alone. Mean, std and activation are those the tag was trained with."""
+    import open_clip
+    from open_clip.model import _build_vision_tower  # the public way builds the text tower too
+
+    known = trained(facts.name)
+    described: dict[str, Any] = open_clip.get_model_config(split(facts.name)[0])
+    quick = bool(known.get("quick_gelu", described.get("quick_gelu", False)))
+    tower = _build_vision_tower(described["embed_dim"], described["vision_cfg"], quick)
+    if hasattr(tower, "output_tokens"):
+        tower.output_tokens = False  # CoCa's towers would give their tokens beside the embedding
+    return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
+
+
+@BUILDERS.register("identity")
+def identity(facts: Facts) -> tuple[nn.Module, Facts]:
+    return nn.Identity(), facts

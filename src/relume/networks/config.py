@@ -1,0 +1,53 @@
+"""Sections `weights` and `extract`."""
+
+from pydantic import Field
+
+from relume.core.config import config
+from relume.core.errors import UserError, one_of
+from relume.networks.catalogue import check_network, check_weights
+
+
+def _each_once(key: str, names: tuple[str, ...]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key}: named twice: {', '.join(twice)}")
+
+
+@config
+class Weights:
+    """Section `weights`: which sets the stage brings together."""
+
+    networks: tuple[str, ...]  # of `catalogue.WEIGHTS`, or open_clip's <model>/<tag>
+
+    def __post_init__(self) -> None:
+        _each_once("networks", self.networks)
+        for name in self.networks:
+            try:
+                check_weights(name)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+
+
+@config
+class Extract:
+    """Section `extract`."""
+
+    datasets: tuple[str, ...]
+    networks: tuple[str, ...]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
+    budget_mb: int = Field(
+        ge=0
+    )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
+    pictures: int = Field(ge=2)  # of the train split, at most, that the statistics are taken over
+    cached: tuple[str, ...] | None = None  # networks that keep anything at all beside statistics; null: every one
+
+    def __post_init__(self) -> None:
+        _each_once("datasets", self.datasets)
+        _each_once("networks", self.networks)
+        for name in self.networks:
+            try:
+                check_network(name)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+        foreign = sorted(set(self.cached or ()) - set(self.networks))
+        if foreign:
+            raise ValueError(f"cached: {foreign[0]!r} is not extracted; {one_of(self.networks, foreign[0])}")

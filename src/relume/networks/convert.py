@@ -1,0 +1,135 @@
+"""From an owner's file to tensors under the names of our modules. Nothing here runs code that a file brings with it."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.registry import Registry
+from relume.core.unpickle import unpickle
+from relume.networks.builders import build
+from relume.networks.catalogue import facts
+
+Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `tensors.canonical` takes them
+READERS: Registry[Reader] = Registry("reader of weights")
+META = torch.device("meta")
+
+
+class Unfit(Exception):
+    """The file does not hold what it should; the message says what is wrong with it."""
+
+
+def unpickle_arrays(path: Path) -> dict[str, Any]:
+    """Nested dicts of numpy arrays."""
+    with path.open("rb") as file:
+        try:
+            tree = unpickle(file)
+        except ValueError as error:
+            raise Unfit(str(error)) from None
+    _check_tree(tree)
+    return tree
+
+
+def _check_tree(tree: object) -> None:
+    if isinstance(tree, dict):
+        for value in tree.values():
+            _check_tree(value)
+    elif not isinstance(tree, np.ndarray) or tree.dtype.hasobject:
+        raise Unfit(f"no pickle of arrays: it holds a {type(tree).__name__}")
+
+
+def template(network: str) -> dict[str, Tensor]:
+    """Names and shapes of the tensors that a network wants, without their bytes."""
+    with META:
+        body, _ = build(facts(network))
+    return dict(body.state_dict())
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    """A state dict, from safetensors or from torch's format without any code in it."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            loaded: Any = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise Unfit(f"not readable as weights: {str(error).splitlines()[0]}") from None
+    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise Unfit(f"no tensors by name, but a {type(loaded).__name__}")
+    return {name.removeprefix("module."): value for name, value in loaded.items()}
+
+
+@READERS.register("state")
+def state(network: str, path: Path) -> dict[str, Tensor]:
+    """A file whose names are ours."""
+    return dict(_load(path))
+
+
+@READERS.register("convolutions")
+def convolutions(network: str, path: Path) -> dict[str, Tensor]:
+    """The convolutional part of AlexNet or VGG."""
+    return {name: value for name, value in _load(path).items() if name.startswith("features.")}
+
+
+@READERS.register("flax")
+def flax(network: str, path: Path) -> dict[str, Tensor]:
+    """flax's tree {net: {Conv_i: {kernel (H, W, in, out), bias}}}; our convolutions stand right before the ReLUs of the taps."""
+    tree = next(iter(unpickle_arrays(path).values()))
+    taps = facts(network).taps
+    relus = [tap.places[0].module for name, tap in taps.items() if tap.activation and name.startswith("conv")]
+    tensors = {}
+    for i, relu in enumerate(relus):
+        layer = f"features.{int(relu.rpartition('.')[2]) - 1}"
+        try:
+            kernel, bias = tree[f"Conv_{i}"]["kernel"], tree[f"Conv_{i}"]["bias"]
+        except (KeyError, TypeError, IndexError):
+            raise Unfit(f"it has no Conv_{i}") from None
+        tensors[f"{layer}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        tensors[f"{layer}.bias"] = torch.from_numpy(bias.copy())
+    return tensors
+
+
+@READERS.register("heads")
+def heads(network: str, path: Path) -> dict[str, Tensor]:
+    """LPIPS's 1 x 1 convolutions onto one channel -> `lin<i>`: (C,)."""
+    return {name.partition(".")[0]: value.flatten() for name, value in _load(path).items()}
+
+
+@READERS.register("in_order")
+def in_order(network: str, path: Path) -> dict[str, Tensor]:
+    """A port with other names for the same modules in the same order."""
+    loaded, names = _load(path), template(network)
+    if [tuple(value.shape) for value in loaded.values()] != [tuple(value.shape) for value in names.values()]:
+        raise Unfit(f"its {len(loaded)} tensors are not those of {network}, {len(names)}, in order")
+    return dict(zip(names, loaded.values(), strict=True))
+
+
+@READERS.register("visual")
+def visual(network: str, path: Path) -> dict[str, Tensor]:
+    """The picture tower of a CLIP."""
+    return _visual(_load(path))
+
+
+@READERS.register("script")
+def script(network: str, path: Path) -> dict[str, Tensor]:
+    """The same from OpenAI's TorchScript archives. Its whole sha256 is known and was checked before this reads it."""
+    try:
+        archive = torch.jit.load(path, map_location="cpu")
+    except RuntimeError as error:
+        raise Unfit(f"no TorchScript archive: {str(error).splitlines()[0]}") from None
+    return _visual(archive.state_dict())
+
+
+def _visual(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
+    tensors = {name.removeprefix("visual."): value for name, value in loaded.items() if name.startswith("visual.")}
+    if not tensors:
+        raise Unfit("it has no picture tower under the name `visual`")
+    return tensors

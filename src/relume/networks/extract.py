@@ -1,0 +1,143 @@
+"""Features of a dataset, streamed: statistics of every tap over a sample, and the small taps of all pictures, within a budget."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.errors import UserError
+from relume.core.files import atomic_folder, write_json
+from relume.core.images import to_float
+from relume.networks.network import Network
+from relume.networks.store import STATS
+from relume.networks.taps import collect
+
+Shapes = dict[str, tuple[int, ...]]
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What is looked at: all pictures of a dataset, and the rows among them that the statistics are over."""
+
+    dataset: str
+    images: np.ndarray  # uint8 (N, H, W, 3)
+    sample: Sequence[int]
+    split: str  # that the sample is of: `train`, or `all` where there is no such split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """How pictures go through a network."""
+
+    network: Network
+    device: torch.device
+    micro_batch: int
+    precision: AbstractContextManager[Any] = nullcontext()
+
+    def stream(
+        self, images: np.ndarray, rows: Sequence[int], taps: Sequence[str]
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Rows and their features, a micro-batch at a time."""
+        with collect(self.network, taps) as look:
+            for start in range(0, len(rows), self.micro_batch):
+                batch = list(rows[start : start + self.micro_batch])
+                with torch.no_grad(), self.precision:
+                    values = look(to_float(images[batch]).to(self.device))
+                yield batch, values
+
+
+class Statistics:
+    """Sums in float64 over a stream of features, so that one pass gives every tap's mean and spread exactly."""
+
+    def __init__(self, shapes: Shapes, device: torch.device) -> None:
+        here = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        zeros = partial(torch.zeros, dtype=torch.float64, device=here)
+        self.shapes, self.n = shapes, 0
+        self.total = {tap: zeros(shape) for tap, shape in shapes.items()}  # sum of x
+        self.lengths = {tap: zeros(2) for tap in shapes}  # sums of |x| and of |x|^2
+        self._wide = zeros(0)  # scratch: a fresh one for each batch costs more than all the sums
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        for tap, total in self.total.items():
+            wide = self._widen(values[tap])
+            lengths = torch.linalg.vector_norm(wide.flatten(1), dim=1)
+            total += wide.sum(0)
+            self.lengths[tap] += torch.stack([lengths.sum(), lengths.square().sum()])
+        self.n += len(wide)
+
+    def _widen(self, batch: Tensor) -> Tensor:
+        if batch.numel() > len(self._wide):
+            self._wide = self._wide.new_empty(batch.numel())
+        return self._wide[: batch.numel()].view(batch.shape).copy_(batch)
+
+    def of(self, tap: str) -> dict[str, Any]:
+        """E |x - mean|^2 = E |x|^2 - |mean|^2 over all coordinates; rounding may not take it below zero."""
+        norm, square = (self.lengths[tap] / self.n).tolist()
+        msd = max(square - float((self.total[tap] / self.n).square().sum()), 0.0)
+        return {"shape": list(self.shapes[tap]), "mean_norm": norm, "msd": msd}
+
+
+def extract(through: Pass, pictures: Pictures, folder: Path, *, budget_mb: int) -> None:
+    """Writes `folder`, whole or not at all. A budget of 0 keeps statistics only."""
+    images, sample = pictures.images, pictures.sample
+    if len(sample) < 2:
+        raise UserError(f"{pictures.dataset}: a spread needs two pictures, but of {pictures.split} there are {len(sample)}")
+    taps = list(through.network.facts.taps)
+    _, first = next(through.stream(images, sample[:1], taps))
+    shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
+    statistics = Statistics(shapes, through.device)
+    with atomic_folder(folder) as temporary:
+        files = _open(temporary, shapes, within_budget(shapes, len(images), budget_mb), len(images))
+        for rows, values in through.stream(images, sample, taps):
+            statistics.add(values)
+            _keep(files, rows, values)
+        others = sorted(set(range(len(images))) - set(sample)) if files else []
+        for rows, values in through.stream(images, others, list(files)):
+            _keep(files, rows, values)
+        for file in files.values():
+            file.flush()
+        about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
+        write_json(temporary / STATS, {**_describe(through, pictures), "order": taps, "taps": about})
+
+
+def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
+    """The taps whose float16 values for all pictures fit, smallest first, in the order of the network."""
+    left, kept = budget_mb * MIB, set()
+    for tap in sorted(shapes, key=lambda tap: int(np.prod(shapes[tap]))):
+        left -= 2 * int(np.prod(shapes[tap])) * pictures
+        if left < 0:
+            break
+        kept.add(tap)
+    return [tap for tap in shapes if tap in kept]
+
+
+def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> dict[str, np.memmap]:
+    create = np.lib.format.open_memmap
+    return {tap: create(folder / f"{tap}.npy", "w+", np.float16, (pictures, *shapes[tap])) for tap in taps}
+
+
+def _keep(files: Mapping[str, np.memmap], rows: list[int], values: Mapping[str, Tensor]) -> None:
+    for tap, file in files.items():
+        half = values[tap].half().cpu().numpy()
+        if not np.isfinite(half).all():
+            raise UserError(
+                f"tap {tap}: features of pictures {rows[0]} to {rows[-1]} are not finite in float16: lower extract.budget_mb"
+            )
+        file[rows] = half
+
+
+def _describe(through: Pass, pictures: Pictures) -> dict[str, Any]:
+    return {
+        "dataset": pictures.dataset,
+        "network": through.network.facts.name,
+        "pictures": len(pictures.images),
+        "split": pictures.split,  # that the statistics are over, its first n
+        "n": len(pictures.sample),
+    }

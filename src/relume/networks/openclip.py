@@ -1,0 +1,93 @@
+"""Facts of open_clip's picture towers, read from the package's own model files without importing it (that takes seconds).
+
+Three go by short names; every other by "<model>/<tag>", as in "ViT-B-16/laion2b_s34b_b88k".
+"""
+
+import functools
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from relume.core.errors import UserError, one_of
+from relume.networks.facts import Facts, Tap, behind, output
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's pictures; a tag that was trained otherwise replaces it when built
+STD = (0.26862954, 0.26130258, 0.27577711)
+DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files, so that these three are known without the package
+    "ViT-B-32": {"embed_dim": 512, "vision_cfg": {"layers": 12, "width": 768, "patch_size": 32}},
+    "ViT-L-14": {"embed_dim": 768, "vision_cfg": {"layers": 24, "width": 1024, "patch_size": 14}},
+    "RN50": {"embed_dim": 1024, "vision_cfg": {"layers": [3, 4, 6, 3], "width": 64}},
+}
+SHORT = {"clip_vit_b_32": "ViT-B-32/openai", "clip_vit_l_14": "ViT-L-14/openai", "clip_rn50": "RN50/openai"}
+
+
+def split(name: str) -> tuple[str, str]:
+    """A network's name -> (open_clip's model, its tag)."""
+    model, _, tag = SHORT.get(name, name).partition("/")
+    return model, tag
+
+
+def is_clip(name: str) -> bool:
+    return "/" in SHORT.get(name, name)
+
+
+def facts(name: str) -> Facts:
+    model, tag = split(name)
+    described = DECLARED.get(model) or _described(model)
+    if described is None or not re.fullmatch(r"\w[\w.-]*", tag):
+        allowed = one_of({*_model_files(), *DECLARED}, model)
+        raise UserError(f"networks: {name}: open_clip's networks are named <model>/<tag>; model: {allowed}")
+    vision = described["vision_cfg"]
+    return Facts(
+        name=name,
+        builder="openclip",
+        mean=MEAN,
+        std=STD,
+        size=int(vision.get("image_size", 224)),
+        any_size=False,
+        min_size=1,
+        taps=_taps(vision, int(described["embed_dim"])),
+        variant=f"open_clip {model}, {tag}, picture tower",
+        licence="see the tag's model card" if tag != "openai" else "MIT",
+    )
+
+
+def trained(name: str) -> dict[str, Any]:
+    """What open_clip itself knows of the tag: where it is, its mean and std. Imports the package."""
+    import open_clip
+
+    model, tag = split(name)
+    known: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag)
+    if not known:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "nothing"
+        raise UserError(f"networks: {name}: open_clip's {model} has no tag {tag!r}; allowed: {tags}")
+    return known
+
+
+def _described(model: str) -> dict[str, Any] | None:
+    file = _model_files().get(model)
+    return json.loads(file.read_text()) if file else None
+
+
+@functools.cache
+def _model_files() -> dict[str, Path]:
+    spec = importlib.util.find_spec("open_clip")
+    if spec is None or spec.origin is None:
+        return {}
+    return {file.stem: file for file in sorted(Path(spec.origin).parent.glob("model_configs/*.json"))}
+
+
+def _taps(vision: dict[str, Any], embedding: int) -> dict[str, Tap]:
+    """`pool` is the embedding that CLIP compares, not yet of unit length. Towers that timm builds have only that."""
+    layers, width, patch = vision.get("layers"), vision.get("width", 768), vision.get("patch_size", 16)
+    taps: dict[str, Tap] = {}
+    if isinstance(layers, list):
+        for i, blocks in enumerate(layers, start=1):
+            before, after = behind(f"layer{i}.{blocks - 1}.act3", width * 2 ** (i + 1), 2 ** (i + 1))
+            taps |= {f"layer{i}_pre": before, f"layer{i}": after}
+    elif "timm_model_name" not in vision:
+        for i in range(1, (layers or 12) + 1):
+            taps[f"block{i}"] = output(f"transformer.resblocks.{i - 1}", width, patch, form="tokens")
+    return taps | {"pool": output("", embedding)}

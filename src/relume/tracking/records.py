@@ -1,0 +1,160 @@
+"""What a group's files say, as one record: parameters, means, curves, pictures, and a key made of their contents."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from relume.core.config import read_params
+from relume.core.files import digest, read_csv, read_json, sha256
+from relume.core.masked_results import MASKS, RATIO, is_masked
+from relume.core.results import KEYS, PATH_IMAGES, PATH_ROWS, Group, read_group
+from relume.tracking.sheets import kind_of, sheets
+
+RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
+SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
+WRITTEN = ("images.npy", "index.csv", "trace.csv", "method.json")  # of a whole group; timing.csv is measured anew in every run
+OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked one
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One group, or one model. `means` are empty and `measured` is too until a group's very pictures have been evaluated."""
+
+    name: str
+    key: str
+    stage: str
+    device: str
+    params: dict[str, str]
+    curves: list[tuple[str, int, float]]  # name, step, value
+    means: dict[str, float]
+    measured: str
+    pictures: Callable[[], dict[str, np.ndarray]]  # name -> uint8 (H, W, 3)
+
+
+def records(root: Path) -> list[Record]:
+    """Of the groups that the parameters name, those that are whole."""
+    names = read_params(root / PARAMS)["compare"]["groups"]
+    lock = locked(root)
+    return [_record(root, name, lock) for name in names if _whole(root / RECONSTRUCTIONS / name)]
+
+
+def _whole(folder: Path) -> bool:
+    return all((folder / file).exists() for file in _files(folder))
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return (*WRITTEN, *OF_MASKED) if is_masked(folder) else WRITTEN
+
+
+def headline(root: Path, found: list[Record]) -> dict[str, float]:
+    """The numbers of summary.json, once every group it sums up is there and evaluated."""
+    wanted = len(read_params(root / PARAMS)["compare"]["groups"])
+    if not (root / SUMMARY).exists() or len(found) < wanted or not all(record.measured for record in found):
+        return {}
+    numbers = flat(read_json(root / SUMMARY), "/").items()
+    return {clean(name): float(value) for name, value in numbers if isinstance(value, int | float)}
+
+
+def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
+    folder = root / RECONSTRUCTIONS / name
+    group = read_group(folder)
+    scores = root / METHODS / f"{name}.csv"
+    rows = read_csv(scores) if scores.exists() else []
+    known = _same_pictures(rows, group) and _measured_on(root, name, lock)
+    labels = _labels(group)
+    method = {key: value for key, value in group.method.items() if key != "config"} | group.method.get("config", {})
+    return Record(
+        name=name,
+        key=digest([name, [(file, sha256(folder / file)) for file in _files(folder)]]),
+        stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
+        device=str(group.method.get("device", "")),
+        params={key: str(value) for key, value in flat(method).items() if key != "device"},
+        curves=_curves(folder, group),
+        means=_means(rows, labels) if known else {},
+        measured=sha256(scores) if known else "",
+        pictures=lambda: sheets(group, root / IMAGES),
+    )
+
+
+def flat(value: Any, joint: str = ".", path: str = "") -> dict[str, Any]:
+    """Nested maps as one, keys joined."""
+    if not isinstance(value, Mapping):
+        return {path: value}
+    parts = [flat(inner, joint, f"{path}{joint}{key}" if path else str(key)) for key, inner in value.items()]
+    return {key: inner for part in parts for key, inner in part.items()}
+
+
+def clean(name: str) -> str:
+    """MLflow's names have no plus sign and no brackets."""
+    return re.sub(r"[^\w./ -]", "_", name)
+
+
+def _labels(group: Group) -> dict[tuple[str, ...], str]:
+    """What a metric of the group's method is prefixed with: nothing where there is one method, all that tells several apart."""
+    kinds = list(dict.fromkeys(kind_of(row) for row in group.index))
+    methods = [kind[0] for kind in kinds]
+    names = ["/".join(filter(None, kind)) if methods.count(kind[0]) > 1 else kind[0] for kind in kinds]
+    return dict(zip(kinds, [f"{name}/" for name in names] if len(kinds) > 1 else [""], strict=True))
+
+
+def _means(rows: list[dict[str, str]], labels: Mapping[tuple[str, ...], str]) -> dict[str, float]:
+    """Means over the ranked pictures, as the leaderboard has them."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for metric in row.keys() - {*KEYS, RATIO} if row["selected"] == "true" else ():
+            if row[metric]:
+                values.setdefault(clean(labels[kind_of(row)] + metric), []).append(float(row[metric]))
+    return {name: float(np.mean(column)) for name, column in sorted(values.items())}
+
+
+def _curves(folder: Path, group: Group) -> list[tuple[str, int, float]]:
+    several = len({row["method"] for row in group.index}) > 1
+    trace = read_csv(folder / "trace.csv")
+    return [
+        (clean(f"{row['method']}/{row['term']}" if several else f"trace/{row['term']}"), int(row["step"]), float(row["value"]))
+        for row in trace
+    ]
+
+
+def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
+    """Do the scores speak of this index? A rerun changes the group before it is evaluated anew."""
+    keys = (*KEYS, RATIO)
+    return bool(rows) and [[row.get(key) for key in keys] for row in rows] == [
+        [row.get(key) for key in keys] for row in group.index
+    ]
+
+
+def _measured_on(root: Path, name: str, lock: Mapping[str, Any]) -> bool:
+    """Were the scores made from the pictures that lie there now? DVC's record knows; without one, the index must do."""
+    folder, scores = f"{RECONSTRUCTIONS / name}/", str(METHODS / f"{name}.csv")
+    for stage in lock.values():
+        if any(out["path"] == scores for out in stage.get("outs", ())):
+            seen = [dep for dep in stage.get("deps", ()) if dep["path"].startswith(folder)]
+            return all((root / dep["path"]).exists() and _md5(root / dep["path"]) == dep["md5"] for dep in seen)
+    return True
+
+
+def stage_of(out: Path, lock: Mapping[str, Any]) -> str:
+    """The stage that writes this output; unknown until DVC has recorded its first run."""
+    path = out.as_posix()
+    return next((stage for stage, entry in lock.items() if any(out["path"] == path for out in entry.get("outs", ()))), "")
+
+
+def locked(root: Path) -> dict[str, Any]:
+    """DVC's record of every stage's last run."""
+    path = root / LOCK
+    found = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if path.exists() else None
+    return dict(found["stages"]) if found else {}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
