@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.inversion import SOURCES
-from benchmarks.runs import PACED, Bench, code, is_there, seconds_of
+from benchmarks.runs import PACED, Bench, is_there, seconds_of
 from relume.core.checkpoint import Checkpoint
+from relume.core.code import digest_of
 from relume.core.files import Scratch, digest, read_json
 from relume.core.results import write_group
 from relume.core.runtime import describe
@@ -24,7 +24,7 @@ from relume.networks.network import load
 from relume.training.loop import train
 from relume.training.models import CARD, write_model
 
-ROOMS = ("core", "data", "features", "losses", "models", "training")  # whose code a training can run
+LEARNS = ("relume.methods.decoder.train", "relume.training.loop", "relume.training.models")  # what a training runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, An
 
 def _taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
     folder = bench.root / "models" / "decoder" / name
-    key = digest([name, asdict(config), {**bench.common, "code": code(SOURCES, ROOMS)}])
+    key = digest([name, asdict(config), {**bench.common, "code": digest_of(LEARNS)}])
     if (folder / CARD).exists() and (found := read_json(folder / CARD)).get("digest") == key:
         return found, True
     scratch = Scratch(bench.root / "scratch" / digest([key, describe(bench.device), torch.__version__]))

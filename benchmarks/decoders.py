@@ -21,8 +21,9 @@ from benchmarks import decoder_study, sheet
 from benchmarks.common import commit, prepare, provenance
 from benchmarks.decoder_runs import Decoded, alone, decoded
 from benchmarks.decoder_study import CASE, DecoderStudy, Plan
-from benchmarks.inversion import DRAWS, FLOORS, SHOWN, SOURCES, block, cells_of, score_all, shown, split_of, write_floors
-from benchmarks.runs import Bench, Done, Earlier, code, run_one
+from benchmarks.inversion import DRAWS, FLOORS, SHOWN, block, cells_of, score_all, shown, split_of, write_floors
+from benchmarks.runs import INVERTS, Bench, Done, Earlier, run_one
+from relume.core.code import digest_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.files import write_csv, write_json
@@ -120,7 +121,7 @@ def bench_of(wanted: DecoderStudy, run: Run, folder: Path, work: Path, split: st
     with alone(work):
         dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.size, None, split_of)
     dataset.select(split, wanted.count)  # so many are there
-    return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=code(SOURCES))
+    return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=digest_of(INVERTS))
 
 
 def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[int], only: Sequence[str]) -> Made:

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from benchmarks.common import commit
 from benchmarks.decoder_runs import alone
-from benchmarks.masked_code import code_of
 from benchmarks.study import Differences
 from relume.core.checkpoint import Checkpoint
+from relume.core.code import digest_of
 from relume.core.config import config, merge
 from relume.core.files import digest, read_json, write_json
 from relume.core.run import Run
@@ -88,7 +88,7 @@ def configs(study: GanStudy, params: Mapping[str, Any], dataset: str) -> dict[st
 
 def bench_of(study: GanStudy, run: Run, data: Path, work: Path, at: str) -> Bench:
     dataset = Dataset.open(prepare(study, run.seed, data, work))
-    return Bench(root=work, run=run, dataset=dataset, device=device_of(run), code=code_of(LEARNS), commit=at)
+    return Bench(root=work, run=run, dataset=dataset, device=device_of(run), code=digest_of(LEARNS), commit=at)
 
 
 def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:

@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from benchmarks import sheet, study
 from benchmarks.common import commit, prepare, provenance
-from benchmarks.runs import Bench, Done, code, run_all
+from benchmarks.runs import INVERTS, Bench, Done, run_all
 from benchmarks.study import EQUAL, Study
+from relume.core.code import digest_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import digest, write_csv, write_json
@@ -43,7 +44,6 @@ from relume.networks.weights import WeightStore
 EVERY, VAL = 10, (2, 7)  # the first of every ten pictures is for the test, the third and eighth for tuning
 DRAWS = Draws(seed=0, resamples=5000, level=0.95)
 FLOORS = "floors"  # the group's folder
-SOURCES = Path(__file__).resolve().parents[1] / "src" / "relume"
 SHOWN = Path("docs/results")
 
 
@@ -202,7 +202,7 @@ def main(
             split=split,
             store=WeightStore(*weights),
             device=device_of(run),
-            code=code(SOURCES),
+            code=digest_of(INVERTS),
         )
         done = conduct(bench, wanted, planned, params["floors"]["blocks"])
         n = len(bench.dataset.select(split, wanted.count))

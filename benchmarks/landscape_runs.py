@@ -10,9 +10,9 @@ from pydantic import Field
 
 from benchmarks.common import commit
 from benchmarks.decoder_runs import alone
-from benchmarks.masked_code import code_of
 from benchmarks.study import Differences
 from relume.core.checkpoint import Checkpoint
+from relume.core.code import digest_of
 from relume.core.config import config
 from relume.core.files import digest, read_json
 from relume.core.run import Run
@@ -73,7 +73,7 @@ def taught(bench: Bench, seed: int) -> Path:
     """The folder of the landscape of this seed, trained where it is not there; a killed training goes on."""
     run, name, device = replace(bench.run, seed=seed), f"landscape_{seed}", device_of(bench.run)
     about = [asdict(run), asdict(bench.config), fingerprint(bench.trained.generator), bench.dataset.manifest["index_sha256"]]
-    key, folder = digest([about, code_of(LEARNS), describe(device)]), bench.root / "models" / name
+    key, folder = digest([about, digest_of(LEARNS), describe(device)]), bench.root / "models" / name
     with alone(bench.root / "locks" / name):
         if (folder / CARD).exists() and read_json(folder / CARD)["digest"] == key:
             return folder

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from benchmarks.masked_code import code_of
 from benchmarks.study import Differences
 from relume.core.checkpoint import Checkpoint
+from relume.core.code import digest_of
 from relume.core.config import build, config
 from relume.core.files import digest, read_json
 from relume.core.run import Run
@@ -180,7 +180,7 @@ def mapper_config(study: LatentStudy, params: Mapping[str, Any], dataset: str, n
 
 def taught(bench: Bench, config: MapperConfig, work: Path, generator_sha: str) -> TrainedMapper:
     """The mapper made from just this; trained where it is not there. A killed training goes on."""
-    key = digest([asdict(config), asdict(bench.run), bench.dataset.manifest["index_sha256"], generator_sha, code_of(LEARNS)])
+    key = digest([asdict(config), asdict(bench.run), bench.dataset.manifest["index_sha256"], generator_sha, digest_of(LEARNS)])
     folder = work / key
     if not (folder / CARD).exists():
         lesson = mapper_lesson(

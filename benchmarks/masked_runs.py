@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.common import commit
 from benchmarks.decoder_runs import alone
-from benchmarks.masked_code import code_of
 from benchmarks.masked_study import MaskedStudy, Plan
 from relume.core.checkpoint import Checkpoint
+from relume.core.code import digest_of
 from relume.core.files import Scratch, digest, read_json
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
@@ -74,7 +74,7 @@ def bench_of(study: MaskedStudy, run: Run, data: Path, work: Path, *, any_code: 
         dataset=dataset,
         images=folder.parent,
         device=device_of(run),
-        code=code_of(LEARNS),
+        code=digest_of(LEARNS),
         any_code=any_code,
     )
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks.inversion import DRAWS
-from benchmarks.masked_code import code_of
 from benchmarks.masked_runs import Bench, Taught
 from benchmarks.masked_study import FLOORS, MaskedStudy, Plan
+from relume.core.code import digest_of
 from relume.core.files import cell as written
 from relume.core.files import digest, read_csv, write_csv, write_json
 from relume.core.masked_results import GREY, RATIO, read_masked_group, write_masked_group
@@ -81,7 +81,7 @@ def fill_all(bench: Bench, study: MaskedStudy, planned: Plan, done: Mapping[str,
 def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read: Callable[[], Sequence[Predictor]]) -> None:
     """Kept as long as the model's weights, the pictures, the masks and the code that fills are the same."""
     config = replace(planned.group, models=())
-    key = digest([name, card.get("sha256"), asdict(config), asdict(bench.run), bench.common["pictures"], code_of(FILLS)])
+    key = digest([name, card.get("sha256"), asdict(config), asdict(bench.run), bench.common["pictures"], digest_of(FILLS)])
     folder = bench.group(name)
     if (folder / "index.csv").exists() and read_masked_group(folder)[0].method.get("digest") == key:
         return
@@ -147,7 +147,7 @@ def cells_of(bench: Bench, folders: Sequence[str]) -> list[Cell]:
 def probe_all(bench: Bench, config: Probe, done: Mapping[str, Taught]) -> list[dict[str, str]]:
     """Kept as long as the models, the pictures and the code are the same."""
     weights = {name: done[name].card["sha256"] for name in config.models}
-    path = bench.root / "probe" / f"{digest([asdict(config), weights, bench.common['pictures'], code_of(PROBES)])}.csv"
+    path = bench.root / "probe" / f"{digest([asdict(config), weights, bench.common['pictures'], digest_of(PROBES)])}.csv"
     if not path.exists():
         models = {name: read_masked(bench.model(name), bench.device) for name in config.models}
         readers = {

@@ -60,7 +60,7 @@ def story(root: Path, at: str) -> dict[str, object]:
 
 def _seconds(root: Path) -> float:
     """Of all trainings and inversions that lie here: each method's last."""
-    timings = [*(root / "data/reconstructions").glob("*/timing.csv"), *(root / METRICS / "training").glob("*.csv")]
+    timings = [*(root / METRICS / "runs").glob("*/timing.csv"), *(root / METRICS / "training").glob("*.csv")]
     last: dict[tuple[Path, str], float] = {}
     for path in timings:
         last |= {(path, row.get("method", "")): float(row["seconds"]) for row in read_csv(path)}

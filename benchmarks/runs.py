@@ -10,8 +10,8 @@ import torch
 from benchmarks import study
 from benchmarks.study import Job, Study
 from relume.core.errors import UserError
-from relume.core.files import Scratch, digest, read_csv, sha256
-from relume.core.results import Group, read_group, write_group
+from relume.core.files import Scratch, digest, read_csv
+from relume.core.results import TIMING_FILE, Group, read_group, run_folder, write_group
 from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.store import Dataset
@@ -19,7 +19,7 @@ from relume.methods.optimise.infer import Work, invert, pace, work
 from relume.networks.weights import WeightStore
 
 PACED = 8  # steps of which the quickest tells the pace
-ROOMS = ("core", "data", "features", "losses", "models", "training", "inversion")  # whose code an inversion can run
+INVERTS = ("relume.methods.optimise.infer",)  # what an inversion runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Bench:
     split: str
     store: WeightStore
     device: torch.device
-    code: str  # of the rooms that inversions run
+    code: str  # of what inversions run
 
     @property
     def common(self) -> dict[str, Any]:
@@ -42,12 +42,6 @@ class Bench:
 
     def group(self, folder: str) -> Path:
         return self.root / "reconstructions" / folder
-
-
-def code(root: Path, rooms: Sequence[str] = ROOMS) -> str:
-    """Of the rooms below `root`."""
-    files = [path for room in rooms for path in (root / room).rglob("*.py")]
-    return digest([(path.relative_to(root).as_posix(), sha256(path)) for path in sorted(files)])
 
 
 class Earlier(Protocol):
@@ -148,12 +142,12 @@ def undisturbed(prepared: Work, pictures: int) -> list[dict[str, Any]]:
 
 
 def seconds_of(folder: Path) -> float:
-    return max(float(row["seconds"]) for row in read_csv(folder / "timing.csv"))
+    return max(float(row["seconds"]) for row in read_csv(run_folder(folder) / TIMING_FILE))
 
 
 def fixed_of(folder: Path) -> float:
     """Of those, what no shorter schedule saves."""
-    return min(float(row["seconds"]) for row in read_csv(folder / "timing.csv"))
+    return min(float(row["seconds"]) for row in read_csv(run_folder(folder) / TIMING_FILE))
 
 
 def equal_seconds(done: Mapping[str, Done], slow: str, fast: str) -> Job | None:

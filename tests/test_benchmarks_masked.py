@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from benchmarks import masked_code, masked_runs, masked_study, masked_tables
+from benchmarks import masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
 from benchmarks.masked_tables import told_colours
 from benchmarks.tables import table
@@ -358,41 +358,15 @@ def test_times_are_told_and_nothing_is_trained(call: Callable[..., Result], trai
     assert int(lines["et"][0]) == read_json(Path("work/models/masked/et/model.json"))["parameters"]
 
 
-def test_code_is_what_runs_and_not_what_is_said_of_it(tmp_path: Path):
-    sources = {
-        "a.py": '"""A."""\nfrom pack import b\n\ndef f():\n    return b.g() + 1\n',
-        "pack/b.py": "import os\n\ndef g():\n    return 2  # two\n",
-        "pack/c.py": "x = 1\n",
-    }
-
-    def code(**changes: str) -> str:
-        for name, text in {**sources, **changes}.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(text)
-        return masked_code.code_of(["a"], tmp_path)
-
-    first = code()
-    assert masked_code.closure(["a"], tmp_path) == {"a", "pack.b"}
-    assert code(**{"a.py": sources["a.py"].replace("A.", "Another"), "pack/c.py": "x = 2\n"}) == first
-    assert code(**{"pack/b.py": sources["pack/b.py"].replace("two", "deux")}) == first
-    assert code(**{"pack/b.py": sources["pack/b.py"].replace("return 2", "return 3")}) != first
-
-
 def test_other_code_trains_anew_unless_told_otherwise(
     call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     assert call(plain(), "--only", "et").exit_code == 0
-    monkeypatch.setattr(masked_runs, "code_of", lambda modules: "another")
+    monkeypatch.setattr(masked_runs, "digest_of", lambda modules: "another")
     assert call(plain(), "--only", "et", "--any-code").exit_code == 0
     assert trained == ["et"]
     assert call(plain(), "--only", "et").exit_code == 0
     assert trained == ["et", "et"]
-
-
-def test_a_training_depends_on_the_loop_and_the_models():
-    found = masked_code.closure(masked_runs.LEARNS)
-    assert {"relume.training.optimiser", "relume.methods.masked.energy_transformer", "relume.data.masks"} <= found
-    assert not {"relume.evaluation.masked", "relume.methods.masked.infer", "relume.report.page"} & found
 
 
 def test_pictures_of_cells_of_one_colour_are_told_by_their_colours_and_others_are_not() -> None:

@@ -1,4 +1,6 @@
-"""What a method leaves in `data/reconstructions/<group>/`: pictures, an index row for each, trace, timing, description.
+"""A group of reconstructions: pictures, an index row for each, and a trace in `data/reconstructions/<group>/`.
+
+`metrics/runs/<group>/` holds what scoring must not depend on: `method.json` (how it was made) and `timing.csv`.
 
 `path.npy` and `path.csv`: of methods that go to their picture step by step, the picture after some of the steps.
 """
@@ -34,6 +36,7 @@ TRACE = (
     "value",
 )  # the mean over pictures; terms unweighted, `objective` is their weighted sum
 TIMING = ("method", "step", "seconds")  # seconds since the method's start, over all its pictures together
+METHOD_FILE, TIMING_FILE = "method.json", "timing.csv"
 PATH_IMAGES, PATH_ROWS = "path.npy", "path.csv"
 PATH = ("method", "id", "step")  # of the restart that is selected in the end
 TASKS = ("feature", "image", "masked")
@@ -73,9 +76,12 @@ class Group:
 
     @property
     def method(self) -> dict[str, Any]:
-        """`method.json`, read only by those who describe: scoring pictures must not depend on it."""
-        described: dict[str, Any] = read_json(self.folder / "method.json")
+        described: dict[str, Any] = read_json(run_folder(self.folder) / METHOD_FILE)
         return described
+
+    @property
+    def timing(self) -> list[dict[str, str]]:
+        return read_csv(run_folder(self.folder) / TIMING_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,13 @@ class Descent:
 
     images: np.ndarray  # uint8 (rows, H, W, 3)
     rows: Sequence[Mapping[str, object]]  # PATH, masked ones STEPS; text when read back
+
+
+def run_folder(folder: Path) -> Path:
+    """Where a group's `method.json` and `timing.csv` lie: apart in the pipeline, with its other files elsewhere."""
+    if folder.parent.parts[-2:] != ("data", "reconstructions"):
+        return folder
+    return folder.parent.parent.parent / "metrics" / "runs" / folder.name
 
 
 def write_group(
@@ -110,8 +123,8 @@ def write_group(
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     write_csv(folder / PATH_ROWS, steps, way.rows)
     write_csv(folder / "trace.csv", TRACE, trace)
-    write_csv(folder / "timing.csv", TIMING, timing)
-    write_json(folder / "method.json", dict(method))
+    write_csv(run_folder(folder) / TIMING_FILE, TIMING, timing)
+    write_json(run_folder(folder) / METHOD_FILE, dict(method))
     write_csv(folder / "index.csv", KEYS, [{key: getattr(row, key) for key in KEYS} for row in rows])
 
 

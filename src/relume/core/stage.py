@@ -1,7 +1,7 @@
 """A stage's door: parameters in (only those that the stage declares), faults out as one clear message, provenance, scratch.
 
-What is reached by name here (`relume.params`, `relume.tracking.project`) can stop a run or describe it, never change what it
-writes: so it is no dependency of the stages, and DVC does not rerun anything when it is edited.
+What is imported by name here (`relume.params`, `relume.tracking`) can stop a run or describe it, never change what it writes:
+so it is not among the code that a stage depends on, and DVC reruns nothing when it is edited.
 """
 
 import functools
@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import click
 import yaml
 
+from relume.core.code import stage_digest
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import Scratch, digest, sha256
 
 T = TypeVar("T")
-PARAMS = Path("params.yaml")
+PARAMS, CODE = Path("params.yaml"), Path("code")
 
 
 class Door:
@@ -51,7 +52,7 @@ class Door:
         return here
 
     def provenance(self) -> dict[str, str]:
-        """Hashes of the code that this stage declares and of the parameters it has read: what a result says of its making."""
+        """Hashes of the code that this stage runs and of the parameters it has read: what a result says of its making."""
         return {"code": self._code(), "params": digest(self._read)}
 
     def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
@@ -62,9 +63,7 @@ class Door:
         return Scratch(Path(root) / f"{self._label}-{key}")
 
     def _code(self) -> str:
-        named = [Path(dep) for dep in self._stage()["deps"] if dep.startswith(("src/", "stages/"))]
-        inside = [path for dep in named if dep.is_dir() for path in dep.rglob("*") if "__pycache__" not in path.parts]
-        return digest([(str(path), sha256(path)) for path in sorted([*named, *inside]) if path.is_file()])
+        return stage_digest(self.name, CODE if "DVC_STAGE" in os.environ else None)
 
     def _stage(self) -> dict[str, Any]:
         """What `dvc.yaml` says of it, before names of items are filled in."""

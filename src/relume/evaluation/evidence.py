@@ -11,7 +11,7 @@ import numpy as np
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json
 from relume.core.masked_results import RATIO
-from relume.core.results import KEYS
+from relume.core.results import KEYS, METHOD_FILE, TIMING_FILE, run_folder
 from relume.evaluation.config import PATHS
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.seen import Witness
@@ -91,7 +91,7 @@ def gather(
 
 def _witness(tables: Mapping[str, Table], reconstructions: Path, recipes: Mapping[str, Any], models: Path | None) -> Witness:
     return Witness(
-        methods={group: read_json(reconstructions / group / "method.json") for group in tables},
+        methods={group: read_json(run_folder(reconstructions / group) / METHOD_FILE) for group in tables},
         rows={
             group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in rows))
             for group, rows in tables.items()
@@ -120,7 +120,7 @@ def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> 
 def _timed(rows: Table, group: Path) -> Table:
     """With seconds per picture, all its restarts together: linear between the steps that were timed."""
     pictures = Counter(row["method"] for row in read_csv(group / "index.csv") if row["selected"] == "true")
-    timing = read_csv(group / "timing.csv")
+    timing = read_csv(run_folder(group) / TIMING_FILE)
     return [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), pictures[row["method"]])} for row in rows]
 
 
@@ -241,7 +241,7 @@ def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
 
 def _costs(folder: Path) -> dict[str, float]:
     """method -> seconds from its start to its last step."""
-    return {row["method"]: float(row["seconds"]) for row in read_csv(folder / "timing.csv")}
+    return {row["method"]: float(row["seconds"]) for row in read_csv(run_folder(folder) / TIMING_FILE)}
 
 
 def _rank(cell: Cell) -> tuple[object, ...]:

@@ -71,7 +71,7 @@ def table(found: Sequence[Landscapes]) -> list[dict[str, object]]:
 
 def _landscapes(group: Group) -> Landscapes:
     curves = read_csv(group.folder / CURVES)
-    lines = _lines(curves, read_csv(group.folder / "timing.csv"))
+    lines = _lines(curves, group.timing)
     return Landscapes(
         name=group.name,
         lines=lines,

@@ -13,12 +13,12 @@ import yaml
 from relume.core.config import read_params
 from relume.core.files import digest, read_csv, read_json, sha256
 from relume.core.masked_results import MASKS, RATIO, is_masked
-from relume.core.results import KEYS, PATH_IMAGES, PATH_ROWS, Group, read_group
+from relume.core.results import KEYS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, Group, read_group, run_folder
 from relume.tracking.sheets import kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
-WRITTEN = ("images.npy", "index.csv", "trace.csv", "method.json")  # of a whole group; timing.csv is measured anew in every run
+WRITTEN = ("images.npy", "index.csv", "trace.csv")  # of a whole group, and how it was made; its seconds differ in every run
 OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked one
 
 Row = Mapping[str, str]
@@ -47,11 +47,12 @@ def records(root: Path) -> list[Record]:
 
 
 def _whole(folder: Path) -> bool:
-    return all((folder / file).exists() for file in _files(folder))
+    return all(path.exists() for path in _files(folder))
 
 
-def _files(folder: Path) -> tuple[str, ...]:
-    return (*WRITTEN, *OF_MASKED) if is_masked(folder) else WRITTEN
+def _files(folder: Path) -> list[Path]:
+    names = (*WRITTEN, *OF_MASKED) if is_masked(folder) else WRITTEN
+    return [*(folder / name for name in names), run_folder(folder) / METHOD_FILE]
 
 
 def headline(root: Path, found: list[Record]) -> dict[str, float]:
@@ -73,7 +74,7 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
     method = {key: value for key, value in group.method.items() if key != "config"} | group.method.get("config", {})
     return Record(
         name=name,
-        key=digest([name, [(file, sha256(folder / file)) for file in _files(folder)]]),
+        key=digest([name, [(path.name, sha256(path)) for path in _files(folder)]]),
         stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
         device=str(group.method.get("device", "")),
         params={key: str(value) for key, value in flat(method).items() if key != "device"},

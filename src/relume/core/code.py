@@ -1,0 +1,105 @@
+"""Which code a stage runs: the files that its script imports, each with a digest of its syntax without comments and docstrings.
+
+The stage `code` writes it to `code/<stage>.json`, on which the stage depends: DVC does not follow imports (treeverse/dvc#9195).
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from relume.core.files import digest, read_json, write_json
+
+STAGES, SOURCES, TEMPLATES = "stages", "src", "templates"
+TREE = Path(__file__).resolve().parents[3]  # stages make sure that they run the workspace's own sources
+
+
+def write_stages(out: Path, root: Path = TREE) -> list[str]:
+    """`<stage>.json` for every script of `stages/`: file -> digest."""
+    names = sorted(path.stem for path in (root / STAGES).glob("*.py") if path.stem != "__init__")
+    for name in names:
+        write_json(out / f"{name}.json", files_of([f"{STAGES}.{name}"], root))
+    return names
+
+
+def files_of(modules: Iterable[str], root: Path = TREE) -> dict[str, str]:
+    """The modules, all of this tree that they import, and the templates beside them: path below `root` -> digest."""
+    found: dict[str, str] = {}
+    files = {file for name in closure(modules, root) for file in (*_packages(name, root), _file(name, root))}
+    for path in sorted(file for file in files if file.exists() and file.stat().st_size):
+        found[path.relative_to(root).as_posix()], names_templates = _read(path)
+        if names_templates:
+            texts = sorted(file for file in (path.parent / TEMPLATES).glob("*") if file.is_file())
+            found |= {file.relative_to(root).as_posix(): digest(file.read_text()) for file in texts}
+    return found
+
+
+def digest_of(modules: Iterable[str], root: Path = TREE) -> str:
+    """One digest of all that `modules` run."""
+    return digest(files_of(modules, root))
+
+
+def stage_digest(name: str, folder: Path | None) -> str:
+    """Of a stage. `folder`: where the stage `code` wrote it, if DVC runs the stage and so keeps it fresh."""
+    return digest_of([f"{STAGES}.{name}"]) if folder is None else digest(read_json(folder / f"{name}.json"))
+
+
+def closure(modules: Iterable[str], root: Path = TREE) -> set[str]:
+    """The modules and all modules of this tree that they import, also inside functions; by their dotted names."""
+    found, left = set[str](), list(modules)
+    while left:
+        if (name := left.pop()) not in found:
+            found.add(name)
+            left += [other for other in _imported(_file(name, root)) if _file(other, root).exists()]
+    return found
+
+
+def _file(name: str, root: Path) -> Path:
+    """The file of a module; a package is its `__init__.py`."""
+    base = root if name.split(".")[0] == STAGES else root / SOURCES
+    stem = base.joinpath(*name.split("."))
+    return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+
+
+def _packages(name: str, root: Path) -> Iterator[Path]:
+    """The `__init__.py` files that importing a module runs."""
+    parts = name.split(".")
+    return (_file(".".join(parts[:end]), root) for end in range(1, len(parts)))
+
+
+@cache
+def _imported(path: Path) -> tuple[str, ...]:
+    """Names that a file imports; of `from a import b` both `a` and `a.b`, since `b` may be a module."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise ImportError(f"{path}:{node.lineno}: write absolute imports: code dependencies are read from them")
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(dict.fromkeys(names))
+
+
+@cache
+def _read(path: Path) -> tuple[str, bool]:
+    """A file's digest, and whether it names its folder of templates."""
+    tree = ast.parse(path.read_text())
+    names = any(isinstance(node, ast.Constant) and node.value == TEMPLATES for node in ast.walk(tree))
+    return digest(_plain(tree)), names
+
+
+def _plain(node: Any) -> Any:
+    """The syntax as plain data, without docstrings. What is empty is left out, so that Python's versions agree."""
+    if isinstance(node, list):
+        return [_plain(each) for each in node if not _is_docstring(each)]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = {key: _plain(value) for key, value in ast.iter_fields(node) if value is not None and value != []}
+    return [type(node).__name__, parts]
+
+
+def _is_docstring(node: Any) -> bool:
+    """A text that stands alone does nothing."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
