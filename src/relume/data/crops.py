@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relume.data.portable import exp, hypot, log, uniform
+
 CANDIDATES = 600
 SMALLEST = 0.3  # of the short side, or the size wanted if that is more: nothing is enlarged
 
@@ -22,8 +24,8 @@ def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Ge
     """
     h, w = pixels.shape[:2]
     short = min(h, w)
-    sides = np.exp(generator.uniform(np.log(min(short, max(size, SMALLEST * short))), np.log(short), CANDIDATES))
-    sides = np.round(sides).astype(int)
+    logs = uniform(generator, log(min(short, max(size, SMALLEST * short))), log(short), CANDIDATES)
+    sides = np.array([round(exp(each)) for each in logs])
     sides[: CANDIDATES // 20] = short
     left = np.floor(generator.random(CANDIDATES) * (w - sides + 1)).astype(int)
     top = np.floor(generator.random(CANDIDATES) * (h - sides + 1)).astype(int)
@@ -43,7 +45,7 @@ def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Ge
 def _interest(pixels: np.ndarray, left: np.ndarray, top: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Edges that are spread evenly (an empty quarter counts for much), times the variety of colours."""
     values = pixels.astype(np.float64)
-    steps = np.hypot(*np.gradient(values.mean(-1)))
+    steps = hypot(*np.gradient(values.mean(-1)))
     busy = _integral(np.minimum(steps / 12, 1))  # a step of 12 grey levels is an edge; a steeper one makes no crop better
     half = sides // 2
     quarters = [_mean(busy, left + dx * half, top + dy * half, half) for dx in (0, 1) for dy in (0, 1)]

@@ -2,13 +2,18 @@
 
 With radii r of density ~ r^-3 the picture looks the same at every scale, and its power falls like 1/f^2, as that of
 photographs does. Colours and textures are taken from photographs; a rim of shadow sets the leaves apart.
+
+The same seed gives the same bytes on every processor: see `portable`. Nor are there matrix products or sums of fractions.
 """
 
+import math
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+
+from relume.data.portable import cos_sin, hypot, log, uniform
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]  # x, y in radii -> distance to the edge in radii, negative inside
 
@@ -23,21 +28,35 @@ class Matter:
 
 def picture(size: int, generator: np.random.Generator, matter: Matter) -> np.ndarray:
     """uint8 (size, size, 3)."""
+    return painted(size, generator, matter).round().astype(np.uint8)
+
+
+def painted(size: int, generator: np.random.Generator, matter: Matter) -> np.ndarray:
+    """The picture before it is rounded: float32 from 0 to 255."""
     palette = _palette(generator, matter.colours)
     canvas = _ground(size, generator, palette)
-    smallest = size * generator.uniform(0.015, 0.06)
-    largest = size * generator.uniform(0.3, 0.7)
-    for radius in _radii(generator, smallest, largest, area=size * size * generator.uniform(1.5, 3.5)):
+    smallest = size * uniform(generator, 0.015, 0.06)
+    largest = size * uniform(generator, 0.3, 0.7)
+    for radius in radii(generator, smallest, largest, area=size * size * uniform(generator, 1.5, 3.5)):
         _drop(canvas, radius, generator, palette, matter.textures)
-    image = Image.fromarray(np.clip(canvas, 0, 255).round().astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 128 * generator.uniform(0.1, 0.5))))
+    return _blurred(np.clip(canvas, 0, 255), size / 128 * uniform(generator, 0.1, 0.5))
 
 
-def _radii(generator: np.random.Generator, smallest: float, largest: float, *, area: float) -> np.ndarray:
+def _blurred(canvas: np.ndarray, sigma: float) -> np.ndarray:
+    """Nearly by a Gaussian: three times down and three times across, each pixel gives a share to its two neighbours."""
+    share = sigma * sigma / 6
+    for _ in range(6):
+        padded = np.pad(canvas, ((1, 1), (0, 0), (0, 0)), "edge")
+        canvas = (canvas * (1 - 2 * share) + (padded[:-2] + padded[2:]) * share).swapaxes(0, 1)
+    return canvas
+
+
+def radii(generator: np.random.Generator, smallest: float, largest: float, *, area: float) -> np.ndarray:
     """Radii of density ~ r^-3, as many as cover `area` on average."""
-    mean_area = 2 * np.pi * np.log(largest / smallest) / (smallest**-2 - largest**-2)
+    most, least = 1 / (smallest * smallest), 1 / (largest * largest)
+    mean_area = 2 * math.pi * log(largest / smallest) / (most - least)
     u = generator.random(max(1, round(area / mean_area)))
-    return np.asarray((smallest**-2 - u * (smallest**-2 - largest**-2)) ** -0.5)
+    return np.asarray(1 / np.sqrt(most - u * (most - least)))
 
 
 def _palette(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
@@ -47,11 +66,11 @@ def _palette(generator: np.random.Generator, photographs: Sequence[np.ndarray]) 
     colours = np.stack([_colour(generator, photographs) for _ in range(7)])
     grey = colours.mean(1, keepdims=True)
     chroma = colours - grey
-    angle = generator.uniform(0, 2 * np.pi)
-    turned = np.cos(angle) * chroma + np.sin(angle) * np.cross(chroma, np.full(3, 3**-0.5))
+    cos, sin = _direction(generator)
+    turned = cos * chroma + sin / math.sqrt(3) * (np.roll(chroma, -1, 1) - np.roll(chroma, -2, 1))
     which = generator.random((7, 1)) < 0.5
-    chroma = np.where(which, 0.6 * turned, chroma) * generator.uniform(0.25, 0.9, (7, 1))
-    return np.asarray((grey + chroma) * generator.uniform(0.8, 1.2), np.float32)
+    chroma = np.where(which, 0.6 * turned, chroma) * uniform(generator, 0.25, 0.9, (7, 1))
+    return np.asarray((grey + chroma) * uniform(generator, 0.8, 1.2), np.float32)
 
 
 def _colour(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
@@ -62,9 +81,9 @@ def _colour(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -
 
 def _ground(size: int, generator: np.random.Generator, palette: np.ndarray) -> np.ndarray:
     """What shows between the leaves: one colour fading into another."""
-    angle = generator.uniform(0, 2 * np.pi)
+    cos, sin = _direction(generator)
     y, x = np.mgrid[:size, :size] / size - 0.5
-    blend = np.clip(0.5 + x * np.cos(angle) + y * np.sin(angle), 0, 1)[..., None]
+    blend = np.clip(0.5 + x * cos + y * sin, 0, 1)[..., None]
     return np.asarray(palette[0] * blend + palette[1] * (1 - blend), np.float32)
 
 
@@ -77,8 +96,8 @@ def _drop(
 ) -> None:
     """One leaf onto the canvas, with a soft edge of one pixel and its shadow on what lies below."""
     size = len(canvas)
-    cx, cy = generator.uniform(-radius / 2, size + radius / 2, 2)
-    shape, reach = SHAPES[generator.choice(len(SHAPES), p=CHANCES)](generator)
+    cx, cy = uniform(generator, -radius / 2, size + radius / 2, 2)
+    shape, reach = SHAPES[bisect(CHANCES, generator.random())](generator)
     shadow = 1 + 0.3 * radius
     span = reach * radius + shadow
     x0, x1 = max(0, int(cx - span)), min(size, int(cx + span) + 2)
@@ -95,8 +114,8 @@ def _drop(
 
 def _light(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """A leaf is bent: brighter towards one side."""
-    (cos, sin), slope = _direction(generator), np.float32(generator.uniform(0, 0.35))
-    return np.asarray(1 + slope * (x * np.float32(cos) + y * np.float32(sin)))
+    (cos, sin), slope = _direction(generator), np.float32(uniform(generator, 0, 0.35))
+    return np.asarray(1 + slope * (x * cos + y * sin))
 
 
 def _texture(
@@ -105,42 +124,44 @@ def _texture(
     """A patch of a photograph as it is, or its light and dark in a colour of the palette: float32 (h, w, 3)."""
     photograph = photographs[int(generator.integers(len(photographs)))]
     top, left = (int(generator.integers(full - need + 1)) for full, need in zip(photograph.shape, (h, w), strict=False))
-    patch = photograph[top : top + h, left : left + w].astype(np.float32)
+    patch = photograph[top : top + h, left : left + w]
     if generator.random() < 0.2:
-        return patch
-    colour = palette[int(generator.integers(len(palette)))] * np.float32(generator.uniform(0.75, 1.25))
-    detail = patch[..., 1] / (patch[..., 1].mean() + 1) - 1
-    return np.asarray(colour * (1 + np.float32(generator.uniform(0.05, 0.8)) * detail[..., None]))
+        return patch.astype(np.float32)
+    colour = palette[int(generator.integers(len(palette)))] * np.float32(uniform(generator, 0.75, 1.25))
+    green = patch[..., 1]
+    detail = green.astype(np.float32) / np.float32(green.mean() + 1) - 1  # of integers, whose sum is exact
+    return np.asarray(colour * (1 + np.float32(uniform(generator, 0.05, 0.8)) * detail[..., None]))
 
 
 def _ellipse(generator: np.random.Generator) -> tuple[Shape, float]:
-    long, short = 1.0, generator.uniform(0.45, 1)
+    long, short = 1.0, uniform(generator, 0.45, 1)
     cos, sin = _direction(generator)
-    return lambda x, y: (np.hypot((x * cos + y * sin) / long, (y * cos - x * sin) / short) - 1) * short, 1.0
+    return lambda x, y: (hypot((x * cos + y * sin) / long, (y * cos - x * sin) / short) - 1) * short, 1.0
 
 
 def _disc(generator: np.random.Generator) -> tuple[Shape, float]:
-    return lambda x, y: np.hypot(x, y) - 1, 1.0
+    return lambda x, y: hypot(x, y) - 1, 1.0
 
 
 def _bar(generator: np.random.Generator) -> tuple[Shape, float]:
     """Long and narrow: stems, edges of things."""
-    long, short = generator.uniform(1.2, 2.2), generator.uniform(0.12, 0.5)
+    long, short = uniform(generator, 1.2, 2.2), uniform(generator, 0.12, 0.5)
     cos, sin = _direction(generator)
-    return lambda x, y: np.maximum(abs(x * cos + y * sin) - long, abs(y * cos - x * sin) - short), float(np.hypot(long, short))
+    reach = math.sqrt(long * long + short * short)
+    return lambda x, y: np.maximum(abs(x * cos + y * sin) - long, abs(y * cos - x * sin) - short), reach
 
 
 def _polygon(generator: np.random.Generator) -> tuple[Shape, float]:
     """Three to six sides at uneven angles, cut off by a circle so that a sharp corner does not run away."""
     count = int(generator.integers(3, 7))
-    angles = (np.arange(count) + generator.uniform(-0.25, 0.25, count)) * 2 * np.pi / count + generator.uniform(0, 7)
-    heights = generator.uniform(0.55, 0.95, count)
+    uneven, turn = uniform(generator, -0.25, 0.25, count), uniform(generator, 0, 7)
+    directions = [cos_sin(float(each) * 2 * math.pi / count + turn) for each in np.arange(count) + uneven]
+    heights = uniform(generator, 0.55, 0.95, count)
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        sides = (x * np.cos(a) + y * np.sin(a) - h for a, h in zip(angles, heights, strict=True))
-        edge = np.hypot(x, y) - 1.4
-        for side in sides:
-            edge = np.maximum(edge, side)
+        edge = hypot(x, y) - 1.4
+        for (cos, sin), height in zip(directions, heights.tolist(), strict=True):
+            edge = np.maximum(edge, x * cos + y * sin - height)
         return edge
 
     return distance, 1.4
@@ -148,20 +169,26 @@ def _polygon(generator: np.random.Generator) -> tuple[Shape, float]:
 
 def _blob(generator: np.random.Generator) -> tuple[Shape, float]:
     """A disc with a wavy rim."""
-    waves = [(k, generator.uniform(0, 0.3) / (k - 1), generator.uniform(0, 2 * np.pi)) for k in (2, 3, 5)]
+    waves = {k: (uniform(generator, 0, 0.3) / (k - 1), _direction(generator)) for k in (2, 3, 5)}
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        angle = np.arctan2(y, x)
-        rim = 1 + sum(height * np.cos(k * angle + phase) for k, height, phase in waves)
-        return (np.hypot(x, y) - rim) * 0.8
+        radius = hypot(x, y)
+        length = np.maximum(radius, np.float32(1e-6))
+        x, y = x / length, y / length
+        cos, sin, rim = x, y, np.float32(1)
+        for k in range(2, 6):  # cos and sin of k times the angle
+            cos, sin = cos * x - sin * y, sin * x + cos * y
+            if k in waves:
+                height, (ahead, aside) = waves[k]
+                rim = rim + height * (cos * ahead - sin * aside)
+        return (radius - rim) * 0.8
 
     return distance, 1.5
 
 
 def _direction(generator: np.random.Generator) -> tuple[float, float]:
-    angle = generator.uniform(0, 2 * np.pi)
-    return float(np.cos(angle)), float(np.sin(angle))
+    return cos_sin(uniform(generator, 0, 2 * math.pi))
 
 
 SHAPES = (_disc, _ellipse, _polygon, _blob, _bar)
-CHANCES = (0.2, 0.25, 0.2, 0.2, 0.15)
+CHANCES = (0.2, 0.45, 0.65, 0.85)  # cumulated, but for the last

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from relume.core.runtime import generator
 from relume.data.masks_config import Masks
+from relume.data.portable import exp, log
 
 LEAST_BLOCK = 16 / 196  # share of the cells that BEiT's smallest block has, 16 of 14 x 14
 SLENDER = 0.3  # the most unequal sides of a block
@@ -48,7 +49,7 @@ def _rectangle(side: int, most: int, draw: torch.Generator) -> Tensor:
     where = torch.rand(4, generator=draw).tolist()
     least = max(1.0, LEAST_BLOCK * side**2)
     area = least + where[0] * max(0.0, most - least)
-    aspect = math.exp((2 * where[1] - 1) * math.log(1 / SLENDER))
+    aspect = exp((2 * where[1] - 1) * log(1 / SLENDER))
     height, width = (min(side, max(1, round(math.sqrt(area * by)))) for by in (aspect, 1 / aspect))
     top, left = int(where[2] * (side - height + 1)), int(where[3] * (side - width + 1))
     block = torch.zeros(side, side, dtype=torch.bool)
