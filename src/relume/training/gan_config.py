@@ -39,7 +39,7 @@ class Moments:
     kind: Literal["moments"]
     network: str  # another than the eye's, whose judgement would else be of what it was trained for
     taps: tuple[str, ...] = Field(min_length=1)
-    size: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
+    pixels: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
     cells: int = Field(ge=1)  # per side of a tap's map; each has means of its own
     pictures: int = Field(ge=2)  # the first so many true ones, and their mirror images, to be compared with
 
@@ -59,7 +59,7 @@ class Eye:
 
     network: str
     tap: str
-    size: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
+    pixels: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
 
 
 @config

@@ -15,11 +15,11 @@ class ExternalGan:
     kind: Literal["stylegan"]
     source: Annotated[str, Field(min_length=1)]  # a file, or its address; its name is also looked for in RELUME_WEIGHTS
     sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of that file: so the file itself is no dependency
-    size: int = Field(ge=8)  # px of its pictures
+    pixels: int = Field(ge=8)  # px of its pictures
 
     def __post_init__(self) -> None:
-        if self.size & (self.size - 1):
-            raise ValueError(f"size: 8, 16, 32, … px are wanted, got {self.size}")
+        if self.pixels & (self.pixels - 1):
+            raise ValueError(f"pixels: 8, 16, 32, … px are wanted, got {self.pixels}")
 
 
 @config
