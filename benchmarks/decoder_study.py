@@ -36,7 +36,7 @@ BLIND = ("floor_dataset_mean", "floor_mean_picture")
 class DecoderStudy:
     """A study file."""
 
-    size: int = Field(ge=32)
+    pixels: int = Field(ge=32)
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_decoder.shared, for all
     decoders: dict[Name, Differences] = Field(min_length=1)  # network, taps, and what differs from `shared`

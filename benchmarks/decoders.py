@@ -119,7 +119,7 @@ def report(
 
 def bench_of(wanted: DecoderStudy, run: Run, folder: Path, work: Path, split: str, store: WeightStore) -> Bench:
     with alone(work):
-        dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.size, None, split_of)
+        dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of)
     dataset.select(split, wanted.count)  # so many are there
     return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=digest_of(INVERTS))
 

@@ -107,7 +107,7 @@ def main(
         run = build(Run, merge(merge(params["run"], study.run), {"device": device} if device else {}), "study.run")
         deterministic()
         bench = bench_of(study, run, data, work, commit())
-        eye = open_eye(study.sets, [study.size], store, device=bench.device, micro_batch=run.micro_batch)
+        eye = open_eye(study.sets, [study.pixels], store, device=bench.device, micro_batch=run.micro_batch)
         assert eye is not None
         cards = {name: taught(bench, name, one, store) for name, one in planned(bench, study, wanted, store).items()}
         scored = score(bench, study, eye)

@@ -44,7 +44,7 @@ WARM, PACED = 2, 32  # steps of each before those whose mean is its pace; what i
 class GanStudy:
     """A study file."""
 
-    size: int = Field(ge=8)
+    pixels: int = Field(ge=8)
     train: int | None = Field(ge=1)  # a random so many; null: all
     validation: int = Field(ge=2)  # held out from the training pictures
     test: int | None = Field(ge=2)  # likewise
@@ -58,8 +58,8 @@ class GanStudy:
     models: dict[Name, Differences] = Field(min_length=1)
 
     def __post_init__(self) -> None:
-        if self.size % self.patches:
-            raise ValueError(f"patches: pictures of {self.size} px cannot be cut into {self.patches} per side")
+        if self.pixels % self.patches:
+            raise ValueError(f"patches: pictures of {self.pixels} px cannot be cut into {self.patches} per side")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +96,14 @@ def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
         found = pictures_in(data, Path(scratch))
         files = [(material.name, (data / material.name).stat().st_size) for material in found]
-        key = digest([files, study.size, study.validation, study.train, study.test, seed])
+        key = digest([files, study.pixels, study.validation, study.train, study.test, seed])
         folder = work / "images" / key / data.resolve().name
         if not (folder / "manifest.json").exists():
             pictures = by_folder(found, data.name)
             named = classes(pictures)
             pictures = limited(held_out(pictures, study.validation, seed), {"train": study.train, "test": study.test}, seed)
             contents = Contents(pictures=pictures, classes=named, licence="unknown", origin=[])
-            write(folder, contents, name=folder.name, size=study.size)
+            write(folder, contents, name=folder.name, size=study.pixels)
     return folder
 
 

@@ -198,7 +198,7 @@ def main(
         bench = Bench(
             root=work,
             run=run,
-            dataset=prepare(folder, work / "images" / folder.resolve().name, wanted.size, None, split_of),
+            dataset=prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of),
             split=split,
             store=WeightStore(*weights),
             device=device_of(run),

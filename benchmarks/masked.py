@@ -77,7 +77,7 @@ def tell(bench: Bench, study: MaskedStudy, planned: Plan, command: Sequence[str]
     return {
         "command": shlex.join(["python", "-m", "benchmarks.masked", *command]),
         "commit": at,
-        "data": f"{bench.dataset.name}: the first {n} test pictures in drawn order, {study.size} px; {learned}; {masks}",
+        "data": f"{bench.dataset.name}: the first {n} test pictures in drawn order, {study.pixels} px; {learned}; {masks}",
         "n": n,
         "device": describe(bench.device),
     }

@@ -84,7 +84,7 @@ def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Path:
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
         found = pictures_in(data, Path(scratch))
         files = [(material.name, (data / material.name).stat().st_size) for material in found]
-        key = digest([files, study.size, study.validation, study.train, seed])
+        key = digest([files, study.pixels, study.validation, study.train, seed])
         folder = work / "images" / key / data.resolve().name
         if not (folder / "manifest.json").exists():
             pictures = by_folder(found, data.name)
@@ -93,7 +93,7 @@ def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Path:
             contents = Contents(
                 pictures=limited(pictures, {"train": study.train}, seed), classes=named, licence="unknown", origin=[]
             )
-            write(folder, contents, name=folder.name, size=study.size)
+            write(folder, contents, name=folder.name, size=study.pixels)
     return folder
 
 

@@ -28,7 +28,7 @@ Ratio = Annotated[float, Field(gt=0, lt=1)]
 class MaskedStudy:
     """A study file."""
 
-    size: int = Field(ge=8)
+    pixels: int = Field(ge=8)
     cell: int = Field(ge=1)  # px, of all masks
     pattern: Literal["random", "block", "grid"]  # of the test's masks; a model may learn with another
     ratios: tuple[Ratio, ...] = Field(min_length=1)  # of the test; a model learns with its own, `masks.ratio`
@@ -51,8 +51,8 @@ class MaskedStudy:
         }.items():
             for metric in set(metrics or ()) - set(OF_MASKED):
                 raise ValueError(f"{name}: unknown metric {metric!r}; {one_of(OF_MASKED, metric)}")
-        if self.size % self.cell or self.size < 2 * self.cell:
-            raise ValueError(f"cell: pictures of {self.size} px are not made of cells of {self.cell} px")
+        if self.pixels % self.cell or self.pixels < 2 * self.cell:
+            raise ValueError(f"cell: pictures of {self.pixels} px are not made of cells of {self.cell} px")
         if taken := [name for name in self.models if name == FLOORS or name.startswith(FLOOR)]:
             raise ValueError(f"models: {taken[0]}: {FLOORS}, and names that begin with {FLOOR}, are the floors'")
 
@@ -154,7 +154,7 @@ def _question(study: MaskedStudy, name: str, models: Sequence[str]) -> Question:
 def _parameters(config: MaskedConfig, study: MaskedStudy, name: str) -> int:
     """Of the model as it will be built: an architecture that does not fit the pictures is told by name."""
     try:
-        model = masked_models.build(config.architecture, study.size, study.cell)
+        model = masked_models.build(config.architecture, study.pixels, study.cell)
     except UserError as error:
         raise UserError(f"study.models.{name}: {error}") from None
     return sum(weights.numel() for weights in model.parameters())

@@ -41,7 +41,7 @@ class Asked:
 class Study:
     """A study file."""
 
-    size: int = Field(ge=32)
+    pixels: int = Field(ge=32)
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     seconds: Seconds | None = None
     losses: dict[str, float] = Field(default_factory=dict)  # differences from params.yaml's

@@ -35,7 +35,7 @@ STEPS = 4
 def plain() -> dict[str, Any]:
     """Three decoders, one of them refined."""
     return {
-        "size": 32,
+        "pixels": 32,
         "count": 2,
         "shared": {
             "architecture": {"width": 8},

@@ -29,7 +29,7 @@ SIZE, STEPS = 32, 2
 def plain() -> dict[str, Any]:
     """Two cases, two methods of which one looks at the other, the slower one also in equal seconds."""
     return {
-        "size": SIZE,
+        "pixels": SIZE,
         "count": 2,
         "seconds": {"equal": ["tuned", "s0"]},
         "losses": {"tv": 0.1, "alpha_norm": 0.2, "guide": 0.0},

@@ -23,7 +23,7 @@ PARAMS = {"train_gan": {"shared": shared()}}
 
 def study(**differences: Any) -> GanStudy:
     models = {name: {"architecture": KINDS[name], "duel": DUELS[name]} for name in ("style", "dcgan")}
-    plain = {"size": 64, "train": None, "validation": 2, "test": None, "seconds": 6.0, "looks": 3, "count": 3, "patches": 4}
+    plain = {"pixels": 64, "train": None, "validation": 2, "test": None, "seconds": 6.0, "looks": 3, "count": 3, "patches": 4}
     return build(GanStudy, {**plain, "sets": EYE, "models": models} | differences, "study")
 
 

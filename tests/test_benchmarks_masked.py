@@ -35,7 +35,7 @@ STEPS = 4
 def plain() -> dict[str, Any]:
     """Two models and a tokenizer; the model that needs it stands first."""
     return {
-        "size": 16,
+        "pixels": 16,
         "cell": 4,
         "pattern": "random",
         "ratios": [0.5, 0.75],

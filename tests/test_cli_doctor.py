@@ -279,9 +279,9 @@ def test_weights_that_are_not(project, monkeypatch, tmp_path):
     assert (finding.state, str(tmp_path / "vgg19-dcbb9e9d.pth") in finding.found) == ("note", True)
 
 
-IMAGENET = {"source": "imagenet_val", "size": 224, "seed": 0, "test": 50, "val": 0}
+IMAGENET = {"source": "imagenet_val", "pixels": 224, "seed": 0, "test": 50, "val": 0}
 CIFAR = {"source": "cifar10", "seed": 0, "val": 100}
-FOLDER = {"source": "folder", "size": 64, "seed": 0, "path": "mine", "split": "every"}
+FOLDER = {"source": "folder", "pixels": 64, "seed": 0, "path": "mine", "split": "every"}
 
 
 @pytest.mark.parametrize(("source", "needed"), [(IMAGENET, True), (CIFAR, False), (FOLDER, True)])

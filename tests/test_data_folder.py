@@ -14,7 +14,7 @@ from relume.data.sources import cifar10 as cifar10_source
 from tests import data_files as files
 from tests.data_files import column, encoded, fault, made, pictures, pixels, source
 
-FOLDER = {"source": "folder", "size": 16, "seed": 0, "split": "every"}
+FOLDER = {"source": "folder", "pixels": 16, "seed": 0, "split": "every"}
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_truncated_archives_of_pictures(here: Path) -> None:
 def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
     files.tree(here / "mine", pictures(*[f"{number}.png" for number in range(10)]))
     assert len(made(**FOLDER, path="mine", train=3, test=1).index) == 4
-    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: 8 is less than size 16"):
+    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: 8 is less than pixels 16"):
         source(**FOLDER, path="mine", short_side=8)
 
 

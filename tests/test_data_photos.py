@@ -16,7 +16,7 @@ from relume.data.sources.photos import COLOURS, PHOTOS, TEXTURES, load
 from relume.data.store import Dataset
 from tests.data_files import source
 
-SECTION = {"source": "photos", "size": 64, "seed": 0, "test": 14, "val": 5, "train": 20}
+SECTION = {"source": "photos", "pixels": 64, "seed": 0, "test": 14, "val": 5, "train": 20}
 LEAVES = {"dead_leaves_train": 6, "dead_leaves_val": 2}
 
 

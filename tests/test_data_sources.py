@@ -31,8 +31,8 @@ def test_every_source_has_a_module() -> None:
     with pytest.raises(UserError) as caught:
         build(Prepare, {"datasets": {"x": {"source": "cifar"}}}, "prepare")
     assert "prepare.datasets.x.source: unknown 'cifar'; did you mean 'cifar10'? allowed: cifar10, " in str(caught.value)
-    with pytest.raises(UserError, match="prepare.datasets.x.sise: unknown key; did you mean 'size'"):
-        build(Prepare, {"datasets": {"x": {"source": "cifar10", "seed": 0, "val": 0, "sise": 32}}}, "prepare")
+    with pytest.raises(UserError, match="prepare.datasets.x.pixel: unknown key; did you mean 'pixels'"):
+        build(Prepare, {"datasets": {"x": {"source": "cifar10", "seed": 0, "val": 0, "pixel": 32}}}, "prepare")
 
 
 def test_cifar10_from_the_official_archive(here: Path) -> None:
@@ -165,7 +165,7 @@ def test_tiny_imagenet_with_too_many_classes_or_broken(here: Path) -> None:
     assert "lacks tiny-imagenet-200/wnids.txt" in fault(**section, classes=2)
 
 
-IMAGENET = {"source": "imagenet_val", "size": 24, "short_side": 24, "seed": 0, "test": 3, "val": 2, "verify": False}
+IMAGENET = {"source": "imagenet_val", "pixels": 24, "short_side": 24, "seed": 0, "test": 3, "val": 2, "verify": False}
 NUMBERS = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1]
 
 

@@ -141,7 +141,7 @@ def kill(self, pixels):
         os.kill(os.getpid(), signal.SIGKILL)
     append(self, pixels)
 Rows.append = kill
-prepare(Folder(source="folder", size=8, seed=0, path="in", split="every"), Path("toy"), name="toy")
+prepare(Folder(source="folder", pixels=8, seed=0, path="in", split="every"), Path("toy"), name="toy")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=False)

@@ -32,7 +32,7 @@ FILE = "outer.model"
 
 
 def entry(**differences: Any) -> dict[str, Any]:
-    return {"kind": "stylegan", "source": FILE, "sha256": sha256(Path(FILE)), "size": 16} | differences
+    return {"kind": "stylegan", "source": FILE, "sha256": sha256(Path(FILE)), "pixels": 16} | differences
 
 
 def write(**differences: Any) -> None:
@@ -142,21 +142,21 @@ def test_faults_of_the_file_are_told_before_anything_is_read(project: Path, monk
 
 
 def test_faults_inside_the_file_leave_nothing_behind(project: Path) -> None:
-    write(size=32)
+    write(pixels=32)
     done = imported()
     assert done.exit_code == 1
     assert "generator.progression.3.conv1.0.weight is missing" in done.output
     assert not (project / "models").exists()
 
 
-GOOD = {"kind": "stylegan", "source": "a.pt", "sha256": 64 * "a", "size": 1024}
+GOOD = {"kind": "stylegan", "source": "a.pt", "sha256": 64 * "a", "pixels": 1024}
 
 
 @pytest.mark.parametrize(
     ("differences", "told"),
     [
-        ({"size": 48}, r"import_gan\.models\.a\.size: 8, 16, 32, … px are wanted, got 48"),
-        ({"size": 4}, r"import_gan\.models\.a\.size"),
+        ({"pixels": 48}, r"import_gan\.models\.a\.pixels: 8, 16, 32, … px are wanted, got 48"),
+        ({"pixels": 4}, r"import_gan\.models\.a\.pixels"),
         ({"sha256": "abc"}, r"import_gan\.models\.a\.sha256"),
         ({"kind": "biggan"}, r"import_gan\.models\.a\.kind"),
         ({"source": ""}, r"import_gan\.models\.a\.source"),

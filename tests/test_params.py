@@ -44,7 +44,7 @@ def test_the_committed_parameters_are_sound(default_params: dict[str, Any]) -> N
         ("run.micro_batch", 2.5, ["run.micro_batch", "valid integer"]),
         ("floors.dataset", "foto", ["floors.dataset: 'foto' is not prepared", "allowed: photos", "for the same pictures"]),
         ("floors.split", "tset", ["floors.split", "did you mean 'test'"]),
-        ("prepare.datasets.photos.sise", 64, ["prepare.datasets.photos.sise", "did you mean 'size'"]),
+        ("prepare.datasets.photos.pixel", 64, ["prepare.datasets.photos.pixel", "did you mean 'pixels'"]),
         ("prepare.datasets.photos.source", "fotos", ["prepare.datasets.photos", "fotos", "cifar10"]),
         ("weights.networks", ["alexnett"], ["weights.networks", "alexnett"]),
         ("recipes.deep.taps", {"conv9": 1.0}, ["recipes.deep.taps", "conv9", "conv5"]),
@@ -234,6 +234,19 @@ def test_all_faults_are_told_at_once(default_params: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         check(default_params)
     assert [word in str(caught.value) for word in ("losses.tv", "run.seed", "report: missing section")] == [True] * 3
+
+
+@pytest.mark.parametrize("name", ["size", "nfiles"])
+@pytest.mark.parametrize("where", ["prepare.datasets.photos", "evaluate.sets", "recipes"])
+def test_no_key_has_a_name_that_dvcs_run_cache_ignores(default_params: dict[str, Any], where: str, name: str) -> None:
+    with pytest.raises(UserError, match=rf"(?m)^params: {where}\.{name}: .*run cache.*'pixels'"):
+        check(change(default_params, f"{where}.{name}", 64))
+
+
+def test_nor_has_a_key_inside_a_list(default_params: dict[str, Any]) -> None:
+    default_params["report"] = [[{"size": 1}]]
+    with pytest.raises(UserError, match=r"params: report\.0\.0\.size: .*run cache"):
+        check(default_params)
 
 
 def test_names_in_the_schema_are_stages_or_shared_sections() -> None:

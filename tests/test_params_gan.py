@@ -18,7 +18,7 @@ def shared(params: dict[str, Any]) -> Any:
 
 
 def blinded(params: dict[str, Any]) -> None:
-    params["prepare"]["datasets"]["photos_32"].update(size=16)
+    params["prepare"]["datasets"]["photos_32"].update(pixels=16)
     shared(params).update(eye={"network": "alexnet_conv", "tap": "conv5"})
     shared(params)["duel"].update(network="vgg16_conv", taps=["conv1_2"])
 
@@ -35,7 +35,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "onlooker": (lambda p: shared(p)["duel"].update(network="resnet50"), "models.style.duel.network: resnet50 is not in"),
     "onlooker's tap": (lambda p: shared(p)["duel"].update(taps=["conv9"]), "style.duel: alexnet_conv has no tap 'conv9'"),
     "judge is onlooker": (lambda p: shared(p)["duel"].update(network="efficientnet_lite0"), "efficientnet_lite0 is the eye"),
-    "size": (lambda p: p["prepare"]["datasets"]["photos_32"].update(size=48), "those of photos_32 have 48"),
+    "size": (lambda p: p["prepare"]["datasets"]["photos_32"].update(pixels=48), "those of photos_32 have 48"),
     "validation": (lambda p: shared(p).update(validation=99), "models.style: 99 pictures of val are wanted; prepare makes 48"),
     "eye": (lambda p: shared(p)["eye"].update(network="resnet50"), "models.style.eye.network: resnet50 is not in"),
     "eye's tap": (lambda p: shared(p)["eye"].update(tap="pol"), "models.style.eye: efficientnet_lite0 has no tap 'pol'"),
@@ -73,10 +73,10 @@ def test_a_fault_is_named(default_params: dict[str, Any], fault: str) -> None:
 
 def test_an_eye_that_enlarges_is_asked_how_far(default_params: dict[str, Any]) -> None:
     blinded(default_params)
-    default_params["prepare"]["datasets"]["photos_32"].update(size=32)
-    shared(default_params)["eye"]["size"] = 32
+    default_params["prepare"]["datasets"]["photos_32"].update(pixels=32)
+    shared(default_params)["eye"]["pixels"] = 32
     check(default_params)
-    shared(default_params)["duel"].update(network="vgg16_conv", taps=["conv4_3"], size=8)
+    shared(default_params)["duel"].update(network="vgg16_conv", taps=["conv4_3"], pixels=8)
     with pytest.raises(UserError, match=r"models.style.duel: vgg16_conv sees pictures of 16 px or more, these have 8"):
         check(default_params)
 

@@ -58,7 +58,7 @@ def test_a_fault_is_named(whole: dict[str, Any], name: str) -> None:
 
 def test_an_imported_generator_will_do(whole: dict[str, Any]) -> None:
     """Its name is known, so nothing is told of it; what is left to say is that the mapper speaks to another."""
-    external = {"kind": "stylegan", "source": "faces.pt", "sha256": "0" * 64, "size": 64}
+    external = {"kind": "stylegan", "source": "faces.pt", "sha256": "0" * 64, "pixels": 64}
     whole["import_gan"]["models"]["faces"] = external
     model(whole)["generator"] = group(whole)["generator"] = "models/gan/faces"
     with pytest.raises(UserError) as caught:

@@ -25,7 +25,7 @@ def test_what_agrees_is_let_through(whole: dict[str, Any]) -> None:
 
 
 def test_a_generator_of_others_is_one_too(whole: dict[str, Any]) -> None:
-    outer = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "size": 1024}
+    outer = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "pixels": 1024}
     whole["import_gan"]["models"]["outer"] = outer
     mapper(whole)["generator"] = group(whole)["generator"] = "models/gan/outer"
     whole["invert_landscape"] = {}

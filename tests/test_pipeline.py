@@ -52,7 +52,7 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
         params["compare"]["groups"].remove(recipe)
     asked = params["compare"]["questions"]
     params["compare"]["questions"] = {name: one for name, one in asked.items() if not {one["a"], one["b"]} & {"deep", "pooled"}}
-    params["prepare"]["datasets"]["photos"].update(size=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
+    params["prepare"]["datasets"]["photos"].update(pixels=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
     params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
     params["invert_optimise"].update(steps=4, trace_every=2, count=3)
@@ -83,7 +83,7 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["probe"].update(models=["et"])
     eye = {"network": "vgg16_conv", "tap": "conv1_1"}
     params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye=eye, withheld=2)
-    params["train_gan"]["shared"]["duel"].update(taps=["conv1"], size=32, pictures=4)
+    params["train_gan"]["shared"]["duel"].update(taps=["conv1"], pixels=32, pictures=4)
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
     params["score_samples"].update(count=4, withheld=2)
@@ -104,10 +104,8 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This tree's files, as a repository of their own, reproduced once."""
-    root = tmp_path_factory.mktemp("pipeline") / "tree"
+def copied(root: Path) -> Path:
+    """This tree's files with toy parameters, as a repository of their own."""
     root.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -119,20 +117,28 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name and (ROOT / name).exists() and name not in ("dvc.lock", "metrics/summary.json"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
+    params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    run("git", "init", "-q", cwd=root)
+    run("git", "config", "user.name", "t", cwd=root)
+    run("git", "config", "user.email", "t@t", cwd=root)
+    commit(root)
+    return root
+
+
+def commit(root: Path) -> None:
+    run("git", "add", "-A", cwd=root)
+    run("git", "commit", "-qm", "toy", cwd=root)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reproduced once."""
+    root = copied(tmp_path_factory.mktemp("pipeline") / "tree")
     Image.fromarray(skimage.data.chelsea()).save(root / "my.jpg")
     hole = np.zeros(skimage.data.chelsea().shape[:2], np.uint8)
     hole[100:140, 200:260] = 255
     Image.fromarray(hole).save(root / "mask.png")
-    params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in (
-        ["init", "-q"],
-        ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "toy"],
-    ):
-        run("git", *command, cwd=root)
-    run("git", "config", "user.name", "t", cwd=root)
-    run("git", "config", "user.email", "t@t", cwd=root)
     first = executed(run(*DVC, "repro", cwd=root))
     assert first >= {
         "prepare@photos",
@@ -143,8 +149,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "compare",
         "report",
     }
-    run("git", "add", "-A", cwd=root)
-    run("git", "commit", "-qm", "results", cwd=root)
+    commit(root)
     return root
 
 
@@ -248,3 +253,15 @@ def test_a_decoder_is_trained_by_several_processes(tree: Path) -> None:
 
 def history(folder: Path) -> dict[tuple[str, str], float]:
     return {(row["step"], row["term"]): float(row["value"]) for row in read_csv(folder / "history.csv")}
+
+
+@pytest.mark.slow
+def test_pictures_have_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    """DVC's run cache would restore those of another size if it did not see the key that states it."""
+    root = copied(tmp_path / "tree")
+    ran = []
+    for pixels in (32, 64, 32):
+        size = f"prepare.datasets.photos_32.pixels={pixels}"
+        ran.append("prepare@photos_32" in executed(run(*DVC, "exp", "run", "-S", size, "prepare@photos_32", cwd=root)))
+        assert np.load(root / "data/images/photos_32/images.npy", mmap_mode="r").shape[1:] == (pixels, pixels, 3)
+    assert ran == [True, True, False], "the first size again comes from the cache"

@@ -56,7 +56,7 @@ def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None
 def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> None:
     """20 classes of 500 training pictures, 50 of them held out: 9,000 in batches of 64, the last of which is not full."""
     data = whole("paper_s2", default_params)["prepare"]["datasets"]["tiny_imagenet"]
-    assert (data["size"], data["classes"], data["val"]) == (227, 20, 20 * 50)
+    assert (data["pixels"], data["classes"], data["val"]) == (227, 20, 20 * 50)
     epoch = -(-20 * (500 - 50) // 64)
     for config in configs("paper_s2", default_params).values():
         assert config.training.steps == 30 * epoch
@@ -80,7 +80,7 @@ def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_pa
 def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_params: dict[str, Any]) -> None:
     data = whole("paper_s3", default_params)["prepare"]["datasets"]["imagenet_val"]
     left = 50_000 - data["test"] - data["val"]
-    assert (data["size"], "train" in data) == (224, False)
+    assert (data["pixels"], "train" in data) == (224, False)
     for config in configs("paper_s3", default_params).values():
         assert config.training.steps * config.training.batch == 32 * left
 
@@ -107,7 +107,7 @@ def test_decoders_all_asks_of_other_networks_what_paper_s3_asks(default_params: 
 
 def test_every_decoder_of_decoders_all_makes_pictures(default_params: dict[str, Any]) -> None:
     """From taps of the shapes that networks declare, at the size that the pictures have."""
-    size = whole("decoders_all", default_params)["prepare"]["datasets"]["imagenet_val"]["size"]
+    size = whole("decoders_all", default_params)["prepare"]["datasets"]["imagenet_val"]["pixels"]
     for name, config in configs("decoders_all", default_params).items():
         known = facts(config.network)
         assert known.any_size or known.size == size
@@ -145,7 +145,7 @@ def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
     """A preset's parameters with less of everything: the same stages, networks, taps and methods."""
     (data,) = params["prepare"]["datasets"].values()
-    data.update(size=size, verify=False, **counts)
+    data.update(pixels=size, verify=False, **counts)
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=2)
     params["compare"].update(resamples=1000)

@@ -82,7 +82,7 @@ def test_every_model_is_filled_in_and_probed_with_its_own_cells(name: str, defau
     params = whole(name, default_params)
     ((dataset, section),) = params["prepare"]["datasets"].items()
     (group,) = params["reconstruct_masked"].values()
-    assert section.get("size", SIDES[name]) == SIDES[name]
+    assert section.get("pixels", SIDES[name]) == SIDES[name]
     assert (group["dataset"], group["cell"], group["split"]) == (dataset, CELLS[name], "test")
     assert group["models"] == params["probe"]["models"] == list(params["train_masked"]["models"])
     assert models(name, default_params)[group["models"][0]].masks.ratio in group["ratios"]

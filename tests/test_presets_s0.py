@@ -75,7 +75,7 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
     params["train_surrogate"]["models"] = {}
     params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "resnet50", "efficientnet_lite0"]
     for data, size in zip(params["prepare"]["datasets"].values(), (SIZE, 32), strict=True):
-        data.update(size=size, short_side=72, verify=False, test=3, val=2, train=None)
+        data.update(pixels=size, short_side=72, verify=False, test=3, val=2, train=None)
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=2)
     params["floors"].update(blocks=[4])

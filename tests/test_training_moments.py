@@ -20,7 +20,7 @@ from tests.evaluation_files import write_dataset
 from tests.gan_files import dice, lesson, shared
 
 DUEL: dict[str, Any] = {"kind": "moments", "network": "vgg16_conv", "taps": ["conv1_2", "conv2_2"]}
-DUEL |= {"size": None, "cells": 2, "pictures": 4}
+DUEL |= {"pixels": None, "cells": 2, "pictures": 4}
 PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
 
 

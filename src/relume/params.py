@@ -5,7 +5,7 @@ Nothing imports this module but the door, by name: it can stop a run, never chan
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +73,7 @@ SECTIONS: dict[str, Any] = {
     "compare": Compare,
     "report": Report,
 }
+IGNORED = ("nfiles", "size")  # DVC's run cache leaves keys of these names out, at any depth
 T = TypeVar("T")
 
 
@@ -81,6 +82,7 @@ def check(whole: Mapping[str, Any]) -> None:
     wanted = [*SECTIONS, RECIPES]
     faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
     faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
+    faults += [f"params: {fault}" for fault in _ignored(whole)]
     built: dict[str, Any] = {}
     for key, cls in SECTIONS.items():
         if key in whole:
@@ -114,6 +116,16 @@ def check(whole: Mapping[str, Any]) -> None:
         faults += [f"params: {fault}" for fault in between_names({"train_decoder.decoders": trained, **lists})]
     if faults:
         raise UserError("\n".join(faults))
+
+
+def _ignored(value: Any, path: str = "") -> Iterator[str]:
+    """Keys whose changes DVC's run cache does not see: it would restore the results of the old value and run nothing."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inside:
+        here = f"{path}.{key}" if path else str(key)
+        if key in IGNORED:
+            yield f"{here}: DVC's run cache ignores keys named {key!r} (treeverse/dvc#10296); allowed: 'pixels' or another name"
+        yield from _ignored(below, here)
 
 
 def _entries(read: Callable[[Any], dict[str, T]], given: Any, faults: list[str]) -> dict[str, T]:

@@ -19,7 +19,7 @@ class Photos:
     """Pictures that packages ship, cropped, and dead leaves. No download."""
 
     source: Literal["photos"]
-    size: int = Field(ge=16, le=300)  # the smallest photograph has 300 pixels: nothing is ever enlarged
+    pixels: int = Field(ge=16, le=300)  # the smallest photograph has 300 pixels: nothing is ever enlarged
     seed: Count
     test: Count  # crops, spread evenly over the test photographs
     val: Count
@@ -33,7 +33,7 @@ class Cifar10:
     """`cifar-10-python.tar.gz`, or JPEG copies: a folder or .tar(.gz, .xz) of `train/<class>/*` and `test/<class>/*`."""
 
     source: Literal["cifar10"]
-    size: Size = 32
+    pixels: Size = 32
     seed: Count
     archive: str = "cifar-10-python.tar.gz"
     verify: bool = True  # against the owner's checksum
@@ -47,7 +47,7 @@ class Cifar100:
     """`cifar-100-python.tar.gz`, with its 100 fine labels."""
 
     source: Literal["cifar100"]
-    size: Size = 32
+    pixels: Size = 32
     seed: Count
     archive: str = "cifar-100-python.tar.gz"
     verify: bool = True
@@ -61,7 +61,7 @@ class TinyImagenet:
     """`tiny-imagenet-200.zip`; the owner's labelled validation pictures are the test split."""
 
     source: Literal["tiny_imagenet"]
-    size: Size = 64
+    pixels: Size = 64
     seed: Count  # also draws the classes
     archive: str = "tiny-imagenet-200.zip"
     verify: bool = True
@@ -76,8 +76,8 @@ class ImagenetVal:
     """The 50,000 validation pictures of ILSVRC 2012, split here."""
 
     source: Literal["imagenet_val"]
-    size: Size
-    short_side: Size | None = None  # resize to this before the crop (256 for 224 is customary); null: to `size`
+    pixels: Size
+    short_side: Size | None = None  # resize to this before the crop (256 for 224 is customary); null: to `pixels`
     seed: Count
     archive: str = "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of pictures, a folder with a folder per class
     truth: str = "ILSVRC2012_devkit_t12.tar.gz"  # or a text file, a line per picture; a tree with class folders needs none
@@ -87,7 +87,7 @@ class ImagenetVal:
     train: Count | None = None
 
     def __post_init__(self) -> None:
-        _wide_enough(self.size, self.short_side)
+        _wide_enough(self.pixels, self.short_side)
 
 
 @config
@@ -95,7 +95,7 @@ class Folder:
     """Any tree of pictures, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one (test) picture."""
 
     source: Literal["folder"]
-    size: Size
+    pixels: Size
     short_side: Size | None = None
     seed: Count
     path: str  # against the project's root, then the folders of RELUME_SOURCES, then data/sources/
@@ -109,7 +109,7 @@ class Folder:
     train: Count | None = None
 
     def __post_init__(self) -> None:
-        _wide_enough(self.size, self.short_side)
+        _wide_enough(self.pixels, self.short_side)
 
 
 Source = Photos | Cifar10 | Cifar100 | TinyImagenet | ImagenetVal | Folder
@@ -123,6 +123,6 @@ class Prepare:
     datasets: dict[str, Annotated[Source, Field(discriminator="source")]]
 
 
-def _wide_enough(size: int, short_side: int | None) -> None:
-    if short_side is not None and short_side < size:
-        raise ValueError(f"short_side: {short_side} is less than size {size}: the crop would not fit")
+def _wide_enough(pixels: int, short_side: int | None) -> None:
+    if short_side is not None and short_side < pixels:
+        raise ValueError(f"short_side: {short_side} is less than pixels {pixels}: the crop would not fit")

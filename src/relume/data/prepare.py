@@ -28,7 +28,7 @@ def prepare(config: Source, out: Path, *, name: str, max_bad: int = 0) -> dict[s
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as scratch:
             contents = SOURCES[config.source](config, Path(scratch))
             short_side = getattr(config, "short_side", None)
-            return write(out, contents, name=name, size=config.size, short_side=short_side, max_bad=max_bad)
+            return write(out, contents, name=name, size=config.pixels, short_side=short_side, max_bad=max_bad)
     except UserError as error:
         raise UserError(f"prepare.datasets.{name}: {error}") from None
     except OSError as error:

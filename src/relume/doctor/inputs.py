@@ -75,7 +75,7 @@ def datasets(root: Path) -> Iterator[Finding]:
         if manifest.exists():
             counts = read_json(manifest)["counts"]
             splits = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test") if split in counts)
-            yield ok(name, f"data/images/{name}: {splits} pictures of {source.size} px")
+            yield ok(name, f"data/images/{name}: {splits} pictures of {source.pixels} px")
         else:
             yield _original(name, source)
 

@@ -47,7 +47,7 @@ class Sets:
 
     network: str
     tap: str  # one value per channel: pool, or another without positions
-    size: int | None = Field(default=None, ge=32)  # pictures are resized to it; null: as they are. Small ones look all alike
+    pixels: int | None = Field(default=None, ge=32)  # pictures are resized to it; null: as they are. Small ones look all alike
 
 
 @config

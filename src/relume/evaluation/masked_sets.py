@@ -68,9 +68,11 @@ def open_eye(
     """None where none is asked for. Pictures that are too small for it are named before any work."""
     if asked is None:
         return None
-    eye = Eye(network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device, size=asked.size)
+    eye = Eye(
+        network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device, size=asked.pixels
+    )
     facts = eye.network.facts
-    if facts.any_size and (small := [size for size in sizes if (asked.size or size) < facts.min_size]):
+    if facts.any_size and (small := [size for size in sizes if (asked.pixels or size) < facts.min_size]):
         raise UserError(f"evaluate.sets.network: {facts.name} sees {facts.min_size} px or more, these pictures have {small[0]}")
     return eye
 

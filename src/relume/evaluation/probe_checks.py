@@ -30,6 +30,6 @@ def between(built: Mapping[str, Any], models: Mapping[str, MaskedConfig]) -> Ite
             yield f"probe.models: {name} is not in train_masked.models; {one_of(models, name)}"
         elif models[name].architecture.kind == "tokenizer":
             yield f"probe.models: {name} is a tokenizer: it has no features of whole pictures"
-        elif models[name].dataset in datasets and datasets[models[name].dataset].size != dataset.size:
-            knows = datasets[models[name].dataset].size
-            yield f"probe.models: {name} sees pictures of {knows} px, those of {probe.dataset} have {dataset.size}"
+        elif models[name].dataset in datasets and datasets[models[name].dataset].pixels != dataset.pixels:
+            knows = datasets[models[name].dataset].pixels
+            yield f"probe.models: {name} sees pictures of {knows} px, those of {probe.dataset} have {dataset.pixels}"

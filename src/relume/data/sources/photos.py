@@ -104,7 +104,7 @@ def _crops(config: Photos, split: str) -> list[Picture]:
     rounds: list[tuple[int, int, Picture]] = []
     for place, (photo, share) in enumerate(shares.items()):
         generator = rng(config.seed, "crops", photo.name)
-        for number, box in enumerate(choose(load(photo.name), share, size=config.size, generator=generator)):
+        for number, box in enumerate(choose(load(photo.name), share, size=config.pixels, generator=generator)):
             id = f"{photo.name}-{number:02d}"
             crop = Picture(id, split, photo.name, photo.name, Crop(id, photo.name, box))
             rounds.append((number, place, crop))

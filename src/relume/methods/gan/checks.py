@@ -32,13 +32,13 @@ def _model(path: str, config: GanConfig, built: Mapping[str, Any]) -> Iterable[s
         yield f"{path}.dataset: {config.dataset!r} is not prepared; {one_of(datasets, config.dataset)}"
     else:
         yield from _pictures(path, config, datasets[config.dataset])
-    size = datasets[config.dataset].size if config.dataset in datasets else None
+    size = datasets[config.dataset].pixels if config.dataset in datasets else None
     for at, eye, taps in _lookers(config):
         yield from _eye(f"{path}.{at}", eye, taps, size, built["weights"].networks)
 
 
 def _pictures(path: str, config: GanConfig, dataset: Any) -> Iterable[str]:
-    size, power = dataset.size, dataset.size.bit_length() - 1
+    size, power = dataset.pixels, dataset.pixels.bit_length() - 1
     if size < 8 or size != 2**power:
         yield f"{path}.dataset: generators make pictures of 8, 16, 32, … px, those of {config.dataset} have {size}"
     for split, wanted in (("train", 1 + config.withheld), ("val", config.validation or 2)):
@@ -64,7 +64,7 @@ def _eye(path: str, eye: Eye | Moments, taps: Iterable[str], size: int | None, f
     except UserError as error:
         yield f"{path}: {error}"
         return
-    seen = eye.size or size
+    seen = eye.pixels or size
     if seen is not None and facts(name).any_size and facts(name).min_size > seen:
         yield f"{path}: {name} sees pictures of {facts(name).min_size} px or more, these have {seen}"
 
@@ -90,5 +90,5 @@ def _scored(built: Mapping[str, Any], models: Mapping[str, GanConfig]) -> Iterab
         known = there(dataset, config.split)
         if known is not None and known < 2:
             yield f"score_samples.split: prepare.datasets.{models[name].dataset} has {known} pictures in {config.split}"
-        if dataset.size % config.patches:
-            yield f"score_samples.patches: pictures of {dataset.size} px cannot be cut into {config.patches} per side"
+        if dataset.pixels % config.patches:
+            yield f"score_samples.patches: pictures of {dataset.pixels} px cannot be cut into {config.patches} per side"

@@ -81,7 +81,7 @@ class Moments:
     kind: Literal["moments"]
     network: str  # another than the eye's, whose judgement would else be of what it was trained for
     taps: tuple[str, ...] = Field(min_length=1)
-    size: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
+    pixels: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
     cells: int = Field(ge=1)  # per side of a tap's map; each has means of its own
     pictures: int = Field(ge=2)  # the first so many true ones, and their mirror images, to be compared with
 
@@ -101,7 +101,7 @@ class Eye:
 
     network: str
     tap: str
-    size: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
+    pixels: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
 
 
 @config
@@ -174,11 +174,11 @@ class ExternalGan:
     kind: Literal["stylegan"]
     source: Annotated[str, Field(min_length=1)]  # a file, or its address; its name is also looked for in RELUME_WEIGHTS
     sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of that file: so the file itself is no dependency
-    size: int = Field(ge=8)  # px of its pictures
+    pixels: int = Field(ge=8)  # px of its pictures
 
     def __post_init__(self) -> None:
-        if self.size & (self.size - 1):
-            raise ValueError(f"size: 8, 16, 32, … px are wanted, got {self.size}")
+        if self.pixels & (self.pixels - 1):
+            raise ValueError(f"pixels: 8, 16, 32, … px are wanted, got {self.pixels}")
 
 
 @config

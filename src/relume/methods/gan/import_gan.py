@@ -46,8 +46,8 @@ def locate(name: str, config: ExternalGan) -> Path:
 @torch.no_grad()
 def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
     """Ready to make pictures."""
-    architecture, tensors = read_style_gan1(path, config.size)
-    made = gans.generator(architecture, config.size)
+    architecture, tensors = read_style_gan1(path, config.pixels)
+    made = gans.generator(architecture, config.pixels)
     noise = made.draw_noise([generator(SEED, "import_gan", "noise")])
     own = {f"styled.{number}.noise": one for number, one in enumerate(noise)}
     made.load_state_dict({**tensors, **own, "running_mean": made.running_mean})
@@ -66,7 +66,7 @@ def card(name: str, config: ExternalGan, architecture: StyleGan1, made: Generato
         "kind": "gan",
         "name": name,
         "config": {"architecture": asdict(architecture), "file_sha256": config.sha256},
-        "size": config.size,
+        "size": config.pixels,
         "data": {"dataset": "external", "train": 0, "val": 0},
         "parameters": sum(weights.numel() for weights in made.parameters()),
         "device": "cpu",

@@ -43,7 +43,7 @@ class Crowd:
     def _seen(self, pictures: Tensor) -> list[Tensor]:
         """(N, D) each: coarse colours, grain, and of every tap the channels' means over cells and their deviations."""
         with collect(self.network, self.config.taps) as tapped:
-            maps = tapped(resize(pictures, self.config.size or pictures.shape[-1])).values()
+            maps = tapped(resize(pictures, self.config.pixels or pictures.shape[-1])).values()
         taps = [torch.cat([_means(x.float(), self.config.cells), _deviations(x.float())], dim=1) for x in maps]
         return [_means(pictures, COARSE), grain(pictures), *taps]
 

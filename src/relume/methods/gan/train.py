@@ -136,7 +136,7 @@ def _judge(config: GanConfig, size: int) -> Judge:
 @torch.no_grad()
 def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
     """(N, 3, H, W) -> (N, D): the tap's mean over positions."""
-    pictures = resize(pictures, eye.size or pictures.shape[-1])
+    pictures = resize(pictures, eye.pixels or pictures.shape[-1])
     with collect(network, (eye.tap,)) as tapped:
         values = tapped(pictures)[eye.tap].float()
     return values.flatten(2).mean(2) if values.ndim == 4 else values

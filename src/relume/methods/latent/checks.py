@@ -80,8 +80,8 @@ def _learned(path: str, config: MapperConfig, built: Mapping[str, Any]) -> Itera
     for split in ("train", "val"):
         if there(dataset, split) == 0:
             yield f"prepare.datasets.{config.dataset}.{split}: mappers want pictures there"
-    if network and network.any_size and network.min_size > dataset.size:
-        yield f"{path}.network: {network.name} sees pictures of {network.min_size} px or more, these have {dataset.size}"
+    if network and network.any_size and network.min_size > dataset.pixels:
+        yield f"{path}.network: {network.name} sees pictures of {network.min_size} px or more, these have {dataset.pixels}"
 
 
 def _generator(path: str, folder: str, built: Mapping[str, Any]) -> Iterable[str]:

@@ -23,7 +23,7 @@ def between(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], taken:
         if config.dataset != shared.dataset:
             yield f"{path}.dataset: all masked models share train_masked.shared.dataset, {shared.dataset!r}"
         elif config.dataset in datasets:
-            yield from _cells(f"{path}.masks.cell", config.masks.cell, datasets[config.dataset].size)
+            yield from _cells(f"{path}.masks.cell", config.masks.cell, datasets[config.dataset].pixels)
         yield from _tokenizer(path, config, models)
     yield from _groups(built, models, others)
 
@@ -58,7 +58,7 @@ def _groups(built: Mapping[str, Any], models: Mapping[str, MaskedConfig], others
             yield f"{path}: the name belongs to another group"
         yield from asked(path, config, datasets)
         if config.dataset in datasets:
-            yield from _cells(f"{path}.cell", config.cell, datasets[config.dataset].size)
+            yield from _cells(f"{path}.cell", config.cell, datasets[config.dataset].pixels)
         if config.split == "train":
             yield f"{path}.split: the models have learned from split train: name another"
         for ratio in config.ratios:
@@ -79,7 +79,7 @@ def _member(
         yield f"{path}: {name} is not in train_masked.models; {one_of(models, name)}"
         return
     learned = models[name]
-    sizes = [datasets[one.dataset].size for one in (learned, group) if one.dataset in datasets]
+    sizes = [datasets[one.dataset].pixels for one in (learned, group) if one.dataset in datasets]
     if learned.architecture.kind == "tokenizer":
         yield f"{path}: {name} is a tokenizer: it is shown what is hidden, so it predicts nothing"
     elif learned.masks.cell != group.cell:

@@ -120,7 +120,7 @@ def _terms(path: str, recipe: InvertOptimise, factors: Mapping[str, float]) -> I
 
 def _fit(path: str, recipe: InvertOptimise, factors: Mapping[str, float], dataset: Any) -> Iterable[str]:
     """What is asked fits the prepared pictures: their size, and whether there are some to learn from."""
-    size, network = dataset.size, NETWORKS.get(recipe.network)
+    size, network = dataset.pixels, NETWORKS.get(recipe.network)
     if recipe.sizes and recipe.sizes[-1][1] != size:
         yield f"{path}.sizes: pictures end at {recipe.sizes[-1][1]} px, and those that are to be found have {size}"
     if network and network.any_size and network.min_size > size:

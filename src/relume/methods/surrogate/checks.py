@@ -98,7 +98,7 @@ def _fit(
     if asked.network != recipe.network or not set(asked.taps) <= recipe.taps.keys():
         told = f"{asked.network} {'+'.join(asked.taps)}, and {recipe.network} {'+'.join(recipe.taps)} is inverted"
         yield f"{path}.surrogate: {name} predicts from {told}"
-    sizes = [built["prepare"].datasets[one.dataset].size for one in (asked, recipe) if one.dataset in built["prepare"].datasets]
+    sizes = [built["prepare"].datasets[one.dataset].pixels for one in (asked, recipe) if one.dataset in built["prepare"].datasets]
     if len(set(sizes)) > 1:
         yield f"{path}.surrogate: {name} has learned with pictures of {sizes[0]} px, those of {recipe.dataset} have {sizes[1]}"
     if "surrogate" not in built["losses"].times(own.losses):
