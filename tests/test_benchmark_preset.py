@@ -17,7 +17,7 @@ def project(root: Path) -> Path:
     counts = {"train": 7, "val": 2, "test": 3, "all": 12}
     write_json(root / "data/images/shots/manifest.json", {"counts": counts, "size": 64})
     times = [{"method": name, "step": step, "seconds": step} for name in ("a", "b") for step in (1, 4)]
-    write_csv(root / "data/reconstructions/deep/timing.csv", ("method", "step", "seconds"), times)
+    write_csv(root / "metrics/runs/deep/timing.csv", ("method", "step", "seconds"), times)
     write_csv(root / "metrics/training/conv5.csv", ("step", "seconds"), [{"step": 9, "seconds": 2.5}])
     (root / "docs/results").mkdir(parents=True)
     return root

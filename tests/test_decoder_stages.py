@@ -98,7 +98,7 @@ def test_from_training_to_a_group(project: Path) -> None:
         ("decoder", "feature", "false", "")
     }
     assert {row["tap"] for row in group.index} == {"conv5", "conv5+conv2", "conv2", "pool"}
-    assert [row["method"] for row in read_csv(group.folder / "timing.csv")] == list(DECODERS)
+    assert [row["method"] for row in group.timing] == list(DECODERS)
     assert read_csv(group.folder / "trace.csv") == []
     assert_decoded(project, group.images[4:8])
 

@@ -115,7 +115,7 @@ def test_the_summary_names_the_share(root: Path) -> None:
 def test_what_else_is_told_of_a_method_stands_beside_it(root: Path) -> None:
     sets = [{**TOLD, "name": "et@0.5", "fd": 3.5}, {**TOLD, "name": "originals@test", "kind": "real", "n": 2}]
     write_csv(root / "metrics/sets/masked.csv", SETS, sets)
-    write_json(root / "data/reconstructions/masked/method.json", {"device": "cpu", "parameters": {"et": 698161}})
+    write_json(root / "metrics/runs/masked/method.json", {"device": "cpu", "parameters": {"et": 698161}})
     probe = {"method": "et", "dataset": "toy", "n": 100, "classes": 10, "probe_top1": 0.4, "knn_top1": 0.3}
     write_csv(root / "probe.csv", PROBE, [probe, {**probe, "dataset": "other", "probe_top1": 0.9}])
     found = compare(root, probe=read_probe(root / "probe.csv"))

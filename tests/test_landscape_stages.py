@@ -18,7 +18,7 @@ from tests.decoder_files import Store, together, training
 from tests.latent_files import GENERATOR, MAPPER, mapper_section, project
 
 MODEL = {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg"}
-GROUP = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}
+GROUP = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv"}
 MAPPED = {"plain_mapper": False, "landscape_mapper": True}
 
 
@@ -92,7 +92,7 @@ def test_from_training_to_a_group(toy: Path) -> None:
     assert tuple(curves[0]) == CURVES
     last = [float(row["value"]) for row in curves if (row["method"], row["seed"], row["step"]) == ("plain", "", "4")]
     assert last == pytest.approx([np.mean([float(row["objective"]) for row in group.index[:6]])], rel=1e-5)
-    assert [row["step"] for row in read_csv(group.folder / "timing.csv") if row["method"] == "landscape"] == ["0", "1", "2"]
+    assert [row["step"] for row in group.timing if row["method"] == "landscape"] == ["0", "1", "2"]
     assert not list(toy.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
 
 

@@ -130,7 +130,7 @@ def test_from_training_to_a_group(project: Path) -> None:
     )
     assert masks[:3].sum() == 3 * 8
     assert masks[3:6].sum() == 3 * 12
-    assert [row["method"] for row in read_csv(group.folder / "timing.csv")] == methods
+    assert [row["method"] for row in group.timing] == methods
     assert {row["term"] for row in read_csv(group.folder / "trace.csv")} == {"energy@0.5", "energy@0.75"}
     way = read_descent(group.folder)
     assert [(row["method"], row["id"], row["step"]) for row in way.rows[:4]] == [

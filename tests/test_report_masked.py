@@ -16,7 +16,7 @@ from PIL import Image, ImageSequence
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
 from relume.core.masked_results import GREY, pasted
-from relume.core.results import read_descent
+from relume.core.results import read_descent, run_folder
 from relume.report.boards import boards
 from relume.report.charts import panels, short
 from relume.report.config import Report
@@ -227,6 +227,7 @@ def test_two_groups_are_told_apart(root: Path, tmp_path: Path) -> None:
     both = Path(shutil.copytree(root, tmp_path / "both"))
     folder = both / "data/reconstructions"
     shutil.copytree(folder / GROUP, folder / "blocks")
+    shutil.copytree(run_folder(folder / GROUP), run_folder(folder / "blocks"))
     other = {"0.85": "0.8", "0.5": "0.4"}
     for path in (folder / "blocks/index.csv", folder / "blocks/path.csv"):
         rows = read_csv(path)

@@ -53,7 +53,7 @@ def project(root: Path) -> Path:
     model(root, "weights", "alexnet_conv", {})
     model(root, "weights", "lpips", {})
     write_csv(root / "metrics/training/m.csv", ("step", "seconds"), [{"step": 1, "seconds": 4}, {"step": 2, "seconds": 150}])
-    path = root / "data/reconstructions/deep/method.json"
+    path = root / "metrics/runs/deep/method.json"
     about = read_json(path)
     about["config"] |= {"start": "models/mapper/m", "terms": {"feature": {}, "surrogate": {"model": "s"}}}
     write_json(path, about)
@@ -77,7 +77,7 @@ def test_the_page_says_it(tmp_path: Path) -> None:
     made = {("reconstructions", "deep"): "dvc repro some@deep", ("mapper", "m"): "dvc repro fit@m"}
     page = render(read(folders(project(tmp_path)), GROUPS), Report(pictures=1), 0.95, made)
     chapter = page.split('id="group-deep"')[1].split("</article>")[0]
-    about = read_json(tmp_path / "data/reconstructions/deep/method.json")
+    about = read_json(tmp_path / "metrics/runs/deep/method.json")
     said = [
         "dvc repro some@deep",
         "dvc repro fit@m",
