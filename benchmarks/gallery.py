@@ -4,23 +4,23 @@
 
 Marks say what stands between them. In docs/gallery.md `<!-- gallery NAME -->` … `<!-- end -->` is a sheet with the methods on
 it, what they reach and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` … `<!-- end -->`
-is a table whose rows are written by hand, each with the name of a method: its last cells are filled in from metrics/summary.json.
+is a table whose rows are written by hand, each with the name of a method: its last cells are filled in from
+docs/results/default.csv and default_masked.csv, the record of one named machine (`python -m benchmarks.preset default`).
 """
 
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from benchmarks.gallery_pictures import SHEETS, Outputs, Sheet
 from benchmarks.sheet import save
 from relume.core.errors import UserError
-from relume.core.files import read_json, write_text
+from relume.core.files import read_csv, write_text
 
-PAGE, FOLDER = Path("docs/gallery.md"), Path("docs/gallery")
+PAGE, FOLDER, RECORD = Path("docs/gallery.md"), Path("docs/gallery"), Path("docs/results/default")
 OVERVIEW = (Path("metrics/report/overview.jpg"), Path("docs/overview.jpg"))
 SECTION = re.compile(r"(<!-- gallery (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBERS = re.compile(r"(<!-- numbers (\S+)((?: \S+:\d)+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -51,32 +51,33 @@ def page(text: str, root: Path) -> str:
     return SECTION.sub(draw, text)
 
 
-def numbers(text: str, summary: Mapping[str, Any]) -> str:
-    """README with its tables as `summary` says."""
+def numbers(text: str, record: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
+    """README with its tables as the record says: dataset -> method, a masked one with its share -> column -> value."""
 
     def fill(mark: re.Match[str]) -> str:
         heading, rule, *rows = mark[4].splitlines(keepends=True)
         columns = [column.rsplit(":", 1) for column in mark[3].split()]
-        return mark[1] + heading + rule + "".join(_filled(row, columns, summary.get(mark[2], {})) for row in rows) + mark[5]
+        return mark[1] + heading + rule + "".join(_filled(row, columns, record.get(mark[2], {})) for row in rows) + mark[5]
 
     return NUMBERS.sub(fill, text)
 
 
-def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, Any]) -> str:
+def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, Mapping[str, str]]) -> str:
     cells = [cell.strip() for cell in row.strip().strip("|").split("|")]
     label = cells[: len(cells) - len(columns)]
     scores = [_score(label[-1].strip("`"), name, measured, int(digits)) for name, digits in columns]
     return f"| {' | '.join([*label, *scores])} |\n"
 
 
-def _score(method: str, column: str, measured: Mapping[str, Any], digits: int) -> str:
+def _score(method: str, column: str, measured: Mapping[str, Mapping[str, str]], digits: int) -> str:
     """Empty where the method has no such score; three digits without the zero before the point."""
     share, _, metric = column.rpartition("/")
     name = f"{method} {share}".strip()
     if name not in measured:
-        raise UserError(f"README: metrics/summary.json knows no {name}")
-    value = measured[name].get(metric)
-    return "" if value is None else f"{value:.{digits}f}".removeprefix("0" if digits == 3 else "")
+        raise UserError(f"README: {RECORD}*.csv has no row {name}")
+    if not (value := measured[name][metric]):
+        return ""
+    return f"{float(value):.{digits}f}".removeprefix("0" if digits == 3 else "")
 
 
 @click.command(help=__doc__)
@@ -86,7 +87,7 @@ def _score(method: str, column: str, measured: Mapping[str, Any], digits: int) -
 def main(root: Path) -> None:
     try:
         readme, gallery = root / "README.md", root / PAGE
-        for path, text in ((gallery, page(gallery.read_text(), root)), (readme, numbers(readme.read_text(), _summary(root)))):
+        for path, text in ((gallery, page(gallery.read_text(), root)), (readme, numbers(readme.read_text(), recorded(root)))):
             write_text(path, text)
             click.echo(f"{path}: written")
         shutil.copyfile(root / OVERVIEW[0], root / OVERVIEW[1])
@@ -94,8 +95,13 @@ def main(root: Path) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def _summary(root: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(root / "metrics/summary.json")
+def recorded(root: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """The default's record: dataset -> method, a masked one with its share -> column -> value."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for row in read_csv(root / f"{RECORD}.csv"):
+        found.setdefault(row["dataset"], {})[row["method"]] = row
+    for row in read_csv(root / f"{RECORD}_masked.csv"):
+        found.setdefault(row["dataset"], {})[f"{row['method']} {float(row['mask_ratio']):.0%}"] = row
     return found
 
 

@@ -1,9 +1,10 @@
 """Runs the pipeline with a preset, and keeps its tables in docs/results.
 
     RELUME_SOURCES=~/pictures python -m benchmarks.preset photographs
+    python -m benchmarks.preset default
 
-It is `make exp PRESET=photographs` and a copy of what `compare` and `report` wrote: the leaderboard as <preset>.csv, comparisons,
-sets, correlations and paths beside it as <preset>_<table>.csv, each with how it came about, and the report's picture as
+It is `make exp PRESET=photographs` (`dvc repro` for the default) and a copy of what `compare` and `report` wrote: the leaderboard
+as <preset>.csv, the other tables beside it as <preset>_<table>.csv, each with how it came about, and the report's picture as
 <preset>.jpg. Stages whose results are in the cache do not run again; `seconds` are those that trainings and inversions took.
 """
 
@@ -17,7 +18,8 @@ import click
 from benchmarks.common import command, commit
 from relume.core.files import read_csv, read_json, write_json
 
-TABLES = {"leaderboard": "", "comparisons": "_comparisons", "sets": "_sets", "correlations": "_correlations"}
+DEFAULT = "default"  # params.yaml as it is
+TABLES = {"leaderboard": ""} | {name: f"_{name}" for name in ("masked", "comparisons", "sets", "correlations")}
 METRICS, RESULTS = Path("metrics"), Path("docs/results")
 
 
@@ -71,7 +73,8 @@ def _seconds(root: Path) -> float:
 @click.argument("name")
 def main(name: str) -> None:
     at = commit()
-    done = subprocess.run([sys.executable, "-m", "relume.presets", name], check=False)
+    words = ["dvc", "repro"] if name == DEFAULT else ["relume.presets", name]
+    done = subprocess.run([sys.executable, "-m", *words], check=False)
     if done.returncode:
         sys.exit(done.returncode)
     root = Path.cwd()
