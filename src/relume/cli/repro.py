@@ -236,7 +236,8 @@ class Runner:
 
     def _show(self, log: Path | None) -> None:
         """What the stage has written, without the states of progress bars that were overwritten."""
-        for line in [] if log is None else log.read_text(errors="replace").split("\n"):
+        text = b"" if log is None else log.read_bytes()  # as text a lone \\r would end a line
+        for line in text.decode(errors="replace").split("\n"):
             if last := line.rstrip("\r").rpartition("\r")[2].rstrip():
                 self._echo(f"        {last}")
 
