@@ -16,9 +16,8 @@ env: ## the pinned packages in .venv (PYTHON=… chooses the Python)
 clone: # DVC keeps its record in git
 	@git rev-parse --git-dir >/dev/null || { echo "relume: this folder is no git clone, and DVC needs one: git clone the project, or git init here" >&2; exit 1; }
 
-repro: clone env ## whatever is stale of the pipeline, up to metrics/report/index.html (ARGS=… for dvc repro)
-	@python -m relume.params
-	@dvc repro $(ARGS)
+repro: clone env ## whatever is stale of the pipeline, up to metrics/report/index.html (ARGS=… for relume repro)
+	@relume repro $(ARGS)
 
 exp: clone env ## the pipeline with presets/PRESET.yaml, as one `dvc exp run` (PRESET=paper_s0, ARGS=… for it)
 	@python -m relume.presets $(PRESET) $(ARGS)

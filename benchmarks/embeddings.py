@@ -207,7 +207,7 @@ def main(
     device: str,
 ) -> None:
     start, at = time.perf_counter(), commit()
-    run = Run(seed=SEED, device=device, precision="float32", micro_batch=16)  # type: ignore[arg-type]  # click has checked it
+    run = Run(seed=SEED, device=device, precision="float32", threads=1, micro_batch=16)  # type: ignore[arg-type]  # click has checked it
     try:
         if (group is None) != (images is None):
             raise UserError("--group and --images belong together")

@@ -11,6 +11,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     dict.fromkeys([str(_SRC), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
 )
 
+if "DVC_STAGE" in os.environ:  # not the benchmarks
+    os.environ["OMP_NUM_THREADS"] = "1"  # also NumPy's; before anything loads a BLAS
+
 import relume  # noqa: E402
 
 if not Path(next(iter(relume.__path__))).resolve().is_relative_to(_SRC):

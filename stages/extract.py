@@ -22,14 +22,22 @@ from relume.networks.weights import WeightStore
 @stage("extract", item="network")
 def main(door: Door, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
     run, given = door.section(Run, "run"), door.plain("extract")  # which other networks there are is not declared, nor asked
-    budget_mb = given["budget_mb"] if given.get("cached") is None or network in given["cached"] else 0
+    whole = given.get("cached") is None or network in given["cached"]
+    budget_mb = given["budget_mb"] if whole or network in given.get("held_out", ()) else 0
     device, prepared = device_of(run), Dataset.open(images)
     if prepared.name != dataset:
         raise UserError(f"--images {images} is dataset {prepared.name}, not {dataset}")
     deterministic()
     train = [number for number, row in enumerate(prepared.index) if row["split"] == "train"]
     split, sample = ("train", train) if train else ("all", list(range(len(prepared.index))))
-    pictures = Pictures(dataset=dataset, images=prepared.images, sample=sample[: given["pictures"]], split=split)
+    held_out = [number for number, row in enumerate(prepared.index) if row["split"] != "train"]
+    pictures = Pictures(
+        dataset=dataset,
+        images=prepared.images,
+        sample=sample[: given["pictures"]],
+        split=split,
+        kept=None if whole or not budget_mb else held_out,
+    )
     loaded = networks.load(network, WeightStore(weights), device)
     through = Pass(network=loaded, device=device, micro_batch=run.micro_batch, precision=autocast(run, device))
     extract(through, pictures, out, budget_mb=budget_mb)

@@ -19,7 +19,7 @@ from tests.evaluation_files import write_dataset
 
 SIZE = 64
 CPU = torch.device("cpu")
-RUN = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
+RUN = Run(seed=0, device="cpu", precision="float32", threads=1, micro_batch=2)
 
 
 def shared(**differences: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from tests.evaluation_files import write_dataset
 SIZE = 48
 LOSSES = {"feature": 1.0, "tv": 0.1, "alpha_norm": 0.01}
 NOTHING = Material(heads={})
-RUN = Run(seed=0, device="cpu", precision="float32", micro_batch=2)
+RUN = Run(seed=0, device="cpu", precision="float32", threads=1, micro_batch=2)
 TOY: dict[str, Any] = {
     "taps": {"conv2": 1.0},
     "parametrisation": {"kind": "fourier", "decay": 1.0},

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from dvc.repo import Repo
 
 from relume.core.config import read_params
 from relume.core.errors import UserError
+from relume.core.run import Run
 from relume.core.stage import Door, declared
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,3 +72,15 @@ def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.
     for key in ("recipes.shallow", "report.pictures", "evaluate"):
         with pytest.raises(UserError, match=f"params: {key}: missing, or not declared under `params` of stage invert_optimise"):
             door.plain(key)
+
+
+def test_a_stage_computes_on_as_many_threads_as_its_parameters_say(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    before = torch.get_num_threads()
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("threads: 1 ", "threads: 2 "))
+    try:
+        Door("evaluate", "deep").section(Run, "run")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -17,9 +17,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (11, 40, 40, 3), dtype=np.uin
 SAMPLE = [9, 2, 5, 7, 1]
 
 
-def run(folder, *, network="alexnet_conv", sample=SAMPLE, budget_mb=1, micro_batch=2):
+def run(folder, *, network="alexnet_conv", sample=SAMPLE, budget_mb=1, micro_batch=2, kept=None):
     through = Pass(network=networks.random(network, seed=4), device=CPU, micro_batch=micro_batch)
-    pictures = Pictures(dataset="tiny", images=IMAGES, sample=sample, split="train")
+    pictures = Pictures(dataset="tiny", images=IMAGES, sample=sample, split="train", kept=kept)
     extract(through, pictures, folder, budget_mb=budget_mb)
     return Features.open(folder)
 
@@ -57,6 +57,14 @@ def test_cached_taps_hold_every_picture_in_order(features, direct):
         assert isinstance(values, np.memmap)
         assert values.dtype == np.float16
         np.testing.assert_allclose(values.astype(np.float64), direct[tap].numpy(), rtol=2e-3, atol=1e-4)
+
+
+def test_of_some_pictures_alone_features_may_be_kept(features, tmp_path):
+    some = run(tmp_path / "out", kept=[0, 2, 4, 10])  # 2 is of the sample
+    assert some.cached("pool") is None
+    np.testing.assert_array_equal(some.of("pool", [10, 2]), features.of("pool", [10, 2]))
+    assert some.of("pool", [2, 3]) is None
+    assert some.stats("pool") == features.stats("pool")
 
 
 def test_budget_takes_the_smallest_first():

@@ -129,7 +129,7 @@ def test_make_shows_every_target(clone):
     ("target", "wanted"),
     [
         ("env", ["./bootstrap.sh"]),
-        ("repro", ["./bootstrap.sh", "python -m relume.params", "dvc repro -f"]),
+        ("repro", ["./bootstrap.sh", "relume repro -f"]),
         ("test", ["./bootstrap.sh", "python -m pytest -n auto --maxprocesses 4 --dist loadfile -f"]),
         ("check", ["./bootstrap.sh", "ruff format --check .", "ruff check .", "mypy"]),
         ("format", ["./bootstrap.sh", "ruff format .", "ruff check --fix ."]),

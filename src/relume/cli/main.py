@@ -57,6 +57,31 @@ def doctor(as_json: bool, stale: bool) -> None:
 
 
 @main.command()
+@click.argument("targets", nargs=-1)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Stages at once.  [the number of processors, at most 8]")
+@click.option("--force", "-f", is_flag=True, help="Also run what is up to date.")
+def repro(targets: tuple[str, ...], jobs: int | None, force: bool) -> None:
+    """Run what is stale of the pipeline, independent stages at once.
+
+    TARGETS are stages of dvc.yaml, as `dvc repro` takes them; what they need is run first. Without them: all. What a stage writes
+    to the terminal is shown when it ends; with --jobs 1 as it comes. A stage that fails lets those finish that run beside it.
+    Ctrl-C stops; the same command goes on. `dvc repro` and `dvc exp run` do the same, one stage after the other.
+
+    \b
+    Examples:
+      relume repro
+      relume repro train_decoder evaluate@decoders --jobs 4
+    """
+    from relume.cli.repro import repro as run
+    from relume.core.config import read_params
+    from relume.core.files import find_root
+    from relume.params import check
+
+    check(read_params(find_root(Path.cwd()) / "params.yaml"))
+    sys.exit(run(targets, jobs=jobs, force=force, echo=click.echo))
+
+
+@main.command()
 def track() -> None:
     """Write every result that is here to MLflow.
 

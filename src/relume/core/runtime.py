@@ -24,7 +24,8 @@ def describe(device: torch.device) -> str:
     """What the tables say in their column `device`."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device.type} ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
 
 
 def autocast(run: Run, device: torch.device) -> torch.autocast:

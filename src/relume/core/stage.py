@@ -20,6 +20,7 @@ from relume.core.code import stage_digest
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import Scratch, digest, sha256
+from relume.core.run import Run
 
 T = TypeVar("T")
 PARAMS, CODE = Path("params.yaml"), Path("code")
@@ -39,7 +40,10 @@ class Door:
 
     def section(self, cls: type[T], key: str) -> T:
         """The section (or `a.b` below one) as its dataclass."""
-        return build(cls, self.plain(key), key)
+        built = build(cls, self.plain(key), key)
+        if isinstance(built, Run):  # the API reads it too, and uses all threads
+            importlib.import_module("torch").set_num_threads(built.threads)
+        return built
 
     def plain(self, key: str) -> Any:
         """The section as plain data."""

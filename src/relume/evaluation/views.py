@@ -101,8 +101,8 @@ def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | N
     network, tap = place
     if folder is None or not (folder / network).is_dir():
         return None
-    values = Features.open(folder / network).cached(tap)
-    return None if values is None else torch.from_numpy(values[list(rows)]).float()
+    values = Features.open(folder / network).of(tap, rows)
+    return None if values is None else torch.from_numpy(values).float()
 
 
 def _error(tap: str, scale: Mapping[str, float]) -> Measure:

@@ -1,6 +1,6 @@
 """A network's modules, with random weights: our own where that saves an import of seconds, else the package's that defines them.
 
-torchvision, timm and open_clip are imported where they are needed. Names of modules are the packages' own: taps and weights
+torchvision and open_clip are imported where they are needed. Names of modules are the packages' own: taps and weights
 go by them.
 """
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from relume.core.registry import Registry
 from relume.networks.convolutional import VGG16
+from relume.networks.efficientnet import EfficientNetLite0
 from relume.networks.facts import Facts
 from relume.networks.openclip import split, trained
 
@@ -69,11 +70,9 @@ def inception(facts: Facts) -> tuple[nn.Module, Facts]:
     return fid.inception(), facts
 
 
-@BUILDERS.register("timm")
-def from_timm(facts: Facts) -> tuple[nn.Module, Facts]:
-    import timm
-
-    return timm.create_model(f"tf_{facts.name}", pretrained=False), facts
+@BUILDERS.register("efficientnet_lite0")
+def efficientnet_lite0(facts: Facts) -> tuple[nn.Module, Facts]:
+    return EfficientNetLite0(), facts
 
 
 @BUILDERS.register("openclip")

@@ -39,6 +39,7 @@ class Extract:
     )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
     pictures: int = Field(ge=2)  # of the train split, at most, that the statistics are taken over
     cached: tuple[str, ...] | None = None  # networks that keep anything at all beside statistics; null: every one
+    held_out: tuple[str, ...] = ()  # of the others, those that keep it of pictures outside the training split: for evaluation
 
     def __post_init__(self) -> None:
         _each_once("datasets", self.datasets)
@@ -48,6 +49,6 @@ class Extract:
                 check_network(name)
             except UserError as error:
                 raise ValueError(str(error)) from None
-        foreign = sorted(set(self.cached or ()) - set(self.networks))
-        if foreign:
-            raise ValueError(f"cached: {foreign[0]!r} is not extracted; {one_of(self.networks, foreign[0])}")
+        for key, names in (("cached", self.cached or ()), ("held_out", self.held_out)):
+            if foreign := sorted(set(names) - set(self.networks)):
+                raise ValueError(f"{key}: {foreign[0]!r} is not extracted; {one_of(self.networks, foreign[0])}")

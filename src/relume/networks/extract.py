@@ -30,6 +30,7 @@ class Pictures:
     images: np.ndarray  # uint8 (N, H, W, 3)
     sample: Sequence[int]
     split: str  # that the sample is of: `train`, or `all` where there is no such split
+    kept: Sequence[int] | None = None  # rows whose small taps are kept; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +95,15 @@ def extract(through: Pass, pictures: Pictures, folder: Path, *, budget_mb: int) 
     shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
     statistics = Statistics(shapes, through.device)
     with atomic_folder(folder) as temporary:
-        files = _open(temporary, shapes, within_budget(shapes, len(images), budget_mb), len(images))
+        kept = range(len(images)) if pictures.kept is None else pictures.kept
+        places = {row: place for place, row in enumerate(kept)}
+        files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
         for rows, values in through.stream(images, sample, taps):
             statistics.add(values)
-            _keep(files, rows, values)
-        others = sorted(set(range(len(images))) - set(sample)) if files else []
+            _keep(files, places, rows, values)
+        others = sorted(set(kept) - set(sample)) if files else []
         for rows, values in through.stream(images, others, list(files)):
-            _keep(files, rows, values)
+            _keep(files, places, rows, values)
         for file in files.values():
             file.flush()
         about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
@@ -123,14 +126,15 @@ def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> d
     return {tap: create(folder / f"{tap}.npy", "w+", np.float16, (pictures, *shapes[tap])) for tap in taps}
 
 
-def _keep(files: Mapping[str, np.memmap], rows: list[int], values: Mapping[str, Tensor]) -> None:
+def _keep(files: Mapping[str, np.memmap], places: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:
+    here = [at for at, row in enumerate(rows) if row in places]
     for tap, file in files.items():
-        half = values[tap].half().cpu().numpy()
+        half = values[tap][here].half().cpu().numpy()
         if not np.isfinite(half).all():
             raise UserError(
                 f"tap {tap}: features of pictures {rows[0]} to {rows[-1]} are not finite in float16: lower extract.budget_mb"
             )
-        file[rows] = half
+        file[[places[rows[at]] for at in here]] = half
 
 
 def _describe(through: Pass, pictures: Pictures) -> dict[str, Any]:
@@ -138,6 +142,7 @@ def _describe(through: Pass, pictures: Pictures) -> dict[str, Any]:
         "dataset": pictures.dataset,
         "network": through.network.facts.name,
         "pictures": len(pictures.images),
+        "kept": None if pictures.kept is None else list(pictures.kept),
         "split": pictures.split,  # that the statistics are over, its first n
         "n": len(pictures.sample),
     }

@@ -34,7 +34,7 @@ def _efficientnet() -> Facts:
     taps: dict[str, Tap] = {"stem_pre": stem_pre, "stem": stem, **stages, "head_pre": head_pre, "head": head}
     taps = with_pool(taps, "head") | {"logits": output("classifier", 1000)}
     name, variant = "efficientnet_lite0", "TensorFlow's ImageNet weights, as ported for PyTorch"
-    return Facts(name=name, builder="timm", mean=HALF, std=HALF, min_size=1, taps=taps, variant=variant, licence="Apache-2.0")
+    return Facts(name=name, builder=name, mean=HALF, std=HALF, min_size=1, taps=taps, variant=variant, licence="Apache-2.0")
 
 
 def _inception() -> Facts:

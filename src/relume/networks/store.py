@@ -1,5 +1,6 @@
 """`data/features/<dataset>/<network>/`: `stats.json` on every tap, and a memory-mapped float16 `<tap>.npy` of the small ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -32,12 +33,21 @@ class Features:
         return taps[tap]
 
     def cached(self, tap: str) -> np.ndarray | None:
-        """float16 (pictures, *shape) in the order of the dataset, or None where the tap is too big to be kept."""
+        """float16 (pictures, *shape) in the order of the dataset, or None where the tap is not kept of all pictures."""
+        return None if self.described["kept"] is not None else self._values(tap)
+
+    def of(self, tap: str, rows: Sequence[int]) -> np.ndarray | None:
+        """float16 (rows, *shape), or None where the tap is not kept of all these rows."""
+        values, kept = self._values(tap), self.described["kept"]
+        places = {row: place for place, row in enumerate(range(self.described["pictures"]) if kept is None else kept)}
+        return None if values is None or not places.keys() >= set(rows) else values[[places[row] for row in rows]]
+
+    def _values(self, tap: str) -> np.ndarray | None:
         if not self.stats(tap)["cached"]:
             return None
         values: np.ndarray = np.load(self.folder / f"{tap}.npy", mmap_mode="r", allow_pickle=False)
-        if len(values) != self.described["pictures"]:
-            raise UserError(
-                f"{self.folder / tap}.npy holds {len(values)} pictures, not {self.described['pictures']}: extract anew"
-            )
+        kept = self.described["kept"]
+        wanted = self.described["pictures"] if kept is None else len(kept)
+        if len(values) != wanted:
+            raise UserError(f"{self.folder / tap}.npy holds {len(values)} pictures, not {wanted}: extract anew")
         return values

@@ -9,13 +9,12 @@ sequence of its own.
 """
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from relume.methods.masked.base import Guess, MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
 from relume.methods.masked.config import MixedAeConfig
-from relume.methods.masked.vit import PatchDecoder, initialise, positions, token
+from relume.methods.masked.vit import Block, PatchDecoder, initialise, positions, token
 
 
 class HomologousAttention(nn.Module):

@@ -1,12 +1,12 @@
 """SimMIM (Xie et al., arXiv 2111.09886) on a Swin Transformer: mask tokens where cells are hidden, one linear layer to pixels."""
 
 import torch
-from timm.models.swin_transformer import SwinTransformerStage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from relume.methods.masked.base import Guess, MaskedModel, normalise, over_hidden, patches, picture_of
 from relume.methods.masked.config import SimMimConfig
+from relume.methods.masked.swin import Stage
 from relume.methods.masked.vit import token
 
 
@@ -24,7 +24,7 @@ class SimMim(MaskedModel):
         self.embed = nn.Conv2d(3, width, config.patch, stride=config.patch)
         self.norm = nn.LayerNorm(width)
         self.unknown = token(width)
-        self.stages = nn.Sequential(*(_stage(config, stage, size // config.patch) for stage in range(last + 1)))
+        self.stages = nn.Sequential(*(Stage(config, stage, size // config.patch) for stage in range(last + 1)))
         self.leave = nn.LayerNorm(width * 2**last)
         stride = config.patch * 2**last
         self.paint = nn.Sequential(nn.Conv2d(width * 2**last, 3 * stride**2, 1), nn.PixelShuffle(stride))
@@ -46,18 +46,3 @@ class SimMim(MaskedModel):
         """The mean over the last map."""
         nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
         return self.encode(images, nothing).mean((2, 3))
-
-
-def _stage(config: SimMimConfig, stage: int, side: int) -> nn.Module:
-    width = config.width * 2**stage
-    before = width if stage == 0 else width // 2
-    made: nn.Module = SwinTransformerStage(
-        dim=before,
-        out_dim=width,
-        input_resolution=(side // 2 ** max(0, stage - 1),) * 2,
-        depth=config.depths[stage],
-        downsample=stage > 0,
-        num_heads=config.heads[stage],
-        window_size=config.window,
-    )
-    return made

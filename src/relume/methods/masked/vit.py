@@ -1,8 +1,8 @@
-"""What masked transformers share: fixed positions, a stack of timm's blocks, the light decoder that fills in what is hidden."""
+"""What masked transformers share: fixed positions, a stack of blocks, the light decoder that fills in what is hidden."""
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from relume.methods.masked.base import take
 from relume.methods.masked.config import Transformer
@@ -23,8 +23,44 @@ def positions(side: int, width: int) -> Tensor:
     return torch.cat([rows, columns], dim=-1).flatten(0, 1)
 
 
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, width / heads)
+        seen: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return seen
+
+
+class Mlp(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return y
+
+
+class Block(nn.Module):
+    """Names and numbers are those of timm's, whose import takes two seconds."""
+
+    def __init__(self, width: int, heads: int, qkv_bias: bool = False) -> None:
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads, qkv_bias)
+        self.norm2, self.mlp = nn.LayerNorm(width, eps=1e-6), Mlp(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        after: Tensor = x + self.mlp(self.norm2(x))
+        return after
+
+
 def blocks(config: Transformer) -> nn.Sequential:
-    """timm's, with fused attention, and a LayerNorm at the end."""
+    """With a LayerNorm at the end."""
     stack = [Block(config.width, config.heads, qkv_bias=True) for _ in range(config.depth)]
     return nn.Sequential(*stack, nn.LayerNorm(config.width))
 

@@ -1,0 +1,113 @@
+"""A stage of a Swin Transformer (Liu et al., arXiv 2103.14030), as timm has it, whose import takes two seconds."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.methods.masked.config import SimMimConfig
+from relume.methods.masked.vit import Mlp
+
+FAR = -100.0  # added where two positions were not neighbours before the shift
+
+
+def windows(x: Tensor, side: int) -> Tensor:
+    """(N, H, W, C) -> (N windows, side side, C); what is lacking below and at the right is zero."""
+    x = F.pad(x, (0, 0, 0, -x.shape[2] % side, 0, -x.shape[1] % side))
+    return x.unflatten(1, (-1, side)).unflatten(3, (-1, side)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
+
+
+def together(parts: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Back from `windows`: (N, H, W, C)."""
+    rows, columns = -(-height // side), -(-width // side)
+    x = parts.unflatten(1, (side, side)).unflatten(0, (-1, rows, columns)).transpose(2, 3)
+    return x.flatten(3, 4).flatten(1, 2)[:, :height, :width]
+
+
+class WindowAttention(nn.Module):
+    """Attention within windows, with a bias for every offset between two positions."""
+
+    relative_position_index: Tensor
+
+    def __init__(self, width: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, (width // heads) ** -0.5
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * side - 1) ** 2, heads))
+        at = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        offset = at[:, None] - at[None] + side - 1
+        self.register_buffer("relative_position_index", offset[..., 0] * (2 * side - 1) + offset[..., 1], persistent=False)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(self, x: Tensor, apart: Tensor | None) -> Tensor:
+        """(N windows, K, C); `apart`: (windows, K, K), added."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        scores = q * self.scale @ k.transpose(-2, -1) + bias
+        if apart is not None:
+            scores = (scores.unflatten(0, (-1, len(apart))) + apart[:, None]).flatten(0, 1)
+        seen: Tensor = self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+        return seen
+
+
+class Block(nn.Module):
+    """Every second one looks through windows shifted by half a side."""
+
+    attn_mask: Tensor | None
+
+    def __init__(self, width: int, heads: int, window: int, side: int, shifted: bool) -> None:
+        super().__init__()
+        self.window = min(side, window)
+        self.shift = window // 2 if shifted and side > self.window else 0
+        self.norm1, self.attn = nn.LayerNorm(width), WindowAttention(width, heads, self.window)
+        self.norm2, self.mlp = nn.LayerNorm(width), Mlp(width)
+        self.register_buffer("attn_mask", self._apart(side), persistent=False)
+
+    def _apart(self, side: int) -> Tensor | None:
+        if not self.shift:
+            return None
+        side = -(-side // self.window) * self.window
+        at = torch.arange(side)
+        part = (at >= side - self.window).long() + (at >= side - self.shift)
+        number = windows((3 * part[:, None] + part)[None, ..., None].float(), self.window).squeeze(-1)
+        return (number[:, None] != number[:, :, None]) * FAR
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, H, W, C)"""
+        _, height, width, _ = x.shape
+        y = torch.roll(self.norm1(x), (-self.shift, -self.shift), (1, 2)) if self.shift else self.norm1(x)
+        y = together(self.attn(windows(y, self.window), self.attn_mask), self.window, height, width)
+        x = x + (torch.roll(y, (self.shift, self.shift), (1, 2)) if self.shift else y)
+        after: Tensor = x + self.mlp(self.norm2(x))
+        return after
+
+
+class Merge(nn.Module):
+    """Four neighbours become one: (N, H, W, C) -> (N, H / 2, W / 2, outputs)."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.norm, self.reduction = nn.LayerNorm(4 * width), nn.Linear(4 * width, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
+        merged: Tensor = self.reduction(self.norm(x))
+        return merged
+
+
+class Stage(nn.Module):
+    """Of SimMIM's encoder; `side`: of the first stage's maps."""
+
+    def __init__(self, config: SimMimConfig, number: int, side: int) -> None:
+        super().__init__()
+        width = config.width * 2**number
+        for _ in range(number):
+            side = -(-side // 2)
+        self.downsample = Merge(width // 2, width) if number else nn.Identity()
+        self.blocks = nn.Sequential(
+            *(Block(width, config.heads[number], config.window, side, at % 2 == 1) for at in range(config.depths[number]))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.blocks(self.downsample(x))
+        return y
