@@ -56,7 +56,7 @@ def check(whole: Mapping[str, Any]) -> None:
     for key, section in SECTIONS.items():
         if key in whole and (value := _tried(faults, build, section.cls, whole[key], key)) is not None:
             built[key] = value
-            parts.append(Part(value=value, layers=((key, whole[key]),), unused=section.unused))
+            parts.append(section.part(value, whole[key]))
     entries: dict[str, dict[str, Any]] = {}
     for section in SECTIONS.values():
         ready = built.keys() >= {section.key, *section.over}

@@ -8,6 +8,7 @@ from typing import Any, get_origin, get_type_hints
 from relume.core.config import build, merge
 
 Plain = Mapping[str, Any]  # parsed YAML
+IMAGES = ("dataset", "split", "count")  # of sections that look at images
 DECLARED = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for whatever may use LPIPS
 
 
@@ -73,6 +74,13 @@ class Section:
     def dataset(self) -> bool:
         """It names a dataset, whatever else it holds."""
         return "dataset" in getattr(self.cls, "__dataclass_fields__", ())
+
+    def part(self, value: Any, plain: Any) -> Part:
+        """The section itself. Where it names no things by name, nothing of it is read but which images it looks at."""
+        unused = self.unused
+        if self.names and not getattr(value, self.names):
+            unused = frozenset((field,) for field in value.__dataclass_fields__ if field not in IMAGES)
+        return Part(value=value, layers=((self.key, plain),), unused=unused)
 
     def entries(self, value: Any) -> list[str]:
         """Names of the things by name in the section's dataclass; lists name things of other sections."""
