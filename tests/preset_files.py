@@ -16,6 +16,7 @@ from dvc.repo import Repo
 
 from relume.core.config import merge
 from relume.evaluation.metrics import METRICS
+from relume.methods.registry import FAMILIES
 from relume.presets import LISTED, read
 from tests import data_files as files
 
@@ -37,8 +38,8 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
     store = files.empty_project(tmp_path, monkeypatch)
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
-    for kind in ("decoder", "surrogate", "masked", "gan", "mapper", "landscape"):
-        Path("models", kind).mkdir(parents=True)  # as in a clone
+    for family in FAMILIES:
+        Path("models", family.kind).mkdir(parents=True, exist_ok=True)  # as in a clone
     Path("data/samples").mkdir(parents=True)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

@@ -1,4 +1,4 @@
-"""DESIGN's rules as tests: arrows point one way; stage, script and section share a name."""
+"""DESIGN's rules as tests: arrows point one way, families are listed once, `dvc.yaml` names the code that each stage runs."""
 
 import ast
 from pathlib import Path
@@ -7,18 +7,21 @@ from typing import Any
 import pytest
 import yaml
 
+from relume.methods.registry import FAMILIES
+
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
+BELOW = {"core", "data", "networks", "losses"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "data": {"core"},
-    "features": {"core"},
+    "networks": {"core", "data"},
     "losses": {"core"},
-    "models": {"core"},
-    "training": {"core", "data", "features", "losses", "models"},
-    "inversion": {"core", "data", "features", "losses", "models", "training"},
-    "evaluation": {"core", "data", "features", "losses"},
+    "training": BELOW,
+    "methods": BELOW | {"training"},
+    "evaluation": BELOW,
     "report": {"core"},
+    "tracking": {"core"},
 }
 
 
@@ -40,7 +43,7 @@ def imports(path: Path) -> set[Path]:
     return found
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.relative_to(SRC / "relume").parts[0]
 
 
@@ -56,7 +59,52 @@ def script(stage: dict[str, Any]) -> Path:
 def test_arrows_point_one_way(name: str) -> None:
     for module in (SRC / "relume" / name).rglob("*.py"):
         for other in imports(module):
-            assert room(other) in MAY_IMPORT[name] | {name}, f"{module.relative_to(ROOT)} imports {other.relative_to(ROOT)}"
+            assert package(other) in MAY_IMPORT[name] | {name}, f"{module.relative_to(ROOT)} imports {other.relative_to(ROOT)}"
+
+
+def test_every_family_is_a_folder_in_the_registry() -> None:
+    folders = {path.parent.name for path in (SRC / "relume/methods").glob("*/__init__.py")}
+    assert folders == {family.name for family in FAMILIES}
+    assert len(FAMILIES) == len(folders)
+    for family in FAMILIES:
+        assert family.checks == (SRC / f"relume/methods/{family.name}/checks.py").exists(), family.name
+
+
+def families(path: Path) -> set[str]:
+    """The families that a module imports, or whose sections or folders of models its code names."""
+    signs = {f"models/{family.kind}": family.name for family in FAMILIES if family.kind}
+    signs |= {section.key: family.name for family in FAMILIES for section in family.sections}
+    tree = ast.parse(path.read_text())
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in said)
+    named = {signs[text.partition(".")[0]] for text in texts if isinstance(text, str) and text.partition(".")[0] in signs}
+    return named | {other.parts[-2] for other in imports(path) if other.match("methods/*/*.py")}
+
+
+def listed(path: Path) -> set[str]:
+    """The families and kinds of models in the longest list of them that the module writes down."""
+    names = {name for family in FAMILIES for name in (family.name, family.kind)}
+    displays = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict)
+    ]
+    found = [{part.value for part in ast.walk(one) if isinstance(part, ast.Constant)} & names for one in displays]
+    return max(found, key=len, default=set())
+
+
+def test_no_other_module_lists_the_families() -> None:
+    """One that knows most of them would have to be edited for a new one."""
+    modules = [path for path in SRC.rglob("*.py") if SRC / "relume/methods" not in path.parents]
+    knows = {
+        str(path.relative_to(ROOT)): max(families(path), listed(path), key=len)
+        for path in [*modules, *(ROOT / "stages").glob("*.py")]
+    }
+    assert {name: known for name, known in knows.items() if len(known) > len(FAMILIES) // 2} == {}
+    assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1, "the search finds what it looks for"
+
+
+def test_tables_and_report_wait_for_the_models_of_every_family() -> None:
+    kinds = {f"models/{family.kind}" for family in FAMILIES if family.kind}
+    assert kinds <= set(stages()["report"]["deps"])
 
 
 def test_a_stage_depends_on_the_file_of_its_code() -> None:
@@ -76,7 +124,8 @@ def test_stage_script_and_section_share_a_name() -> None:
 
 def test_package_inits_stay_empty() -> None:
     """A module that runs at a package's import would be a dependency of everything in it."""
-    assert [path for path in (SRC / "relume").rglob("__init__.py") if path.read_text().strip()] == []
+    full = [path for path in (SRC / "relume").rglob("__init__.py") if path.read_text().strip()]
+    assert full == [SRC / "relume/api/__init__.py"], "but for the interface of users, which no stage imports"
 
 
 def test_command_lines_name_their_dependencies() -> None:

@@ -18,11 +18,9 @@ from relume.evaluation import probe
 from relume.evaluation.probe_config import Probe
 from relume.methods.masked.represent import represent
 from relume.methods.masked.trained import read_masked
-from relume.params import check
 from stages import probe as stage
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
-from tests.test_masked_stages import ENERGY
 from tests.toy_masked import write_masked
 
 SIZE = 16
@@ -185,18 +183,3 @@ def test_faults_name_themselves(project: Path) -> None:
     for wrong, told in ({"models": ["et", "et"]}, "models: each once"), ({"models": ["chance"]}, "models: chance is the name"):
         with pytest.raises(UserError, match=told):
             config(**wrong)
-
-
-def test_sections_must_agree(default_params: dict[str, Any]) -> None:
-    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos_32"}}
-    default_params["reconstruct_masked"]["masked"]["models"] = ["et"]
-    default_params["compare"]["questions"].pop("energy_or_autoencoder")
-    faults = {
-        "probe.dataset: 'nowhere' is not prepared": {"dataset": "nowhere"},
-        "probe.models: ett is not in train_masked.models; did you mean 'et'": {"models": ["ett"]},
-        "probe.test: 1000 pictures of test are wanted; prepare makes 96": {"models": ["et"], "test": 1000},
-    }
-    check({**default_params, "probe": {**default_params["probe"], "models": ["et"]}})
-    for told, differences in faults.items():
-        with pytest.raises(UserError, match=told.replace("'", ".")):
-            check({**default_params, "probe": {**default_params["probe"], **differences}})

@@ -220,7 +220,7 @@ def test_sections_name_their_faults():
     for change, message in [
         ({"networks": ["alexnet_con"]}, "extract.networks: unknown network 'alexnet_con'; did you mean 'alexnet_conv'"),
         ({"networks": ["lpips_alex"]}, "extract.networks: unknown network 'lpips_alex'"),
-        ({"datasets": ["a", "a"]}, "extract.datasets: named twice: a"),
+        ({"datasets": ["a", "a"]}, "extract.datasets: each once"),
         ({"cached": ["vgg16"]}, "extract.cached: 'vgg16' is not extracted; allowed: alexnet_conv"),
         ({"pictures": 1}, "extract.pictures"),
     ]:

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from relume.cli.main import main
-from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_json, sha256
 from relume.methods.gan import import_gan as importing
-from relume.methods.gan.config import ExternalGan, ImportGan
+from relume.methods.gan.config import ExternalGan
 from relume.methods.gan.trained import read_gan
 from relume.params import check
-from relume.params_import_gan import between
 from relume.tracking.model_records import model_records
 from stages import import_gan
 from tests.decoder_files import CPU
@@ -171,9 +168,3 @@ def test_faults_in_the_parameters_are_told_by_their_keys(
     default_params["import_gan"]["models"] = {"a": GOOD | differences}
     with pytest.raises(UserError, match=told):
         check(default_params)
-
-
-def test_a_name_is_one_generators_only() -> None:
-    imports = build(ImportGan, {"models": {"style": GOOD, "other": GOOD}}, "import_gan")
-    built = {"import_gan": imports, "train_gan": SimpleNamespace(models={"style": {}})}
-    assert list(between(built)) == ["import_gan.models.style: the name belongs to a generator of train_gan"]

@@ -223,10 +223,10 @@ def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "presets").mkdir()
-    (tmp_path / "presets" / "bad.yaml").write_text("losses: { tvv: 1.0 }\nrecipes: { deep: { network: alexnet_conv } }\n")
+    (tmp_path / "presets" / "bad.yaml").write_text("losses: { tvv: 1.0 }\nrun: { seed: -1 }\n")
     with pytest.raises(UserError, match=r"losses\.tvv: unknown key") as caught:
         command(tmp_path, "bad")
-    assert "recipes.deep.start: missing" in str(caught.value)
+    assert "run.seed: " in str(caught.value)
     with pytest.raises(UserError, match="unknown preset 'badd'; did you mean 'bad'"):
         command(tmp_path, "badd")
     told = run(sys.executable, "-m", "relume.presets", "bad", cwd=tmp_path, fails=True)

@@ -207,7 +207,7 @@ def test_methods_tell_of_the_models_training(page: str) -> None:
 
 
 def test_a_models_score_is_drawn_beside_its_floor(material: Material) -> None:
-    drawn = {panel.term: panel for panel in lesson("et", material.learned["et"]).panels}
+    drawn = {panel.term: panel for panel in lesson("et", material.trained["et"]).panels}
     assert set(drawn) == {"loss", "psnr_masked"}
     assert "floor: mean visible from 14 to 14" in drawn["psnr_masked"].says
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from relume.core.results import FAMILIES
 from relume.report.boards import Line
 from relume.report.config import Report
 from relume.report.depth import Depths
@@ -31,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return render(read(folders(root), GROUPS), Report(pictures=4), 0.95)
 
 
-def line(method: str, psnr: str, tap: str = "", network: str = "net", family: str = FAMILIES[1]) -> Line:
+def line(method: str, psnr: str, tap: str = "", network: str = "net", family: str = "optimise") -> Line:
     cells = {"method": method, "psnr": psnr, "tap": tap, "network": network, "family": family}
     return Line(key=(method, "d", "32", network, tap), cells=cells)
 

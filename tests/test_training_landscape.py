@@ -245,7 +245,7 @@ def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_faults_are_named_together(data: Dataset) -> None:
-    models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {"generator": "gan/x"}, "c": {}}
+    models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {"generator": 3}, "c": {}}
     told = r"models.a.replay: one trajectory(.|\n)*models.b.generator(.|\n)*models.c.generator: missing"
     with pytest.raises(UserError, match=told):
         landscape_models({"shared": shared(), "models": models})

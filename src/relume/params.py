@@ -1,121 +1,75 @@
-"""The whole of `params.yaml`: every section's dataclass, and what must agree between sections. Checked at each stage's door.
+"""The whole of `params.yaml`: every section as its dataclass, and what sections name of each other. Every stage checks it first.
 
-Nothing imports this module but the door, by name: it can stop a run, never change a result. It imports no torch.
+Stages reach this module by name only: it can stop a run, never change a result. It imports no torch.
 `python -m relume.params` checks the file by itself.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
+from relume.core.references import GROUPS, METHODS
 from relume.core.run import Run
-from relume.data.checks import asked as asked_pictures
 from relume.data.config import Prepare
-from relume.evaluation.checks import between as between_evaluate
 from relume.evaluation.config import Compare, Evaluate, Floors
-from relume.evaluation.maps_checks import between as between_maps
 from relume.evaluation.maps_config import Maps
-from relume.evaluation.probe_checks import between as between_probe
 from relume.evaluation.probe_config import Probe
 from relume.evaluation.samples_config import ScoreSamples
 from relume.evaluation.self_test_config import SelfTest
-from relume.losses.config import LPIPS, Losses
-from relume.methods.decoder.checks import between
-from relume.methods.decoder.config import DecoderConfig, DecoderGroups, TrainDecoder, decoders
-from relume.methods.gan.checks import between as between_gan
-from relume.methods.gan.config import ImportGan, TrainGan, gans
-from relume.methods.landscape.checks import between as between_landscape
-from relume.methods.landscape.checks import methods as landscape_methods
-from relume.methods.landscape.config import LandscapeGroups, TrainLandscape, landscape_models
-from relume.methods.latent.checks import between as between_latent
-from relume.methods.latent.checks import methods as latent_methods
-from relume.methods.latent.checks import ways
-from relume.methods.latent.config import InvertLatent, LatentGroups, TrainMapper, inherited, mappers
-from relume.methods.masked.checks import between as between_masked
-from relume.methods.masked.config import MaskedGroups, TrainMasked, masked_models
-from relume.methods.names import between as between_names
-from relume.methods.optimise.checks import ALWAYS, RECIPES, inversion, knowledge, latents, outside, recipe_faults
-from relume.methods.optimise.config import InvertOptimise, Recipe, variation
-from relume.methods.surrogate.checks import between as between_surrogate
-from relume.methods.surrogate.config import TrainSurrogate, surrogates
-from relume.networks.catalogue import check_tap
+from relume.losses.config import Losses
+from relume.methods import references
+from relume.methods.family import Family, Part, Section
+from relume.methods.references import Params
+from relume.methods.registry import FAMILIES
 from relume.networks.config import Extract, Weights
-from relume.params_import_gan import between as between_imports
 from relume.report.config import Report
 
-SECTIONS: dict[str, Any] = {
-    "run": Run,
-    "prepare": Prepare,
-    "weights": Weights,
-    "extract": Extract,
-    "losses": Losses,
-    "floors": Floors,
-    "invert_optimise": InvertOptimise,
-    "train_decoder": TrainDecoder,
-    "invert_decoder": DecoderGroups,
-    "train_surrogate": TrainSurrogate,
-    "train_masked": TrainMasked,
-    "reconstruct_masked": MaskedGroups,
-    "import_gan": ImportGan,
-    "train_gan": TrainGan,
-    "score_samples": ScoreSamples,
-    "train_mapper": TrainMapper,
-    "invert_latent": LatentGroups,
-    "train_landscape": TrainLandscape,
-    "invert_landscape": LandscapeGroups,
-    "maps": Maps,
-    "probe": Probe,
-    "evaluate": Evaluate,
-    "self_test": SelfTest,
-    "compare": Compare,
-    "report": Report,
-}
+SHARED = (
+    Section(key="run", cls=Run),
+    Section(key="prepare", cls=Prepare),
+    Section(key="weights", cls=Weights),
+    Section(key="extract", cls=Extract),
+    Section(key="losses", cls=Losses),
+    Section(key="floors", cls=Floors),
+    Section(key="maps", cls=Maps, names="decoders"),
+    Section(key="probe", cls=Probe, names="models"),
+    Section(key="score_samples", cls=ScoreSamples, names="models"),
+    Section(key="evaluate", cls=Evaluate),
+    Section(key="self_test", cls=SelfTest),
+    Section(key="compare", cls=Compare),
+    Section(key="report", cls=Report),
+)
+SECTIONS = {section.key: section for section in (*SHARED, *(one for family in FAMILIES for one in family.sections))}
 IGNORED = ("nfiles", "size")  # DVC's run cache leaves keys of these names out, at any depth
+BASELINES, PREFIX = "floors", "floor_"  # the group of the baselines, and how the names of their methods begin
 T = TypeVar("T")
 
 
 def check(whole: Mapping[str, Any]) -> None:
-    """Raise a UserError that names every fault found: in one section each, then between sections."""
-    wanted = [*SECTIONS, RECIPES]
-    faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
-    faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
+    """Raise a UserError that names every fault: in one section each, then between sections."""
+    faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
+    faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]
     faults += [f"params: {fault}" for fault in _ignored(whole)]
     built: dict[str, Any] = {}
-    for key, cls in SECTIONS.items():
-        if key in whole:
-            try:
-                built[key] = build(cls, whole[key], key)
-            except UserError as error:
-                faults += str(error).splitlines()
-    recipes = _entries(_recipes, whole, faults) if "invert_optimise" in built and RECIPES in whole else {}
-    trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
-    learned = _entries(surrogates, whole["train_surrogate"], faults) if "train_surrogate" in built else {}
-    masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
-    generators = _entries(gans, whole["train_gan"], faults) if "train_gan" in built else {}
-    mapped = _entries(mappers, whole["train_mapper"], faults) if "train_mapper" in built else {}
-    landscapes = _entries(landscape_models, whole["train_landscape"], faults) if "train_landscape" in built else {}
-    latent = _entries(ways, _over_optimise(built, whole), faults)
+    parts: list[Part] = []
+    for key, section in SECTIONS.items():
+        if key in whole and (value := _tried(faults, build, section.cls, whole[key], key)) is not None:
+            built[key] = value
+            parts.append(section.part(value, whole[key]))
+    entries: dict[str, dict[str, Any]] = {}
+    for section in SECTIONS.values():
+        ready = built.keys() >= {section.key, *section.over}
+        for name in section.entries(built[section.key]) if ready else ():
+            if found := _tried(faults, section.built, whole, built, name):
+                entries.setdefault(section.path, {})[name] = found[0]
+                parts += found[1]
     if not faults:
-        faults = [f"params: {fault}" for fault in _between(built, recipes, trained)]
-        taken = [*recipes, *trained, *built["invert_decoder"], *_floors(built), "floors"]
-        faults += [f"params: {fault}" for fault in between_masked(built, masked, taken)]
-        faults += [f"params: {fault}" for fault in between_gan(built, generators, [*taken, *masked])]
-        taken += [*built["reconstruct_masked"], *masked]
-        faults += [f"params: {fault}" for fault in between_latent(built, mapped, latent, taken)]
-        faults += [f"params: {fault}" for fault in latents(latent, built)]
-        taken += [*built["invert_latent"], *latent_methods(built["invert_latent"])]
-        faults += [f"params: {fault}" for fault in between_landscape(built, landscapes, mapped, taken)]
-        faults += [f"params: {fault}" for fault in between_probe(built, masked)]
-        faults += [f"params: {fault}" for fault in between_imports(built)]
-        faults += [f"params: {fault}" for fault in between_surrogate(built, learned, recipes, ALWAYS)]
-        named: dict[str, Iterable[str]] = {"masked": masked, "gan": generators, "mapper": mapped, "surrogate": learned}
-        lists = {f"train_{kind}.models": models for kind, models in {**named, "landscape": landscapes}.items()}
-        faults += [f"params: {fault}" for fault in between_names({"train_decoder.decoders": trained, **lists})]
+        faults = [f"params: {fault}" for fault in _between(Params(built, entries), parts)]
     if faults:
-        raise UserError("\n".join(faults))
+        raise UserError("\n".join(dict.fromkeys(faults)))
 
 
 def _ignored(value: Any, path: str = "") -> Iterator[str]:
@@ -128,103 +82,80 @@ def _ignored(value: Any, path: str = "") -> Iterator[str]:
         yield from _ignored(below, here)
 
 
-def _entries(read: Callable[[Any], dict[str, T]], given: Any, faults: list[str]) -> dict[str, T]:
-    """What `read` makes of the given; its faults join the others."""
+def _tried(faults: list[str], make: Callable[..., T], *given: Any) -> T | None:
+    """What `make` makes of the given; its faults join the others."""
     try:
-        return read(given)
+        return make(*given)
     except UserError as error:
         faults += str(error).splitlines()
-        return {}
+        return None
 
 
-def _over_optimise(built: dict[str, Any], whole: Mapping[str, Any]) -> dict[str, InvertLatent]:
-    """Groups of `invert_latent`, completed by what they are differences from, there and in `built`; none without it."""
-    if not {"invert_latent", "invert_optimise"} <= built.keys():
-        return {}
-    section = whole["invert_optimise"]
-    found = {name: inherited(group, section) for name, group in built["invert_latent"].items()}
-    built["invert_latent"] = found
-    return found
+def _between(params: Params, parts: Sequence[Part]) -> Iterator[str]:
+    """What is named is there, names are unique, every group is compared; then what families have to say."""
+    groups, methods = list(_groups(params)), list(_methods(params))
+    params = params.naming({GROUPS: [one.name for one in groups], METHODS: [one.name for one in methods]})
+    for part in parts:
+        yield from references.faults(part, params)
+    for section in SECTIONS.values():
+        for network in section.weights if section.weights and params.names(section.path) else ():
+            yield from (f"{section.path}: {fault}" for fault in references.absent(network, ("weights.networks",), params))
+    yield from _names(list(_models(params)), groups, methods)
+    written, compared = params.names(GROUPS), params["compare.groups"]
+    yield from (f"compare.groups: {name} is missing, which a stage writes" for name in written if name not in compared)
+    for family in FAMILIES:
+        yield from family.faults(params)
 
 
-def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe]]:
-    given = whole[RECIPES]
-    if not isinstance(given, dict):
-        raise UserError(f"params: {RECIPES}: a map of recipes by name is wanted, got {given!r}")
-    faults: list[str] = []
-    found: dict[str, tuple[InvertOptimise, Recipe]] = {}
-    for name, recipe in given.items():
-        path = f"{RECIPES}.{name}"
-        if isinstance(recipe, dict) and "network" not in recipe:
-            faults.append(f"params: {path}.network: missing; dvc.yaml reads it to know which weights the recipe depends on")
-        elif isinstance(recipe, dict):
-            try:
-                found[name] = variation(whole["invert_optimise"], recipe, path)
-            except UserError as error:
-                faults.append(str(error))
-        else:
-            faults.append(f"params: {path}: a map of differences from invert_optimise is wanted, got {recipe!r}")
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
+class Owner(NamedTuple):
+    """Whose name it is."""
+
+    name: str
+    key: str
+    family: str
+    baseline: bool = False
 
 
-def _between(
-    built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]], trained: Mapping[str, DecoderConfig]
-) -> Iterable[str]:
-    """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made and compared."""
-    datasets, base = built["prepare"].datasets, built["invert_optimise"]
-    yield from outside("extract.datasets", built["extract"].datasets, datasets, "is not prepared")
-    yield from outside("extract.networks", built["extract"].networks, built["weights"].networks, "is not in weights.networks")
-    yield from asked_pictures("floors", built["floors"], datasets)
-    yield from inversion("invert_optimise", base, built)
-    if built["floors"].dataset != base.dataset:
-        wanted = f"invert_optimise.dataset, {base.dataset!r}: floors are for the same pictures"
-        yield f"floors.dataset: {built['floors'].dataset!r} is not {wanted}"
-    yield from _judges(built)
-    for name, (recipe, own) in recipes.items():
-        yield from recipe_faults(f"{RECIPES}.{name}", recipe, own, built, [*built["invert_decoder"], *recipes])
-        yield from knowledge(f"{RECIPES}.{name}", recipe, own, recipes, built, trained)
-    yield from between(built, trained, [*recipes, *_floors(built)])
-    yield from asked_pictures("maps", built["maps"], datasets)
-    yield from between_maps(built, trained)
-    yield from _comparison(built, recipes, trained)
+def _models(params: Params) -> Iterator[Owner]:
+    for family, section in _sections():
+        for name in params.names(section.path) if section.models else ():
+            yield Owner(name, f"{section.path}.{name}", family.name)
 
 
-def _comparison(built: Mapping[str, Any], recipes: Mapping[str, object], trained: Mapping[str, object]) -> Iterable[str]:
-    """Every group that a stage writes is compared, and every question is about methods that are there."""
-    masked, compare = built["reconstruct_masked"], built["compare"]
-    groups = ["floors", *built["invert_decoder"], *recipes, *masked, *built["invert_latent"], *built["invert_landscape"]]
-    yield from outside("compare.groups", compare.groups, groups, "is written by no stage")
-    yield from (f"compare.groups: {name} is missing, which a stage writes" for name in groups if name not in compare.groups)
-    shown = {name for group in built["invert_decoder"].values() for name in group.decoders}
-    methods = [*recipes, *shown.intersection(trained), *_floors(built), *(name for one in masked.values() for name in one.models)]
-    methods += latent_methods(built["invert_latent"]) + landscape_methods(built["invert_landscape"])
-    for question, asked in compare.questions.items():
-        yield from outside(f"compare.questions.{question}.a", [asked.a], methods, "is no method")
-        yield from outside(f"compare.questions.{question}.b", [asked.b], methods, "is no method")
+def _groups(params: Params) -> Iterator[Owner]:
+    yield Owner(BASELINES, BASELINES, BASELINES)
+    for family, section in _sections():
+        for name in params.names(section.path) if section.groups else ():
+            yield Owner(name, f"{section.path}.{name}", family.name)
 
 
-def _floors(built: Mapping[str, Any]) -> list[str]:
-    blocks = (f"blocks_{blocks}" for blocks in built["floors"].blocks)
-    return [f"floor_{name}" for name in ("dataset_mean", "mean_picture", "own_mean", *blocks)]
+def _methods(params: Params) -> Iterator[Owner]:
+    """As tables name them."""
+    yield from (Owner(name, BASELINES, BASELINES, True) for name in params["floors"].methods)
+    for family, section in _sections():
+        for group, value in params.entries(section.path).items() if section.groups else ():
+            key = f"{section.path}.{group}"
+            yield from (Owner(name, key, family.name, True) for name in section.baselines(group, value))
+            yield from (Owner(name, key, family.name) for name in section.methods(group, value))
 
 
-def _judges(built: Mapping[str, Any]) -> Iterable[str]:
-    """LPIPS needs its network and its heads; sets of pictures need embeddings without positions."""
-    if sets := built["evaluate"].sets:
-        yield from outside("evaluate.sets.network", [sets.network], built["weights"].networks, "is not in weights.networks")
-        try:
-            if check_tap(sets.network, sets.tap).stride is not None:
-                yield f"evaluate.sets.tap: {sets.tap} of {sets.network} has positions; pool has none"
-        except UserError as error:
-            yield f"evaluate.sets: {error}"
-    yield from between_evaluate(built)
-    for metric in built["evaluate"].metrics:
-        judge = metric.removeprefix("lpips_")
-        for name in (metric, LPIPS[judge]) if metric.startswith("lpips_") else ():
-            if name not in built["weights"].networks:
-                yield f"weights.networks: {name} is missing, which metric {metric} needs"
+def _sections() -> Iterator[tuple[Family, Section]]:
+    return ((family, section) for family in FAMILIES for section in family.sections)
+
+
+def _names(models: Sequence[Owner], groups: Sequence[Owner], methods: Sequence[Owner]) -> Iterator[str]:
+    """Models share metrics/training/, groups data/reconstructions/; methods share tables, with models of other families too."""
+    for owners in (models, groups, methods):
+        first: dict[str, Owner] = {}
+        for one in owners:
+            if one is not first.setdefault(one.name, one):
+                yield f"{one.key}: the name {one.name!r} belongs to {first[one.name].key}"
+    for model in models:
+        for other in (one for one in methods if one.name == model.name and one.family != model.family):
+            yield f"{model.key}: the name {model.name!r} belongs to a method of {other.key}"
+    for one in (*models, *methods):
+        if one.name.startswith(PREFIX) and not one.baseline:
+            yield f"{one.key}: the name {one.name!r} is a baseline's: these begin with {PREFIX!r}"
 
 
 def main() -> None:

@@ -17,42 +17,15 @@ import click
 from relume.core.config import merge, parse, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.files import find_root
-from relume.params import check
-
-# maps of things by name: a preset that has one lists them all
-LISTED = {
-    "datasets",
-    "recipes",
-    "questions",
-    "taps",
-    "networks",
-    "decoders",
-    "invert_decoder",
-    "invert_landscape",
-    "models",
-    "reconstruct_masked",
-    "invert_latent",
-}
+from relume.methods.optimise.config import LISTED as MERGED
+from relume.params import SECTIONS, check
 
 ONLY = "only"
-EMPTY: dict[str, Any] = {  # a section of things by name, without any
-    "recipes": {},
-    "train_decoder": {"decoders": {}},
-    "invert_decoder": {},
-    "train_surrogate": {"models": {}},
-    "train_masked": {"models": {}},
-    "reconstruct_masked": {},
-    "import_gan": {"models": {}},
-    "train_gan": {"models": {}},
-    "score_samples": {"models": []},
-    "train_mapper": {"models": {}},
-    "invert_latent": {},
-    "train_landscape": {"models": {}},
-    "invert_landscape": {},
-    "maps": {"decoders": []},
-    "probe": {"models": []},
-}
-LOOKS = ("maps", "probe")  # of these, those that look at a dataset, whatever they hold
+# sections of things by name, without any
+EMPTY: dict[str, Any] = {key: section.empty for key, section in SECTIONS.items() if section.empty is not None}
+LOOKS = tuple(key for key in EMPTY if SECTIONS[key].dataset)  # of these, those that look at a dataset, whatever they hold
+# maps of things by name: a preset that has one lists them all
+LISTED = {"datasets", "questions", *MERGED, *(SECTIONS[key].names or key for key in EMPTY)}
 
 Params = Mapping[str, Any]
 

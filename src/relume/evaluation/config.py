@@ -7,6 +7,20 @@ from pydantic import Field
 
 from relume.core.config import config
 from relume.core.errors import one_of
+from relume.core.references import (
+    GROUPS,
+    METHODS,
+    Count,
+    Dataset,
+    Entry,
+    Fetched,
+    HasTap,
+    Lpips,
+    NetworkTap,
+    Same,
+    Split,
+    Tap,
+)
 from relume.evaluation.metrics import MASKED_METRICS, METRICS, Metric, clip_cosine, other_tap, reid, top1_agreement
 
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
@@ -32,21 +46,26 @@ def _each_once(key: str, names: Sequence[object]) -> None:
 class Floors:
     """Which pictures the floors predict: the very ones that methods are scored on."""
 
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
+    dataset: Annotated[Dataset, Same("invert_optimise.dataset")]
+    split: Annotated[str, Split()]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
     blocks: tuple[Annotated[int, Field(ge=2)], ...]  # blocks per side: 8 is a picture of 8x8 colours
 
     def __post_init__(self) -> None:
         _each_once("blocks", self.blocks)
+
+    @property
+    def methods(self) -> list[str]:
+        """The baselines' names in tables."""
+        return ["floor_dataset_mean", "floor_mean_picture", OWN_MEAN, *(f"floor_blocks_{blocks}" for blocks in self.blocks)]
 
 
 @config
 class Sets:
     """Whose embeddings the Frechet distance and KID of pictures taken together are measured in."""
 
-    network: str
-    tap: str  # one value per channel: pool, or another without positions
+    network: Fetched
+    tap: Annotated[str, Tap(pooled=True)]  # one value per channel: pool, or another without positions
     pixels: int | None = Field(default=None, ge=32)  # pictures are resized to it; null: as they are. Small ones look all alike
 
 
@@ -54,7 +73,7 @@ class Sets:
 class Reid:
     """Does a reconstruction find its original? Tables ask the first judge that the method has not seen."""
 
-    judges: tuple[Place, ...] = Field(min_length=1)
+    judges: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
     candidates: int | None = Field(default=None, ge=2)  # the scored originals and the first others; null: all that are held out
 
     def __post_init__(self) -> None:
@@ -65,13 +84,17 @@ class Reid:
 class Evaluate:
     """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
 
-    metrics: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[Annotated[str, Lpips()], ...] = Field(min_length=1)
     paths: tuple[str, ...] = ()  # of these, what is measured after a method's steps, too
     sets: Sets | None = None  # of groups and of generators' samples; null: not measured
     reid: Reid | None = None
-    other_taps: tuple[Place, ...] = ()  # where feature errors are measured beside the inverted tap
-    clip: str | None = None  # the network of clip_cosine
-    classifier: str | None = None  # whose classes are compared in top1_agreement
+    other_taps: tuple[
+        Annotated[Place, NetworkTap(("weights.networks", "extract.networks"))], ...
+    ] = ()  # where feature errors are measured beside the inverted tap
+    clip: Annotated[str | None, Entry(("weights.networks",)), HasTap("pool")] = None  # the network of clip_cosine
+    classifier: Annotated[str | None, Entry(("weights.networks",)), HasTap("logits")] = (
+        None  # whose classes are compared in top1_agreement
+    )
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
@@ -101,8 +124,8 @@ class Evaluate:
 class Question:
     """Is `a` better than `b` on the pictures that both have? `diff` is a - b. Masked methods meet at every ratio they share."""
 
-    a: str
-    b: str
+    a: Annotated[str, Entry((METHODS,))]
+    b: Annotated[str, Entry((METHODS,))]
     metrics: tuple[str, ...] = Field(min_length=1)
 
     def __post_init__(self) -> None:
@@ -113,7 +136,7 @@ class Question:
 class Compare:
     """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
 
-    groups: tuple[str, ...] = Field(min_length=1)
+    groups: tuple[Annotated[str, Entry((GROUPS,))], ...] = Field(min_length=1)
     metrics: tuple[str, ...]  # in which every method is held against the floors, masked ones apart
     questions: dict[str, Question]  # beyond those
     resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails

@@ -1,8 +1,11 @@
 """Section `score_samples`: which generators' samples are measured, and against which pictures."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from relume.core.config import config
+from relume.core.references import Entry, Once
 
 FLOORS = ("floor_train_", "floor_shuffled_patches_")  # what their names begin with; the dataset follows
 
@@ -13,15 +16,15 @@ OWN = "withheld"  # the kind of rows about these, and how their names end
 class ScoreSamples:
     """By whose eye: `evaluate.sets`."""
 
-    models: tuple[str, ...]  # of `train_gan.models`; none: a table without rows
+    models: Annotated[
+        tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once
+    ]  # of `train_gan.models`; none: a table without rows
     split: str  # held-out pictures that training has not seen
     withheld: int = Field(ge=0)  # the last so many training pictures, which no generator learned from, are asked about too
     count: int = Field(ge=2)  # samples, and pictures of every floor: Frechet distances compare at equal n only
     patches: int = Field(ge=2)  # per side, of the floor that is made of shuffled ones
 
     def __post_init__(self) -> None:
-        if len(set(self.models)) < len(self.models):
-            raise ValueError(f"models: each once, got {list(self.models)}")
         if self.withheld == 1:
             raise ValueError("withheld: a distance needs two pictures; 0 asks about none")
         if self.split == "train":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from relume.core.config import config
+from relume.core.references import Entry, Fetched, ForeignTap, HasTap, Lpips
 
 Weight = Annotated[float, Field(gt=0)]
 LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}  # judge -> the network that it looks through
@@ -44,7 +45,7 @@ class DistanceTerm:
 class ForeignTerm:
     """Which foreign embeddings, how they are made one, and what becomes of their last ReLU."""
 
-    networks: dict[str, dict[str, Weight]]  # network -> tap, named as after its ReLU -> weight
+    networks: dict[Fetched, dict[Annotated[str, ForeignTap()], Weight]]  # network -> tap, named as after its ReLU -> weight
     distance: Distance
     aggregate: Literal["mean", "median", "trimmed_mean", "cluster", "agreement"]
     policy: Literal["as_is", "no_relu", "relu_after", "smart"]
@@ -60,7 +61,7 @@ class ForeignTerm:
 
 @config
 class ClipTerm:
-    network: str  # clip_vit_l_14, … or any open_clip <model>/<tag>
+    network: Annotated[str, Entry(("weights.networks",)), HasTap("pool")]  # clip_vit_l_14, … or any open_clip <model>/<tag>
     distance: Distance
 
 
@@ -85,7 +86,7 @@ class AlphaTerm:
 
 @config
 class LpipsTerm:
-    network: Literal["alex", "vgg", "squeeze"]
+    network: Annotated[Literal["alex", "vgg", "squeeze"], Lpips()]
 
 
 @config

@@ -1,26 +1,22 @@
 """Sections `weights` and `extract`."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from relume.core.config import config
 from relume.core.errors import UserError, one_of
+from relume.core.references import Dataset, Fetched, Once
 from relume.networks.catalogue import check_network, check_weights
-
-
-def _each_once(key: str, names: tuple[str, ...]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{key}: named twice: {', '.join(twice)}")
 
 
 @config
 class Weights:
     """Section `weights`: which sets the stage brings together."""
 
-    networks: tuple[str, ...]  # of `catalogue.WEIGHTS`, or open_clip's <model>/<tag>
+    networks: Annotated[tuple[str, ...], Once]  # of `catalogue.WEIGHTS`, or open_clip's <model>/<tag>
 
     def __post_init__(self) -> None:
-        _each_once("networks", self.networks)
         for name in self.networks:
             try:
                 check_weights(name)
@@ -32,8 +28,8 @@ class Weights:
 class Extract:
     """Section `extract`."""
 
-    datasets: tuple[str, ...]
-    networks: tuple[str, ...]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
+    datasets: Annotated[tuple[Dataset, ...], Once]
+    networks: Annotated[tuple[Fetched, ...], Once]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
     budget_mb: int = Field(
         ge=0
     )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
@@ -42,8 +38,6 @@ class Extract:
     held_out: tuple[str, ...] = ()  # of the others, those that keep it of pictures outside the training split: for evaluation
 
     def __post_init__(self) -> None:
-        _each_once("datasets", self.datasets)
-        _each_once("networks", self.networks)
         for name in self.networks:
             try:
                 check_network(name)

@@ -52,6 +52,7 @@ class Board:
     dataset: str
     size: str
     lines: list[Line]  # best PSNR first
+    families: tuple[str, ...] = ()  # of the whole leaderboard, so that one looks alike in all charts
 
     @property
     def id(self) -> str:
@@ -123,10 +124,11 @@ def boards(leaderboard: Table) -> list[Board]:
     lines = [Line(key=key_of(row), cells=row) for row in leaderboard]
     methods = [line for line in lines if not line.floor] or lines
     kinds = dict.fromkeys((line.cells["task"], line.cells["dataset"], line.cells["size"]) for line in methods)
-    return [_board(lines, *kind) for kind in kinds]
+    families = tuple(dict.fromkeys(line.cells["family"] for line in lines))
+    return [_board(lines, families, *kind) for kind in kinds]
 
 
-def _board(lines: Sequence[Line], task: str, dataset: str, size: str) -> Board:
+def _board(lines: Sequence[Line], families: tuple[str, ...], task: str, dataset: str, size: str) -> Board:
     same = [line for line in lines if (line.cells["dataset"], line.cells["size"]) == (dataset, size)]
     mine = [line for line in same if line.floor or line.cells["task"] == task]
-    return Board(task=task, dataset=dataset, size=size, lines=sorted(mine, key=lambda line: -line.psnr))
+    return Board(task=task, dataset=dataset, size=size, lines=sorted(mine, key=lambda line: -line.psnr), families=families)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from relume.core.results import FAMILIES
 from relume.report.boards import Board, Line
 
 COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
@@ -43,27 +42,27 @@ def depths(board: Board, taps: Taps) -> list[Depths]:
     for line in board.methods:
         if (board.dataset, line.cells["network"]) in taps:
             found.setdefault(line.cells["network"], []).append(line)
-    return [_depths(name, lines, taps[board.dataset, name]) for name, lines in sorted(found.items())]
+    return [_depths(name, lines, taps[board.dataset, name], board.families) for name, lines in sorted(found.items())]
 
 
-def _depths(network: str, lines: Sequence[Line], order: Sequence[str]) -> Depths:
+def _depths(network: str, lines: Sequence[Line], order: Sequence[str], families: Sequence[str]) -> Depths:
     def depth(tap: str) -> tuple[bool, list[int]]:
         return "+" in tap, sorted((order.index(one) for one in tap.split("+")), reverse=True)
 
     places = sorted({line.cells["tap"] for line in lines}, key=depth)
-    kinds = sorted({(FAMILIES.index(line.cells["family"]), line.oracle) for line in lines})
-    return Depths(network=network, places=places, curves=[_curve(lines, places, *kind) for kind in kinds])
+    kinds = sorted({(families.index(line.cells["family"]), line.oracle) for line in lines})
+    curves = [_curve(lines, places, family, families[family], oracle) for family, oracle in kinds]
+    return Depths(network=network, places=places, curves=curves)
 
 
-def _curve(lines: Sequence[Line], places: Sequence[str], family: int, oracle: bool) -> Curve:
-    mine = [line for line in lines if (line.cells["family"], line.oracle) == (FAMILIES[family], oracle)]
+def _curve(lines: Sequence[Line], places: Sequence[str], family: int, name: str, oracle: bool) -> Curve:
+    mine = [line for line in lines if (line.cells["family"], line.oracle) == (name, oracle)]
     ranked = sorted(mine, key=lambda line: (places.index(line.cells["tap"]), -line.psnr))
     best: dict[str, Line] = {}
     for line in ranked:
         best.setdefault(line.cells["tap"], line)
-    name = f"{FAMILIES[family]}, oracle" if oracle else FAMILIES[family]
     others = [line for line in ranked if line not in best.values()]
-    return Curve(name=name, family=family, oracle=oracle, best=best, others=others)
+    return Curve(name=f"{name}, oracle" if oracle else name, family=family, oracle=oracle, best=best, others=others)
 
 
 def table(found: Sequence[Depths]) -> Iterator[dict[str, object]]:

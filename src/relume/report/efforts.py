@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relume.core.results import FAMILIES
 from relume.report.boards import Board, Line
 from relume.report.columns import column, number
 from relume.report.material import Key, Material, Table, key_of
@@ -59,7 +58,7 @@ def _plot(board: Board, found: Sequence[Way], name: str, axis: Across) -> Plot |
                 at = f"step {step:g}" if axis is STEPS else f"{column('seconds_per_image').show(str(x))} s"
                 points.append(Point(x=x, y=y, says=f"{way.line.method}, {at}: {metric.show(row[name])}"))
         if points:
-            series.append(_series(way.line, order, points))
+            series.append(_series(way.line, order, points, board.families))
     if not series:
         return None
     floor = [board.blind] if board.blind and number(board.blind.cells[name]) is not None else []
@@ -68,6 +67,7 @@ def _plot(board: Board, found: Sequence[Way], name: str, axis: Across) -> Plot |
     return plot(f"effort-{board.id}-{name}-{kind}", f"{metric.title} {metric.arrow}".strip(), series, axis=axis, rules=rules)
 
 
-def _series(line: Line, order: int, points: list[Point]) -> Series:
+def _series(line: Line, order: int, points: list[Point], families: Sequence[str]) -> Series:
     name = ", ".join(filter(None, (line.method, line.place, "oracle" if line.oracle else "")))
-    return Series(name=name, shade=FAMILIES.index(line.cells["family"]), points=points, label=str(order + 1), dashed=line.oracle)
+    shade = families.index(line.cells["family"])
+    return Series(name=name, shade=shade, points=points, label=str(order + 1), dashed=line.oracle)

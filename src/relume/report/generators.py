@@ -81,7 +81,7 @@ def _studio(material: Material, dataset: str, samples: Sequence[Samples]) -> Stu
         size=samples[0].about.size,
         net="; ".join(dict.fromkeys(line.cells["net"] for line in lines)),
         true=_true(originals, SHOWN // 2),
-        made=[_made(one, lines, own, material.generators.get(one.about.name)) for one in samples],
+        made=[_made(one, lines, own, material.trained.get(one.about.name)) for one in samples],
         lines=lines,
         own=own,
     )

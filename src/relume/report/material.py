@@ -1,6 +1,6 @@
 """All that the page is drawn from, read once: the tables, the groups' files, the originals. Only named files are opened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from relume.report.provenance import Model, read_models
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
 KEY = ("method", "dataset", "size", "network", "tap")
-MASKED = "masked"  # the kind of models whose methods stand in masked.csv
-LEARNED = {"decoder": "decoder", "latent": "mapper", "landscape": "landscape"}  # family of methods -> the kind of models they are
 GAN = "gan"  # the kind of models, and of rows in sets.csv, whose pictures are samples
 PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
 
@@ -84,11 +82,9 @@ class Material:
     self_test: Table
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
-    trained: dict[str, Trained]  # by method, of those that were learned
+    trained: dict[str, Trained]  # models, by the name that they have in tables: a method's, or that of their samples
     fillings: list[Filling]  # the masked ones of the groups, which have no entries
-    learned: dict[str, Trained]  # their models, by method
     samples: list[Samples]  # of the generators that sets.csv speaks of
-    generators: dict[str, Trained]  # their models, by name
     surrogates: Table
     maps: Path  # folder of what `maps` has written
     models: list[Model]  # every one that is there, of any kind
@@ -113,6 +109,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     if unknown:
         there = f"none of the groups {', '.join(groups)} holds"
         raise UserError(f"{metrics / 'leaderboard.csv'}: {there} {', '.join(unknown)}: run compare again")
+    methods = {row["method"] for row in leaderboard} | {method for one in fillings for method in one.methods}
     return Material(
         leaderboard=leaderboard,
         masked=masked,
@@ -126,18 +123,12 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         self_test=_optional(metrics / "self_test.csv"),
         originals={name: _originals(folders.images / name) for name in datasets},
         taps=_taps(folders.features, leaderboard),
-        trained={
-            name: model
-            for family, kind in LEARNED.items()
-            for name, model in _trained(folders.models / kind, _methods(leaderboard, family)).items()
-        },
+        trained=_trained(folders.models, {*methods, *(one.about.name for one in samples)}),
         surrogates=surrogates.table(folders.models),
         samples=samples,
-        generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
         models=read_models(folders.models, metrics / "training"),
         fillings=fillings,
-        learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
     )
 
 
@@ -154,13 +145,9 @@ def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]
     return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
 
 
-def _methods(leaderboard: Table, family: str) -> set[str]:
-    return {row["method"] for row in leaderboard if row["family"] == family}
-
-
-def _trained(kind: Path, methods: set[str]) -> dict[str, Trained]:
-    """Models `<kind>/<method>` of the methods. Weights that were only fetched have no history."""
-    folders = [path.parent for path in sorted(kind.glob("*/history.csv")) if path.parent.name in methods]
+def _trained(models: Path, names: Container[str]) -> dict[str, Trained]:
+    """Models of these names, of any kind: no two have one name. Weights that were only fetched have no history."""
+    folders = [path.parent for path in sorted(models.glob("*/*/history.csv")) if path.parent.name in names]
     return {folder.name: _training(folder) for folder in folders}
 
 

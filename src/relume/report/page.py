@@ -215,7 +215,7 @@ def _chapter(material: Material, group: Group, found: Sequence[Board], made: Com
     fillings = [one for one in material.fillings if one.group.name == group.name]
     fillers = [(method, method in one.floors) for one in fillings for method in one.methods]
     trained = {name: material.trained[name] for name, *_ in keys if name in material.trained}
-    trained |= {name: material.learned[name] for name, _ in fillers if name in material.learned}
+    trained |= {name: material.trained[name] for name, _ in fillers if name in material.trained}
     lines = {line.key: line for board in found for line in board.lines}
     trace = [] if fillings else material.traces[group.name]  # energies stand in a section of their own
     about = dict(group.method)

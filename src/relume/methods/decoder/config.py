@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
+from relume.core.references import Count, Entry, Extracted, Features, Lpips, Once, Same, Tap, TrainingSet, Validation
 from relume.training.config import FEATURES, Augment, Name, Training
 
 
@@ -63,7 +64,7 @@ class Measures:
     """How terms measure."""
 
     pixel: Literal["mse", "l1"]
-    lpips: Literal["alex", "vgg"]
+    lpips: Annotated[Literal["alex", "vgg"], Lpips()]
     adversarial: Adversary
 
 
@@ -71,31 +72,31 @@ class Measures:
 class Shared:
     """What decoders have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_decoder.shared.dataset")]
     architecture: Architecture
     losses: DecoderLosses
     measures: Measures
     augment: Augment
     training: Training
     moments: int = Field(ge=2)  # training pictures, at most, that the channels' means and deviations are taken over
-    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 
 
 @config
 class DecoderConfig(Shared):
     """One decoder: of which network, which taps."""
 
-    network: str
-    taps: tuple[str, ...] = Field(min_length=1)
-    features: str | None = None  # the folder below data/features that holds the taps; the images' or null: they are computed
+    network: Extracted
+    taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
+    features: Annotated[str | None, Features(strict=True)] = (
+        None  # the folder below data/features that holds the taps; the images' or null: they are computed
+    )
 
     @property
     def cached(self) -> bool:
         return (self.features or "").startswith(f"{FEATURES}/")
 
     def __post_init__(self) -> None:
-        if len(set(self.taps)) < len(self.taps):
-            raise ValueError(f"taps: each once, got {list(self.taps)}")
         if self.architecture.kind == "per_layer" and len(self.taps) > 1:
             raise ValueError(f"taps: architecture per_layer decodes one tap, got {len(self.taps)}")
         if self.cached and self.augment != Augment(flip=False, crop=0.0, colour=0.0):
@@ -126,10 +127,10 @@ def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:
 class InvertDecoder:
     """One entry of section `invert_decoder`: a group, with a method for each of its decoders."""
 
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    decoders: tuple[str, ...] = Field(min_length=1)  # of `train_decoder.decoders`
+    dataset: Annotated[str, Same("floors.dataset")]
+    split: Annotated[str, Same("floors.split")]  # never the decoders' own training images
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    decoders: tuple[Annotated[str, Entry(("train_decoder.decoders",))], ...] = Field(min_length=1)  # of `train_decoder.decoders`
 
 
 DecoderGroups = dict[Name, InvertDecoder]  # the section

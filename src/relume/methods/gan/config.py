@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
+from relume.core.references import Entry, Same, Sees, Tap, TrainingSet, Validation
 from relume.training.config import Augment, Name, Training
 
 
@@ -79,8 +80,10 @@ class Moments:
     """No duel, no discriminator: pictures are to be, as a set, what a frozen network sees in true ones."""
 
     kind: Literal["moments"]
-    network: str  # another than the eye's, whose judgement would else be of what it was trained for
-    taps: tuple[str, ...] = Field(min_length=1)
+    network: Annotated[
+        str, Entry(("weights.networks",)), Sees("pixels")
+    ]  # another than the eye's, whose judgement would else be of what it was trained for
+    taps: tuple[Annotated[str, Tap()], ...] = Field(min_length=1)
     pixels: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
     cells: int = Field(ge=1)  # per side of a tap's map; each has means of its own
     pictures: int = Field(ge=2)  # the first so many true ones, and their mirror images, to be compared with
@@ -99,8 +102,8 @@ class DiffAugment:
 class Eye:
     """By whose embeddings samples are compared with validation pictures while it trains: a tap's mean over positions."""
 
-    network: str
-    tap: str
+    network: Annotated[str, Entry(("weights.networks",)), Sees("pixels")]
+    tap: Annotated[str, Tap()]
     pixels: int | None = Field(default=None, ge=32)  # pictures are enlarged to it; null: as they are. Small ones look all alike
 
 
@@ -118,7 +121,7 @@ class Drawn:
 class SharedGan:
     """What generators have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_gan.shared.dataset")]
     architecture: GanArchitecture
     duel: Annotated[LeastSquares | Logistic | Moments, Field(discriminator="kind")]
     discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
@@ -128,7 +131,7 @@ class SharedGan:
     training: Training  # of the generator
     eye: Eye
     samples: int = Field(ge=2)  # pictures that are made for a comparison
-    validation: int | None = Field(ge=2)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=2)  # the first pictures of the validation split; null: all of them
     withheld: int = Field(ge=0)  # the last so many training pictures are not learned from, but kept for score_samples
     drawn: Drawn
 
@@ -178,7 +181,7 @@ class ExternalGan:
 
     def __post_init__(self) -> None:
         if self.pixels & (self.pixels - 1):
-            raise ValueError(f"pixels: 8, 16, 32, … px are wanted, got {self.pixels}")
+            raise ValueError(f"pixels: needs 8, 16, 32, …, got {self.pixels}")
 
 
 @config

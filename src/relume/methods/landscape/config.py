@@ -7,7 +7,11 @@ from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
 from relume.core.errors import UserError
+from relume.core.references import Count, Dataset, Folder, Once, Same, Split, TrainingSet, Validation
 from relume.training.config import Name, Training
+
+MAPPERS = "models/mapper"
+GENERATOR = Folder("models/gan", ("train_gan.models", "import_gan.models"))
 
 
 @config
@@ -52,7 +56,7 @@ class Descents:
 class SharedLandscape:
     """What landscapes have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_landscape.shared.dataset")]
     space: Literal["z", "w", "w_plus"]  # of the generator, where one descends
     architecture: LandscapeArchitecture
     loss: Alike
@@ -60,14 +64,14 @@ class SharedLandscape:
     descents: Descents
     replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; S1's 500
     training: Training  # of theta: a batch is of remembered states
-    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 
 
 @config
 class LandscapeConfig(SharedLandscape):
     """One landscape: of which generator."""
 
-    generator: str = Field(pattern="^models/gan/[a-z][a-z0-9_]*$")  # the folder of the trained generator
+    generator: Annotated[str, GENERATOR]  # the folder of the trained generator
 
     def __post_init__(self) -> None:
         if self.descents.walkers > self.training.batch:
@@ -101,9 +105,6 @@ def landscape_models(section: Mapping[str, Any]) -> dict[str, LandscapeConfig]:
     return entries(LandscapeConfig, section, "train_landscape")
 
 
-MAPPERS = "models/mapper"
-
-
 @config
 class Way:
     """One method: where it begins, what it descends through, how long."""
@@ -128,14 +129,14 @@ class Interval:
 class InvertLandscape:
     """One entry of section `invert_landscape`: a group, with a method for each of its ways. Its target is the picture itself."""
 
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    generator: str = Field(pattern="^models/gan/[a-z][a-z0-9_]*$")  # the one that the landscape was trained with
-    landscape: str = Field(pattern="^models/landscape/[a-z][a-z0-9_]*$")
-    mapper: str = Field(pattern="^models/(mapper|gan)/[a-z][a-z0-9_]*$")  # the generator's folder again: none
+    dataset: Dataset
+    split: Annotated[str, Split()]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    generator: Annotated[str, GENERATOR]  # the one that the landscape was trained with
+    landscape: Annotated[str, Folder("models/landscape", ("train_landscape.models",))]
+    mapper: Annotated[str, Folder(MAPPERS, ("train_mapper.models",), none="generator")]  # the generator's folder again: none
     # restarts of what begins at noise; the loss chooses
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once] = Field(min_length=1)
     interval: Interval
     methods: dict[Name, Way] = Field(min_length=1)
 
@@ -144,13 +145,9 @@ class InvertLandscape:
         return self.mapper.startswith(f"{MAPPERS}/")
 
     def __post_init__(self) -> None:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: each once, got {list(self.seeds)}")
         wanting = [name for name, way in self.methods.items() if way.start == "mapper"]
         if wanting and not self.mapped:
             raise ValueError(f"mapper: {', '.join(wanting)} begins where a mapper says: {MAPPERS}/<name> is wanted")
-        if not self.mapped and self.mapper != self.generator:
-            raise ValueError(f"mapper: {MAPPERS}/<name>, or the generator's folder, {self.generator}: none; got {self.mapper}")
 
 
 LandscapeGroups = dict[Name, InvertLandscape]  # the section

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
 from relume.core.errors import UserError, one_of
-from relume.losses.config import Losses
+from relume.core.references import Entry, Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
 from relume.methods.optimise.config import Factor, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
 from relume.training.config import Augment, Name, Training
 
@@ -34,7 +34,10 @@ class ResidualMapper:
 MapperArchitecture = Annotated[PublishedMapper | ResidualMapper, Field(discriminator="kind")]
 
 
-MODELS = "models/mapper"
+MAPPERS, GENERATORS = "models/mapper", "models/gan"
+MODELS = MAPPERS
+GENERATOR = Folder(GENERATORS, ("train_gan.models", "import_gan.models"))
+MAPPER = Folder(MAPPERS, ("train_mapper.models",), none="generator")
 
 
 @config
@@ -54,22 +57,22 @@ class MapperLosses:
 class SharedMapper:
     """What mappers have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_mapper.shared.dataset")]
     space: Literal["z", "w", "w_plus"]  # S0's z
     architecture: MapperArchitecture
     losses: MapperLosses
     augment: Augment
     training: Training
-    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 
 
 @config
 class MapperConfig(SharedMapper):
     """One mapper: of which network, which taps, to which generator's latents."""
 
-    generator: str = Field(pattern="^models/gan/[a-z][a-z0-9_]*$")  # the folder of the trained generator
-    network: str
-    taps: tuple[str, ...] = Field(min_length=1)
+    generator: Annotated[str, GENERATOR]  # the folder of a generator
+    network: Annotated[Fetched, Sees()]
+    taps: tuple[Annotated[str, Tap()], ...] = Field(min_length=1)
 
     def __post_init__(self) -> None:
         if self.space == "w_plus" and self.architecture.kind == "published":
@@ -95,26 +98,15 @@ def mappers(section: Mapping[str, Any]) -> dict[str, MapperConfig]:
     return entries(MapperConfig, section, "train_mapper")
 
 
-MAPPERS, GENERATORS = "models/mapper", "models/gan"
-
-
 @config
 class InvertLatent:
     """One group. The generator's mean picture and the mapper's pictures are methods of it, too."""
 
-    generator: str = Field(pattern=f"^{GENERATORS}/[a-z][a-z0-9_]*$")  # the folder of a trained generator
-    mapper: str = Field(pattern=f"^({MAPPERS}|{GENERATORS})/[a-z][a-z0-9_]*$")  # of a mapper; the generator's again: none
-    losses: dict[str, Factor]  # weights of this group's own; terms that are not named cost nothing
+    generator: Annotated[str, GENERATOR]  # the folder of a trained generator
+    mapper: Annotated[str, MAPPER]  # of a mapper; the generator's again: none
+    losses: dict[Annotated[str, Entry(("losses",))], Factor]  # weights of this group's own; terms that are not named cost nothing
     base: dict[str, Any]  # differences from `invert_optimise`; a latent space is one
     methods: dict[Name, dict[str, Any]]  # differences from `base`, and `losses`: factors on the weights
-
-    def __post_init__(self) -> None:
-        terms = list(Losses.__dataclass_fields__)
-        for name in self.losses:
-            if name not in terms:
-                raise ValueError(f"losses.{name}: no such term; {one_of(terms, name)}")
-        if not self.mapper.startswith(f"{MAPPERS}/") and self.mapper != self.generator:
-            raise ValueError(f"mapper: {MAPPERS}/<name>, or {self.generator} for none; got {self.mapper!r}")
 
     @property
     def mapped(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
+from relume.core.references import Count, Dataset, Entry, Folder, Once, Same, Split, TrainingSet, Validation
 from relume.data.masks_config import Masks
 from relume.training.config import Augment, Name, Training
 
@@ -122,11 +123,11 @@ MODELS = "models/masked"
 class SharedMasked:
     """What masked models have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_masked.shared.dataset")]
     masks: Masks  # drawn anew at every step; the same for all models on validation pictures
     augment: Augment
     training: Training
-    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 
 
 @config
@@ -134,7 +135,9 @@ class MaskedConfig(SharedMasked):
     """One masked model."""
 
     architecture: MaskedArchitecture
-    tokenizer: str | None = None  # the folder of the trained tokenizer that BEiT is given; the images' or null: none
+    tokenizer: Annotated[str | None, Folder(MODELS, ("train_masked.models",), none="dataset")] = (
+        None  # the folder of the trained tokenizer that BEiT is given; the images' or null: none
+    )
 
     @property
     def tokenized(self) -> bool:
@@ -168,18 +171,15 @@ def masked_models(section: Mapping[str, Any]) -> dict[str, MaskedConfig]:
 class ReconstructMasked:
     """One entry of section `reconstruct_masked`: a group, with a method for each of its models, and for each floor."""
 
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
+    dataset: Dataset
+    split: Annotated[str, Split(held_out=True)]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
     pattern: Literal["random", "block", "grid"]  # of masks
-    ratios: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)  # shares of the cells that are hidden
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Once] = Field(
+        min_length=1
+    )  # shares of the cells that are hidden
     cell: int = Field(ge=1)  # px; the models have learned with cells of this size
-    models: tuple[str, ...]  # of `train_masked.models`
-
-    def __post_init__(self) -> None:
-        for key, values in (("ratios", self.ratios), ("models", self.models)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"{key}: each once, got {list(values)}")
+    models: Annotated[tuple[Annotated[str, Entry(("train_masked.models",))], ...], Once]  # of `train_masked.models`
 
 
 MaskedGroups = dict[Name, ReconstructMasked]  # the section

@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, merge
+from relume.core.references import AtMost, Count, Entry, Extracted, Folder, Sees, Split, Tap
 from relume.losses.config import Terms, Weight
 
 Factor = Annotated[float, Field(ge=0)]
 Pair = tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]]
 LISTED = ("taps", "networks")  # maps of things by name: who states one states them all
+SURROGATES = "models/surrogate"
+GROUP = Folder("data/reconstructions", ("invert_decoder", "recipes"), none="dataset")  # an earlier one
 SizePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=8)]]
 
 
@@ -148,11 +151,11 @@ class Stop:
 class InvertOptimise:
     """One inversion by optimisation."""
 
-    dataset: str
-    split: str
-    count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
-    network: str
-    taps: dict[str, Weight]  # tap -> its weight within the feature term
+    dataset: Annotated[str, Entry(("extract.datasets",))]
+    split: Annotated[str, Split()]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    network: Annotated[Extracted, Sees()]
+    taps: dict[Annotated[str, Tap()], Weight]  # tap -> its weight within the feature term
     terms: Terms
     parametrisation: Parametrisation
     switches: tuple[tuple[Annotated[int, Field(ge=1)], Parametrisation], ...]  # [[step, space], …]: the picture goes on in it
@@ -163,7 +166,7 @@ class InvertOptimise:
     stop: Stop
     sizes: tuple[SizePair, ...]  # [[step, pixels], …]: growth; the data's own size where empty
     steps: int = Field(ge=1)
-    restarts: int = Field(ge=1)  # per picture, in one batch; the objective chooses
+    restarts: Annotated[int, AtMost("run.micro_batch")] = Field(ge=1)  # per picture, in one batch; the objective chooses
     trace_every: int = Field(ge=1)  # steps between rows of trace.csv
 
     def __post_init__(self) -> None:
@@ -195,11 +198,13 @@ def check_schedule(key: str, steps: list[int]) -> None:
 class Recipe:
     """What a recipe says besides its differences from `invert_optimise`."""
 
-    start: str  # a group's folder to begin from, or the images' folder: begin from `init`
-    reference: str  # a group's folder whose pictures the `ref` term looks at, or the images' folder: none
-    surrogate: str  # the folder of the model that the `surrogate` term asks, or the images' folder: none
+    start: Annotated[str, GROUP]  # a group's folder to begin from, or the images' folder: begin from `init`
+    reference: Annotated[str, GROUP]  # a group's folder whose pictures the `ref` term looks at, or the images' folder: none
+    surrogate: Annotated[
+        str, Folder(SURROGATES, ("train_surrogate.models",), none="dataset")
+    ]  # the folder of the model that the `surrogate` term asks, or the images' folder: none
     weights: str  # models/weights/<network>: a further network that its terms need; models/weights: all of them
-    losses: dict[str, Factor]  # factors on the weights of `losses`; 0 switches a term off
+    losses: dict[Annotated[str, Entry(("losses",))], Factor]  # factors on the weights of `losses`; 0 switches a term off
 
 
 def variation(base: dict[str, Any], recipe: dict[str, Any], path: str) -> tuple[InvertOptimise, Recipe]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
+from relume.core.references import Features, Fetched, Once, Same, Tap, TrainingSet, Validation
 from relume.training.config import Name, Training
 
 
@@ -50,35 +51,35 @@ class SurrogateLosses:
 class Target:
     """What is predicted: another network's tap."""
 
-    network: str
-    tap: str
-    features: str  # the folder below data/features that may hold it; the images' folder: it is computed
+    network: Fetched
+    tap: Annotated[str, Tap()]
+    features: Annotated[str, Features()]  # the folder below data/features that may hold it; the images' folder: it is computed
 
 
 @config
 class SharedSurrogate:
     """What surrogates have in common, unless one says otherwise."""
 
-    dataset: str
+    dataset: Annotated[TrainingSet, Same("train_surrogate.shared.dataset")]
     architecture: SurrogateArchitecture
     penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)  # of the ridge; the best in validation is taken
     losses: SurrogateLosses
     training: Training
-    validation: int | None = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 
 
 @config
 class SurrogateConfig(SharedSurrogate):
     """One surrogate: from which taps of which network to which tap of which other."""
 
-    network: str
-    taps: tuple[str, ...] = Field(min_length=1)
-    features: str  # the folder below data/features that may hold the taps; the images' folder: they are computed
+    network: Fetched
+    taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
+    features: Annotated[
+        str, Features()
+    ]  # the folder below data/features that may hold the taps; the images' folder: they are computed
     target: Target
 
     def __post_init__(self) -> None:
-        if len(set(self.taps)) < len(self.taps):
-            raise ValueError(f"taps: each once, got {list(self.taps)}")
         if self.network == self.target.network and self.target.tap in self.taps:
             raise ValueError(f"target.tap: {self.target.tap} is given already, so there is nothing to predict")
 

@@ -1,0 +1,21 @@
+"""Decoders: trained from taps back to images, a method each."""
+
+from relume.methods.decoder.config import DecoderConfig, DecoderGroups, TrainDecoder
+from relume.methods.family import DECLARED, Family, Section
+
+FAMILY = Family(
+    name="decoder",
+    kind="decoder",
+    sections=(
+        Section(
+            key="train_decoder",
+            cls=TrainDecoder,
+            names="decoders",
+            entry=DecoderConfig,
+            models=True,
+            weights=DECLARED,
+            idle=lambda one: frozenset() if one.losses.lpips else frozenset({("measures", "lpips")}),
+        ),
+        Section(key="invert_decoder", cls=DecoderGroups, groups=True, methods=lambda name, group: group.decoders),
+    ),
+)

@@ -1,0 +1,13 @@
+"""Learned loss landscapes (Liu et al. 2022), and searches through them, several methods a group."""
+
+from relume.methods.family import DECLARED, Family, Section
+from relume.methods.landscape.config import LandscapeConfig, LandscapeGroups, TrainLandscape
+
+FAMILY = Family(
+    name="landscape",
+    kind="landscape",
+    sections=(
+        Section(key="train_landscape", cls=TrainLandscape, names="models", entry=LandscapeConfig, models=True, weights=DECLARED),
+        Section(key="invert_landscape", cls=LandscapeGroups, groups=True, methods=lambda name, group: list(group.methods)),
+    ),
+)

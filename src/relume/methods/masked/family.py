@@ -1,0 +1,13 @@
+"""Masked models: trained to fill in what is hidden of an image, a method each."""
+
+from relume.methods.family import Family, Section
+from relume.methods.masked.config import MaskedConfig, MaskedGroups, TrainMasked
+
+FAMILY = Family(
+    name="masked",
+    kind="masked",
+    sections=(
+        Section(key="train_masked", cls=TrainMasked, names="models", entry=MaskedConfig, models=True),
+        Section(key="reconstruct_masked", cls=MaskedGroups, groups=True, methods=lambda name, group: group.models),
+    ),
+)

@@ -1,0 +1,293 @@
+"""What sections name is there: one walk over all dataclasses of `params.yaml`, which checks what their annotations declare."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, singledispatch
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from relume.core.errors import UserError, one_of
+from relume.core.references import (
+    AtMost,
+    Count,
+    Entry,
+    Features,
+    Folder,
+    ForeignTap,
+    HasTap,
+    Holds,
+    Lpips,
+    NetworkTap,
+    Reference,
+    Same,
+    Sees,
+    Split,
+    Tap,
+)
+from relume.losses.config import LPIPS
+from relume.methods.family import Part
+from relume.networks.catalogue import Tap as TapFacts
+from relume.networks.catalogue import facts
+from relume.training.config import FEATURES
+
+SPLITS = ("test", "val", "train")
+
+
+class Params:
+    """The whole file as dataclasses. `entries`: key of a list of things by name -> name -> what it is."""
+
+    def __init__(self, sections: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
+        self._sections, self._entries = sections, entries
+
+    def __getitem__(self, key: str) -> Any:
+        """What stands at a dotted key."""
+        name, *path = key.split(".")
+        here = self._sections[name]
+        for part in path:
+            here = here[part] if isinstance(here, Mapping) else getattr(here, part)
+        return here
+
+    def entries(self, key: str) -> Mapping[str, Any]:
+        """Things by name."""
+        return self._entries.get(key, {})
+
+    def names(self, *keys: str) -> list[str]:
+        """Of things in lists, in maps of things by name, or of a section's fields."""
+        return [name for key in keys for name in (self._entries[key] if key in self._entries else _names(self[key]))]
+
+    def naming(self, lists: Mapping[str, Sequence[str]]) -> "Params":
+        """These, and further lists of names."""
+        return Params(self._sections, {**self._entries, **{key: dict.fromkeys(names) for key, names in lists.items()}})
+
+    def pixels(self, dataset: str) -> int | None:
+        """The side of a dataset's images; None for one that is not prepared."""
+        found = self["prepare.datasets"].get(dataset)
+        return None if found is None else found.pixels
+
+    def images(self, dataset: str, split: str) -> int | None:
+        """How many images `prepare` makes; None where the parameters do not tell."""
+        found = self["prepare.datasets"].get(dataset)
+        count: int | None = getattr(found, split, None)
+        return None if count is None else count + getattr(found, f"dead_leaves_{split}", 0)
+
+
+def _names(value: Any) -> list[str]:
+    return [field.name for field in fields(value)] if is_dataclass(value) else list(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A marked value: its key below its part, the dataclasses that hold it, from the inside outwards."""
+
+    value: Any
+    mark: Reference
+    path: tuple[Any, ...]
+    holders: tuple[Any, ...]
+
+    def field(self, name: str) -> Any:
+        """The nearest holder's field of this name."""
+        return next(getattr(holder, name) for holder in self.holders if hasattr(holder, name))
+
+
+def faults(part: Part, params: Params) -> Iterator[str]:
+    """Every reference of the part to something that is not there."""
+    for found in marked(part):
+        yield from (f"{part.key(found.path)}: {fault}" for fault in check(found.mark, found, params))
+
+
+def networks(part: Part) -> list[str]:
+    """The networks that the part needs."""
+    return [name for found in marked(part) for name in _needs(found)]
+
+
+def marked(part: Part) -> Iterator[Found]:
+    return (
+        found
+        for found in _walk(part.value, None, (), part.around)
+        if not any(found.path[: len(one)] == one for one in part.unused)
+    )
+
+
+def _walk(value: Any, annotation: Any, path: tuple[Any, ...], holders: tuple[Any, ...]) -> Iterator[Found]:
+    marks, kind = _taken_apart(annotation)
+    if value is None:
+        return
+    yield from (Found(value=value, mark=mark, path=path, holders=holders) for mark in marks)
+    if is_dataclass(value):
+        hints = _hints(value.__class__)
+        for field in fields(value):
+            yield from _walk(getattr(value, field.name), hints[field.name], (*path, field.name), (value, *holders))
+    elif isinstance(value, dict):
+        of_key, of_value = get_args(kind) or (None, None)
+        for key, below in value.items():
+            yield from _walk(key, of_key, (*path, key), holders)
+            yield from _walk(below, of_value, (*path, key), holders)
+    elif isinstance(value, tuple):
+        kinds = get_args(kind)
+        for number, below in enumerate(value):
+            repeated = len(kinds) == 2 and kinds[1] is Ellipsis
+            yield from _walk(below, kinds[0 if repeated else number] if kinds else None, (*path, number), holders)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _taken_apart(annotation: Any) -> tuple[list[Reference], Any]:
+    """The markers of an annotation, and what it is without them and without None."""
+    marks: list[Reference] = []
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation, *notes = get_args(annotation)
+            marks += [note for note in notes if isinstance(note, Reference)]
+        elif get_origin(annotation) in (Union, UnionType):
+            annotation = next(choice for choice in get_args(annotation) if choice is not type(None))
+        else:
+            return marks, annotation
+
+
+@singledispatch
+def check(mark: Reference, found: Found, params: Params) -> Iterator[str]:
+    """What is wrong with a marked value."""
+    raise NotImplementedError(mark)
+
+
+@check.register
+def _(mark: Entry, found: Found, params: Params) -> Iterator[str]:
+    yield from absent(found.value, mark.lists, params)
+
+
+def absent(name: str, lists: Sequence[str], params: Params) -> Iterator[str]:
+    known = params.names(*lists)
+    if name not in known:
+        yield f"{name!r} is not in {' or '.join(lists)}; {one_of(known, name)}"
+
+
+@check.register
+def _(mark: Folder, found: Found, params: Params) -> Iterator[str]:
+    nothing = [none(found.field(mark.none), mark)] if mark.none else []
+    known = [*nothing, *(f"{mark.root}/{name}" for name in params.names(*mark.lists))]
+    if found.value not in known:
+        yield f"{found.value!r} is not {mark.root}/<name> of {' or '.join(mark.lists)}; {one_of(known, found.value)}"
+
+
+def none(field: str, mark: Folder) -> str:
+    """The folder that says that there is none."""
+    return f"data/images/{field}" if mark.none == "dataset" else field
+
+
+@check.register
+def _(mark: Same, found: Found, params: Params) -> Iterator[str]:
+    if found.value != params[mark.key]:
+        yield f"{found.value!r} is not {mark.key}, {params[mark.key]!r}: both must be the same"
+
+
+@check.register
+def _(mark: AtMost, found: Found, params: Params) -> Iterator[str]:
+    if found.value > params[mark.key]:
+        yield f"{found.value} is more than {mark.key}, {params[mark.key]}"
+
+
+@check.register
+def _(mark: Split, found: Found, params: Params) -> Iterator[str]:
+    dataset, allowed = found.field("dataset"), [split for split in SPLITS if split != "train" or not mark.held_out]
+    if found.value == "train" and mark.held_out:
+        yield f"models learn from 'train'; {one_of(allowed)}"
+    elif found.value not in allowed:
+        yield f"unknown split {found.value!r}; {one_of(allowed, found.value)}"
+    elif params.images(dataset, found.value) == 0:
+        yield f"{dataset} has no images in {found.value}"
+
+
+@check.register
+def _(mark: Holds, found: Found, params: Params) -> Iterator[str]:
+    yield from (f"{found.value} has no images in {split}" for split in mark.splits if params.images(found.value, split) == 0)
+
+
+@check.register
+def _(mark: Count, found: Found, params: Params) -> Iterator[str]:
+    dataset, split = found.field("dataset"), mark.split or found.field("split")
+    known = params.images(dataset, split) if split in SPLITS else None
+    if known and found.value > known:
+        yield f"needs {found.value} images of {split}, {dataset} has {known}"
+
+
+@check.register
+def _(mark: Tap, found: Found, params: Params) -> Iterator[str]:
+    network = found.field("network")
+    yield from no_tap(network, found.value)
+    tap = _taps(network).get(found.value)
+    if mark.pooled and tap and tap.stride is not None:
+        yield f"{found.value} of {network} has positions; a tap without positions is needed, such as pool"
+
+
+def no_tap(network: str, tap: str) -> Iterator[str]:
+    """Nothing of a network that there is not: that is a fault of its own."""
+    taps = _taps(network)
+    if taps and tap not in taps:
+        yield f"{network} has no tap {tap!r}; {one_of(taps, tap)}"
+
+
+def _taps(network: str) -> Mapping[str, TapFacts]:
+    try:
+        return facts(network).taps
+    except UserError:
+        return {}
+
+
+@check.register
+def _(mark: HasTap, found: Found, params: Params) -> Iterator[str]:
+    yield from no_tap(found.value, mark.tap)
+
+
+@check.register
+def _(mark: NetworkTap, found: Found, params: Params) -> Iterator[str]:
+    for key in mark.lists:
+        yield from absent(found.value[0], (key,), params)
+    yield from no_tap(*found.value)
+
+
+@check.register
+def _(mark: ForeignTap, found: Found, params: Params) -> Iterator[str]:
+    yield from no_tap(found.path[-2], found.holders[0].looks_at(found.value))
+
+
+@check.register
+def _(mark: Sees, found: Found, params: Params) -> Iterator[str]:
+    own = found.field(mark.pixels) if mark.pixels else None
+    side = own or params.pixels(found.field("dataset"))
+    try:
+        about = facts(found.value)
+    except UserError:
+        return  # it is not fetched, and that is said
+    if side is not None and about.any_size and about.min_size > side:
+        yield f"{found.value} needs images of at least {about.min_size} px, these have {side}"
+
+
+@check.register
+def _(mark: Features, found: Found, params: Params) -> Iterator[str]:
+    dataset, network, extract = found.field("dataset"), found.field("network"), params["extract"]
+    computed, kept = f"data/images/{dataset}", f"{FEATURES}/{dataset}/{network}"
+    if found.value not in (computed, kept):
+        yield f"{found.value!r} is neither {computed} (they are computed) nor {kept} (they are read)"
+    elif found.value == kept:
+        for name, key in ((dataset, "datasets"), (network, "networks")):
+            yield from absent(name, (f"extract.{key}",), params)
+        if mark.strict and extract.cached is not None:
+            yield from absent(network, ("extract.cached",), params)
+
+
+@check.register
+def _(mark: Lpips, found: Found, params: Params) -> Iterator[str]:
+    for name in _needs(found):
+        yield from absent(name, ("weights.networks",), params)
+
+
+def _needs(found: Found) -> list[str]:
+    """The networks that a marked value needs."""
+    if isinstance(found.mark, Lpips):
+        kind = found.value.removeprefix("lpips_")
+        return [LPIPS[kind], f"lpips_{kind}"] if kind in LPIPS else []
+    network = isinstance(found.mark, Entry) and {*found.mark.lists} & {"weights.networks", "extract.networks"}
+    return [found.value] if network else []

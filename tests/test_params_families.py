@@ -1,0 +1,309 @@
+"""What the sections of each family of methods must agree about: every fault at its key, of its kind."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from relume.core.config import build
+from relume.methods.latent.config import InvertLatent, base, inherited
+from relume.params import check
+from tests.test_masked_stages import ENERGY, STACK, TOKENS
+from tests.test_params import DELETED, RESNET, change, faults, told
+
+Case = tuple[dict[str, Any], str, str]  # what is changed, where the fault is, of which kind
+
+# --- decoders and maps ------------------------------------------------------------------------------------------------
+
+X = "train_decoder.decoders.x"
+DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
+PLAIN = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
+CACHED = DEEP | {"features": "data/features/photos/alexnet_conv"} | PLAIN
+FLAT = {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}}
+FOREIGN = {"network": "vgg16_conv", "taps": ["pool"], "features": "data/features/photos/vgg16_conv"}
+GROUP = {"dataset": "photos", "split": "test", "count": None, "decoders": ["alexnet_conv1"]}
+DECODERS: list[Case] = [
+    ({"train_decoder.shared.training.stepss": 3}, "train_decoder.shared.training.stepss", "unknown key"),
+    ({"train_decoder.shared.dataset": "foto"}, "train_decoder.shared.dataset", "not in prepare.datasets"),
+    ({"train_decoder.shared.validation": 25}, "train_decoder.shared.validation", "needs 25 images of val, photos has 24"),
+    ({X: DEEP | {"validation": 25}}, f"{X}.validation", "needs 25 images of val"),
+    ({X: DEEP | {"dataset": "photos_32"}}, f"{X}.dataset", "not train_decoder.shared.dataset"),
+    ({X: DEEP | {"network": "resnet50"}}, f"{X}.network", "not in extract.networks"),
+    ({X: DEEP | {"taps": ["conv55"]}}, f"{X}.taps.0", "no tap 'conv55'"),
+    ({X: DEEP | {"taps": ["conv5", "conv5"]}}, f"{X}.taps", "each once"),
+    ({X: DEEP | FLAT}, f"{X}.taps", "pool has no positions"),
+    ({X: DEEP, f"{X}.features": DELETED}, f"{X}.features", "missing"),
+    ({X: DEEP | {"features": "here"}}, f"{X}.features", "'here' is neither data/images/photos"),
+    ({X: CACHED | {"augment": {"flip": True}}}, f"{X}.features", "augment.flip"),
+    ({X: CACHED | FOREIGN}, f"{X}.features", "not in extract.cached"),
+    ({X: CACHED, "extract.cached": ["efficientnet_lite0"]}, f"{X}.features", "not in extract.cached"),
+    ({"invert_decoder.decoders.decoders": ["nobody"]}, "invert_decoder.decoders.decoders.0", "not in train_decoder.decoders"),
+    ({"invert_decoder.decoders.dataset": "foto"}, "invert_decoder.decoders.dataset", "not floors.dataset"),
+    ({"invert_decoder.decoders.split": "val"}, "invert_decoder.decoders.split", "not floors.split"),
+    ({"invert_decoder.decoders.count": 25}, "invert_decoder.decoders.count", "needs 25 images of test"),
+    ({"invert_decoder.again": GROUP}, "invert_decoder.again", "the name 'alexnet_conv1' belongs to invert_decoder.decoders"),
+    ({"invert_decoder.again": GROUP}, "compare.groups", "again is missing"),
+    ({"maps.dataset": "photos_32"}, "maps.dataset", "not train_decoder.shared.dataset"),
+    ({"maps.groupss": 4}, "maps.groupss", "unknown key; did you mean 'groups'"),
+    ({"maps.count": 1000}, "maps.count", "needs 1000 images of test"),
+    ({"maps.metrics": ["fid"]}, "maps.metrics", "unknown metric 'fid'"),
+    ({"weights.networks": ["vgg16_conv"]}, "maps.metrics.2", "'lpips_vgg' is not in weights.networks"),
+    ({"maps.split": "train"}, "maps.split", "models learn from 'train'"),
+    ({"maps.decoders": ["alexnet_conv9"]}, "maps.decoders.0", "not in train_decoder.decoders"),
+    ({X: DEEP | {"taps": ["conv4", "conv5"]}, "maps.decoders": ["x"]}, "maps.decoders", "one tap"),
+    ({"train_decoder.decoders.alexnet_conv1": DEEP | {"network": "identity", "taps": ["pixels"]}}, "maps.groups", "has 3"),
+]
+
+# --- masked models and probe ------------------------------------------------------------------------------------------
+
+IMAGES, MODEL, MASKED = "data/images/photos", "train_masked.models", "reconstruct_masked.masked"
+FILLED = {"dataset": "photos", "split": "test", "count": None, "pattern": "random", "ratios": [0.85], "cell": 16}
+OF_MASKED: dict[str, Any] = {  # three models and a group of two, of the large images
+    "train_masked.shared.dataset": "photos",
+    "train_masked.shared.masks": {"pattern": "random", "ratio": 0.85, "cell": 16},
+    MODEL: {
+        "codes": {"architecture": TOKENS, "tokenizer": IMAGES},
+        "et": {"architecture": ENERGY, "tokenizer": IMAGES},
+        "beit": {"architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS}, "tokenizer": "models/masked/codes"},
+    },
+    "probe.models": [],
+    MASKED: FILLED | {"models": ["et", "beit"]},
+    "compare.questions": {"masked": {"a": "et", "b": "beit", "metrics": ["psnr_masked", "lpips_alex"]}},
+}
+ET = OF_MASKED[MODEL]["et"]
+MORE = FILLED | {"pattern": "grid", "models": []}
+OF_MASKED_FAULTS: list[Case] = [
+    ({"train_masked.shared.dataset": "nowhere"}, "train_masked.shared.dataset", "not in prepare.datasets"),
+    ({f"{MODEL}.et.dataset": "photos_32"}, f"{MODEL}.et.dataset", "not train_masked.shared.dataset"),
+    ({f"{MODEL}.et.masks": {"cell": 10}}, f"{MODEL}.et.masks.cell", "not made of cells"),
+    ({f"{MODEL}.et.tokenizer": DELETED}, f"{MODEL}.et.tokenizer", "missing"),
+    ({f"{MODEL}.beit.tokenizer": "models/masked/cods"}, f"{MODEL}.beit.tokenizer", "did you mean 'models/masked/codes'"),
+    ({f"{MODEL}.beit.tokenizer": "models/masked/et"}, f"{MODEL}.beit.tokenizer", "no tokenizer"),
+    ({f"{MODEL}.codes.architecture": {**TOKENS, "width": 16}}, f"{MODEL}.beit.architecture.tokenizer", "must be those of"),
+    ({"compare.questions.masked.b": "mae"}, "compare.questions.masked.b", "not in the methods"),
+    ({f"{MASKED}.dataset": "nowhere"}, f"{MASKED}.dataset", "not in prepare.datasets"),
+    ({f"{MASKED}.dataset": "photos_32"}, f"{MASKED}.models", "et has learned with images of 128 px, those of photos_32 have 32"),
+    ({f"{MASKED}.cell": 32}, f"{MASKED}.models", "et has learned with cells of 16 px"),
+    ({f"{MASKED}.cell": 10}, f"{MASKED}.cell", "not made of cells"),
+    ({f"{MASKED}.split": "train"}, f"{MASKED}.split", "models learn from 'train'"),
+    ({f"{MASKED}.count": 999}, f"{MASKED}.count", "needs 999 images"),
+    ({f"{MASKED}.models": ["ett"]}, f"{MASKED}.models.0", "did you mean 'et'"),
+    ({f"{MASKED}.models": ["codes"]}, f"{MASKED}.models", "codes is a tokenizer"),
+    ({f"{MASKED}.ratios": [0.5, 0.5]}, f"{MASKED}.ratios", "each once"),
+    ({f"{MASKED}.pattern": "stripes"}, f"{MASKED}.pattern", "'random', 'block' or 'grid'"),
+    ({"reconstruct_masked.more": MORE}, "reconstruct_masked.more.ratios", "masked hides 0.85 of photos"),
+    ({"reconstruct_masked.more": MORE | {"models": ["et"]}}, "reconstruct_masked.more", "'et' belongs to"),
+    ({"probe.dataset": "nowhere"}, "probe.dataset", "not in prepare.datasets"),
+    ({"probe.models": ["codes"]}, "probe.models", "codes is a tokenizer"),
+    ({"probe.models": ["et"]}, "probe.models", "et has learned with images of 128 px, those of photos_32 have 32"),
+    ({"probe.models": ["ett"]}, "probe.models.0", "not in train_masked.models"),
+    ({"probe.test": 97}, "probe.test", "needs 97 images of test"),
+]
+
+# --- generators -------------------------------------------------------------------------------------------------------
+
+GAN, STYLE = "train_gan.shared", "train_gan.models.style"
+SMALL = {
+    "prepare.datasets.photos_32.pixels": 16,
+    f"{GAN}.eye": {"network": "alexnet_conv", "tap": "conv5"},
+    f"{GAN}.duel.network": "vgg16_conv",
+    f"{GAN}.duel.taps": ["conv1_2"],
+}
+OUTER = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "pixels": 64}
+GANS: list[Case] = [
+    ({f"{GAN}.dataset": "nowhere"}, f"{GAN}.dataset", "not in prepare.datasets"),
+    ({f"{STYLE}.dataset": "photos"}, f"{STYLE}.dataset", "not train_gan.shared.dataset"),
+    ({f"{GAN}.duel.network": "resnet50"}, f"{GAN}.duel.network", "not in weights.networks"),
+    ({f"{GAN}.duel.taps": ["conv9"]}, f"{GAN}.duel.taps.0", "no tap 'conv9'"),
+    ({f"{GAN}.duel.network": "efficientnet_lite0"}, f"{STYLE}.duel.network", "the eye"),
+    ({f"{GAN}.duel.cells": 0}, f"{GAN}.duel.cells", "greater than or equal to 1"),
+    ({f"{GAN}.eye.network": "resnet50"}, f"{GAN}.eye.network", "not in weights.networks"),
+    ({f"{GAN}.eye.tap": "pol"}, f"{GAN}.eye.tap", "no tap 'pol'"),
+    (SMALL, f"{GAN}.eye.network", "at least 31 px, these have 16"),
+    ({"prepare.datasets.photos_32.pixels": 48}, f"{STYLE}.dataset", "photos_32 have 48"),
+    ({f"{GAN}.validation": 99}, f"{GAN}.validation", "needs 99 images of val"),
+    ({f"{GAN}.withheld": 2000}, f"{STYLE}.withheld", "needs 2001 images of train"),
+    ({"score_samples.models": ["stile"]}, "score_samples.models.0", "not in train_gan.models"),
+    ({"score_samples.split": "train"}, "score_samples.split", "learned from train"),
+    ({"score_samples.split": "tests"}, "score_samples.split", "unknown split 'tests'"),
+    ({"score_samples.count": 513}, "score_samples.count", "more than train_gan draws"),
+    ({"score_samples.patches": 5}, "score_samples.patches", "cannot be cut"),
+    ({"score_samples.withheld": 401}, "score_samples.withheld", "more than train_gan withholds"),
+    ({"score_samples.withheld": 1}, "score_samples.withheld", "two"),
+    ({"import_gan.models.outer": OUTER | {"pixels": 63}}, "import_gan.models.outer.pixels", "8, 16, 32"),
+    ({"import_gan.models.style": OUTER}, "train_gan.models.style", "'style' belongs to import_gan.models.style"),
+]
+
+# --- mappers and latents ----------------------------------------------------------------------------------------------
+
+MAPPER, LATENTS = "train_mapper.models.mapper_conv5", "invert_latent.latents"
+W_PLUS = f"{LATENTS}.methods.latent_w_plus"
+GIVEN = {"space": "w", "start": "given"}
+FOURIER = {"parametrisation": {"kind": "fourier", "decay": 1.0}}
+OF_LATENTS: list[Case] = [
+    ({"train_mapper.shared.dataset": "nowhere"}, "train_mapper.shared.dataset", "not in prepare.datasets"),
+    ({f"{MAPPER}.generator": "models/gan/stile"}, f"{MAPPER}.generator", "did you mean 'models/gan/style'"),
+    ({f"{MAPPER}.generator": "models/gan/x"}, f"{LATENTS}.mapper", "maps alexnet_conv to models/gan/x"),
+    ({f"{MAPPER}.taps": ["conv9"]}, f"{MAPPER}.taps.0", "no tap 'conv9'"),
+    ({f"{MAPPER}.network": "resnet50"}, f"{MAPPER}.network", "not in weights.networks"),
+    ({f"{MAPPER}.network": DELETED}, f"{MAPPER}.network", "missing"),
+    ({f"{MAPPER}.taps": ["conv3"]}, f"{W_PLUS}.taps", "the mapper reads conv3"),
+    ({f"{MAPPER}.taps": ["conv3"], f"{LATENTS}.methods.y": FOURIER}, f"{LATENTS}.methods.y.taps", "the mapper reads conv3"),
+    ({"train_mapper.shared.space": "w_plus", f"{W_PLUS}.parametrisation": GIVEN}, f"{W_PLUS}.parametrisation.space", "w_plus"),
+    ({f"{LATENTS}.generator": "models/gan/stile"}, f"{LATENTS}.generator", "did you mean 'models/gan/style'"),
+    ({f"{LATENTS}.mapper": "models/mapper/x"}, f"{LATENTS}.mapper", "of train_mapper.models"),
+    ({f"{LATENTS}.mapper": "models/gan/style"}, f"{W_PLUS}.parametrisation", "the group has none"),
+    ({f"{LATENTS}.base.split": "val"}, f"{LATENTS}.base", "the baselines are of photos, test"),
+    ({f"{LATENTS}.base.stepz": 3}, f"{LATENTS}.base.stepz", "unknown key"),
+    ({f"{W_PLUS}.count": 3}, f"{W_PLUS}.count", "share"),
+    ({f"{LATENTS}.losses.ref": 1.0}, f"{W_PLUS}.losses.ref", "an earlier group"),
+    ({f"{LATENTS}.losses.surrogate": 1.0}, f"{W_PLUS}.losses.surrogate", "a surrogate"),
+    ({f"{LATENTS}.losses.clip": 1.0}, "invert_optimise.terms.clip.network", "not in weights.networks"),
+]
+
+# --- landscapes -------------------------------------------------------------------------------------------------------
+
+LANDSCAPE, PICTURES = "train_landscape.models.landscape", "invert_landscape.pictures"
+LANDSCAPES: list[Case] = [
+    ({"train_landscape.shared.dataset": "nowhere"}, "train_landscape.shared.dataset", "not in prepare.datasets"),
+    ({"prepare.datasets.photos_32.val": 0}, "train_landscape.shared.dataset", "no images in val"),
+    ({f"{LANDSCAPE}.dataset": "photos"}, f"{LANDSCAPE}.dataset", "not train_landscape.shared.dataset"),
+    ({f"{LANDSCAPE}.generator": "models/gan/stile"}, f"{LANDSCAPE}.generator", "did you mean 'models/gan/style'"),
+    ({f"{LANDSCAPE}.generator": "models/gan/stile"}, f"{PICTURES}.generator", "trained with models/gan/stile"),
+    ({"train_landscape.shared.descents.walkers": 99}, f"{LANDSCAPE}.descents.walkers", "16"),
+    ({"train_landscape.shared.space": "z"}, f"{PICTURES}.mapper", "maps to w .* in z"),
+    ({f"{PICTURES}.landscape": "models/landscape/moon"}, f"{PICTURES}.landscape", "of train_landscape.models"),
+    ({f"{PICTURES}.mapper": "models/mapper/moon"}, f"{PICTURES}.mapper", "of train_mapper.models"),
+    ({f"{PICTURES}.mapper": "models/gan/style"}, f"{PICTURES}.mapper", "plain_mapper, landscape_mapper"),
+    ({f"{PICTURES}.count": 99}, f"{PICTURES}.count", "needs 99 images of test"),
+    ({f"{PICTURES}.seeds": [0, 0]}, f"{PICTURES}.seeds", "each once"),
+    ({f"{PICTURES}.methods.plain.stepps": 3}, f"{PICTURES}.methods.plain.stepps", "unknown key"),
+    ({"import_gan.models.outer": OUTER, f"{PICTURES}.generator": "models/gan/outer"}, f"{PICTURES}.generator", "trained with"),
+    ({"weights.networks": ["vgg16_conv"]}, "train_landscape.models", "'lpips_alex' is not in weights.networks"),
+]
+
+# --- surrogates -------------------------------------------------------------------------------------------------------
+
+SURROGATE, ASKED = "train_surrogate.models.surrogate_conv5", "recipes.deep.surrogate"
+ASKS: dict[str, Any] = {
+    "recipes.*.losses.surrogate": 0.0,
+    "recipes.deep.losses.surrogate": DELETED,
+    "losses.surrogate": 1.0,
+    ASKED: "models/surrogate/surrogate_conv5",
+}
+SURROGATES: list[Case] = [
+    ({f"{SURROGATE}.taps": ["conv9"]}, f"{SURROGATE}.taps.0", "no tap 'conv9'"),
+    ({f"{SURROGATE}.target.tap": "poool"}, f"{SURROGATE}.target.tap", "no tap 'poool'"),
+    ({f"{SURROGATE}.target.network": "resnet50"}, f"{SURROGATE}.target.network", "not in weights.networks"),
+    ({f"{SURROGATE}.features": "data/features/photos"}, f"{SURROGATE}.features", "is neither"),
+    ({f"{SURROGATE}.target.features": "data/images/photos_32"}, f"{SURROGATE}.target.features", "is neither"),
+    ({"extract.datasets": []}, f"{SURROGATE}.target.features", "not in extract.datasets"),
+    ({f"{SURROGATE}.validation": 99}, f"{SURROGATE}.validation", "needs 99 images of val"),
+    ({f"{SURROGATE}.dataset": "photos_32"}, f"{SURROGATE}.dataset", "not train_surrogate.shared.dataset"),
+    ({"train_surrogate.shared.dataset": "foto"}, "train_surrogate.shared.dataset", "not in prepare.datasets"),
+    ({"train_surrogate.shared.penalties": []}, "train_surrogate.shared.penalties", "at least 1"),
+    ({"train_surrogate.models": {"et": {}}}, "train_surrogate.models.et.network", "missing"),
+    ({ASKED: "models/surrogate/non"}, ASKED, "of train_surrogate.models"),
+    ({ASKED: "surrogate_conv5"}, ASKED, "did you mean 'models/surrogate/surrogate_conv5'"),
+    ({ASKED: "data/images/photos"}, ASKED, "needs a model"),
+    ({"recipes.deep.taps": {"conv3": 1.0}}, ASKED, "predicts from alexnet_conv conv5"),
+    ({"losses.surrogate": 0.0}, ASKED, "losses.surrogate has no weight"),
+    (RESNET | {"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "efficientnet_lite0 is needed"),
+]
+
+
+@pytest.mark.parametrize(("changes", "where", "kind"), [*DECODERS, *GANS, *OF_LATENTS, *LANDSCAPES])
+def test_a_fault_is_told(default_params: dict[str, Any], changes: dict[str, Any], where: str, kind: str) -> None:
+    told(default_params, changes, where, kind)
+
+
+@pytest.mark.parametrize(("changes", "where", "kind"), OF_MASKED_FAULTS)
+def test_a_fault_of_masked_models_is_told(default_params: dict[str, Any], changes: dict[str, Any], where: str, kind: str) -> None:
+    told(default_params, OF_MASKED | changes, where, kind)
+
+
+@pytest.mark.parametrize(("changes", "where", "kind"), SURROGATES)
+def test_a_fault_of_surrogates_is_told(default_params: dict[str, Any], changes: dict[str, Any], where: str, kind: str) -> None:
+    told(default_params, ASKS | changes, where, kind)
+
+
+WITHOUT_LANDSCAPES = {
+    "invert_landscape": {},
+    "compare.groups": ["floors", "decoders", "shallow", "deep", "refined", "pooled", "s0", "masked", "latents"],
+    "compare.questions": {},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {X: CACHED},
+        OF_MASKED,
+        ASKS,
+        ASKS | {"recipes.deep.weights": "models/weights"},
+        {  # a generator that others have trained
+            "import_gan.models.outer": OUTER,
+            f"{MAPPER}.generator": "models/gan/outer",
+            f"{LATENTS}.generator": "models/gan/outer",
+            **WITHOUT_LANDSCAPES,
+        },
+        SMALL | {"prepare.datasets.photos_32.pixels": 32, f"{GAN}.eye.pixels": 32},
+    ],
+)
+def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        change(default_params, key, value)
+    check(default_params)
+
+
+def test_without_a_mapper(default_params: dict[str, Any]) -> None:
+    change(default_params, f"{PICTURES}.mapper", "models/gan/style")
+    ways = default_params["invert_landscape"]["pictures"]["methods"]
+    change(default_params, f"{PICTURES}.methods", {name: ways[name] for name in ("plain", "plain_20", "landscape")})
+    check(default_params)
+
+
+def test_without_generators_their_dataset_is_nobodys(default_params: dict[str, Any]) -> None:
+    empty = {"train_gan.models": {}, "train_mapper.models": {}, "invert_latent": {}, "train_landscape.models": {}}
+    for key, value in {**WITHOUT_LANDSCAPES, **empty, f"{GAN}.dataset": "nowhere", "score_samples.models": []}.items():
+        change(default_params, key, value)
+    default_params["compare"]["groups"].remove("latents")
+    check(default_params)
+
+
+MODELS = [("train_surrogate", "et"), ("train_landscape", "mapper_conv5"), ("train_landscape", "alexnet_conv1")]
+METHODS = [("train_gan", "deep"), ("train_mapper", "deep"), ("train_masked", "deep"), ("train_surrogate", "plain_20")]
+
+
+@pytest.mark.parametrize(("section", "name"), [*MODELS, *METHODS, ("train_gan", "floor_x"), ("train_masked", "floor_x")])
+def test_a_model_has_a_name_of_its_own(default_params: dict[str, Any], section: str, name: str) -> None:
+    """They share `metrics/training/`, and tables with the methods of other families."""
+    models = default_params[section]["models"]
+    models[name] = copy.deepcopy(next(iter(models.values())))
+    assert any(f"the name '{name}' " in line for line in faults(default_params))
+
+
+@pytest.mark.parametrize("section", ["recipes", "invert_decoder", "reconstruct_masked", "invert_latent", "invert_landscape"])
+def test_groups_have_names_of_their_own_and_are_compared(default_params: dict[str, Any], section: str) -> None:
+    groups = default_params[section]
+    own = next(iter(groups))
+    default_params["compare"]["groups"].remove(own)
+    assert f"params: compare.groups: {own} is missing, which a stage writes" in faults(default_params)
+    groups["floors"] = copy.deepcopy(groups[own])
+    assert any(line.startswith(f"params: {section}.floors: the name 'floors' belongs to") for line in faults(default_params))
+
+
+@pytest.mark.parametrize("section", ["invert_latent.latents", "invert_landscape.pictures"])
+def test_methods_have_names_of_their_own(default_params: dict[str, Any], section: str) -> None:
+    key, group = section.split(".")
+    methods = default_params[key][group]["methods"]
+    methods["deep"] = copy.deepcopy(next(iter(methods.values())))
+    assert f"params: {section}: the name 'deep' belongs to recipes.deep" in faults(default_params)
+
+
+def test_a_group_of_latents_differs_from_invert_optimise_by_what_it_states(default_params: dict[str, Any]) -> None:
+    section = build(InvertLatent, default_params["invert_latent"]["latents"], "latents")
+    found = base(inherited(section, default_params["invert_optimise"]), "latents")
+    assert (found.terms.guide.grid, found.stop.patience) == (6, None)
+    default_params["invert_optimise"]["stop"]["patience"] = 7
+    assert base(inherited(section, default_params["invert_optimise"]), "latents").stop.patience == 7
