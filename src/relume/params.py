@@ -38,7 +38,7 @@ from relume.methods.masked.checks import between as between_masked
 from relume.methods.masked.config import MaskedGroups, TrainMasked, masked_models
 from relume.methods.names import between as between_names
 from relume.methods.optimise.checks import ALWAYS, RECIPES, inversion, knowledge, latents, outside, recipe_faults
-from relume.methods.optimise.config import InvertOptimise, Recipe, variation
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Recipe, variation
 from relume.methods.surrogate.checks import between as between_surrogate
 from relume.methods.surrogate.config import TrainSurrogate, surrogates
 from relume.networks.catalogue import check_tap
@@ -73,6 +73,7 @@ SECTIONS: dict[str, Any] = {
     "compare": Compare,
     "report": Report,
 }
+READ_BY_DVC = ("network", *Recipe.__dataclass_fields__)  # keys of a recipe
 T = TypeVar("T")
 
 
@@ -88,7 +89,7 @@ def check(whole: Mapping[str, Any]) -> None:
                 built[key] = build(cls, whole[key], key)
             except UserError as error:
                 faults += str(error).splitlines()
-    recipes = _entries(_recipes, whole, faults) if "invert_optimise" in built and RECIPES in whole else {}
+    recipes = _entries(_recipes, whole, faults) if {"invert_optimise", "losses"} <= built.keys() and RECIPES in whole else {}
     trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
     learned = _entries(surrogates, whole["train_surrogate"], faults) if "train_surrogate" in built else {}
     masked = _entries(masked_models, whole["train_masked"], faults) if "train_masked" in built else {}
@@ -135,19 +136,19 @@ def _over_optimise(built: dict[str, Any], whole: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe]]:
+def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InversionConfig, Recipe]]:
     given = whole[RECIPES]
     if not isinstance(given, dict):
         raise UserError(f"params: {RECIPES}: a map of recipes by name is wanted, got {given!r}")
     faults: list[str] = []
-    found: dict[str, tuple[InvertOptimise, Recipe]] = {}
+    found: dict[str, tuple[InversionConfig, Recipe]] = {}
     for name, recipe in given.items():
         path = f"{RECIPES}.{name}"
-        if isinstance(recipe, dict) and "network" not in recipe:
-            faults.append(f"params: {path}.network: missing; dvc.yaml reads it to know which weights the recipe depends on")
+        if isinstance(recipe, dict) and (absent := [key for key in READ_BY_DVC if key not in recipe]):
+            faults += [f"params: {path}.{key}: missing; dvc.yaml reads it to know what the recipe depends on" for key in absent]
         elif isinstance(recipe, dict):
             try:
-                found[name] = variation(whole["invert_optimise"], recipe, path)
+                found[name] = variation(whole["invert_optimise"], whole["losses"], recipe, path)
             except UserError as error:
                 faults.append(str(error))
         else:
@@ -158,7 +159,7 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InvertOptimise, Recipe
 
 
 def _between(
-    built: Mapping[str, Any], recipes: Mapping[str, tuple[InvertOptimise, Recipe]], trained: Mapping[str, DecoderConfig]
+    built: Mapping[str, Any], recipes: Mapping[str, tuple[InversionConfig, Recipe]], trained: Mapping[str, DecoderConfig]
 ) -> Iterable[str]:
     """What must agree: datasets are prepared, networks fetched and extracted, taps there, groups made and compared."""
     datasets, base = built["prepare"].datasets, built["invert_optimise"]

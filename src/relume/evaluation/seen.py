@@ -71,7 +71,7 @@ class Witness:
                 yield from self._walk(active, weights)
             elif key == "networks" and isinstance(value, Mapping):
                 yield from value
-            elif key in ("network", "judge", "lpips") and isinstance(value, str):
+            elif key == "network" and isinstance(value, str):
                 yield LPIPS.get(value, value)
             elif isinstance(value, str):
                 yield from self._named(value)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
-
 Activations = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
 Taps = Mapping[str, tuple[str, ...]]  # network -> taps
 
@@ -41,10 +39,6 @@ class Term:
 @dataclass(frozen=True)
 class Objective:
     terms: tuple[Term, ...]
-
-    def __post_init__(self) -> None:
-        if not self.terms:
-            raise UserError("losses: every weight is 0 in this recipe, so there is nothing to minimise")
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from relume.core.errors import UserError, one_of
+from relume.core.files import NONE
 from relume.data.checks import asked, there
 from relume.losses.config import LPIPS
 from relume.methods.decoder.config import DecoderConfig
@@ -69,7 +70,7 @@ def _networks(path: str, config: DecoderConfig, built: Mapping[str, Any]) -> Ite
     known, fetched = built["extract"].networks, built["weights"].networks
     if config.network not in known:
         yield f"{path}.network: {config.network} is not in extract.networks; {one_of(known, config.network)}"
-    kind = config.measures.lpips
+    kind = config.measures.lpips.network
     needed = (LPIPS[kind], f"lpips_{kind}") if config.losses.lpips > 0 else ()
     for name in (config.network, *needed):
         if name not in fetched:
@@ -78,10 +79,9 @@ def _networks(path: str, config: DecoderConfig, built: Mapping[str, Any]) -> Ite
 
 def _features(path: str, config: DecoderConfig, built: Mapping[str, Any]) -> Iterable[str]:
     """Where they come from is said, for DVC reads it there; the stage `extract` keeps them, if that is the cache."""
-    extract, images, kept = built["extract"], f"data/images/{config.dataset}", f"{FEATURES}/{config.dataset}/{config.network}"
-    if config.features not in (images, kept):
-        fault = "missing" if config.features is None else f"{config.features!r} is neither"
-        yield f"{path}.features: {fault}; {images} (they are computed) or {kept} (they are read)"
+    extract, kept = built["extract"], f"{FEATURES}/{config.dataset}/{config.network}"
+    if config.features not in (str(NONE), kept):
+        yield f"{path}.features: {config.features!r} is neither {NONE} (they are computed) nor {kept} (they are read)"
     elif config.cached and config.dataset not in extract.datasets:
         yield f"extract.datasets: {config.dataset} is missing, whose features {path} reads"
     elif config.cached and extract.cached is not None and config.network not in extract.cached:

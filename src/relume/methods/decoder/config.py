@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
-from relume.training.config import FEATURES, Augment, Name, Training
+from relume.core.files import NONE, given
+from relume.losses.config import LpipsTerm
+from relume.training.config import Augment, Name, Training
 
 
 @config
@@ -63,7 +65,7 @@ class Measures:
     """How terms measure."""
 
     pixel: Literal["mse", "l1"]
-    lpips: Literal["alex", "vgg"]
+    lpips: LpipsTerm
     adversarial: Adversary
 
 
@@ -87,11 +89,11 @@ class DecoderConfig(Shared):
 
     network: str
     taps: tuple[str, ...] = Field(min_length=1)
-    features: str | None = None  # the folder below data/features that holds the taps; the images' or null: they are computed
+    features: str = str(NONE)  # the folder below data/features that holds the taps; none: they are computed
 
     @property
     def cached(self) -> bool:
-        return (self.features or "").startswith(f"{FEATURES}/")
+        return given(self.features)
 
     def __post_init__(self) -> None:
         if len(set(self.taps)) < len(self.taps):

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
 from relume.core.errors import UserError
+from relume.core.files import NONE, given
+from relume.losses.config import LpipsTerm
 from relume.training.config import Name, Training
 
 
@@ -25,12 +27,18 @@ class LandscapeArchitecture:
 
 
 @config
-class Alike:
-    """Weights of the terms, and the network that LPIPS looks through."""
+class LandscapeLosses:
+    """Weights of the terms."""
 
     mse: float = Field(gt=0)
     lpips: float = Field(ge=0)  # 0 costs nothing
-    judge: Literal["alex", "vgg"]  # S1's vgg, which takes thirty times as long
+
+
+@config
+class LandscapeMeasures:
+    """How terms measure."""
+
+    lpips: LpipsTerm  # S1's vgg, which takes thirty times as long
 
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -55,7 +63,8 @@ class SharedLandscape:
     dataset: str
     space: Literal["z", "w", "w_plus"]  # of the generator, where one descends
     architecture: LandscapeArchitecture
-    loss: Alike
+    losses: LandscapeLosses
+    measures: LandscapeMeasures
     relative: bool  # a state's loss counts by the share of it that is gained, so that late states count as early ones; S1's false
     descents: Descents
     replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; S1's 500
@@ -133,7 +142,7 @@ class InvertLandscape:
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     generator: str = Field(pattern="^models/gan/[a-z][a-z0-9_]*$")  # the one that the landscape was trained with
     landscape: str = Field(pattern="^models/landscape/[a-z][a-z0-9_]*$")
-    mapper: str = Field(pattern="^models/(mapper|gan)/[a-z][a-z0-9_]*$")  # the generator's folder again: none
+    mapper: str = Field(pattern=f"^({MAPPERS}/[a-z][a-z0-9_]*|{NONE})$")  # of a mapper to its latents, or none
     # restarts of what begins at noise; the loss chooses
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     interval: Interval
@@ -141,7 +150,7 @@ class InvertLandscape:
 
     @property
     def mapped(self) -> bool:
-        return self.mapper.startswith(f"{MAPPERS}/")
+        return given(self.mapper)
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) < len(self.seeds):
@@ -149,8 +158,6 @@ class InvertLandscape:
         wanting = [name for name, way in self.methods.items() if way.start == "mapper"]
         if wanting and not self.mapped:
             raise ValueError(f"mapper: {', '.join(wanting)} begins where a mapper says: {MAPPERS}/<name> is wanted")
-        if not self.mapped and self.mapper != self.generator:
-            raise ValueError(f"mapper: {MAPPERS}/<name>, or the generator's folder, {self.generator}: none; got {self.mapper}")
 
 
 LandscapeGroups = dict[Name, InvertLandscape]  # the section

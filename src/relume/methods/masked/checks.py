@@ -34,13 +34,10 @@ def _cells(path: str, cell: int, size: int) -> Iterable[str]:
 
 
 def _tokenizer(path: str, config: MaskedConfig, models: Mapping[str, MaskedConfig]) -> Iterable[str]:
-    """DVC reads it there, so it is always said; BEiT's is trained, and of the kind that BEiT states."""
-    images = f"data/images/{config.dataset}"
+    """BEiT's is trained, and of the kind that BEiT states."""
     if not config.tokenized:
-        if config.tokenizer != images:
-            yield f"{path}.tokenizer: {images} is wanted (there is none), got {config.tokenizer!r}"
         return
-    name = str(config.tokenizer).removeprefix(f"{MODELS}/")
+    name = config.tokenizer.removeprefix(f"{MODELS}/")
     found = models.get(name)
     if found is None or found.architecture.kind != "tokenizer":
         kinds = [other for other, its in models.items() if its.architecture.kind == "tokenizer"]

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from relume.core.errors import UserError, one_of
+from relume.core.files import NONE, given
 from relume.data.checks import asked as asked_pictures
 from relume.data.checks import enough
-from relume.losses.config import LPIPS, ForeignTerm, Losses
+from relume.losses.config import LPIPS, ForeignTerm
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.latent.checks import Ways
-from relume.methods.optimise.config import InvertOptimise, Latent, Recipe
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Recipe
 from relume.networks.catalogue import NETWORKS, check_tap
 
 RECIPES = "recipes"
@@ -39,7 +40,7 @@ def latents(latent: Ways, built: Mapping[str, Any]) -> Iterable[str]:
     """Methods that begin with a latent want what recipes want; all weights lie before them."""
     for group, methods in latent.items():
         for name, way in methods.items():
-            path, factors = f"invert_latent.{group}.methods.{name}", way.losses
+            path, factors = f"invert_latent.{group}.methods.{name}", way.inversion.losses.active
             yield from inversion(path, way.inversion, built)
             yield from _terms(path, way.inversion, factors)
             missing = {"ref": "an earlier group", "surrogate": "a surrogate embedding"}
@@ -51,7 +52,7 @@ def latents(latent: Ways, built: Mapping[str, Any]) -> Iterable[str]:
             yield from _weights(path, way.inversion, "models/weights", factors, built["weights"].networks)
 
 
-def recipe_faults(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
+def recipe_faults(path: str, recipe: InversionConfig, own: Recipe, built: Mapping[str, Any], groups: list[str]) -> Iterable[str]:
     name = path.removeprefix(f"{RECIPES}.")
     if name == "floors" or name in built["invert_decoder"]:
         yield f"{path}: the name belongs to the group of another stage"
@@ -60,15 +61,11 @@ def recipe_faults(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping
         yield f"{path}.parametrisation.kind: latent spaces belong to section invert_latent, which has a generator"
     if recipe.dataset != built["invert_optimise"].dataset:
         yield f"{path}.dataset: all recipes share invert_optimise.dataset, {built['invert_optimise'].dataset!r}"
-    yield from outside(f"{path}.losses", own.losses, Losses.__dataclass_fields__, "is no term")
-    factors = built["losses"].times(own.losses)
-    if not factors:
-        yield f"{path}.losses: every weight is 0, so there is nothing to minimise"
-    images = f"data/images/{recipe.dataset}"
-    earlier = [images, *(f"data/reconstructions/{group}" for group in groups if group != name)]
-    yield from outside(f"{path}.start", [own.start], earlier, "is neither the images (begin from `init`) nor a group")
-    yield from outside(f"{path}.reference", [own.reference], earlier, "is neither the images (none) nor a group")
-    if "ref" in factors and own.reference == images:
+    factors = recipe.losses.active
+    earlier = [str(NONE), *(f"data/reconstructions/{group}" for group in groups if group != name)]
+    yield from outside(f"{path}.start", [own.start], earlier, f"is neither {NONE} (begin from `init`) nor a group")
+    yield from outside(f"{path}.reference", [own.reference], earlier, f"is neither {NONE} nor a group")
+    if "ref" in factors and not given(own.reference):
         yield f"{path}.reference: the ref term looks at an earlier group's pictures: name one, data/reconstructions/<group>"
     yield from _terms(path, recipe, factors)
     if recipe.dataset in built["prepare"].datasets:
@@ -78,9 +75,9 @@ def recipe_faults(path: str, recipe: InvertOptimise, own: Recipe, built: Mapping
 
 def knowledge(
     path: str,
-    recipe: InvertOptimise,
+    recipe: InversionConfig,
     own: Recipe,
-    recipes: Mapping[str, tuple[InvertOptimise, Recipe]],
+    recipes: Mapping[str, tuple[InversionConfig, Recipe]],
     built: Mapping[str, Any],
     trained: Mapping[str, DecoderConfig],
 ) -> Iterable[str]:
@@ -139,7 +136,7 @@ def _weights(
     """The networks of a recipe's terms are fetched, and declared to DVC."""
     root = "models/weights"
     free = [f"{root}/{name}" for name in there if name not in ALWAYS]
-    yield from outside(f"{path}.weights", [further], [root, *free], f"is neither {root} nor a further network in it")
+    yield from outside(f"{path}.weights", [further], [str(NONE), root, *free], f"is neither {NONE}, {root} nor a further network")
     terms = recipe.terms
     needed = {recipe.network: "network"}
     for term in ("ref", "avg"):

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from relume.core.errors import UserError, one_of
+from relume.core.files import NONE, given
 from relume.data.checks import there
-from relume.methods.optimise.config import InvertOptimise, Recipe
+from relume.methods.optimise.config import InversionConfig, Recipe
 from relume.methods.surrogate.config import SURROGATES, SurrogateConfig
 from relume.networks.catalogue import check_tap
 from relume.training.config import FEATURES
 
 WEIGHTS = "models/weights"
-Recipes = Mapping[str, tuple[InvertOptimise, Recipe]]
+Recipes = Mapping[str, tuple[InversionConfig, Recipe]]
 
 
 def between(
@@ -60,47 +61,43 @@ def _network(path: str, network: str, taps: Iterable[str], built: Mapping[str, A
 
 def _features(path: str, folder: str, dataset: str, network: str, built: Mapping[str, Any]) -> Iterable[str]:
     """DVC reads where they come from; a folder of features is one that the stage `extract` writes."""
-    images, kept, extract = f"data/images/{dataset}", f"{FEATURES}/{dataset}/{network}", built["extract"]
-    if folder not in (images, kept):
-        yield f"{path}: {folder!r} is neither {images} (they are computed) nor {kept} (those that are there are read)"
+    kept, extract = f"{FEATURES}/{dataset}/{network}", built["extract"]
+    if folder not in (str(NONE), kept):
+        yield f"{path}: {folder!r} is neither {NONE} (they are computed) nor {kept} (those that are there are read)"
     elif folder == kept and (dataset not in extract.datasets or network not in extract.networks):
-        yield f"{path}: the stage extract writes no {kept}: name {dataset} and {network} there, or {images}"
+        yield f"{path}: the stage extract writes no {kept}: name {dataset} and {network} there, or {NONE}"
 
 
 def _recipe(
     path: str,
-    recipe: InvertOptimise,
+    recipe: InversionConfig,
     own: Recipe,
     built: Mapping[str, Any],
     models: Mapping[str, SurrogateConfig],
     declared: set[str],
 ) -> Iterable[str]:
     """A recipe whose term has a weight asks a model that predicts from its own taps, and from pictures of its size."""
-    images = f"data/images/{recipe.dataset}"
-    if own.surrogate == images:
-        if "surrogate" in built["losses"].times(own.losses):
+    if not given(own.surrogate):
+        if recipe.losses.surrogate:
             yield f"{path}.surrogate: the surrogate term asks a model: name one, {SURROGATES}/<name>"
         return
     name = own.surrogate.removeprefix(f"{SURROGATES}/")
     if name not in models or name == own.surrogate:
-        known = [images, *(f"{SURROGATES}/{model}" for model in models)]
-        yield f"{path}.surrogate: {own.surrogate} is neither the images (none) nor a trained one; {one_of(known, own.surrogate)}"
+        known = [str(NONE), *(f"{SURROGATES}/{model}" for model in models)]
+        yield f"{path}.surrogate: {own.surrogate} is neither {NONE} nor a trained one; {one_of(known, own.surrogate)}"
         return
-    yield from _fit(path, name, models[name], recipe, own, built)
+    yield from _fit(path, name, models[name], recipe, built)
     target = models[name].target.network
     if own.weights not in (WEIGHTS, f"{WEIGHTS}/{target}") and target not in declared:
         yield f"{path}.weights: surrogate needs {target}: say {WEIGHTS}/{target}, or {WEIGHTS} for all networks"
 
 
-def _fit(
-    path: str, name: str, asked: SurrogateConfig, recipe: InvertOptimise, own: Recipe, built: Mapping[str, Any]
-) -> Iterable[str]:
+def _fit(path: str, name: str, asked: SurrogateConfig, recipe: InversionConfig, built: Mapping[str, Any]) -> Iterable[str]:
     if asked.network != recipe.network or not set(asked.taps) <= recipe.taps.keys():
         told = f"{asked.network} {'+'.join(asked.taps)}, and {recipe.network} {'+'.join(recipe.taps)} is inverted"
         yield f"{path}.surrogate: {name} predicts from {told}"
     sizes = [built["prepare"].datasets[one.dataset].size for one in (asked, recipe) if one.dataset in built["prepare"].datasets]
     if len(set(sizes)) > 1:
         yield f"{path}.surrogate: {name} has learned with pictures of {sizes[0]} px, those of {recipe.dataset} have {sizes[1]}"
-    if "surrogate" not in built["losses"].times(own.losses):
-        images = f"data/images/{recipe.dataset}"
-        yield f"{path}.surrogate: {name} is named, but losses.surrogate has no weight here: name {images}"
+    if not recipe.losses.surrogate:
+        yield f"{path}.surrogate: {name} is named, but losses.surrogate has no weight here: name {NONE}"

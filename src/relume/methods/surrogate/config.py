@@ -52,7 +52,7 @@ class Target:
 
     network: str
     tap: str
-    features: str  # the folder below data/features that may hold it; the images' folder: it is computed
+    features: str  # the folder below data/features that may hold it; data/none: it is computed
 
 
 @config
@@ -73,7 +73,7 @@ class SurrogateConfig(SharedSurrogate):
 
     network: str
     taps: tuple[str, ...] = Field(min_length=1)
-    features: str  # the folder below data/features that may hold the taps; the images' folder: they are computed
+    features: str  # the folder below data/features that may hold the taps; data/none: they are computed
     target: Target
 
     def __post_init__(self) -> None:
