@@ -188,7 +188,7 @@ def test_faults_name_themselves(project: Path) -> None:
 
 
 def test_sections_must_agree(default_params: dict[str, Any]) -> None:
-    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/images/photos_32"}}
+    default_params["train_masked"]["models"] = {"et": {"architecture": ENERGY, "tokenizer": "data/none"}}
     default_params["reconstruct_masked"]["masked"]["models"] = ["et"]
     default_params["compare"]["questions"].pop("energy_or_autoencoder")
     faults = {

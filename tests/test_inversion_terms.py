@@ -17,11 +17,12 @@ from relume.losses.feature import DISTANCES
 from relume.losses.foreign import AGGREGATES, POLICIES
 from relume.losses.objective import State
 from relume.losses.perceptual import LPIPS_TAPS
-from relume.methods.optimise.config import InvertOptimise
+from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.optimise import Problem
 from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, objective
 from relume.networks.network import Network
-from tests.inversion_files import NOTHING, net, pictures, problem, seen, settings, solve, value, work_in
+from relume.networks.weights import WeightStore
+from tests.inversion_files import CPU, NOTHING, net, pictures, problem, seen, settings, solve, value, weighted, work_in
 
 OTHER = "efficientnet_lite0"  # stands in for foreign networks, CLIP's too
 FOREIGN = {"networks": {OTHER: {"pool": 1.0}}}
@@ -43,19 +44,31 @@ def predicted(features: Mapping[str, Tensor]) -> Tensor:
     return features["conv2"].mean((2, 3)).repeat(1, 7)[:, :1280]
 
 
+class Heads(WeightStore):
+    """In the place of fetched ones."""
+
+    def __init__(self, judge: str, heads: list[Tensor]) -> None:
+        self.judge, self.heads = judge, heads
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        assert name == f"lpips_{self.judge}"
+        return {f"lin{place}": head for place, head in enumerate(self.heads)}
+
+
 @cache
 def material(judge: str = "alex") -> Material:
     network, taps = LPIPS_TAPS[judge]
     dice = torch.Generator().manual_seed(3)
     heads = [torch.rand(net(network).facts.taps[tap].channels, generator=dice) for tap in taps]
-    return Material(heads={judge: heads}, surrogate=Surrogate(network=OTHER, tap="pool", predict=predicted))
+    surrogate = Surrogate(network=OTHER, tap="pool", predict=predicted)
+    return Material(store=Heads(judge, heads), device=CPU, surrogate=surrogate)
 
 
-def config_for(term: str, base: dict[str, Any], **more: Any) -> InvertOptimise:
+def config_for(term: str, base: dict[str, Any], **more: Any) -> InversionConfig:
     return settings(base, **NEEDS.get(term, {}), init={"std": 0.2}, **more)
 
 
-def alone(term: str, config: InvertOptimise, **options: Any) -> Problem:
+def alone(term: str, config: InversionConfig, **options: Any) -> Problem:
     """The problem that has this term only."""
     return problem(config, losses={term: 1.0}, material=material(config.terms.lpips.network), **options)
 
@@ -210,28 +223,12 @@ def test_only_networks_of_terms_with_a_weight_are_loaded(
         return net("alexnet_conv")
 
     monkeypatch.setattr("relume.methods.optimise.infer.load", load)
-    monkeypatch.setattr("relume.methods.optimise.infer.heads", lambda *_: {"vgg": []})
-    factors = dict.fromkeys({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}, 0.0)
-    weights = Losses(**dict.fromkeys(TERMS, 1.0)).times(factors)
-    assert weights.keys() == set(TERMS) - factors.keys()
+    monkeypatch.setattr("relume.methods.optimise.terms.heads_of", lambda *_: [])
+    weights = dict.fromkeys(set(TERMS) - ({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}), 1.0)
     work = work_in(tmp_path, settings(default_params, terms=ELSEWHERE), losses=weights)
     assert loaded == {"alexnet_conv"} | ({NETWORKS[term]} if term else set())
     assert {one.name for one in work.objective.terms} == weights.keys()
     assert work.objective.needs.keys() == loaded
-
-
-def test_the_heads_of_lpips_are_read_only_where_it_has_a_weight(default_params: dict[str, Any]) -> None:
-    from relume.methods.optimise.terms import heads
-
-    class Store:
-        def tensors(self, name: str) -> dict[str, Tensor]:
-            assert name == "lpips_squeeze"
-            return {f"lin{place}": torch.ones(1, 2, 1, 1) for place in range(7)}
-
-    config = settings(default_params, terms={"lpips": {"network": "squeeze"}})
-    here = torch.device("cpu")
-    assert heads(config, {"feature": 1.0}, None, here) == {}  # type: ignore[arg-type]
-    assert [head.shape for head in heads(config, {"lpips": 1.0}, Store(), here)["squeeze"]] == [(2,)] * 7  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("network", [OTHER, "alexnet_conv"])
@@ -362,13 +359,11 @@ def test_the_guide_looks_at_the_picture_from_afar(default_params: dict[str, Any]
 def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
     with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
-        objective(config, {"surrogate": 1.0}, NOTHING)
+        objective(weighted(config, {"surrogate": 1.0}), NOTHING)
     state = State(images=pictures(), features={}, targets={})
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):
-            objective(config, {term: 1.0}, NOTHING)(state)
-    with pytest.raises(UserError, match="every weight is 0"):
-        objective(config, {}, NOTHING)
+            objective(weighted(config, {term: 1.0}), NOTHING)(state)
 
 
 def test_a_network_without_normalisations_or_head_is_named(default_params: dict[str, Any]) -> None:

@@ -1,5 +1,8 @@
 """The whole of params.yaml is checked before any work: every fault by its full key, with what is allowed."""
 
+import copy
+import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from relume.methods.optimise.checks import ALWAYS, RECIPES
 from relume.params import LPIPS, SECTIONS, check, main
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {**dict.fromkeys(("start", "reference", "surrogate"), "data/images/photos"), "weights": "models/weights"}
+OWN = dict.fromkeys(("start", "reference", "surrogate", "weights"), "data/none")
 
 
 def change(params: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def test_the_committed_parameters_are_sound(default_params: dict[str, Any]) -> N
         ("weights.networks", ["alexnett"], ["weights.networks", "alexnett"]),
         ("recipes.deep.taps", {"conv9": 1.0}, ["recipes.deep.taps", "conv9", "conv5"]),
         ("recipes.deep.network", "vgg99", ["recipes.deep", "vgg99"]),
-        ("recipes.deep.losses", {"tvs": 1.0}, ["recipes.deep.losses: tvs is no term"]),
+        ("recipes.deep.losses", {"tvs": 1.0}, ["recipes.deep.losses.tvs: unknown key"]),
         ("recipes.deep.losses", {"feature": 0.0, "tv": 0.0, "guide": 0.0}, ["recipes.deep.losses: every weight is 0"]),
         ("recipes.deep.start", "data/reconstructions/none", ["recipes.deep.start", "data/reconstructions/shallow"]),
         ("recipes.deep.start", "data/reconstructions/deep", ["recipes.deep.start: data/reconstructions/deep is neither"]),
@@ -181,13 +184,29 @@ def test_faults_between_several_keys_are_named(default_params: dict[str, Any], c
         {**SQUEEZE, "invert_optimise.terms.lpips.network": "alex"},
         {"recipes.pooled.start": OTHER, "recipes.pooled.reference": OTHER},
         {"recipes.*.losses": {"ref": 0.0}, "recipes.pooled.losses": {}, "recipes.pooled.reference": OTHER, "losses.ref": 1.0},
-        {"losses.clip": 1.0, "invert_optimise.terms.clip.network": "efficientnet_lite0"},
+        {
+            "losses.clip": 1.0,
+            "invert_optimise.terms.clip.network": "efficientnet_lite0",
+            "recipes.*.weights": "models/weights/efficientnet_lite0",
+        },
     ],
 )
 def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         change(default_params, key, value)
     check(default_params)
+
+
+def test_whatever_dvc_reads_of_a_thing_must_be_there(default_params: dict[str, Any]) -> None:
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        path = str(stage.get("foreach", "")).strip("${}")
+        for key in set(re.findall(r"\$\{item\.([\w.]+)\}", str(stage.get("do")))):
+            params = copy.deepcopy(default_params)
+            *parents, last = key.split(".")
+            name, thing = next(iter(functools.reduce(dict.__getitem__, path.split("."), params).items()))
+            functools.reduce(dict.__getitem__, parents, thing).pop(last)
+            with pytest.raises(UserError, match=rf"{path}\.{name}\.{key}: missing"):
+                check(params)
 
 
 def test_what_is_said_twice_without_torch_agrees() -> None:

@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "weights": (lambda p: group(p)["losses"].update(clip=1.0), "weights.networks: clip_vit_l_14 is missing"),
     "base": (lambda p: group(p)["base"].update(stepz=3), "invert_latent.latents.base.stepz: unknown key"),
     "not compared": (lambda p: p["compare"]["groups"].remove("latents"), "compare.groups: latents is missing"),
-    "no mapper": (lambda p: group(p).update(mapper=group(p)["generator"]), "latent_w_plus.parametrisation: it begins where"),
+    "no mapper": (lambda p: group(p).update(mapper="data/none"), "latent_w_plus.parametrisation: it begins where"),
     "foreign picture": (
         lambda p: (
             mapper(p).update(taps=["conv3"])

@@ -10,8 +10,6 @@ from relume.core.errors import UserError
 from relume.params import check
 from tests.test_masked_stages import ENERGY, STACK, TOKENS
 
-IMAGES = "data/images/photos"
-
 
 @pytest.fixture
 def whole(default_params: dict[str, Any]) -> dict[str, Any]:
@@ -21,8 +19,8 @@ def whole(default_params: dict[str, Any]) -> dict[str, Any]:
     params["probe"]["models"] = []
     beit = {"architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS}, "tokenizer": "models/masked/codes"}
     params["train_masked"]["models"] = {
-        "codes": {"architecture": TOKENS, "tokenizer": IMAGES},
-        "et": {"architecture": ENERGY, "tokenizer": IMAGES},
+        "codes": {"architecture": TOKENS, "tokenizer": "data/none"},
+        "et": {"architecture": ENERGY, "tokenizer": "data/none"},
         "beit": beit,
     }
     group = {"dataset": "photos", "split": "test", "count": None, "pattern": "random", "ratios": [0.85], "cell": 16}
@@ -47,7 +45,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "dataset": (lambda p: p["train_masked"]["shared"].update(dataset="nowhere"), "train_masked.shared.dataset: 'nowhere'"),
     "cell": (lambda p: models(p)["et"].update(masks={"cell": 10}), "models.et.masks.cell: pictures of 128 px"),
     "name": (lambda p: models(p).update(deep=models(p)["et"]), "models.deep: the name belongs to another method"),
-    "no tokenizer": (lambda p: models(p)["et"].pop("tokenizer"), "models.et.tokenizer: data/images/photos is wanted"),
+    "no tokenizer": (lambda p: models(p)["et"].pop("tokenizer"), "models.et.tokenizer: missing"),
     "foreign": (lambda p: models(p)["beit"].update(tokenizer="models/masked/et"), "et is no trained tokenizer; allowed: codes"),
     "other codes": (lambda p: models(p)["codes"].update(architecture={**TOKENS, "width": 16}), "must be those of"),
     "not compared": (lambda p: p["compare"]["groups"].remove("masked"), "compare.groups: masked is missing"),

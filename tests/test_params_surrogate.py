@@ -13,6 +13,7 @@ ASKED = {
     **{f"recipes.{name}.losses.surrogate": 0.0 for name in ("shallow", "pooled", "refined", "s0")},
     "losses.surrogate": 1.0,
     "recipes.deep.surrogate": "models/surrogate/surrogate_conv5",
+    "recipes.deep.weights": "models/weights/efficientnet_lite0",
 }
 
 
@@ -47,7 +48,7 @@ def test_a_recipe_may_ask_a_surrogate_of_its_own_features(default_params: dict[s
         ({"train_surrogate.models": {"et": {}}}, "train_surrogate.models.et.network: missing"),
         ({"recipes.deep.surrogate": "models/surrogate/non"}, "recipes.deep.surrogate: models/surrogate/non is neither"),
         ({"recipes.deep.surrogate": "surrogate_conv5"}, "recipes.deep.surrogate: surrogate_conv5 is neither"),
-        ({"recipes.deep.surrogate": "data/images/photos"}, "recipes.deep.surrogate: the surrogate term asks a model: name one"),
+        ({"recipes.deep.surrogate": "data/none"}, "recipes.deep.surrogate: the surrogate term asks a model: name one"),
         ({"recipes.deep.taps": {"conv3": 1.0}}, "recipes.deep.surrogate: surrogate_conv5 predicts from alexnet_conv conv5, and"),
         ({"recipes.deep.weights": "models/weights"}, ""),
         ({"losses.surrogate": 0.0}, "recipes.deep.surrogate: surrogate_conv5 is named, but losses.surrogate has no weight here"),

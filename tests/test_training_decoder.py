@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from relume.core.config import build
+from relume.core.config import build, merge
 from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
@@ -17,7 +17,6 @@ from relume.losses.feature import relative_l2
 from relume.methods.decoder.config import DecoderGroups, decoders
 from relume.methods.decoder.train import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
 from relume.training.augment import augment, turned
-from relume.core.config import merge
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from relume.training.models import read_model, write_model
@@ -90,7 +89,7 @@ def test_what_is_decoded_is_seen_in_float32_also_under_autocast(data: Dataset) -
 
 
 def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
-    vgg = {"measures": {"lpips": "vgg"}}
+    vgg = {"measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, **vgg).networks) == {"alexnet_conv"}
     assert wishes(settings(**vgg), decoded=True) == {}
     lpips = settings(losses={"lpips": 1.0})

@@ -73,7 +73,11 @@ SECTIONS: dict[str, Any] = {
     "compare": Compare,
     "report": Report,
 }
-READ_BY_DVC = ("network", *Recipe.__dataclass_fields__)  # keys of a recipe
+READ_BY_DVC = {  # what dvc.yaml reads of each thing by name, though its dataclass could do without
+    RECIPES: ("network", *Recipe.__dataclass_fields__),
+    "train_decoder.decoders": ("features",),
+    "train_masked.models": ("tokenizer",),
+}
 T = TypeVar("T")
 
 
@@ -82,6 +86,7 @@ def check(whole: Mapping[str, Any]) -> None:
     wanted = [*SECTIONS, RECIPES]
     faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
     faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
+    faults += _unread(whole)
     built: dict[str, Any] = {}
     for key, cls in SECTIONS.items():
         if key in whole:
@@ -117,6 +122,16 @@ def check(whole: Mapping[str, Any]) -> None:
         raise UserError("\n".join(faults))
 
 
+def _unread(whole: Mapping[str, Any]) -> Iterable[str]:
+    for path, keys in READ_BY_DVC.items():
+        things: Any = whole
+        for part in path.split("."):
+            things = things.get(part) if isinstance(things, dict) else None
+        for name, thing in things.items() if isinstance(things, dict) else ():
+            absent = [key for key in keys if isinstance(thing, dict) and key not in thing]
+            yield from (f"params: {path}.{name}.{key}: missing; dvc.yaml reads what it depends on there" for key in absent)
+
+
 def _entries(read: Callable[[Any], dict[str, T]], given: Any, faults: list[str]) -> dict[str, T]:
     """What `read` makes of the given; its faults join the others."""
     try:
@@ -144,9 +159,7 @@ def _recipes(whole: Mapping[str, Any]) -> dict[str, tuple[InversionConfig, Recip
     found: dict[str, tuple[InversionConfig, Recipe]] = {}
     for name, recipe in given.items():
         path = f"{RECIPES}.{name}"
-        if isinstance(recipe, dict) and (absent := [key for key in READ_BY_DVC if key not in recipe]):
-            faults += [f"params: {path}.{key}: missing; dvc.yaml reads it to know what the recipe depends on" for key in absent]
-        elif isinstance(recipe, dict):
+        if isinstance(recipe, dict):
             try:
                 found[name] = variation(whole["invert_optimise"], whole["losses"], recipe, path)
             except UserError as error:

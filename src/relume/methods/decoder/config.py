@@ -8,7 +8,7 @@ from pydantic import Field
 from relume.core.config import build, config, entries, merge
 from relume.core.files import NONE, given
 from relume.losses.config import LpipsTerm
-from relume.training.config import Augment, Name, Training
+from relume.training.config import FEATURES, Augment, Name, Training
 
 
 @config
@@ -89,7 +89,8 @@ class DecoderConfig(Shared):
 
     network: str
     taps: tuple[str, ...] = Field(min_length=1)
-    features: str = str(NONE)  # the folder below data/features that holds the taps; none: they are computed
+    # the folder below data/features that holds the taps, or none: they are computed
+    features: str = Field(default=str(NONE), pattern=f"^({FEATURES}/.+|{NONE})$")
 
     @property
     def cached(self) -> bool:

@@ -135,7 +135,9 @@ class MaskedConfig(SharedMasked):
     """One masked model."""
 
     architecture: MaskedArchitecture
-    tokenizer: str = str(NONE)  # the folder of the trained tokenizer that BEiT is given
+    tokenizer: str = Field(
+        default=str(NONE), pattern=f"^({MODELS}/.+|{NONE})$"
+    )  # the folder of the trained one that BEiT is given
 
     @property
     def tokenized(self) -> bool:
