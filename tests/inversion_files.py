@@ -139,7 +139,7 @@ def work_in(folder: Path, config: InversionConfig, *, losses: Mapping[str, float
         config=weighted(config, losses),
         run=RUN,
         dataset=group.Dataset.open(folder / "toy"),
-        store=None,  # type: ignore[arg-type]
+        store=WeightStore(),
         device=CPU,
         scratch=Scratch(folder / "scratch"),
     )

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from dvc.repo import Repo
 
 from relume.core.config import merge
+from relume.core.files import NONE
 from relume.evaluation.metrics import METRICS
 from relume.presets import LISTED, read
 from tests import data_files as files
@@ -40,6 +41,7 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     for kind in ("decoder", "surrogate", "masked", "gan", "mapper", "landscape"):
         Path("models", kind).mkdir(parents=True)  # as in a clone
     Path("data/samples").mkdir(parents=True)
+    shutil.copytree(ROOT / NONE, NONE)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))

@@ -131,7 +131,7 @@ def statistics(images: Tensor) -> Tensor:
 
 def perceptual(whole: Problem, images: Tensor) -> Tensor:
     total = torch.zeros(len(images))
-    for tap, head in zip(LPIPS_TAPS["alex"][1], material().heads["alex"], strict=True):
+    for tap, head in zip(LPIPS_TAPS["alex"][1], material().store.tensors("lpips_alex").values(), strict=True):
         here, there = (nn.functional.normalize(alexnet(one, tap), dim=1) for one in pair(whole))
         total += ((here - there) ** 2 * head.view(1, -1, 1, 1)).sum(1).mean((1, 2))
     return total
@@ -224,6 +224,7 @@ def test_only_networks_of_terms_with_a_weight_are_loaded(
 
     monkeypatch.setattr("relume.methods.optimise.infer.load", load)
     monkeypatch.setattr("relume.methods.optimise.terms.heads_of", lambda *_: [])
+    monkeypatch.setattr(WeightStore, "tensors", lambda *_: {})
     weights = dict.fromkeys(set(TERMS) - ({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}), 1.0)
     work = work_in(tmp_path, settings(default_params, terms=ELSEWHERE), losses=weights)
     assert loaded == {"alexnet_conv"} | ({NETWORKS[term]} if term else set())
@@ -236,10 +237,10 @@ def test_the_terms_that_look_at_the_picture_are_known(default_params: dict[str, 
     """Another network's embedding of the picture tells of the picture; the inverted network's own does not."""
     taps = {"pool": 1.0}  # what the clip term looks at: known, where the network is the same
     config = settings(default_params, taps=taps, terms={"clip": {"network": network}, "lpips": {"network": "alex"}})
-    goal = objective(config, dict.fromkeys(TERMS, 1.0), material())
+    goal = objective(weighted(config, dict.fromkeys(TERMS, 1.0)), material())
     assert {term.name for term in goal.terms if term.oracle} == ORACLES | ({"clip"} if network == OTHER else set())
     assert goal.oracle
-    assert not objective(config, {"feature": 1.0, "tv": 1.0}, NOTHING).oracle
+    assert not objective(weighted(config, {"feature": 1.0, "tv": 1.0}), NOTHING).oracle
 
 
 @pytest.mark.parametrize(
@@ -259,12 +260,12 @@ def test_logits_are_an_oracle_where_they_do_not_follow(
     default_params: dict[str, Any], network: str, tap: str, oracle: bool
 ) -> None:
     config = settings(default_params, network=network, taps={tap: 1.0})
-    assert objective(config, {"logits": 1.0}, NOTHING).oracle == oracle
+    assert objective(weighted(config, {"logits": 1.0}), NOTHING).oracle == oracle
 
 
 def test_a_restart_without_a_number_is_none_to_agree_with(default_params: dict[str, Any]) -> None:
     config = settings(default_params, restarts=3, terms={"avg": {"networks": {"alexnet_conv": {"pool": 1.0}}}})
-    goal = objective(config, {"avg": 1.0}, NOTHING)
+    goal = objective(weighted(config, {"avg": 1.0}), NOTHING)
     values = torch.rand(3, 8, generator=torch.Generator().manual_seed(0))
     values[1] = torch.nan
     features = {"alexnet_conv": {"pool": values}}

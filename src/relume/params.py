@@ -86,7 +86,6 @@ def check(whole: Mapping[str, Any]) -> None:
     wanted = [*SECTIONS, RECIPES]
     faults = [f"params: {key}: unknown section; {one_of(wanted, str(key))}" for key in whole if key not in wanted]
     faults += [f"params: {key}: missing section" for key in wanted if key not in whole]
-    faults += _unread(whole)
     built: dict[str, Any] = {}
     for key, cls in SECTIONS.items():
         if key in whole:
@@ -94,6 +93,7 @@ def check(whole: Mapping[str, Any]) -> None:
                 built[key] = build(cls, whole[key], key)
             except UserError as error:
                 faults += str(error).splitlines()
+    faults += _unread(whole)
     recipes = _entries(_recipes, whole, faults) if {"invert_optimise", "losses"} <= built.keys() and RECIPES in whole else {}
     trained = _entries(decoders, whole["train_decoder"], faults) if "train_decoder" in built else {}
     learned = _entries(surrogates, whole["train_surrogate"], faults) if "train_surrogate" in built else {}

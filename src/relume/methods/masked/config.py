@@ -135,9 +135,7 @@ class MaskedConfig(SharedMasked):
     """One masked model."""
 
     architecture: MaskedArchitecture
-    tokenizer: str = Field(
-        default=str(NONE), pattern=f"^({MODELS}/.+|{NONE})$"
-    )  # the folder of the trained one that BEiT is given
+    tokenizer: str = Field(default=str(NONE), pattern=f"^({MODELS}/.+|{NONE})$")  # the folder of BEiT's
 
     @property
     def tokenized(self) -> bool:
