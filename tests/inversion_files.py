@@ -15,7 +15,7 @@ from relume.core.images import resize
 from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.losses.config import Losses
-from relume.losses.objective import Activations, State, Taps
+from relume.losses.objective import Activations, Taps
 from relume.methods.latent.space import spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import initial
@@ -125,8 +125,7 @@ def value(problem: Problem, images: Tensor) -> Tensor:
     for name, taps in problem.objective.needs.items():
         with collect(problem.networks[name], taps) as tapped:
             features[name] = tapped(images)
-    names = ("targets", "references", "restarts", "guide", "originals")
-    total, _ = problem.objective(State(images=images, features=features, **{name: getattr(problem, name) for name in names}))
+    total, _ = problem.objective(images, features, problem)
     return total
 
 

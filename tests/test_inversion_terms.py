@@ -15,7 +15,7 @@ from relume.core.images import resize
 from relume.losses.config import Distance, Losses, TvTerm
 from relume.losses.feature import DISTANCES
 from relume.losses.foreign import AGGREGATES, POLICIES
-from relume.losses.objective import State
+from relume.losses.objective import Known
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.optimise import Problem
@@ -269,7 +269,7 @@ def test_a_restart_without_a_number_is_none_to_agree_with(default_params: dict[s
     values = torch.rand(3, 8, generator=torch.Generator().manual_seed(0))
     values[1] = torch.nan
     features = {"alexnet_conv": {"pool": values}}
-    found, _ = goal(State(images=torch.zeros(3, 3, 4, 4), features=features, targets={}, restarts=3))
+    found, _ = goal(torch.zeros(3, 3, 4, 4), features, Known(targets={}, restarts=3))
     assert torch.isfinite(found).tolist() == [True, False, True]
 
 
@@ -361,10 +361,9 @@ def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
     with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
         objective(weighted(config, {"surrogate": 1.0}), NOTHING)
-    state = State(images=pictures(), features={}, targets={})
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):
-            objective(weighted(config, {term: 1.0}), NOTHING)(state)
+            objective(weighted(config, {term: 1.0}), NOTHING)(pictures(), {}, Known(targets={}))
 
 
 def test_a_network_without_normalisations_or_head_is_named(default_params: dict[str, Any]) -> None:

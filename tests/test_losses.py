@@ -8,7 +8,7 @@ import torch
 from relume.losses import feature, image
 from relume.losses.batchnorm import batchnorm
 from relume.losses.config import Losses
-from relume.losses.objective import Objective, State, Term
+from relume.losses.objective import Known, Objective, Term
 
 X = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
 Y = torch.tensor([[0.0, 4.0], [0.0, 2.0]])
@@ -106,7 +106,7 @@ def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_
     goal = Objective(terms)
     assert goal.needs == {"net": ("conv1", "conv2")}
     assert goal.oracle
-    total, values = goal(State(images=torch.ones(1, 3, 2, 2), features={}, targets={}))
+    total, values = goal(torch.ones(1, 3, 2, 2), {}, Known(targets={}))
     assert {name: value.item() for name, value in values.items()} == {"a": 1, "b": 12}
     assert total.item() == 8
 

@@ -58,7 +58,7 @@ class Work:
     def guide(self) -> tuple[Guide | None, float]:
         """The linear map, if anything asks for it, and the seconds that its fit took: they belong to the method's time."""
         config, started = self.config, time.perf_counter()
-        if not self.objective.has("guide") and config.init.base != "guide":
+        if not config.losses.guide and config.init.base != "guide":
             return None, 0.0
         return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
 
