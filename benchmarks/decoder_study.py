@@ -11,10 +11,9 @@ from benchmarks.study import DECIDED, FLOOR, Asked, Differences, Job
 from relume.core.config import build, config, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import OWN_MEAN, Evaluate, Question
-from relume.losses.config import Losses
 from relume.methods.decoder.config import DecoderConfig, decoder
 from relume.methods.optimise import tuned
-from relume.methods.optimise.config import merge_recipe, variation
+from relume.methods.optimise.config import InversionConfig, merge_recipe
 from relume.networks.catalogue import check_tap
 from relume.training.config import Name
 
@@ -116,28 +115,26 @@ def _jobs(
     study: DecoderStudy, params: Mapping[str, Any], section: Differences, decoders: Mapping[str, DecoderConfig]
 ) -> Iterator[Job]:
     """Of every refined decoder: the optimiser alone, in as many steps as the longest refinement, and the refinements."""
-    losses = build(Losses, merge_recipe(params["losses"], study.losses), "study.losses")
+    section = {**section, "losses": merge_recipe(params["losses"], study.losses)}
     for name in dict.fromkeys(own["decoder"] for own in study.refine.values()):
         target = decoders[name]
         base = merge_recipe(section, {"network": target.network, "taps": dict.fromkeys(target.taps, 1.0)})
         mine = {method: own for method, own in study.refine.items() if own["decoder"] == name}
-        refined = [_job(study, losses, base, method, own, name) for method, own in mine.items()]
+        refined = [_job(study, base, method, own, name) for method, own in mine.items()]
         steps = max(job.config.steps for job in refined)
-        yield _job(study, losses, base, f"{name}_{ALONE}", {"steps": steps}, "")
+        yield _job(study, base, f"{name}_{ALONE}", {"steps": steps}, "")
         yield from refined
 
 
-def _job(study: DecoderStudy, losses: Losses, section: Differences, method: str, own: Differences, start: str) -> Job:
+def _job(study: DecoderStudy, section: Differences, method: str, own: Differences, start: str) -> Job:
     """params.yaml <- base <- the tuned recipe of the tap <- the refinement's own differences."""
     own = {key: value for key, value in own.items() if key != "decoder"}
     for key, layer in {"base": study.base, f"refine.{method}": own}.items():
         _check_free(key, layer, FIXED)
     recipe = tuned.recipe(tuned.name_for(section["network"], list(section["taps"])))
     said = merge_recipe(merge_recipe(study.base, recipe), own)
-    whole = {**said, "start": start, "reference": "", "surrogate": "", "weights": ""}
-    settings, factors = variation(section, whole, f"study.refine.{method}")
-    weights = losses.times(factors.losses)
-    return Job(case=CASE, method=method, config=settings, weights=weights, start=start, reference="")
+    config = build(InversionConfig, merge_recipe(section, said), f"study.refine.{method}")
+    return Job(case=CASE, method=method, config=config, start=start, reference="")
 
 
 def _questions(study: DecoderStudy, found: Plan, floors: Sequence[str]) -> Iterator[tuple[str, Question]]:

@@ -79,7 +79,10 @@ def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str]) ->
 def check_weights(planned: Plan, metrics: Sequence[str], store: WeightStore) -> None:
     """Everything that will be loaded, in the end too, is there before the first training."""
     taught = [config for config in planned.decoders.values() if config.losses.lpips > 0]
-    heads = {*(f"lpips_{config.measures.lpips}" for config in taught), *(name for name in metrics if name.startswith("lpips_"))}
+    heads = {
+        *(f"lpips_{config.measures.lpips.network}" for config in taught),
+        *(name for name in metrics if name.startswith("lpips_")),
+    }
     through = {LPIPS[name.removeprefix("lpips_")] for name in heads} | {metric(name).network for name in metrics}
     for name in sorted({*heads, *through, *(config.network for config in planned.decoders.values())} - {""}):
         store.folder(name)

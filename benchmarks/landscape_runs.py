@@ -14,7 +14,7 @@ from benchmarks.study import Differences
 from relume.core.checkpoint import Checkpoint
 from relume.core.code import digest_of
 from relume.core.config import config
-from relume.core.files import digest, read_json
+from relume.core.files import NONE, digest, read_json
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
 from relume.data.store import Dataset
@@ -102,14 +102,13 @@ def searches(bench: Bench) -> list[Search]:
 
 
 def asked(bench: Bench, methods: Mapping[str, Way], seeds: Sequence[int]) -> InvertLandscape:
-    generator = bench.config.generator
     return InvertLandscape(
         dataset=bench.dataset.name,
         split="test",
         count=None,
-        generator=generator,
+        generator=bench.config.generator,
         landscape="models/landscape/theta",
-        mapper=f"models/mapper/{bench.mapper.resolve().name}" if bench.mapper else generator,
+        mapper=f"models/mapper/{bench.mapper.resolve().name}" if bench.mapper else str(NONE),
         seeds=tuple(seeds),
         interval=Interval(resamples=1000, level=0.95),
         methods=dict(methods),

@@ -86,7 +86,7 @@ def run_all(bench: Bench, wanted: Study, planned: Sequence[Job]) -> Iterator[Don
 def run_one(bench: Bench, job: Job, before: Mapping[str, Earlier]) -> Done:
     """The job's group, taken up where it is there and was made from just this."""
     needed = [before[name] for name in dict.fromkeys((job.start, job.reference)) if name]
-    made_from = {"config": asdict(job.config), "losses": job.weights, "needed": [other.digest for other in needed]}
+    made_from = {"config": asdict(job.config), "needed": [other.digest for other in needed]}
     key = digest([job.method, made_from, bench.common])
     folder = bench.group(job.folder)
     kept = is_there(folder, key)
@@ -116,7 +116,6 @@ def _invert(bench: Bench, job: Job, key: str, method: dict[str, Any]) -> None:
     prepared = work(
         name=job.method,
         config=job.config,
-        weights=job.weights,
         run=bench.run,
         dataset=bench.dataset,
         store=bench.store,

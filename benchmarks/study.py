@@ -10,12 +10,11 @@ from pydantic import Field
 from relume.core.config import build, config, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import Evaluate
-from relume.losses.config import Losses
-from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.config import InversionConfig, merge_recipe
 
 V = TypeVar("V")
 Differences = dict[str, Any]
-OWN = ("losses", "start", "reference")  # what a method says besides its differences from params.yaml's `invert_optimise`
+OWN = ("start", "reference", "only")  # what a method says besides its differences from params.yaml's `invert_optimise`
 DECIDED = ("dataset", "split", "count")  # by the study, for all
 FLOOR = "floor_"  # beginning of a floor's name
 EQUAL = "equal_seconds"  # ending of the method's name, and name of the question
@@ -47,7 +46,7 @@ class Study:
     losses: dict[str, float] = Field(default_factory=dict)  # differences from params.yaml's
     base: Differences = Field(default_factory=dict)  # differences from params.yaml's invert_optimise, for all
     cases: dict[str, Differences] = Field(min_length=1)
-    methods: dict[str, Differences] = Field(min_length=1)  # and `losses` (factors), `only`, `start`, `reference`
+    methods: dict[str, Differences] = Field(min_length=1)  # and `losses`, `only`, `start`, `reference`
     per_case: dict[str, dict[str, Differences]] = Field(default_factory=dict)  # case -> method -> further differences
     metrics: tuple[str, ...] = Field(min_length=1)
     questions: dict[str, Asked] = Field(default_factory=dict)
@@ -79,8 +78,7 @@ class Job:
 
     case: str
     method: str
-    config: InvertOptimise
-    weights: dict[str, float]
+    config: InversionConfig
     start: str  # an earlier method of the case, or nothing
     reference: str  # likewise
 
@@ -96,41 +94,29 @@ def read(path: Path) -> Study:
 def jobs(study: Study, params: Mapping[str, Any], *, dataset: str, split: str) -> list[Job]:
     """Case after case, methods in the order of the file; whatever the file has wrong is said here, before any work."""
     decided = dict(zip(DECIDED, (dataset, split, study.count), strict=True))
-    losses = build(Losses, merge_recipe(params["losses"], study.losses), "study.losses")
+    section = {**merge_recipe(params["invert_optimise"], decided), "losses": merge_recipe(params["losses"], study.losses)}
     found: list[Job] = []
     for case in study.cases:
         for method, said in study.methods.items():
             if case in said.get("only", study.cases):
-                found.append(_job(study, losses, merge_recipe(params["invert_optimise"], decided), case, method))
+                found.append(_job(study, section, case, method))
     _check_order(found)
     _check_names(found)
     return found
 
 
-def _job(study: Study, losses: Losses, section: Differences, case: str, method: str) -> Job:
+def _job(study: Study, section: Differences, case: str, method: str) -> Job:
     """params.yaml <- base <- case <- method <- per_case."""
     said, further = study.methods[method], study.per_case.get(case, {}).get(method, {})
     layers = {"base": study.base, f"cases.{case}": study.cases[case], f"methods.{method}": said, f"per_case.{case}": further}
     for key, layer in layers.items():
         if taken := sorted(set(DECIDED) & layer.keys()):
             raise UserError(f"study.{key}.{taken[0]}: the study decides on this for all methods")
-    own = merge_recipe(*({key: layer[key] for key in OWN if key in layer} for layer in (said, further)))
-    for layer in (study.base, study.cases[case], _apart(said), _apart(further)):
-        section = merge_recipe(section, layer)
-    plain = {"start": "", "reference": "", "surrogate": "", "weights": "", **own}
-    settings, recipe = variation(section, plain, f"study.{case}.{method}")
-    return Job(
-        case=case,
-        method=method,
-        config=settings,
-        weights=losses.times(recipe.losses),
-        start=recipe.start,
-        reference=recipe.reference,
-    )
-
-
-def _apart(layer: Differences) -> Differences:
-    return {key: value for key, value in layer.items() if key not in (*OWN, "only")}
+    own = {key: further.get(key, said.get(key, "")) for key in ("start", "reference")}
+    for layer in layers.values():
+        section = merge_recipe(section, {key: value for key, value in layer.items() if key not in OWN})
+    config = build(InversionConfig, section, f"study.{case}.{method}")
+    return Job(case=case, method=method, config=config, **own)
 
 
 def _check_order(found: Sequence[Job]) -> None:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from benchmarks.embeddings import Eyes
 from benchmarks.inversion import split_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.files import Scratch, write_csv, write_json
+from relume.core.files import NONE, Scratch, write_csv, write_json
 from relume.core.images import to_float
 from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
@@ -37,8 +37,7 @@ from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
 from relume.evaluation.embeddings import compared, same_trunk
 from relume.evaluation.pixel import psnr
-from relume.losses.config import Losses
-from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.infer import invert, work
 from relume.methods.optimise.terms import Surrogate
 from relume.methods.surrogate import pairs as surrogate_pairs
@@ -105,13 +104,12 @@ def metric_of(config: SurrogateConfig) -> str:
     return f"cosine_{config.target.network}_{config.target.tap}"
 
 
-def reconstruct(bench: Bench, config: InvertOptimise, weights: Mapping[str, float], asked: Surrogate) -> np.ndarray:
+def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.ndarray:
     """uint8 (N, H, W, 3), the objective's choice of each picture's restarts."""
     with tempfile.TemporaryDirectory() as temporary:
         prepared = work(
-            name=f"surrogate x {weights['surrogate']:g}" if "surrogate" in weights else WITHOUT,
+            name=f"surrogate x {config.losses.surrogate:g}" if config.losses.surrogate else WITHOUT,
             config=config,
-            weights=weights,
             run=bench.run,
             dataset=bench.dataset,
             store=bench.store,
@@ -126,8 +124,7 @@ def reconstruct(bench: Bench, config: InvertOptimise, weights: Mapping[str, floa
 def inversions(
     bench: Bench,
     lesson: SurrogateLesson,
-    recipe: InvertOptimise,
-    weights: Mapping[str, float],
+    recipe: InversionConfig,
     strengths: Sequence[float],
     judge: str,
 ) -> Iterator[Record]:
@@ -139,8 +136,7 @@ def inversions(
     true = {metric: eyes.see(network, originals, (tap,))[tap] for metric, (network, tap) in judges.items()}
 
     def scores(strength: float) -> dict[str, Tensor]:
-        own = {**weights, "surrogate": strength} if strength else dict(weights)
-        pictures = reconstruct(bench, recipe, own, asked)
+        pictures = reconstruct(bench, with_surrogate(recipe, strength), asked)
         seen = {metric: eyes.see(network, pictures, (tap,))[tap] for metric, (network, tap) in judges.items()}
         return {
             **{metric: cosine(values, true[metric]) for metric, values in seen.items()},
@@ -162,27 +158,29 @@ def frozen(lesson: SurrogateLesson) -> torch.nn.Module:
 
 def settings(
     params: Mapping[str, Any], model: str, recipe: str, dataset: str, split: str, count: int | None
-) -> tuple[SurrogateConfig, InvertOptimise, dict[str, float]]:
-    """The surrogate, the recipe and its weights without the term, from params.yaml, for the photographs."""
+) -> tuple[SurrogateConfig, InversionConfig]:
+    """The surrogate, and the recipe without the term, from params.yaml, for the photographs."""
     for key, name, known in (
         ("--model", model, params["train_surrogate"]["models"]),
         ("--recipe", recipe, params["recipes"]),
     ):
         if name not in known:
             raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
-    images = f"data/images/{dataset}"
-    own = merge_recipe(params["train_surrogate"]["models"][model], {"features": images, "target": {"features": images}})
+    none = str(NONE)  # features that are kept are of another dataset
+    own = merge_recipe(params["train_surrogate"]["models"][model], {"features": none, "target": {"features": none}})
     config = surrogate(
         merge_recipe(params["train_surrogate"]["shared"], {"dataset": dataset}), own, f"train_surrogate.models.{model}"
     )
     section = merge_recipe(params["invert_optimise"], {"dataset": dataset, "split": split, "count": count})
-    plan, said = variation(section, params["recipes"][recipe], f"recipes.{recipe}")
+    plan, _ = variation(section, params["losses"], params["recipes"][recipe], f"recipes.{recipe}")
     if plan.network != config.network or not set(config.taps) <= plan.taps.keys():
         wanted = f"{config.network} {'+'.join(config.taps)}"
         raise UserError(f"--recipe: {recipe} inverts {plan.network} {'+'.join(plan.taps)}, and {model} predicts from {wanted}")
-    weights = build(Losses, params["losses"], "losses").times(said.losses)
-    weights.pop("surrogate", None)
-    return config, plan, weights
+    return config, with_surrogate(plan, 0.0)
+
+
+def with_surrogate(recipe: InversionConfig, weight: float) -> InversionConfig:
+    return replace(recipe, losses=replace(recipe.losses, surrogate=weight))
 
 
 @click.command(help=__doc__)
@@ -216,7 +214,7 @@ def main(
     try:
         changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
         run = build(Run, merge_recipe(params["run"], changes), "run")
-        config, plan, factors = settings(params, model, recipe, folder.resolve().name, split, count)
+        config, plan = settings(params, model, recipe, folder.resolve().name, split, count)
         if judge in (config.network, config.target.network):
             raise UserError(f"--judge: {judge} is looked through already: name another network")
         deterministic()
@@ -225,7 +223,7 @@ def main(
             store, where = WeightStore(*weights), device_of(run)
             bench = Bench(run=run, dataset=dataset, split=split, count=count, store=store, device=where)
             lesson, best_step = learn(bench, config)
-            rows = [*predictions(bench, lesson, best_step), *inversions(bench, lesson, plan, factors, strengths, judge)]
+            rows = [*predictions(bench, lesson, best_step), *inversions(bench, lesson, plan, strengths, judge)]
             n, learned = len(bench.rows), len(lesson.train)
     except UserError as error:
         click.secho(f"surrogate: {error}", fg="red", err=True)

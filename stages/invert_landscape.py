@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from relume.core.files import write_csv
+from relume.core.files import given, write_csv
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import Door, stage
@@ -27,7 +27,7 @@ SECTION = "invert_landscape"
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
 @click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with it.")
-@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents; the generator again: none.")
+@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
 def main(
@@ -48,12 +48,12 @@ def main(
         store=WeightStore(*weights),
         trained=read_gan(generator, device),
         landscape=landscape,
-        mapper=mapper if config.mapped else None,
+        mapper=mapper if given(mapper) else None,
         device=device,
         run=run,
     )
-    cards = [card for folder in weights for card in sorted(folder.glob(f"**/{CARD}"))]
-    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, mapper / CARD, *cards], describe(device))
+    cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob(f"**/{CARD}"))]
+    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, *cards], describe(device))
     rows = dataset.select(config.split, config.count)
     found = invert(prepared, config, rows, scratch)
     pictures, table = index(found, config, dataset, rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from relume.core.files import given
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import Door, stage
@@ -27,7 +28,7 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @click.option("--images", type=FOLDER, required=True, help="The dataset whose features are inverted.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
-@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents; the generator again: none.")
+@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
 def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], generator: Path, mapper: Path, out: Path) -> None:
@@ -35,8 +36,8 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], genera
     config = inherited(door.section(InvertLatent, key), door.plain("invert_optimise"))
     device = device_of(run)
     deterministic()
-    cards = [card for folder in weights for card in sorted(folder.glob("**/model.json"))]
-    scratch = door.scratch([images / "index.csv", generator / CARD, mapper / CARD, *cards], describe(device))
+    cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob("**/model.json"))]
+    scratch = door.scratch([images / "index.csv", generator / CARD, *cards], describe(device))
     with door.live(asdict(config)) as live:
         studio = Studio(
             run=run,
@@ -45,7 +46,7 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], genera
             device=device,
             scratch=scratch.folder,
             generator=read_gan(generator, device).generator,
-            mapper=read_mapper(mapper, device) if config.mapped else None,
+            mapper=read_mapper(mapper, device) if given(mapper) else None,
             watch=live.log,
             frames=int(os.environ.get(FRAMES, "0")),
         )

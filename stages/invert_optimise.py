@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from relume.core.files import given
 from relume.core.results import read_group, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import Door, stage
 from relume.data.store import Dataset
-from relume.losses.config import Losses
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.infer import invert, rehearse, work
 from relume.methods.optimise.path import followed
@@ -24,9 +24,9 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @click.option("--recipe", required=True, help="Name below `recipes` in params.yaml; also the method's name in every table.")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset whose features are inverted.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group to begin from, or the dataset for none.")
-@click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or the dataset for none.")
-@click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A model, or the dataset for none.")
+@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group to begin from, or data/none.")
+@click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or data/none.")
+@click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A trained model, or data/none.")
 @click.option("--dry-run", is_flag=True, help="Check everything, time two steps, say what to expect, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
@@ -42,27 +42,26 @@ def main(
     dry_run: bool,
 ) -> None:
     run = door.section(Run, "run")
-    config, own = variation(door.plain("invert_optimise"), door.plain(f"recipes.{recipe}"), f"recipes.{recipe}")
-    factors = door.section(Losses, "losses").times(own.losses)
+    key = f"recipes.{recipe}"
+    config, _ = variation(door.plain("invert_optimise"), door.plain("losses"), door.plain(key), key)
+    settings = {**asdict(config), "losses": config.losses.active}
     device, dataset = device_of(run), Dataset.open(images)
     deterministic()
-    folders = [*weights, *([] if surrogate == images else [surrogate])]
-    cards = [card for folder in folders for card in sorted(folder.glob("**/model.json"))]
+    cards = [card for folder in (*weights, surrogate) for card in sorted(folder.glob("**/model.json"))]
     inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
     scratch = door.scratch(inputs, describe(device))
-    with door.live({**asdict(config), "losses": factors}) as live:
+    with door.live(settings) as live:
         all_work = work(
             name=recipe,
             config=config,
-            weights=factors,
             run=run,
             dataset=dataset,
             store=WeightStore(*weights),
             device=device,
             scratch=scratch,
-            start=None if start == images else read_group(start),
-            reference=None if reference == images else read_group(reference),
-            surrogate=None if surrogate == images else learned(surrogate, config, dataset.size, device),
+            start=read_group(start) if given(start) else None,
+            reference=read_group(reference) if given(reference) else None,
+            surrogate=learned(surrogate, config, dataset.size, device) if given(surrogate) else None,
             watch=live.log,
             frames=int(os.environ.get(FRAMES, "0")),
         )
@@ -71,7 +70,7 @@ def main(
             return
         pictures, rows, trace, timing = invert(all_work)
     descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
-    method = {"config": asdict(config), "losses": factors, "device": describe(device), **door.provenance()}
+    method = {"config": settings, "device": describe(device), **door.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 

@@ -27,7 +27,7 @@ SECTION = "train_decoder"
 @click.option("--decoder", required=True, help="Name below `train_decoder.decoders`; also the method's name in every table.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--features", type=FOLDER, required=True, help="Its features in the cache; the dataset again: they are computed.")
+@click.option("--features", type=FOLDER, required=True, help="Its features in the cache; data/none: they are computed.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
 @click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
 @stage(SECTION, item="decoder")

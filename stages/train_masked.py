@@ -24,7 +24,7 @@ SECTION = "train_masked"
 @click.command(help=__doc__)
 @click.option("--model", required=True, help="Name below `train_masked.models`; also the method's name in every table.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
-@click.option("--tokenizer", type=FOLDER, required=True, help="A trained tokenizer, for BEiT; the dataset again: none.")
+@click.option("--tokenizer", type=FOLDER, required=True, help="A trained tokenizer, for BEiT; data/none for others.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
 @click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
 @stage(SECTION, item="model")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relume.core.checkpoint import Checkpoint
-from relume.core.files import write_csv
+from relume.core.files import given, write_csv
 from relume.core.runtime import Run, deterministic, device_of
 from relume.core.stage import Door, stage
 from relume.data.store import Dataset
@@ -27,7 +27,7 @@ SECTION = "train_surrogate"
 @click.option("--model", required=True, help="Name below `train_surrogate.models`.")
 @click.option("--images", type=FOLDER, required=True, help="The dataset to learn from.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--features", type=FOLDER, required=True, help="Features in the cache; the dataset again: they are computed.")
+@click.option("--features", type=FOLDER, required=True, help="Features in the cache; data/none: they are computed.")
 @click.option("--target-features", type=FOLDER, required=True, help="Likewise, of what is predicted.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the model.")
 @click.option("--timing", type=FOLDER, required=True, help="Table of the seconds that it took.")
@@ -46,7 +46,7 @@ def main(
     config = surrogate(door.plain(f"{SECTION}.shared"), door.plain(key), key)
     deterministic()
     device = device_of(run)
-    kept, target = (None if folder == images else folder for folder in (features, target_features))
+    kept, target = (folder if given(folder) else None for folder in (features, target_features))
     with ranks(device) as here:
         here.check(config.training.batch, f"{key}.training.batch")
         where = here.describe(device)

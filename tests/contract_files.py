@@ -163,6 +163,7 @@ def _group(
         "network": "alexnet_conv",
         "taps": {tap: 1.0},
         "steps": 300,
+        "losses": {"feature": 1.0, "tv": 0.05},
         "optimiser": {"kind": "adam", "learning_rate": [[0, 0.05]]},
     }
     method = {
@@ -175,7 +176,7 @@ def _group(
         root / "data/reconstructions" / name,
         images=(images * 255).round().astype(np.uint8),
         rows=rows,
-        method=method if floor else {**method, "losses": {"feature": 1.0, "tv": 0.05}},
+        method=method,
         trace=trace,
         timing=timing,
     )

@@ -27,7 +27,7 @@ def shared(**differences: Any) -> dict[str, Any]:
         "dataset": "toy",
         "architecture": {"kind": "multi_scale", "width": 8, "finest": None},
         "losses": {"pixel": 1.0, "lpips": 0.0, "feature": 0.0, "adversarial": 0.0},
-        "measures": {"pixel": "mse", "lpips": "alex", "adversarial": {"learning_rate": 1e-3, "width": 8}},
+        "measures": {"pixel": "mse", "lpips": {"network": "alex"}, "adversarial": {"learning_rate": 1e-3, "width": 8}},
         "augment": {"flip": True, "crop": 0.2, "colour": 0.0},
         "training": training(),
         "moments": 4,

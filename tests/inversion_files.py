@@ -14,22 +14,25 @@ from relume.core.files import Scratch
 from relume.core.images import resize
 from relume.core.run import Run
 from relume.core.runtime import generator
-from relume.losses.objective import Activations, State, Taps
+from relume.losses.config import Losses
+from relume.losses.objective import Activations, Taps
 from relume.methods.latent.space import spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import initial
-from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
 from relume.methods.optimise.terms import Material, objective
 from relume.networks import network as networks
 from relume.networks.network import Network
 from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 from tests import gan_files
 from tests.evaluation_files import write_dataset
 
 SIZE = 48
 LOSSES = {"feature": 1.0, "tv": 0.1, "alpha_norm": 0.01}
-NOTHING = Material(heads={})
+CPU = torch.device("cpu")
+NOTHING = Material(store=WeightStore(), device=CPU)
 RUN = Run(seed=0, device="cpu", precision="float32", threads=1, micro_batch=2)
 TOY: dict[str, Any] = {
     "taps": {"conv2": 1.0},
@@ -39,7 +42,6 @@ TOY: dict[str, Any] = {
     "steps": 5,
     "trace_every": 1,
 }
-OWN = {"start": "", "reference": "", "surrogate": "", "weights": ""}
 
 
 @cache
@@ -55,14 +57,18 @@ def pictures(count: int = 2, size: int = SIZE) -> Tensor:
     return 0.8 * resize(small, size) + 0.2 * fine
 
 
-def settings(base: Mapping[str, Any], **differences: Any) -> InvertOptimise:
+def settings(base: Mapping[str, Any], **differences: Any) -> InversionConfig:
     """`base`: the whole of params.yaml. Whatever is tuned there and shapes a descent is fixed by TOY; foreign networks are those
     of `differences` alone, where it names any."""
     plain = copy.deepcopy(base["invert_optimise"])
     for name, term in differences.get("terms", {}).items():
         if "networks" in term:
             plain["terms"][name]["networks"] = {}
-    return variation(plain, {**merge_recipe(TOY, differences), **OWN}, "toy")[0]
+    return variation(plain, LOSSES, merge_recipe(TOY, differences), "toy")[0]
+
+
+def weighted(config: InversionConfig, losses: Mapping[str, float]) -> InversionConfig:
+    return replace(config, losses=Losses(**losses))
 
 
 def seen(images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
@@ -74,7 +80,7 @@ def seen(images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
 
 
 def problem(
-    config: InvertOptimise,
+    config: InversionConfig,
     *,
     losses: Mapping[str, float] = LOSSES,
     count: int = 2,
@@ -82,7 +88,7 @@ def problem(
     originals: Tensor | None = None,
 ) -> Problem:
     """To find `originals` again, `pictures(count)` by default. The references are three noisy copies of each."""
-    goal = objective(config, losses, material)
+    goal = objective(weighted(config, losses), material)
     images = (pictures(count) if originals is None else originals).repeat_interleave(config.restarts, 0)
     side = config.sizes[0][1] if config.sizes else SIZE
     rows = range(len(images))
@@ -108,7 +114,7 @@ def _references(images: Tensor, taps: Taps) -> Activations:
     return {name: {tap: value.unflatten(0, (-1, 3)) for tap, value in values.items()} for name, values in found.items()}
 
 
-def solve(config: InvertOptimise, **options: Any) -> tuple[Outcome, list[Report]]:
+def solve(config: InversionConfig, **options: Any) -> tuple[Outcome, list[Report]]:
     reports: list[Report] = []
     return optimise(problem(config, **options), config, reports.append), reports
 
@@ -119,23 +125,21 @@ def value(problem: Problem, images: Tensor) -> Tensor:
     for name, taps in problem.objective.needs.items():
         with collect(problem.networks[name], taps) as tapped:
             features[name] = tapped(images)
-    names = ("targets", "references", "restarts", "guide", "originals")
-    total, _ = problem.objective(State(images=images, features=features, **{name: getattr(problem, name) for name in names}))
+    total, _ = problem.objective(images, features, problem)
     return total
 
 
-def work_in(folder: Path, config: InvertOptimise, *, losses: Mapping[str, float] = LOSSES, **changes: Any) -> group.Work:
+def work_in(folder: Path, config: InversionConfig, *, losses: Mapping[str, float] = LOSSES, **changes: Any) -> group.Work:
     """A group's work on a toy dataset in `folder`, made at the first call; `infer.load` must be `found`."""
     if not (folder / "toy").exists():
         write_dataset(folder / "toy", size=SIZE)
     made = group.work(
         name="toy",
-        config=config,
-        weights=losses,
+        config=weighted(config, losses),
         run=RUN,
         dataset=group.Dataset.open(folder / "toy"),
-        store=None,  # type: ignore[arg-type]
-        device=torch.device("cpu"),
+        store=WeightStore(),
+        device=CPU,
         scratch=Scratch(folder / "scratch"),
     )
     return replace(made, **changes)

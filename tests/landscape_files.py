@@ -11,7 +11,7 @@ from tests.gan_files import dice, generator
 
 SIDE = 32
 OWN = {"generator": "models/gan/toy"}
-PLAIN_LOSS = {"mse": 1.0, "lpips": 0.0, "judge": "alex"}  # no network is asked
+PLAIN_LOSS = {"mse": 1.0, "lpips": 0.0}  # no network is asked
 
 
 def shared(**differences: Any) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def shared(**differences: Any) -> dict[str, Any]:
         "dataset": "toy",
         "space": "w",
         "architecture": {"hidden": [16], "residual": True, "turned": False},
-        "loss": {"mse": 1.0, "lpips": 1.0, "judge": "alex"},
+        "losses": {"mse": 1.0, "lpips": 1.0},
+        "measures": {"lpips": {"network": "alex"}},
         "relative": False,
         "descents": {"steps": 3, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 1.0, "walkers": 2},
         "replay": 4,
@@ -55,7 +56,7 @@ def group(**differences: Any) -> dict[str, Any]:
         "count": 3,
         "generator": "models/gan/toy",
         "landscape": "models/landscape/toy",
-        "mapper": "models/gan/toy",
+        "mapper": "data/none",
         "seeds": [0, 5],
         "interval": {"resamples": 200, "level": 0.9},
         "methods": {

@@ -59,7 +59,7 @@ def group(**differences: Any) -> dict[str, Any]:
     methods: dict[str, Any] = {
         "from_mean": {},
         "from_mapper": {"parametrisation": latent("w_plus", "given")},
-        "hybrid": {"switches": [[3, {"kind": "pixels", "box": "projection"}]], "losses": {"tv": 2.0}},
+        "hybrid": {"switches": [[3, {"kind": "pixels", "box": "projection"}]], "losses": {"tv": 0.2}},
     }
     plain = {"generator": GENERATOR, "mapper": MAPPER, "losses": {"feature": 1.0, "tv": 0.1}, "base": base, "methods": methods}
     return plain | differences

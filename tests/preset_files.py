@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from dvc.repo import Repo
 
 from relume.core.config import merge
+from relume.core.files import NONE
 from relume.evaluation.metrics import METRICS
 from relume.methods.registry import FAMILIES
 from relume.presets import LISTED, read
@@ -41,6 +42,7 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     for family in FAMILIES:
         Path("models", family.kind).mkdir(parents=True, exist_ok=True)  # as in a clone
     Path("data/samples").mkdir(parents=True)
+    shutil.copytree(ROOT / NONE, NONE)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))

@@ -35,7 +35,7 @@ STUDY = {
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_dataset(tmp_path / "toy", size=32)
     (tmp_path / "style").mkdir()
-    own = shared(loss=PLAIN_LOSS, training=training(steps=2, batch=3))
+    own = shared(losses=PLAIN_LOSS, training=training(steps=2, batch=3))
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"shared": own}))
     monkeypatch.setattr(landscape, "read_gan", lambda folder, device: gan(size=16))
     monkeypatch.setattr(landscape, "WeightStore", lambda *folders: Store())

@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["run"].update(device="cpu", micro_batch=4)
     params["train_surrogate"]["shared"]["training"].update(steps=2, batch=4, log_every=1, validate_every=1)
     model = params["train_surrogate"]["models"]["surrogate_conv5"]
-    model["target"] = {"network": "vgg16_conv", "tap": "pool", "features": "data/images/photos"}
+    model["target"] = {"network": "vgg16_conv", "tap": "pool", "features": "data/none"}
     params["recipes"]["deep"].update(steps=3, losses={"guide": 0.0}, init={"base": "grey"})
     params["invert_optimise"]["optimiser"].update(warmup=0)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))

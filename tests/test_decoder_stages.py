@@ -63,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(name: str, out: Path = Path("models/decoder")) -> Result:
     options = {"--decoder": name, "--images": "data/images/toy", "--weights": "models/weights"}
     options |= {"--out": str(out / name), "--timing": f"metrics/training/{name}.csv"}
-    options["--features"] = DECODERS.get(name, {}).get("features", "data/images/toy")
+    options["--features"] = DECODERS.get(name, {}).get("features", "data/none")
     return CliRunner().invoke(train_decoder.main, [part for pair in options.items() for part in pair])
 
 

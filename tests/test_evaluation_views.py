@@ -99,27 +99,27 @@ def test_columns_carry_their_protocol() -> None:
         build(Evaluate, {"metrics": ["psnr"], "reid": {"judges": [["vgg16", "pool"], ["vgg16_conv", "pool"]]}}, "evaluate")
 
 
+SQUEEZE = {"losses": {"lpips": 1.0}, "measures": {"lpips": {"network": "squeeze"}}}
 TERMS = {"lpips": {"network": "vgg"}, "ref": {"networks": {"resnet18": {"pool": 1.0}}}}
 
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     cards = {
-        "decoder/plain": {"network": "alexnet_conv", "losses": {"lpips": 0.0}, "measures": {"lpips": "vgg"}},
-        "decoder/sharp": {"network": "alexnet_conv", "losses": {"lpips": 0.1}, "measures": {"lpips": "vgg"}},
+        "decoder/plain": {"network": "alexnet_conv", "losses": {"lpips": 0.0}, "measures": {"lpips": {"network": "vgg"}}},
+        "decoder/sharp": {"network": "alexnet_conv", "losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}},
         "gan/style": {"eye": {"network": "efficientnet_lite0"}, "losses": {}},
         "mapper/mapper": {"network": "resnet50", "generator": "models/gan/style"},
-        "landscape/theta": {"generator": "models/gan/style", "loss": {"lpips": 1.0, "judge": "squeeze"}},
+        "landscape/theta": {"generator": "models/gan/style", **SQUEEZE},
         "surrogate/guess": {"network": "alexnet_conv", "target": {"network": "resnet34"}},
     }
     for name, config in cards.items():
         write_json(tmp_path / name / "model.json", {"config": config})
     methods = {
         "decoders": {"config": {"decoders": ["plain", "sharp"]}},
-        "steered": {"config": {"network": "alexnet_conv", "terms": TERMS}, "losses": {"feature": 1.0, "ref": 0.0}},
+        "steered": {"config": {"network": "alexnet_conv", "terms": TERMS, "losses": {"feature": 1.0, "ref": 0.0}}},
         "referred": {
-            "config": {"network": "alexnet_conv", "terms": TERMS},
-            "losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0},
+            "config": {"network": "alexnet_conv", "terms": TERMS, "losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0}},
         },
         "latents": {
             "config": {
@@ -139,10 +139,10 @@ def witness(tmp_path: Path) -> Witness:
         "latents": [("a", "alexnet_conv", "conv5"), ("b", "alexnet_conv", "conv5")],
         "pictures": [("p", "", "")],
     }
-    images = "data/images/toy"
+    none = "data/none"
     recipes = {
-        "steered": {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": images},
-        "referred": {"start": images, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"},
+        "steered": {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": none},
+        "referred": {"start": none, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"},
     }
     return Witness(methods=methods, rows=rows, recipes=recipes, models=tmp_path)
 

@@ -288,4 +288,13 @@ def test_recipes_merge_maps_but_replace_taps_and_other_kinds() -> None:
 
 def test_a_recipe_with_an_unknown_key_is_named(default_params: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises(UserError, match=r"recipes\.x\.stepz: unknown key; did you mean 'steps'"):
-        variation(default_params["invert_optimise"], {"start": "a", "stepz": 3}, "recipes.x")
+        variation(default_params["invert_optimise"], default_params["losses"], {"start": "a", "stepz": 3}, "recipes.x")
+
+
+def test_what_a_recipe_states_is_the_weight(default_params: dict) -> None:  # type: ignore[type-arg]
+    """Nothing is multiplied: a term whose weight is 0 in `losses` has what the recipe says; the rest comes from there."""
+    section, losses = default_params["invert_optimise"], {"feature": 2.0, "tv": 10.0, "lpips": 0.0}
+    config, _ = variation(section, losses, {"losses": {"tv": 3.0, "lpips": 0.5}}, "recipes.x")
+    assert config.losses.active == {"feature": 2.0, "tv": 3.0, "lpips": 0.5}
+    with pytest.raises(UserError, match=r"recipes\.x\.losses: every weight is 0"):
+        variation(section, losses, {"losses": {"tv": 0.0, "feature": 0.0}}, "recipes.x")

@@ -15,13 +15,14 @@ from relume.core.images import resize
 from relume.losses.config import Distance, Losses, TvTerm
 from relume.losses.feature import DISTANCES
 from relume.losses.foreign import AGGREGATES, POLICIES
-from relume.losses.objective import State
+from relume.losses.objective import Known
 from relume.losses.perceptual import LPIPS_TAPS
-from relume.methods.optimise.config import InvertOptimise
+from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.optimise import Problem
 from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, objective
 from relume.networks.network import Network
-from tests.inversion_files import NOTHING, net, pictures, problem, seen, settings, solve, value, work_in
+from relume.networks.weights import WeightStore
+from tests.inversion_files import CPU, NOTHING, net, pictures, problem, seen, settings, solve, value, weighted, work_in
 
 OTHER = "efficientnet_lite0"  # stands in for foreign networks, CLIP's too
 FOREIGN = {"networks": {OTHER: {"pool": 1.0}}}
@@ -43,19 +44,31 @@ def predicted(features: Mapping[str, Tensor]) -> Tensor:
     return features["conv2"].mean((2, 3)).repeat(1, 7)[:, :1280]
 
 
+class Heads(WeightStore):
+    """In the place of fetched ones."""
+
+    def __init__(self, judge: str, heads: list[Tensor]) -> None:
+        self.judge, self.heads = judge, heads
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        assert name == f"lpips_{self.judge}"
+        return {f"lin{place}": head for place, head in enumerate(self.heads)}
+
+
 @cache
 def material(judge: str = "alex") -> Material:
     network, taps = LPIPS_TAPS[judge]
     dice = torch.Generator().manual_seed(3)
     heads = [torch.rand(net(network).facts.taps[tap].channels, generator=dice) for tap in taps]
-    return Material(heads={judge: heads}, surrogate=Surrogate(network=OTHER, tap="pool", predict=predicted))
+    surrogate = Surrogate(network=OTHER, tap="pool", predict=predicted)
+    return Material(store=Heads(judge, heads), device=CPU, surrogate=surrogate)
 
 
-def config_for(term: str, base: dict[str, Any], **more: Any) -> InvertOptimise:
+def config_for(term: str, base: dict[str, Any], **more: Any) -> InversionConfig:
     return settings(base, **NEEDS.get(term, {}), init={"std": 0.2}, **more)
 
 
-def alone(term: str, config: InvertOptimise, **options: Any) -> Problem:
+def alone(term: str, config: InversionConfig, **options: Any) -> Problem:
     """The problem that has this term only."""
     return problem(config, losses={term: 1.0}, material=material(config.terms.lpips.network), **options)
 
@@ -118,7 +131,7 @@ def statistics(images: Tensor) -> Tensor:
 
 def perceptual(whole: Problem, images: Tensor) -> Tensor:
     total = torch.zeros(len(images))
-    for tap, head in zip(LPIPS_TAPS["alex"][1], material().heads["alex"], strict=True):
+    for tap, head in zip(LPIPS_TAPS["alex"][1], material().store.tensors("lpips_alex").values(), strict=True):
         here, there = (nn.functional.normalize(alexnet(one, tap), dim=1) for one in pair(whole))
         total += ((here - there) ** 2 * head.view(1, -1, 1, 1)).sum(1).mean((1, 2))
     return total
@@ -210,28 +223,13 @@ def test_only_networks_of_terms_with_a_weight_are_loaded(
         return net("alexnet_conv")
 
     monkeypatch.setattr("relume.methods.optimise.infer.load", load)
-    monkeypatch.setattr("relume.methods.optimise.infer.heads", lambda *_: {"vgg": []})
-    factors = dict.fromkeys({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}, 0.0)
-    weights = Losses(**dict.fromkeys(TERMS, 1.0)).times(factors)
-    assert weights.keys() == set(TERMS) - factors.keys()
+    monkeypatch.setattr("relume.methods.optimise.terms.heads_of", lambda *_: [])
+    monkeypatch.setattr(WeightStore, "tensors", lambda *_: {})
+    weights = dict.fromkeys(set(TERMS) - ({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}), 1.0)
     work = work_in(tmp_path, settings(default_params, terms=ELSEWHERE), losses=weights)
     assert loaded == {"alexnet_conv"} | ({NETWORKS[term]} if term else set())
     assert {one.name for one in work.objective.terms} == weights.keys()
     assert work.objective.needs.keys() == loaded
-
-
-def test_the_heads_of_lpips_are_read_only_where_it_has_a_weight(default_params: dict[str, Any]) -> None:
-    from relume.methods.optimise.terms import heads
-
-    class Store:
-        def tensors(self, name: str) -> dict[str, Tensor]:
-            assert name == "lpips_squeeze"
-            return {f"lin{place}": torch.ones(1, 2, 1, 1) for place in range(7)}
-
-    config = settings(default_params, terms={"lpips": {"network": "squeeze"}})
-    here = torch.device("cpu")
-    assert heads(config, {"feature": 1.0}, None, here) == {}  # type: ignore[arg-type]
-    assert [head.shape for head in heads(config, {"lpips": 1.0}, Store(), here)["squeeze"]] == [(2,)] * 7  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("network", [OTHER, "alexnet_conv"])
@@ -239,10 +237,10 @@ def test_the_terms_that_look_at_the_picture_are_known(default_params: dict[str, 
     """Another network's embedding of the picture tells of the picture; the inverted network's own does not."""
     taps = {"pool": 1.0}  # what the clip term looks at: known, where the network is the same
     config = settings(default_params, taps=taps, terms={"clip": {"network": network}, "lpips": {"network": "alex"}})
-    goal = objective(config, dict.fromkeys(TERMS, 1.0), material())
+    goal = objective(weighted(config, dict.fromkeys(TERMS, 1.0)), material())
     assert {term.name for term in goal.terms if term.oracle} == ORACLES | ({"clip"} if network == OTHER else set())
     assert goal.oracle
-    assert not objective(config, {"feature": 1.0, "tv": 1.0}, NOTHING).oracle
+    assert not objective(weighted(config, {"feature": 1.0, "tv": 1.0}), NOTHING).oracle
 
 
 @pytest.mark.parametrize(
@@ -262,16 +260,16 @@ def test_logits_are_an_oracle_where_they_do_not_follow(
     default_params: dict[str, Any], network: str, tap: str, oracle: bool
 ) -> None:
     config = settings(default_params, network=network, taps={tap: 1.0})
-    assert objective(config, {"logits": 1.0}, NOTHING).oracle == oracle
+    assert objective(weighted(config, {"logits": 1.0}), NOTHING).oracle == oracle
 
 
 def test_a_restart_without_a_number_is_none_to_agree_with(default_params: dict[str, Any]) -> None:
     config = settings(default_params, restarts=3, terms={"avg": {"networks": {"alexnet_conv": {"pool": 1.0}}}})
-    goal = objective(config, {"avg": 1.0}, NOTHING)
+    goal = objective(weighted(config, {"avg": 1.0}), NOTHING)
     values = torch.rand(3, 8, generator=torch.Generator().manual_seed(0))
     values[1] = torch.nan
     features = {"alexnet_conv": {"pool": values}}
-    found, _ = goal(State(images=torch.zeros(3, 3, 4, 4), features=features, targets={}, restarts=3))
+    found, _ = goal(torch.zeros(3, 3, 4, 4), features, Known(targets={}, restarts=3))
     assert torch.isfinite(found).tolist() == [True, False, True]
 
 
@@ -362,13 +360,10 @@ def test_the_guide_looks_at_the_picture_from_afar(default_params: dict[str, Any]
 def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
     with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
-        objective(config, {"surrogate": 1.0}, NOTHING)
-    state = State(images=pictures(), features={}, targets={})
+        objective(weighted(config, {"surrogate": 1.0}), NOTHING)
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):
-            objective(config, {term: 1.0}, NOTHING)(state)
-    with pytest.raises(UserError, match="every weight is 0"):
-        objective(config, {}, NOTHING)
+            objective(weighted(config, {term: 1.0}), NOTHING)(pictures(), {}, Known(targets={}))
 
 
 def test_a_network_without_normalisations_or_head_is_named(default_params: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = {
         "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 2},
         "train_mapper": mapper_section(training=training(steps=2)),
-        "train_landscape": {"shared": files.shared(loss=files.PLAIN_LOSS), "models": models},
+        "train_landscape": {"shared": files.shared(losses=files.PLAIN_LOSS), "models": models},
         "invert_landscape": {"pictures": own | {"methods": own["methods"] | ways}},
         "compare": {"level": 0.95, "resamples": 50},
     }

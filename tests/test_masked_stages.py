@@ -36,8 +36,8 @@ TOKENS = {"kind": "tokenizer", "width": 8, "levels": [5, 5]}
 ENERGY = {"kind": "energy_transformer", "width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3}
 MIXED = {"kind": "mixed_ae", "encoder": STACK, "decoder": STACK, "recognition": 0.1, "temperature": 0.25, "projection": 8}
 MODELS: dict[str, dict[str, Any]] = {
-    "codes": {"architecture": TOKENS, "tokenizer": "data/images/toy"},
-    "et": {"architecture": ENERGY, "tokenizer": "data/images/toy"},
+    "codes": {"architecture": TOKENS, "tokenizer": "data/none"},
+    "et": {"architecture": ENERGY, "tokenizer": "data/none"},
     "mae": {"architecture": {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": True}},
     "mixed": {"architecture": MIXED},
     "beit": {
@@ -86,7 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def trained(name: str, out: Path = Path("models/masked")) -> Result:
     options = {"--model": name, "--images": "data/images/toy", "--out": str(out / name), "--timing": f"metrics/{name}.csv"}
-    options["--tokenizer"] = MODELS.get(name, {}).get("tokenizer", "data/images/toy")
+    options["--tokenizer"] = MODELS.get(name, {}).get("tokenizer", "data/none")
     return CliRunner().invoke(train_masked.main, [part for pair in options.items() for part in pair])
 
 

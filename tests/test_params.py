@@ -17,7 +17,7 @@ from relume.methods.references import marked
 from relume.params import SECTIONS, check, main
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {**dict.fromkeys(("start", "reference", "surrogate"), "data/images/photos"), "weights": "models/weights"}
+OWN = dict.fromkeys(("start", "reference", "surrogate", "weights"), "data/none")
 PRIOR = {"kind": "prior", "channels": 8, "levels": 2}
 RESNET = {"weights.networks": ["alexnet_conv", "vgg16_conv", "efficientnet_lite0", "resnet50", "lpips_alex", "lpips_vgg"]}
 TERMS = "invert_optimise.terms"
@@ -84,7 +84,7 @@ ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("recipes.deep.parametrisation", {"kind": "wavelet"}, "recipes.deep.parametrisation.kind", "unknown 'wavelet'"),
     ("recipes.deep.switches", [[5, PRIOR]], "recipes.deep.switches", "prior"),
     ("recipes.deep.sizes", [[0, 64], [9, 32]], "recipes.deep.sizes", "only grow"),
-    ("recipes.deep", {"start": "data/images/photos"}, "recipes.deep.network", "missing"),
+    ("recipes.deep", {"start": "data/none"}, "recipes.deep.network", "missing"),
     ("recipes.other", {"network": "alexnet_conv"}, "recipes.other.start", "missing"),
 ]
 RECIPES: list[tuple[dict[str, Any], str, str]] = [
@@ -94,7 +94,11 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"floors.count": 99}, "floors.count", "needs 99 images of test, photos has 16"),
     ({"prepare.datasets.photos.test": 0}, "floors.split", "no images in test"),
     ({"extract.datasets": []}, "invert_optimise.dataset", "not in extract.datasets"),
-    ({"extract.networks": ["resnet50"], "extract.cached": None}, "extract.networks.0", "not in weights.networks"),
+    (
+        {"extract.networks": ["resnet50"], "extract.cached": None, "extract.held_out": []},
+        "extract.networks.0",
+        "not in weights.networks",
+    ),
     ({"run.micro_batch": 1, "invert_optimise.restarts": 2}, "invert_optimise.restarts", "more than run.micro_batch, 1"),
     ({"invert_optimise.network": "alexx"}, "invert_optimise.network", "not in extract.networks"),
     ({"invert_optimise.taps": {"conv33": 1.0}}, "invert_optimise.taps.conv33", "no tap 'conv33'; did you mean 'conv3'"),
@@ -111,8 +115,8 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"recipes.deep.reference": "data/reconstructions/shalow"}, "recipes.deep.reference", f"did you mean '{SHALLOW}'"),
     ({"invert_decoder.decoders.count": 8}, "recipes.refined.start", "first 8 images of test, 16 are needed"),
     ({"invert_optimise.split": "val"}, "recipes.refined.start", "split test, not val"),
-    ({"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "not models/weights"),
-    ({"recipes.deep.weights": "models/weights/vgg16_conv"}, "recipes.deep.weights", "not models/weights"),
+    ({"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "unknown .*data/none"),
+    ({"recipes.deep.weights": "models/weights/vgg16_conv"}, "recipes.deep.weights", "unknown .*data/none"),
     ({"recipes.deep.parametrisation": PRIOR, "recipes.deep.sizes": [[0, 32], [9, 64]]}, "recipes.deep.sizes", "not grow"),
     ({"recipes.deep.sizes": [[0, 32]]}, "recipes.deep.sizes", "32 px, the images of photos have 128"),
     (

@@ -55,7 +55,7 @@ def test_latents_hybrids_and_noise_are_the_published_ones_by_the_rule_of_s0(para
         assert (inversion.steps, inversion.restarts, inversion.network) == (3000, 8, "resnet50")
         assert inversion.optimiser.rule == usual["optimiser"]["rule"] == "sgd"
         assert inversion.optimiser.normalise_gradient
-        assert way.losses == {"feature": 1.0}
+        assert inversion.losses.active == {"feature": 1.0}
         in_pixels = inversion.optimiser.learning_rate[-1][1] == 10.0
         assert in_pixels == (way.space.kind == "pixels" or bool(inversion.switches)), "eta is 10 of a picture"
 

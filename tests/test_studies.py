@@ -85,15 +85,14 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str,
     for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
         if job.method == "tuned":
             name = tuned.name_for(job.config.network, list(job.config.taps))
-            said = {"start": "", "reference": "", "surrogate": "", "weights": "", **tuned.recipe(name)}
-            recipe, own = variation(default_params["invert_optimise"], said, name)
+            recipe, _ = variation(default_params["invert_optimise"], default_params["losses"], tuned.recipe(name), name)
             assert job.config.optimiser == recipe.optimiser, name
             assert job.config.init == recipe.init, name
             assert (job.config.terms.guide.grid, job.config.terms.guide.ridge) == (
                 recipe.terms.guide.grid,
                 recipe.terms.guide.ridge,
             ), name
-            assert job.weights == study.build(study.Losses, default_params["losses"], "losses").times(own.losses), name
+            assert job.config.losses == recipe.losses, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -72,7 +72,7 @@ def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses
 def test_a_network_is_loaded_only_for_what_is_not_in_the_cache(data: Dataset, folder: Path) -> None:
     assert set(toy(data, folder).networks) == set()
     assert set(toy(data, folder, losses={"feature": 0.3}).networks) == {"alexnet_conv"}
-    vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": "vgg"}}
+    vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, folder, **vgg).networks) == {"vgg16_conv"}
 
 

@@ -89,7 +89,7 @@ def test_what_is_decoded_is_seen_in_float32_also_under_autocast(data: Dataset) -
 
 
 def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
-    vgg = {"measures": {"lpips": "vgg"}}
+    vgg = {"measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, **vgg).networks) == {"alexnet_conv"}
     assert wishes(settings(**vgg), decoded=True) == {}
     lpips = settings(losses={"lpips": 1.0})

@@ -17,7 +17,7 @@ from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.gan.generator import Generator, Noise
 from relume.methods.gan.trained import TrainedGan
-from relume.methods.landscape.config import Alike, LandscapeArchitecture, landscape_models
+from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape, landscape_models
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Going, Ring
@@ -71,7 +71,7 @@ def test_axes_are_those_that_slopes_vary_in() -> None:
 
 
 def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
-    made = lesson(data, architecture={"turned": True}, loss=PLAIN_LOSS)
+    made = lesson(data, architecture={"turned": True}, losses=PLAIN_LOSS)
     basis, z = made.landscape.basis, made.starts(dice(0, 1))
     assert basis is not None
     assert torch.allclose(basis.T @ basis, torch.eye(len(basis)), atol=1e-5)
@@ -132,7 +132,8 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
 @pytest.mark.parametrize("judge", ["alex", "vgg"])
 def test_likeness_by_hand(judge: str) -> None:
     """At 32 px every tap of either judge has a place."""
-    measure = likeness(build(Alike, {"mse": 2.0, "lpips": 0.5, "judge": judge}, "loss"), Store(), CPU)  # type: ignore[arg-type]
+    own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": judge}}}
+    measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
     x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
     found = measure(x, measure.target(y))
     network, taps = LPIPS_TAPS[judge]
@@ -154,7 +155,7 @@ def test_the_identity_reaches_what_plain_inference_does(data: Dataset) -> None:
 
 
 def test_targets_are_of_the_generators_size(data: Dataset) -> None:
-    made = lesson(data, size=16, loss=PLAIN_LOSS)
+    made = lesson(data, size=16, losses=PLAIN_LOSS)
     assert torch.equal(made.pictures([0]), resize(data.pixels([0]), 16))
     assert progress(made).shape == (2, 4, 16, 16, 3)
 
@@ -202,7 +203,7 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
     index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
     colours = replace(data, images=pictures, index=index)
     painter = TrainedGan(name="tint", dataset="toy", generator=Tint().eval())
-    made = lesson(colours, trained=painter, loss=PLAIN_LOSS, training=steps, descents=ways, replay=32)
+    made = lesson(colours, trained=painter, losses=PLAIN_LOSS, training=steps, descents=ways, replay=32)
     assert validate(made)[LOSS] == pytest.approx(validate(made)["loss_plain"])
     done = train(made.task(), made.config.training, RUN)
     assert done.metrics[LOSS] < 0.3 * done.metrics["loss_plain"]
@@ -212,7 +213,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Pat
     """Killed with all trajectories on their way, and a ring that has states of earlier ones."""
 
     def learn(**options: Any) -> Any:
-        made = lesson(data, size=16, loss=PLAIN_LOSS, architecture={"turned": True}, relative=True)
+        made = lesson(data, size=16, losses=PLAIN_LOSS, architecture={"turned": True}, relative=True)
         return train(made.task(), made.config.training, RUN, **options)
 
     whole = learn()

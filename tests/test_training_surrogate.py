@@ -50,8 +50,8 @@ SHAPES = {tap: tuple(values.shape[1:]) for tap, values in FEATURES.items()}
 OWN = {
     "network": "alexnet_conv",
     "taps": ["conv5", "pool"],
-    "features": "data/images/toy",
-    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/images/toy"},
+    "features": "data/none",
+    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/none"},
 }
 
 
@@ -220,8 +220,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def staged(out: str = "models/surrogate/toy") -> Result:
-    options = {"--model": "toy", "--images": "data/images/toy", "--weights": "models/weights", "--features": "data/images/toy"}
-    options |= {"--target-features": "data/images/toy", "--out": out, "--timing": "metrics/training/toy.csv"}
+    options = {"--model": "toy", "--images": "data/images/toy", "--weights": "models/weights", "--features": "data/none"}
+    options |= {"--target-features": "data/none", "--out": out, "--timing": "metrics/training/toy.csv"}
     return CliRunner().invoke(train_surrogate.main, [part for pair in options.items() for part in pair])
 
 

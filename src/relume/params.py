@@ -63,6 +63,7 @@ def check(whole: Mapping[str, Any]) -> None:
     for section in SECTIONS.values():
         ready = built.keys() >= {section.key, *section.over}
         for name in section.entries(built[section.key]) if ready else ():
+            faults += _unstated(section, whole, name)
             if found := _tried(faults, section.built, whole, built, name):
                 entries.setdefault(section.path, {})[name] = found[0]
                 parts += found[1]
@@ -70,6 +71,11 @@ def check(whole: Mapping[str, Any]) -> None:
         faults = [f"params: {fault}" for fault in _between(Params(built, entries), parts)]
     if faults:
         raise UserError("\n".join(dict.fromkeys(faults)))
+
+
+def _unstated(section: Section, whole: Mapping[str, Any], name: str) -> list[str]:
+    entry = (whole[section.key][section.names] if section.names else whole[section.key])[name]
+    return [f"params: {section.path}.{name}.{key}: missing; dvc.yaml reads it" for key in section.stated if key not in entry]
 
 
 def _ignored(value: Any, path: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ api.inpaint("my.jpg", "mask.png").image  # uint8 (H, W, 3): holes filled by a mo
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,10 @@ from relume.core.runtime import deterministic, device_of, generator, seed_of
 from relume.data.decode import BadPicture, square
 from relume.data.decode import decode as opened
 from relume.data.store import Dataset
-from relume.losses.config import Losses
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.methods.optimise import initial, parametrise, tuned
-from relume.methods.optimise.config import InvertOptimise, merge_recipe, variation
+from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.optimise import Problem, Report, optimise
 from relume.methods.optimise.targets import Provider
 from relume.methods.optimise.terms import ORACLES, Material, objective
@@ -70,14 +69,13 @@ class Plan:
     """What an inversion is going to do, checked, before anything is loaded."""
 
     recipe: str
-    config: InvertOptimise
-    losses: dict[str, float]  # weights of the terms, as they count
+    config: InversionConfig
     run: Run
 
     @property
     def learns(self) -> bool:
         """It looks at the training pictures of `config.dataset`."""
-        return "guide" in self.losses or self.config.init.base != "grey"
+        return self.config.losses.guide > 0 or self.config.init.base != "grey"
 
 
 def picture(path: str | Path, size: int) -> Tensor:
@@ -169,27 +167,21 @@ def plan(
 ) -> Plan:
     """The recipe with `differences` laid over it, held to what can be done with features alone."""
     name = recipe or tuned.name_for(network, list(taps))
-    own = {"start": "", "reference": "", "surrogate": "", "weights": "", "network": network, "taps": dict.fromkeys(taps, 1.0)}
     whole = read_params(params)
-    config, stated = variation(whole["invert_optimise"], {**merge_recipe(tuned.recipe(name), differences), **own}, "invert")
+    own = {**merge_recipe(tuned.recipe(name), differences), "network": network, "taps": dict.fromkeys(taps, 1.0)}
+    config, _ = variation(whole["invert_optimise"], whole["losses"], own, "invert")
     run = build(Run, whole["run"] if seed is None else {**whole["run"], "seed": seed}, "run")
-    weights = build(Losses, whole["losses"], "losses")
-    for term in stated.losses.keys() - Losses.__dataclass_fields__.keys():
-        raise UserError(f"params: invert.losses: {term} is no term; {one_of(Losses.__dataclass_fields__, term)}")
-    factors = weights.times(stated.losses)
-    _servable(factors, taps)
-    return Plan(recipe=name, config=config, losses=factors, run=run)
+    _servable(config.losses.active.keys(), taps)
+    return Plan(recipe=name, config=config, run=run)
 
 
-def _servable(factors: Mapping[str, float], taps: Sequence[str]) -> None:
+def _servable(weighted: Set[str], taps: Sequence[str]) -> None:
     """Terms that want more than features, or other features than these, cannot be served here."""
-    if not factors:
-        raise UserError("losses: every weight is 0, so there is nothing to minimise")
-    if oracles := sorted((ORACLES | {"clip"}) & factors.keys()):
+    if oracles := sorted((ORACLES | {"clip"}) & weighted):
         raise UserError(f"losses: {', '.join(oracles)} wants the picture itself, and here are only features: set its weight to 0")
-    if foreign := sorted({"avg", "ref", "surrogate"} & factors.keys()):
+    if foreign := sorted({"avg", "ref", "surrogate"} & weighted):
         raise UserError(f"losses: {', '.join(foreign)} is for the stage invert_optimise: set its weight to 0")
-    if "logits" in factors and "logits" not in taps:
+    if "logits" in weighted and "logits" not in taps:
         raise UserError("losses: logits wants the tap logits among the features: add it, or set the weight to 0")
 
 
@@ -246,13 +238,14 @@ def invert(
 def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path, images: Path) -> Problem:
     config, run = made.config, made.run
     network, restarts, device = config.network, config.restarts, device_of(run)
-    net = load(network, WeightStore(weights), device)
+    store = WeightStore(weights)
+    net = load(network, store, device)
     here = {tap: value.to(device) for tap, value in targets.items()}
     ids = [(row, restart) for row in range(len(next(iter(here.values())))) for restart in range(restarts)]
     guide, begun = None, None
     if made.learns:
         provider = Provider(training(images, made), {network: net}, device)
-        if "guide" in made.losses or config.init.base == "guide":
+        if config.losses.guide or config.init.base == "guide":
             shown = min(config.terms.guide.pictures, len(provider.dataset.select("train")))
             tqdm.write(f"guide: fitting a linear map on {shown} training pictures, then the search begins", file=sys.stderr)
             guide = provider.guide(config, size).read(here).repeat_interleave(restarts, 0)
@@ -262,7 +255,7 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
     seeds = [seed_of(run.seed, "init", *one) for one in ids]
     return Problem(
         size=size,
-        objective=objective(config, made.losses, Material(heads={})),
+        objective=objective(config, Material(store=store, device=device)),
         networks={network: net},
         targets={network: {tap: value.repeat_interleave(restarts, 0) for tap, value in here.items()}},
         guide=guide,
@@ -274,7 +267,7 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
     )
 
 
-def _start(begun: Tensor | None, config: InvertOptimise, side: int, seeds: list[int]) -> Tensor:
+def _start(begun: Tensor | None, config: InversionConfig, side: int, seeds: list[int]) -> Tensor:
     bounded = parametrise.build(config.parametrisation).bounded
     return initial.noised(initial.base(begun, config.init, side), config.init, seeds, bounded=bounded)
 

@@ -19,11 +19,11 @@ from relume.core.files import find_root
 from relume.core.images import to_float, to_uint8
 from relume.evaluation.pixel import psnr
 from relume.losses.feature import relative_l2
-from relume.methods.optimise.config import InvertOptimise, merge_recipe
+from relume.methods.optimise.config import InversionConfig, merge_recipe
 from relume.networks.catalogue import facts
 
 FRAMES = 40  # of an animation, about
-SETTABLE = {*InvertOptimise.__dataclass_fields__, "losses"} - {"network", "taps", "split", "count"}
+SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
 
 Tell = Callable[[str], None]
 
@@ -129,7 +129,7 @@ def changes(order: Order) -> dict[str, Any]:
         key, sign, text = setting.partition("=")
         first, *_ = path = key.split(".")
         if not sign or not all(path):
-            raise UserError(f"--set {setting}: key=value is wanted, as in losses.tv=2")
+            raise UserError(f"--set {setting}: key=value is wanted, as in losses.tv=20")
         if first not in SETTABLE:
             raise UserError(f"--set {key}: unknown key {first!r}; {one_of(SETTABLE, first)}")
         try:
@@ -154,7 +154,7 @@ def _default_name(order: Order) -> Path:
 
 def _described(work: Work) -> str:
     plan, config = work.plan, work.plan.config
-    terms = ", ".join(f"{name} x {weight:g}" for name, weight in plan.losses.items())
+    terms = ", ".join(f"{name} x {weight:g}" for name, weight in config.losses.active.items())
     return (
         f"{work.network} {'+'.join(work.taps)}, recipe {plan.recipe}: {config.steps} steps, "
         f"{config.restarts} {'start' if config.restarts == 1 else 'starts'}, {work.original.shape[-1]} px; terms: {terms}"

@@ -112,7 +112,7 @@ def track() -> None:
 @click.option("--steps", type=int, help="Steps of the optimiser, instead of the recipe's.")
 @click.option("--restarts", type=int, help="Starts, of which the objective chooses one.")
 @click.option("--seed", type=int, help="Of all random numbers, instead of run.seed in params.yaml.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise; `losses` multiply.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise, or losses.tv=20.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | rebuilt.  [<picture>_<network>_<taps>.png]"
 )
@@ -130,7 +130,7 @@ def invert(**options: Any) -> None:
     Examples:
       relume invert my.jpg --network vgg16 --tap conv4_3
       relume invert my.jpg --network alexnet --tap conv2 --tap conv5 --animation my.gif
-      relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=2 --set optimiser.learning_rate='[[0, 0.1]]'
+      relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=20 --set optimiser.learning_rate='[[0, 0.1]]'
       relume invert my.jpg --network efficientnet_lite0 --tap pool --restarts 4 --dry-run
     """
     from relume.cli.invert import Order, run

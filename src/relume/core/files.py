@@ -12,6 +12,8 @@ from typing import Any
 
 from relume.core.errors import UserError
 
+NONE = Path("data/none")  # an empty dataset: what a key names that names nothing, so that DVC has a dependency there
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -100,6 +102,11 @@ def sha256(path: Path) -> str:
 def digest(value: Any) -> str:
     """A short, stable name for plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def given(path: Path | str) -> bool:
+    """Whether a key names something: any path but NONE."""
+    return Path(path) != NONE
 
 
 class Scratch:

@@ -26,11 +26,11 @@ class Entry(Reference):
 
 @dataclass(frozen=True)
 class Folder(Reference):
-    """`<root>/<name>`, with the name of an entry of `lists`. `none`: the field that tells the folder that means none."""
+    """`<root>/<name>`, with the name of an entry of `lists`. `none`: data/none is allowed, too."""
 
     root: str
     lists: tuple[str, ...]
-    none: str = ""
+    none: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Sees(Reference):
 
 @dataclass(frozen=True)
 class Features(Reference):
-    """The folder of the features of the fields `dataset` and `network`, or the images': they are computed.
+    """The folder of the features of the fields `dataset` and `network`, or data/none: they are computed.
 
     `strict`: features that are named are kept for all images.
     """

@@ -36,9 +36,8 @@ class Witness:
     def _of(self, group: str, method: str) -> Iterator[str]:
         own = [row for row in self.rows[group] if row[0] == method]
         yield from (name for _, network, _ in own for name in network.split("+") if name)
-        described = self.methods[group]
-        config = described.get("config", {})
-        weights = described.get(LOSSES, config.get(LOSSES, {}))
+        config = self.methods[group].get("config", {})
+        weights = config.get(LOSSES, {})
         yield from self._walk({key: value for key, value in config.items() if key not in OF_ONE}, weights)
         if isinstance(config.get("methods"), Mapping):
             yield from self._walk(config["methods"].get(method, {}), weights)
@@ -71,7 +70,7 @@ class Witness:
                 yield from self._walk(active, weights)
             elif key == "networks" and isinstance(value, Mapping):
                 yield from value
-            elif key in ("network", "judge", "lpips") and isinstance(value, str):
+            elif key == "network" and isinstance(value, str):
                 yield LPIPS.get(value, value)
             elif isinstance(value, str):
                 yield from self._named(value)

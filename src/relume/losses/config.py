@@ -1,4 +1,4 @@
-"""Section `losses`: one weight per term of the objective, and `invert_optimise.terms`: how each of them measures."""
+"""Section `losses`: one weight per term of the objective, and how each of them measures."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,8 @@ from relume.core.config import config
 from relume.core.references import Entry, Fetched, ForeignTap, HasTap, Lpips
 
 Weight = Annotated[float, Field(gt=0)]
-LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}  # judge -> the network that it looks through
+NonNegative = Annotated[float, Field(ge=0)]
+LPIPS = {"alex": "alexnet_conv", "vgg": "vgg16_conv", "squeeze": "squeezenet1_1"}  # LPIPS's name of a network -> ours
 Distance = Literal["mse", "dim_mse", "relative_l2", "cosine"]
 
 
@@ -16,24 +17,24 @@ Distance = Literal["mse", "dim_mse", "relative_l2", "cosine"]
 class Losses:
     """The weights. 0 costs nothing: neither the term nor the networks that only it needs are computed."""
 
-    feature: float = Field(ge=0)  # the target's features at the inverted taps
-    guide: float = Field(ge=0)  # the coarse picture that a linear map, fitted on the training split, reads from these features
-    ref: float = Field(ge=0)  # what foreign networks see in an earlier group's reconstructions (S0)
-    avg: float = Field(ge=0)  # what foreign networks see in this run's own restarts, taken together (S0)
-    surrogate: float = Field(ge=0)  # another embedding, as a learned map predicts it from these features (S0's sclip)
-    logits: float = Field(ge=0)  # what the inverted network's own head says
-    batchnorm: float = Field(ge=0)  # statistics that the inverted network's batch normalisations expect (DeepInversion)
-    tv: float = Field(ge=0)  # total variation: natural pictures are piecewise smooth
-    alpha_norm: float = Field(ge=0)  # keeps colours near mid-grey, where most pictures are
-    clip: float = Field(ge=0)  # the picture's CLIP embedding: an oracle unless that network is the inverted one
-    lpips: float = Field(ge=0)  # looks at the picture: an oracle
-    ssim: float = Field(ge=0)  # looks at the picture: an oracle
-    pixel: float = Field(ge=0)  # looks at the picture: an oracle
+    feature: NonNegative = 0.0  # the target's features at the inverted taps
+    guide: NonNegative = 0.0  # the coarse picture that a linear map, fitted on the training split, reads from these features
+    ref: NonNegative = 0.0  # what foreign networks see in an earlier group's reconstructions (S0)
+    avg: NonNegative = 0.0  # what foreign networks see in this run's own restarts, taken together (S0)
+    surrogate: NonNegative = 0.0  # another embedding, as a learned map predicts it from these features (S0's sclip)
+    logits: NonNegative = 0.0  # what the inverted network's own head says
+    batchnorm: NonNegative = 0.0  # statistics that the inverted network's batch normalisations expect (DeepInversion)
+    tv: NonNegative = 0.0  # total variation: natural pictures are piecewise smooth
+    alpha_norm: NonNegative = 0.0  # keeps colours near mid-grey, where most pictures are
+    clip: NonNegative = 0.0  # the picture's CLIP embedding: an oracle unless that network is the inverted one
+    lpips: NonNegative = 0.0  # looks at the picture: an oracle
+    ssim: NonNegative = 0.0  # looks at the picture: an oracle
+    pixel: NonNegative = 0.0  # looks at the picture: an oracle
 
-    def times(self, factors: dict[str, float]) -> dict[str, float]:
-        """Weights of a recipe, which multiplies these; terms that end at 0 are left out."""
-        weights = {name: getattr(self, name) * factors.get(name, 1.0) for name in self.__dataclass_fields__}
-        return {name: weight for name, weight in weights.items() if weight > 0}
+    @property
+    def active(self) -> dict[str, float]:
+        """Those that are not 0."""
+        return {name: weight for name, weight in vars(self).items() if weight > 0}
 
 
 @config

@@ -1,28 +1,32 @@
 """The objective: a weighted sum of named terms. Every term is logged unweighted; a term of weight 0 does not exist."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
-
-from relume.core.errors import UserError
 
 Activations = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
 Taps = Mapping[str, tuple[str, ...]]  # network -> taps
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
-    """What terms may look at: the clean picture, and the features of its view."""
+class Known:
+    """What terms may look at and no step changes."""
 
-    images: Tensor  # (N, 3, H, W), not augmented; in [0, 1] unless the parametrisation has no bounds
-    features: Activations
     targets: Activations
     restarts: int = 1  # rows that belong to one picture stand side by side
     references: Activations = field(default_factory=dict)  # (N, m, …): of an earlier group's m reconstructions of each picture
     guide: Tensor | None = None  # (N, 3, g, g): the coarse picture that the target features speak of
     originals: Tensor | None = None  # there only where a term that is an oracle asked for them
+
+
+@dataclass(frozen=True, kw_only=True)
+class State(Known):
+    """What terms may look at in a step: also the clean picture, and the features of its view."""
+
+    images: Tensor  # (N, 3, H, W), not augmented; in [0, 1] unless the parametrisation has no bounds
+    features: Activations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +46,6 @@ class Term:
 class Objective:
     terms: tuple[Term, ...]
 
-    def __post_init__(self) -> None:
-        if not self.terms:
-            raise UserError("losses: every weight is 0 in this recipe, so there is nothing to minimise")
-
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
         """All taps of each network, once: one forward pass serves every term."""
@@ -63,11 +63,9 @@ class Objective:
     def oracle(self) -> bool:
         return any(term.oracle for term in self.terms)
 
-    def has(self, name: str) -> bool:
-        return any(term.name == name for term in self.terms)
-
-    def __call__(self, state: State) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, images: Tensor, features: Activations, known: Known) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and the unweighted terms, each (N,)."""
+        state = State(images=images, features=features, **{one.name: getattr(known, one.name) for one in fields(Known)})
         values = {term.name: term.value(state).float() for term in self.terms}
         total = torch.stack([term.weight * values[term.name] for term in self.terms]).sum(0)
         return total, values

@@ -54,6 +54,7 @@ class Section:
     baselines: Callable[[str, Any], Sequence[str]] = lambda name, group: ()  # likewise: those that begin with floor_
     weights: tuple[str, ...] = ()  # what dvc.yaml declares for every entry, whatever it names
     over: tuple[str, ...] = ()  # other sections that entries are made of
+    stated: tuple[str, ...] = ()  # keys of an entry that dvc.yaml reads, so they are never left out
     unused: frozenset[tuple[str, ...]] = frozenset({("shared",)})  # as in Part
     idle: Callable[[Any], frozenset[tuple[str, ...]]] = lambda entry: frozenset()  # of an entry: likewise
 

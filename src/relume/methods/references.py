@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from relume.core.errors import UserError, one_of
+from relume.core.files import NONE
 from relume.core.references import (
     AtMost,
     Count,
@@ -166,15 +167,9 @@ def absent(name: str, lists: Sequence[str], params: Params) -> Iterator[str]:
 
 @check.register
 def _(mark: Folder, found: Found, params: Params) -> Iterator[str]:
-    nothing = [none(found.field(mark.none), mark)] if mark.none else []
-    known = [*nothing, *(f"{mark.root}/{name}" for name in params.names(*mark.lists))]
+    known = [*([str(NONE)] if mark.none else []), *(f"{mark.root}/{name}" for name in params.names(*mark.lists))]
     if found.value not in known:
         yield f"{found.value!r} is not {mark.root}/<name> of {' or '.join(mark.lists)}; {one_of(known, found.value)}"
-
-
-def none(field: str, mark: Folder) -> str:
-    """The folder that says that there is none."""
-    return f"data/images/{field}" if mark.none == "dataset" else field
 
 
 @check.register
@@ -268,9 +263,9 @@ def _(mark: Sees, found: Found, params: Params) -> Iterator[str]:
 @check.register
 def _(mark: Features, found: Found, params: Params) -> Iterator[str]:
     dataset, network, extract = found.field("dataset"), found.field("network"), params["extract"]
-    computed, kept = f"data/images/{dataset}", f"{FEATURES}/{dataset}/{network}"
-    if found.value not in (computed, kept):
-        yield f"{found.value!r} is neither {computed} (they are computed) nor {kept} (they are read)"
+    kept = f"{FEATURES}/{dataset}/{network}"
+    if found.value not in (str(NONE), kept):
+        yield f"{found.value!r} is neither {NONE} (they are computed) nor {kept} (they are read)"
     elif found.value == kept:
         for name, key in ((dataset, "datasets"), (network, "networks")):
             yield from absent(name, (f"extract.{key}",), params)

@@ -68,7 +68,7 @@ def _settings(about: Mapping[str, Any]) -> Iterator[str]:
     config = dict(about.get("config", {}))
     terms = config.pop("terms", {})
     yield from _texts(config)
-    yield from _texts([terms.get(name) for name in about.get("losses", {})])
+    yield from _texts([terms.get(name) for name in config.get("losses", {})])
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -33,7 +33,7 @@ def _tap(features: Features, tap: str) -> np.ndarray:
     if values is None:
         network = features.described["network"]
         cure = f"extract.cached must list {network}, and extract.budget_mb have room for all pictures"
-        raise UserError(f"{features.folder} keeps no features of tap {tap}: {cure}; or compute them (features: the images)")
+        raise UserError(f"{features.folder} keeps no features of tap {tap}: {cure}; or compute them (features: data/none)")
     return values
 
 

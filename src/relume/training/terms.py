@@ -46,7 +46,7 @@ def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
     if own:
         parts.append((config.network, config.taps))
     if config.losses.lpips > 0:
-        parts.append(LPIPS_TAPS[config.measures.lpips])
+        parts.append(LPIPS_TAPS[config.measures.lpips.network])
     found: dict[str, tuple[str, ...]] = {}
     for network, taps in parts:
         found[network] = tuple(dict.fromkeys([*found.get(network, ()), *taps]))
@@ -71,7 +71,7 @@ def _pixel(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> Tensor
 
 
 def _lpips(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> Tensor:
-    network, taps = LPIPS_TAPS[config.measures.lpips]
+    network, taps = LPIPS_TAPS[config.measures.lpips.network]
     here, there = pair.seen[network], pair.target[network]
     return lpips([here[tap] for tap in taps], [there[tap] for tap in taps], heads)
 

@@ -10,8 +10,6 @@ def faults(params: Params) -> Iterator[str]:
     decoders = params.entries("train_decoder.decoders")
     for name, config in decoders.items():
         path, taps = f"train_decoder.decoders.{name}", facts(config.network).taps
-        if config.features is None:
-            yield f"{path}.features: missing; data/images/{config.dataset}: they are computed"
         if config.architecture.kind == "conv_only":
             pooled = [tap for tap in config.taps if tap in taps and taps[tap].stride is None]
             yield from (f"{path}.taps: architecture conv_only decodes maps; {tap} has no positions" for tap in pooled)

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
-from relume.core.references import Count, Entry, Extracted, Features, Lpips, Once, Same, Tap, TrainingSet, Validation
-from relume.training.config import FEATURES, Augment, Name, Training
+from relume.core.files import NONE, given
+from relume.core.references import Count, Entry, Extracted, Features, Once, Same, Tap, TrainingSet, Validation
+from relume.losses.config import LpipsTerm
+from relume.training.config import Augment, Name, Training
 
 
 @config
@@ -64,7 +66,7 @@ class Measures:
     """How terms measure."""
 
     pixel: Literal["mse", "l1"]
-    lpips: Annotated[Literal["alex", "vgg"], Lpips()]
+    lpips: LpipsTerm
     adversarial: Adversary
 
 
@@ -88,13 +90,11 @@ class DecoderConfig(Shared):
 
     network: Extracted
     taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
-    features: Annotated[str | None, Features(strict=True)] = (
-        None  # the folder below data/features that holds the taps; the images' or null: they are computed
-    )
+    features: Annotated[str, Features(strict=True)] = str(NONE)  # below data/features; none: they are computed
 
     @property
     def cached(self) -> bool:
-        return (self.features or "").startswith(f"{FEATURES}/")
+        return given(self.features)
 
     def __post_init__(self) -> None:
         if self.architecture.kind == "per_layer" and len(self.taps) > 1:

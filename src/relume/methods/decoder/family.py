@@ -14,6 +14,7 @@ FAMILY = Family(
             entry=DecoderConfig,
             models=True,
             weights=DECLARED,
+            stated=("features",),
             idle=lambda one: frozenset() if one.losses.lpips else frozenset({("measures", "lpips")}),
         ),
         Section(key="invert_decoder", cls=DecoderGroups, groups=True, methods=lambda name, group: group.decoders),

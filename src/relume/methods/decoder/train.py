@@ -97,7 +97,7 @@ def lesson(
         raise UserError(f"decoder {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
     names = [*wishes(config, decoded=False), *wishes(config, decoded=True)]
     networks = {network: load(network, store, device) for network in dict.fromkeys(names)}
-    judge, learns = config.measures.lpips, config.losses.lpips > 0
+    judge, learns = config.measures.lpips.network, config.losses.lpips > 0
     heads = heads_of(judge, store.tensors(f"lpips_{judge}")) if learns else []
     train, val = dataset.select("train"), dataset.select("val", config.validation)
     cache = read_cache(features, config, dataset)

@@ -7,7 +7,9 @@ from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
 from relume.core.errors import UserError
+from relume.core.files import given
 from relume.core.references import Count, Dataset, Folder, Once, Same, Split, TrainingSet, Validation
+from relume.losses.config import LpipsTerm
 from relume.training.config import Name, Training
 
 MAPPERS = "models/mapper"
@@ -29,12 +31,18 @@ class LandscapeArchitecture:
 
 
 @config
-class Alike:
-    """Weights of the terms, and the network that LPIPS looks through."""
+class LandscapeLosses:
+    """Weights of the terms."""
 
     mse: float = Field(gt=0)
     lpips: float = Field(ge=0)  # 0 costs nothing
-    judge: Literal["alex", "vgg"]  # S1's vgg, which takes thirty times as long
+
+
+@config
+class LandscapeMeasures:
+    """How terms measure."""
+
+    lpips: LpipsTerm  # S1's vgg, which takes thirty times as long
 
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -59,7 +67,8 @@ class SharedLandscape:
     dataset: Annotated[TrainingSet, Same("train_landscape.shared.dataset")]
     space: Literal["z", "w", "w_plus"]  # of the generator, where one descends
     architecture: LandscapeArchitecture
-    loss: Alike
+    losses: LandscapeLosses
+    measures: LandscapeMeasures
     relative: bool  # a state's loss counts by the share of it that is gained, so that late states count as early ones; S1's false
     descents: Descents
     replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; S1's 500
@@ -131,10 +140,10 @@ class InvertLandscape:
 
     dataset: Dataset
     split: Annotated[str, Split()]
-    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all of them
     generator: Annotated[str, GENERATOR]  # the one that the landscape was trained with
     landscape: Annotated[str, Folder("models/landscape", ("train_landscape.models",))]
-    mapper: Annotated[str, Folder(MAPPERS, ("train_mapper.models",), none="generator")]  # the generator's folder again: none
+    mapper: Annotated[str, Folder(MAPPERS, ("train_mapper.models",), none=True)]
     # restarts of what begins at noise; the loss chooses
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once] = Field(min_length=1)
     interval: Interval
@@ -142,7 +151,7 @@ class InvertLandscape:
 
     @property
     def mapped(self) -> bool:
-        return self.mapper.startswith(f"{MAPPERS}/")
+        return given(self.mapper)
 
     def __post_init__(self) -> None:
         wanting = [name for name, way in self.methods.items() if way.start == "mapper"]

@@ -97,7 +97,7 @@ def search(
         dataset=dataset,
         painter=trained.generator,
         landscape=found,
-        likeness=likeness(found.config.loss, store, device),
+        likeness=likeness(found.config, store, device),
         mapper=None if mapper is None else mapping(read_mapper(mapper, device), store, device),
         device=device,
         seed=run.seed,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from relume.losses import image
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
-from relume.methods.landscape.config import Alike
+from relume.methods.landscape.config import LandscapeLosses, SharedLandscape
 from relume.networks.network import Network, load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
@@ -25,9 +25,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Colours from 0 to 1 on both sides. All of the judge's taps have a place from 32 px on (vgg: from 16)."""
+    """Colours from 0 to 1 on both sides. All of LPIPS's taps have a place from 32 px on (vgg: from 16)."""
 
-    config: Alike
+    weights: LandscapeLosses
+    taps: Sequence[str]  # of the network, as LPIPS takes them
     network: Network | None
     heads: Sequence[Tensor]
 
@@ -41,20 +42,22 @@ class Likeness:
             raise ValueError(f"pictures {tuple(pictures.shape)} against {tuple(target.images.shape)}")
         mse = image.pixel(pictures, target.images)
         if self.network is None:
-            return {LOSS: self.config.mse * mse, "mse": mse}
+            return {LOSS: self.weights.mse * mse, "mse": mse}
         far = lpips(self._see(pictures), target.taps, self.heads)
-        return {LOSS: self.config.mse * mse + self.config.lpips * far, "mse": mse, "lpips": far}
+        return {LOSS: self.weights.mse * mse + self.weights.lpips * far, "mse": mse, "lpips": far}
 
     def _see(self, pictures: Tensor) -> list[Tensor]:
         if self.network is None:
             return []
-        with collect(self.network, LPIPS_TAPS[self.config.judge][1]) as taps:
+        with collect(self.network, self.taps) as taps:
             return list(taps(pictures).values())
 
 
-def likeness(config: Alike, store: WeightStore, device: torch.device) -> Likeness:
+def likeness(config: SharedLandscape, store: WeightStore, device: torch.device) -> Likeness:
     """Its network and heads loaded, where LPIPS has a weight."""
-    if config.lpips == 0:
-        return Likeness(config=config, network=None, heads=())
-    heads = [head.to(device) for head in heads_of(config.judge, store.tensors(f"lpips_{config.judge}"))]
-    return Likeness(config=config, network=load(LPIPS_TAPS[config.judge][0], store, device), heads=heads)
+    if config.losses.lpips == 0:
+        return Likeness(weights=config.losses, taps=(), network=None, heads=())
+    name = config.measures.lpips.network
+    network, taps = LPIPS_TAPS[name]
+    heads = [head.to(device) for head in heads_of(name, store.tensors(f"lpips_{name}"))]
+    return Likeness(weights=config.losses, taps=taps, network=load(network, store, device), heads=heads)

@@ -119,7 +119,7 @@ def landscape_lesson(
         dataset=dataset,
         device=device,
         painter=painter,
-        likeness=likeness(config.loss, store, device),
+        likeness=likeness(config, store, device),
         train=dataset.select("train"),
         val=dataset.select("val", config.validation),
         learner=Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(device),

@@ -32,8 +32,9 @@ def _method(path: str, way: Method, shared: InvertOptimise, group: InvertLatent,
             yield f"{path}.{key}: all methods of a group share its base's"
     if way.follows and not group.mapped:
         yield f"{path}.parametrisation: it begins where a mapper says, and the group has none"
-    yield from (f"{path}.losses.{term}: it needs {MISSING[term]}, which is not here" for term in MISSING if term in way.losses)
-    yield from inversion(path, way.inversion, way.losses, params)
+    losses = way.inversion.losses.active
+    yield from (f"{path}.losses.{term}: it needs {MISSING[term]}, which is not here" for term in MISSING if term in losses)
+    yield from inversion(path, way.inversion, losses, params)
 
 
 def _mapped(path: str, group: InvertLatent, methods: dict[str, Method], network: str, mapper: MapperConfig) -> Iterator[str]:

@@ -1,15 +1,17 @@
 """Sections `train_mapper` and `invert_latent`: mappers to a generator's latents, and inversions in its latent space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
-from relume.core.errors import UserError, one_of
-from relume.core.references import Entry, Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
-from relume.methods.optimise.config import Factor, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
+from relume.core.errors import UserError
+from relume.core.files import given
+from relume.core.references import Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
+from relume.losses.config import Losses
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
 from relume.training.config import Augment, Name, Training
 
 
@@ -37,7 +39,7 @@ MapperArchitecture = Annotated[PublishedMapper | ResidualMapper, Field(discrimin
 MAPPERS, GENERATORS = "models/mapper", "models/gan"
 MODELS = MAPPERS
 GENERATOR = Folder(GENERATORS, ("train_gan.models", "import_gan.models"))
-MAPPER = Folder(MAPPERS, ("train_mapper.models",), none="generator")
+MAPPER = Folder(MAPPERS, ("train_mapper.models",), none=True)
 
 
 @config
@@ -103,14 +105,14 @@ class InvertLatent:
     """One group. The generator's mean picture and the mapper's pictures are methods of it, too."""
 
     generator: Annotated[str, GENERATOR]  # the folder of a trained generator
-    mapper: Annotated[str, MAPPER]  # of a mapper; the generator's again: none
-    losses: dict[Annotated[str, Entry(("losses",))], Factor]  # weights of this group's own; terms that are not named cost nothing
+    mapper: Annotated[str, MAPPER]  # the folder of a mapper to its latents, or none
+    losses: Losses  # this group's own: what it does not state costs nothing, whatever the section `losses` says
     base: dict[str, Any]  # differences from `invert_optimise`; a latent space is one
-    methods: dict[Name, dict[str, Any]]  # differences from `base`, and `losses`: factors on the weights
+    methods: dict[Name, dict[str, Any]]  # differences from `base` and, below `losses`, from the group's
 
     @property
     def mapped(self) -> bool:
-        return self.mapper.startswith(f"{MAPPERS}/")
+        return given(self.mapper)
 
     @property
     def floor(self) -> str:
@@ -123,11 +125,14 @@ LatentGroups = dict[Name, InvertLatent]  # the section
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method: an inversion that begins in a latent space, or at the mapper's picture, and the weights of its terms."""
+    """One method: an inversion that begins in a latent space, or at the mapper's picture."""
 
-    inversion: InvertOptimise
-    space: Parametrisation  # where it begins
-    losses: dict[str, float]
+    inversion: InversionConfig
+
+    @property
+    def space(self) -> Parametrisation:
+        """Where it begins."""
+        return self.inversion.parametrisation
 
     @property
     def follows(self) -> bool:
@@ -145,24 +150,10 @@ def base(group: InvertLatent, path: str) -> InvertOptimise:
 
 
 def method(group: InvertLatent, name: str, path: str) -> Method:
-    """A method's differences laid over the group's base; `path` is the group's key."""
-    own = dict(group.methods[name])
+    """A method's differences laid over the group's base and losses; `path` is the group's key."""
     key = f"{path}.methods.{name}"
-    factors = build(dict[str, Factor], own.pop("losses", {}), f"{key}.losses")
-    weights = _weights(group.losses, factors, f"{key}.losses")
-    inversion = build(InvertOptimise, merge_recipe(group.base, own), key)
-    space = inversion.parametrisation
-    if isinstance(space, Prior):
-        raise UserError(f"params: {key}.parametrisation.kind: {space.kind} cannot begin with the mapper's picture")
-    if not weights:
-        raise UserError(f"params: {key}.losses: every weight is 0, so there is nothing to minimise")
-    return Method(inversion=inversion, space=space, losses=weights)
-
-
-def _weights(weights: Mapping[str, float], factors: Mapping[str, float], key: str) -> dict[str, float]:
-    """Terms that end at 0 are left out."""
-    for name in factors:
-        if name not in weights:
-            raise UserError(f"params: {key}: {name} has no weight in the group's losses; {one_of(weights, name)}")
-    found = {name: weight * factors.get(name, 1.0) for name, weight in weights.items()}
-    return {name: weight for name, weight in found.items() if weight > 0}
+    merged = merge_recipe({**group.base, "losses": asdict(group.losses)}, group.methods[name])
+    found = Method(inversion=build(InversionConfig, merged, key))
+    if isinstance(found.space, Prior):
+        raise UserError(f"params: {key}.parametrisation.kind: {found.space.kind} cannot begin with the mapper's picture")
+    return found

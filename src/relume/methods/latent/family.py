@@ -36,7 +36,7 @@ def read(whole: Plain, name: str) -> tuple[Group, tuple[Part, ...]]:
             faults += str(error).splitlines()
             continue
         layers = ((f"{path}.methods.{one}", own), *below)
-        parts.append(Part(value=found[one].inversion, layers=layers, unused=unused(found[one].losses)))
+        parts.append(Part(value=found[one].inversion, layers=layers, unused=unused(found[one].inversion.losses.active)))
     if faults:
         raise UserError("\n".join(faults))
     return (group, found), tuple(parts)

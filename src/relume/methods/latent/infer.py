@@ -83,7 +83,6 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
     made = work(
         name=name,
         config=way.inversion,
-        weights=way.losses,
         run=studio.run,
         dataset=studio.dataset,
         store=studio.store,

@@ -32,11 +32,9 @@ def _cells(path: str, cell: int, pixels: int | None) -> Iterator[str]:
 
 
 def _tokenizer(path: str, config: MaskedConfig, params: Params) -> Iterator[str]:
-    """BEiT's is trained, and of the kind that BEiT states. DVC reads it from each model."""
+    """BEiT's is trained, and of the kind that BEiT states."""
     models = params.entries("train_masked.models")
-    if config.tokenizer is None:
-        yield f"{path}.tokenizer: missing; data/images/{config.dataset}: there is none"
-    found = models.get(config.tokenizer.removeprefix(f"{MODELS}/")) if config.tokenized and config.tokenizer else None
+    found = models.get(config.tokenizer.removeprefix(f"{MODELS}/")) if config.tokenized else None
     if found is None:
         return
     if found.architecture.kind != "tokenizer":

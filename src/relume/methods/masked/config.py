@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, entries, merge
+from relume.core.files import NONE, given
 from relume.core.references import Count, Dataset, Entry, Folder, Once, Same, Split, TrainingSet, Validation
 from relume.data.masks_config import Masks
 from relume.training.config import Augment, Name, Training
@@ -135,17 +136,15 @@ class MaskedConfig(SharedMasked):
     """One masked model."""
 
     architecture: MaskedArchitecture
-    tokenizer: Annotated[str | None, Folder(MODELS, ("train_masked.models",), none="dataset")] = (
-        None  # the folder of the trained tokenizer that BEiT is given; the images' or null: none
-    )
+    tokenizer: Annotated[str, Folder(MODELS, ("train_masked.models",), none=True)] = str(NONE)  # the folder of BEiT's
 
     @property
     def tokenized(self) -> bool:
-        return (self.tokenizer or "").startswith(f"{MODELS}/")
+        return given(self.tokenizer)
 
     def __post_init__(self) -> None:
         if self.tokenized != (self.architecture.kind == "beit"):
-            raise ValueError(f"tokenizer: {MODELS}/<name> for architecture beit, and for no other; got {self.tokenizer!r}")
+            raise ValueError(f"tokenizer: {MODELS}/<name> for architecture beit, {NONE} for others; got {self.tokenizer!r}")
 
 
 @config

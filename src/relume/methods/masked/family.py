@@ -7,7 +7,7 @@ FAMILY = Family(
     name="masked",
     kind="masked",
     sections=(
-        Section(key="train_masked", cls=TrainMasked, names="models", entry=MaskedConfig, models=True),
+        Section(key="train_masked", cls=TrainMasked, names="models", entry=MaskedConfig, models=True, stated=("tokenizer",)),
         Section(key="reconstruct_masked", cls=MaskedGroups, groups=True, methods=lambda name, group: group.models),
     ),
 )

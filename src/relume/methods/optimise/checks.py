@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from relume.core.errors import one_of
+from relume.core.files import NONE
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.family import DECLARED, Part
 from relume.methods.optimise.config import SURROGATES, InvertOptimise, Latent, Recipe
@@ -17,13 +18,11 @@ WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # begi
 def faults(params: Params) -> Iterator[str]:
     shared = params["invert_optimise"].dataset
     for name, (recipe, own) in params.entries("recipes").items():
-        path, losses = f"recipes.{name}", params["losses"].times(own.losses)
+        path, losses = f"recipes.{name}", recipe.losses.active
         if isinstance(recipe.parametrisation, Latent):
             yield f"{path}.parametrisation.kind: latent spaces belong to section invert_latent, which has a generator"
         if recipe.dataset != shared:
             yield f"{path}.dataset: {recipe.dataset!r} is not invert_optimise.dataset, {shared!r}: all recipes share it"
-        if not losses:
-            yield f"{path}.losses: every weight is 0, so there is nothing to minimise"
         if "ref" in losses and not own.reference.startswith(f"{GROUPS}/"):
             yield f"{path}.reference: the ref term needs an earlier group: {GROUPS}/<group>"
         yield from inversion(path, recipe, losses, params)
@@ -56,9 +55,9 @@ def inversion(path: str, config: InvertOptimise, losses: Collection[str], params
 def _weights(path: str, recipe: InvertOptimise, own: Recipe, losses: Collection[str], params: Params) -> Iterator[str]:
     """All networks that a recipe needs are declared to DVC: always, by `network`, or by `weights`."""
     fetched = params.names("weights.networks")
-    further = [WEIGHTS, *(f"{WEIGHTS}/{name}" for name in fetched if name not in DECLARED)]
+    further = [str(NONE), WEIGHTS, *(f"{WEIGHTS}/{name}" for name in fetched if name not in DECLARED)]
     if own.weights not in further:
-        yield f"{path}.weights: {own.weights!r} is not {WEIGHTS} or a further network in it; {one_of(further, own.weights)}"
+        yield f"{path}.weights: unknown {own.weights!r}; {one_of(further, own.weights)}"
     needed = networks(Part(value=recipe, layers=(), unused=unused(losses)))
     surrogate = params.entries("train_surrogate.models").get(own.surrogate.removeprefix(f"{SURROGATES}/"))
     needed += [surrogate.target.network] if surrogate else []

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relume.core.config import build, config, merge
+from relume.core.files import NONE
 from relume.core.references import AtMost, Count, Entry, Extracted, Folder, Sees, Split, Tap
-from relume.losses.config import Terms, Weight
+from relume.losses.config import Losses, Terms, Weight
 
-Factor = Annotated[float, Field(ge=0)]
 Pair = tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]]
 LISTED = ("taps", "networks")  # maps of things by name: who states one states them all
 SURROGATES = "models/surrogate"
-GROUP = Folder("data/reconstructions", ("invert_decoder", "recipes"), none="dataset")  # an earlier one
+GROUP = Folder("data/reconstructions", ("invert_decoder", "recipes"), none=True)  # an earlier one
 SizePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=8)]]
 
 
@@ -149,7 +149,7 @@ class Stop:
 
 @config
 class InvertOptimise:
-    """One inversion by optimisation."""
+    """What inversions by optimisation have in common, unless a recipe says otherwise."""
 
     dataset: Annotated[str, Entry(("extract.datasets",))]
     split: Annotated[str, Split()]
@@ -195,24 +195,35 @@ def check_schedule(key: str, steps: list[int]) -> None:
 
 
 @config
+class InversionConfig(InvertOptimise):
+    """One inversion by optimisation, with the weights of its terms."""
+
+    losses: Losses
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.losses.active:
+            raise ValueError("losses: every weight is 0, so there is nothing to minimise")
+
+
+@config
 class Recipe:
-    """What a recipe says besides its differences from `invert_optimise`."""
+    """What a recipe looks at besides the features. data/none: nothing."""
 
-    start: Annotated[str, GROUP]  # a group's folder to begin from, or the images' folder: begin from `init`
-    reference: Annotated[str, GROUP]  # a group's folder whose pictures the `ref` term looks at, or the images' folder: none
-    surrogate: Annotated[
-        str, Folder(SURROGATES, ("train_surrogate.models",), none="dataset")
-    ]  # the folder of the model that the `surrogate` term asks, or the images' folder: none
-    weights: str  # models/weights/<network>: a further network that its terms need; models/weights: all of them
-    losses: dict[Annotated[str, Entry(("losses",))], Factor]  # factors on the weights of `losses`; 0 switches a term off
+    start: Annotated[str, GROUP] = str(NONE)  # the folder of a group to begin from; none: it begins from `init`
+    reference: Annotated[str, GROUP] = str(NONE)  # the folder of a group whose images the `ref` term compares with
+    surrogate: Annotated[str, Folder(SURROGATES, ("train_surrogate.models",), none=True)] = str(NONE)  # of that term
+    weights: str = str(NONE)  # models/weights/<network>: a further network that its terms need; models/weights: all of them
 
 
-def variation(base: dict[str, Any], recipe: dict[str, Any], path: str) -> tuple[InvertOptimise, Recipe]:
-    """`base` (the section as plain data) with a recipe's differences laid over it."""
+def variation(
+    section: Mapping[str, Any], losses: Mapping[str, Any], recipe: Mapping[str, Any], path: str
+) -> tuple[InversionConfig, Recipe]:
+    """A recipe laid over `invert_optimise` and `losses`, all as plain data; `path` is the recipe's key."""
     own = {key: value for key, value in recipe.items() if key in Recipe.__dataclass_fields__}
     differences = {key: value for key, value in recipe.items() if key not in own}
-    merged = merge_recipe(base, differences)
-    return build(InvertOptimise, merged, path), build(Recipe, {"losses": {}, **own}, path)
+    merged = merge_recipe({**section, "losses": losses}, differences)
+    return build(InversionConfig, merged, path), build(Recipe, own, path)
 
 
 def merge_recipe(base: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from collections.abc import Container
 from typing import Any
 
-from relume.core.config import build
-from relume.core.errors import UserError
-from relume.losses.config import Losses, Terms
+from relume.losses.config import Terms
 from relume.methods.family import DECLARED, Family, Part, Plain, Section
-from relume.methods.optimise.config import InvertOptimise, Recipe, variation
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Recipe, variation
 
 
 def unused(active: Container[str]) -> frozenset[tuple[str, ...]]:
@@ -15,16 +13,13 @@ def unused(active: Container[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(("terms", name) for name in Terms.__dataclass_fields__ if name not in active)
 
 
-def read(whole: Plain, name: str) -> tuple[tuple[InvertOptimise, Recipe], tuple[Part, ...]]:
+def read(whole: Plain, name: str) -> tuple[tuple[InversionConfig, Recipe], tuple[Part, ...]]:
     """A recipe, which states differences from `invert_optimise`."""
     path, plain, base = f"recipes.{name}", whole["recipes"][name], whole["invert_optimise"]
-    if "network" not in plain:
-        raise UserError(f"params: {path}.network: missing; dvc.yaml reads it to know which weights the recipe depends on")
-    inversion, own = variation(base, plain, path)
-    weights = build(Losses, whole["losses"], "losses").times(own.losses)
+    inversion, own = variation(base, whole["losses"], plain, path)
     layers = ((path, plain), ("invert_optimise", base))
     parts = (
-        Part(value=inversion, layers=layers, unused=unused(weights)),
+        Part(value=inversion, layers=layers, unused=unused(inversion.losses.active)),
         Part(value=own, layers=((path, plain),), around=(inversion,)),
     )
     return (inversion, own), parts
@@ -41,6 +36,7 @@ FAMILY = Family(
             over=("invert_optimise", "losses"),
             groups=True,
             weights=DECLARED,
+            stated=("network", *Recipe.__dataclass_fields__),
         ),
     ),
 )

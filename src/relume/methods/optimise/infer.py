@@ -23,12 +23,12 @@ from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import initial, parametrise
-from relume.methods.optimise.config import InvertOptimise, Latent, Optimiser
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Optimiser
 from relume.methods.optimise.guide import Guide
 from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, looking, optimise
 from relume.methods.optimise.path import FOLLOWED, KEPT
 from relume.methods.optimise.targets import Provider
-from relume.methods.optimise.terms import Material, Surrogate, heads, objective
+from relume.methods.optimise.terms import Material, Surrogate, objective
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
 
@@ -42,7 +42,7 @@ class Work:
     """Everything that the shards of a group share."""
 
     name: str
-    config: InvertOptimise
+    config: InversionConfig
     run: Run
     objective: Objective
     provider: Provider
@@ -58,7 +58,7 @@ class Work:
     def guide(self) -> tuple[Guide | None, float]:
         """The linear map, if anything asks for it, and the seconds that its fit took: they belong to the method's time."""
         config, started = self.config, time.perf_counter()
-        if not self.objective.has("guide") and config.init.base != "guide":
+        if not config.losses.guide and config.init.base != "guide":
             return None, 0.0
         return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
 
@@ -82,8 +82,7 @@ class Work:
 def work(
     *,
     name: str,
-    config: InvertOptimise,
-    weights: Mapping[str, float],
+    config: InversionConfig,
     run: Run,
     dataset: Dataset,
     store: WeightStore,
@@ -95,8 +94,8 @@ def work(
     watch: Watch = lambda step, values, sheet: None,
     frames: int = 0,
 ) -> Work:
-    """The objective of these weights, and the networks that it needs, loaded."""
-    goal = objective(config, weights, Material(heads=heads(config, weights, store, device), surrogate=surrogate))
+    """The objective of its weights, and the networks that it needs, loaded."""
+    goal = objective(config, Material(store=store, device=device, surrogate=surrogate))
     networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
     return Work(
         name=name,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from relume.core.errors import UserError
 from relume.core.images import resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import autocast
-from relume.losses.objective import Activations, Objective, State
+from relume.losses.objective import Known, Objective
 from relume.methods.optimise import movers, parametrise, schedules
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
@@ -26,18 +26,13 @@ Look = Callable[[Tensor], dict[str, dict[str, Tensor]]]  # pictures -> network -
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(Known):
     """A batch of N pictures to find, all of one size. Row n of everything belongs together."""
 
     size: int
     objective: Objective
     networks: Mapping[str, Network]
-    targets: Activations
-    references: Activations = field(default_factory=dict)
-    guide: Tensor | None = None
-    restarts: int = 1  # rows of one picture, side by side
     start: Tensor  # (N, 3, h, h): where they begin
-    originals: Tensor | None  # for oracles
     generators: list[torch.Generator]  # one per row, for the views and for spaces that begin at random
     space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
     run: Run  # its precision: of what the networks see; distances and regularisers stay in float32
@@ -338,14 +333,5 @@ def looking(problem: Problem, config: InvertOptimise) -> Iterator[Look]:
 def _measure(problem: Problem, look: Look, pictures: Tensor) -> dict[str, Tensor]:
     """Every term and the `objective`, (N,) each."""
     full = resize(pictures, problem.size)
-    state = State(
-        images=full,
-        features=look(full),
-        targets=problem.targets,
-        references=problem.references,
-        restarts=problem.restarts,
-        guide=problem.guide,
-        originals=problem.originals,
-    )
-    total, terms = problem.objective(state)
+    total, terms = problem.objective(full, look(full), problem)
     return {"objective": total, **terms}

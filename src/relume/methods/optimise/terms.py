@@ -1,4 +1,4 @@
-"""From weights and choices in `params.yaml` to the objective's terms: which function, which network, which taps."""
+"""From an inversion's weights and choices to the objective's terms: which function, which network, which taps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from relume.losses.config import ForeignTerm
 from relume.losses.objective import Objective, State, Taps, Term
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 from relume.losses.structure import ssim
-from relume.methods.optimise.config import InvertOptimise
+from relume.methods.optimise.config import InversionConfig
 from relume.networks.catalogue import facts
 from relume.networks.taps import BATCHNORM
 from relume.networks.weights import WeightStore
@@ -34,31 +34,22 @@ class Surrogate:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What terms need besides the parameters, loaded only where a recipe uses it."""
+    """What terms need besides the parameters."""
 
-    heads: Mapping[str, list[Tensor]]  # LPIPS's linear heads by the name of their network
+    store: WeightStore  # of LPIPS's linear heads, read only where the term has a weight
+    device: torch.device
     surrogate: Surrogate | None = None
 
 
-Maker = Callable[[InvertOptimise, float, Material], Term]
+Maker = Callable[[InversionConfig, float, Material], Term]
 
 
-def objective(config: InvertOptimise, weights: Mapping[str, float], material: Material) -> Objective:
+def objective(config: InversionConfig, material: Material) -> Objective:
     """The terms whose weight is not 0."""
-    return Objective(tuple(MAKERS[name](config, weight, material) for name, weight in weights.items()))
+    return Objective(tuple(MAKERS[name](config, weight, material) for name, weight in config.losses.active.items()))
 
 
-def heads(
-    config: InvertOptimise, weights: Mapping[str, float], store: WeightStore, device: torch.device
-) -> dict[str, list[Tensor]]:
-    """LPIPS's linear heads, loaded only where a recipe uses them."""
-    if "lpips" not in weights:
-        return {}
-    name = config.terms.lpips.network
-    return {name: [head.to(device) for head in heads_of(name, store.tensors(f"lpips_{name}"))]}
-
-
-def _feature(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _feature(config: InversionConfig, weight: float, material: Material) -> Term:
     network, taps, distance = config.network, config.taps, config.terms.feature.distance
 
     def value(state: State) -> Tensor:
@@ -68,7 +59,7 @@ def _feature(config: InvertOptimise, weight: float, material: Material) -> Term:
     return Term(name="feature", weight=weight, value=value, needs=needs, targets=needs)
 
 
-def _guide(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _guide(config: InversionConfig, weight: float, material: Material) -> Term:
     """Mean squared error between the coarse picture and what the target features say of it."""
     grid = config.terms.guide.grid
 
@@ -80,7 +71,7 @@ def _guide(config: InvertOptimise, weight: float, material: Material) -> Term:
     return Term(name="guide", weight=weight, value=value, targets={config.network: tuple(config.taps)})
 
 
-def _ref(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _ref(config: InversionConfig, weight: float, material: Material) -> Term:
     own = config.terms.ref
 
     def others(state: State, network: str, tap: str) -> Tensor:
@@ -90,7 +81,7 @@ def _ref(config: InvertOptimise, weight: float, material: Material) -> Term:
     return Term(name="ref", weight=weight, value=_foreign(own, others), needs=taps, references=taps)
 
 
-def _avg(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _avg(config: InversionConfig, weight: float, material: Material) -> Term:
     own = config.terms.avg
 
     def others(state: State, network: str, tap: str) -> Tensor:
@@ -123,7 +114,7 @@ def _foreign(own: ForeignTerm, others: Callable[[State, str, str], Tensor]) -> C
     return value
 
 
-def _surrogate(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _surrogate(config: InversionConfig, weight: float, material: Material) -> Term:
     learned, distance = material.surrogate, config.terms.surrogate.distance
     if learned is None:
         raise UserError("losses.surrogate: no surrogate embedding has been learned for these features: set its weight to 0")
@@ -136,7 +127,7 @@ def _surrogate(config: InvertOptimise, weight: float, material: Material) -> Ter
     return Term(name="surrogate", weight=weight, value=value, needs=needs, targets={config.network: tuple(config.taps)})
 
 
-def _logits(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _logits(config: InversionConfig, weight: float, material: Material) -> Term:
     oracle = not any(_leads_to_logits(config.network, tap) for tap in config.taps)
     return _one_tap("logits", config.network, "logits", config.terms.logits.distance, weight, oracle=oracle)
 
@@ -150,7 +141,7 @@ def _leads_to_logits(network: str, tap: str) -> bool:
     return tap in ("fc6", "fc6_pre", "fc7", "fc7_pre", "logits") or taps[tap].stride is not None
 
 
-def _clip(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _clip(config: InversionConfig, weight: float, material: Material) -> Term:
     """No oracle where the embedding itself is what is inverted. (Its maps lack the class token, so they do not lead there.)"""
     own = config.terms.clip
     known = own.network == config.network and POOL in config.taps
@@ -165,7 +156,7 @@ def _one_tap(name: str, network: str, tap: str, distance: str, weight: float, *,
     return Term(name=name, weight=weight, value=value, needs=needs, targets=needs, oracle=oracle)
 
 
-def _batchnorm(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _batchnorm(config: InversionConfig, weight: float, material: Material) -> Term:
     network = config.network
     return Term(
         name="batchnorm",
@@ -175,7 +166,7 @@ def _batchnorm(config: InvertOptimise, weight: float, material: Material) -> Ter
     )
 
 
-def _tv(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _tv(config: InversionConfig, weight: float, material: Material) -> Term:
     own = config.terms.tv
     functions: dict[str, Callable[[Tensor], Tensor]] = {
         "power": lambda images: image.tv(images, own.exponent),
@@ -186,17 +177,17 @@ def _tv(config: InvertOptimise, weight: float, material: Material) -> Term:
     return Term(name="tv", weight=weight, value=lambda state: function(state.images))
 
 
-def _alpha_norm(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _alpha_norm(config: InversionConfig, weight: float, material: Material) -> Term:
     exponent = config.terms.alpha_norm.exponent
     return Term(name="alpha_norm", weight=weight, value=lambda state: image.alpha_norm(state.images, exponent))
 
 
-def _pixel(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _pixel(config: InversionConfig, weight: float, material: Material) -> Term:
     value = _with_originals("pixel", image.pixel)
     return Term(name="pixel", weight=weight, value=value, oracle=True)
 
 
-def _ssim(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _ssim(config: InversionConfig, weight: float, material: Material) -> Term:
     windows = config.terms.ssim.windows
     value = _with_originals("ssim", lambda images, originals: ssim(images, originals, windows))
     return Term(name="ssim", weight=weight, value=value, oracle=True)
@@ -211,13 +202,14 @@ def _with_originals(name: str, distance: Callable[[Tensor, Tensor], Tensor]) -> 
     return value
 
 
-def _lpips(config: InvertOptimise, weight: float, material: Material) -> Term:
+def _lpips(config: InversionConfig, weight: float, material: Material) -> Term:
     name = config.terms.lpips.network
-    (network, taps), own = LPIPS_TAPS[name], material.heads[name]
+    network, taps = LPIPS_TAPS[name]
+    heads = [head.to(material.device) for head in heads_of(name, material.store.tensors(f"lpips_{name}"))]
 
     def value(state: State) -> Tensor:
         here, there = state.features[network], state.targets[network]
-        return lpips([here[tap] for tap in taps], [there[tap] for tap in taps], own)
+        return lpips([here[tap] for tap in taps], [there[tap] for tap in taps], heads)
 
     needs = {network: tuple(taps)}
     return Term(name="lpips", weight=weight, value=value, needs=needs, targets=needs, oracle=True)

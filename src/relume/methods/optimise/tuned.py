@@ -23,7 +23,6 @@ FAMILIES = {  # beginning of a network's name -> family
 
 
 def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float = 1.0, **more: Any) -> dict[str, Any]:
-    """`tv` and `guide` multiply the weights of params.yaml."""
     return {
         "losses": {"tv": tv, "guide": guide},
         "terms": {"guide": {"grid": grid, "ridge": ridge}},
@@ -34,18 +33,18 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
 
 GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
 RECIPES: dict[str, dict[str, Any]] = {
-    "alexnet_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv1
-    "alexnet_middle": _recipe(0.3, tv=2.0, guide=1.0),  # tuned at conv3
-    "alexnet_deep": _recipe(0.2, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
-    "alexnet_pooled": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
-    "vgg_shallow": _recipe(0.3, tv=0.2, guide=0.0),  # tuned at conv2_2
-    "vgg_middle": _recipe(0.2, tv=0.3, guide=0.0),  # tuned at conv3_3
-    "vgg_deep": _recipe(0.1, tv=1.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
-    "vgg_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
-    "efficientnet_shallow": _recipe(0.5, tv=0.2, guide=0.0),  # tuned at stage1
-    "efficientnet_middle": _recipe(0.3, tv=3.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
-    "efficientnet_deep": _recipe(0.1, tv=5.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
-    "efficientnet_pooled": _recipe(0.1, tv=10.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "alexnet_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv1
+    "alexnet_middle": _recipe(0.3, tv=20.0, guide=1.0),  # tuned at conv3
+    "alexnet_deep": _recipe(0.2, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
+    "alexnet_pooled": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
+    "vgg_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv2_2
+    "vgg_middle": _recipe(0.2, tv=3.0, guide=0.0),  # tuned at conv3_3
+    "vgg_deep": _recipe(0.1, tv=10.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
+    "vgg_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "efficientnet_shallow": _recipe(0.5, tv=2.0, guide=0.0),  # tuned at stage1
+    "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
+    "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
+    "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 

@@ -11,7 +11,7 @@ def faults(params: Params) -> Iterator[str]:
     models = params.entries("train_surrogate.models")
     for name, (recipe, own) in params.entries("recipes").items():
         path, asked = f"recipes.{name}.surrogate", own.surrogate.removeprefix(f"{SURROGATES}/")
-        weighted = "surrogate" in params["losses"].times(own.losses)
+        weighted = "surrogate" in recipe.losses.active
         if asked in models:
             yield from _fit(path, models[asked], recipe, own, params)
         if weighted and asked == own.surrogate:

@@ -53,7 +53,7 @@ class Target:
 
     network: Fetched
     tap: Annotated[str, Tap()]
-    features: Annotated[str, Features()]  # the folder below data/features that may hold it; the images' folder: it is computed
+    features: Annotated[str, Features()]  # the folder below data/features that may hold it; data/none: it is computed
 
 
 @config
@@ -74,9 +74,7 @@ class SurrogateConfig(SharedSurrogate):
 
     network: Fetched
     taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
-    features: Annotated[
-        str, Features()
-    ]  # the folder below data/features that may hold the taps; the images' folder: they are computed
+    features: Annotated[str, Features()]  # the folder below data/features that may hold the taps; data/none: they are computed
     target: Target
 
     def __post_init__(self) -> None:
