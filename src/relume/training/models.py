@@ -1,15 +1,17 @@
 """`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
+from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
@@ -18,6 +20,9 @@ from relume.networks.tensors import digest
 TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
 SAMPLES, PROGRESS = "samples.png", "progress.jpg"
 HISTORY_COLUMNS = ("step", "term", "value")
+
+C = TypeVar("C")
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class Trained:
     metrics: dict[str, float]  # of the best, on the validation samples
     history: list[dict[str, Any]]  # step, term, value
     timing: list[dict[str, float]]  # step, seconds
-    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per look; None: nobody looked
+    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per preview
 
 
 def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:
@@ -46,9 +51,11 @@ def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples
         write_json(temporary / CARD, {**card, **about})
 
 
-def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The best weights, held to the sha256 that the card states, and the card."""
+def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The best weights, held to the sha256 that the card states, and the card. `kind`: any other is refused."""
     card: dict[str, Any] = read_json(folder / CARD)
+    if kind is not None and card.get("kind") != kind:
+        raise UserError(f"{folder}: needs a model of kind {kind}, this is one of kind {card.get('kind')}")
     try:
         tensors: dict[str, Tensor] = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
@@ -56,6 +63,33 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if (got := digest(tensors)) != card["sha256"]:
         raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, {CARD} says {card['sha256']}: train it again")
     return tensors, card
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded(Generic[C, M]):
+    """A trained model, frozen and ready to use. `config`: what its family's reader asks of its configuration."""
+
+    config: C
+    card: dict[str, Any]
+    module: M
+
+
+def load_model(
+    folder: Path, device: torch.device, *, kind: str, config: type[C], build: Callable[[C, dict[str, Any]], M]
+) -> Loaded[C, M]:
+    """`build`: configuration and card -> the module. Keys of the configuration that `config` has no field for are ignored."""
+    tensors, card = read_model(folder, kind)
+    stated = {key: card["config"][key] for key in config.__dataclass_fields__}  # type: ignore[attr-defined]
+    found = configured(config, stated, f"{folder}/{CARD}")
+    module = build(found, card)
+    module.load_state_dict(tensors)
+    module.requires_grad_(False)
+    return Loaded(config=found, card=card, module=module.eval().to(device))
+
+
+def shapes_of(card: Mapping[str, Any], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Of the features that the model was trained on, in the order of the taps: JSON sorts its keys."""
+    return {tap: tuple(card["shapes"][tap]) for tap in taps}
 
 
 def _save_jpeg(path: Path, pixels: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.decoder.config import DecoderConfig
 from relume.networks.network import Network
 from relume.networks.taps import collect
-from relume.training.loop import LOSS
+from relume.training.trainer import LOSS
 
 Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
 Wanted = Mapping[str, tuple[str, ...]]  # network -> taps

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from relume.core.config import build as configured
 from relume.core.config import config
 from relume.methods.decoder.base import Decoder
 from relume.methods.decoder.config import Architecture
 from relume.methods.decoder.model import build
-from relume.training.models import read_model
+from relume.training.models import load_model, shapes_of
 
 
 @config
@@ -34,18 +34,16 @@ class TrainedDecoder:
 
 def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
     """`models/decoder/<name>/`, ready to decode."""
-    tensors, card = read_model(folder)
-    stated = {key: card["config"][key] for key in ("network", "taps", "architecture")}
-    about = configured(Described, stated, f"{folder}/model.json")
-    shapes = {tap: tuple(card["shapes"][tap]) for tap in about.taps}  # in the config's order: JSON sorts its keys
-    module = build(shapes, card["size"], about.architecture)
-    module.load_state_dict(tensors)
-    module.requires_grad_(False)
+
+    def make(about: Described, card: dict[str, Any]) -> Decoder:
+        return build(shapes_of(card, about.taps), card["size"], about.architecture)
+
+    found = load_model(folder, device, kind="decoder", config=Described, build=make)
     return TrainedDecoder(
-        name=card["name"],
-        network=about.network,
-        taps=about.taps,
-        shapes=shapes,
-        size=card["size"],
-        module=module.eval().to(device),
+        name=found.card["name"],
+        network=found.config.network,
+        taps=found.config.taps,
+        shapes=shapes_of(found.card, found.config.taps),
+        size=found.card["size"],
+        module=found.module,
     )

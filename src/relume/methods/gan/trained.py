@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from relume.core.config import build as configured
 from relume.core.config import config
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import GeneratorArchitecture
 from relume.methods.gan.generator import Generator
-from relume.training.models import read_model
+from relume.training.models import load_model
 
 
 @config
@@ -28,10 +28,10 @@ class TrainedGan:
 
 
 def read_gan(folder: Path, device: torch.device) -> TrainedGan:
-    """`models/gan/<name>/`, ready to make pictures."""
-    tensors, card = read_model(folder)
-    stated = {"architecture": card["config"]["architecture"]}
-    made = gans.generator(configured(DescribedGan, stated, f"{folder}/model.json").architecture, card["size"])
-    made.load_state_dict(tensors)
-    made.requires_grad_(False)
-    return TrainedGan(name=card["name"], dataset=card["data"]["dataset"], generator=made.eval().to(device))
+    """`models/gan/<name>/`, ready to generate images."""
+
+    def make(about: DescribedGan, card: dict[str, Any]) -> Generator:
+        return gans.generator(about.architecture, card["size"])
+
+    found = load_model(folder, device, kind="gan", config=DescribedGan, build=make)
+    return TrainedGan(name=found.card["name"], dataset=found.card["data"]["dataset"], generator=found.module)

@@ -33,8 +33,8 @@ from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.path import FOLLOWED, moments, together, walked
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
-from relume.training.loop import LOSS
 from relume.training.terms import look
+from relume.training.trainer import LOSS
 
 INVERSE_STEPS, INVERSE_RATE, INVERSE_BETAS = (
     100,

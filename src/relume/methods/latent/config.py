@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.errors import UserError, one_of
 from relume.losses.config import Losses
 from relume.methods.optimise.config import Factor, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
@@ -82,11 +82,6 @@ class TrainMapper:
 
     shared: SharedMapper
     models: dict[Name, dict[str, Any]]
-
-
-def mapper(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> MapperConfig:
-    """`shared` with a mapper's differences laid over it; `path` is the mapper's key."""
-    return build(MapperConfig, merge(shared, own), path)
 
 
 def mappers(section: Mapping[str, Any]) -> dict[str, MapperConfig]:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from relume.core.config import build as configured
 from relume.core.config import config
 from relume.core.errors import UserError
 from relume.methods.latent.config import MapperArchitecture
 from relume.methods.latent.model import Mapper, build
-from relume.training.models import read_model
+from relume.training.models import load_model, shapes_of
 
 
 @config
@@ -46,26 +46,24 @@ class TrainedMapper:
                 raise UserError(f"mapper {self.name} was trained on features {shape}; {there} here")
         found: Tensor = self.module(features)
         if not bool(torch.isfinite(found).all()):
-            raise UserError(f"mapper {self.name} made latents that are no numbers")
+            raise UserError(f"mapper {self.name} made latents with NaN or Inf")
         return found
 
 
 def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:
-    """`models/mapper/<name>/`, ready to be asked."""
-    tensors, card = read_model(folder)
-    stated = {key: card["config"][key] for key in DescribedMapper.__dataclass_fields__}
-    about = configured(DescribedMapper, stated, f"{folder}/model.json")
-    shapes = {tap: tuple(card["shapes"][tap]) for tap in about.taps}  # in the config's order: JSON sorts its keys
-    module = build(shapes, torch.zeros(card["latent"]), about.architecture)
-    module.load_state_dict(tensors)
-    module.requires_grad_(False)
+    """`models/mapper/<name>/`, ready to use."""
+
+    def make(about: DescribedMapper, card: dict[str, Any]) -> Mapper:
+        return build(shapes_of(card, about.taps), torch.zeros(card["latent"]), about.architecture)
+
+    found = load_model(folder, device, kind="mapper", config=DescribedMapper, build=make)
     return TrainedMapper(
-        name=card["name"],
-        generator=about.generator,
-        network=about.network,
-        taps=about.taps,
-        space=about.space,
-        shapes=shapes,
-        size=card["size"],
-        module=module.eval().to(device),
+        name=found.card["name"],
+        generator=found.config.generator,
+        network=found.config.network,
+        taps=found.config.taps,
+        space=found.config.space,
+        shapes=shapes_of(found.card, found.config.taps),
+        size=found.card["size"],
+        module=found.module,
     )

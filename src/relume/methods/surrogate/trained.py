@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from relume.core.config import build as configured
 from relume.core.config import config
-from relume.core.errors import UserError
-from relume.core.files import read_json
-from relume.methods.surrogate.config import SurrogateArchitecture
+from relume.methods.surrogate.config import SurrogateArchitecture, Target
 from relume.methods.surrogate.model import SurrogateMap
-from relume.training.models import CARD, read_model
+from relume.training.models import load_model, shapes_of
 
 
 @config
 class DescribedSurrogate:
     """What using a surrogate needs of the configuration that it was trained with."""
 
+    network: str
+    taps: tuple[str, ...]
+    target: Target
     architecture: SurrogateArchitecture
 
 
@@ -34,21 +35,17 @@ class TrainedSurrogate:
 
 def read_surrogate(folder: Path, device: torch.device) -> TrainedSurrogate:
     """`models/surrogate/<name>/`, ready to predict."""
-    if read_json(folder / CARD).get("kind") != "surrogate":
-        raise UserError(f"{folder} holds no surrogate: one that the stage train_surrogate has written is wanted")
-    tensors, card = read_model(folder)
-    about = card["config"]
-    architecture = configured(DescribedSurrogate, {"architecture": about["architecture"]}, f"{folder}/{CARD}").architecture
-    shapes = {tap: tuple(card["shapes"][tap]) for tap in about["taps"]}  # in the config's order: JSON sorts its keys
-    module = SurrogateMap(shapes, card["shape"], architecture)
-    module.load_state_dict(tensors)
-    module.requires_grad_(False)
+
+    def make(about: DescribedSurrogate, card: dict[str, Any]) -> SurrogateMap:
+        return SurrogateMap(shapes_of(card, about.taps), card["shape"], about.architecture)
+
+    found = load_model(folder, device, kind="surrogate", config=DescribedSurrogate, build=make)
     return TrainedSurrogate(
-        name=card["name"],
-        network=about["network"],
-        taps=tuple(about["taps"]),
-        target=about["target"]["network"],
-        tap=about["target"]["tap"],
-        size=card["size"],
-        module=module.eval().to(device),
+        name=found.card["name"],
+        network=found.config.network,
+        taps=found.config.taps,
+        target=found.config.target.network,
+        tap=found.config.target.tap,
+        size=found.card["size"],
+        module=found.module,
     )
