@@ -76,20 +76,26 @@ def train_entry(
         state = scratch.path("training.safetensors")
         with door.live(asdict(own)) if here.first else nullcontext() as live:
             on_log = live.log if live is not None else ignore
-            trained = train_model(trainer, out, state, lambda _: {"device": where, **door.provenance()}, on_log=on_log)
+            trained = train_model(trainer, out, state, lambda _: {"device": where, **door.provenance()}, on_log=on_log, also=also)
         if here.first:
-            also(trainer)
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()
             click.echo(f"{name}: {trainer.summary(trained.metrics)}")
 
 
 def train_model(
-    trainer: Trainer[Any], folder: Path, state: Path, about: Callable[[Trained], Mapping[str, Any]], *, on_log: OnLog = ignore
+    trainer: T,
+    folder: Path,
+    state: Path,
+    about: Callable[[Trained], Mapping[str, Any]],
+    *,
+    on_log: OnLog = ignore,
+    also: Callable[[T], None] = lambda trainer: None,
 ) -> Trained:
-    """Train and write the model. `state`: the checkpoint's file. `about`: what else the card says."""
+    """Train, and write the model, after what `also` makes of it. `state`: the checkpoint's file. `about`: more for the card."""
     trained = train(trainer, checkpoint=Checkpoint(state, []), on_log=on_log)
     if trainer.ranks.first:
+        also(trainer)
         write_model(folder, trained, {**trainer.card(), **about(trained)}, trainer.samples())
     return trained
 
