@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from relume.core.config import entry
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS
-from relume.core.config import entry
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
@@ -82,8 +82,8 @@ def setup(data: Dataset, config: C, **differences: Any) -> Setup[C]:
     return Setup(config=config, **plain | differences)
 
 
-def toy(data: Dataset, features: Path | None = None, **differences: Any) -> DecoderTrainer:
-    return DecoderTrainer(setup(data, settings(**differences)), features)
+def toy(data: Dataset, folder: Path | None = None, **differences: Any) -> DecoderTrainer:
+    return DecoderTrainer(setup(data, settings(**differences)), folder)
 
 
 def fingerprint(tensors: dict[str, torch.Tensor]) -> str:

@@ -22,8 +22,7 @@ from relume.params import check
 from stages import probe as stage
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
-from tests.test_masked_stages import ENERGY
-from tests.toy_masked import write_masked
+from tests.toy_masked import ENERGY, write_masked
 
 SIZE = 16
 PENALTIES = [1e-3, 1e-1]

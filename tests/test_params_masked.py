@@ -8,7 +8,7 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.params import check
-from tests.test_masked_stages import ENERGY, STACK, TOKENS
+from tests.toy_masked import ENERGY, STACK, TOKENS
 
 IMAGES = "data/images/photos"
 
