@@ -18,10 +18,9 @@ from relume.evaluation.curves import curves
 from relume.evaluation.statistics import interval
 from relume.methods.landscape import infer as landscape
 from relume.methods.landscape.config import InvertLandscape, LandscapeArchitecture
-from relume.methods.landscape.infer import Search, follow, index, inverse, invert, timing, trace
+from relume.methods.landscape.infer import Search, TrainedLandscape, follow, index, inverse, invert, timing, trace
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import LandscapeTrainer
-from relume.methods.landscape.trained import TrainedLandscape
 from relume.training.loop import LOSS
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset

@@ -12,7 +12,7 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.methods.decoder.config import DecoderGroups, decoders
-from relume.methods.decoder.train import wishes
+from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train

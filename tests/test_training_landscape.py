@@ -22,9 +22,9 @@ from relume.methods.landscape.replay import Going, Ring
 from relume.methods.landscape.train import axes, relative
 from relume.methods.landscape.trained import read_landscape
 from relume.methods.landscape.trajectories import descend
+from relume.networks.taps import compute
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from relume.training.terms import look
 from tests.decoder_files import CPU, Store, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
@@ -135,7 +135,7 @@ def test_likeness_by_hand(judge: str) -> None:
     found = measure(x, measure.target(y))
     network, taps = LPIPS_TAPS[judge]
     assert measure.network is not None
-    seen = [look({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
+    seen = [compute({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
     far = lpips([seen[0][tap] for tap in taps], [seen[1][tap] for tap in taps], measure.heads)
     assert torch.allclose(found["lpips"], far)
     assert found["mse"].tolist() == pytest.approx((x - y).square().flatten(1).mean(1).tolist())

@@ -1,9 +1,9 @@
 """`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.j
 SAMPLES, PROGRESS = "samples.png", "progress.jpg"
 HISTORY_COLUMNS = ("step", "term", "value")
 
-C = TypeVar("C")
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -65,31 +64,20 @@ def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
     return tensors, card
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded(Generic[C, M]):
-    """A trained model, frozen and ready to use. `config`: what its family's reader asks of its configuration."""
-
-    config: C
-    card: dict[str, Any]
-    module: M
-
-
 def load_model(
-    folder: Path, device: torch.device, *, kind: str, config: type[C], build: Callable[[C, dict[str, Any]], M]
-) -> Loaded[C, M]:
-    """`build`: configuration and card -> the module. Keys of the configuration that `config` has no field for are ignored."""
+    folder: Path, device: torch.device, *, kind: str, architecture: Any, build: Callable[[Any, dict[str, Any]], M]
+) -> tuple[M, dict[str, Any]]:
+    """The trained module, frozen and ready to use, and its card. `build`: the `architecture` of the card, and the card."""
     tensors, card = read_model(folder, kind)
-    stated = {key: card["config"][key] for key in config.__dataclass_fields__}  # type: ignore[attr-defined]
-    found = configured(config, stated, f"{folder}/{CARD}")
-    module = build(found, card)
+    module = build(configured(architecture, card["config"]["architecture"], f"{folder}/{CARD}: config.architecture"), card)
     module.load_state_dict(tensors)
     module.requires_grad_(False)
-    return Loaded(config=found, card=card, module=module.eval().to(device))
+    return module.eval().to(device), card
 
 
-def shapes_of(card: Mapping[str, Any], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Of the features that the model was trained on, in the order of the taps: JSON sorts its keys."""
-    return {tap: tuple(card["shapes"][tap]) for tap in taps}
+def shapes_of(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of the features that the model was trained on, in the order of its taps: JSON sorts its keys."""
+    return {tap: tuple(card["shapes"][tap]) for tap in card["config"]["taps"]}
 
 
 def _save_jpeg(path: Path, pixels: np.ndarray) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relume.core.errors import UserError
 from relume.losses import image
 from relume.losses.adversarial import deceive, hinge
 from relume.losses.perceptual import heads_of
@@ -15,11 +16,12 @@ from relume.methods.decoder.base import Normalising
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.model import build
+from relume.methods.decoder.terms import Pair, terms, wishes
 from relume.networks.network import load
+from relume.networks.taps import Seen, compute
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState, frozen
 from relume.training.augment import augment
-from relume.training.cache import cached, read_cache
-from relume.training.terms import Pair, Seen, look, terms, wishes
+from relume.training.cache import Cache, cached, read_cache
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 
@@ -36,7 +38,7 @@ class DecoderTrainer(Trainer[DecoderConfig]):
         judge = config.measures.lpips
         heads = heads_of(judge, self.store.tensors(f"lpips_{judge}")) if config.losses.lpips > 0 else []
         self.heads = [head.to(device) for head in heads]
-        self.cache = read_cache(features, config, self.dataset)  # the features that are decoded, where they are not computed
+        self.cache = self._cache(features) if config.cached else {}  # the features that are decoded
         self.shapes = self._shapes()
         size = self.dataset.size
         with self.seeded():
@@ -48,6 +50,16 @@ class DecoderTrainer(Trainer[DecoderConfig]):
             self.discriminator = DiscriminatorState(discriminator.to(device), own.learning_rate)
         if isinstance(self.module, Normalising):
             self.module.set_moments(self.moments())
+
+    def _cache(self, folder: Path | None) -> Cache:
+        config = self.config
+        if folder is None:
+            raise UserError(f"{self.key}.features: {config.features} is to be read, but no folder of features was given")
+        cache = read_cache(folder, self.dataset, config.network, config.taps)
+        if missing := [tap for tap in config.taps if tap not in cache]:
+            cure = f"extract.cached must list {config.network}, and extract.budget_mb have room for all images"
+            raise UserError(f"{folder} has no features of tap {', '.join(missing)}: {cure}; or let `features` name none")
+        return cache
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the features that are decoded."""
@@ -74,13 +86,13 @@ class DecoderTrainer(Trainer[DecoderConfig]):
         """The features that are decoded, tap by tap: from the cache those of `rows`, else those of `images`, as they are."""
         if self.cache:
             return cached(self.cache, rows, self.device)
-        return look(self.networks, images, {self.config.network: self.config.taps})[self.config.network]
+        return compute(self.networks, images, {self.config.network: self.config.taps})[self.config.network]
 
     @torch.no_grad()
     def truth(self, rows: Sequence[int], images: Tensor) -> Seen:
         """Features of the true images: in float32 under autocast too, as they will be when the decoder is used."""
         with torch.autocast(images.device.type, enabled=False):
-            seen = look(self.networks, images, wishes(self.config, decoded=False))
+            seen = compute(self.networks, images, wishes(self.config, decoded=False))
         if self.cache:
             network = self.config.network
             seen[network] = seen.get(network, {}) | cached(self.cache, rows, self.device)
@@ -90,7 +102,7 @@ class DecoderTrainer(Trainer[DecoderConfig]):
         """What the decoder makes of the images' features, and how far it is off: every term, and their weighted sum, (N,)."""
         config = self.config
         pictures = self.module({tap: target[config.network][tap] for tap in config.taps}).float()
-        seen = look(self.networks, pictures, wishes(config, decoded=True))
+        seen = compute(self.networks, pictures, wishes(config, decoded=True))
         return pictures, terms(config, self.heads, Pair(pictures=pictures, images=images, seen=seen, target=target))
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:

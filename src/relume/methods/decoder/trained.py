@@ -2,24 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from relume.core.config import config
 from relume.methods.decoder.base import Decoder
 from relume.methods.decoder.config import Architecture
 from relume.methods.decoder.model import build
 from relume.training.models import load_model, shapes_of
-
-
-@config
-class Described:
-    """What using a decoder needs of the configuration that it was trained with."""
-
-    network: str
-    taps: tuple[str, ...]
-    architecture: Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +23,18 @@ class TrainedDecoder:
 
 def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
     """`models/decoder/<name>/`, ready to decode."""
-
-    def make(about: Described, card: dict[str, Any]) -> Decoder:
-        return build(shapes_of(card, about.taps), card["size"], about.architecture)
-
-    found = load_model(folder, device, kind="decoder", config=Described, build=make)
+    module, card = load_model(
+        folder,
+        device,
+        kind="decoder",
+        architecture=Architecture,
+        build=lambda architecture, card: build(shapes_of(card), card["size"], architecture),
+    )
     return TrainedDecoder(
-        name=found.card["name"],
-        network=found.config.network,
-        taps=found.config.taps,
-        shapes=shapes_of(found.card, found.config.taps),
-        size=found.card["size"],
-        module=found.module,
+        name=card["name"],
+        network=card["config"]["network"],
+        taps=tuple(card["config"]["taps"]),
+        shapes=shapes_of(card),
+        size=card["size"],
+        module=module,
     )

@@ -19,8 +19,8 @@ from relume.methods.gan.trained import TrainedGan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.model import Mapper, build
 from relume.networks.network import load
+from relume.networks.taps import compute
 from relume.training.augment import augment
-from relume.training.terms import look
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 DRAWN = 64  # latents over which their variance is taken
@@ -44,7 +44,9 @@ class MapperTrainer(Trainer[MapperConfig]):
             self.module = build(self.shapes, self.centre.cpu(), self.config.architecture).to(self.device)
 
     def see(self, pictures: Tensor) -> Seen:
-        return look({self.config.network: self.network}, pictures, {self.config.network: self.config.taps})[self.config.network]
+        return compute({self.config.network: self.network}, pictures, {self.config.network: self.config.taps})[
+            self.config.network
+        ]
 
     def paint(self, latent: Tensor) -> Tensor:
         """Images of the dataset's size, whatever the generator's."""

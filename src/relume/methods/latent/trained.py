@@ -3,27 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from relume.core.config import config
 from relume.core.errors import UserError
 from relume.methods.latent.config import MapperArchitecture
 from relume.methods.latent.model import Mapper, build
 from relume.training.models import load_model, shapes_of
-
-
-@config
-class DescribedMapper:
-    """What using a mapper needs of the configuration that it was trained with."""
-
-    generator: str
-    network: str
-    taps: tuple[str, ...]
-    space: str
-    architecture: MapperArchitecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +39,13 @@ class TrainedMapper:
 
 def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:
     """`models/mapper/<name>/`, ready to use."""
-
-    def make(about: DescribedMapper, card: dict[str, Any]) -> Mapper:
-        return build(shapes_of(card, about.taps), torch.zeros(card["latent"]), about.architecture)
-
-    found = load_model(folder, device, kind="mapper", config=DescribedMapper, build=make)
-    return TrainedMapper(
-        name=found.card["name"],
-        generator=found.config.generator,
-        network=found.config.network,
-        taps=found.config.taps,
-        space=found.config.space,
-        shapes=shapes_of(found.card, found.config.taps),
-        size=found.card["size"],
-        module=found.module,
+    module, card = load_model(
+        folder,
+        device,
+        kind="mapper",
+        architecture=MapperArchitecture,
+        build=lambda architecture, card: build(shapes_of(card), torch.zeros(card["latent"]), architecture),
     )
+    about = {key: card["config"][key] for key in ("generator", "network", "space")}
+    taps = tuple(card["config"]["taps"])
+    return TrainedMapper(name=card["name"], **about, taps=taps, shapes=shapes_of(card), size=card["size"], module=module)
