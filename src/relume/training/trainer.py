@@ -54,7 +54,7 @@ class Setup(Generic[C]):
     store: WeightStore
     device: torch.device
     ranks: Ranks = ALONE
-    key: str = ""  # of the configuration in params.yaml, for messages
+    key: str = ""  # of the configuration in params.yaml, for messages; the name where there is none
 
 
 class Trainer(ABC, Generic[C]):
@@ -66,7 +66,7 @@ class Trainer(ABC, Generic[C]):
 
     def __init__(self, setup: Setup[C]) -> None:
         self.name, self.config, self.run, self.device = setup.name, setup.config, setup.run, setup.device
-        self.dataset, self.store, self.ranks, self.key = setup.dataset, setup.store, setup.ranks, setup.key
+        self.dataset, self.store, self.ranks, self.key = setup.dataset, setup.store, setup.ranks, setup.key or setup.name
         self.ranks.check(self.config.training.batch, f"{self.key}.training.batch")
         if self.dataset.name != self.config.dataset:
             raise UserError(f"{self.kind} {self.name} trains on {self.config.dataset}, but --images holds {self.dataset.name}")
