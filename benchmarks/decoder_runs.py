@@ -1,28 +1,21 @@
 """What takes long in a study of decoders: each is trained once, kept and applied; refinements begin from what they made."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.runs import PACED, Bench, is_there, seconds_of
-from relume.core.checkpoint import Checkpoint
+from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
-from relume.core.files import Scratch, digest, read_json
+from relume.core.files import digest
 from relume.core.results import write_group
 from relume.core.runtime import describe
 from relume.methods.decoder.config import DecoderConfig, InvertDecoder
 from relume.methods.decoder.infer import decode
-from relume.methods.decoder.train import card, lesson, sheet
+from relume.methods.decoder.train import DecoderTrainer
 from relume.methods.decoder.trained import read_decoder
 from relume.networks.network import load
-from relume.training.loop import train
-from relume.training.models import CARD, write_model
+from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.decoder.train", "relume.training.loop", "relume.training.models")  # what a training runs
 
@@ -53,37 +46,12 @@ def group_of(name: str) -> str:
     return f"decoders_{name}"
 
 
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """One process at a time, of those that share the work folder."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
-    """The trained decoder's card, and whether it was there, made from just this. A killed training goes on.
-
-    Who wants a decoder that another process trains waits for it: a refinement's process wants what it begins from.
-    """
-    with alone(bench.root / "locks" / name):
-        return _taught(bench, name, config)
-
-
-def _taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
-    folder = bench.root / "models" / "decoder" / name
+    """The trained decoder's card, and whether it was there, made from just this."""
     key = digest([name, asdict(config), {**bench.common, "code": digest_of(LEARNS)}])
-    if (folder / CARD).exists() and (found := read_json(folder / CARD)).get("digest") == key:
-        return found, True
-    scratch = Scratch(bench.root / "scratch" / digest([key, describe(bench.device), torch.__version__]))
-    own = lesson(name=name, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
-    checkpoint = Checkpoint(scratch.path("training.safetensors"), [])
-    trained = train(own.task(), config.training, bench.run, checkpoint=checkpoint)
-    about = {"digest": key, "device": describe(bench.device), "seconds": round(trained.timing[-1]["seconds"], 2)}
-    write_model(folder, trained, {**card(own), **about}, sheet(own))
-    scratch.clear()
-    return read_json(folder / CARD), False
+    own = Setup(name=name, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
+    folder = bench.root / "models" / "decoder" / name
+    return trained_once(bench.root, folder, key, lambda: DecoderTrainer(own), device=bench.device)
 
 
 def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -> Decoded:

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import Field
 
 from benchmarks.study import DECIDED, FLOOR, Asked, Differences, Job
-from relume.core.config import build, config, read_params
+from relume.core.config import build, config, entry, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import OWN_MEAN, Evaluate, Question
-from relume.methods.decoder.config import DecoderConfig, decoder
+from relume.methods.decoder.config import DecoderConfig
 from relume.methods.optimise import tuned
 from relume.methods.optimise.config import InversionConfig, merge_recipe
 from relume.networks.catalogue import check_tap
@@ -100,7 +100,7 @@ def _decoder(shared: Differences, own: Differences, name: str) -> DecoderConfig:
     """With its taps held to the network's."""
     path = f"study.decoders.{name}"
     _check_free(f"decoders.{name}", own, ("dataset",))
-    found = decoder(shared, own, path)
+    found = entry(DecoderConfig, shared, own, path)
     for tap in found.taps:
         try:
             known = check_tap(found.network, tap)

@@ -19,10 +19,11 @@ import click
 
 from benchmarks import decoder_study, sheet
 from benchmarks.common import commit, prepare, provenance
-from benchmarks.decoder_runs import Decoded, alone, decoded
+from benchmarks.decoder_runs import Decoded, decoded
 from benchmarks.decoder_study import CASE, DecoderStudy, Plan
 from benchmarks.inversion import DRAWS, FLOORS, SHOWN, block, cells_of, score_all, shown, split_of, write_floors
 from benchmarks.runs import INVERTS, Bench, Done, Earlier, run_one
+from benchmarks.trainings import alone
 from relume.core.code import digest_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of

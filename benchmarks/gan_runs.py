@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from benchmarks.common import commit
-from benchmarks.decoder_runs import alone
 from benchmarks.study import Differences
-from relume.core.checkpoint import Checkpoint
+from benchmarks.trainings import alone, trained_once
 from relume.core.code import digest_of
-from relume.core.config import config, merge
+from relume.core.config import config, entry, merge
 from relume.core.files import digest, read_json, write_json
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
@@ -26,14 +24,12 @@ from relume.data.store import Dataset
 from relume.data.trees import by_folder, classes
 from relume.data.write import write
 from relume.evaluation.config import Sets
-from relume.methods.gan.config import GanConfig, gan
-from relume.methods.gan.samples import Sampler, sampled
-from relume.methods.gan.train import card, gan_lesson, settled, sheet
+from relume.methods.gan.config import GanConfig
+from relume.methods.gan.train import GanTrainer
 from relume.networks.weights import WeightStore
 from relume.training.config import Name
-from relume.training.loop import Course, train, unwatched
-from relume.training.models import CARD, write_model
-from relume.training.ranks import ALONE
+from relume.training.loop import TrainState
+from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.gan.train", "relume.training.loop", "relume.training.models", "relume.methods.gan.samples")
 PLAN = "plan.json"
@@ -83,7 +79,7 @@ def configs(study: GanStudy, params: Mapping[str, Any], dataset: str) -> dict[st
     """Whatever the file has wrong is said here, before any work. Steps are for `planned` to say."""
     drawn = {"drawn": {"count": study.count}, "dataset": dataset}
     shared = merge(merge(params["train_gan"]["shared"], drawn | {"withheld": 0}), study.shared)
-    return {name: gan(shared, own, f"study.models.{name}") for name, own in study.models.items()}
+    return {name: entry(GanConfig, shared, own, f"study.models.{name}") for name, own in study.models.items()}
 
 
 def bench_of(study: GanStudy, run: Run, data: Path, work: Path, at: str) -> Bench:
@@ -126,25 +122,24 @@ def _lasting(one: GanConfig, study: GanStudy, pace: float) -> GanConfig:
 
 def paces(bench: Bench, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, float]:
     """Mean seconds per step; the models take turns."""
-    courses = {name: _course(bench, name, one, store) for name, one in wanted.items()}
-    spent = dict.fromkeys(courses, 0.0)
+    states = {name: TrainState(GanTrainer(setup(bench, name, one, store))) for name, one in wanted.items()}
+    spent = dict.fromkeys(states, 0.0)
     for number in range(WARM + PACED):
-        for name, course in courses.items():
-            taken = _seconds(course, bench.device)
+        for name, state in states.items():
+            taken = _seconds(state, bench.device)
             spent[name] += taken if number >= WARM else 0.0
     return {name: seconds / PACED for name, seconds in spent.items()}
 
 
-def _course(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> Course:
-    lesson = gan_lesson(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
-    return Course(lesson.task(), one.training, bench.run, watch=unwatched, ranks=ALONE)
+def setup(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> Setup[GanConfig]:
+    return Setup(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
 
 
-def _seconds(course: Course, device: torch.device) -> float:
+def _seconds(state: TrainState, device: torch.device) -> float:
     """Of one step: on a processor its own time, whatever else the machine does; else with the wait for the device to end it."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     started = clock()
-    course.advance()
+    state.advance()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return clock() - started
@@ -152,22 +147,14 @@ def _seconds(course: Course, device: torch.device) -> float:
 
 def taught(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> dict[str, Any]:
     """The card of the model made from just this; trained, and its samples drawn, where it is not there."""
-    key, folder = digest([name, asdict(one), bench.common]), bench.root / "models" / name
-    with alone(bench.root / "locks" / name):
-        if not (folder / CARD).exists() or read_json(folder / CARD)["digest"] != key:
-            _teach(bench, name, one, key, store)
-    found: dict[str, Any] = read_json(folder / CARD)
-    return found
-
-
-def _teach(bench: Bench, name: str, one: GanConfig, key: str, store: WeightStore) -> None:
-    at, state = commit(), bench.root / "scratch" / key / "training.safetensors"
-    lesson = gan_lesson(name=name, config=one, run=bench.run, dataset=bench.dataset, store=store, device=bench.device)
-    trained = settled(lesson, train(lesson.task(), one.training, bench.run, checkpoint=Checkpoint(state, [])))
-    sampler = Sampler(model=lesson.generator, config=one.drawn, seed=bench.run.seed, micro_batch=bench.run.micro_batch)
-    write_samples(bench.root / "samples" / name, sampled(sampler, name, bench.dataset.name))
-    about = {"digest": key, "commit": at, "device": describe(bench.device), "precision": bench.run.precision}
-    about |= {"seconds_per_step": read_json(bench.root / PLAN)["seconds_per_step"][name]}
-    seconds = round(trained.timing[-1]["seconds"], 2)
-    write_model(bench.root / "models" / name, trained, {**card(lesson), **about, "seconds": seconds}, sheet(lesson))
-    state.unlink(missing_ok=True)
+    pace = read_json(bench.root / PLAN)["seconds_per_step"][name]
+    card, _ = trained_once(
+        bench.root,
+        bench.root / "models" / name,
+        digest([name, asdict(one), bench.common]),
+        lambda: GanTrainer(setup(bench, name, one, store)),
+        device=bench.device,
+        more={"precision": bench.run.precision, "seconds_per_step": pace},
+        also=lambda trainer: write_samples(bench.root / "samples" / name, trainer.drawn()),
+    )
+    return card

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.common import commit
 from benchmarks.landscape_runs import Bench, Found, LandscapeStudy, called, judged, rated, searches
-from relume.core.config import build, merge, read_params
+from relume.core.config import build, entry, merge, read_params
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
 from relume.core.run import Run
@@ -34,7 +34,7 @@ from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.statistics import interval, paired
 from relume.methods.gan.trained import read_gan
-from relume.methods.landscape.config import landscape_model
+from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.infer import of
 from relume.networks.weights import WeightStore
 
@@ -55,7 +55,7 @@ def bench_of(file: Path, data: Path, generator: Path, *, work: Path, mapper: Pat
         dataset=Dataset.open(data),
         store=WeightStore(*weights),
         trained=read_gan(generator, device_of(run)),
-        config=landscape_model(merge(params["train_landscape"]["shared"], study.shared), own, "study.shared"),
+        config=entry(LandscapeConfig, merge(params["train_landscape"]["shared"], study.shared), own, "study.shared"),
         mapper=mapper,
     )
 

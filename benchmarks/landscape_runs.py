@@ -8,23 +8,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.common import commit
-from benchmarks.decoder_runs import alone
 from benchmarks.study import Differences
-from relume.core.checkpoint import Checkpoint
+from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
 from relume.core.config import config
-from relume.core.files import NONE, digest, read_json
+from relume.core.files import NONE, digest
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
 from relume.data.store import Dataset
 from relume.methods.gan.trained import TrainedGan
 from relume.methods.landscape.config import Betas, Interval, InvertLandscape, LandscapeConfig, Way
 from relume.methods.landscape.infer import Descents, Search, invert, search
-from relume.methods.landscape.train import card, fingerprint, kept, landscape_lesson, sheet
+from relume.methods.landscape.train import LandscapeTrainer, fingerprint
 from relume.networks.weights import WeightStore
-from relume.training.loop import train
-from relume.training.models import CARD, write_model
+from relume.training.trainer import Setup
 
 Start = Literal["mean", "noise", "mapper"]
 Pace = tuple[float, Betas]
@@ -74,23 +71,8 @@ def taught(bench: Bench, seed: int) -> Path:
     run, name, device = replace(bench.run, seed=seed), f"landscape_{seed}", device_of(bench.run)
     about = [asdict(run), asdict(bench.config), fingerprint(bench.trained.generator), bench.dataset.manifest["index_sha256"]]
     key, folder = digest([about, digest_of(LEARNS), describe(device)]), bench.root / "models" / name
-    with alone(bench.root / "locks" / name):
-        if (folder / CARD).exists() and read_json(folder / CARD)["digest"] == key:
-            return folder
-        at, state = commit(), bench.root / "scratch" / key / "training.safetensors"
-        lesson = landscape_lesson(
-            name=name,
-            config=bench.config,
-            run=run,
-            dataset=bench.dataset,
-            store=bench.store,
-            trained=bench.trained,
-            device=device,
-        )
-        found = kept(train(lesson.task(), bench.config.training, run, checkpoint=Checkpoint(state, [])))
-        told = {"digest": key, "commit": at, "device": describe(device), "seconds": round(found.timing[-1]["seconds"], 2)}
-        write_model(folder, found, {**card(lesson), **told}, sheet(lesson))
-        state.unlink(missing_ok=True)
+    own = Setup(name=name, config=bench.config, run=run, dataset=bench.dataset, store=bench.store, device=device)
+    trained_once(bench.root, folder, key, lambda: LandscapeTrainer(own, bench.trained), device=device)
     return folder
 
 

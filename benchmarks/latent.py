@@ -36,8 +36,8 @@ from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.config import Floors
 from relume.evaluation.floors import floors
 from relume.evaluation.statistics import Interval, expanded_tail, interval, paired, resample
+from relume.losses.image import psnr
 from relume.methods.gan.trained import read_gan
-from relume.methods.latent.train import psnr
 from relume.methods.latent.trained import TrainedMapper
 from relume.networks.network import load
 from relume.networks.taps import collect

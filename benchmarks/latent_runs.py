@@ -11,17 +11,17 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmarks.study import Differences
-from relume.core.checkpoint import Checkpoint
+from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
-from relume.core.config import build, config
+from relume.core.config import build, config, entry
 from relume.core.files import digest, read_json
 from relume.core.run import Run
-from relume.core.runtime import describe, generator
+from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.methods.gan.trained import TrainedGan
-from relume.methods.latent.config import MapperConfig, mapper
+from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.space import spaces
-from relume.methods.latent.train import card, mapper_lesson, sheet
+from relume.methods.latent.train import MapperTrainer
 from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.config import InvertOptimise, merge_recipe
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
@@ -29,8 +29,8 @@ from relume.methods.optimise.targets import Provider
 from relume.methods.optimise.terms import Material, objective
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
-from relume.training.loop import train
-from relume.training.models import CARD, write_model
+from relume.training.models import CARD
+from relume.training.trainer import Setup
 
 Space = Literal["z", "w", "w_plus"]
 Start = Literal["random", "mean", "given"]
@@ -175,26 +175,15 @@ def best_rate(bench: Bench, mapper: TrainedMapper, start: Start, steps: int, wan
 
 def mapper_config(study: LatentStudy, params: Mapping[str, Any], dataset: str, name: str) -> MapperConfig:
     own = {"dataset": dataset, "generator": f"models/gan/{name}", **study.mapper}
-    return mapper(params["train_mapper"]["shared"], own, "study.mapper")
+    return entry(MapperConfig, params["train_mapper"]["shared"], own, "study.mapper")
 
 
 def taught(bench: Bench, config: MapperConfig, work: Path, generator_sha: str) -> TrainedMapper:
     """The mapper made from just this; trained where it is not there. A killed training goes on."""
     key = digest([asdict(config), asdict(bench.run), bench.dataset.manifest["index_sha256"], generator_sha, digest_of(LEARNS)])
     folder = work / key
-    if not (folder / CARD).exists():
-        lesson = mapper_lesson(
-            name=key,
-            config=config,
-            run=bench.run,
-            dataset=bench.dataset,
-            store=bench.store,
-            trained=bench.trained,
-            device=bench.device,
-        )
-        trained = train(lesson.task(), config.training, bench.run, checkpoint=Checkpoint(work / f"{key}.safetensors", []))
-        about = {"device": describe(bench.device), "seconds": round(trained.timing[-1]["seconds"], 1)}
-        write_model(folder, trained, {**card(lesson), **about}, sheet(lesson))
+    own = Setup(name=key, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
+    trained_once(work, folder, key, lambda: MapperTrainer(own, bench.trained), device=bench.device)
     return read_mapper(folder, bench.device)
 
 

@@ -20,7 +20,6 @@ import click
 
 from benchmarks import masked_study
 from benchmarks.common import commit
-from benchmarks.decoder_runs import alone
 from benchmarks.masked_runs import Bench, Taught, bench_of, pace, taught_all
 from benchmarks.masked_study import TOKENIZER, MaskedStudy, Plan, chosen
 from benchmarks.masked_tables import (
@@ -36,6 +35,7 @@ from benchmarks.masked_tables import (
     told_colours,
     trainings,
 )
+from benchmarks.trainings import alone
 from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
 from relume.core.run import Run

@@ -4,31 +4,28 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import commit
-from benchmarks.decoder_runs import alone
 from benchmarks.masked_study import MaskedStudy, Plan
-from relume.core.checkpoint import Checkpoint
+from benchmarks.trainings import alone, trained_once
 from relume.core.code import digest_of
-from relume.core.files import Scratch, digest, read_json
+from relume.core.files import digest
 from relume.core.run import Run
-from relume.core.runtime import describe, device_of
+from relume.core.runtime import device_of
 from relume.data.archives import pictures_in
 from relume.data.pictures import Contents, held_out, limited
 from relume.data.store import Dataset
 from relume.data.trees import by_folder, classes
 from relume.data.write import write
-from relume.methods.masked import model as masked_models
 from relume.methods.masked.config import MaskedConfig
-from relume.methods.masked.train import MaskedLesson, card, masked_lesson, sheet, validate
-from relume.training.loop import Course, train, unwatched
-from relume.training.models import CARD, write_model
-from relume.training.ranks import ALONE
+from relume.methods.masked.train import MaskedTrainer
+from relume.networks.weights import WeightStore
+from relume.training.loop import TrainState
+from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.masked.train", "relume.training.loop", "relume.training.models")  # what a training runs
 WARM, PACED = 2, 8  # steps before those whose median tells the pace
@@ -119,29 +116,25 @@ def taught(bench: Bench, name: str, config: MaskedConfig, given: str | None, tok
 
     `given`: the name of its tokenizer, `tokenizer`: the sha256 of that one's weights.
     """
-    key = digest([name, asdict(config), tokenizer, bench.common])
-    with alone(bench.root / "locks" / name):
-        folder = bench.model(name)
-        if (folder / CARD).exists() and _fits(bench, found := read_json(folder / CARD), key):
-            return Taught(card=found, kept=True)
-        _teach(bench, name, config, key, bench.model(given) if given else None)
-        return Taught(card=read_json(folder / CARD), kept=False)
+    key, folder = digest([name, asdict(config), tokenizer, bench.common]), bench.model(given) if given else None
+
+    def fits(card: Mapping[str, Any]) -> bool:
+        return bench.any_code or card.get("code") == bench.code
+
+    card, kept = trained_once(
+        bench.root,
+        bench.model(name),
+        key,
+        lambda: MaskedTrainer(setup(bench, name, config), folder),
+        device=bench.device,
+        more={"code": bench.code},
+        fits=fits,
+    )
+    return Taught(card=card, kept=kept)
 
 
-def _fits(bench: Bench, found: Mapping[str, Any], key: str) -> bool:
-    return found.get("digest") == key and (bench.any_code or found.get("code") == bench.code)
-
-
-def _teach(bench: Bench, name: str, config: MaskedConfig, key: str, tokenizer: Path | None) -> None:
-    """A killed training goes on."""
-    at = commit()
-    scratch = Scratch(bench.root / "scratch" / digest([key, bench.code, describe(bench.device), torch.__version__]))
-    own = masked_lesson(name=name, config=config, run=bench.run, dataset=bench.dataset, device=bench.device, tokenizer=tokenizer)
-    trained = train(own.task(), config.training, bench.run, checkpoint=Checkpoint(scratch.path("training.safetensors"), []))
-    about: dict[str, Any] = {"digest": key, "code": bench.code, "commit": at, "device": describe(bench.device)}
-    about["seconds"] = round(trained.timing[-1]["seconds"], 2)
-    write_model(bench.model(name), trained, {**card(own), **about}, sheet(own))
-    scratch.clear()
+def setup(bench: Bench, name: str, config: MaskedConfig) -> Setup[MaskedConfig]:
+    return Setup(name=name, config=config, run=bench.run, dataset=bench.dataset, store=WeightStore(), device=bench.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,28 +149,14 @@ class Pace:
 
 
 def pace(bench: Bench, name: str, config: MaskedConfig) -> Pace:
-    """Nothing is learned: the model, and its tokenizer, are drawn and thrown away."""
-    lesson = _drawn(bench, name, config)
-    course = Course(lesson.task(), config.training, bench.run, watch=unwatched, ranks=ALONE)
-    taken = [_seconds(course.advance, bench.device) for _ in range(WARM + PACED)][WARM:]
-    few = replace(lesson, val=lesson.val[: bench.run.micro_batch])
-    lesson.model.eval()
-    look = _seconds(lambda: validate(few), bench.device) * len(lesson.val) / len(few.val)
+    """A dry run: the model, and its tokenizer, are drawn and thrown away."""
+    trainer = MaskedTrainer(setup(bench, name, config), trained=False)
+    state = TrainState(trainer)
+    taken = [_seconds(state.advance, bench.device) for _ in range(WARM + PACED)][WARM:]
+    whole, trainer.val = len(trainer.val), trainer.val[: bench.run.micro_batch]
+    trainer.module.eval()
+    look = _seconds(trainer.validate, bench.device) * whole / len(trainer.val)
     return Pace(step=statistics.median(taken), validation=look)
-
-
-def _drawn(bench: Bench, name: str, config: MaskedConfig) -> MaskedLesson:
-    """As `masked_lesson` makes it, but that a tokenizer needs no training first."""
-    return MaskedLesson(
-        name=name,
-        config=config,
-        run=bench.run,
-        dataset=bench.dataset,
-        device=bench.device,
-        train=bench.dataset.select("train"),
-        val=bench.dataset.select("val"),
-        model=masked_models.build(config.architecture, bench.dataset.size, config.masks.cell).to(bench.device),
-    )
 
 
 def _seconds(work: Any, device: torch.device) -> float:

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmarks.study import FLOOR, Asked, Differences
-from relume.core.config import build, config, merge, read_params
+from relume.core.config import build, config, entry, merge, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import Question, Sets
 from relume.evaluation.masked_floors import FILLERS, MEAN_PATCH
 from relume.evaluation.metrics import OF_MASKED
 from relume.evaluation.probe_config import Probe
 from relume.methods.masked import model as masked_models
-from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked, masked_model
+from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked
 from relume.training.config import Name
 
 FLOORS = "floors"  # the folder of their group
@@ -116,7 +116,7 @@ def _model(shared: Differences, own: Differences, name: str) -> MaskedConfig:
     _check_free(f"models.{name}", own)
     given = own.get("tokenizer")
     own = {**own, "tokenizer": f"{MODELS}/{given}"} if given is not None else own
-    return masked_model(shared, own, f"study.models.{name}")
+    return entry(MaskedConfig, shared, own, f"study.models.{name}")
 
 
 def _tokenizer(name: str, own: Differences, models: Mapping[str, MaskedConfig]) -> str:

@@ -27,9 +27,9 @@ from torch.nn import functional as F
 from benchmarks.common import commit, prepare, provenance
 from benchmarks.embeddings import Eyes
 from benchmarks.inversion import split_of
-from relume.core.config import build, read_params
+from relume.core.config import build, entry, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.files import NONE, Scratch, write_csv, write_json
+from relume.core.files import Scratch, write_csv, write_json
 from relume.core.images import to_float
 from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
@@ -41,10 +41,11 @@ from relume.methods.optimise.config import InversionConfig, merge_recipe, variat
 from relume.methods.optimise.infer import invert, work
 from relume.methods.optimise.terms import Surrogate
 from relume.methods.surrogate import pairs as surrogate_pairs
-from relume.methods.surrogate.config import SurrogateConfig, surrogate
-from relume.methods.surrogate.train import SurrogateLesson, floors, settled, surrogate_lesson
+from relume.methods.surrogate.config import SurrogateConfig
+from relume.methods.surrogate.train import SurrogateTrainer, floors
 from relume.networks.weights import WeightStore
 from relume.training.loop import train
+from relume.training.trainer import Setup
 
 WITHOUT = "without"
 WORDS = {"floor_nearest": "the nearest training picture's", "floor_mean": "the mean embedding", "ridge": "the ridge regression"}
@@ -71,12 +72,11 @@ class Bench:
         return compared(labels, a, b, sources, seed=self.run.seed, proves=proves)
 
 
-def learn(bench: Bench, config: SurrogateConfig) -> tuple[SurrogateLesson, int]:
+def learn(bench: Bench, config: SurrogateConfig) -> tuple[SurrogateTrainer, int]:
     """The surrogate, and the step of its training that was best in validation; 0: none, it is the ridge regression."""
-    name, options = "surrogate", {"run": bench.run, "dataset": bench.dataset, "store": bench.store, "device": bench.device}
-    lesson = surrogate_lesson(name=name, config=config, **options)  # type: ignore[arg-type]
-    done = settled(lesson, train(lesson.task(), config.training, bench.run))
-    return lesson, done.best_step
+    own = Setup(name="surrogate", config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
+    trainer = SurrogateTrainer(own)
+    return trainer, train(trainer).best_step
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -84,15 +84,15 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def predictions(bench: Bench, lesson: SurrogateLesson, best_step: int) -> Iterator[Record]:
+def predictions(bench: Bench, trainer: SurrogateTrainer, best_step: int) -> Iterator[Record]:
     """The surrogate against what needs none."""
-    config, module = lesson.config, lesson.module
+    config, module = trainer.config, trainer.module
     eyes = surrogate_pairs.Eyes(dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
     held = surrogate_pairs.pairs(eyes, config, bench.rows)
-    reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, lesson.learned, held)
+    reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, trainer.learned, held)
     if best_step:
         now = {name: value.clone() for name, value in module.state_dict().items()}
-        module.load_state_dict(lesson.begun)
+        module.load_state_dict(trainer.initial)
         others["ridge"] = module.predict(held.inputs)
         module.load_state_dict(now)
     said = {"question": "prediction", "a": "surrogate", "network": config.network, "tap": "+".join(config.taps)}
@@ -123,16 +123,16 @@ def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.n
 
 def inversions(
     bench: Bench,
-    lesson: SurrogateLesson,
+    trainer: SurrogateTrainer,
     recipe: InversionConfig,
     strengths: Sequence[float],
     judge: str,
 ) -> Iterator[Record]:
     """With the term, at each strength, against without it."""
-    target, originals = lesson.config.target, bench.dataset.images[bench.rows]
-    asked = Surrogate(network=target.network, tap=target.tap, predict=frozen(lesson))
+    target, originals = trainer.config.target, bench.dataset.images[bench.rows]
+    asked = Surrogate(network=target.network, tap=target.tap, predict=frozen(trainer))
     eyes = Eyes(store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
-    judges = {metric_of(lesson.config): (target.network, target.tap), f"cosine_{judge}_pool": (judge, "pool")}
+    judges = {metric_of(trainer.config): (target.network, target.tap), f"cosine_{judge}_pool": (judge, "pool")}
     true = {metric: eyes.see(network, originals, (tap,))[tap] for metric, (network, tap) in judges.items()}
 
     def scores(strength: float) -> dict[str, Tensor]:
@@ -152,8 +152,8 @@ def inversions(
             yield bench.compared({**said, "metric": metric}, values, without[metric], proves=proves)
 
 
-def frozen(lesson: SurrogateLesson) -> torch.nn.Module:
-    return lesson.module.eval().requires_grad_(False)
+def frozen(trainer: SurrogateTrainer) -> torch.nn.Module:
+    return trainer.module.eval().requires_grad_(False)
 
 
 def settings(
@@ -166,11 +166,10 @@ def settings(
     ):
         if name not in known:
             raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
-    none = str(NONE)  # features that are kept are of another dataset
-    own = merge_recipe(params["train_surrogate"]["models"][model], {"features": none, "target": {"features": none}})
-    config = surrogate(
-        merge_recipe(params["train_surrogate"]["shared"], {"dataset": dataset}), own, f"train_surrogate.models.{model}"
-    )
+    images = f"data/images/{dataset}"
+    own = merge_recipe(params["train_surrogate"]["models"][model], {"features": images, "target": {"features": images}})
+    shared = merge_recipe(params["train_surrogate"]["shared"], {"dataset": dataset})
+    config = entry(SurrogateConfig, shared, own, f"train_surrogate.models.{model}")
     section = merge_recipe(params["invert_optimise"], {"dataset": dataset, "split": split, "count": count})
     plan, _ = variation(section, params["losses"], params["recipes"][recipe], f"recipes.{recipe}")
     if plan.network != config.network or not set(config.taps) <= plan.taps.keys():
@@ -222,9 +221,9 @@ def main(
             dataset = prepare(folder, Path(temporary, folder.resolve().name), size, None, split_of)
             store, where = WeightStore(*weights), device_of(run)
             bench = Bench(run=run, dataset=dataset, split=split, count=count, store=store, device=where)
-            lesson, best_step = learn(bench, config)
-            rows = [*predictions(bench, lesson, best_step), *inversions(bench, lesson, plan, strengths, judge)]
-            n, learned = len(bench.rows), len(lesson.train)
+            trainer, best_step = learn(bench, config)
+            rows = [*predictions(bench, trainer, best_step), *inversions(bench, trainer, plan, strengths, judge)]
+            n, learned = len(bench.rows), len(trainer.train)
     except UserError as error:
         click.secho(f"surrogate: {error}", fg="red", err=True)
         sys.exit(1)
@@ -232,7 +231,7 @@ def main(
     data = f"of the split {split} of {len(dataset.index)}; the surrogate and the guide learn from {learned} others"
     seconds = time.perf_counter() - start
     about = provenance("benchmarks.surrogate", dataset, n=n, data=data, device=where, at=at, seconds=seconds)
-    write_json(out.with_suffix(".json"), {**about, "penalty": lesson.penalty, "best_step": best_step})
+    write_json(out.with_suffix(".json"), {**about, "penalty": trainer.penalty, "best_step": best_step})
 
 
 if __name__ == "__main__":

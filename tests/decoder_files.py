@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 
+from relume.core.config import entry
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS
-from relume.methods.decoder.config import DecoderConfig, decoder
-from relume.methods.decoder.train import Lesson, lesson
+from relume.methods.decoder.config import DecoderConfig
+from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
 from relume.networks.tensors import canonical, digest
 from relume.training.ranks import Ranks
+from relume.training.trainer import C, Setup
 from tests.evaluation_files import write_dataset
 
 SIZE = 64
@@ -55,7 +57,8 @@ def training(**differences: Any) -> dict[str, Any]:
 
 
 def settings(**differences: Any) -> DecoderConfig:
-    return decoder(shared(), {"network": "alexnet_conv", "taps": ["conv3"], **differences}, "train_decoder.decoders.toy")
+    own = {"network": "alexnet_conv", "taps": ["conv3"], **differences}
+    return entry(DecoderConfig, shared(), own, "train_decoder.decoders.toy")
 
 
 class Store:
@@ -73,9 +76,14 @@ def dataset(folder: Path) -> Dataset:
     return write_dataset(folder / "toy", size=SIZE)
 
 
-def toy(data: Dataset, **differences: Any) -> Lesson:
-    config = settings(**differences)
-    return lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+def setup(data: Dataset, config: C, **differences: Any) -> Setup[C]:
+    """Of a Trainer called `toy`."""
+    plain: dict[str, Any] = {"name": "toy", "run": RUN, "dataset": data, "store": Store(), "device": CPU}
+    return Setup(config=config, **plain | differences)
+
+
+def toy(data: Dataset, folder: Path | None = None, **differences: Any) -> DecoderTrainer:
+    return DecoderTrainer(setup(data, settings(**differences)), folder)
 
 
 def fingerprint(tensors: dict[str, torch.Tensor]) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from relume.core.config import build
+from relume.core.config import build, entry
 from relume.data.store import Dataset
 from relume.methods.gan import model as gans
-from relume.methods.gan.config import GanArchitecture, gan
+from relume.methods.gan.config import GanArchitecture, GanConfig
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.train import GanLesson, gan_lesson
+from relume.methods.gan.train import GanTrainer
 from relume.methods.optimise.config import Latent
-from tests.decoder_files import CPU, RUN, Store, training
+from tests.decoder_files import setup, training
 
 SIZE = 16
 DUELS: dict[str, dict[str, Any]] = {
@@ -69,11 +69,10 @@ def shared(**differences: Any) -> dict[str, Any]:
     return plain | differences
 
 
-def lesson(data: Dataset, kind: str, **differences: Any) -> GanLesson:
-    """On pictures large enough for the eye."""
+def trainer(data: Dataset, kind: str, **differences: Any) -> GanTrainer:
+    """On images large enough for the metric network."""
     own = {"architecture": KINDS[kind], "duel": DUELS[kind], **differences}
-    config = gan(shared(), own, "train_gan.models.toy")
-    return gan_lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+    return GanTrainer(setup(data, entry(GanConfig, shared(), own, "train_gan.models.toy")))
 
 
 def latent(space: str, **differences: Any) -> Latent:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from relume.core.config import entry
 from relume.data.store import Dataset
 from relume.methods.gan.trained import TrainedGan
-from relume.methods.landscape.config import landscape_model
-from relume.methods.landscape.train import LandscapeLesson, landscape_lesson
-from tests.decoder_files import CPU, RUN, Store, training
+from relume.methods.landscape.config import LandscapeConfig
+from relume.methods.landscape.train import LandscapeTrainer
+from tests.decoder_files import setup, training
 from tests.gan_files import dice, generator
 
 SIDE = 32
@@ -37,16 +38,9 @@ def gan(kind: str = "style", size: int = SIDE) -> TrainedGan:
     return TrainedGan(name="toy", dataset="toy", generator=painter)
 
 
-def lesson(data: Dataset, size: int = SIDE, trained: TrainedGan | None = None, **differences: Any) -> LandscapeLesson:
-    return landscape_lesson(
-        name="toy",
-        config=landscape_model(shared(), OWN | differences, "train_landscape.models.toy"),
-        run=RUN,
-        dataset=data,
-        store=Store(),  # type: ignore[arg-type]
-        trained=trained or gan(size=size),
-        device=CPU,
-    )
+def trainer(data: Dataset, size: int = SIDE, trained: TrainedGan | None = None, **differences: Any) -> LandscapeTrainer:
+    config = entry(LandscapeConfig, shared(), OWN | differences, "train_landscape.models.toy")
+    return LandscapeTrainer(setup(data, config), trained or gan(size=size))
 
 
 def group(**differences: Any) -> dict[str, Any]:

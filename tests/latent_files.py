@@ -8,7 +8,6 @@ import torch
 
 from relume.training.models import Trained, write_model
 from tests.decoder_files import training
-from tests.evaluation_files import write_dataset
 from tests.gan_files import KINDS, dice, generator
 
 SIZE, PAINTED = 64, 16  # px: of the pictures, and of the generator's
@@ -63,10 +62,3 @@ def group(**differences: Any) -> dict[str, Any]:
     }
     plain = {"generator": GENERATOR, "mapper": MAPPER, "losses": {"feature": 1.0, "tv": 0.1}, "base": base, "methods": methods}
     return plain | differences
-
-
-def project(root: Path) -> Path:
-    """The files that the stages begin with."""
-    write_dataset(root / "data/images/toy", size=SIZE)
-    write_gan(root / GENERATOR)
-    return root

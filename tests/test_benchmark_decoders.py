@@ -1,9 +1,7 @@
 """The study of decoders: what its file may say, and a tiny one from photographs to tables, killed and taken up again."""
 
-import fcntl
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from PIL import Image
 
 from benchmarks import decoder_runs, decoder_study, runs
 from benchmarks.decoders import main
-from relume.core import checkpoint
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
 from relume.core.images import save_png
@@ -24,6 +21,7 @@ from relume.core.results import read_group
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
 from relume.methods.optimise import tuned
 from relume.networks import network as networks
+from relume.training import stage
 from relume.training.models import read_model
 from tests.decoder_files import fingerprint
 from tests.decoder_files import training as few_steps
@@ -190,7 +188,7 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
         assert picture.width <= 1600
     assert {row["id"] for row in read_group(Path("work/reconstructions/decoders_conv1")).index} == {"00.png", "10.png"}
 
-    monkeypatch.setattr(decoder_runs, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))
+    monkeypatch.setattr(stage, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))
     monkeypatch.setattr(decoder_runs, "decode", lambda *given, **named: pytest.fail("nothing is to be decoded anew"))
     monkeypatch.setattr(runs, "invert", lambda prepared: pytest.fail("nothing is to be inverted anew"))
     first = Path("out/toy_comparisons.csv").read_bytes()
@@ -200,13 +198,13 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
 
 def test_some_methods_alone_and_later_the_others(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     trained: list[str] = []
-    train = decoder_runs.train
+    train = stage.train
 
-    def counted(task: Any, *given: Any, **named: Any) -> Any:
-        trained.append(task.name)
-        return train(task, *given, **named)
+    def counted(trainer: Any, *given: Any, **named: Any) -> Any:
+        trained.append(trainer.name)
+        return train(trainer, *given, **named)
 
-    monkeypatch.setattr(decoder_runs, "train", counted)
+    monkeypatch.setattr(stage, "train", counted)
     assert call(plain(), "--only", "both").exit_code == 0
     assert trained == ["both"]
     assert not Path("out").exists()
@@ -223,46 +221,8 @@ def test_some_methods_alone_and_later_the_others(call: Callable[..., Result], mo
     assert "--only: no method 'bott' in study.yaml; did you mean 'both'" in refused.output
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    assert call(plain(), "--only", "conv1", "--work", "other").exit_code == 0
-    taken: list[list[int]] = [[]]
-    train = decoder_runs.train
-
-    def dying(task: Any, *given: Any, **named: Any) -> Any:
-        def loss(rows: list[int], generators: Any) -> Any:
-            if len(taken) == 1 and len(taken[0]) == 2:
-                raise KeyboardInterrupt
-            taken[-1].append(len(rows))
-            return task.loss(rows, generators)
-
-        return train(replace(task, loss=loss), *given, **named)
-
-    monkeypatch.setattr(decoder_runs, "train", dying)
-    assert call(plain(), "--only", "conv1").exit_code != 0
-    assert not Path("work/models").exists()
-    taken.append([])
-    assert call(plain(), "--only", "conv1").exit_code == 0
-    assert len(taken[1]) == STEPS - 2
-    assert weights("conv1") == weights("conv1", "other")
-    assert not list(Path("work/scratch").iterdir())
-
-
-def test_a_decoder_is_trained_by_one_process_at_a_time(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    train = decoder_runs.train
-
-    def watched(task: Any, *given: Any, **named: Any) -> Any:
-        with Path("work/locks", task.name, ".lock").open() as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with decoder_runs.alone(Path("work/locks/another")):  # which anyone may train meanwhile
-            return train(task, *given, **named)
-
-    monkeypatch.setattr(decoder_runs, "train", watched)
-    assert call(plain(), "--only", "conv1").exit_code == 0
-
-
 def test_what_is_missing_or_out_of_place_is_said_first(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(decoder_runs, "lesson", lambda **given: pytest.fail("nothing is to begin"))
+    monkeypatch.setattr(decoder_runs, "DecoderTrainer", lambda **given: pytest.fail("nothing is to begin"))
     judged = call({**plain(), "metrics": ["psnr", "lpips_alex"]})
     assert judged.exit_code == 1
     assert "the weights of lpips_alex are not among those declared" in judged.output

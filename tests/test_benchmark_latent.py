@@ -17,6 +17,7 @@ from relume.data.store import Dataset
 from relume.methods.gan.trained import read_gan
 from tests import latent_files as files
 from tests.decoder_files import CPU, Store, training
+from tests.evaluation_files import write_dataset
 
 STUDY: dict[str, Any] = {
     "run": {"device": "cpu", "micro_batch": 4},
@@ -33,7 +34,8 @@ STUDY: dict[str, Any] = {
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> Path:
-    files.project(tmp_path)
+    write_dataset(tmp_path / "data/images/toy", size=files.SIZE)
+    files.write_gan(tmp_path / files.GENERATOR)
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(default_params))
     Path("toys.yaml").write_text(yaml.safe_dump(STUDY))

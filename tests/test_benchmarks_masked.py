@@ -1,7 +1,6 @@
 """The study of masked models: what its file may say, and a tiny one from pictures to tables, killed and taken up again."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,17 +16,17 @@ from benchmarks import masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
 from benchmarks.masked_tables import told_colours
 from benchmarks.tables import table
-from relume.core import checkpoint
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png, to_float
 from relume.core.masked_results import read_masked_group
 from relume.evaluation.comparison import COMPARISONS, MASKED
 from relume.evaluation.probe import PROBE
+from relume.training import stage
 from relume.training.models import read_model
 from tests.decoder_files import fingerprint
 from tests.decoder_files import training as few_steps
-from tests.test_masked_stages import ENERGY, STACK, TOKENS
+from tests.toy_masked import ENERGY, STACK, TOKENS
 
 STEPS = 4
 
@@ -158,13 +157,13 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the models whose training was begun."""
     names: list[str] = []
-    train = masked_runs.train
+    train = stage.train
 
-    def noted(task: Any, *given: Any, **named: Any) -> Any:
-        names.append(task.name)
-        return train(task, *given, **named)
+    def noted(trainer: Any, *given: Any, **named: Any) -> Any:
+        names.append(trainer.name)
+        return train(trainer, *given, **named)
 
-    monkeypatch.setattr(masked_runs, "train", noted)
+    monkeypatch.setattr(stage, "train", noted)
     return names
 
 
@@ -211,7 +210,7 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
     _differences_are_paired(lines)
     _pages_show_every_share(lines)
 
-    monkeypatch.setattr(masked_runs, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))
+    monkeypatch.setattr(stage, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))
     monkeypatch.setattr(masked_tables, "reconstruct", lambda *given, **named: pytest.fail("nothing is to be filled anew"))
     monkeypatch.setattr(masked_tables, "table", lambda *given, **named: pytest.fail("nothing is to be probed anew"))
     first = Path("out/toy_comparisons.csv").read_bytes()
@@ -319,31 +318,6 @@ def test_more_pictures_are_wanted_than_there_are(call: Callable[..., Result], tr
     assert "train: 7 pictures are wanted, but the source has only 6" in call({**plain(), "train": 7}).output
     assert "val: 9 pictures are wanted" in call({**plain(), "validation": 9}).output
     assert not trained
-
-
-def test_a_killed_training_goes_on_to_the_same_bits(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    assert call(plain(), "--only", "et", "--work", "other").exit_code == 0
-    taken: list[list[int]] = [[]]
-    train = masked_runs.train
-
-    def dying(task: Any, *given: Any, **named: Any) -> Any:
-        def loss(rows: list[int], generators: Any) -> Any:
-            if len(taken) == 1 and len(taken[0]) == 2:
-                raise KeyboardInterrupt
-            taken[-1].append(len(rows))
-            return task.loss(rows, generators)
-
-        return train(replace(task, loss=loss), *given, **named)
-
-    monkeypatch.setattr(masked_runs, "train", dying)
-    assert call(plain(), "--only", "et").exit_code != 0
-    assert not Path("work/models").exists()
-    taken.append([])
-    assert call(plain(), "--only", "et").exit_code == 0
-    assert len(taken[1]) == STEPS - 2
-    assert weights("et") == weights("et", "other")
-    assert not list(Path("work/scratch").iterdir())
 
 
 def test_times_are_told_and_nothing_is_trained(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):

@@ -18,7 +18,7 @@ from relume.methods.masked.config import EnergyTransformerConfig
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.inpaint import Hole, Window, fill, holes, seen, touched
 from relume.methods.masked.trained import TrainedMasked
-from tests.test_masked_stages import ENERGY
+from tests.toy_masked import ENERGY
 
 SIZE, CELL = 16, 4
 RED = (255, 0, 0)

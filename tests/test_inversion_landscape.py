@@ -18,14 +18,13 @@ from relume.evaluation.curves import curves
 from relume.evaluation.statistics import interval
 from relume.methods.landscape import infer as landscape
 from relume.methods.landscape.config import InvertLandscape, LandscapeArchitecture
-from relume.methods.landscape.infer import Search, follow, index, inverse, invert, timing, trace
+from relume.methods.landscape.infer import Search, TrainedLandscape, follow, index, inverse, invert, timing, trace
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.train import LandscapeLesson
-from relume.methods.landscape.trained import TrainedLandscape
+from relume.methods.landscape.train import LandscapeTrainer
 from relume.training.loop import LOSS
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
-from tests.landscape_files import PLAIN_LOSS, group, lesson
+from tests.landscape_files import PLAIN_LOSS, group, trainer
 
 ROWS = [0, 1, 2]
 
@@ -37,11 +36,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def searching(data: Dataset, **differences: Any) -> Search:
     """Through a theta that has not learned: the identity."""
-    made: LandscapeLesson = lesson(data, size=16, **{"losses": PLAIN_LOSS, **differences})
+    made: LandscapeTrainer = trainer(data, size=16, **{"loss": PLAIN_LOSS, **differences})
     return Search(
         dataset=data,
         painter=made.painter,
-        landscape=TrainedLandscape(name="toy", config=made.config, module=made.landscape.requires_grad_(False)),
+        landscape=TrainedLandscape(name="toy", config=made.config, module=made.model.requires_grad_(False)),
         likeness=made.likeness,
         mapper=None,
         device=CPU,

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from relume.core.files import read_csv, sha256
 from tests.gan_files import KINDS
 from tests.preset_files import JUDGES, LADDERS
-from tests.test_masked_stages import ENERGY, STACK
 from tests.test_readme import README, commands
+from tests.toy_masked import ENERGY, STACK
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks import decoder_study, gan_runs, landscape_runs, latent_runs, masked_study, study
 from benchmarks.tables import MARK, filled
-from relume.core.config import build, merge, read_params
-from relume.methods.landscape.config import landscape_model
+from relume.core.config import build, entry, merge, read_params
+from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.optimise import tuned
 from relume.methods.optimise.config import variation
 from relume.networks.catalogue import check_tap, facts
@@ -74,7 +74,7 @@ def test_every_study_of_latents_is_whole(path: Path, default_params: dict[str, A
 def test_every_study_of_landscapes_is_whole(path: Path, default_params: dict[str, Any]) -> None:
     wanted = build(landscape_runs.LandscapeStudy, read_params(path), "study")
     shared = merge(default_params["train_landscape"]["shared"], wanted.shared)
-    config = landscape_model(shared, {"generator": "models/gan/style"}, "study.shared")
+    config = entry(LandscapeConfig, shared, {"generator": "models/gan/style"}, "study.shared")
     assert config.descents.steps == wanted.steps, "theta learns with as many steps as it is judged after"
     assert config.descents.learning_rate in wanted.rates
     assert config.descents.betas in wanted.betas

@@ -1,25 +1,18 @@
-"""Two players: scores row by row within bounds, losses by hand, each player learns from its own loss, a kill loses neither."""
-
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+"""A decoder's discriminator: scores row by row within bounds, losses by hand, what its opinion counts."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.core.checkpoint import Checkpoint
-from relume.core.config import build
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.adversarial import deceive, hinge
 from relume.methods.decoder.discriminator import Discriminator
-from relume.methods.decoder.train import Lesson, duel, loss, truth, validate
-from relume.training.config import Training
-from relume.training.loop import LOSS, Task, train
+from relume.methods.decoder.train import adversarial
+from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
 from relume.training.ranks import ALONE
-from relume.training.rival import RIVAL, Opponent, Rival
-from tests.decoder_files import CPU, RUN, dataset, toy, training
+from relume.training.trainer import LOSS
+from tests.decoder_files import dataset, toy
 
 SIZE = 32
 
@@ -86,108 +79,27 @@ def test_every_matrix_has_spectral_norm_one() -> None:
 
 def test_it_learns_to_tell_pictures_apart() -> None:
     """Noise from its own mean, whatever the features."""
-    opponent = Opponent(Rival(module=discriminator(), learning_rate=0.01))
+    state = DiscriminatorState(discriminator(), learning_rate=0.01)
     told = []
     for step in range(60):
         pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), [drawn(4, 5, name=f"features {step}")]
         grey = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
-        found = hinge(opponent.module(pictures, features), opponent.module(grey, features)).mean()
-        opponent.advance(found, 1.0, ALONE)
+        found = hinge(state.module(pictures, features), state.module(grey, features)).mean()
+        state.step(found, 1.0, ALONE)
         told.append(float(found.detach()))
     assert told[-1] < 0.5 * told[0]
 
 
-def adversarial(data: Dataset, **differences: Any) -> Lesson:
-    return toy(data, losses={"adversarial": 0.3}, **{"taps": ["conv3", "pool"], **differences})
-
-
-def test_each_players_loss_reaches_that_player_alone(data: Dataset) -> None:
-    lesson = adversarial(data)
-    assert lesson.rival is not None
-    terms = loss(lesson, [0, 1], [generator(0, row) for row in range(2)])
-    assert set(terms) == {LOSS, "pixel", "adversarial", RIVAL}
+def test_the_discriminators_opinion_counts_by_its_weight_and_in_training_alone(data: Dataset) -> None:
+    trainer = toy(data, losses={"adversarial": 0.3}, taps=["conv3", "pool"])
+    terms = trainer.loss([0, 1], [generator(0, row) for row in range(2)])
+    assert set(terms) == {LOSS, "pixel", "adversarial", DISCRIMINATOR}
     assert float(terms[LOSS].detach()) == pytest.approx(float((terms["pixel"] + 0.3 * terms["adversarial"]).detach()))
-    of_decoder = list(lesson.decoder.parameters())
-    assert torch.autograd.grad(terms[RIVAL], of_decoder, allow_unused=True, retain_graph=True) == (None,) * len(of_decoder)
-    slopes = torch.autograd.grad(terms["adversarial"], of_decoder, retain_graph=True)
-    assert sum(float(slope.abs().sum()) for slope in slopes) > 0
-    terms[LOSS].backward()
-    of_rival = list(lesson.rival.parameters())
-    assert all(weights.grad is None and weights.requires_grad for weights in of_rival)
-    terms[RIVAL].backward()
-    assert all(weights.grad is not None for weights in of_rival)
-    images = lesson.pictures(lesson.train[:2])
-    lesson.rival.eval()
-    seen = list(truth(lesson, lesson.train[:2], images)["alexnet_conv"].values())
-    assert torch.allclose(duel(lesson.rival, images, images, seen)["adversarial"], -lesson.rival(images, seen))
-
-
-def test_validation_and_what_is_kept_know_nothing_of_it(data: Dataset) -> None:
-    lesson = adversarial(data)
-    assert validate(lesson).keys() == validate(toy(data)).keys()
-    done = train(lesson.task(), lesson.config.training, RUN)
-    assert done.best.keys() == lesson.decoder.state_dict().keys()
-    terms = {row["term"] for row in done.history}
-    assert {"train/adversarial", "train/rival"} <= terms
-    assert {"val/adversarial", "val/rival"} & terms == set()
-
-
-def test_a_weight_of_zero_builds_nothing(data: Dataset) -> None:
-    lesson = toy(data)
-    assert (lesson.rival, lesson.task().rival) == (None, None)
-    assert set(loss(lesson, [0], [generator(0, 0)])) == {LOSS, "pixel"}
-
-
-def settings() -> Training:
-    return build(Training, training(steps=12, batch=4, log_every=2, learning_rate=0.05), "training")
-
-
-def line(*, rival: bool) -> Task:
-    """A line that learns from its error alone, and a critic that watches it."""
-    torch.manual_seed(0)
-    x = torch.linspace(-1, 1, 8)[:, None]
-    made, critic = nn.Linear(1, 1), nn.Linear(1, 1)
-
-    def terms(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        found = made(x[rows])
-        error = (found - 3 * x[rows]).square().mean()
-        return {LOSS: error} | ({RIVAL: hinge(critic(3 * x[rows]), critic(found.detach())).mean()} if rival else {})
-
-    def check() -> dict[str, float]:
-        return {LOSS: float((made(x) - 3 * x).square().mean())}
-
-    other = Rival(module=critic, learning_rate=0.01) if rival else None
-    return Task(name="line", module=made, device=CPU, count=8, loss=terms, validate=check, rival=other)
-
-
-def test_a_rival_that_is_not_listened_to_changes_no_bit() -> None:
-    watched = line(rival=True)
-    before = watched.rival and [value.clone() for value in watched.rival.module.state_dict().values()]
-    done, alone = train(watched, settings(), RUN), train(line(rival=False), settings(), RUN)
-    assert all(torch.equal(value, done.last[name]) for name, value in alone.last.items())
-    assert watched.rival is not None
-    assert before is not None
-    after = watched.rival.module.state_dict().values()
-    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it has learned"
-
-
-def test_a_killed_duel_goes_on_to_the_same_bits(tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fight(**options: Any) -> tuple[Any, Any]:
-        lesson = adversarial(data)
-        assert lesson.rival is not None
-        return train(lesson.task(), lesson.config.training, RUN, **options), lesson.rival.state_dict()
-
-    whole, rival = fight()
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 4:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "duel.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        fight(checkpoint=Checkpoint(path, []), watch=killed)
-    again, other = fight(checkpoint=Checkpoint(path, []))
-    assert again.history == whole.history
-    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items())
-    assert all(torch.equal(value, other[name]) for name, value in rival.items())
+    assert trainer.discriminator is not None
+    rows, judge = trainer.train[:2], trainer.discriminator.module.eval()
+    images = trainer.pixels(rows)
+    seen = list(trainer.truth(rows, images)["alexnet_conv"].values())
+    assert torch.allclose(adversarial(judge, images, images, seen)["adversarial"], -judge(images, seen))
+    assert trainer.validate().keys() == toy(data).validate().keys()
+    assert toy(data).discriminator is None
+    assert set(toy(data).loss([0], [generator(0, 0)])) == {LOSS, "pixel"}

@@ -1,6 +1,5 @@
 """Features from the cache: what is trained and decoded from them is what computed ones give, and nobody looks anew."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from relume.core.errors import UserError
 from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
-from relume.methods.decoder.train import Lesson, encode, lesson, loss, samples, validate
+from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
 from relume.networks.extract import Pass, Pictures, extract
-from relume.training.cache import read_cache
 from relume.training.loop import LOSS, train
-from tests.decoder_files import CPU, RUN, Store, dataset, settings
+from tests import decoder_files
+from tests.decoder_files import CPU, dataset, settings
 
 FOLDER = Path("data/features/toy/alexnet_conv")
 UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
@@ -35,26 +34,24 @@ def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def toy(data: Dataset, folder: Path | None, **differences: Any) -> Lesson:
+def toy(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTrainer:
     """With its features from the folder, or computed where there is none."""
     where = {} if folder is None else {"features": str(FOLDER)}
-    config = settings(**UNTOUCHED | where | {"taps": ["conv5", "pool"]} | differences)
-    options: dict[str, Any] = {"run": RUN, "dataset": data, "store": Store(), "device": CPU, "features": folder}
-    return lesson(name="toy", config=config, **options)
+    return decoder_files.toy(data, folder, **UNTOUCHED | where | {"taps": ["conv5", "pool"]} | differences)
 
 
 def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, folder: Path) -> None:
     """Half precision moves no value of a trained decoder's pictures by more than one of 255 steps."""
     computed, cached = toy(data, None), toy(data, folder)
-    done = train(computed.task(), computed.config.training, RUN)
-    cached.decoder.load_state_dict(done.best)
-    one, other = (samples(replace(made, decoder=made.decoder.eval())).astype(int) for made in (computed, cached))
+    done = train(computed)
+    cached.module.eval().load_state_dict(done.best)
+    one, other = (made.preview().astype(int) for made in (computed, cached))
     assert (one[0] == other[0]).all()
     assert abs(one[1] - other[1]).max() <= 1
     assert one[1].std() > 1
     rows = cached.val
-    for tap, value in encode(cached, rows, cached.pictures(rows)).items():
-        wanted = encode(computed, rows, cached.pictures(rows))[tap]
+    for tap, value in cached.encode(rows, cached.pixels(rows)).items():
+        wanted = computed.encode(rows, cached.pixels(rows))[tap]
         assert value.dtype == torch.float32
         assert torch.allclose(value, wanted, rtol=2**-10, atol=1e-6)
 
@@ -62,8 +59,8 @@ def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, fo
 @pytest.mark.parametrize("losses", [{}, {"lpips": 0.1}, {"feature": 0.3, "adversarial": 0.1}], ids=["pixel", "lpips", "more"])
 def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
     pair = [toy(data, where, losses=losses) for where in (None, folder)]
-    assert [validate(made)[LOSS] for made in pair] == pytest.approx([validate(pair[0])[LOSS]] * 2, rel=1e-2)
-    first, second = (loss(made, [0, 3], [torch.Generator()] * 2) for made in pair)
+    assert [made.validate()[LOSS] for made in pair] == pytest.approx([pair[0].validate()[LOSS]] * 2, rel=1e-2)
+    first, second = (made.loss([0, 3], [torch.Generator()] * 2) for made in pair)
     assert {name: float(value.detach()) for name, value in first.items()} == pytest.approx(
         {name: float(value.detach()) for name, value in second.items()}, rel=1e-2
     )
@@ -83,14 +80,11 @@ def test_pictures_that_are_changed_are_in_no_cache() -> None:
 
 
 def test_a_cache_that_does_not_fit_is_refused_by_name(data: Dataset, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"no features of tap conv1: extract.cached must list alexnet_conv, and extract.budget_mb"
-    ):
+    with pytest.raises(UserError, match="conv1.*extract.cached.*alexnet_conv.*extract.budget_mb"):
         toy(data, folder, taps=["conv1"])
     about = read_json(folder / "stats.json")
     write_json(tmp_path / "stats.json", about | {"dataset": "other"})
-    with pytest.raises(UserError, match=r"\('other', 'alexnet_conv', 12\), and \('toy', 'alexnet_conv', 12\) are wanted"):
+    with pytest.raises(UserError, match=r"\('other', 'alexnet_conv', 12\), and \('toy', 'alexnet_conv', 12\)"):
         toy(data, tmp_path)
-    with pytest.raises(UserError, match="no folder of features was given"):
-        read_cache(None, toy(data, folder).config, data)
-    assert read_cache(folder, settings(), data) == {}, "where features are computed nothing is read"
+    with pytest.raises(UserError, match="features.*no folder"):
+        decoder_files.toy(data, None, **UNTOUCHED, features=str(FOLDER))

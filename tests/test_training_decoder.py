@@ -1,13 +1,10 @@
 """Training a decoder of a network with random weights: it learns, terms are what they say, the network rests."""
 
 import math
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from relume.core.config import build, merge
 from relume.core.errors import UserError
@@ -15,12 +12,11 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.methods.decoder.config import DecoderGroups, decoders
-from relume.methods.decoder.train import Lesson, card, encode, loss, measure, moments, sheet, truth, validate, wishes
+from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from relume.training.models import read_model, write_model
-from tests.decoder_files import RUN, SIZE, Store, dataset, settings, shared, toy, training
+from tests.decoder_files import SIZE, Store, dataset, settings, shared, toy, training
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -37,16 +33,16 @@ def draws(count: int) -> list[torch.Generator]:
 def test_it_learns_and_the_network_rests(data: Dataset) -> None:
     """On noise there is nothing to learn but the training pictures themselves."""
     plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "training": {"steps": 30, "validate_every": 10}}
-    lesson = toy(data, **plain, validation=1)
-    lesson = replace(lesson, val=lesson.train)
-    before = {name: value.clone() for name, value in lesson.networks["alexnet_conv"].state_dict().items()}
-    first = validate(lesson)
-    done = train(lesson.task(), lesson.config.training, RUN)
+    trainer = toy(data, **plain, validation=1)
+    trainer.val = trainer.train
+    before = {name: value.clone() for name, value in trainer.networks["alexnet_conv"].state_dict().items()}
+    first = trainer.validate()
+    done = train(trainer)
     assert done.metrics[LOSS] < 0.5 * first[LOSS]
-    after = lesson.networks["alexnet_conv"].state_dict()
+    after = trainer.networks["alexnet_conv"].state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert not lesson.networks["alexnet_conv"].training
-    assert all(parameter.grad is None for parameter in lesson.networks["alexnet_conv"].parameters())
+    assert not trainer.networks["alexnet_conv"].training
+    assert all(parameter.grad is None for parameter in trainer.networks["alexnet_conv"].parameters())
 
 
 LOSSES = {
@@ -59,11 +55,11 @@ LOSSES = {
 
 @pytest.mark.parametrize("case", LOSSES)
 def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
-    lesson = toy(data, **LOSSES[case])
-    lesson.decoder.eval()
-    images = lesson.pictures(lesson.train)
-    pictures, terms = measure(lesson, images, truth(lesson, lesson.train, images))
-    weights = {name: weight for name, weight in vars(lesson.config.losses).items() if weight and name != "adversarial"}
+    trainer = toy(data, **LOSSES[case])
+    trainer.module.eval()
+    images = trainer.pixels(trainer.train)
+    pictures, terms = trainer.measure(images, trainer.truth(trainer.train, images))
+    weights = {name: weight for name, weight in vars(trainer.config.losses).items() if weight and name != "adversarial"}
     assert set(terms) == {LOSS, *weights}
     assert torch.allclose(terms[LOSS], sum(weight * terms[name] for name, weight in weights.items()))  # type: ignore[arg-type]
     if "pixel" in terms:
@@ -71,21 +67,21 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
         wanted = error.abs().mean(1) if case == "l1" else error.square().mean(1)
         assert torch.allclose(terms["pixel"], wanted)
     if "feature" in terms:
-        here, there = (encode(lesson, lesson.train, of)["conv3"] for of in (pictures, images))
+        here, there = (trainer.encode(trainer.train, of)["conv3"] for of in (pictures, images))
         wanted = relative_l2(here, there)
         assert torch.allclose(terms["feature"], wanted, rtol=1e-4)
     terms[LOSS].sum().backward()
-    assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in lesson.decoder.parameters())
+    assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in trainer.module.parameters())
 
 
 def test_what_is_decoded_is_seen_in_float32_also_under_autocast(data: Dataset) -> None:
     """Decoders are used on such features; of their own pictures half precision is enough."""
-    lesson = toy(data, losses={"feature": 1.0})
-    images = lesson.pictures(lesson.train)
-    plain = truth(lesson, lesson.train, images)["alexnet_conv"]["conv3"]
+    trainer = toy(data, losses={"feature": 1.0})
+    images = trainer.pixels(trainer.train)
+    plain = trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"]
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(truth(lesson, lesson.train, images)["alexnet_conv"]["conv3"], plain)
-        assert not torch.equal(encode(lesson, lesson.train, images)["conv3"], plain), "autocast is on"
+        assert torch.equal(trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"], plain)
+        assert not torch.equal(trainer.encode(trainer.train, images)["conv3"], plain), "autocast is on"
 
 
 def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
@@ -99,17 +95,17 @@ def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
 
 
 def test_moments_are_those_of_numpy(data: Dataset) -> None:
-    lesson = toy(data, taps=["conv3", "pool"], moments=3)
-    seen = encode(lesson, lesson.train[:3], lesson.pictures(lesson.train[:3]))
-    found = moments(lesson)
+    trainer = toy(data, taps=["conv3", "pool"], moments=3)
+    seen = trainer.encode(trainer.train[:3], trainer.pixels(trainer.train[:3]))
+    found = trainer.moments()
     for tap, axes in {"conv3": (0, 2, 3), "pool": (0,)}.items():
         assert torch.allclose(found[tap][0], seen[tap].mean(axes), atol=1e-6)
         assert torch.allclose(found[tap][1], seen[tap].std(axes, correction=0), atol=1e-6)
-        assert torch.equal(lesson.decoder.state_dict()[f"normal.{tap}.mean"], found[tap][0])
+        assert torch.equal(trainer.module.state_dict()[f"normal.{tap}.mean"], found[tap][0])
 
 
 def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
-    metrics = validate(toy(data))
+    metrics = toy(data).validate()
     images = data.pixels(data.select("val"))
     own = images - images.mean((2, 3), keepdim=True)
     assert metrics["floor_own_mean"] == pytest.approx(float((-10 * own.square().mean((1, 2, 3)).log10()).mean()), abs=1e-3)
@@ -117,7 +113,7 @@ def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
 
 
 def test_the_seed_and_the_name_decide_the_first_weights(data: Dataset) -> None:
-    first, again = (toy(data).decoder.state_dict() for _ in range(2))
+    first, again = (toy(data).module.state_dict() for _ in range(2))
     assert all(torch.equal(value, again[name]) for name, value in first.items())
 
 
@@ -161,30 +157,6 @@ def test_a_share_of_the_pictures_is_recoloured() -> None:
     assert 8 <= sum(changed) <= 24
 
 
-def test_a_model_is_written_whole_and_held_to_its_checksum(data: Dataset, tmp_path: Path) -> None:
-    lesson = toy(data)
-    done = train(lesson.task(), lesson.config.training, RUN)
-    for name in ("a", "b"):
-        write_model(tmp_path / name, done, card(lesson), sheet(lesson))
-    files = {path.name: path.read_bytes() for path in sorted((tmp_path / "a").iterdir())}
-    assert set(files) == {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg"}
-    assert files == {path.name: path.read_bytes() for path in sorted((tmp_path / "b").iterdir())}
-    tensors, about = read_model(tmp_path / "a")
-    assert about["metrics"] == done.metrics
-    assert all(torch.equal(value, tensors[name]) for name, value in done.best.items())
-    save_file({name: value + 1 for name, value in done.best.items()}, tmp_path / "a/model.safetensors")
-    with pytest.raises(UserError, match="train it again"):
-        read_model(tmp_path / "a")
-    (tmp_path / "b/model.safetensors").write_bytes(b"half a file")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_model(tmp_path / "b")
-
-
-def test_another_dataset_is_refused(data: Dataset) -> None:
-    with pytest.raises(UserError, match="learn from photos, but --images holds toy"):
-        toy(data, dataset="photos")
-
-
 def section(**decoder: Any) -> dict[str, Any]:
     return {"shared": shared(), "decoders": {"toy": {"network": "alexnet_conv", "taps": ["conv3"], **decoder}}}
 
@@ -218,28 +190,20 @@ def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) ->
 def test_groups_of_decoders_go_by_name() -> None:
     group = {"dataset": "toy", "split": "test", "count": None, "decoders": ["a"]}
     assert build(DecoderGroups, {"decoders": group}, "invert_decoder")["decoders"].decoders == ("a",)
-    with pytest.raises(UserError, match="invert_decoder.decoders.decoders"):
-        build(DecoderGroups, {"decoders": group | {"decoders": []}}, "invert_decoder")
-    with pytest.raises(UserError, match="invert_decoder.decoders.cuont: unknown key; did you mean 'count'"):
-        build(DecoderGroups, {"decoders": group | {"cuont": 3}}, "invert_decoder")
+    wrong = {"decoders.decoders": {"decoders": []}, "decoders.cuont: unknown key; did you mean 'count'": {"cuont": 3}}
+    for message, fault in wrong.items():
+        with pytest.raises(UserError, match=f"invert_decoder.{message}"):
+            build(DecoderGroups, {"decoders": group | fault}, "invert_decoder")
     with pytest.raises(UserError, match="invert_decoder"):
         build(DecoderGroups, {"../up": group}, "invert_decoder")
     assert decoders({"shared": shared(), "decoders": {}}) == {}, "a preset may do without any"
 
 
-def test_faults_of_all_decoders_are_told_at_once_and_names_are_folders() -> None:
-    both = {name: {"network": "alexnet_conv", "taps": []} for name in ("one", "two")}
-    with pytest.raises(UserError, match=r"decoders\.one.*\n.*decoders\.two"):
-        decoders({"shared": shared(), "decoders": both})
-    with pytest.raises(UserError, match="decoders"):
-        decoders({"shared": shared(), "decoders": {"../up": both["one"]}})
-
-
 def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:
-    lesson: Lesson = toy(data)
-    lesson.decoder.eval()
-    images = augment(lesson.pictures([lesson.train[row] for row in (1, 2)]), lesson.config.augment, draws(2))
-    _, terms = measure(lesson, images, truth(lesson, lesson.train[1:3], images))
-    assert torch.allclose(loss(lesson, [1, 2], draws(2))[LOSS], terms[LOSS].mean())
+    trainer = toy(data)
+    trainer.module.eval()
+    images = augment(trainer.pixels([trainer.train[row] for row in (1, 2)]), trainer.config.augment, draws(2))
+    _, terms = trainer.measure(images, trainer.truth(trainer.train[1:3], images))
+    assert torch.allclose(trainer.loss([1, 2], draws(2))[LOSS], terms[LOSS].mean())
     assert images.shape == (2, 3, SIZE, SIZE)
     assert Store().tensors("lpips_alex").keys() == {str(i) for i in range(5)}

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,22 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.methods.gan.config import DiffAugment, gan, gans
+from relume.methods.gan.config import DiffAugment, gans
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
 from relume.methods.gan.generator import Generator, Noise
 from relume.methods.gan.judge import History, Paths, lengths
-from relume.methods.gan.train import card, loss, progress, settled, sheet, validate
-from relume.methods.gan.trained import read_gan
+from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
-from relume.training.models import write_model
-from relume.training.rival import RIVAL
-from tests.decoder_files import CPU, RUN, training
+from tests.decoder_files import training
 from tests.evaluation_files import write_dataset
-from tests.gan_files import DUELS, KINDS, dice, lesson, shared
+from tests.gan_files import DUELS, KINDS, dice, shared, trainer
 
 SIDE = 64  # the eye sees no smaller ones
 NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
@@ -127,36 +122,25 @@ def test_path_lengths_of_a_linear_generator() -> None:
     assert float(made.by.grad) > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_players_loss_reaches_that_player_alone(data: Dataset, kind: str) -> None:
-    always = {"r1_every": 1, "path_every": 1} if kind == "style" else {}
-    made = lesson(data, kind, duel=DUELS[kind] | always)
-    terms = loss(made, [0, 1, 2, 3], dice(0, 1, 2, 3))
-    assert all(value.ndim == 0 for value in terms.values())
-    if kind == "style":
-        assert set(terms) == {LOSS, RIVAL, "fooled", "path", "told", "r1"}
-        assert float(terms[LOSS].detach()) == pytest.approx(float((terms["fooled"] + terms["path"]).detach()))
-        assert float(terms[RIVAL].detach()) == pytest.approx(float((terms["told"] + terms["r1"]).detach()))
-        assert float(terms["r1"].detach()) > 0
-    own, others = list(made.generator.parameters()), list(made.judge.parameters())
-    assert torch.autograd.grad(terms[RIVAL], own, allow_unused=True, retain_graph=True) == (None,) * len(own)
-    terms[LOSS].backward()
-    assert all(weights.grad is None and weights.requires_grad for weights in others)
-    assert all(weights.grad is not None for weights in own)
-    terms[RIVAL].backward()
-    assert all(weights.grad is not None for weights in others)
+def test_terms_of_the_logistic_objective_add_up(data: Dataset) -> None:
+    made = trainer(data, "style", duel=DUELS["style"] | {"r1_every": 1, "path_every": 1})
+    terms = {name: float(value.detach()) for name, value in made.loss([0, 1, 2, 3], dice(0, 1, 2, 3)).items()}
+    assert set(terms) == {LOSS, DISCRIMINATOR, "fooled", "path", "told", "r1"}
+    assert terms[LOSS] == pytest.approx(terms["fooled"] + terms["path"])
+    assert terms[DISCRIMINATOR] == pytest.approx(terms["told"] + terms["r1"])
+    assert terms["r1"] > 0
 
 
 def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
     """Over many draws it is due one time in three, and then threefold."""
     duel = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
-    made = lesson(data, "style", duel=duel, diff_augment=NOTHING)
-    made.generator.eval()
-    found = [float(loss(made, [0], dice(seed))["r1"].detach()) for seed in range(30)]
+    made = trainer(data, "style", duel=duel, diff_augment=NOTHING)
+    made.module.eval()
+    found = [float(made.loss([0], dice(seed))["r1"].detach()) for seed in range(30)]
     assert 3 <= sum(value > 0 for value in found) <= 17
-    always = lesson(data, "style", duel=duel | {"r1_every": 1}, diff_augment=NOTHING)
+    always = trainer(data, "style", duel=duel | {"r1_every": 1}, diff_augment=NOTHING)
     due = next(seed for seed, value in enumerate(found) if value > 0)
-    assert found[due] == pytest.approx(3 * float(loss(always, [0], dice(due))["r1"].detach()), rel=1e-3)
+    assert found[due] == pytest.approx(3 * float(always.loss([0], dice(due))["r1"].detach()), rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -172,53 +156,18 @@ def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.M
     plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "diff_augment": NOTHING}
     calm = plain | {"discriminator_rate": 3e-3, "samples": 16}
     duel = DUELS[kind] | ({"r1": 0.1, "path_length": 0.0} if kind == "style" else {"history": 32})
-    made = lesson(data, kind, duel=duel, training=own | {"schedule": {"kind": "constant"}}, **calm)
-    before = validate(made)[LOSS]
-    assert train(made.task(), made.config.training, RUN).metrics[LOSS] < 0.6 * before
+    made = trainer(data, kind, duel=duel, training=own | {"schedule": {"kind": "constant"}}, **calm)
+    before = made.validate()[LOSS]
+    assert train(made).metrics[LOSS] < 0.6 * before
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_duel_goes_on_to_the_same_bits(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    def fight(**options: Any) -> tuple[Any, dict[str, Tensor]]:
-        made = lesson(data, kind)
-        return train(made.task(), made.config.training, RUN, **options), made.judge.state_dict()
-
-    whole, judge = fight()
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 4:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "duel.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        fight(checkpoint=Checkpoint(path, []), watch=killed)
-    again, other = fight(checkpoint=Checkpoint(path, []))
-    assert again.history == whole.history
-    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items())
-    assert all(torch.equal(value, other[name]) for name, value in judge.items())
-    remembered = "history.seen" if kind == "dcgan" else "paths.running_mean"
-    assert float(judge[remembered]) > 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path, kind: str) -> None:
-    made = lesson(data, kind, training=training(steps=2, batch=4))
-    trained = train(made.task(), made.config.training, RUN)
-    done = settled(made, replace(trained, best={}, metrics={}))
-    write_model(tmp_path / "toy", done, card(made), sheet(made))
+def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: str) -> None:
+    made = trainer(data, kind, training=training(steps=2, batch=4))
+    done = train(made)
     assert done.best_step == 2
-    weights = {name for name in trained.last if name != "running_mean"}
-    assert all(torch.equal(done.best[name], trained.last[name]) for name in weights), "whatever did best before"
+    assert all(torch.equal(done.best[name], value) for name, value in done.last.items() if name != "running_mean")
     assert bool(done.best["running_mean"].any()) == (kind != "dcgan")
-    found = read_gan(tmp_path / "toy", CPU)
-    assert (found.name, found.dataset, found.generator.size) == ("toy", "toy", SIDE)
-    assert torch.equal(found.generator(found.generator.draw(dice(0))), made.generator(made.generator.draw(dice(0))))
-    assert validate(made)[LOSS] == pytest.approx(done.metrics[LOSS], rel=1e-6)
-    assert progress(made).shape == (2, 4, SIDE, SIDE, 3)
-    assert not any(weights.requires_grad for weights in found.generator.parameters())
 
 
 def test_faults_are_named_together() -> None:
@@ -226,9 +175,3 @@ def test_faults_are_named_together() -> None:
     with pytest.raises(UserError, match=r"models.a.duel.history: a batch, 4(.|\n)*models.b.samples"):
         gans(section)
     assert set(gans({"shared": shared(), "models": {"a": {}}})) == {"a"}
-    assert gan(shared(), {"duel": DUELS["dcgan"]}, "x").duel.kind == "least_squares"
-
-
-def test_another_dataset_is_refused(data: Dataset) -> None:
-    with pytest.raises(UserError, match="generator toy is to learn from photos, but --images holds toy"):
-        lesson(data, "style", dataset="photos")

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.images import resize
@@ -21,16 +19,16 @@ from relume.methods.landscape.config import LandscapeArchitecture, SharedLandsca
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Going, Ring
-from relume.methods.landscape.train import axes, card, kept, loss, progress, relative, sheet, slopes, validate
+from relume.methods.landscape.train import axes, relative
 from relume.methods.landscape.trained import read_landscape
 from relume.methods.landscape.trajectories import descend
+from relume.networks.taps import compute
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from relume.training.terms import look
-from tests.decoder_files import CPU, RUN, Store, training
+from tests.decoder_files import CPU, Store, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
-from tests.landscape_files import PLAIN_LOSS, SIDE, gan, lesson, shared
+from tests.landscape_files import PLAIN_LOSS, SIDE, gan, shared, trainer
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +69,13 @@ def test_axes_are_those_that_slopes_vary_in() -> None:
 
 
 def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
-    made = lesson(data, architecture={"turned": True}, losses=PLAIN_LOSS)
-    basis, z = made.landscape.basis, made.starts(dice(0, 1))
+    made = trainer(data, architecture={"turned": True}, loss=PLAIN_LOSS)
+    basis, z = made.model.basis, made.starts(dice(0, 1))
     assert basis is not None
     assert torch.allclose(basis.T @ basis, torch.eye(len(basis)), atol=1e-5)
-    assert torch.equal(basis, axes(slopes(made)))
-    assert torch.allclose(made.landscape.theta(z), z @ basis.T, atol=1e-6)
-    assert torch.allclose(made.landscape.unturned(made.landscape.turned(z)), z, atol=1e-5)
+    assert torch.equal(basis, axes(made.slopes()))
+    assert torch.allclose(made.model.theta(z), z @ basis.T, atol=1e-6)
+    assert torch.allclose(made.model.unturned(made.model.turned(z)), z, atol=1e-5)
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.6, 0.9)])
@@ -138,7 +136,7 @@ def test_likeness_by_hand(judge: str) -> None:
     found = measure(x, measure.target(y))
     network, taps = LPIPS_TAPS[judge]
     assert measure.network is not None
-    seen = [look({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
+    seen = [compute({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
     far = lpips([seen[0][tap] for tap in taps], [seen[1][tap] for tap in taps], measure.heads)
     assert torch.allclose(found["lpips"], far)
     assert found["mse"].tolist() == pytest.approx((x - y).square().flatten(1).mean(1).tolist())
@@ -147,29 +145,29 @@ def test_likeness_by_hand(judge: str) -> None:
 
 
 def test_the_identity_reaches_what_plain_inference_does(data: Dataset) -> None:
-    made = lesson(data)
-    metrics = validate(made)
+    made = trainer(data)
+    metrics = made.validate()
     assert metrics[LOSS] == pytest.approx(metrics["loss_plain"], rel=1e-6)
     assert metrics["psnr"] == pytest.approx(metrics["floor_plain"], rel=1e-6)
     assert set(metrics) == {LOSS, "mse", "lpips", "psnr", "loss_plain", "floor_plain"}
 
 
 def test_targets_are_of_the_generators_size(data: Dataset) -> None:
-    made = lesson(data, size=16, losses=PLAIN_LOSS)
-    assert torch.equal(made.pictures([0]), resize(data.pixels([0]), 16))
-    assert progress(made).shape == (2, 4, 16, 16, 3)
+    made = trainer(data, size=16, loss=PLAIN_LOSS)
+    assert torch.equal(made.pixels([0]), resize(data.pixels([0]), 16))
+    assert made.preview().shape == (2, 4, 16, 16, 3)
 
 
 def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
-    made = lesson(data)
+    made = trainer(data)
     for rows in ([0, 1, 2], [1, 2, 3]):
-        terms = loss(made, rows, dice(*rows))
-    assert int(made.learner.ring.seen) == 4
-    assert made.learner.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its picture"
+        terms = made.loss(rows, dice(*rows))
+    assert int(made.module.ring.seen) == 4
+    assert made.module.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its picture"
     assert all(value.ndim == 0 for value in terms.values())
-    assert all(weights.grad is None for weights in made.learner.parameters()), "the trajectories' slopes are no business of theta"
+    assert all(weights.grad is None for weights in made.module.parameters()), "the trajectories' slopes are no business of theta"
     terms[LOSS].backward()
-    assert all(weights.grad is not None for weights in made.learner.parameters())
+    assert all(weights.grad is not None for weights in made.module.parameters())
     assert not any(weights.requires_grad for weights in made.painter.parameters())
 
 
@@ -203,50 +201,24 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
     index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
     colours = replace(data, images=pictures, index=index)
     painter = TrainedGan(name="tint", dataset="toy", generator=Tint().eval())
-    made = lesson(colours, trained=painter, losses=PLAIN_LOSS, training=steps, descents=ways, replay=32)
-    assert validate(made)[LOSS] == pytest.approx(validate(made)["loss_plain"])
-    done = train(made.task(), made.config.training, RUN)
+    made = trainer(colours, trained=painter, loss=PLAIN_LOSS, training=steps, descents=ways, replay=32)
+    assert made.validate()[LOSS] == pytest.approx(made.validate()["loss_plain"])
+    done = train(made)
     assert done.metrics[LOSS] < 0.3 * done.metrics["loss_plain"]
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed with all trajectories on their way, and a ring that has states of earlier ones."""
-
-    def learn(**options: Any) -> Any:
-        made = lesson(data, size=16, losses=PLAIN_LOSS, architecture={"turned": True}, relative=True)
-        return train(made.task(), made.config.training, RUN, **options)
-
-    whole = learn()
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 4:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "landscape.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        learn(checkpoint=Checkpoint(path, []), watch=killed)
-    again = learn(checkpoint=Checkpoint(path, []))
-    assert again.history == whole.history
-    assert whole.last.keys() == again.last.keys()
-    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items()), "with all that is remembered"
-
-
-def test_what_is_kept_is_read_again(data: Dataset, tmp_path: Path) -> None:
-    made = lesson(data, training=training(steps=2, batch=3))
-    done = kept(train(made.task(), made.config.training, RUN))
-    assert not [name for name in done.best if name.startswith(("ring", "going"))]
-    write_model(tmp_path / "toy", done, card(made), sheet(made))
-    found = read_landscape(tmp_path / "toy", gan(), CPU)
-    z = made.starts(dice(0, 1))
-    assert torch.equal(found.module(z), made.landscape(z))
-    assert found.config == made.config
+def test_the_landscape_alone_is_kept_for_its_generator_alone(data: Dataset, tmp_path: Path) -> None:
+    made = trainer(data, training=training(steps=1, batch=3), loss=PLAIN_LOSS)
+    done = train(made)
+    assert not [name for name in done.best | done.last if name.startswith(("ring", "going"))]
+    write_model(tmp_path / "toy", done, made.card(), made.samples())
+    assert read_landscape(tmp_path / "toy", gan(), CPU).config == made.config
     with pytest.raises(UserError, match="belongs to another generator than toy"):
         read_landscape(tmp_path / "toy", gan("dcgan"), CPU)
 
 
-def test_faults_are_named_together(data: Dataset) -> None:
-    models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {"generator": 3}, "c": {}}
+def test_faults_are_named_together() -> None:
+    models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {"generator": "gan/x"}, "c": {}}
     told = r"models.a.replay: one trajectory(.|\n)*models.b.generator(.|\n)*models.c.generator: missing"
     with pytest.raises(UserError, match=told):
         landscape_models({"shared": shared(), "models": models})
@@ -256,5 +228,3 @@ def test_faults_are_named_together(data: Dataset) -> None:
     turned = {"a": {"generator": "models/gan/x", "architecture": {"residual": False, "turned": True}}}
     with pytest.raises(UserError, match="architecture.turned: only what is residual can be"):
         landscape_models({"shared": shared(), "models": turned})
-    with pytest.raises(UserError, match="landscape toy is to learn from photos, but --images holds toy"):
-        lesson(data, dataset="photos")

@@ -1,11 +1,9 @@
-"""The loop on a line to be fitted: it learns, repeats to the bit, a kill loses nothing, shares of a batch are the batch."""
+"""The loop on a line to be fitted: it learns, validates, previews, stops at NaN; shares of a batch are the batch."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,15 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import describe
 from relume.training import loop
+from relume.training.adversarial import BETAS, DISCRIMINATOR, DiscriminatorState
 from relume.training.config import Training
 from relume.training.ema import Ema
-from relume.training.loop import LOSS, Task, row_at, train
-from relume.training.models import Trained
-from relume.training.ranks import Ranks, ranks
-from relume.training.rival import RIVAL, Rival
+from relume.training.loop import TrainState, row_at, train
+from relume.training.ranks import ALONE, Ranks, ranks
 from relume.training.schedules import learning_rate
+from relume.training.trainer import LOSS, Trainer
 from tests.decoder_files import CPU, RUN, training
 
-MPS = torch.device("mps")
 ROOT = Path(__file__).resolve().parents[1]
 X = torch.linspace(-1, 1, 12)[:, None]
 Y = 3 * X - 1
@@ -38,144 +35,146 @@ def settings(**differences: Any) -> Training:
     return build(Training, training(**{"steps": 40, "batch": 4, "learning_rate": 0.1, **differences}), "training")
 
 
-def task(broken_at: int | None = None) -> Task:
-    """A line with batch normalisation before it: something with buffers, and a draw per sample."""
-    torch.manual_seed(0)
-    line = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
-    calls: list[int] = []
+class Line(Trainer[Any]):
+    """A line with batch normalisation before it: something with buffers, and a draw per sample. A critic may look on."""
 
-    def loss(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        calls.append(len(rows))
-        noise = 0.01 * torch.stack([torch.randn(1, generator=draw) for draw in draws])
-        error = (line(X[rows] + noise) - Y[rows]).square().mean()
-        return {LOSS: error * (torch.inf if broken_at == len(calls) - 1 else 1), "error": error}
+    kind = "line"
+
+    def __init__(self, *, broken_at: int | None = None, normed: bool = True, critic: float | None = None, **own: Any) -> None:
+        self.name, self.run, self.device, self.train, self.ranks = "line", RUN, CPU, list(range(len(X))), ALONE
+        self.config = type("Config", (), {"training": settings(**own)})
+        torch.manual_seed(0)
+        self.module = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)) if normed else nn.Sequential(nn.Linear(1, 1))
+        self.broken_at, self.calls, self.previews = broken_at, 0, 0
+        self.critic = critic  # weight of what it says in the line's loss
+        if critic is not None:
+            self.discriminator = DiscriminatorState(nn.Linear(1, 1), learning_rate=0.01)
+
+    def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+        noise = 0.01 * torch.stack([torch.randn(1, generator=draw) for draw in generators])
+        made = self.module(X[rows] + noise)
+        error = (made - Y[rows]).square().mean()
+        broken, self.calls = self.broken_at == self.calls, self.calls + 1
+        found = {LOSS: error * (torch.inf if broken else 1), "error": error}
+        if self.critic is not None and self.discriminator is not None:
+            critic = self.discriminator.module
+            found[DISCRIMINATOR] = (critic(made.detach()) - critic(Y[rows])).mean()
+            if self.critic:
+                found[LOSS] = found[LOSS] - self.critic * critic(made).mean()
+        return found
 
     @torch.no_grad()
-    def validate() -> dict[str, float]:
-        return {LOSS: float((line(X) - Y).square().mean())}
+    def validate(self) -> dict[str, float]:
+        return {LOSS: float((self.module(X) - Y).square().mean())}
 
-    return Task(name="line", module=line, device=CPU, count=len(X), loss=loss, validate=validate)
+
+class Seen(Line):
+    """Each preview is two grey images of its number."""
+
+    def preview(self) -> np.ndarray:
+        self.previews += 1
+        made = np.full((2, 2, 4, 4, 3), self.previews, np.uint8)
+        made[0] = 255
+        return made
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_it_learns_and_keeps_the_best(optimiser: str, ema: float) -> None:
     seen: list[tuple[int, Mapping[str, float]]] = []
-    work = task()
-    before = work.validate()[LOSS]
-    done = train(work, settings(optimiser=optimiser, ema=ema), RUN, watch=lambda step, values, sheet: seen.append((step, values)))
+    line = Line(optimiser=optimiser, ema=ema)
+    before = line.validate()[LOSS]
+    done = train(line, on_log=lambda step, values, preview: seen.append((step, values)))
     values = {row["step"]: row["value"] for row in done.history if row["term"] == f"val/{LOSS}"}
     assert list(values) == list(range(2, 41, 2))
     assert done.metrics[LOSS] == min(values.values()) == values[done.best_step] < 0.1 * before
-    work.module.eval()
-    assert work.validate()[LOSS] == pytest.approx(done.metrics[LOSS]), "the module ends with the best weights"
+    assert line.validate()[LOSS] == pytest.approx(done.metrics[LOSS]), "the module ends with the best weights"
+    assert not line.module.training
     assert [step for step, _ in seen] == list(range(1, 41))
     assert {"train/loss", "train/error", "train/gradient", "learning_rate"} <= set(seen[0][1])
     assert [row["step"] for row in done.timing] == list(range(1, 41))
+    assert done.progress is None
 
 
-def same(a: Trained, b: Trained) -> bool:
-    weights = all(torch.equal(a.best[name], b.best[name]) and torch.equal(a.last[name], b.last[name]) for name in a.best)
-    return weights and (a.history, a.metrics, a.best_step) == (b.history, b.metrics, b.best_step)
+def killed(at: int) -> Callable[..., None]:
+    def on_log(step: int, values: object, preview: object) -> None:
+        if step == at:
+            raise KeyboardInterrupt
+
+    return on_log
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float) -> None:
-    config = settings(log_every=2, ema=ema)
-    whole = train(task(), config, RUN)
-    assert same(whole, train(task(), config, RUN))
-    path = tmp_path / "run.safetensors"
+def test_a_killed_training_resumes_where_its_last_checkpoint_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
+) -> None:
     monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 22:
-            raise KeyboardInterrupt
-
+    options = {"log_every": 2, "ema": ema, "validate_every": 2}
+    whole, path = train(Seen(**options)), tmp_path / "run.safetensors"
+    line = Seen(**options)
     with pytest.raises(KeyboardInterrupt):
-        train(task(), config, RUN, checkpoint=Checkpoint(path, []), watch=killed)
-    steps: list[int] = []
-    again = train(task(), config, RUN, checkpoint=Checkpoint(path, []), watch=lambda step, values, sheet: steps.append(step))
-    assert steps == list(range(22, 41, 2)), "it began where the last checkpoint was"
-    assert same(whole, again)
-    assert [row["step"] for row in again.timing] == [row["step"] for row in whole.timing]
+        train(line, checkpoint=Checkpoint(path, []), on_log=killed(22))
+    again, steps = Seen(**options), list[int]()
+    again.previews = 10  # those that were written down
+    done = train(again, checkpoint=Checkpoint(path, []), on_log=lambda step, *_: steps.append(step))
+    assert steps == list(range(22, 41, 2))
+    assert (done.history, done.metrics, done.best_step) == (whole.history, whole.metrics, whole.best_step)
+    assert [row["step"] for row in done.timing] == [row["step"] for row in whole.timing]
+    assert np.array_equal(done.progress, whole.progress)  # type: ignore[arg-type]
 
 
 def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
-    work = task()
     seen: list[tuple[str, bool]] = []
 
-    def loss(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        seen.append(("step", torch.is_autocast_enabled("cpu")))
-        return work.loss(rows, draws)
+    class Noted(Line):
+        def loss(self, *batch: Any) -> dict[str, Tensor]:
+            seen.append(("step", torch.is_autocast_enabled("cpu")))
+            return super().loss(*batch)
 
-    def validate() -> dict[str, float]:
-        seen.append(("validation", torch.is_autocast_enabled("cpu")))
-        return work.validate()
+        def validate(self) -> dict[str, float]:
+            seen.append(("validation", torch.is_autocast_enabled("cpu")))
+            return super().validate()
 
-    train(replace(work, loss=loss, validate=validate), settings(steps=2), RUN)
+    train(Noted(steps=2))
     assert seen == [("step", True), ("step", True), ("validation", False)]
 
 
 def test_seconds_are_those_of_steps_and_of_the_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that steps move by 1, the wait for a row of the history by 5, and validation by 100."""
-    now, work, means = [0.0], task(), loop.Course._means
+    now, means = [0.0], TrainState._means
 
     def after(seconds: float, value: Callable[[], Any]) -> Any:
         now[0] += seconds
         return value()
 
+    class Slow(Line):
+        def loss(self, *batch: Any) -> dict[str, Tensor]:
+            return after(1, lambda: Line.loss(self, *batch))  # type: ignore[no-any-return]
+
+        def validate(self) -> dict[str, float]:
+            return after(100, lambda: Line.validate(self))  # type: ignore[no-any-return]
+
     monkeypatch.setattr("relume.training.loop.time.perf_counter", lambda: now[0])
-    monkeypatch.setattr(loop.Course, "_means", lambda self: after(5, lambda: means(self)))
-    slow = replace(work, loss=lambda *batch: after(1, lambda: work.loss(*batch)), validate=lambda: after(100, work.validate))
-    done = train(slow, settings(steps=5, log_every=2), RUN)
+    monkeypatch.setattr(TrainState, "_means", lambda self: after(5, lambda: means(self)))
+    done = train(Slow(steps=5, log_every=2))
     assert done.timing == [{"step": 2, "seconds": 7.0}, {"step": 4, "seconds": 14.0}, {"step": 5, "seconds": 20.0}]
 
 
-def watched() -> Task:
-    """A line each look at which is two grey pictures of the look's number."""
-    line, seen = task(), count(1)
-
-    def look() -> np.ndarray:
-        made = np.full((2, 2, 4, 4, 3), next(seen), np.uint8)
-        made[0] = 255
-        return made
-
-    return replace(line, look=look)
-
-
-def rows(progress: np.ndarray | None) -> list[int]:
-    assert progress is not None
-    return [int(progress[at, 0, 0]) for at in range(0, len(progress), 6)]
-
-
 @pytest.mark.parametrize(
-    ("steps", "every", "looks"),
-    [(6, 2, [1, 2, 3]), (5, 2, [1, 2, 3]), (32, 2, [2, 4, 6, 8, 10, 12, 14, 16]), (19, 2, [2, 3, 4, 5, 7, 8, 9, 10])],
+    ("steps", "previews"),
+    [(6, [1, 2, 3]), (5, [1, 2, 3]), (32, [2, 4, 6, 8, 10, 12, 14, 16]), (19, [2, 3, 4, 5, 7, 8, 9, 10])],
 )
-def test_looks_are_kept_evenly_spread_with_the_last(steps: int, every: int, looks: list[int]) -> None:
-    done = train(watched(), settings(steps=steps, log_every=1, validate_every=every), RUN)
-    assert rows(done.progress) == [255, *looks], "the samples come first"
+def test_previews_are_kept_evenly_spread_with_the_last(steps: int, previews: list[int]) -> None:
+    progress = train(Seen(steps=steps, log_every=1, validate_every=2)).progress
+    assert progress is not None
+    rows = [int(progress[at, 0, 0]) for at in range(0, len(progress), 6)]
+    assert rows == [255, *previews], "the samples come first"
 
 
-def test_looks_outlast_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-    work, config = watched(), settings(steps=8, log_every=1, validate_every=1)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(work, config, RUN, checkpoint=Checkpoint(tmp_path / "c", []), watch=killed)
-    again = train(work, config, RUN, checkpoint=Checkpoint(tmp_path / "c", []))
-    assert rows(again.progress) == [255, 1, 2, 3, 4, 6, 7, 8, 9], "look 5 was not yet written down, and is made again"
-    assert train(task(), config, RUN).progress is None
-
-
-def test_numbers_that_are_none_stop_it_by_step_and_term() -> None:
+def test_nan_or_inf_stops_it_by_step_and_term() -> None:
     with pytest.raises(UserError, match=r"line: step 5: loss is not finite"):
-        train(task(broken_at=5), settings(log_every=4, validate_every=4), RUN)
+        train(Line(broken_at=5, log_every=4, validate_every=4))
 
 
 def test_every_epoch_goes_through_all_samples_in_an_order_of_its_own() -> None:
@@ -201,12 +200,11 @@ def test_schedules_by_hand(schedule: dict[str, Any], rates: list[float]) -> None
 
 def test_the_gradient_is_clipped() -> None:
     """Plain Adam is blind to a gradient's length, so its memory tells: the first moment is (1 - beta) times the gradient."""
-    work = task()
-    course = loop.Course(work, settings(clip=1e-3), RUN, watch=lambda step, values, sheet: None, ranks=Ranks())
-    course.advance()
-    moments = torch.cat([entry["exp_avg"].flatten() for entry in course.mover.state.values()])
+    state = TrainState(Line(clip=1e-3))
+    state.advance()
+    moments = torch.cat([entry["exp_avg"].flatten() for entry in state.optimizer.state.values()])
     assert float(moments.norm()) == pytest.approx(0.1 * 1e-3, rel=1e-4)
-    assert float(course.pending[0]["gradient"]) > 1e-3, "the history tells what it was before"
+    assert float(state.pending[0]["gradient"]) > 1e-3, "the history tells what it was before"
 
 
 def test_the_average_of_weights_by_hand() -> None:
@@ -233,61 +231,52 @@ def test_a_checkpoint_takes_little_of_the_time(tmp_path: Path, monkeypatch: pyte
     assert checkpoint.due()
 
 
-def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
+def test_a_discriminator_without_weight_changes_no_bit_and_learns_at_its_own_pace() -> None:
+    watched, alone = Line(critic=0.0), Line()
+    assert watched.discriminator is not None
+    before = [value.clone() for value in watched.discriminator.module.state_dict().values()]
+    done, plain = train(watched), train(alone)
+    assert all(torch.equal(value, done.last[name]) for name, value in plain.last.items())
+    after = watched.discriminator.module.state_dict().values()
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it has learned"
+    assert {"train/discriminator", "val/loss"} <= {row["term"] for row in done.history}
+    for betas in (BETAS, (0.0, 0.99)):
+        state = DiscriminatorState(nn.Linear(2, 1), 0.1, betas)
+        assert state.optimizer.param_groups[0]["betas"] == betas
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
-    with pytest.raises(UserError, match="batch: 3 cannot be shared evenly by 2 processes: take a multiple of that"):
+    with pytest.raises(UserError, match=r"batch: 3 .* 2 processes"):
         Ranks(0, 2).share([1, 2, 3])
     with ranks(CPU) as here:
         assert here == Ranks(0, 1)
-
-
-def test_the_device_is_told_with_its_processes() -> None:
-    assert Ranks(0, 1).describe(CPU) == describe(CPU)
-    assert Ranks(0, 2).describe(CPU) == Ranks(1, 2).describe(CPU) == f"{describe(CPU)}, 2 processes"
-
-
-def test_processes_train_together_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert here.describe(CPU) == describe(CPU)
+    assert Ranks(1, 2).describe(CPU) == f"{describe(CPU)}, 2 processes"
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="run.device: several processes train together on cpu or cuda, not on mps"), ranks(MPS):
+    with pytest.raises(UserError, match=r"run.device: .* mps"), ranks(torch.device("mps")):
         pass
 
 
 TOLERANCE = 1e-5  # of weights after 40 steps; only sums are taken in another order
 PROGRAMME = """
 import sys, torch
-from torch import nn
 from relume.training.loop import train
 from relume.training.ranks import ranks
-from tests.decoder_files import CPU, RUN
-from tests.test_training_loop import settings, shared_task
+from tests.decoder_files import CPU
+from tests.test_training_loop import shared_line
 with ranks(CPU) as here:
-    done = train(shared_task(), settings(ema=0.0), RUN, ranks=here)
+    line = shared_line()
+    line.ranks = here
+    done = train(line)
     if here.first:
         torch.save(done.last, sys.argv[1])
 """
 
 
-def shared_task() -> Task:
-    """Without batch normalisation, whose statistics are those of a share and not of the batch; with a second player."""
-    whole = task()
-    line = nn.Linear(1, 1)
-    nn.init.zeros_(line.weight)
-    nn.init.zeros_(line.bias)
-    critic = nn.Linear(1, 1)
-    nn.init.ones_(critic.weight)
-
-    def loss(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        noise = 0.01 * torch.stack([torch.randn(1, generator=draw) for draw in draws])
-        made = line(X[rows] + noise)
-        error = (made - Y[rows]).square().mean()
-        return {LOSS: error - 0.1 * critic(made).mean(), RIVAL: (critic(made.detach()) - critic(Y[rows])).mean()}
-
-    @torch.no_grad()
-    def validate() -> dict[str, float]:
-        return {LOSS: float((line(X) - Y).square().mean())}
-
-    rival = Rival(module=critic, learning_rate=0.01)
-    return Task(name="line", module=line, device=CPU, count=whole.count, loss=loss, validate=validate, rival=rival)
+def shared_line() -> Line:
+    """Without batch normalisation, whose statistics are those of a share and not of the batch; with an adversary."""
+    return Line(normed=False, critic=0.1, ema=0.0)
 
 
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
@@ -297,6 +286,6 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     out = tmp_path / "last.pt"
     subprocess.run([*command, str(tmp_path / "programme.py"), str(out)], env=env, check=True, capture_output=True, timeout=120)
-    together, alone = torch.load(out), train(shared_task(), settings(ema=0.0), RUN).last
+    together, alone = torch.load(out), train(shared_line()).last
     for name, value in alone.items():
         assert torch.allclose(together[name], value, atol=TOLERANCE), name

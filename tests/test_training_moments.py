@@ -1,26 +1,18 @@
 """A generator that learns without a discriminator: the distance by hand, what it tells apart, kills, faults by name."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor
 
-from relume.core.checkpoint import Checkpoint
+from relume.core.config import entry
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.losses.kernel import WIDTHS, discrepancy
-from relume.methods.gan.config import gan
+from relume.methods.gan.config import GanConfig
 from relume.methods.gan.moments import grain
-from relume.methods.gan.train import loss, settled, validate
-from relume.training.loop import LOSS, train
-from tests.decoder_files import RUN, training
 from tests.evaluation_files import write_dataset
-from tests.gan_files import dice, lesson, shared
+from tests.gan_files import dice, shared, trainer
+from tests.training_files import MOMENTS
 
-DUEL: dict[str, Any] = {"kind": "moments", "network": "vgg16_conv", "taps": ["conv1_2", "conv2_2"]}
-DUEL |= {"pixels": None, "cells": 2, "pictures": 4}
 PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
 
 
@@ -56,7 +48,7 @@ def test_grain_by_hand() -> None:
 
 
 def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
-    crowd = lesson(data, "style", duel=DUEL, eye=PLAIN).crowd
+    crowd = trainer(data, "style", duel=MOMENTS, eye=PLAIN).crowd
     assert crowd is not None
     true = data.pixels(data.select("train")[:4])
     far = torch.rand(true.shape, generator=dice(1)[0])
@@ -65,40 +57,8 @@ def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
     assert all(float(one.mean(0).abs().max()) < 1e-3 for one in crowd.true)
 
 
-def test_only_the_generator_learns(data: Dataset) -> None:
-    made = lesson(data, "dcgan", duel=DUEL)
-    assert made.judge is None
-    assert made.task().rival is None
-    terms = loss(made, [0, 1, 2, 3], dice(0, 1, 2, 3))
-    assert set(terms) == {LOSS}
-    terms[LOSS].backward()
-    assert all(weights.grad is not None for weights in made.generator.parameters())
-
-
-def test_a_killed_training_goes_on_to_the_same_bits(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def taught(**options: Any) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-        made = lesson(data, "style", duel=DUEL, training=training(steps=6, batch=3, log_every=2, clip=None))
-        trained = settled(made, train(made.task(), made.config.training, RUN, **options))
-        assert validate(made)[LOSS] == pytest.approx(trained.metrics[LOSS], rel=1e-5)
-        return trained.history, trained.best
-
-    history, weights = taught()
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 4:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "training.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        taught(checkpoint=Checkpoint(path, []), watch=killed)
-    again, others = taught(checkpoint=Checkpoint(path, []))
-    assert again == history
-    assert all(torch.equal(value, others[name]) for name, value in weights.items())
-
-
 def test_faults_are_named() -> None:
     with pytest.raises(UserError, match=r"duel.network: vgg16_conv is the eye that judges"):
-        gan(shared(), {"duel": DUEL, "eye": {"network": "vgg16_conv", "tap": "pool"}}, "x")
+        entry(GanConfig, shared(), {"duel": MOMENTS, "eye": {"network": "vgg16_conv", "tap": "pool"}}, "x")
     with pytest.raises(UserError, match=r"training.batch: two pictures are wanted"):
-        gan(shared(), {"duel": DUEL, "training": {"batch": 1}}, "x")
+        entry(GanConfig, shared(), {"duel": MOMENTS, "training": {"batch": 1}}, "x")

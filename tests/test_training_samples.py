@@ -15,7 +15,6 @@ from relume.core.runtime import generator as die
 from relume.core.samples import read_samples, write_samples
 from relume.methods.gan.config import Drawn
 from relume.methods.gan.samples import Sampler, arc, between, sampled
-from relume.training.rival import BETAS, Opponent, Rival
 from tests.gan_files import KINDS, SIZE, generator
 
 
@@ -86,10 +85,3 @@ def test_what_is_written_is_read_and_a_torn_folder_is_named(tmp_path: Path) -> N
     (tmp_path / "toy/walk.npy").unlink()
     with pytest.raises(UserError, match="run train_gan again"):
         read_samples(tmp_path / "toy")
-
-
-def test_a_rivals_momentum_is_its_own() -> None:
-    player = torch.nn.Linear(2, 1)
-    plain, asked = (Opponent(Rival(module=player, learning_rate=0.1, **more)) for more in ({}, {"betas": (0.0, 0.99)}))
-    assert plain.mover.param_groups[0]["betas"] == BETAS
-    assert asked.mover.param_groups[0]["betas"] == (0.0, 0.99)

@@ -6,69 +6,37 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner, Result
 from torch.nn import functional as F
 
-from relume.core.checkpoint import Checkpoint
 from relume.core.config import build as configured
+from relume.core.config import entry
 from relume.core.errors import UserError
-from relume.core.files import read_csv, read_json, write_json
+from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.losses import feature
-from relume.methods.surrogate.config import SurrogateArchitecture, surrogate, surrogates
+from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig, surrogates
 from relume.methods.surrogate.infer import learned
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattened, ridge, sides
 from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
-from relume.methods.surrogate.train import (
-    SurrogateLesson,
-    card,
-    floors,
-    loss,
-    nearest,
-    progress,
-    settled,
-    surrogate_lesson,
-    validate,
-)
-from relume.methods.surrogate.trained import read_surrogate
+from relume.methods.surrogate.train import floors, nearest
 from relume.networks import network as networks
 from relume.networks.extract import Pass, Pictures, extract
 from relume.training.loop import LOSS, train
-from relume.training.models import Trained
-from stages import train_surrogate
-from tests.decoder_files import CPU, RUN, SIZE, Store, dataset, training
+from relume.training.models import write_model
+from tests.decoder_files import CPU, SIZE, Store, dataset, training
 from tests.gan_files import dice
 from tests.inversion_files import settings
+from tests.training_files import PREDICTED as OWN
+from tests.training_files import SURROGATES as CASES
+from tests.training_files import surrogate
+from tests.training_files import surrogates as shared
 
-CASES: dict[str, dict[str, Any]] = {
-    "linear": {"kind": "linear", "grid": 2},
-    "residual": {"kind": "residual", "grid": 2, "width": 8, "depth": 1, "dropout": 0.0},
-}
 FEATURES = {"map": torch.randn(3, 4, 5, 5, generator=dice(0)[0]), "pool": torch.randn(3, 6, generator=dice(1)[0])}
 SHAPES = {tap: tuple(values.shape[1:]) for tap, values in FEATURES.items()}
-OWN = {
-    "network": "alexnet_conv",
-    "taps": ["conv5", "pool"],
-    "features": "data/none",
-    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/none"},
-}
 
 
 def architecture(kind: str) -> Any:
     return configured(SurrogateArchitecture, CASES[kind], "architecture")
-
-
-def shared(kind: str = "linear", **differences: Any) -> dict[str, Any]:
-    plain = {
-        "dataset": "toy",
-        "architecture": CASES[kind],
-        "penalties": [0.01, 1.0],
-        "losses": {"cosine": 1.0, "mse": 0.5},
-        "training": training(),
-        "validation": None,
-    }
-    return plain | differences
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +44,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset(tmp_path_factory.mktemp("data"))
 
 
-def lesson(data: Dataset, kind: str = "linear", own: dict[str, Any] | None = None, **differences: Any) -> SurrogateLesson:
-    config = surrogate(shared(kind, **differences), OWN | (own or {}), "train_surrogate.models.toy")
-    return surrogate_lesson(name="toy", config=config, run=RUN, dataset=data, store=Store(), device=CPU)  # type: ignore[arg-type]
+def eyes(data: Dataset) -> Eyes:
+    return Eyes(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
 
 
 def test_every_kind_of_the_parameters_is_tried() -> None:
@@ -143,24 +110,24 @@ def test_the_nearest_is_so_by_cosine() -> None:
 
 
 def test_terms_and_floors_by_hand(data: Dataset) -> None:
-    made = lesson(data)
+    made = surrogate(data)
     with torch.no_grad():
-        terms = loss(made, [0, 2], dice(0, 1))
+        terms = made.loss([0, 2], dice(0, 1))
         predicted, true = made.module.predict(made.learned.inputs[[0, 2]]), made.learned.outputs[[0, 2]]
     apart = (predicted - true) / made.module.std_out
     assert float(terms["cosine"]) == pytest.approx(float((1 - F.cosine_similarity(predicted, true)).mean()), abs=1e-5)
     assert float(terms["mse"]) == pytest.approx(float(apart.square().mean()), rel=1e-4)
     assert float(terms[LOSS]) == pytest.approx(float(terms["cosine"] + 0.5 * terms["mse"]), rel=1e-5)
-    found = validate(made)
+    found = made.validate()
     mean = made.learned.outputs.mean(0, keepdim=True)
     assert found["floor_mean"] == pytest.approx(float(F.cosine_similarity(mean, made.held.outputs).mean()), abs=1e-5)
     assert found["similarity"] == found["ridge"] == pytest.approx(1 - found["cosine"], abs=1e-6)
 
 
 def test_what_a_training_spoils_is_not_kept(data: Dataset) -> None:
-    made = lesson(data, training=training(learning_rate=10.0, ema=0.0, clip=None))
+    made = surrogate(data, training=training(learning_rate=10.0, ema=0.0, clip=None))
     begun = {name: value.clone() for name, value in made.module.state_dict().items()}
-    done = settled(made, train(made.task(), made.config.training, RUN))
+    done = train(made)
     assert done.best_step == 0
     assert done.metrics["similarity"] == done.metrics["ridge"]
     for found in (done.best, made.module.state_dict()):
@@ -168,10 +135,10 @@ def test_what_a_training_spoils_is_not_kept(data: Dataset) -> None:
 
 
 def test_what_a_training_betters_is_kept(data: Dataset) -> None:
-    made = lesson(data, "residual", training=training(steps=20, validate_every=1, learning_rate=1e-3, ema=0.0))
-    for values in (made.module.linear.weight, made.begun["linear.weight"]):  # begun at nothing, it can only learn
+    made = surrogate(data, "residual", training=training(steps=20, validate_every=1, learning_rate=1e-3, ema=0.0))
+    for values in (made.module.linear.weight, made.initial["linear.weight"]):  # begun at nothing, it can only learn
         values.data.zero_()
-    done = settled(made, train(made.task(), made.config.training, RUN))
+    done = train(made)
     assert done.best_step > 0
     assert all(torch.equal(value, made.module.state_dict()[name]) for name, value in done.best.items())
 
@@ -183,46 +150,24 @@ def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_pa
     extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
     assert read_json(tmp_path / "kept/stats.json")["taps"]["pool"]["cached"]
     assert not read_json(tmp_path / "kept/stats.json")["taps"]["conv5"]["cached"]
-    config = surrogate(shared(), OWN, "toy")
-    eyes = Eyes(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
-    plain, read = (pairs(eyes, config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
+    config = entry(SurrogateConfig, shared(), OWN, "toy")
+    plain, read = (pairs(eyes(data), config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
     assert torch.allclose(plain.inputs, read.inputs, rtol=1e-3, atol=1e-4)
     assert not torch.equal(plain.inputs, read.inputs)
     assert torch.equal(plain.outputs, read.outputs)
     stats = read_json(tmp_path / "kept/stats.json")
     write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
-    with pytest.raises(UserError, match="99.*are wanted: extract anew"):
-        pairs(eyes, config, [0], features=tmp_path / "kept")
+    with pytest.raises(UserError, match="99.*extract anew"):
+        pairs(eyes(data), config, [0], features=tmp_path / "kept")
 
 
 def test_what_is_said_and_shown_of_it(data: Dataset) -> None:
-    made = lesson(data)
-    assert card(made)["shapes"] == {"conv5": [256, 3, 3], "pool": [256]}
-    assert card(made)["penalty"] in (0.01, 1.0)
-    seen = progress(made)
+    made = surrogate(data)
+    assert made.card()["shapes"] == {"conv5": [256, 3, 3], "pool": [256]}
+    assert made.card()["penalty"] in (0.01, 1.0)
+    seen = made.preview()
     assert seen.shape == (2, 4, SIZE, SIZE, 3)
     assert all(any(np.array_equal(image, data.images[row]) for row in made.train) for image in seen[1])
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    dataset(tmp_path / "data/images")
-    run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3}
-    section = {"shared": shared("residual"), "models": {"toy": OWN}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"run": run, "train_surrogate": section}))
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train_surrogate": {"deps": []}}}))
-    monkeypatch.chdir(tmp_path)
-    for name in ("DVC_STAGE", "RELUME_SCRATCH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("relume.params.check", lambda whole: None)
-    monkeypatch.setattr(train_surrogate, "WeightStore", lambda *folders: Store())
-    return tmp_path
-
-
-def staged(out: str = "models/surrogate/toy") -> Result:
-    options = {"--model": "toy", "--images": "data/images/toy", "--weights": "models/weights", "--features": "data/none"}
-    options |= {"--target-features": "data/none", "--out": out, "--timing": "metrics/training/toy.csv"}
-    return CliRunner().invoke(train_surrogate.main, [part for pair in options.items() for part in pair])
 
 
 def test_what_is_dropped_is_the_draws_own_and_the_rest_makes_up_for_it() -> None:
@@ -235,69 +180,27 @@ def test_what_is_dropped_is_the_draws_own_and_the_rest_makes_up_for_it() -> None
     assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "whoever else is in the batch"
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_a_killed_training_goes_on_to_the_same_bits(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropout: float
+def test_the_term_asks_for_what_the_surrogate_predicts_from(
+    data: Dataset, tmp_path: Path, default_params: dict[str, Any]
 ) -> None:
-    def learn(dropout: float, **options: Any) -> Trained:
-        torch.seed()  # the global generator does not matter
-        made = lesson(data, "residual", architecture=CASES["residual"] | {"dropout": dropout})
-        return train(made.task(), made.config.training, RUN, **options)
-
-    whole = learn(dropout)
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-
-    def killed(step: int, values: object, sheet: object) -> None:
-        if step == 4:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "surrogate.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        learn(dropout, checkpoint=Checkpoint(path, []), watch=killed)
-    again = learn(dropout, checkpoint=Checkpoint(path, []))
-    assert again.history == whole.history
-    assert all(torch.equal(value, again.last[name]) for name, value in whole.last.items())
-    assert learn(0.25).history != whole.history, "what is dropped matters"
-
-
-def test_from_training_to_the_term(project: Path, default_params: dict[str, Any]) -> None:
-    result = staged()
-    assert result.exit_code == 0, result.output
-    assert "toy: cosine in validation: similarity " in result.output
-    folder = Path("models/surrogate/toy")
-    terms = {row["term"] for row in read_csv(folder / "history.csv")}
-    assert {"val/similarity", "val/ridge", "val/floor_nearest", "val/floor_mean"} <= terms
-    assert staged("again").exit_code == 0
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        path.name: path.read_bytes() for path in Path("again").iterdir()
-    }
-    trained = read_surrogate(folder, CPU)
-    config = surrogate(shared(), OWN, "toy")
-    data = Dataset.open(Path("data/images/toy"))
-    eyes = Eyes(dataset=data, store=Store(), device=CPU, micro_batch=4)  # type: ignore[arg-type]
-    see = eyes.see("alexnet_conv", config.taps, None)
-    found = pairs(eyes, config, data.select("val"))
-    reached = float(F.cosine_similarity(trained.module(see(data.select("val"))), found.outputs).mean())
-    assert read_json(folder / "model.json")["metrics"]["similarity"] == pytest.approx(reached, abs=1e-5)
-
+    made = surrogate(data, training=training(steps=1))
+    write_model(tmp_path, train(made), made.card(), made.samples())
     recipe = settings(default_params, taps={"conv5": 1.0, "pool": 1.0, "conv1": 1.0})
-    term = learned(folder, recipe, SIZE, CPU)
+    term = learned(tmp_path, recipe, SIZE, CPU)
     assert (term.network, term.tap) == ("vgg16_conv", "pool")
+    assert torch.equal(
+        made.module.predict(made.held.inputs), term.predict(eyes(data).see("alexnet_conv", ("conv5", "pool"), None)(made.val))
+    )
     with pytest.raises(UserError, match=r"predicts from alexnet_conv conv5\+pool, and alexnet_conv conv5 is inverted"):
-        learned(folder, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)
-    with pytest.raises(UserError, match="pictures of 64 px, these have 32"):
-        learned(folder, recipe, 32, CPU)
-    write_json(folder / "model.json", {"kind": "decoder"})
-    with pytest.raises(UserError, match="holds no surrogate"):
-        learned(folder, recipe, SIZE, CPU)
+        learned(tmp_path, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)
+    with pytest.raises(UserError, match="64 px.* 32"):
+        learned(tmp_path, recipe, 32, CPU)
 
 
 def test_faults_are_named(data: Dataset) -> None:
-    with pytest.raises(UserError, match="surrogate toy is to learn from photos"):
-        lesson(data, dataset="photos")
     with pytest.raises(UserError, match="cosine: this weight and mse are both 0"):
-        lesson(data, losses={"cosine": 0.0, "mse": 0.0})
+        surrogate(data, losses={"cosine": 0.0, "mse": 0.0})
     with pytest.raises(UserError, match="target.tap: pool is given already"):
-        lesson(data, own={"target": {**OWN["target"], "network": "alexnet_conv"}})  # type: ignore[dict-item]
+        surrogate(data, own={"target": {**OWN["target"], "network": "alexnet_conv"}})  # type: ignore[dict-item]
     with pytest.raises(UserError, match=r"(?s)models\.a\.taps.*models\.b"):
         surrogates({"shared": shared(), "models": {"a": OWN | {"taps": ["pool", "pool"]}, "b": {"network": "alexnet_conv"}}})

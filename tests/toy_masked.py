@@ -1,17 +1,46 @@
-"""Toy masked models on disk, with random weights."""
+"""Toy masked models: parameters, a Trainer, models with random weights on disk."""
 
 from pathlib import Path
 from typing import Any
 
+from relume.core.config import entry, merge
 from relume.data.store import Dataset
-from relume.methods.masked.train import card, sheet
+from relume.methods.masked.config import MaskedConfig
+from relume.methods.masked.train import MaskedTrainer
 from relume.training.models import Trained, write_model
-from tests.test_masked_stages import lesson
+from tests.decoder_files import setup, training
+
+STACK = {"width": 16, "depth": 1, "heads": 2}
+TOKENS = {"kind": "tokenizer", "width": 8, "levels": [5, 5]}
+ENERGY = {"kind": "energy_transformer", "width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3}
+MIXED = {"kind": "mixed_ae", "encoder": STACK, "decoder": STACK, "recognition": 0.1, "temperature": 0.25, "projection": 8}
+MODELS: dict[str, dict[str, Any]] = {
+    "codes": {"architecture": TOKENS, "tokenizer": "data/images/toy"},
+    "et": {"architecture": ENERGY, "tokenizer": "data/images/toy"},
+    "mae": {"architecture": {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": True}},
+    "mixed": {"architecture": MIXED},
+    "beit": {
+        "architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS},
+        "tokenizer": "models/masked/codes",
+        "masks": {"pattern": "block", "ratio": 0.4},
+    },
+}
+SHARED: dict[str, Any] = {
+    "dataset": "toy",
+    "masks": {"pattern": "random", "ratio": 0.75, "cell": 4},
+    "augment": {"flip": True, "crop": 0.2, "colour": 0.0},
+    "training": training(),
+    "validation": None,
+}
+
+
+def trainer(data: Dataset, name: str = "et", **differences: Any) -> MaskedTrainer:
+    return MaskedTrainer(setup(data, entry(MaskedConfig, SHARED, merge(MODELS[name], differences), "toy")))
 
 
 def write_masked(folder: Path, data: Dataset, kind: str, name: str = "", **differences: Any) -> None:
-    """`folder`/<name>: one of the models of `test_masked_stages`, called by its own name where no other is given."""
-    found = lesson(data, kind, **differences)
-    tensors = found.model.state_dict()
+    """`folder`/<name>: one of MODELS, called by its own name where no other is given."""
+    found = trainer(data, kind, **differences)
+    tensors = found.module.state_dict()
     trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
-    write_model(folder / (name or kind), trained, {**card(found), "name": name or kind}, sheet(found))
+    write_model(folder / (name or kind), trained, {**found.card(), "name": name or kind}, found.samples())

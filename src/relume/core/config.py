@@ -63,6 +63,11 @@ def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Conta
     return result
 
 
+def entry(cls: type[T], shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> T:
+    """`own` laid over `shared`, as a `cls`; `path` is the full key of `own`."""
+    return build(cls, merge(shared, own), path)
+
+
 def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "models") -> dict[str, T]:
     """Each entry of `section[key]` laid over `section["shared"]`, as a `cls`; every fault of every one is named.
 
@@ -71,7 +76,7 @@ def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "mod
     faults = []
     for name, own in section[key].items():
         try:
-            found[name] = build(cls, merge(section["shared"], own), f"{path}.{key}.{name}")
+            found[name] = entry(cls, section["shared"], own, f"{path}.{key}.{name}")
         except UserError as error:
             faults.append(str(error))
     if faults:

@@ -35,3 +35,8 @@ def alpha_norm(images: Tensor, exponent: float) -> Tensor:
 def pixel(images: Tensor, originals: Tensor) -> Tensor:
     """Mean squared error to the picture itself: an oracle in feature inversion."""
     return (images - originals).square().flatten(1).mean(1)
+
+
+def psnr(images: Tensor, originals: Tensor) -> Tensor:
+    """In dB, data range 1; at most 100. A metric, not a loss."""
+    return -10 * pixel(images, originals).clamp_min(1e-10).log10()

@@ -1,6 +1,6 @@
 """Named activations of a network, collected for as long as a `with` lasts: one forward pass, cut off after the deepest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from relume.networks.network import Network
 
 BATCHNORM = "batchnorm"  # beside a network's taps: (N, L), how far a picture is from what its L batch normalisations expect
 
+Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
 Collected = Callable[[Tensor], dict[str, Tensor]]
 Found = dict[Place, Tensor]  # in the order of the forward pass
 Read = Callable[[Found], Tensor]  # what was found -> the tap's value
@@ -73,6 +74,15 @@ def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def compute(networks: Mapping[str, Network], images: Tensor, taps: Mapping[str, Sequence[str]]) -> Seen:
+    """Features in float32 of each network's taps, in one forward pass per network."""
+    seen: Seen = {}
+    for name, own in taps.items():
+        with collect(networks[name], own) as tapped:
+            seen[name] = {tap: value.float() for tap, value in tapped(images).items()}
+    return seen
 
 
 def _hook(module: nn.Module, name: str, side: str, recorder: _Recorder) -> torch.utils.hooks.RemovableHandle:

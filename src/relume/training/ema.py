@@ -45,3 +45,11 @@ class Ema:
 
 def copied(state: Mapping[str, Tensor]) -> State:
     return {name: value.detach().clone() for name, value in state.items()}
+
+
+def prefixed(name: str, tensors: Mapping[str, Tensor]) -> State:
+    return {f"{name}.{key}": value for key, value in tensors.items()}
+
+
+def below(name: str, tensors: Mapping[str, Tensor]) -> State:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

@@ -1,15 +1,17 @@
 """`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
+from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
@@ -18,6 +20,8 @@ from relume.networks.tensors import digest
 TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
 SAMPLES, PROGRESS = "samples.png", "progress.jpg"
 HISTORY_COLUMNS = ("step", "term", "value")
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,7 @@ class Trained:
     metrics: dict[str, float]  # of the best, on the validation samples
     history: list[dict[str, Any]]  # step, term, value
     timing: list[dict[str, float]]  # step, seconds
-    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per look; None: nobody looked
+    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per preview
 
 
 def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:
@@ -46,9 +50,11 @@ def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples
         write_json(temporary / CARD, {**card, **about})
 
 
-def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The best weights, held to the sha256 that the card states, and the card."""
+def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The best weights, held to the sha256 that the card states, and the card. `kind`: any other is refused."""
     card: dict[str, Any] = read_json(folder / CARD)
+    if kind is not None and card.get("kind") != kind:
+        raise UserError(f"{folder}: needs a model of kind {kind}, this is one of kind {card.get('kind')}")
     try:
         tensors: dict[str, Tensor] = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
@@ -56,6 +62,22 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if (got := digest(tensors)) != card["sha256"]:
         raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, {CARD} says {card['sha256']}: train it again")
     return tensors, card
+
+
+def load_model(
+    folder: Path, device: torch.device, *, kind: str, architecture: Any, build: Callable[[Any, dict[str, Any]], M]
+) -> tuple[M, dict[str, Any]]:
+    """The trained module, frozen and ready to use, and its card. `build`: the `architecture` of the card, and the card."""
+    tensors, card = read_model(folder, kind)
+    module = build(configured(architecture, card["config"]["architecture"], f"{folder}/{CARD}: config.architecture"), card)
+    module.load_state_dict(tensors)
+    module.requires_grad_(False)
+    return module.eval().to(device), card
+
+
+def shapes_of(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of the features that the model was trained on, in the order of its taps: JSON sorts its keys."""
+    return {tap: tuple(card["shapes"][tap]) for tap in card["config"]["taps"]}
 
 
 def _save_jpeg(path: Path, pixels: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""How the pictures came to be: the same few samples at looks spread over a training."""
+"""How the pictures came to be: the same few samples at previews spread over a training."""
 
 from collections.abc import Mapping
 
@@ -8,30 +8,30 @@ from torch import Tensor
 
 from relume.core.images import grid
 
-LOOKS = 8  # rows, at most, below the samples
+PREVIEWS = 8  # rows, at most, below the samples
 COLUMNS = 6  # samples, at most
 
 
 class Progress:
-    """Rows of uint8 (K, H, W, 3): the samples, then what was made of them. `looks`: how many there will be in the training."""
+    """Rows of uint8 (K, H, W, 3): the samples, then what was made of them. `previews`: how many there will be in the training."""
 
-    def __init__(self, looks: int) -> None:
-        self.looks = looks
+    def __init__(self, previews: int) -> None:
+        self.previews = previews
         self.rows: list[np.ndarray] = []
 
-    def see(self, number: int, originals: np.ndarray, made: np.ndarray) -> None:
-        """Look `number`, from 1 on. Those that are kept are spread evenly; the last is always one of them."""
+    def add(self, number: int, originals: np.ndarray, made: np.ndarray) -> None:
+        """Preview `number`, from 1 on. Those that are kept are spread evenly; the last is always one of them."""
         if not self.rows:
             self.rows.append(originals[:COLUMNS])
         if self._kept(number):
             self.rows.append(made[:COLUMNS])
 
     def _kept(self, number: int) -> bool:
-        most = min(LOOKS, self.looks)
-        return number * most // self.looks > (number - 1) * most // self.looks
+        most = min(PREVIEWS, self.previews)
+        return number * most // self.previews > (number - 1) * most // self.previews
 
     def sheet(self) -> np.ndarray | None:
-        """One picture, or None where nothing was looked at."""
+        """One picture, or None where there was no preview."""
         return grid(np.stack(self.rows)) if self.rows else None
 
     def state(self) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.files import NONE, given
 from relume.core.references import Count, Entry, Extracted, Features, Once, Same, Tap, TrainingSet, Validation
 from relume.losses.config import LpipsTerm
@@ -110,11 +110,6 @@ class TrainDecoder:
 
     shared: Shared
     decoders: dict[Name, dict[str, Any]]
-
-
-def decoder(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> DecoderConfig:
-    """`shared` with a decoder's differences laid over it; `path` is the decoder's key."""
-    return build(DecoderConfig, merge(shared, own), path)
 
 
 def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:

@@ -5,21 +5,10 @@ from pathlib import Path
 
 import torch
 
-from relume.core.config import build as configured
-from relume.core.config import config
 from relume.methods.decoder.base import Decoder
 from relume.methods.decoder.config import Architecture
 from relume.methods.decoder.model import build
-from relume.training.models import read_model
-
-
-@config
-class Described:
-    """What using a decoder needs of the configuration that it was trained with."""
-
-    network: str
-    taps: tuple[str, ...]
-    architecture: Architecture
+from relume.training.models import load_model, shapes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +23,18 @@ class TrainedDecoder:
 
 def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
     """`models/decoder/<name>/`, ready to decode."""
-    tensors, card = read_model(folder)
-    stated = {key: card["config"][key] for key in ("network", "taps", "architecture")}
-    about = configured(Described, stated, f"{folder}/model.json")
-    shapes = {tap: tuple(card["shapes"][tap]) for tap in about.taps}  # in the config's order: JSON sorts its keys
-    module = build(shapes, card["size"], about.architecture)
-    module.load_state_dict(tensors)
-    module.requires_grad_(False)
+    module, card = load_model(
+        folder,
+        device,
+        kind="decoder",
+        architecture=Architecture,
+        build=lambda architecture, card: build(shapes_of(card), card["size"], architecture),
+    )
     return TrainedDecoder(
         name=card["name"],
-        network=about.network,
-        taps=about.taps,
-        shapes=shapes,
+        network=card["config"]["network"],
+        taps=tuple(card["config"]["taps"]),
+        shapes=shapes_of(card),
         size=card["size"],
-        module=module.eval().to(device),
+        module=module,
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.references import Entry, Same, Sees, Tap, TrainingSet, Validation
 from relume.training.config import Augment, Name, Training
 
@@ -157,11 +157,6 @@ class TrainGan:
 
     shared: SharedGan
     models: dict[Name, dict[str, Any]]
-
-
-def gan(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> GanConfig:
-    """`shared` with a generator's differences laid over it; `path` is the generator's key."""
-    return build(GanConfig, merge(shared, own), path)
 
 
 def gans(section: Mapping[str, Any]) -> dict[str, GanConfig]:

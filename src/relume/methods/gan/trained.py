@@ -5,19 +5,10 @@ from pathlib import Path
 
 import torch
 
-from relume.core.config import build as configured
-from relume.core.config import config
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import GeneratorArchitecture
 from relume.methods.gan.generator import Generator
-from relume.training.models import read_model
-
-
-@config
-class DescribedGan:
-    """What using a generator needs of the configuration that it was made with."""
-
-    architecture: GeneratorArchitecture
+from relume.training.models import load_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +19,12 @@ class TrainedGan:
 
 
 def read_gan(folder: Path, device: torch.device) -> TrainedGan:
-    """`models/gan/<name>/`, ready to make pictures."""
-    tensors, card = read_model(folder)
-    stated = {"architecture": card["config"]["architecture"]}
-    made = gans.generator(configured(DescribedGan, stated, f"{folder}/model.json").architecture, card["size"])
-    made.load_state_dict(tensors)
-    made.requires_grad_(False)
-    return TrainedGan(name=card["name"], dataset=card["data"]["dataset"], generator=made.eval().to(device))
+    """`models/gan/<name>/`, ready to generate images."""
+    module, card = load_model(
+        folder,
+        device,
+        kind="gan",
+        architecture=GeneratorArchitecture,
+        build=lambda architecture, card: gans.generator(architecture, card["size"]),
+    )
+    return TrainedGan(name=card["name"], dataset=card["data"]["dataset"], generator=module)

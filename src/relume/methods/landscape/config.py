@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.errors import UserError
 from relume.core.files import given
 from relume.core.references import Count, Dataset, Folder, Once, Same, Split, TrainingSet, Validation
@@ -101,11 +101,6 @@ class TrainLandscape:
 
     shared: SharedLandscape
     models: dict[Name, dict[str, Any]]
-
-
-def landscape_model(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> LandscapeConfig:
-    """`shared` with a landscape's differences laid over it; `path` is its key."""
-    return build(LandscapeConfig, merge(shared, own), path)
 
 
 def landscape_models(section: Mapping[str, Any]) -> dict[str, LandscapeConfig]:

@@ -32,9 +32,9 @@ from relume.methods.landscape.trajectories import Moment, See, descend, slope
 from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.path import FOLLOWED, moments, together, walked
 from relume.networks.network import load
+from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
-from relume.training.loop import LOSS
-from relume.training.terms import look
+from relume.training.trainer import LOSS
 
 INVERSE_STEPS, INVERSE_RATE, INVERSE_BETAS = (
     100,
@@ -108,7 +108,7 @@ def search(
 def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> Mapper:
     """What the mapper says of pictures: its network looks at them first."""
     network, name = load(mapper.network, store, device), mapper.network
-    return lambda pictures: mapper.latents(look({name: network}, pictures, {name: mapper.taps})[name])
+    return lambda pictures: mapper.latents(compute({name: network}, pictures, {name: mapper.taps})[name])
 
 
 def invert(

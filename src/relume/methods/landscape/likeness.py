@@ -12,7 +12,7 @@ from relume.methods.landscape.config import LandscapeLosses, SharedLandscape
 from relume.networks.network import Network, load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
-from relume.training.loop import LOSS
+from relume.training.trainer import LOSS
 
 
 @dataclass(frozen=True, kw_only=True)

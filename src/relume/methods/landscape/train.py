@@ -1,145 +1,146 @@
 """Training a landscape (S1): theta lowers the loss at states of descents that went through earlier selves of it.
 
-Of every step of training, some trajectories take a step through theta as it is, and the states that they reach are remembered;
-then theta takes a step on states drawn from all that are remembered. The generator rests.
+At every step some trajectories take a step through theta as it is, and their states are remembered; then theta takes a step on
+states drawn from the memory. The generator is frozen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
-from relume.core.images import grid, resize, to_uint8
-from relume.core.run import Run
-from relume.core.runtime import generator, seed_of
-from relume.data.store import Dataset
+from relume.core.images import resize
+from relume.core.runtime import generator
+from relume.losses import image
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.trained import TrainedGan
 from relume.methods.landscape.config import LandscapeConfig
-from relume.methods.landscape.likeness import Likeness, likeness
+from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Learner
 from relume.methods.landscape.trajectories import See, descend, slope
-from relume.methods.latent.train import mean_latent, psnr, shaped, variance
+from relume.methods.latent.train import mean_latent, shaped, variance
 from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
-from relume.training.loop import LOSS, Task, below
+from relume.training.ema import below
 from relume.training.models import Trained
+from relume.training.trainer import LOSS, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
-SHOWN = 6  # pictures on a sheet
-SLOPES = 480  # pictures that axes are found by
+SHOWN = 6  # images in a row of a preview
+SLOPES = 480  # images whose gradients the axes are computed from
 FAINT = 1e-6  # losses below are taken for this much
 
 Through = Callable[[Tensor], Tensor]  # states -> latents
 
 
-@dataclass(frozen=True, kw_only=True)
-class LandscapeLesson:
-    """Everything that a landscape is trained with, and the landscape. Rows are numbers of the dataset."""
+class LandscapeTrainer(Trainer[LandscapeConfig]):
+    """`module` is the landscape with its trajectories and their memory, which a checkpoint holds as well."""
 
-    name: str
-    config: LandscapeConfig
-    run: Run
-    dataset: Dataset
-    device: torch.device
-    painter: Generator  # frozen
-    likeness: Likeness
-    train: list[int]
-    val: list[int]
-    learner: Learner
+    kind = "landscape"
+    module: Learner
+
+    def __init__(self, setup: Setup[LandscapeConfig], trained: TrainedGan) -> None:
+        super().__init__(setup)
+        config, ways = self.config, self.config.descents
+        config.check(self.ranks.count, f"{self.key}.descents.walkers")
+        self.painter = trained.generator  # frozen
+        scale = variance(self.painter, config.space, self.run.seed) ** 0.5
+        with self.seeded():
+            made = Landscape(mean_latent(self.painter, config.space).cpu(), scale, config.architecture)
+        self.likeness = likeness(config, self.store, self.device)
+        self.module = Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(self.device)
+        if made.basis is not None:
+            made.basis.copy_(axes(self.slopes()))
 
     @property
-    def landscape(self) -> Landscape:
-        return self.learner.landscape
+    def model(self) -> Landscape:
+        return self.module.landscape
 
-    def task(self) -> Task:
-        return Task(
-            name=self.name,
-            module=self.learner,
-            device=self.device,
-            count=len(self.train),
-            loss=partial(loss, self),
-            validate=partial(validate, self),
-            look=partial(progress, self),
-        )
-
-    def pictures(self, rows: Sequence[int]) -> Tensor:
+    def pixels(self, rows: Sequence[int]) -> Tensor:
         """At the generator's size."""
-        return resize(self.dataset.pixels(list(rows)).to(self.device), self.painter.size)
+        return resize(super().pixels(rows), self.painter.size)
 
     def paint(self, latents: Tensor) -> Tensor:
         return paint(self.painter, self.config.space, latents)
 
     def starts(self, generators: Sequence[torch.Generator]) -> Tensor:
-        return starts(self.landscape, self.painter, self.config, generators)
+        """Initial states, row n drawn by generator n: the generator's own latents, nearer to the mean: (N, D)."""
+        return self.config.descents.start * drawn(self.model, self.painter, self.config.space, generators)
 
     def toward(self, rows: Sequence[int], through: Through) -> See:
-        """What states are worth that look for these pictures."""
-        target = self.likeness.target(self.pictures(rows))
+        """The loss of states that look for these images."""
+        target = self.likeness.target(self.pixels(rows))
         return lambda z: self.likeness(self.paint(through(z)), target)
 
     def seen(self, z: Tensor, numbers: Tensor) -> dict[str, Tensor]:
-        """The same, of training pictures by their place in the list of them."""
-        return self.toward([self.train[number] for number in numbers.tolist()], self.landscape)(z)
+        """The same, of training images by their place in the list of them."""
+        return self.toward([self.train[number] for number in numbers.tolist()], self.model)(z)
 
     @cached_property
     def plain(self) -> dict[str, float]:
         """What descents reach without theta."""
-        return reached(self, self.landscape.latents)
+        return self.reached(self.model.latents)
 
+    @torch.no_grad()
+    def slopes(self) -> Tensor:
+        """Gradients of the plain loss of training images, at latents between the mean and the generator's own: (N, D)."""
+        found = []
+        for rows in self.batches(self.train[:SLOPES]):
+            draws = [generator(self.run.seed, "slope", row) for row in rows]
+            initial = drawn(self.model, self.painter, self.config.space, draws)
+            share = torch.stack([torch.rand((), generator=one) for one in draws]).to(initial)
+            found.append(slope(self.toward(rows, self.model.latents), share[:, None] * initial)[1])
+        return torch.cat(found)
 
-def landscape_lesson(
-    *,
-    name: str,
-    config: LandscapeConfig,
-    run: Run,
-    dataset: Dataset,
-    store: WeightStore,
-    trained: TrainedGan,
-    device: torch.device,
-) -> LandscapeLesson:
-    """The landscape built to the latents' shape, its weights drawn from seed and name; nothing remembered yet."""
-    if dataset.name != config.dataset:
-        raise UserError(f"landscape {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
-    painter = trained.generator
-    centre, scale = mean_latent(painter, config.space).cpu(), variance(painter, config.space, run.seed) ** 0.5
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(run.seed, "landscape", name))
-        made = Landscape(centre, scale, config.architecture)
-    ways = config.descents
-    found = LandscapeLesson(
-        name=name,
-        config=config,
-        run=run,
-        dataset=dataset,
-        device=device,
-        painter=painter,
-        likeness=likeness(config, store, device),
-        train=dataset.select("train"),
-        val=dataset.select("val", config.validation),
-        learner=Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(device),
-    )
-    if made.basis is not None:
-        made.basis.copy_(axes(slopes(found)))
-    return found
+    def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+        """Over as many remembered states as there are rows. New trajectories look for the images of the first rows."""
+        going, ring, ways = self.module.going, self.module.ring, self.config.descents
+        count = len(going.z)
+        going.renew(self.starts(generators[:count]), torch.tensor(rows[:count], device=self.device))
+        going.advance(self.seen, ways.learning_rate, ways.betas)
+        ring.add(going.z, going.pictures)
+        found = self.seen(*ring.draw(generators))
+        means = mean_terms(found)
+        return means | {LOSS: relative(found[LOSS])} if self.config.relative else means
 
+    @torch.no_grad()
+    def reached(self, through: Through) -> dict[str, float]:
+        """Means over the validation images at the end of descents from fixed starts."""
+        return mean_metrics([self.ended(rows, through)[0] for rows in self.batches(self.val)])
 
-@torch.no_grad()
-def slopes(lesson: LandscapeLesson) -> Tensor:
-    """Of the plain loss of training pictures, at latents between the mean and the generator's own: (N, D)."""
-    rows = lesson.train[:SLOPES]
-    found = []
-    for own in batches(lesson, rows):
-        draws = [generator(lesson.run.seed, "slope", row) for row in own]
-        begun = drawn(lesson.landscape, lesson.painter, lesson.config.space, draws)
-        share = torch.stack([torch.rand((), generator=one) for one in draws]).to(begun)
-        found.append(slope(lesson.toward(own, lesson.landscape.latents), share[:, None] * begun)[1])
-    return torch.cat(found)
+    def ended(self, rows: Sequence[int], through: Through) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms and PSNR where descents end, (N,) each, and the images there."""
+        initial = self.starts([generator(self.run.seed, "validation", id) for id in self.dataset.ids(list(rows))])
+        ways = self.config.descents
+        *_, last = descend(self.toward(rows, through), initial, steps=ways.steps, rate=ways.learning_rate, betas=ways.betas)
+        made = self.paint(through(last.z))
+        return {**last.terms, "psnr": image.psnr(made, self.pixels(rows))}, made
+
+    def validate(self) -> dict[str, float]:
+        """After as many steps as it learns with: the loss, its terms, PSNR; and what is reached without theta."""
+        floors = {"loss_plain": self.plain[LOSS], "floor_plain": self.plain["psnr"]}
+        return self.reached(self.model) | floors
+
+    @torch.no_grad()
+    def preview(self) -> np.ndarray:
+        """Validation images over where descents end."""
+        parts = [(self.pixels(rows), self.ended(rows, self.model)[1]) for rows in self.batches(self.val[:SHOWN])]
+        return sheet_rows(parts)
+
+    def finish(self, trained: Trained) -> Trained:
+        """The landscape alone."""
+        return replace(trained, best=below("landscape", trained.best), last=below("landscape", trained.last))
+
+    def facts(self) -> dict[str, Any]:
+        generator = fingerprint(self.painter)
+        return {"generator": generator, "latent": list(self.model.centre.shape), "size": self.painter.size}
+
+    def summary(self, metrics: Mapping[str, float]) -> str:
+        reached = f"a loss of {metrics[LOSS]:.4f} after {self.config.descents.steps} steps"
+        return f"{reached}; without it {metrics['loss_plain']:.4f}"
 
 
 def axes(vectors: Tensor) -> Tensor:
@@ -151,11 +152,6 @@ def paint(painter: Generator, space: str, latents: Tensor) -> Tensor:
     return painter(latents) if space == "z" else painter.synthesise(latents)
 
 
-def starts(landscape: Landscape, painter: Generator, config: LandscapeConfig, generators: Sequence[torch.Generator]) -> Tensor:
-    """States to begin a trajectory from, row n drawn by generator n: the generator's own latents, nearer to the mean: (N, D)."""
-    return config.descents.start * drawn(landscape, painter, config.space, generators)
-
-
 @torch.no_grad()
 def drawn(landscape: Landscape, painter: Generator, space: str, generators: Sequence[torch.Generator]) -> Tensor:
     """The generator's own latents in units, row n drawn by generator n: (N, D)."""
@@ -163,82 +159,12 @@ def drawn(landscape: Landscape, painter: Generator, space: str, generators: Sequ
     return landscape.units(z if space == "z" else shaped(painter, painter.map(z), space))
 
 
-def loss(lesson: LandscapeLesson, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-    """Means over as many remembered states as there are rows. New trajectories look for the pictures of the first rows."""
-    going, ring = lesson.learner.going, lesson.learner.ring
-    count = len(going.z)
-    going.renew(lesson.starts(generators[:count]), torch.tensor(rows[:count], device=lesson.device))
-    going.advance(lesson.seen, lesson.config.descents.learning_rate, lesson.config.descents.betas)
-    ring.add(going.z, going.pictures)
-    found = lesson.seen(*ring.draw(generators))
-    means = {name: value.mean() for name, value in found.items()}
-    return means | {LOSS: relative(found[LOSS])} if lesson.config.relative else means
-
-
 def relative(values: Tensor) -> Tensor:
-    """Their mean, (N,) -> (), whose slope counts every state by the share that it loses: late ones are small, and matter."""
+    """Their mean, (N,) -> (), whose gradient counts every state by the share that it loses: late ones are small, and matter."""
     seen = values.detach()
     return (values * seen.mean() / seen.clamp(min=FAINT)).mean()
 
 
-@torch.no_grad()
-def reached(lesson: LandscapeLesson, through: Through) -> dict[str, float]:
-    """Means over the validation pictures at the end of descents from fixed starts."""
-    found = [ended(lesson, rows, through)[0] for rows in batches(lesson, lesson.val)]
-    return {name: float(torch.cat([values[name] for values in found]).cpu().double().mean()) for name in found[0]}
-
-
-def ended(lesson: LandscapeLesson, rows: Sequence[int], through: Through) -> tuple[dict[str, Tensor], Tensor]:
-    """Terms and PSNR where descents end, (N,) each, and the pictures there."""
-    begun = lesson.starts([generator(lesson.run.seed, "validation", id) for id in lesson.dataset.ids(list(rows))])
-    ways = lesson.config.descents
-    *_, last = descend(lesson.toward(rows, through), begun, steps=ways.steps, rate=ways.learning_rate, betas=ways.betas)
-    made = lesson.paint(through(last.z))
-    return {**last.terms, "psnr": psnr(made, lesson.pictures(rows))}, made
-
-
-def batches(lesson: LandscapeLesson, rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    step = lesson.run.micro_batch
-    return (rows[at : at + step] for at in range(0, len(rows), step))
-
-
-def validate(lesson: LandscapeLesson) -> dict[str, float]:
-    """After as many steps as it learns with: the loss, its terms, PSNR; and what is reached without theta."""
-    floors = {"loss_plain": lesson.plain[LOSS], "floor_plain": lesson.plain["psnr"]}
-    return reached(lesson, lesson.landscape) | floors
-
-
-@torch.no_grad()
-def progress(lesson: LandscapeLesson) -> np.ndarray:
-    """Validation pictures over where descents end: uint8 (2, K, H, W, 3)."""
-    parts = [(lesson.pictures(rows), ended(lesson, rows, lesson.landscape)[1]) for rows in batches(lesson, lesson.val[:SHOWN])]
-    return np.stack([to_uint8(torch.cat(side)) for side in zip(*parts, strict=True)])
-
-
-def sheet(lesson: LandscapeLesson) -> np.ndarray:
-    """The same as one picture, uint8 (H, W, 3)."""
-    return grid(progress(lesson))
-
-
-def kept(trained: Trained) -> Trained:
-    """The landscape alone."""
-    return replace(trained, best=below("landscape", trained.best), last=below("landscape", trained.last))
-
-
 def fingerprint(painter: Generator) -> str:
-    """By which a generator is known again."""
+    """Identifies a generator by its weights."""
     return digest(canonical({name: value.cpu() for name, value in painter.state_dict().items()}))
-
-
-def card(lesson: LandscapeLesson) -> dict[str, Any]:
-    """What a landscape's `model.json` says, beside how its training went and where."""
-    return {
-        "kind": "landscape",
-        "name": lesson.name,
-        "config": asdict(lesson.config),
-        "generator": fingerprint(lesson.painter),
-        "latent": list(lesson.landscape.centre.shape),
-        "size": lesson.painter.size,
-        "data": {"dataset": lesson.dataset.name, "train": len(lesson.train), "val": len(lesson.val)},
-        "parameters": sum(weights.numel() for weights in lesson.landscape.parameters()),
-    }

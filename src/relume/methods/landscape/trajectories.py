@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from relume.training.loop import LOSS
+from relume.training.trainer import LOSS
 
 EPS = 1e-8  # Adam's own
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.errors import UserError
 from relume.core.files import given
 from relume.core.references import Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
@@ -87,11 +87,6 @@ class TrainMapper:
 
     shared: SharedMapper
     models: dict[Name, dict[str, Any]]
-
-
-def mapper(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> MapperConfig:
-    """`shared` with a mapper's differences laid over it; `path` is the mapper's key."""
-    return build(MapperConfig, merge(shared, own), path)
 
 
 def mappers(section: Mapping[str, Any]) -> dict[str, MapperConfig]:

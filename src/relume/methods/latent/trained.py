@@ -7,23 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relume.core.config import build as configured
-from relume.core.config import config
 from relume.core.errors import UserError
 from relume.methods.latent.config import MapperArchitecture
 from relume.methods.latent.model import Mapper, build
-from relume.training.models import read_model
-
-
-@config
-class DescribedMapper:
-    """What using a mapper needs of the configuration that it was trained with."""
-
-    generator: str
-    network: str
-    taps: tuple[str, ...]
-    space: str
-    architecture: MapperArchitecture
+from relume.training.models import load_model, shapes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +33,19 @@ class TrainedMapper:
                 raise UserError(f"mapper {self.name} was trained on features {shape}; {there} here")
         found: Tensor = self.module(features)
         if not bool(torch.isfinite(found).all()):
-            raise UserError(f"mapper {self.name} made latents that are no numbers")
+            raise UserError(f"mapper {self.name} made latents with NaN or Inf")
         return found
 
 
 def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:
-    """`models/mapper/<name>/`, ready to be asked."""
-    tensors, card = read_model(folder)
-    stated = {key: card["config"][key] for key in DescribedMapper.__dataclass_fields__}
-    about = configured(DescribedMapper, stated, f"{folder}/model.json")
-    shapes = {tap: tuple(card["shapes"][tap]) for tap in about.taps}  # in the config's order: JSON sorts its keys
-    module = build(shapes, torch.zeros(card["latent"]), about.architecture)
-    module.load_state_dict(tensors)
-    module.requires_grad_(False)
-    return TrainedMapper(
-        name=card["name"],
-        generator=about.generator,
-        network=about.network,
-        taps=about.taps,
-        space=about.space,
-        shapes=shapes,
-        size=card["size"],
-        module=module.eval().to(device),
+    """`models/mapper/<name>/`, ready to use."""
+    module, card = load_model(
+        folder,
+        device,
+        kind="mapper",
+        architecture=MapperArchitecture,
+        build=lambda architecture, card: build(shapes_of(card), torch.zeros(card["latent"]), architecture),
     )
+    about = {key: card["config"][key] for key in ("generator", "network", "space")}
+    taps = tuple(card["config"]["taps"])
+    return TrainedMapper(name=card["name"], **about, taps=taps, shapes=shapes_of(card), size=card["size"], module=module)

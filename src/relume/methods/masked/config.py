@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.files import NONE, given
 from relume.core.references import Count, Dataset, Entry, Folder, Once, Same, Split, TrainingSet, Validation
 from relume.data.masks_config import Masks
@@ -153,11 +153,6 @@ class TrainMasked:
 
     shared: SharedMasked
     models: dict[Name, dict[str, Any]]
-
-
-def masked_model(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> MaskedConfig:
-    """`shared` with a model's differences laid over it; `path` is the model's key."""
-    return build(MaskedConfig, merge(shared, own), path)
 
 
 def masked_models(section: Mapping[str, Any]) -> dict[str, MaskedConfig]:

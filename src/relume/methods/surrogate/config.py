@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries, merge
+from relume.core.config import build, config, entries
 from relume.core.references import Features, Fetched, Once, Same, Tap, TrainingSet, Validation
 from relume.training.config import Name, Training
 
@@ -88,11 +88,6 @@ class TrainSurrogate:
 
     shared: SharedSurrogate
     models: dict[Name, dict[str, Any]]
-
-
-def surrogate(shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> SurrogateConfig:
-    """`shared` with a surrogate's differences laid over it; `path` is its key."""
-    return build(SurrogateConfig, merge(shared, own), path)
 
 
 def surrogates(section: Mapping[str, Any]) -> dict[str, SurrogateConfig]:

@@ -8,15 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.model import Shapes, flattened, sides
 from relume.networks.network import load
-from relume.networks.store import Features
+from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
-from relume.training.cache import Cache, cached
-from relume.training.terms import look
+from relume.training.cache import cached, read_cache
 
 Seen = dict[str, Tensor]  # tap -> features of a batch
 See = Callable[[Sequence[int]], Seen]
@@ -45,13 +43,13 @@ class Eyes:
 
     def see(self, network: str, taps: Sequence[str], folder: Path | None) -> See:
         """Rows of the dataset -> their features, from the cache where it has them, else computed, a micro-batch at a time."""
-        cache = kept(folder, self.dataset, network, taps)
+        cache = read_cache(folder, self.dataset, network, taps) if folder else {}
         if missing := tuple(tap for tap in taps if tap not in cache):
             loaded = load(network, self.store, self.device)
 
             def computed(rows: Sequence[int]) -> Seen:
                 images = self.dataset.pixels(list(rows)).to(self.device)
-                found = look({network: loaded}, images, {network: missing})[network]
+                found = compute({network: loaded}, images, {network: missing})[network]
                 return found | cached(cache, rows, self.device)
 
             return computed
@@ -59,18 +57,6 @@ class Eyes:
 
     def batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
         return (rows[at : at + self.micro_batch] for at in range(0, len(rows), self.micro_batch))
-
-
-def kept(folder: Path | None, dataset: Dataset, network: str, taps: Sequence[str]) -> Cache:
-    """Those of the taps that the stage `extract` has kept in the folder; None: there is no folder."""
-    if folder is None:
-        return {}
-    features = Features.open(folder)
-    found = tuple(features.described[key] for key in ("dataset", "network", "pictures"))
-    if found != (wanted := (dataset.name, network, len(dataset.images))):
-        raise UserError(f"{folder} holds dataset, network and number of pictures {found}, and {wanted} are wanted: extract anew")
-    values = {tap: features.cached(tap) for tap in taps}
-    return {tap: value for tap, value in values.items() if value is not None}
 
 
 @torch.no_grad()

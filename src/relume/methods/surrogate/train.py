@@ -1,10 +1,10 @@
-"""Training a surrogate: a map from one network's features to what another sees, begun at ridge regression in closed form.
+"""Training a surrogate: a map from one network's features to another's, initialised by ridge regression in closed form.
 
-Beside it two floors: the embedding of the training picture whose features are most alike, and the mean embedding.
+Two baselines beside it: the embedding of the training image with the nearest features, and the mean embedding.
 """
 
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,103 +13,102 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.core.errors import UserError
-from relume.core.images import grid
-from relume.core.run import Run
-from relume.core.runtime import seed_of
-from relume.data.store import Dataset
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.model import Draws, SurrogateMap, ridge
 from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
-from relume.networks.weights import WeightStore
-from relume.training.ema import State, copied
-from relume.training.loop import LOSS, Task
+from relume.training.ema import copied
 from relume.training.models import Trained
+from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
 
-SHOWN = 8  # pictures on a sheet
 
+class SurrogateTrainer(Trainer[SurrogateConfig]):
+    """`features`, `target`: folders where features of the inputs and of what is predicted may be kept."""
 
-@dataclass(frozen=True, kw_only=True)
-class SurrogateLesson:
-    """Everything that a surrogate is trained with, and the surrogate. Rows are numbers of the dataset."""
-
-    name: str
-    config: SurrogateConfig
-    dataset: Dataset
-    device: torch.device
-    train: list[int]
-    val: list[int]
-    learned: Pairs  # of the training pictures
-    held: Pairs  # of those for validation
+    kind = "surrogate"
     module: SurrogateMap
-    penalty: float  # of the ridge that it begins at
-    begun: State  # its weights then
-    known: dict[str, float]  # mean cosine to the true embedding in validation: of that ridge and of the floors
 
-    def task(self) -> Task:
-        return Task(
-            name=self.name,
-            module=self.module,
-            device=self.device,
-            count=len(self.train),
-            loss=partial(loss, self),
-            validate=partial(validate, self),
-            look=partial(progress, self),
+    def __init__(self, setup: Setup[SurrogateConfig], features: Path | None = None, target: Path | None = None) -> None:
+        super().__init__(setup)
+        eyes = Eyes(dataset=self.dataset, store=self.store, device=self.device, micro_batch=self.run.micro_batch)
+        self.learned, self.held = (
+            pairs(eyes, self.config, rows, features=features, target=target) for rows in (self.train, self.val)
         )
+        with self.seeded():
+            outputs = self.learned.outputs.shape[1:]
+            self.module = SurrogateMap(self.learned.shapes, outputs, self.config.architecture).to(self.device)
+        self.penalty, ridge_similarity = self.initialise()
+        self.initial = copied(self.module.state_dict())
+        # mean cosine to the true embedding in validation: of the ridge regression and of the baselines
+        self.known = {"ridge": ridge_similarity}
+        for name, seen in floors(self.module, self.learned, self.held).items():
+            self.known[name] = similarity(seen, self.held.outputs)
 
+    @torch.no_grad()
+    def initialise(self) -> tuple[float, float]:
+        """Moments, and the ridge regression that is best in validation: its penalty, and its mean cosine there."""
+        module, learned = self.module, self.learned
+        module.set_moments(learned.inputs, learned.outputs.flatten(1))
+        x, y = module.standard(learned.inputs), module.standard_out(learned.outputs)
+        found: dict[float, tuple[float, Tensor]] = {}
+        for penalty in self.config.penalties:
+            weight = ridge(x, y, penalty)
+            module.set_linear(weight)
+            found[penalty] = float(self.measure(self.held)[LOSS].mean()), weight
+        best = min(found, key=lambda penalty: found[penalty][0])
+        module.set_linear(found[best][1])
+        return best, self.similarity()
 
-def surrogate_lesson(
-    *,
-    name: str,
-    config: SurrogateConfig,
-    run: Run,
-    dataset: Dataset,
-    store: WeightStore,
-    device: torch.device,
-    features: Path | None = None,
-    target: Path | None = None,
-) -> SurrogateLesson:
-    """Features gathered, the map built to their shapes and begun. `features`, `target`: folders where features may be kept."""
-    if dataset.name != config.dataset:
-        raise UserError(f"surrogate {name} is to learn from {config.dataset}, but --images holds {dataset.name}")
-    train, val = dataset.select("train"), dataset.select("val", config.validation)
-    eyes = Eyes(dataset=dataset, store=store, device=device, micro_batch=run.micro_batch)
-    learned, held = (pairs(eyes, config, rows, features=features, target=target) for rows in (train, val))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(run.seed, "surrogate", name))
-        module = SurrogateMap(learned.shapes, learned.outputs.shape[1:], config.architecture).to(device)
-    penalty, reached = begin(module, config, learned, held)
-    known = {name: similarity(seen, held.outputs) for name, seen in floors(module, learned, held).items()}
-    return SurrogateLesson(
-        name=name,
-        config=config,
-        dataset=dataset,
-        device=device,
-        train=train,
-        val=val,
-        learned=learned,
-        held=held,
-        module=module,
-        penalty=penalty,
-        begun=copied(module.state_dict()),
-        known={"ridge": reached, **known},
-    )
+    def similarity(self) -> float:
+        """In validation."""
+        return similarity(self.module.predict(self.held.inputs), self.held.outputs)
 
+    def measure(self, of: Pairs, draws: Draws | None = None) -> dict[str, Tensor]:
+        """Every term of weight, and their weighted sum: (N,). With draws as in training: with dropout."""
+        true, predicted = of.outputs, self.module.predict(of.inputs, draws)
+        weights, found = asdict(self.config.losses), {}
+        if weights["cosine"] > 0:
+            found["cosine"] = feature.cosine(predicted, true)
+        if weights["mse"] > 0:
+            found["mse"] = feature.dim_mse(self.module.standard_out(predicted), self.module.standard_out(true))
+        return {LOSS: torch.stack([weights[name] * value for name, value in found.items()]).sum(0), **found}
 
-@torch.no_grad()
-def begin(module: SurrogateMap, config: SurrogateConfig, learned: Pairs, held: Pairs) -> tuple[float, float]:
-    """Moments, and of the ridges the one that is best in validation: its penalty, and the mean cosine that it reaches there."""
-    module.set_moments(learned.inputs, learned.outputs.flatten(1))
-    x, y = module.standard(learned.inputs), module.standard_out(learned.outputs)
-    found: dict[float, tuple[float, Tensor]] = {}
-    for penalty in config.penalties:
-        weight = ridge(x, y, penalty)
-        module.set_linear(weight)
-        found[penalty] = float(measure(module, config, held)[LOSS].mean()), weight
-    best = min(found, key=lambda penalty: found[penalty][0])
-    module.set_linear(found[best][1])
-    return best, similarity(module.predict(held.inputs), held.outputs)
+    def loss(self, rows: list[int], generators: Draws) -> dict[str, Tensor]:
+        """Over a batch of training images, not augmented."""
+        return mean_terms(self.measure(self.learned.some(rows), generators))
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Over validation images: terms; and mean cosines, of the surrogate, of the ridge regression and of the baselines."""
+        means = {name: float(value.double().mean()) for name, value in self.measure(self.held).items()}
+        return {**means, "similarity": self.similarity(), **self.known}
+
+    def finish(self, trained: Trained) -> Trained:
+        """The best weights, or the initial ones where these are no worse in validation: with few images nothing beats them."""
+        best = copied(self.module.state_dict())
+        self.module.load_state_dict(self.initial)
+        metrics = self.validate()
+        if metrics[LOSS] <= trained.metrics[LOSS]:
+            initial = {name: value.cpu() for name, value in self.initial.items()}
+            return replace(trained, best=initial, best_step=0, metrics=metrics)
+        self.module.load_state_dict(best)
+        return trained
+
+    @torch.no_grad()
+    def preview(self) -> np.ndarray:
+        """Validation images over the training images whose embedding is nearest to the predicted."""
+        predicted = self.module.standard_out(self.module.predict(self.held.inputs[:SHOWN]))
+        found = nearest(predicted, self.module.standard_out(self.learned.outputs)).tolist()
+        images = self.dataset.images
+        return np.stack([images[self.val[:SHOWN]], images[[self.train[place] for place in found]]])
+
+    def facts(self) -> dict[str, Any]:
+        shapes = {tap: list(shape) for tap, shape in self.learned.shapes.items()}
+        return {"penalty": self.penalty, "shapes": shapes, "shape": list(self.learned.outputs.shape[1:])}
+
+    def summary(self, metrics: Mapping[str, float]) -> str:
+        told = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("similarity", *self.known))
+        return f"cosine in validation: {told}"
 
 
 def similarity(values: Tensor, outputs: Tensor) -> float:
@@ -119,7 +118,7 @@ def similarity(values: Tensor, outputs: Tensor) -> float:
 
 @torch.no_grad()
 def floors(module: SurrogateMap, learned: Pairs, held: Pairs) -> dict[str, Tensor]:
-    """What needs no surrogate: the true embedding of the nearest training picture, and the mean one: (N, *shape)."""
+    """Baselines: the true embedding of the nearest training image, and the mean one: (N, *shape)."""
     mean = learned.outputs.mean(0, keepdim=True)
     return {
         "floor_nearest": learned.outputs[nearest(module.standard(held.inputs), module.standard(learned.inputs))],
@@ -130,74 +129,3 @@ def floors(module: SurrogateMap, learned: Pairs, held: Pairs) -> dict[str, Tenso
 def nearest(x: Tensor, others: Tensor) -> Tensor:
     """The places of those of the others (M, D) that are most alike, by cosine, to each of (N, D): (N,)."""
     return (F.normalize(x.flatten(1), dim=1) @ F.normalize(others.flatten(1), dim=1).T).argmax(1)
-
-
-def measure(module: SurrogateMap, config: SurrogateConfig, of: Pairs, draws: Draws | None = None) -> dict[str, Tensor]:
-    """Every term of weight, and their weighted sum, of the pairs: (N,). With draws as in training: numbers are dropped."""
-    true, predicted = of.outputs, module.predict(of.inputs, draws)
-    found = {}
-    if config.losses.cosine > 0:
-        found["cosine"] = feature.cosine(predicted, true)
-    if config.losses.mse > 0:
-        found["mse"] = feature.dim_mse(module.standard_out(predicted), module.standard_out(true))
-    weights = asdict(config.losses)
-    return {LOSS: torch.stack([weights[name] * value for name, value in found.items()]).sum(0), **found}
-
-
-def loss(lesson: SurrogateLesson, rows: list[int], generators: Draws) -> dict[str, Tensor]:
-    """Means over a batch of training pictures, as they are."""
-    found = measure(lesson.module, lesson.config, lesson.learned.some(rows), generators)
-    return {name: value.mean() for name, value in found.items()}
-
-
-@torch.no_grad()
-def validate(lesson: SurrogateLesson) -> dict[str, float]:
-    """Means over the validation pictures: terms; and mean cosines, of the surrogate and of what it is held against."""
-    found = measure(lesson.module, lesson.config, lesson.held)
-    means = {name: float(value.double().mean()) for name, value in found.items()}
-    return {**means, "similarity": similarity(lesson.module.predict(lesson.held.inputs), lesson.held.outputs), **lesson.known}
-
-
-def settled(lesson: SurrogateLesson, trained: Trained) -> Trained:
-    """The best of the training, or the ridge that it began at, where that was no worse in validation: the module has its weights.
-
-    With few pictures nothing beats the closed form.
-    """
-    best = copied(lesson.module.state_dict())
-    lesson.module.load_state_dict(lesson.begun)
-    metrics = validate(lesson)
-    if metrics[LOSS] <= trained.metrics[LOSS]:
-        begun = {name: value.cpu() for name, value in lesson.begun.items()}
-        return replace(trained, best=begun, best_step=0, metrics=metrics)
-    lesson.module.load_state_dict(best)
-    return trained
-
-
-@torch.no_grad()
-def progress(lesson: SurrogateLesson) -> np.ndarray:
-    """Validation pictures over the training pictures whose embedding is nearest to the predicted: uint8 (2, K, H, W, 3)."""
-    module = lesson.module
-    predicted = module.standard_out(module.predict(lesson.held.inputs[:SHOWN]))
-    found = nearest(predicted, module.standard_out(lesson.learned.outputs)).tolist()
-    images = lesson.dataset.images
-    return np.stack([images[lesson.val[:SHOWN]], images[[lesson.train[place] for place in found]]])
-
-
-def sheet(lesson: SurrogateLesson) -> np.ndarray:
-    """The same as one picture, uint8 (H, W, 3)."""
-    return grid(progress(lesson))
-
-
-def card(lesson: SurrogateLesson) -> dict[str, Any]:
-    """What a surrogate's `model.json` says, beside how its training went and where."""
-    return {
-        "kind": "surrogate",
-        "name": lesson.name,
-        "config": asdict(lesson.config),
-        "penalty": lesson.penalty,
-        "shapes": {tap: list(shape) for tap, shape in lesson.learned.shapes.items()},
-        "shape": list(lesson.learned.outputs.shape[1:]),
-        "size": lesson.dataset.size,
-        "data": {"dataset": lesson.dataset.name, "train": len(lesson.train), "val": len(lesson.val)},
-        "parameters": sum(weights.numel() for weights in lesson.module.parameters()),
-    }

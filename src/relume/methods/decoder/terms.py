@@ -9,11 +9,9 @@ from torch import Tensor
 from relume.losses import feature, image
 from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.decoder.config import DecoderConfig
-from relume.networks.network import Network
-from relume.networks.taps import collect
-from relume.training.loop import LOSS
+from relume.networks.taps import Seen
+from relume.training.trainer import LOSS
 
-Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
 Wanted = Mapping[str, tuple[str, ...]]  # network -> taps
 
 
@@ -25,15 +23,6 @@ class Pair:
     images: Tensor
     seen: Seen
     target: Seen
-
-
-def look(networks: Mapping[str, Network], images: Tensor, wanted: Wanted) -> Seen:
-    """One forward pass per network, features in float32."""
-    seen: Seen = {}
-    for name, taps in wanted.items():
-        with collect(networks[name], taps) as tapped:
-            seen[name] = {tap: value.float() for tap, value in tapped(images).items()}
-    return seen
 
 
 def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:

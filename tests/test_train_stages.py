@@ -1,0 +1,188 @@
+"""The stages that train, on toy files: what they write, a kill, several processes, faults by key."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+
+from relume.core.files import read_csv, read_json
+from relume.core.images import to_uint8
+from relume.core.runtime import describe, generator
+from relume.core.samples import read_samples
+from relume.data.store import Dataset
+from relume.methods.gan.trained import read_gan
+from relume.networks import network as networks
+from relume.networks.extract import Pass, Pictures, extract
+from relume.training.loop import TrainState
+from relume.training.models import read_model
+from relume.training.ranks import Ranks
+from stages import train_decoder, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
+from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
+from tests.decoder_files import CPU, together, training
+from tests.latent_files import GENERATOR
+from tests.stage_files import IMAGES, MODEL, change, project, read, succeed, train
+from tests.training_files import PREDICTED, surrogates
+
+KEPT = "data/features/toy/alexnet_conv"
+UNTOUCHED = {"features": KEPT, "augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
+DEEP = {"network": "alexnet_conv", "taps": ["conv5"]}
+SHORT = training(steps=4, log_every=1, validate_every=2)
+FEW = {"count": 3, "walks": 1, "steps": 2, "truncation": 1.0}
+DCGAN = {"architecture": gan_files.KINDS["dcgan"], "duel": gan_files.DUELS["dcgan"]}
+GAN = gan_files.shared(samples=2, drawn=FEW, training=SHORT | {"betas": [0.0, 0.99], "clip": None})
+SECTIONS: dict[str, Any] = {
+    "train_decoder": {
+        "shared": decoder_files.shared(training=SHORT),
+        "decoders": {"both": DEEP | {"taps": ["conv5", "conv2"], "losses": {"lpips": 0.1}}, "cached": DEEP | UNTOUCHED},
+    },
+    "train_gan": {
+        "shared": GAN,
+        "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "duel": gan_files.DUELS["dcgan"]}},
+    },
+    "train_landscape": {
+        "shared": landscape_files.shared(loss=landscape_files.PLAIN_LOSS, training=SHORT | {"batch": 4}),
+        "models": {"theta": {"generator": GENERATOR}, "alone": {"generator": GENERATOR, "training": {"batch": 2}}},
+    },
+    "train_mapper": latent_files.mapper_section(training=SHORT),
+    "train_masked": {"shared": toy_masked.SHARED | {"training": SHORT}, "models": toy_masked.MODELS},
+    "train_surrogate": {"shared": surrogates("residual", training=SHORT), "models": {"linear": PREDICTED}},
+}
+WEIGHTS = {"weights": "models/weights"}
+CASES: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "decoder": (train_decoder, "both", WEIGHTS | {"features": IMAGES}),
+    "gan": (train_gan, "dcgan", WEIGHTS),
+    "landscape": (train_landscape, "theta", WEIGHTS | {"generator": GENERATOR}),
+    "mapper": (train_mapper, "toy_mapper", WEIGHTS | {"generator": GENERATOR}),
+    "masked": (train_masked, "mixed", {"tokenizer": IMAGES}),
+    "surrogate": (train_surrogate, "linear", WEIGHTS | {"features": IMAGES, "target-features": IMAGES}),
+}
+
+
+@pytest.fixture(autouse=True)
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    latent_files.write_gan(tmp_path / GENERATOR)
+    return project(tmp_path, monkeypatch, SECTIONS)
+
+
+def trained(case: str, name: str | None = None, out: str = "models") -> Result:
+    stage, own, options = CASES[case]
+    name = name or own
+    more = {"samples": f"{out}/samples"} if case == "gan" else {}
+    return train(stage, name, out, **options, **more)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_and_its_seconds(case: str) -> None:
+    name = CASES[case][1]
+    result = trained(case)
+    assert result.exit_code == 0, result.output
+    assert f"{name}: " in result.output
+    assert {path.name for path in Path("models", name).iterdir()} == MODEL
+    card = read_json(Path("models", name, "model.json"))
+    assert {"code", "params", "sha256", "metrics", "best_step", "device"} <= set(card)
+    assert read_csv(Path(f"models/{name}.csv"))[-1]["step"] == "4"
+    terms = {row["term"] for row in read_csv(Path("models", name, "history.csv"))}
+    assert {"train/loss", "val/loss", "learning_rate"} <= terms
+    assert not list(Path().glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+
+
+def test_samples_are_drawn_with_the_weights_that_are_kept() -> None:
+    assert trained("gan").exit_code == 0
+    found = read_samples(Path("models/samples"))
+    assert (found.about.name, found.about.dataset, found.images.shape) == ("dcgan", "toy", (3, 64, 64, 3))
+    model = read_gan(Path("models/dcgan"), CPU).generator
+    with torch.no_grad():
+        kept = to_uint8(model(model.draw([generator(0, "drawn", 2)])))
+    assert np.abs(kept[0].astype(int) - found.images[2]).max() <= 1
+
+
+def test_a_decoder_can_learn_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    pictures = Pictures(dataset="toy", images=Dataset.open(Path(IMAGES)).images, sample=[0, 1, 2], split="train")
+    extract(through, pictures, Path(KEPT), budget_mb=1)
+    monkeypatch.setattr("relume.methods.decoder.train.load", lambda *_: pytest.fail("a network looked at pictures"))
+    result = train(train_decoder, "cached", weights="models/weights", features=KEPT)
+    assert result.exit_code == 0, result.output
+    assert read_json(Path("models/cached/model.json"))["config"]["features"] == KEPT
+
+
+def test_a_tokenizer_is_the_one_that_was_trained() -> None:
+    assert trained("masked", "codes").exit_code == 0
+    succeed(train_masked, model="beit", tokenizer="models/codes", out="models/beit", timing="beit.csv")
+    codes, beit = (read_model(Path("models", name))[0] for name in ("codes", "beit"))
+    assert all(torch.equal(value, beit[f"tokenizer.{name}"]) for name, value in codes.items())
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, *at: int) -> list[int]:
+    """The steps that are taken; the process dies before these (counted over all runs). Every row of the history is safe."""
+    monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
+    advance, steps = TrainState.advance, list[int]()
+
+    def killed(self: TrainState) -> None:
+        steps.append(self.step)
+        if len(steps) in at:
+            raise KeyboardInterrupt
+        advance(self)
+
+    monkeypatch.setattr(TrainState, "advance", killed)
+    return steps
+
+
+@pytest.mark.parametrize(("case", "precision"), [("decoder", "float32"), ("gan", "bfloat16")])
+def test_a_killed_stage_resumes_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch, case: str, precision: str) -> None:
+    change("run.precision", precision)
+    name = CASES[case][1]
+    assert trained(case, out="whole").exit_code == 0
+    steps = dying(monkeypatch, 4)
+    assert trained(case, out="late").exit_code != 0
+    assert not Path("late").exists()
+    assert trained(case, out="late").exit_code == 0
+    assert steps == [0, 1, 2, 3, 3]
+    Path(f"whole/{name}.csv").unlink()
+    Path(f"late/{name}.csv").unlink()
+    assert read("whole") == read("late")
+
+
+def many(rank: int, count: int) -> Callable[[torch.device], Any]:
+    return lambda device: nullcontext(Ranks(rank, count))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_faults_come_before_the_work(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    stage, name, _ = CASES[case]
+    section = f"{stage.__name__.removeprefix('stages.')}.{'decoders' if case == 'decoder' else 'models'}"
+    monkeypatch.setattr("relume.training.stage.train", lambda *_, **__: pytest.fail("work has begun"))
+    assert f"{section}.nobody: missing" in trained(case, "nobody").output
+    monkeypatch.setattr("relume.training.stage.ranks", together(3))
+    result = trained(case)
+    assert result.exit_code == 1
+    assert f"{section}.{name}.training.batch: " in result.output
+    assert not Path("models", name).exists()
+
+
+def test_trajectories_fit_into_every_processs_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relume.training.stage.ranks", together(2))
+    assert "train_landscape.models.alone.descents.walkers: " in trained("landscape", "alone").output
+
+
+def test_processes_have_checkpoints_of_their_own_number_and_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process starts anew where two have begun: sums in another order are other bits."""
+    monkeypatch.setattr(Ranks, "average", lambda self, tensors: None)
+    steps = dying(monkeypatch, 3)
+    monkeypatch.setattr("relume.training.stage.ranks", together(2))
+    assert trained("decoder").exit_code != 0
+    monkeypatch.setattr("relume.training.stage.ranks", together(1))
+    assert trained("decoder", out="alone").exit_code == 0
+    monkeypatch.setattr("relume.training.stage.ranks", together(2))
+    assert trained("decoder").exit_code == 0
+    assert steps == [0, 1, 2, *range(4), *range(2, 4)]
+    devices = [read_json(Path(folder, "both/model.json"))["device"] for folder in ("alone", "models")]
+    assert devices == [describe(CPU), f"{describe(CPU)}, 2 processes"]
+    monkeypatch.setattr("relume.training.stage.ranks", many(1, 2))
+    assert trained("gan", out="others").exit_code == 0
+    assert not Path("others").exists()

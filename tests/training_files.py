@@ -1,0 +1,96 @@
+"""A tiny Trainer of every kind, on a dataset of 64 px (the smallest that all networks see)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from relume.core.config import entry
+from relume.data.store import Dataset
+from relume.methods.gan.trained import TrainedGan
+from relume.methods.latent.config import MapperConfig
+from relume.methods.latent.train import MapperTrainer
+from relume.methods.surrogate.config import SurrogateConfig
+from relume.methods.surrogate.train import SurrogateTrainer
+from relume.training.trainer import Trainer
+from tests import decoder_files, gan_files, landscape_files, toy_masked
+from tests.decoder_files import setup, training
+from tests.gan_files import dice, generator
+
+MAPPERS: dict[str, dict[str, Any]] = {
+    "published": {"kind": "published", "width": 8},
+    "residual": {"kind": "residual", "width": 32, "depth": 1, "grid": 4},
+}
+SURROGATES: dict[str, dict[str, Any]] = {
+    "linear": {"kind": "linear", "grid": 2},
+    "residual": {"kind": "residual", "grid": 2, "width": 8, "depth": 1, "dropout": 0.0},
+}
+PREDICTED = {
+    "network": "alexnet_conv",
+    "taps": ["conv5", "pool"],
+    "features": "data/images/toy",
+    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/images/toy"},
+}
+MOMENTS: dict[str, Any] = {"kind": "moments", "network": "vgg16_conv", "taps": ["conv1_2", "conv2_2"]}
+MOMENTS |= {"size": None, "cells": 2, "pictures": 4}
+
+
+def mapper(data: Dataset, kind: str = "residual", size: int = 64, made_by: str = "style", **differences: Any) -> MapperTrainer:
+    plain = {
+        "dataset": "toy",
+        "generator": "models/gan/toy",
+        "network": "alexnet_conv",
+        "taps": ["conv3", "pool"],
+        "space": "w",
+        "architecture": MAPPERS[kind],
+        "losses": {"latent": 0.5, "pixel": 1.0, "feature": 0.25},
+        "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
+        "training": training(batch=4, log_every=2, learning_rate=1e-2),
+        "validation": None,
+    }
+    config = entry(MapperConfig, plain, differences, "train_mapper")
+    painter = generator(made_by, size).requires_grad_(False).train()
+    for _ in range(20 if made_by == "dcgan" else 0):  # a fresh one's batch normalisation knows nothing, and paints all alike
+        painter(painter.draw(dice(*range(16))))
+    painter.eval()
+    painter.running_mean.copy_(painter.map(painter.draw(dice(*range(200, 264)))).mean(0))
+    return MapperTrainer(setup(data, config), TrainedGan(name="toy", dataset="toy", generator=painter))
+
+
+def surrogates(kind: str = "linear", **differences: Any) -> dict[str, Any]:
+    """The section's `shared`."""
+    plain = {
+        "dataset": "toy",
+        "architecture": SURROGATES[kind],
+        "penalties": [0.01, 1.0],
+        "losses": {"cosine": 1.0, "mse": 0.5},
+        "training": training(),
+        "validation": None,
+    }
+    return plain | differences
+
+
+def surrogate(data: Dataset, kind: str = "linear", own: dict[str, Any] | None = None, **differences: Any) -> SurrogateTrainer:
+    config = entry(SurrogateConfig, surrogates(kind, **differences), PREDICTED | (own or {}), "train_surrogate.models.toy")
+    return SurrogateTrainer(setup(data, config))
+
+
+def landscape(data: Dataset, **differences: Any) -> Trainer[Any]:
+    plain = {"size": 16, "loss": landscape_files.PLAIN_LOSS, "architecture": {"turned": True}, "relative": True}
+    return landscape_files.trainer(data, **plain | differences)
+
+
+TRAINERS: dict[str, Callable[..., Trainer[Any]]] = {
+    "decoder": lambda data, **own: decoder_files.toy(data, **own),
+    "decoder_adversarial": lambda data, **own: decoder_files.toy(
+        data, losses={"adversarial": 0.3}, **{"taps": ["conv3", "pool"], **own}
+    ),
+    "masked_noise": lambda data, **own: toy_masked.trainer(data, "et", architecture={"noise": 0.1}, **own),
+    "masked_partners": lambda data, **own: toy_masked.trainer(data, "mixed", **own),
+    "gan_least_squares": lambda data, **own: gan_files.trainer(data, "dcgan", **own),
+    "gan_logistic": lambda data, **own: gan_files.trainer(data, "style", **own),
+    "gan_moments": lambda data, **own: gan_files.trainer(data, "style", **{"duel": MOMENTS, **own}),
+    "mapper": lambda data, **own: mapper(data, **own),
+    "surrogate_linear": lambda data, **own: surrogate(data, **own),
+    "surrogate_dropout": lambda data, **own: surrogate(data, architecture={**SURROGATES["residual"], "dropout": 0.5}, **own),
+    "landscape": landscape,
+}
+ADVERSARIAL = ("decoder_adversarial", "gan_least_squares", "gan_logistic")
