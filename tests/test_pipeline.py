@@ -22,6 +22,7 @@ from tests.preset_files import JUDGES, LADDERS
 from tests.test_masked_stages import ENERGY, STACK
 from tests.test_readme import README, commands
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]
 MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}
