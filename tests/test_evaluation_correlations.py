@@ -15,13 +15,8 @@ RNG = np.random.default_rng(0)
 
 
 def cell(method: str, network: str = "", ids: int = 4, **values: Sequence[float]) -> Cell:
-    identity = dict.fromkeys(IDENTITY, "") | {
-        "method": method,
-        "network": network,
-        "task": "feature",
-        "dataset": "toy",
-        "size": "32",
-    }
+    identity = dict.fromkeys(IDENTITY, "") | {"method": method, "network": network, "task": "feature", "dataset": "toy"}
+    identity |= {"size": "32"}
     full = {name: np.array(values.get(name, [np.nan] * ids), float) for name in METRICS}
     sources = [f"photo{number}" for number in range(ids)]
     return Cell(identity=identity, ids=sources, sources=sources, values=full, spreads={}, seconds=None, device="")

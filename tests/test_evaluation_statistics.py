@@ -25,16 +25,18 @@ def coverage(sources: int, *, whole: bool, trials: int = 300) -> float:
     return hits / trials
 
 
-def test_equal_values_leave_no_doubt():
+def test_intervals_by_hand():
     found = interval([2.5] * 6, list("aabbcc"), seed=0)
-    assert (found.mean, found.lo, found.hi, found.n, found.sources) == (2.5, 2.5, 2.5, 6, 3)
-
-
-def test_one_source_tells_nothing_of_the_next():
+    assert (found.mean, found.lo, found.hi, found.n, found.sources) == (2.5, 2.5, 2.5, 6, 3), "equal values"
     found = interval([1.0, 2.0, 3.0], ["a"] * 3, seed=0)
-    assert found.mean == 2
-    assert math.isnan(found.lo)
-    assert math.isnan(found.hi)
+    assert (found.mean, math.isnan(found.lo), math.isnan(found.hi)) == (2, True, True), "one source tells nothing of the next"
+    found = interval([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"], seed=0)
+    assert (found.mean, found.lo, found.hi) == (1, 0, 4), "of pictures, not of sources; both draws of one happen half of the time"
+    means = resample(np.array([0.0, 1.0]), np.array([0, 1]), seed=0, resamples=8000)
+    assert sorted(set(means)) == [0, 0.5, 1]
+    assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.02)
+    assert spread([1.0, 3.0, 10.0, 10.0], ["a", "a", "b", "b"]) == pytest.approx(1.0), "pooled variances 2 and 0"
+    assert math.isnan(spread([1.0, 2.0], ["a", "b"]))
 
 
 def test_many_independent_pictures_give_the_normal_interval():
@@ -43,18 +45,6 @@ def test_many_independent_pictures_give_the_normal_interval():
     half = 1.96 * values.std(ddof=1) / 20
     assert found.lo == pytest.approx(values.mean() - half, abs=0.03)
     assert found.hi == pytest.approx(values.mean() + half, abs=0.03)
-
-
-def test_the_mean_is_over_pictures_not_over_sources():
-    found = interval([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"], seed=0)
-    assert found.mean == 1
-    assert (found.lo, found.hi) == (0, 4)  # both draws of one source happen half of the time
-
-
-def test_resampling_two_sources_draws_each_pair_equally_often():
-    means = resample(np.array([0.0, 1.0]), np.array([0, 1]), seed=0, resamples=8000)
-    assert sorted(set(means)) == [0, 0.5, 1]
-    assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.02)
 
 
 def test_equal_seeds_give_equal_intervals_whatever_the_labels():
@@ -92,8 +82,3 @@ def test_what_is_no_number_is_refused():
     for values, labels in (([1.0, float("nan")], ["a", "b"]), ([], []), ([1.0], ["a", "b"])):
         with pytest.raises(ValueError, match="one finite value per source"):
             interval(values, labels, seed=0)
-
-
-def test_spread_is_pooled_over_pictures():
-    assert spread([1.0, 3.0, 10.0, 10.0], ["a", "a", "b", "b"]) == pytest.approx(1.0)  # variances 2 and 0
-    assert math.isnan(spread([1.0, 2.0], ["a", "b"]))
