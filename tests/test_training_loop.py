@@ -290,6 +290,7 @@ def shared_task() -> Task:
     return Task(name="line", module=line, device=CPU, count=whole.count, loss=loss, validate=validate, rival=rival)
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
