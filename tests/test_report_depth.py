@@ -8,14 +8,12 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import write_json
-from relume.report.axes import EDGE, HEIGHT, LABEL, apart, scale_of
+from relume.report.axes import EDGE, HEIGHT, scale_of
 from relume.report.boards import Board, Line, boards
-from relume.report.config import Report
 from relume.report.depth import Depths, depths, table
 from relume.report.depth_chart import depth_panels
 from relume.report.lessons import lesson
 from relume.report.material import read
-from relume.report.page import render
 from relume.report.pictures import photo
 from relume.report.viewer import routes
 from relume.report.words import descent
@@ -111,14 +109,6 @@ def test_scales_enclose_their_values() -> None:
     assert scale_of([3.0]).at(3.0) <= HEIGHT
 
 
-def test_names_give_way_and_stay_inside() -> None:
-    assert apart([10, 12, 100]) == [10, 10 + LABEL, 100]
-    low = apart([HEIGHT - 20, HEIGHT - 19, HEIGHT - 18])
-    assert low[-1] == HEIGHT - 4
-    assert low[1] - low[0] == low[2] - low[1] == LABEL
-    assert apart([]) == []
-
-
 def test_an_order_that_lacks_a_tap_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     write_json(tmp_path / "data/features/photos/alexnet_conv/stats.json", {"order": ["conv5"], "taps": {}})
@@ -147,14 +137,3 @@ def test_models_of_methods_have_curves_and_a_picture_of_progress(tmp_path: Path)
     assert shown.uri.startswith("data:image/jpeg;base64,")
     assert (shown.width, shown.height) == Image.open(one.picture).size == (62, 20)
     assert photo(folder / "samples.png").uri.startswith("data:image/webp")
-
-
-def test_surrogates_tell_what_they_are_worth(tmp_path: Path) -> None:
-    write(tmp_path)
-    config = {"network": "alexnet_conv", "taps": ["conv4", "conv5"], "target": {"network": "resnet50", "tap": "pool"}}
-    reached = {"similarity": 0.58, "floor_nearest": 0.42, "floor_mean": 0.53}
-    card = {"name": "told", "config": config, "data": {"val": 24}, "metrics": reached}
-    write_json(tmp_path / "models/surrogate/told/model.json", card)
-    page = render(read(folders(tmp_path), GROUPS), Report(pictures=2), 0.95)
-    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", table) for table in page.split("</table>")]
-    assert ["told", "alexnet_conv conv4+conv5", "resnet50 pool", "24", "0.580", "0.420", "0.530"] in rows

@@ -48,10 +48,6 @@ def test_equal_files_give_equal_bytes_and_text_is_text(root: Path, tmp_path: Pat
     assert 2 <= pages(first) <= 8
 
 
-def test_without_what_was_not_measured(tmp_path: Path) -> None:
-    assert pages(made(write(tmp_path))) >= 2
-
-
 def test_lines_break_at_spaces_and_in_long_names() -> None:
     assert wrapped("a long_name", width("a long_", 10) + 0.01, 10) == ["a long_", "name"]
     assert wrapped("one two", width("one", 10) + 0.01, 10) == ["one", "two"]

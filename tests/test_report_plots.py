@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relume.report.axes import EDGE, HEIGHT
-from relume.report.backbones import backbones, depth, leakage
+from relume.report.backbones import backbones, leakage
 from relume.report.boards import boards
 from relume.report.config import Report
 from relume.report.depth import depths
@@ -14,7 +14,7 @@ from relume.report.efforts import effort
 from relume.report.judges import heats, ladders
 from relume.report.material import Material, read
 from relume.report.page import render
-from relume.report.xy_chart import Across, Point, Rule, Series, plot
+from relume.report.xy_chart import Across, Point, Series, plot
 from tests.contract_files import GROUPS, write
 from tests.report_files import FLOORS, folders, line, write_measures
 
@@ -50,15 +50,6 @@ def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
     assert re.findall(r'text-anchor="middle">([^<]*)', finer.svg) == ["5", "10", "20"], "less than two decades"
 
 
-def test_labels_at_one_place_do_not_cover_each_other() -> None:
-    ends = [series((1, 5 + 0.01 * number), name=str(number), label=str(number)) for number in range(4)]
-    drawn = plot("p", "t", [*ends, series((1, 0), (9, 10))], axis=Across(title="n"), rules=[Rule(name="low", value=1)])
-    heights = sorted(float(y) for y in re.findall(r'class="label[^>]* y="([\d.]+)"', drawn.svg))
-    assert len(heights) == 4
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 10
-    assert "level: low 1" in drawn.svg
-
-
 def test_all_methods_in_one_plot(material: Material) -> None:
     (board,) = boards(material.leaderboard)
     found = effort(material, board)
@@ -68,11 +59,6 @@ def test_all_methods_in_one_plot(material: Material) -> None:
     assert "deep, step 300: " in found.plots[0].svg
     assert [point.x for point in found.plots[1].series[0].points] == [0.02, 0.2, 2, 6]
     assert "dataset mean" in found.plots[0].rules
-
-
-def test_depth_is_a_share_of_the_taps() -> None:
-    assert [depth(tap, ["a", "b", "c"]) for tap in "abc"] == [0, 0.5, 1]
-    assert depth("a", ["a"]) == 0
 
 
 def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
