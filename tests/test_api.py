@@ -114,20 +114,6 @@ def test_equal_seeds_give_equal_bits() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_an_interrupt_returns_the_best_so_far() -> None:
-    told: list[int] = []
-
-    def report(step: Report) -> None:
-        told.append(step.step)
-        if len(told) == 4:
-            raise KeyboardInterrupt
-
-    made = api.invert(seen("conv2"), NET, size=SIZE, params=PARAMS, report=report, steps=400, trace_every=1, **UNGUIDED)
-    assert made.interrupted
-    assert made.trace[-1]["step"] == 3
-    assert made.objective[0] < made.trace[0]["objective"]
-
-
 @pytest.mark.parametrize("term", ["pixel", "lpips", "ssim", "clip", "avg", "ref", "surrogate", "logits"])
 def test_terms_that_features_alone_cannot_serve_are_refused(tmp_path: Path, term: str) -> None:
     params = yaml.safe_load(PARAMS.read_text())

@@ -15,19 +15,15 @@ from relume.cli import show
 from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.methods.decoder.train import card, sheet
 from relume.networks import network as networks
-from relume.training.models import Trained, write_model
-from tests.decoder_files import SIZE, dataset, toy
+from tests.decoder_files import SIZE, dataset
+from tests.maps_files import write_decoder
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with a decoder of random weights, a card of weights, and a picture in a folder below, where the caller stands."""
-    lesson = toy(dataset(tmp_path / "data/images"), taps=["conv3", "conv2"])
-    tensors = lesson.decoder.state_dict()
-    trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
-    write_model(tmp_path / "models/decoder/toy", trained, card(lesson), sheet(lesson))
+    write_decoder(tmp_path / "models/decoder/toy", dataset(tmp_path / "data/images"), ["conv3", "conv2"])
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "models/weights/alexnet_conv").mkdir(parents=True)
     (tmp_path / "models/weights/alexnet_conv/model.json").write_text(json.dumps({"name": "alexnet_conv"}))

@@ -322,7 +322,7 @@ def test_remotes(project, tmp_path, monkeypatch, dead, alive):
     assert remotes(project, f"ssh://user@127.0.0.1:{dead}/x").state == "lack"
 
 
-def test_tracking_by_a_database(project):
+def test_tracking(project, monkeypatch, dead, alive):
     (finding,) = doctor_services.tracking(project)
     assert (finding.state, "not made yet" in finding.found) == ("note", True)
     with sqlite3.connect(project / "mlflow.db") as database:
@@ -333,9 +333,6 @@ def test_tracking_by_a_database(project):
     (project / "mlflow.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
     (finding,) = doctor_services.tracking(project)
     assert (finding.state, finding.needed) == ("lack", False)
-
-
-def test_tracking_elsewhere(project, monkeypatch, dead, alive):
     for address, state in ((f"http://127.0.0.1:{dead}", "lack"), (f"http://127.0.0.1:{alive}", "ok"), ("file:///x", "lack")):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         assert next(doctor_services.tracking(project)).state == state

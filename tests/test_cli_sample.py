@@ -16,9 +16,9 @@ from relume.core.runtime import generator as dice
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.style_mixing import mixed
 from relume.methods.gan.trained import read_gan
-from relume.training.models import Trained, write_model
 from tests.decoder_files import CPU
-from tests.gan_files import KINDS, SIZE, generator
+from tests.gan_files import KINDS, SIZE
+from tests.latent_files import write_gan
 
 CELL = 64  # a picture of 16 px, four times as large
 GAP = 2
@@ -28,11 +28,7 @@ GAP = 2
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with two generators of random weights, and a folder below, where the caller stands."""
     for kind in KINDS:
-        made = generator(kind)
-        made.running_mean.fill_(0.5)
-        trained = Trained(best=made.state_dict(), last={}, best_step=0, metrics={}, history=[], timing=[], progress=None)
-        about = {"kind": "gan", "name": kind, "size": SIZE, "data": {"dataset": "toy"}, "config": {"architecture": KINDS[kind]}}
-        write_model(tmp_path / "models/gan" / kind, trained, about, np.zeros((4, 4, 3), np.uint8))
+        write_gan(tmp_path / "models/gan" / kind, kind, SIZE)
     (tmp_path / "models/gan/other").mkdir()
     (tmp_path / "models/gan/other/model.json").write_text(json.dumps({"kind": "decoder"}))
     (tmp_path / "dvc.yaml").touch()

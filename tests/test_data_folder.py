@@ -4,9 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from relume.core.errors import UserError
 from relume.data import locate
@@ -71,15 +69,6 @@ def test_one_picture_is_a_test(here: Path) -> None:
     assert [(row["id"], row["split"]) for row in dataset.index] == [("me", "test")]
     files.tree(Path(), {"pics/mine.png": encoded(pixels(0))})
     assert made(**FOLDER, path="pics/mine.png").ids([0]) == ["mine"]  # from the project's root
-
-
-def test_pictures_of_every_kind_go_through(here: Path) -> None:
-    image = Image.fromarray(pixels(0))
-    kinds = {"grey.png": image.convert("L"), "alpha.png": image.convert("RGBA"), "cmyk.jpg": image.convert("CMYK")}
-    kinds |= {"palette.gif": image.quantize(8), "deep.png": Image.fromarray(np.arange(768, dtype=np.uint16).reshape(24, 32) * 80)}
-    formats = {".png": "PNG", ".gif": "GIF", ".jpg": "JPEG"}
-    files.tree(here / "mine", {name: encoded(each, formats[Path(name).suffix]) for name, each in kinds.items()})
-    assert len(made(**FOLDER, path="mine").index) == 5
 
 
 def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> None:

@@ -50,11 +50,6 @@ def test_rows_stand_by_split_and_match_their_index(tmp_path: Path) -> None:
     assert x.shape == (2, 3, 8, 8)
     assert float(x.max()) <= 1
     assert np.array_equal((x[0] * 255).round().byte().permute(1, 2, 0).numpy(), dataset.images[3])
-
-
-def test_a_wrong_split_or_count_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "toy", contents(tmp_path / "in", "llt"), name="toy", size=8)
-    dataset = Dataset.open(tmp_path / "toy")
     with pytest.raises(UserError, match="did you mean 'test'"):
         dataset.select("tset")
     with pytest.raises(UserError, match="train"):
@@ -81,10 +76,15 @@ def test_bad_pictures_stop_the_stage_by_name(tmp_path: Path) -> None:
     assert str(caught.value).count(".png: ") == 20, "of many, twenty are named"
 
 
-def test_bad_pictures_that_are_allowed_are_listed(tmp_path: Path) -> None:
+def test_bad_pictures_that_are_allowed_are_listed_and_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
     manifest = write(tmp_path / "toy", contents(tmp_path / "in", "lltt", bad=(1, 2)), name="toy", size=8, max_bad=2)
     assert [entry["file"] for entry in manifest["bad"]] == ["2.png", "1.png"]
     assert manifest["counts"]["all"] == len(Dataset.open(tmp_path / "toy").images) == 2
+    with pytest.raises(UserError):
+        write(tmp_path / "toy", contents(tmp_path / "in", "lll", bad=(0,)), name="toy", size=8)
+    assert len(Dataset.open(tmp_path / "toy").images) == 2
+    write(tmp_path / "toy", contents(tmp_path / "in", "llll"), name="toy", size=8)
+    assert len(Dataset.open(tmp_path / "toy").images) == 4
 
 
 def test_a_file_that_vanishes_is_a_bad_picture_and_there_must_be_some(tmp_path: Path) -> None:
@@ -146,15 +146,6 @@ prepare(Folder(source="folder", size=8, seed=0, path="in", split="every"), Path(
     assert not (tmp_path / ".toy.part").exists()
 
 
-def test_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
-    write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
-    with pytest.raises(UserError):
-        write(tmp_path / "toy", contents(tmp_path / "in", "lll", bad=(0,)), name="toy", size=8)
-    assert len(Dataset.open(tmp_path / "toy").images) == 2
-    write(tmp_path / "toy", contents(tmp_path / "in", "llll"), name="toy", size=8)
-    assert len(Dataset.open(tmp_path / "toy").images) == 4
-
-
 def test_disks_that_are_full_fill_up_or_cannot_be_written_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Rows, pixels: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -197,7 +188,7 @@ def test_what_does_not_hold_together_does_not_open(tmp_path: Path, file: str, ch
         Dataset.open(tmp_path / "toy")
 
 
-def test_rows_grow_and_end_as_a_plain_array(tmp_path: Path) -> None:
+def test_rows_grow_to_a_plain_array_and_a_slice_may_lie_across_parts(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
     with Rows(path, 4) as rows:
         for value in range(1001):
@@ -206,9 +197,6 @@ def test_rows_grow_and_end_as_a_plain_array(tmp_path: Path) -> None:
     assert array.shape == (1001, 4, 4, 3)
     assert (array[:, 0, 0, 0] == np.arange(1001) % 256).all()
     assert path.stat().st_size == 128 + 1001 * 48
-
-
-def test_a_slice_may_lie_across_parts(tmp_path: Path) -> None:
     data = bytes(range(100))
     parts = [data[:30], data[30:40], data[40:]]
     tree(tmp_path, {str(number): part for number, part in enumerate(parts)})

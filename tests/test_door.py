@@ -65,5 +65,5 @@ def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.
     door = Door("invert_optimise", "deep")
     assert door.plain("recipes.deep")["taps"] == {"conv5": 1.0}
     for key in ("recipes.shallow", "report.pictures", "evaluate"):
-        with pytest.raises(UserError, match=f"params: {key}: missing, or not declared under `params` of stage invert_optimise"):
+        with pytest.raises(UserError, match=f"params: {key}: .*invert_optimise"):
             door.plain(key)

@@ -7,13 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from skimage import data
 from torch import Tensor
-from torch.nn import functional as F
 
 from relume.core.files import write_json
 from relume.core.images import to_float
-from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, judge
+from relume.evaluation.perceptual import LPIPS_METRICS, Judge, judge
 from relume.evaluation.sets import frechet, gaussian, kid
-from relume.evaluation.views import gallery
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
 from relume.networks.fetch import bring
@@ -74,18 +72,6 @@ def test_set_distances_agree_with_torchmetrics() -> None:
     theirs = _compute_fid(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T))
     assert frechet(gaussian(x), gaussian(y)) == pytest.approx(float(theirs), rel=1e-6)
     assert kid(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-9)
-
-
-def test_feature_error_and_ranks_agree_with_plain_loops() -> None:
-    generator = torch.Generator().manual_seed(1)
-    x, y = torch.rand(7, 4, 3, 3, generator=generator), torch.rand(7, 4, 3, 3, generator=generator)
-    pairs = zip(x.flatten(1).tolist(), y.flatten(1).tolist(), strict=True)
-    errors = [sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / 2.5 for one, other in pairs]
-    assert feature_error({"t": x}, {"t": y}, {"t": 2.5}).tolist() == pytest.approx(errors, rel=1e-5)
-    mean = y.mean(0)
-    cosines = [[float(F.cosine_similarity((a - mean).flatten(), (b - mean).flatten(), dim=0)) for b in y] for a in x]
-    ranks = [1 + sum(value >= row[own] for at, value in enumerate(row) if at != own) for own, row in enumerate(cosines)]
-    assert gallery(y, range(7)).rank(x, y, range(7)).tolist() == ranks
 
 
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])

@@ -12,7 +12,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.data.store import Dataset
-from relume.evaluation.maps import Bench, blank, contribution, decodings, examine, parts, signs, study, variants
+from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import Judge
@@ -84,19 +84,6 @@ def test_removing_what_is_read_loses_everything_and_nothing_else_does(data: Data
     assert outcome.pictures.shape == (1 + 2 * 3 * 4, 2, SIZE, SIZE, 3)
     assert (outcome.pictures[1] == outcome.pictures[1, :, :1, :1]).all(), "the mean everywhere"
     assert (outcome.originals == data.images[data.select("test")[:2]]).all()
-
-
-def test_equal_masks_are_decoded_once() -> None:
-    seen: list[int] = []
-
-    def decode(x: Tensor) -> Tensor:
-        seen.append(len(x))
-        return x.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-
-    one, none = torch.tensor([True, True]), torch.tensor([False, True])
-    made = decodings(torch.ones(5, 2, 4, 4), [one, none, one], torch.zeros(2), decode)
-    assert seen == [5, 5]
-    assert made[:, 0, 0, 0, 0].tolist() == [255, 128, 255]
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 8])

@@ -4,18 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_csv, write_json
-from relume.evaluation.comparison import MASKED, write_tables
+from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import Compare, Question
 from relume.evaluation.evidence import gather, gather_sets, read_probe
 from relume.evaluation.metrics import SETS
 from relume.evaluation.probe import PROBE
-from stages.compare import main
-from tests.contract_files import narrowed
 from tests.evaluation_files import row, write_dataset, write_masked_scores, write_scores
 
 Table = list[dict[str, str]]
@@ -136,22 +132,3 @@ def test_files_that_do_not_fit_are_named(root: Path) -> None:
         write_csv(root / "probe.csv", columns, rows)
         with pytest.raises(UserError, match=rf"probe.csv: {told}"):
             read_probe(root / "probe.csv")
-
-
-def test_the_stage_reads_probes_and_sets(root: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
-    monkeypatch.setattr("relume.params.check", lambda whole: None)
-    params = narrowed(default_params)
-    params["compare"].update(resamples=1000, groups=["shallow", "masked"], questions={})
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-    probe = {"method": "mae", "dataset": "toy", "n": 100, "classes": 10, "probe_top1": 0.4, "knn_top1": 0.3}
-    write_csv(root / "metrics/probe.csv", PROBE, [probe])
-    write_csv(root / "metrics/sets/masked.csv", SETS, [{**TOLD, "name": "mae@0.75", "fd": 2.5}])
-    monkeypatch.chdir(root)
-    options = {"methods": "metrics/methods", "sets": "metrics/sets", "probe": "metrics/probe.csv", "out": "a"}
-    options |= {"reconstructions": "data/reconstructions", "images": "data/images"}
-    result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
-    assert result.exit_code == 0, result.output
-    rows = read_csv(Path("a/masked.csv"))
-    assert tuple(rows[0]) == MASKED
-    mae = rows[2]
-    assert [mae[name] for name in ("method", "fd", "probe_top1", "knn_top1")] == ["mae", "2.5", "0.4", "0.3"]

@@ -72,18 +72,6 @@ def test_the_penalty_is_chosen_on_validation_pictures() -> None:
     assert probe.linear_top1(train, honest, honest, [1e-3, 1e6]) == 1
 
 
-def test_the_regression_is_at_the_minimum_of_its_objective() -> None:
-    """The slope of mean cross-entropy + penalty / 2 ||W||^2, by autograd, is 0."""
-    features, labels = clouds(15, 0.6)
-    fitted = probe._fit(features, labels, 0.05)
-    weights = torch.tensor(fitted.coef_, requires_grad=True)
-    logits = torch.tensor(features) @ weights.T + torch.tensor(fitted.intercept_)
-    target = torch.tensor(np.unique(labels, return_inverse=True)[1])
-    (torch.nn.functional.cross_entropy(logits, target) + 0.025 * weights.square().sum()).backward()
-    assert weights.grad is not None
-    assert weights.grad.abs().max() < 1e-3
-
-
 def test_neighbours_agree_with_a_loop_and_their_weights_count() -> None:
     (train, labels), (test, _) = clouds(12, 0.8), clouds(9, 0.8, seed=1)
     found = probe.neighbours((train, labels), test, count=7, temperature=0.2)

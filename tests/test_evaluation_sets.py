@@ -91,12 +91,3 @@ def test_halves_take_half_of_every_stratum() -> None:
     assert (torch.stack([drawn[source] for source in "abcd"]).sum(0) == 2).all()
     assert (torch.stack([drawn[source] for source in "efg"]).sum(0) == 1).all()
     assert all(taken.any() and not taken.all() for taken in drawn.values())
-
-
-def test_halves_spread_as_the_whole_does() -> None:
-    """The mean of half the pictures varies around the mean of all as that does around the truth."""
-    values = draw(40, 1, "values")[:, 0]
-    drawn = halves([[str(number) for number in range(40)]], 4000, generator(0, "spread"))
-    taken = torch.stack([drawn[str(number)] for number in range(40)]).double()
-    means = (values[:, None] * taken).sum(0) / 20
-    assert means.std().item() == pytest.approx(values.std().item() / 40**0.5, rel=0.05)

@@ -63,10 +63,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say(sources: int):
     assert 0.89 <= coverage(sources, whole=True) <= 0.99
 
 
-def test_pictures_taken_for_independent_promise_too_much():
-    assert coverage(8, whole=False) < 0.8
-
-
 def test_pairing_takes_out_what_pictures_have_in_common():
     values, labels = clustered(10, 3, 0)
     better = values + 0.1 + 0.01 * np.random.default_rng(1).normal(size=len(values))

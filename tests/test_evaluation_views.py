@@ -30,16 +30,6 @@ def test_ranks_by_hand() -> None:
     assert found.rank(x[2:].expand(2, 2), x, [7, 8]).tolist() == [2, 2]  # a tie is not found
 
 
-def test_features_in_common_do_not_tell() -> None:
-    """A common offset changes no rank; without centring, all cosines would be nearly 1."""
-    e = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
-    x = e + 0.3 * torch.randn(9, 6, generator=torch.Generator().manual_seed(1))
-    rows = list(range(9))
-    plain = gallery(e, rows).rank(x, e, rows)
-    assert torch.equal(gallery(e + 50, rows).rank(x + 50, e, rows), plain)
-    assert torch.equal(gallery(e, rows).rank(e, e, rows), torch.ones(9))
-
-
 def test_candidates_are_what_is_held_out(tmp_path: Path) -> None:
     """test0 … test3, val0 … val3, train0 … train3; other crops of a photograph are among them."""
     data = write_dataset(tmp_path / "toy")

@@ -24,7 +24,7 @@ from relume.core.files import read_csv, write_csv, write_json
 from relume.tracking import project as tracking
 from relume.tracking.live import live
 from relume.tracking.model_records import model_records
-from relume.tracking.records import clean, flat, headline, records
+from relume.tracking.records import headline, records
 from relume.tracking.store import Store
 from tests.contract_files import GROUPS, write
 
@@ -407,8 +407,3 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
-
-
-def test_names() -> None:
-    assert clean("conv3+conv5/psnr") == "conv3_conv5/psnr"
-    assert flat({"a": {"b": 1, "c": {"d": [2]}}}) == {"a.b": 1, "a.c.d": [2]}
