@@ -1,18 +1,28 @@
-"""Pixel metrics: by hand, against scikit-image and torchmetrics, identical and constant pictures, what they refuse."""
+"""Metrics of pictures and of sets against other implementations, identical and constant pictures, what they refuse."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from relume.core.errors import UserError
+from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.evaluation.metrics import METRICS, circular, metric
+from relume.evaluation.perceptual import LPIPS_METRICS, Judge, judge
 from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
+from relume.evaluation.sets import frechet, gaussian, kid
+from relume.losses.perceptual import LPIPS_TAPS
+from relume.networks import network as networks
+from relume.networks.fetch import bring
+from relume.networks.tensors import canonical, digest
+from relume.networks.weights import WeightStore
 
 every = pytest.mark.parametrize(("name", "function"), PIXEL.items())
 
@@ -122,3 +132,70 @@ def test_a_judge_that_is_the_inverted_network_is_circular_and_every_metric_has_i
     assert all(name == facts.name and facts.protocol for name, facts in METRICS.items())
     with pytest.raises(UserError, match="did you mean 'psnr'"):
         metric("psnrr")
+
+
+CPU = torch.device("cpu")
+
+
+def store_of(kind: str, root: Path) -> WeightStore:
+    """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
+    network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
+    bring(name, root, say=lambda text: None)
+    tensors = canonical(networks.random(network, seed=3).body.state_dict())
+    (root / network).mkdir()
+    save_file(tensors, root / network / "model.safetensors")
+    write_json(root / network / "model.json", {"name": network, "sha256": digest(tensors)})
+    return WeightStore(root)
+
+
+def photographs() -> tuple[Tensor, Tensor]:
+    x = to_float(data.astronaut()[None, 100:196, 180:276])
+    y = to_float(data.coffee()[None, 100:196, 180:276])
+    return torch.cat([x, x, y]), torch.cat([y, (x * 4).round() / 4, y])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package calls torchvision in an old way
+@pytest.mark.parametrize("metric", LPIPS_METRICS)
+def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lpips as package
+
+    kind = LPIPS_METRICS[metric]
+    network = LPIPS_TAPS[kind][0]
+    store = store_of(kind, tmp_path)
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
+    theirs = package.LPIPS(net=kind, pnet_rand=True, verbose=False)  # its heads are in the package
+    layers = {name.split(".", 1)[1]: name for name in theirs.net.state_dict()}  # slice1.0.weight is features.0.weight
+    tensors = load_file(tmp_path / network / "model.safetensors")
+    theirs.net.load_state_dict(
+        {layers[short]: tensor for name, tensor in tensors.items() if (short := name.removeprefix("features.")) in layers}
+    )
+    x, y = photographs()
+    ours = judge([metric], [], store, CPU)
+    found = ours.lpips(metric, ours.look(x, [network]), ours.look(y, [network]))
+    with torch.no_grad():
+        wanted = theirs(x, y, normalize=True).flatten()
+    assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-4, abs=1e-6)
+    assert found[2] == 0 < found[:2].min()
+
+
+def test_set_distances_agree_with_torchmetrics() -> None:
+    from torchmetrics.image.fid import _compute_fid
+    from torchmetrics.image.kid import poly_mmd
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 12, generator=generator, dtype=torch.float64)
+    y = 0.7 * torch.randn(60, 12, generator=generator, dtype=torch.float64) + 0.2
+    theirs = _compute_fid(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T))
+    assert frechet(gaussian(x), gaussian(y)) == pytest.approx(float(theirs), rel=1e-6)
+    assert kid(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
+def test_networks_refuse_out_of_range(bad: float) -> None:
+    """Every metric of a network looks through this door."""
+    look = Judge(networks={"alexnet_conv": networks.random("alexnet_conv")}, taps={"alexnet_conv": ("conv1",)}, heads={})
+    x = torch.full((1, 3, 32, 32), 0.5)
+    assert look.look(x, ["alexnet_conv"])["alexnet_conv"]["conv1"].isfinite().all()
+    x[0, 1, 2, 3] = bad
+    with pytest.raises(ValueError, match="^metrics that see through alexnet_conv: "):
+        look.look(x, ["alexnet_conv"])

@@ -1,4 +1,4 @@
-"""LPIPS by hand; `test_evaluation_agreement.py` holds it against its own package."""
+"""LPIPS by hand; `test_evaluation_pixel.py` holds it against its own package."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Depth: the order of taps, the best of each family, charts whose places are known by hand; training curves."""
+"""Charts by depth, effort and network whose places are known by hand; the order of taps; training curves."""
 
 import re
 from pathlib import Path
@@ -9,16 +9,127 @@ from PIL import Image
 from relume.core.errors import UserError
 from relume.core.files import write_json
 from relume.report.axes import EDGE, HEIGHT, scale_of
+from relume.report.backbones import backbones, leakage
 from relume.report.boards import Board, Line, boards
+from relume.report.config import Report
 from relume.report.depth import Depths, depths, table
 from relume.report.depth_chart import depth_panels
+from relume.report.efforts import effort
+from relume.report.judges import heats, ladders
 from relume.report.lessons import lesson
-from relume.report.material import read
+from relume.report.material import Material, read
+from relume.report.page import render
 from relume.report.pictures import photo
 from relume.report.viewer import routes
 from relume.report.words import descent
+from relume.report.xy_chart import Across, Point, Series, plot
 from tests.contract_files import GROUPS, write
-from tests.report_files import FLOORS, folders, line, relate, write_model
+from tests.report_files import FLOORS, folders, line, relate, write_measures, write_model
+
+TAPS_OF_TWO = {("d", "net"): ["a", "b", "c"], ("d", "vgg16_conv"): ["p", "q"]}
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    root = write(tmp_path_factory.mktemp("plots"))
+    write_measures(root)
+    return read(folders(root), GROUPS)
+
+
+@pytest.fixture(scope="module")
+def page(material: Material) -> str:
+    return render(material, Report(pictures=1), 0.95)
+
+
+def series(*pairs: tuple[float, float], name: str = "x", label: str = "") -> Series:
+    return Series(name=name, shade=0, label=label, points=[Point(x=x, y=y, says=f"{x:g} gives {y:g}") for x, y in pairs])
+
+
+def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
+    """1, 10, 100: left, middle and right of what the frame leaves free; 0 to 5 from bottom to top."""
+    drawn = plot("p", "t", [series((1, 0), (10, 2.5), (100, 5))], axis=Across(title="steps", logarithmic=True))
+    marks = re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)"', drawn.svg)
+    middle = f"{HEIGHT / 2:.1f}"
+    assert marks == [("4.00", f"{HEIGHT - EDGE:.1f}"), ("49.00", middle), ("94.00", f"{EDGE:.1f}")]
+    assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["1", "10", "100"]
+    assert "x: 1 gives 0; 10 gives 2.5; 100 gives 5." in drawn.svg
+    assert len(re.findall('class="line"', drawn.svg)) == 2
+    finer = plot("p", "t", [series((3, 1), (30, 2))], axis=Across(title="steps", logarithmic=True))
+    assert re.findall(r'text-anchor="middle">([^<]*)', finer.svg) == ["5", "10", "20"], "less than two decades"
+
+
+def test_all_methods_in_one_plot(material: Material) -> None:
+    (board,) = boards(material.leaderboard)
+    found = effort(material, board)
+    assert found is not None
+    assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
+    assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
+    assert "deep, step 300: " in found.plots[0].svg
+    assert [point.x for point in found.plots[1].series[0].points] == [0.02, 0.2, 2, 6]
+    assert "dataset mean" in found.plots[0].rules
+
+
+def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
+    found = {"reid_net": "eye pool", "reid_n": "50"}
+    methods = [
+        line(method="x", network="net", tap="a", psnr="20", lpips_vgg="0.2", reid_top1="0.9", **found),
+        line(method="y", network="net", tap="c", psnr="14", lpips_vgg="0.5", reid_top1="0.3", **found),
+        line(method="z", network="net", tap="c", psnr="12", lpips_vgg="0.4", reid_top1="0.6", **found),
+        line(method="cheat", network="net", tap="c", psnr="50", oracle="true", lpips_vgg="0.01", reid_top1="1", **found),
+        line(method="v", network="vgg16_conv", tap="q", psnr="15", lpips_vgg="0.1", reid_top1="1", reid_net="vgg16 q"),
+    ]
+    (board,) = boards([*FLOORS, *methods])
+    there = depths(board, TAPS_OF_TWO)
+    psnr, lpips = backbones(board, there, TAPS_OF_TWO)
+    assert [one.name for one in psnr.series] == ["net", "vgg16_conv"]
+    assert [point.y for point in psnr.series[0].points] == [20, 14]
+    assert [(one.name, [point.y for point in one.points]) for one in lpips.series] == [("net", [0.2, 0.4])]
+    curve = leakage(board, there, TAPS_OF_TWO)
+    assert curve is not None
+    assert [[point.y for point in one.points] for one in curve.series] == [[0.9, 0.6]]
+    assert "chance, 1 in 50" in curve.rules
+    assert "level: chance, 1 in 50 0.02" in curve.svg
+
+
+def test_correlations_are_a_square_with_signs() -> None:
+    rows = [{"metric_a": "psnr", "metric_b": "ssim", "spearman": "0.9", "lo": "0.8", "hi": "0.95"}]
+    rows += [{"metric_a": "lpips_vgg", "metric_b": "psnr", "spearman": "-0.5", "lo": "", "hi": ""}]
+    (heat,) = heats([{"level": "picture", "n": "12"} | row for row in rows])
+    assert [[cell.shown for cell in cells] for _, cells in heat.rows] == [
+        ["", "0.90", "\N{MINUS SIGN}0.50"],
+        ["0.90", "", "–"],
+        ["\N{MINUS SIGN}0.50", "–", ""],
+    ]
+    assert all(part in heat.rows[0][1][1].says for part in ("n = 12", "0.80 to 0.95"))
+    assert re.findall(r"\(([\d.]+)\)", heat.extremes) == ["0.90", "0.50"]
+
+
+def test_ladders_name_what_is_out_of_order(material: Material) -> None:
+    found = ladders(material.self_test)
+    assert found is not None
+    assert all(part in found.verdict for part in ("3 of 4", "SSIM: noise"))
+    assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
+    assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
+
+
+def test_the_picture_itself_and_its_floors_are_levels(material: Material) -> None:
+    none = {"metric": "ssim", "degradation": "none", "strength": "0", "mean": "1", "lo": "", "hi": "", "ordered": "true"}
+    floors = [none | {"degradation": "floor", "strength": str(at), "mean": str(0.4 - at / 10)} for at in (1, 2)]
+    found = ladders([*material.self_test, none, none | {"metric": "psnr", "mean": "inf"}, *floors])
+    assert found is not None
+    assert [[(rule.name, rule.value) for rule in one.levels] for one in found.plots] == [
+        [],
+        [("itself", 1.0), ("own mean", 0.4 - 1 / 10), ("dataset mean", 0.4 - 2 / 10)],
+    ]
+    assert {one.name for one in found.legend} == {"blur", "noise"}
+
+
+def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:
+    bare = render(read(folders(write(tmp_path)), GROUPS), Report(pictures=1), 0.95)
+    for name in ('id="effort"', 'id="metrics"', "Leakage"):
+        assert name in page
+        assert name not in bare
+
 
 ORDER = ["stem", "stage2", "stage10", "head", "logits"]
 TAPS = {("d", "net"): ORDER}
