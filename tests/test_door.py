@@ -32,6 +32,7 @@ def test_what_is_declared_by_hand() -> None:
     assert declared(whole, keys, "y") == {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"y": {"b": 3}}}}
 
 
+@pytest.mark.slow
 def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> None:
     whole, stages = read_params(Path("params.yaml")), yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     with Repo.init(".", no_scm=True) as repo:
