@@ -1,6 +1,6 @@
 # Every target makes what it needs first, may be repeated, and may be interrupted.
 .DEFAULT_GOAL := help
-.PHONY: help env clone repro exp test check format ui lock
+.PHONY: help env clone repro exp test test-slow check format ui lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME # another tree's sources must not stand in for this one's
@@ -8,7 +8,7 @@ PORT ?= 5000
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 env: ## the pinned packages in .venv (PYTHON=… chooses the Python)
 	@./bootstrap.sh
@@ -22,8 +22,11 @@ repro: clone env ## whatever is stale of the pipeline, up to metrics/report/inde
 exp: clone env ## the pipeline with presets/PRESET.yaml, as one `dvc exp run` (PRESET=paper_s0, ARGS=… for it)
 	@python -m relume.presets $(PRESET) $(ARGS)
 
-test: env ## the whole test suite (ARGS=… for pytest)
-	@python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: env ## the quick tests, units and stages on toys (ARGS=… for pytest)
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: env ## the other tests: DVC pipeline, browser, kills, benchmarks (ARGS=… for pytest)
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile -m slow $(ARGS)
 
 check: env ## format, lint, types
 	@ruff format --check .

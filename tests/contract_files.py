@@ -119,97 +119,52 @@ def _spoil(images: np.ndarray, rng: np.random.Generator, noise: float, blur: int
 
 
 def _group(
-    root: Path,
-    name: str,
-    methods: Mapping[str, np.ndarray],
-    originals: np.ndarray,
-    index: list[dict[str, str]],
-    rng: np.random.Generator,
+    root: Path, name: str, methods: Mapping[str, np.ndarray], originals: np.ndarray, index: list[dict[str, str]], rng: Any
 ) -> list[dict[str, object]]:
     """Writes the group and its metrics; returns its rows of the leaderboard."""
     floor = name == "floors"
-    tap = {"shallow": "conv2", "deep": "conv5"}.get(name, "")
-    size = originals.shape[1]
+    own: dict[str, Any] = {"family": "floor" if floor else "optimise", "task": "feature", "dataset": "photos"}
+    own |= {"size": originals.shape[1], "network": "" if floor else "alexnet_conv"}
+    own |= {"tap": {"shallow": "conv2", "deep": "conv5"}.get(name, "")}
     rows, scores, board = [], [], []
     for method, images in methods.items():
         oracle = method in ("floor_own_mean", "floor_blocks_4")
         for entry, image, original in zip(index, images, originals, strict=True):
             mse = float(((image - original) ** 2).mean())
-            row = Row(
-                method=method,
-                family="floor" if floor else "optimise",
-                task="feature",
-                oracle=oracle,
-                id=entry["id"],
-                dataset="photos",
-                size=size,
-                network="" if floor else "alexnet_conv",
-                tap=tap,
-                objective=None if floor else mse * 3,
-            )
-            rows.append(row)
-            judged = dict(zip(METRICS, (mse, -10 * np.log10(mse), *_guess(mse, floor=floor)), strict=True))
-            scores.append({**vars(row), **judged})
+            rows.append(Row(method=method, oracle=oracle, id=entry["id"], objective=None if floor else mse * 3, **own))
+            guess = (1 / (1 + 30 * mse), None, 0.2 + 6 * mse, 0.25 + 5 * mse, None if floor else 4 * mse)
+            scores.append({**vars(rows[-1]), **dict(zip(METRICS, (mse, -10 * np.log10(mse), *guess), strict=True))})
         board.append(_board(scores[-len(index) :], index, rng, seconds=2e-4 if floor else 3.2))
-    images = np.concatenate(list(methods.values()))
     steps = [] if floor else list(range(0, 301, 10))
     trace = [
         {"method": name, "step": step, "term": term, "value": start * np.exp(-step / scale) + end}
         for term, start, scale, end in (("objective", 0.9, 60, 0.05), ("feature", 0.85, 50, 0.02), ("tv", 0.004, 200, 0.01))
         for step in steps
     ]
-    timing = [{"method": name, "step": step, "seconds": step * 0.26} for step in steps]
-    config = {
-        "network": "alexnet_conv",
-        "taps": {tap: 1.0},
-        "steps": 300,
-        "losses": {"feature": 1.0, "tv": 0.05},
-        "optimiser": {"kind": "adam", "learning_rate": [[0, 0.05]]},
-    }
-    method = {
-        "config": {"blocks": [4]} if floor else config,
-        "device": DEVICE,
-        "code": digest([name, "code"]),
-        "params": digest([name]),
-    }
+    config = {"network": "alexnet_conv", "taps": {own["tap"]: 1.0}, "steps": 300, "losses": {"feature": 1.0, "tv": 0.05}}
+    config |= {"optimiser": {"kind": "adam", "learning_rate": [[0, 0.05]]}}
+    method = {"config": {"blocks": [4]} if floor else config, "device": DEVICE}
+    method |= {"code": digest([name, "code"]), "params": digest([name])}
     write_group(
         root / "data/reconstructions" / name,
-        images=(images * 255).round().astype(np.uint8),
+        images=(np.concatenate(list(methods.values())) * 255).round().astype(np.uint8),
         rows=rows,
         method=method,
         trace=trace,
-        timing=timing,
+        timing=[{"method": name, "step": step, "seconds": step * 0.26} for step in steps],
     )
     write_csv(root / "metrics/methods" / f"{name}.csv", tuple(scores[0]), scores)
     return board
 
 
-def _guess(mse: float, *, floor: bool) -> tuple[float | None, ...]:
-    return (1 / (1 + 30 * mse), None, 0.2 + 6 * mse, 0.25 + 5 * mse, None if floor else 4 * mse)
-
-
-def _board(
-    scores: list[dict[str, object]], index: list[dict[str, str]], rng: np.random.Generator, *, seconds: float
-) -> dict[str, object]:
-    first = scores[0]
-    means = {
-        name: None
-        if any(score[name] is None for score in scores)
-        else float(np.mean([float(str(score[name])) for score in scores]))
-        for name in METRICS
-        if name != "mse"
-    }
-    half = float(rng.uniform(0.5, 1.4))
-    psnr = float(np.mean([float(str(score["psnr"])) for score in scores]))
+def _board(scores: list[dict[str, Any]], index: list[dict[str, str]], rng: Any, *, seconds: float) -> dict[str, object]:
+    first, half = scores[0], float(rng.uniform(0.5, 1.4))
+    means = {name: None if first[name] is None else float(np.mean([score[name] for score in scores])) for name in METRICS[1:]}
     return {
         **{key: first[key] for key in ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")},
-        "n": len(scores),
-        "sources": len({entry["source"] for entry in index}),
-        **means,
-        "psnr_lo": psnr - half,
-        "psnr_hi": psnr + 1.1 * half,
-        "seconds_per_image": seconds,
-        "device": DEVICE,
+        **{"n": len(scores), "sources": len({entry["source"] for entry in index}), **means},
+        **{"psnr_lo": means["psnr"] - half, "psnr_hi": means["psnr"] + 1.1 * half},
+        **{"seconds_per_image": seconds, "device": DEVICE},
     }
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
 from relume.report.material import Folders
-from tests.contract_files import MAPS
+from tests.contract_files import COMPARISONS, LEADERBOARD, MAPS
 
 HISTORY = {  # term -> step -> value
     "learning_rate": {10: 1e-3, 20: 5e-4},
@@ -32,6 +32,23 @@ def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path
     pixels = np.random.default_rng(0).integers(0, 255, (20, 62, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / picture)
     return folder
+
+
+def line(**cells: str) -> dict[str, str]:
+    """A row of the leaderboard."""
+    row = dict.fromkeys(LEADERBOARD, "") | {"family": "optimise", "task": "feature", "oracle": "false", "dataset": "d"}
+    return row | {"size": "32", "n": "4", "sources": "2"} | cells
+
+
+FLOORS = [
+    line(method="mean", family="floor", psnr="12"),
+    line(method="own", family="floor", oracle="true", psnr="13"),
+    line(method="blocks", family="floor", oracle="true", psnr="17"),
+]
+
+
+def comparison(**cells: str) -> dict[str, str]:
+    return dict.fromkeys(COMPARISONS, "") | {"a": "x", "b": "y", "metric": "psnr", "dataset": "d", "size": "32"} | cells
 
 
 def relate(root: Path, method: str, **cells: str) -> None:
@@ -77,15 +94,8 @@ def write_measures(root: Path) -> None:
     pair = {"metric_a": "psnr", "metric_b": "ssim", "level": "picture", "n": 24, "spearman": 0.8, "lo": 0.7, "hi": 0.9}
     write_csv(root / "metrics/correlations.csv", tuple(pair), [pair])
     rungs: list[dict[str, object]] = [
-        {
-            "metric": metric,
-            "degradation": kind,
-            "strength": strength,
-            "mean": 1 / strength,
-            "lo": 0.9 / strength,
-            "hi": 1.1 / strength,
-        }
-        | {"ordered": (metric, kind) != ("ssim", "noise")}
+        {"metric": metric, "degradation": kind, "strength": strength, "mean": 1 / strength, "lo": 0.9 / strength}
+        | {"hi": 1.1 / strength, "ordered": (metric, kind) != ("ssim", "noise")}
         for metric in ("psnr", "ssim")
         for kind in ("blur", "noise")
         for strength in (1, 2, 4)

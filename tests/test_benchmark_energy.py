@@ -14,6 +14,8 @@ from benchmarks import energy
 from benchmarks.energy import PASSES, Size, agree, main, ours, pairs, row, theirs
 from relume.core.files import read_json
 
+pytestmark = pytest.mark.slow
+
 TOY = Size(B=7, D=12, H=3, Y=5, M=20, few=2, many=4)
 CPU = torch.device("cpu")
 
@@ -42,7 +44,7 @@ def test_what_differs_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(energy, "ours", astray)
     done = CliRunner().invoke(main, ["--device", "cpu", "--out", str(tmp_path / "energy.json")])
     assert done.exit_code == 1
-    assert "the two differ by 1.0e-02" in done.output
+    assert "1.0e-02" in done.output
     assert not (tmp_path / "energy.json").exists()
 
 

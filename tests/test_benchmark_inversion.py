@@ -1,28 +1,23 @@
 """The study harness: what a study's file may say, and a tiny study from photographs to tables, killed and taken up again."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from benchmarks import runs, sheet, study
 from benchmarks.inversion import main, split_of
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.images import save_png
 from relume.core.results import read_group
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
-from relume.networks import network as networks
+from tests.study_files import study_call
 
-NET = networks.random("alexnet_conv", seed=0)
 SIZE, STEPS = 32, 2
 
 
@@ -53,9 +48,9 @@ def planned(params: dict[str, Any], **changes: Any) -> list[study.Job]:
 
 
 def test_a_tenth_for_the_test_and_a_fifth_for_tuning():
-    found = [split_of(at) for at in range(10)]
-    assert found == ["test", "train", "val", "train", "train", "train", "train", "val", "train", "train"]
-    assert split_of(10) == "test"
+    found = [split_of(at) for at in range(11)]
+    assert [at for at, split in enumerate(found) if split == "test"] == [0, 10]
+    assert [at for at, split in enumerate(found) if split == "val"] == [2, 7]
 
 
 def test_differences_are_laid_over_each_other_in_order(default_params: dict[str, Any]):
@@ -69,36 +64,28 @@ def test_differences_are_laid_over_each_other_in_order(default_params: dict[str,
     assert (weights["deep_tuned"], weights["deep_s0"]) == ((0.1, 0.2), (0.1, 0.0))
 
 
-FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "a foreign key": ({"colour": 1}, "study.colour: unknown key"),
-    "a foreign metric": ({"metrics": ["psnrr"]}, "did you mean 'psnr'"),
-    "a foreign setting": ({"base": {"stepps": 3}}, "stepps: unknown key"),
-    "a case that is none": ({"per_case": {"shalow": {}}}, "per_case.shalow: no case 'shalow'; did you mean 'shallow'"),
-    "a method that is none": ({"questions": {"q": {"a": "tuned", "b": "s1"}}}, "questions.q: no method 's1'"),
-    "a start that comes later": (
-        {"methods": {"tuned": {"start": "s0"}, "s0": {}}},
-        "methods.tuned.start: 's0' is none before it",
-    ),
-    "what the study decides": ({"base": {"count": 3}}, "study.base.count: the study decides"),
-    "equal rows of the tables": ({"cases": {"shallow": {}, "deep": {}}}, "s0 of shallow and s0 of deep would look alike"),
+FAULTS: dict[str, dict[str, Any]] = {
+    "study.colour: unknown key": {"colour": 1},
+    "did you mean 'psnr'": {"metrics": ["psnrr"]},
+    "stepps: unknown key": {"base": {"stepps": 3}},
+    "per_case.shalow: ": {"per_case": {"shalow": {}}},
+    "questions.q: ": {"questions": {"q": {"a": "tuned", "b": "s1"}}},
+    "methods.tuned.start: ": {"methods": {"tuned": {"start": "s0"}, "s0": {}}},
+    "study.base.count: ": {"base": {"count": 3}},
+    "s0 of shallow and s0 of deep": {"cases": {"shallow": {}, "deep": {}}},
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_faults_are_named_before_any_work(name: str, default_params: dict[str, Any]):
-    changes, message = FAULTS[name]
+@pytest.mark.parametrize("message", FAULTS)
+def test_faults_are_named_before_any_work(message: str, default_params: dict[str, Any]):
     with pytest.raises(UserError) as caught:
-        planned(default_params, **changes)
+        planned(default_params, **FAULTS[message])
     assert message in str(caught.value)
 
 
 def test_a_shortened_method_keeps_its_schedules_in_proportion(default_params: dict[str, Any]):
-    long = {
-        "steps": 100,
-        "sizes": [[0, 16], [50, 32]],
-        "switches": [[40, {"kind": "pixels", "box": "projection"}]],
-        "optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]},
-    }
+    long = {"steps": 100, "sizes": [[0, 16], [50, 32]], "switches": [[40, {"kind": "pixels", "box": "projection"}]]}
+    long |= {"optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]}}
     job = study.shortened(planned(default_params, base=long, per_case={})[0], 0.5)
     assert (job.method, job.config.steps) == ("s0_equal_seconds", 50)
     assert job.config.sizes == ((0, 16), (25, 32))
@@ -141,30 +128,12 @@ def test_a_sheet_keeps_to_its_width_and_shows_every_picture():
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs the study on fifteen pictures of noise with a network of random weights."""
-    root = Path(__file__).parents[1]
-    noise = np.random.default_rng(0).integers(0, 256, (15, 40, 44, 3), dtype=np.uint8)
-    for number, pixels in enumerate(noise):
-        save_png(tmp_path / "noise" / f"{number:02}.png", pixels)
-    real = networks.load
-    for module in [module for name, module in sys.modules.items() if name.startswith("relume.")]:
-        if getattr(module, "load", None) is real:
-            monkeypatch.setattr(module, "load", lambda name, store, device: NET)
     times = {"s0": 1.0, "tuned": 3.0}  # how long they take must not depend on the machine
     monkeypatch.setattr(runs, "seconds_of", lambda folder: times.get(folder.name.split("_", 1)[1], 1.0))
-    monkeypatch.setenv("COLUMNS", "80")
-    (tmp_path / "params.yaml").symlink_to(root / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
-
-    def invoke(document: dict[str, Any], *flags: str) -> Result:
-        Path("study.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        fixed = ["--study", "study.yaml", "--folder", "noise", "--work", "work", "--device", "cpu", "--out", "out/toy.csv"]
-        return CliRunner().invoke(main, [*fixed, *flags])
-
-    return invoke
+    return study_call(tmp_path, monkeypatch, main)
 
 
+@pytest.mark.slow
 def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     document = plain()
     document["methods"]["tuned"] = {}  # from scratch: it can then run in s0's seconds
@@ -200,6 +169,7 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     assert Path("out/toy_comparisons.csv").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_only_what_depends_on_a_change_runs_again(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     document = plain()
     del document["seconds"]
@@ -221,16 +191,12 @@ def test_only_what_depends_on_a_change_runs_again(call: Callable[..., Result], m
     assert ran[2:] == ["conv1+conv2"]
 
 
+@pytest.mark.slow
 def test_an_earlier_method_can_be_what_a_term_looks_at(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    document = plain()
+    document = {**plain(), "cases": {"shallow": plain()["cases"]["shallow"]}, "per_case": {}, "metrics": ["psnr"]}
     del document["seconds"]
-    document["methods"]["tuned"] = {"reference": "s0"}
-    document["cases"].pop("deep")
-    document["per_case"] = {}
-    document["methods"].pop("once")
-    document["metrics"] = ["psnr"]
+    document["methods"] = {"s0": {"losses": {"ref": 0.0}}, "tuned": {"reference": "s0"}}
     document["losses"]["ref"] = 1.0
-    document["methods"]["s0"] = {"losses": {"ref": 0.0}}
     document["base"]["terms"] = {"ref": {"networks": {"alexnet_conv": {"conv2": 1.0}}}}
     looked: list[str] = []
     work = runs.work
@@ -245,6 +211,7 @@ def test_an_earlier_method_can_be_what_a_term_looks_at(call: Callable[..., Resul
     assert looked == ["", "shallow_s0"]
 
 
+@pytest.mark.slow
 def test_tuning_does_not_end_in_docs(call: Callable[..., Result]):
     document = plain()
     document["methods"] = {"s0": {}}

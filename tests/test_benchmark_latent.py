@@ -48,6 +48,7 @@ def run() -> Any:
     return CliRunner().invoke(latent.main, [*words, "--out", "out/latent.csv"])
 
 
+@pytest.mark.slow
 def test_one_command_writes_the_table(project: Path) -> None:
     result = run()
     assert result.exit_code == 0, result.output
@@ -73,6 +74,7 @@ def test_one_command_writes_the_table(project: Path) -> None:
     assert (project / "out/latent.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_known_latents_are_found_the_longer_the_better(project: Path, default_params: dict[str, Any]) -> None:
     bench = latent_runs.Bench(
         run=build(Run, default_params["run"] | STUDY["run"], "run"),

@@ -16,17 +16,14 @@ from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.networks import network as networks
-from relume.training.models import Trained, write_model
-from tests.decoder_files import SIZE, dataset, toy
+from tests.decoder_files import SIZE, dataset
+from tests.maps_files import write_decoder
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with a decoder of random weights, a card of weights, and a picture in a folder below, where the caller stands."""
-    trainer = toy(dataset(tmp_path / "data/images"), taps=["conv3", "conv2"])
-    tensors = trainer.module.state_dict()
-    trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
-    write_model(tmp_path / "models/decoder/toy", trained, trainer.card(), trainer.samples())
+    write_decoder(tmp_path / "models/decoder/toy", dataset(tmp_path / "data/images"), ["conv3", "conv2"])
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "models/weights/alexnet_conv").mkdir(parents=True)
     (tmp_path / "models/weights/alexnet_conv/model.json").write_text(json.dumps({"name": "alexnet_conv"}))
@@ -68,22 +65,11 @@ def test_the_decoded_picture_is_the_modules(project: Path) -> None:
     assert wanted.shape == (1, SIZE, SIZE, 3)
     for by in (reader, project / "models/decoder/toy", "toy"):
         assert (api.decode(features, by, decoders=project / api.DECODERS) == wanted).all()
-    assert call("--out", "o.png").exit_code == 0
-    assert (np.asarray(Image.open("o.png"))[:, SIZE + 2 :] == wanted[0]).all()
-
-
-def test_features_in_half_precision_are_decoded(project: Path) -> None:
-    """As they lie in the cache."""
-    reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
-    halves = api.decode({tap: value.half() for tap, value in features.items()}, reader)
-    assert np.abs(halves.astype(int) - api.decode(features, reader)).max() <= 1
-
-
-def test_a_decoder_lies_anywhere(project: Path) -> None:
+    halves = api.decode({tap: value.half() for tap, value in features.items()}, reader)  # as they lie in the cache
+    assert np.abs(halves.astype(int) - wanted).max() <= 1
     shutil.move(project / "models/decoder/toy", "mine")
-    done = call(decoder="mine")
-    assert done.exit_code == 0, done.output
-    assert Path("my_decoded_toy.png").exists()
+    assert call("--out", "o.png", decoder="mine").exit_code == 0, "a decoder lies anywhere"
+    assert (np.asarray(Image.open("o.png"))[:, SIZE + 2 :] == wanted[0]).all()
 
 
 def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +81,11 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("words", "decoder", "told"),
     [
-        ((), "toyy", "there is no decoder 'toyy' in"),
-        ((), "toyy", "did you mean 'toy'? allowed: toy. `dvc repro train_decoder` trains"),
+        ((), "toyy", "did you mean 'toy'"),
         ((), "../models/weights/alexnet_conv", "alexnet_conv holds no decoder"),
-        (("--out", "my.png"), "toy", "--out my.png: that is the picture itself"),
-        (("--out", "o.jpg"), "toy", "--out o.jpg: a file that ends in .png is wanted"),
-        (("--out", "../here"), "toy", "a file that ends in .png is wanted"),
+        (("--out", "my.png"), "toy", "--out my.png"),
+        (("--out", "o.jpg"), "toy", "--out o.jpg"),
+        (("--out", "../here"), "toy", "--out ../here"),
     ],
 )
 def test_a_fault_is_told_before_any_work(
@@ -118,18 +103,18 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path)
     assert "my.png" in (done := call()).output
     assert done.exit_code == 1
     shutil.rmtree(project / "models/weights")
-    assert "the weights of alexnet_conv are not in" in (told := call().output)
-    assert "dvc repro weights" in told
+    assert "dvc repro weights" in call().output
     shutil.rmtree(project / "models/decoder")
-    assert "allowed: nothing. `dvc repro train_decoder`" in call().output
+    assert "dvc repro train_decoder" in call().output
 
 
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
     reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
-    with pytest.raises(UserError, match=r"toy reads alexnet_conv conv3\+conv2; conv3 is not in conv2"):
-        api.decode({"conv2": features["conv2"]}, reader)
-    with pytest.raises(UserError, match="conv3, conv2 is not in nothing"):
-        api.decode({}, reader)
     larger = api.features(torch.rand(1, 3, 2 * SIZE, 2 * SIZE), "alexnet_conv", ["conv2", "conv3"])
-    with pytest.raises(UserError, match="toy was trained on features"):
-        api.decode(larger, reader)
+    for given, told in (
+        ({"conv2": features["conv2"]}, "conv3 is not in conv2"),
+        ({}, "conv3, conv2"),
+        (larger, "toy was trained"),
+    ):
+        with pytest.raises(UserError, match=told):
+            api.decode(given, reader)

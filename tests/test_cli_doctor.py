@@ -74,9 +74,6 @@ def change(project: Path, key: str, value: object) -> None:
     (project / "params.yaml").write_text(yaml.safe_dump(whole))
 
 
-# --- the commands
-
-
 @pytest.mark.parametrize("command", sorted(cli.main.commands))
 def test_every_command_teaches_by_an_example(command):
     done = CliRunner().invoke(cli.main, [command, "--help"])
@@ -90,40 +87,31 @@ def test_help_is_quick():
     assert not {"'torch'", "'dvc'", "'mlflow'", "'numpy'", "'pydantic'"} & set(done.stdout.replace(",", " ").split())
 
 
-def test_a_users_fault_is_a_message():
+def test_a_users_fault_is_a_message_and_no_other_is_hidden():
     group = cli.Group("relume")
 
     @group.command()
     def fail() -> None:
         raise UserError("x.yaml: key: what is allowed")
 
+    group.command("crash")(lambda: 1 / 0)
     done = CliRunner().invoke(group, ["fail"])
     assert (done.exit_code, done.output) == (1, "x.yaml: key: what is allowed\n")
     assert isinstance(done.exception, SystemExit)
+    assert isinstance(CliRunner().invoke(group, ["crash"]).exception, ZeroDivisionError)
 
 
-def test_any_other_fault_is_not_hidden():
-    group = cli.Group("relume")
-    group.command("fail")(lambda: 1 / 0)
-    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ZeroDivisionError)
-
-
-def test_track_wants_a_project():
-    done = CliRunner().invoke(cli.main, ["track"])
-    assert done.exit_code == 1
-    assert "holds no dvc.yaml" in done.output
-
-
-def test_track_projects_from_any_subfolder(project, monkeypatch):
+def test_track_projects_from_any_subfolder_of_a_project(project, monkeypatch):
     seen: list[Path] = []
     monkeypatch.setattr("relume.tracking.project.project", lambda root: seen.append(root) or "two new")
     (project / "data").mkdir()
     monkeypatch.chdir(project / "data")
     done = CliRunner().invoke(cli.main, ["track"])
     assert (done.exit_code, done.output, seen) == (0, "two new\n", [project])
-
-
-# --- the whole account
+    monkeypatch.chdir(project.parent)
+    done = CliRunner().invoke(cli.main, ["track"])
+    assert done.exit_code == 1
+    assert "dvc.yaml" in done.output
 
 
 def test_an_empty_folder_lacks_everything_and_breaks_nothing():
@@ -135,14 +123,8 @@ def test_an_empty_folder_lacks_everything_and_breaks_nothing():
 
 
 def test_a_fresh_project_lacks_nothing_that_repro_needs(project):
-    done = CliRunner().invoke(cli.main, ["doctor"])
-    assert done.exit_code == 0, done.output
-    assert "note  alexnet_conv          not brought yet; here is " in done.output
-    assert "note  photos                not prepared yet" in done.output
-
-
-def test_json_says_the_same(project):
     done = CliRunner().invoke(cli.main, ["doctor", "--json"])
+    assert done.exit_code == 0, done.output
     whole = json.loads(done.stdout)
     assert set(whole) == {"root", "ready", "findings"}
     assert (whole["root"], whole["ready"]) == (str(project), True)
@@ -151,24 +133,23 @@ def test_json_says_the_same(project):
         assert finding["state"] in ("ok", "note", "lack")
         assert finding["area"]
         assert finding["remedy"] or finding["state"] != "lack"
+    states = {finding["name"]: finding["state"] for finding in whole["findings"]}
+    assert (states["alexnet_conv"], states["photos"]) == ("note", "note"), "not brought and not prepared yet"
 
 
-def test_ready_asks_only_for_what_repro_needs():
-    assert doctor.ready([ok("a", ""), note("b", ""), lack("c", "", "do")])
-    assert not doctor.ready([lack("d", "", "do", needed=True)])
-
-
-def test_colour_only_on_a_terminal(monkeypatch):
+def test_colour_only_on_a_terminal_and_what_is_ready(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     plain, terminal = io.StringIO(), io.StringIO()
     terminal.isatty = lambda: True
-    findings = [lack("a", "two\nlines", "do this", looked=("here",))]
+    findings = [lack("a", "two\nlines", "do this", looked=("here",)), ok("b", ""), note("c", "")]
     doctor.show(findings, plain)
     doctor.show(findings, terminal)
     assert "\x1b" not in plain.getvalue()
     assert "\x1b[31mlack" in terminal.getvalue()
     assert "looked: here" in plain.getvalue()
     assert "-> do this" in plain.getvalue()
+    assert doctor.ready(findings)
+    assert not doctor.ready([lack("d", "", "do", needed=True)])
 
 
 def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
@@ -201,25 +182,18 @@ def test_it_runs_where_packages_are_missing(project):
     assert {finding["area"] for finding in whole["findings"]} >= {"environment", "device", "project", "weights", "disk"}
 
 
-# --- packages and device
-
-
-def test_packages_against_the_lock(project):
+def test_packages_against_the_lock(project, monkeypatch):
     lock = project / "requirements.lock"
     lock.write_text(f"numpy==1.0\nno-such-package==2\nclick=={version('click')}\nold==1 ; python_full_version < '3.0'\n")
     found = by_name(doctor_environment.packages(project))
-    assert found["packages missing"].found == "no-such-package"
-    assert found["packages missing"].needed
+    assert (found["packages missing"].found, found["packages missing"].needed) == ("no-such-package", True)
     assert "(pinned 1.0)" in found["packages differ"].found
     lock.write_text("\n")
     assert by_name(doctor_environment.packages(project))["packages"].state == "ok"
-
-
-def test_a_missing_tool_is_not_needed_by_repro(project, monkeypatch):
     monkeypatch.setattr(doctor_environment, "_installed", lambda name: None if name == "pandas-stubs" else "1")
-    (project / "requirements.lock").write_text("numpy==1\npandas-stubs==1\n")
+    lock.write_text("numpy==1\npandas-stubs==1\n")
     (finding,) = doctor_environment.packages(project)
-    assert (finding.found, finding.needed) == ("pandas-stubs", False)
+    assert (finding.found, finding.needed) == ("pandas-stubs", False), "repro needs no tool"
 
 
 @pytest.mark.parametrize(
@@ -246,36 +220,28 @@ def test_parameters_at_fault_are_named(project):
     change(project, "run.sede", 1)
     (finding,) = doctor_environment.parameters(project)
     assert finding.needed
-    assert "run.sede: unknown key; did you mean 'seed'?" in finding.found
+    assert "run.sede: unknown key" in finding.found
     assert by_name(doctor_inputs.weights(project))["alexnet_conv"]  # its own section is sound
 
 
-# --- weights and datasets
-
-
-def test_weights_that_are_here(project):
+def test_weights(project, monkeypatch, tmp_path):
     folder = project / "models" / "weights" / "alexnet_conv"
     folder.mkdir(parents=True)
-    card = {"name": "alexnet_conv", "sha256": doctor_inputs.PINS["alexnet_conv"], "source": {"name": "alexnet.ckpt"}}
     (folder / "model.safetensors").touch()
-    (folder / "model.json").write_text(json.dumps(card))
-    assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == "ok"
-    (folder / "model.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
-    assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == "lack"
-    change(project, "weights.networks", ["vgg16_conv"])
-    assert by_name(doctor_inputs.weights(project))["also here"].found == "alexnet_conv"
-
-
-def test_weights_that_are_not(project, monkeypatch, tmp_path):
+    for seal, state in ((doctor_inputs.PINS["alexnet_conv"], "ok"), ("0" * 64, "lack")):
+        card = {"name": "alexnet_conv", "sha256": seal, "source": {"name": "alexnet.ckpt"}}
+        (folder / "model.json").write_text(json.dumps(card))
+        assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == state
     change(project, "weights.networks", ["vgg19"])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path))
-    (finding,) = doctor_inputs.weights(project)
-    assert (finding.name, finding.state, finding.needed) == ("vgg19", "lack", False)
-    assert any(str(tmp_path / "home") in place for place in finding.looked)
-    assert any(str(tmp_path / "vgg19-") in place for place in finding.looked)
-    assert "make repro downloads" in finding.remedy
+    finding = by_name(doctor_inputs.weights(project))["vgg19"]
+    assert by_name(doctor_inputs.weights(project))["also here"].found == "alexnet_conv"
+    assert (finding.state, finding.needed) == ("lack", False)
+    for place in (tmp_path / "home", tmp_path / "vgg19-"):
+        assert any(str(place) in looked for looked in finding.looked)
+    assert "make repro" in finding.remedy
     (tmp_path / "vgg19-dcbb9e9d.pth").touch()
-    (finding,) = doctor_inputs.weights(project)
+    finding = by_name(doctor_inputs.weights(project))["vgg19"]
     assert (finding.state, str(tmp_path / "vgg19-dcbb9e9d.pth") in finding.found) == ("note", True)
 
 
@@ -297,24 +263,17 @@ def test_datasets_that_are_not_here(project, monkeypatch, tmp_path, source, need
     assert (finding.state, str(tmp_path / name) in finding.found) == ("note", True)
 
 
-def test_imagenet_in_parts(project):
-    change(project, "prepare.datasets", {"some": IMAGENET | {"archive": "part_*"}})
-    (project / "data" / "sources").mkdir(parents=True)
-    (project / "data" / "sources" / "part_00").touch()
-    (finding,) = doctor_inputs.datasets(project)
-    assert "data/sources/part_00" in finding.found
-
-
-def test_a_prepared_dataset(project):
+def test_imagenet_in_parts_and_a_prepared_dataset(project):
     folder = project / "data" / "images" / "photos"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"counts": {"all": 3, "train": 2, "val": 0, "test": 1}}))
     (finding, unprepared) = doctor_inputs.datasets(project)
-    assert "photos_32" in unprepared.name
-    assert finding.found == "data/images/photos: 2 train, 0 val, 1 test pictures of 128 px"
-
-
-# --- remote, cache, tracking, disk
+    assert unprepared.name == "photos_32"
+    assert all(part in finding.found for part in ("data/images/photos", "2 train", "1 test", "128 px"))
+    change(project, "prepare.datasets", {"some": IMAGENET | {"archive": "part_*"}})
+    (project / "data" / "sources").mkdir(parents=True)
+    (project / "data" / "sources" / "part_00").touch()
+    assert "data/sources/part_00" in by_name(doctor_inputs.datasets(project))["some"].found
 
 
 def remotes(project: Path, url: str, **more: str) -> Finding:
@@ -337,10 +296,16 @@ def alive() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def test_no_remote_is_no_lack(project):
+def test_cache_and_no_remote(project, tmp_path):
     (finding,) = doctor_services.remote(project)
     assert (finding.state, finding.remedy) == ("note", doctor_services.SHARING)
     assert (ROOT / "docs" / "sharing.md").exists()
+    (finding,) = doctor_services.cache(project)
+    assert f"{project}/.dvc/cache" in finding.found
+    settings = f"[cache]\n    dir = {tmp_path}/c\n    type = hardlink,symlink\n    shared = group\n"
+    (project / ".dvc" / "config.local").write_text(settings)
+    (finding,) = doctor_services.cache(project)
+    assert all(part in finding.found for part in (f"{tmp_path}/c", "hardlink, symlink", "group"))
 
 
 def test_remotes(project, tmp_path, monkeypatch, dead, alive):
@@ -357,36 +322,20 @@ def test_remotes(project, tmp_path, monkeypatch, dead, alive):
     assert remotes(project, f"ssh://user@127.0.0.1:{dead}/x").state == "lack"
 
 
-def test_cache(project, tmp_path):
-    (finding,) = doctor_services.cache(project)
-    assert finding.found == f"{project}/.dvc/cache, by reflink, copy"
-    (project / ".dvc" / "config.local").write_text(
-        f"[cache]\n    dir = {tmp_path}/c\n    type = hardlink,symlink\n    shared = group\n"
-    )
-    (finding,) = doctor_services.cache(project)
-    assert finding.found == f"{tmp_path}/c, by hardlink, symlink, shared with the group"
-
-
-def test_tracking_by_a_database(project):
+def test_tracking(project, monkeypatch, dead, alive):
     (finding,) = doctor_services.tracking(project)
     assert (finding.state, "not made yet" in finding.found) == ("note", True)
     with sqlite3.connect(project / "mlflow.db") as database:
         database.execute("create table runs (id)")
         database.execute("insert into runs values (1)")
     (finding,) = doctor_services.tracking(project)
-    assert (finding.state, finding.found) == ("ok", f"sqlite:///{project}/mlflow.db: 1 runs")
+    assert (finding.state, f"{project}/mlflow.db: 1 runs" in finding.found) == ("ok", True)
     (project / "mlflow.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
     (finding,) = doctor_services.tracking(project)
     assert (finding.state, finding.needed) == ("lack", False)
-
-
-def test_tracking_elsewhere(project, monkeypatch, dead, alive):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{dead}")
-    assert next(doctor_services.tracking(project)).state == "lack"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{alive}")
-    assert next(doctor_services.tracking(project)).state == "ok"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///somewhere")
-    assert next(doctor_services.tracking(project)).state == "lack"
+    for address, state in ((f"http://127.0.0.1:{dead}", "lack"), (f"http://127.0.0.1:{alive}", "ok"), ("file:///x", "lack")):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        assert next(doctor_services.tracking(project)).state == state
     monkeypatch.setenv("RELUME_TRACKING", "off")
     assert "RELUME_TRACKING" in next(doctor_services.tracking(project)).found
 
@@ -396,9 +345,10 @@ def test_disk(project, monkeypatch, free, state, needed):
     monkeypatch.setattr(doctor_services.shutil, "disk_usage", lambda path: SimpleNamespace(free=free * 2**30))
     (finding,) = doctor_services.disk(project)
     assert (finding.state, finding.needed) == (state, needed)
-    assert finding.found == f"{free} GiB free for workspace, scratch, cache"
+    assert f"{free} GiB" in finding.found
 
 
+@pytest.mark.slow
 def test_stale_stages_are_asked_for(project, monkeypatch):
     (project / "dvc.yaml").write_text("stages: {one: {cmd: 'true', deps: [params.yaml]}}\n")
     found = doctor.examine(project, stale=True)

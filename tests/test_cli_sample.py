@@ -16,9 +16,9 @@ from relume.core.runtime import generator as dice
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.style_mixing import mixed
 from relume.methods.gan.trained import read_gan
-from relume.training.models import Trained, write_model
 from tests.decoder_files import CPU
-from tests.gan_files import KINDS, SIZE, generator
+from tests.gan_files import KINDS, SIZE
+from tests.latent_files import write_gan
 
 CELL = 64  # a picture of 16 px, four times as large
 GAP = 2
@@ -28,11 +28,7 @@ GAP = 2
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with two generators of random weights, and a folder below, where the caller stands."""
     for kind in KINDS:
-        made = generator(kind)
-        made.running_mean.fill_(0.5)
-        trained = Trained(best=made.state_dict(), last={}, best_step=0, metrics={}, history=[], timing=[], progress=None)
-        about = {"kind": "gan", "name": kind, "size": SIZE, "data": {"dataset": "toy"}, "config": {"architecture": KINDS[kind]}}
-        write_model(tmp_path / "models/gan" / kind, trained, about, np.zeros((4, 4, 3), np.uint8))
+        write_gan(tmp_path / "models/gan" / kind, kind, SIZE)
     (tmp_path / "models/gan/other").mkdir()
     (tmp_path / "models/gan/other/model.json").write_text(json.dumps({"kind": "decoder"}))
     (tmp_path / "dvc.yaml").touch()
@@ -58,7 +54,7 @@ def found(project: Path) -> Generator:
 def test_a_sheet_of_samples(project: Path) -> None:
     done = call("style", "--rows", "2", "--columns", "3")
     assert done.exit_code == 0, done.output
-    assert "style: 16 px, trained on toy, truncation 1\nstyle_sample.png\n" in done.output
+    assert "style_sample.png\n" in done.output
     assert np.asarray(Image.open("style_sample.png")).shape == (2 * CELL + GAP, 3 * CELL + 2 * GAP, 3)
     cells = [cell("style_sample.png", row, column).tobytes() for row in range(2) for column in range(3)]
     assert len(set(cells)) == 6
@@ -98,23 +94,20 @@ def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("styel",), "there is no generator 'styel' in"),
-        (("styel",), "did you mean 'style'? allowed: dcgan, other, style. `dvc repro train_gan import_gan` makes"),
-        (("other",), "other holds no generator"),
-        (("style", "--out", "o.jpg"), "--out o.jpg: a file that ends in .png is wanted"),
-        (("style", "--truncation", "1.5"), "--truncation 1.5: 0 (the mean of w) to 1"),
-        (("style", "--layers", "7"), "--layers 7: style has 1 to 6 layers of w"),
-        (("style", "--rows", "0"), "at least one of each"),
-        (("style", "--crossover", "2"), "--crossover: it is for --mix"),
-        (("style", "--mix", "--crossover", "6"), "--crossover 6: 1 to 5 of the 6 layers of w of style"),
-        (("dcgan", "--mix"), "--mix: dcgan has one layer of w"),
+        ("styel", "did you mean 'style'? allowed: dcgan, other, style"),
+        ("other", "other holds no generator"),
+        ("style --out o.jpg", "--out o.jpg"),
+        ("style --truncation 1.5", "--truncation 1.5"),
+        ("style --layers 7", "--layers 7"),
+        ("style --rows 0", "at least one"),
+        ("style --crossover 2", "--crossover"),
+        ("style --mix --crossover 6", "--crossover 6"),
+        ("dcgan --mix", "--mix"),
     ],
 )
-def test_a_fault_is_told_before_a_picture_is_made(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
-) -> None:
+def test_a_fault_is_told_before_a_picture_is_made(project: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str) -> None:
     monkeypatch.setattr(Generator, "synthesise", lambda *_: pytest.fail("a picture was made"))
-    done = call(*words)
+    done = call(*words.split())
     assert done.exit_code == 1, done.output
     assert told in done.output
     assert not list(Path().iterdir())

@@ -1,5 +1,6 @@
 """From parsed YAML to a dataclass: what is right comes through, and every fault is named by its full key."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,6 +68,8 @@ def test_what_is_right_comes_through() -> None:
     assert (built.rate, type(built.rate)) == (0.0, float)  # an integer may stand for a float
     assert built.schedule == ((0, 0.1), (9, 1.0))
     assert built.inner == Inner(steps=5, pair=(1, 2.0))
+    with pytest.raises(AttributeError):
+        built.rate = 0.1  # type: ignore[misc]
     assert built.shapes == {"a": Round(kind="round", radius=2.0), "b": Flat(kind="level", width=4)}
 
 
@@ -80,66 +83,51 @@ def test_entries_are_laid_over_what_they_share() -> None:
     assert "models.b" not in str(caught.value)
 
 
-def test_a_section_is_frozen() -> None:
-    with pytest.raises(AttributeError):
-        build(Outer, sound(), "outer").rate = 0.1  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rote": 1.0}, ["outer.rote: unknown key", "did you mean 'rate'", "allowed: ", "inner"]),
-        ({"inner": {"steps": 5}}, ["outer.inner.pair: missing"]),
-        ({"inner": {"steps": 5, "pair": [1, 2.0], "step": 3}}, ["outer.inner.step: unknown key", "allowed: pair, steps"]),
-        ({"maybe": {"steps": 5, "pair": [1, 2.0], "x": 3}}, ["outer.maybe.x: unknown key", "allowed: pair, steps"]),
-        ({"inners": {"a": {"steps": 1, "pear": 1}}}, ["outer.inners.a.pear: unknown key; did you mean 'pair'"]),
-        ({"rate": "half"}, ["outer.rate: ", "valid number", "got 'half'"]),
-        ({"rate": "1e-3"}, ["outer.rate: ", "got '1e-3'"]),
-        ({"rate": True}, ["outer.rate: "]),
-        ({"rate": 1.0}, ["outer.rate: ", "less than 1", "got 1.0"]),
-        ({"rate": None}, ["outer.rate: ", "got None"]),
-        ({"name": "sgd"}, ["outer.name: ", "'adam' or 'lbfgs'", "got 'sgd'"]),
-        ({"on": "yes"}, ["outer.on: ", "valid boolean"]),
-        ({"inner": {"steps": 2.5, "pair": [1, 2.0]}}, ["outer.inner.steps: ", "valid integer", "got 2.5"]),
-        ({"inner": {"steps": 500, "pair": [1, 2.0]}}, ["outer.inner.steps: ", "less than or equal to 100"]),
-        ({"inner": 3}, ["outer.inner: ", "got 3"]),
-        ({"inner": {"steps": 5, "pair": [1, "x"]}}, ["outer.inner.pair.1: ", "got 'x'"]),
-        ({"inner": {"steps": 5, "pair": [1]}}, ["outer.inner.pair.1: missing"]),
-        ({"schedule": [[0, 0.1], ["a", 1.0]]}, ["outer.schedule.1.0: ", "got 'a'"]),
-        ({"weights": {"tv": "much"}}, ["outer.weights.tv: ", "got 'much'"]),
-        ({"weights": [1]}, ["outer.weights: "]),
+        ({"rote": 1.0}, ["rote: unknown key", "did you mean 'rate'", "allowed: ", "inner"]),
+        ({"inner": {"steps": 5}}, ["inner.pair: missing"]),
+        ({"inner": {"steps": 5, "pair": [1, 2.0], "step": 3}}, ["inner.step: unknown key", "allowed: pair, steps"]),
+        ({"maybe": {"steps": 5, "pair": [1, 2.0], "x": 3}}, ["maybe.x: unknown key", "allowed: pair, steps"]),
+        ({"inners": {"a": {"steps": 1, "pear": 1}}}, ["inners.a.pear: unknown key; did you mean 'pair'"]),
+        *(({"rate": value}, ["rate: ", f"got {value!r}"]) for value in ("half", "1e-3", True, 1.0, None)),
+        ({"name": "sgd"}, ["name: ", "'adam' or 'lbfgs'", "got 'sgd'"]),
+        ({"on": "yes"}, ["on: "]),
+        ({"inner": {"steps": 2.5, "pair": [1, 2.0]}}, ["inner.steps: ", "got 2.5"]),
+        ({"inner": {"steps": 500, "pair": [1, 2.0]}}, ["inner.steps: ", "100"]),
+        ({"inner": 3}, ["inner: ", "got 3"]),
+        ({"inner": {"steps": 5, "pair": [1, "x"]}}, ["inner.pair.1: ", "got 'x'"]),
+        ({"inner": {"steps": 5, "pair": [1]}}, ["inner.pair.1: missing"]),
+        ({"schedule": [[0, 0.1], ["a", 1.0]]}, ["schedule.1.0: ", "got 'a'"]),
+        ({"weights": {"tv": "much"}}, ["weights.tv: ", "got 'much'"]),
+        ({"weights": [1]}, ["weights: "]),
+        ({"row": [{"kind": "level", "width": 4}, {"kind": "round"}]}, ["row.1.radius: missing"]),
+        ({"one": {"kind": "flat", "with": 4}}, ["one.with: unknown key; did you mean 'width'"]),
+        ({"one": {"kind": "x"}}, ["one.kind: unknown 'x'"]),
     ],
 )
 def test_a_fault_is_named(changes: dict[str, Any], words: list[str]) -> None:
     message = fault(**changes)
-    for word in words:
-        assert word in message
+    assert f"params: outer.{words[0]}" in message
+    assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize(
-    ("shape", "message"),
+    ("shape", "told"),
     [
-        ({"kind": "round", "radius": -1}, "outer.shapes.a.radius: Input should be greater than 0, got -1"),
-        ({"kind": "round"}, "outer.shapes.a.radius: missing"),
-        (
-            {"kind": "flat", "width": 1, "hight": 2},
-            "outer.shapes.a.hight: unknown key; did you mean 'height'? allowed: height, kind, width",
-        ),
-        ({"kind": "level", "width": 1}, "outer.shapes.a.height: 3 is more than width 1"),
-        ({"kind": "rond"}, "outer.shapes.a.kind: unknown 'rond'; did you mean 'round'? allowed: flat, level, round"),
-        ({"kind": 3}, "outer.shapes.a.kind: unknown 3; allowed: flat, level, round"),
-        ({"radius": 1}, "outer.shapes.a.kind: missing; allowed: flat, level, round"),
-        (7, "outer.shapes.a: Input should be an object, got 7"),
+        ({"kind": "round", "radius": -1}, ".radius: .*got -1"),
+        ({"kind": "round"}, ".radius: missing"),
+        ({"kind": "flat", "width": 1, "hight": 2}, ".hight: unknown key; did you mean 'height'. allowed: height, kind, width"),
+        ({"kind": "level", "width": 1}, ".height: 3 is more than width 1"),
+        ({"kind": "rond"}, ".kind: unknown 'rond'; did you mean 'round'. allowed: flat, level, round"),
+        ({"kind": 3}, ".kind: unknown 3; allowed: flat, level, round"),
+        ({"radius": 1}, ".kind: missing; allowed: flat, level, round"),
+        (7, ": .*got 7"),
     ],
 )
-def test_a_variant_is_told_by_its_tag_which_no_path_shows(shape: Any, message: str) -> None:
-    assert fault(shapes={"a": shape}) == f"params: {message}"
-
-
-def test_variants_in_lists_and_single_fields() -> None:
-    assert "outer.row.1.radius: missing" in fault(row=[{"kind": "level", "width": 4}, {"kind": "round"}])
-    assert "outer.one.with: unknown key; did you mean 'width'" in fault(one={"kind": "flat", "with": 4})
-    assert "outer.one.kind: unknown 'x'" in fault(one={"kind": "x"})
+def test_a_variant_is_told_by_its_tag_which_no_path_shows(shape: Any, told: str) -> None:
+    assert re.fullmatch(f"params: outer.shapes.a{told}", fault(shapes={"a": shape}))
 
 
 def test_all_faults_of_a_section_are_told_once_each() -> None:
@@ -156,13 +144,13 @@ def test_a_section_of_another_kind() -> None:
 
 def test_the_parameter_file_is_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    with pytest.raises(UserError, match="is missing: run from the project's root"):
+    with pytest.raises(UserError, match="is missing"):
         read_params(path)
     path.write_text("a: [1")
     with pytest.raises(UserError, match="is not valid YAML"):
         read_params(path)
     path.write_text("- a")
-    with pytest.raises(UserError, match="a mapping of sections is wanted, not list"):
+    with pytest.raises(UserError, match="list"):
         read_params(path)
     path.write_text("a: {b: 1}")
     assert read_params(path) == {"a": {"b": 1}}

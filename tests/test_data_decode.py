@@ -23,6 +23,8 @@ def read(data: bytes) -> np.ndarray:
 def test_plain_pictures_come_through_unchanged() -> None:
     for kind in ("PNG", "BMP", "TIFF", "PPM"):
         assert np.array_equal(read(encoded(RGB, kind)), pixels(0))
+    data = encoded(RGB, "JPEG")
+    assert np.array_equal(read(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
     for kind in ("JPEG", "WEBP"):
         assert np.abs(read(encoded(RGB, kind, quality=95)).astype(int) - pixels(0)).mean() < 3
 
@@ -46,9 +48,11 @@ def test_transparency_lies_over_white() -> None:
     assert (read(encoded(Image.new("RGB", (8, 8), (1, 2, 3)), transparency=(1, 2, 3))) == 255).all()
 
 
-def test_cmyk() -> None:
+def test_cmyk_and_the_first_of_several_frames() -> None:
     cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # cyan none, magenta and yellow full: red
     assert np.abs(read(encoded(cmyk, "JPEG", quality=100)).astype(int) - [255, 0, 0]).max() < 12
+    frames = [Image.new("L", (8, 8), value) for value in (200, 10)]
+    assert (read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == 200).all()
 
 
 def test_sixteen_bits_keep_their_range() -> None:
@@ -74,12 +78,6 @@ def test_exif_rotation_is_obeyed(orientation: int, turned: int) -> None:
     assert np.array_equal(read(encoded(RGB, "PNG", exif=exif)), np.rot90(pixels(0), turned))
 
 
-def test_of_several_frames_the_first_counts() -> None:
-    frames = [Image.new("L", (8, 8), value) for value in (200, 10)]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert (read(data) == 200).all()
-
-
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -97,27 +95,21 @@ def test_what_cannot_be_read_says_why(data: bytes, words: str) -> None:
         decode(data)
 
 
-def test_corrupt_data_within_a_png() -> None:
+def test_corrupt_data_within_a_png_and_a_bomb_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))))
     data[200:300] = bytes(100)
-    with pytest.raises(BadPicture, match="truncated or corrupt"):
+    with pytest.raises(BadPicture, match="corrupt"):
         decode(bytes(data))
-
-
-def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(BadPicture, match="too large"):
         decode(encoded(RGB))
 
 
-def test_square_is_the_centre() -> None:
+def test_square_is_the_centre_and_leaves_what_fits_untouched() -> None:
     wide = np.zeros((8, 24, 3), np.uint8)
     wide[:, 8:16] = 255
     assert (square(Image.fromarray(wide), 8) == 255).all()
     assert (square(Image.fromarray(wide.transpose(1, 0, 2)), 8) == 255).all()
-
-
-def test_square_of_the_right_size_is_untouched() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert np.array_equal(square(Image.fromarray(noise), 16), noise)
 
@@ -138,8 +130,3 @@ def test_short_side_decides_how_much_is_cut_off() -> None:
     whole = Image.fromarray(pixels(3, 40, 60))
     once = np.asarray(whole.resize((48, 32), Image.Resampling.BILINEAR))[4:28, 12:36]
     assert np.abs(square(whole, 24, short_side=32).astype(int) - once).max() <= 2
-
-
-def test_bytes_of_a_jpeg_are_decoded_alike_every_time() -> None:
-    data = encoded(RGB, "JPEG")
-    assert np.array_equal(read(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))

@@ -94,27 +94,17 @@ def test_a_cut_is_gone_on_with_in_the_same_run(server: Any, place: Path) -> None
     assert server.asked == [None, "bytes=300000-", "bytes=600000-"]
 
 
-def test_what_an_earlier_run_left_is_gone_on_with(server: Any, place: Path) -> None:
+@pytest.mark.parametrize(
+    ("left", "asked"),
+    [(DATA[:1000], ["bytes=1000-"]), (DATA, ["bytes=1048576-"]), (b"x" * 1000, ["bytes=1000-", None])],
+    ids=["a part", "all of it", "a part of another file"],
+)
+def test_what_an_earlier_run_left_is_gone_on_with(server: Any, place: Path, left: bytes, asked: list[str | None]) -> None:
     place.parent.mkdir()
-    place.with_name(".set.tar.part").write_bytes(DATA[:1000])
+    place.with_name(".set.tar.part").write_bytes(left)
     fetch(server.url, place, md5=MD5)
     assert place.read_bytes() == DATA
-    assert server.asked == ["bytes=1000-"]
-
-
-def test_a_part_that_is_whole_already_only_takes_its_name(server: Any, place: Path) -> None:
-    place.parent.mkdir()
-    place.with_name(".set.tar.part").write_bytes(DATA)
-    fetch(server.url, place, md5=MD5)
-    assert place.read_bytes() == DATA
-
-
-def test_a_part_of_another_file_is_fetched_anew(server: Any, place: Path) -> None:
-    place.parent.mkdir()
-    place.with_name(".set.tar.part").write_bytes(b"x" * 1000)
-    fetch(server.url, place, md5=MD5)
-    assert place.read_bytes() == DATA
-    assert server.asked == ["bytes=1000-", None]
+    assert server.asked == asked
 
 
 def test_a_server_without_ranges_starts_again(server: Any, place: Path) -> None:
@@ -127,7 +117,7 @@ def test_a_server_without_ranges_starts_again(server: Any, place: Path) -> None:
 
 def test_no_storm_of_retries(server: Any, place: Path) -> None:
     server.cuts = [1000] * 50
-    with pytest.raises(UserError, match="cut 5 times; run again to go on"):
+    with pytest.raises(UserError, match="cut 5 times"):
         fetch(server.url, place, sha256=SHA256)
     assert len(server.asked) == 5
     assert not place.exists()
@@ -139,51 +129,44 @@ def test_no_storm_of_retries(server: Any, place: Path) -> None:
 def test_a_wrong_checksum_leaves_nothing_and_says_everything(server: Any, place: Path) -> None:
     with pytest.raises(UserError) as caught:
         fetch(server.url, place, sha256="0" * 64, describe="the toy set")
-    message = str(caught.value)
-    for words in ("set.tar is not here", f"has sha256 {SHA256}", "the toy set", server.url, "0" * 64, f"put at {place}"):
-        assert words in message
+    told = ("set.tar", SHA256, "the toy set", server.url, "0" * 64, str(place))
+    assert [words for words in told if words not in str(caught.value)] == []
     assert not place.exists()
     assert not place.with_name(".set.tar.part").exists()
 
 
-def test_a_missing_page(server: Any, place: Path) -> None:
-    with pytest.raises(UserError, match="the server answers 404 Not Found"):
+def test_a_missing_page_no_network_and_a_silent_server(server: Any, place: Path) -> None:
+    with pytest.raises(UserError, match="404"):
         fetch(server.url.replace("set.tar", "other"), place)
-
-
-def test_no_network(place: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(UserError, match="could not be fetched: no connection .*refused"):
+    with pytest.raises(UserError, match="no connection .*refused"):
         fetch(f"http://127.0.0.1:{port}/set.tar", place, md5=MD5)
-
-
-def test_a_silent_server_is_given_up(server: Any, place: Path) -> None:
-    server.sleep = 2.0
+    server.sleep = 1.0
     with pytest.raises(UserError, match="no connection .*timed out"):
         fetch(server.url, place, timeout=0.2)
+    assert download.TIMEOUT <= 30
 
 
 def test_a_file_that_is_here_but_altered_is_named(place: Path) -> None:
     place.parent.mkdir()
     place.write_bytes(b"other")
-    with pytest.raises(UserError, match=f"{place} is truncated or altered: its md5 is .*remove it"):
+    with pytest.raises(UserError, match=f"{place}.* md5"):
         fetch("http://127.0.0.1:9/set.tar", place, md5=MD5)
-    with pytest.raises(UserError, match="its sha256 is .*, wanted 00; ask the owner"):
+    with pytest.raises(UserError, match="sha256 .*ask the owner"):
         check(place, sha256="00", hint="ask the owner")
 
 
-def test_a_full_disk_is_seen_beforehand(server: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match="is too full: 1 MiB are to come, 0 MiB are free"):
-        fetch(server.url, place)
-
-
-def test_an_unwritable_place(server: Any, tmp_path: Path) -> None:
+def test_a_full_disk_is_seen_beforehand_and_an_unwritable_place_named(
+    server: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot write .*file/set.tar: "):
+    with pytest.raises(UserError, match="file/set.tar"):
         fetch(server.url, tmp_path / "file" / "set.tar")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match="full"):
+        fetch(server.url, place)
 
 
 def test_two_processes_fetch_once(server: Any, place: Path) -> None:
@@ -195,8 +178,3 @@ def test_two_processes_fetch_once(server: Any, place: Path) -> None:
         thread.join()
     assert place.read_bytes() == DATA
     assert server.asked == [None]
-
-
-def test_limits_are_short() -> None:
-    assert download.TIMEOUT <= 30
-    assert download.CUTS <= 5

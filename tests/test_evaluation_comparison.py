@@ -16,11 +16,7 @@ from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, MASKED, SETS,
 from relume.evaluation.config import OWN_MEAN, Compare, Question
 from relume.evaluation.evidence import gather
 from stages.compare import main
-from tests.contract_files import COMPARISONS as CONTRACT_COMPARISONS
-from tests.contract_files import LEADERBOARD as CONTRACT_LEADERBOARD
-from tests.contract_files import MASKED as CONTRACT_MASKED
-from tests.contract_files import SETS as CONTRACT_SETS
-from tests.contract_files import narrowed
+from tests import contract_files as contract
 from tests.evaluation_files import row, write_dataset, write_scores
 
 IDS = ("test0", "test1", "test2", "test3")  # of two photographs
@@ -72,8 +68,8 @@ def test_columns_are_the_contracts(root: Path):
     compare(root)
     heads = {name: (root / "metrics" / f"{name}.csv").read_text().splitlines() for name in ("masked", "sets")}
     assert heads == {"masked": [",".join(MASKED)], "sets": [",".join(SETS)]}
-    assert (LEADERBOARD, COMPARISONS) == (CONTRACT_LEADERBOARD, CONTRACT_COMPARISONS)
-    assert (MASKED, SETS) == (CONTRACT_MASKED, CONTRACT_SETS)
+    assert (LEADERBOARD, COMPARISONS) == (contract.LEADERBOARD, contract.COMPARISONS)
+    assert (MASKED, SETS) == (contract.MASKED, contract.SETS)
 
 
 def test_the_leaderboard_ranks_and_counts(root: Path):
@@ -104,37 +100,20 @@ def test_only_the_chosen_restart_is_ranked_and_all_are_paid_for(root: Path):
 
 def test_every_method_is_held_against_the_best_blind_floor_and_its_mean_colour(root: Path):
     table = compare(root)["comparisons"]
-    assert {line["question"] for line in table} == {
-        f"{name} against {what}" for name in ("shallow", "deep") for what in ("the best blind floor", "its mean colour")
-    }
+    what = ("the best blind floor", "its mean colour")
+    assert {line["question"] for line in table} == {f"{name} against {one}" for name in ("shallow", "deep") for one in what}
     blind = asked(table, "shallow against the best blind floor", "psnr")
     assert (blind["a"], blind["b"], blind["n"], blind["sources"]) == ("shallow", "floor_mean_picture", "4", "2")
     assert [float(blind[name]) for name in ("mean_a", "mean_b", "diff", "lo", "hi")] == [18.5, 11.5, 7, 7, 7]
     assert asked(table, "deep against its mean colour", "psnr")["b"] == OWN_MEAN
-
-
-def test_the_best_floor_is_the_best_in_that_metric(root: Path):
-    flat = dict.fromkeys(("family", "network", "tap"), "") | {"family": "floor"}
-    rows = [row(name, id, **flat) for name in ("floor_dataset_mean", "floor_mean_picture") for id in IDS]
-    scores = [{**numbers(12, at), "lpips_vgg": 0.4} for at in range(4)] + [
-        {**numbers(13, at), "lpips_vgg": 0.6} for at in range(4)
-    ]
+    flat = dict.fromkeys(("network", "tap"), "") | {"family": "floor"}
+    floors = {"floor_dataset_mean": (12, 0.4), "floor_mean_picture": (13, 0.6)}
+    rows = [row(name, id, **flat) for name in floors for id in IDS]
+    scores = [{**numbers(psnr, at), "lpips_vgg": lpips} for psnr, lpips in floors.values() for at in range(4)]
     write_scores(root, "floors", rows, scores)
     table = compare(root, metrics=("psnr", "lpips_vgg"))["comparisons"]
-    assert asked(table, "deep against the best blind floor", "psnr")["b"] == "floor_mean_picture"
-    assert asked(table, "deep against the best blind floor", "lpips_vgg")["b"] == "floor_dataset_mean"
-
-
-def test_no_claim_is_made_of_a_circular_judge(root: Path):
-    found = compare(root)
-    own = asked(found["comparisons"], "shallow against its mean colour", "lpips_alex")
-    other = asked(found["comparisons"], "deep against its mean colour", "lpips_alex")
-    assert (own["lo"], own["hi"]) == ("", "")
-    assert own["diff"] != ""
-    assert other["lo"] != ""
-    assert "lpips_alex" not in found["summary"]["toy"]["shallow"]
-    assert "lpips_alex" in found["summary"]["toy"]["deep"]
-    assert all(line["lpips_alex"] for line in found["leaderboard"])
+    best = [asked(table, "deep against the best blind floor", metric)["b"] for metric in ("psnr", "lpips_vgg")]
+    assert best == ["floor_mean_picture", "floor_dataset_mean"], "each metric has its own best"
 
 
 def test_questions_pair_the_pictures_that_both_have(root: Path):
@@ -151,9 +130,9 @@ def test_questions_pair_the_pictures_that_both_have(root: Path):
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        (Question(a="shalow", b="deep", metrics=("psnr",)), r"compare.questions.q.a: there is no method 'shalow'; did you mean"),
-        (Question(a="shallow", b="floor", metrics=("psnr",)), r"compare.questions.q.b: there is no method 'floor'"),
-        (Question(a="shallow", b="deep", metrics=("ms_ssim",)), r"compare.questions.q: shallow and deep have no picture"),
+        (Question(a="shalow", b="deep", metrics=("psnr",)), r"compare.questions.q.a: .*'shalow'"),
+        (Question(a="shallow", b="floor", metrics=("psnr",)), r"compare.questions.q.b: .*'floor'"),
+        (Question(a="shallow", b="deep", metrics=("ms_ssim",)), r"compare.questions.q: "),
     ],
 )
 def test_questions_that_have_no_answer_are_named(root: Path, question: Question, message: str):
@@ -161,49 +140,45 @@ def test_questions_that_have_no_answer_are_named(root: Path, question: Question,
         compare(root, questions={"q": question})
 
 
-def test_the_summary_is_small_and_nested(root: Path):
-    summary = compare(root)["summary"]
-    assert set(summary["toy"]) == {"shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"}
-    assert summary["toy"]["deep"] == {"psnr": 14.5, "ssim": 0.4, "lpips_alex": 0.6, "lpips_vgg": 0.695, "n": 4}
+def test_the_summary_is_small_and_nested_and_no_claim_is_made_of_a_circular_judge(root: Path):
+    found = compare(root)
+    summary = found["summary"]["toy"]
+    assert set(summary) == {"shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"}
+    assert summary["deep"] == {"psnr": 14.5, "ssim": 0.4, "lpips_alex": 0.6, "lpips_vgg": 0.695, "n": 4}
+    assert "lpips_alex" not in summary["shallow"]
+    own, other = (asked(found["comparisons"], f"{name} against its mean colour", "lpips_alex") for name in ("shallow", "deep"))
+    assert (own["lo"], own["hi"], own["diff"] == "", other["lo"] == "") == ("", "", False, False)
+    assert all(line["lpips_alex"] for line in found["leaderboard"])
 
 
-def test_one_source_has_no_interval(root: Path):
+def test_one_source_has_no_interval_and_two_taps_of_one_method_stand_apart(root: Path):
     for group, name, psnr in (("shallow", "shallow", 20), ("deep", "deep", 16)):
         method(root, group, (name, psnr, {"ids": IDS[:2]}))
     found = compare(root)
     line = asked(found["comparisons"], "shallow against its mean colour", "psnr")
     assert (line["n"], line["sources"], line["lo"], line["hi"]) == ("2", "1", "", "")
     assert found["leaderboard"][0]["psnr_lo"] == ""
-
-
-def test_two_taps_of_one_method_stand_apart(root: Path):
     method(root, "deep", ("decoder", 15, {"tap": "conv4"}), ("decoder", 14, {"tap": "conv5"}))
     found = compare(root, questions={"d": Question(a="decoder", b="shallow", metrics=("psnr",))})
     assert [line["tap"] for line in found["leaderboard"] if line["method"] == "decoder"] == ["conv4", "conv5"]
     assert {"decoder alexnet_conv conv4 32", "decoder alexnet_conv conv5 32"} <= set(found["summary"]["toy"])
     assert sum(line["question"] == "d" for line in found["comparisons"]) == 2
-    assert float(found["leaderboard"][1]["seconds_per_image"]) == 0.75  # 6 s for eight pictures
-    with pytest.raises(UserError, match="decoder stands at several taps"):
+    costs = {line["method"]: float(line["seconds_per_image"]) for line in found["leaderboard"]}
+    assert costs["decoder"] == 0.75, "6 s for eight pictures"
+    with pytest.raises(UserError, match="decoder"):
         compare(root, questions={"d": Question(a="shallow", b="decoder", metrics=("psnr",))})
 
 
 def test_missing_and_foreign_groups_stop_by_name(root: Path):
-    with pytest.raises(UserError, match=r"methods/s0.csv is missing: evaluate has not run for it"):
-        compare(root, groups=("floors", "shallow", "deep", "s0"))
-    with pytest.raises(UserError, match=r"methods/deep.csv: not in compare.groups \(floors, shallow\), left by an older run"):
-        compare(root, groups=("floors", "shallow"))
-    (root / "metrics" / "methods" / "deep.csv").unlink()
-    with pytest.raises(UserError, match=r"reconstructions/deep: not in compare.groups"):
-        compare(root, groups=("floors", "shallow"))
-
-
-def test_what_begins_with_a_point_is_not_foreign(root: Path):
     for folder in ("metrics/methods", "data/reconstructions"):
         (root / folder / ".gitignore").write_text("/deep\n")
-    assert compare(root)["leaderboard"]
-
-
-def test_a_method_belongs_to_one_group(root: Path):
+    assert compare(root)["leaderboard"], "what begins with a point is not foreign"
+    with pytest.raises(UserError, match=r"methods/s0.csv is missing"):
+        compare(root, groups=("floors", "shallow", "deep", "s0"))
+    for place in ("methods/deep.csv", "reconstructions/deep"):
+        with pytest.raises(UserError, match=rf"{place}: not in compare.groups"):
+            compare(root, groups=("floors", "shallow"))
+        (root / "metrics/methods/deep.csv").unlink(missing_ok=True)
     method(root, "deep", ("shallow", 16, {}))
     with pytest.raises(UserError, match="method shallow is in group shallow and in group deep"):
         compare(root)
@@ -226,13 +201,13 @@ def test_rows_that_cannot_be_ranked_are_named(root: Path, rows: list[Row], messa
 def test_an_old_table_is_named(root: Path):
     path = root / "metrics" / "methods" / "deep.csv"
     path.write_text(path.read_text().replace("lpips_vgg", "lpips_vg"))
-    with pytest.raises(UserError, match="deep.csv: column lpips_vgg is missing"):
+    with pytest.raises(UserError, match="deep.csv: column lpips_vgg"):
         compare(root)
 
 
 def test_the_stage_writes_equal_bytes(root: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]):
     default_params["compare"].update(resamples=1000)
-    (root / "params.yaml").write_text(yaml.safe_dump(narrowed(default_params)))
+    (root / "params.yaml").write_text(yaml.safe_dump(contract.narrowed(default_params)))
     monkeypatch.chdir(root)
     options = {"methods": "metrics/methods", "sets": "metrics/sets"}
     options |= {"reconstructions": "data/reconstructions", "images": "data/images"}

@@ -28,27 +28,12 @@ def pictures(side: int = 30) -> torch.Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_blocks_are_the_means_of_a_partition_when_sides_do_not_divide():
+def test_blocks_are_means_of_a_partition():
     x = torch.arange(5.0).expand(1, 3, 5, 5)  # columns 0 1 2 | 3 4
     wanted = torch.tensor([1.0, 1.0, 1.0, 3.5, 3.5]).expand(1, 3, 5, 5)
     assert torch.allclose(blocks(x, 2), wanted)
-
-
-def test_blocks_agree_with_pooling_where_sides_divide():
-    x = pictures()
-    pooled = torch.nn.functional.avg_pool2d(x, 6)
-    assert torch.allclose(blocks(x, 5), torch.nn.functional.interpolate(pooled, scale_factor=6), atol=1e-6)
-
-
-@pytest.mark.parametrize("k", [1, 2, 7, 13, 30])
-def test_blocks_keep_the_mean_and_do_nothing_twice(k: int):
-    x = pictures()
-    once = blocks(x, k)
-    assert torch.allclose(blocks(once, k), once, atol=1e-6)
-    assert once.shape == x.shape
-    if 30 % k == 0:
-        assert torch.allclose(once.mean((2, 3)), x.mean((2, 3)), atol=1e-6)
-    assert len(once[0, 0].unique()) <= k * k * 2  # last bits may differ
+    pooled = torch.nn.functional.avg_pool2d(pictures(), 6)
+    assert torch.allclose(blocks(pictures(), 5), torch.nn.functional.interpolate(pooled, scale_factor=6), atol=1e-6)
 
 
 def test_finer_blocks_are_nearer_until_they_are_the_picture():
@@ -56,14 +41,8 @@ def test_finer_blocks_are_nearer_until_they_are_the_picture():
     ladder = [psnr(blocks(x, k).clamp(0, 1), x) for k in (1, 2, 4, 8, 16)]
     assert all((fine > coarse).all() for coarse, fine in zip(ladder, ladder[1:], strict=False))
     assert torch.allclose(blocks(x, 32), x, atol=1e-6)
-    with pytest.raises(UserError, match="33 blocks do not fit 32 pixels"):
+    with pytest.raises(UserError, match="33 blocks"):
         blocks(x, 33)
-
-
-def test_no_block_colour_is_nearer_than_its_mean():
-    x = pictures()
-    error = (blocks(x, 4) - x).square().mean()
-    assert all((blocks(x, 4) + shift - x).square().mean() > error for shift in (-0.01, 0.01))
 
 
 def test_blind_floors_look_at_training_pictures_only(tmp_path: Path):
@@ -81,31 +60,23 @@ def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
     images, rows, timing = predict(data, config(count=3))
     oracle = {row.method: row.oracle for row in rows}
-    assert oracle == {
-        "floor_dataset_mean": False,
-        "floor_mean_picture": False,
-        OWN_MEAN: True,
-        "floor_blocks_4": True,
-        "floor_blocks_7": True,
-    }
+    assert [name for name, sees in oracle.items() if not sees] == ["floor_dataset_mean", "floor_mean_picture"]
+    assert [name for name, sees in oracle.items() if sees] == [OWN_MEAN, "floor_blocks_4", "floor_blocks_7"]
     assert images.shape == (15, 32, 32, 3)
     assert [row.id for row in rows[:3]] == data.ids(data.select("test"))[:3]
     assert {(row.family, row.task, row.network, row.tap) for row in rows} == {("floor", "feature", "", "")}
     assert [line["method"] for line in timing] == list(oracle)
     own = to_float(images[[row.method == OWN_MEAN for row in rows]])
     assert torch.allclose(own, blocks(data.pixels(data.select("test", 3)), 1), atol=0.5 / 255 + 1e-6)
-
-
-def test_a_dataset_of_test_pictures_only_has_no_blind_floors(tmp_path: Path):
-    data = write_dataset(tmp_path / "toy", splits=("test",))
-    assert [floor.oracle for floor in floors(data, config())] == [True] * 3
+    alone = write_dataset(tmp_path / "tests/toy", splits=("test",))
+    assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training pictures none is blind"
 
 
 def test_another_dataset_or_split_is_named(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
-    with pytest.raises(UserError, match="floors.dataset is photos, but --images holds toy"):
+    with pytest.raises(UserError, match="floors.dataset"):
         predict(data, config(dataset="photos"))
-    with pytest.raises(UserError, match="no pictures in split 'tset'"):
+    with pytest.raises(UserError, match="tset"):
         predict(data, config(split="tset"))
 
 
@@ -127,6 +98,7 @@ def test_the_stage_writes_the_same_group_twice(tmp_path: Path, monkeypatch: pyte
     assert set(groups[0].method) >= {"config", "device", "code", "params"}
 
 
+@pytest.mark.slow
 def test_the_benchmark_scores_every_picture_once(tmp_path: Path):
     from benchmarks.floors import main as benchmark
 

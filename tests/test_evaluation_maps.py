@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,18 +12,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.data.store import Dataset
-from relume.evaluation.maps import (
-    Bench,
-    Channels,
-    blank,
-    contribution,
-    decodings,
-    examine,
-    parts,
-    signs,
-    study,
-    variants,
-)
+from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import Judge
@@ -36,20 +24,9 @@ SIZE = 16
 
 
 def config(**other: Any) -> Maps:
-    plain: dict[str, Any] = {
-        "dataset": "toy",
-        "split": "test",
-        "count": None,
-        "decoders": ("toy",),
-        "rankings": ("activation", "contribution"),
-        "groups": 4,
-        "fill": "mean",
-        "pictures": 4,
-        "probes": 2,
-        "metrics": ("mse", "psnr", "ssim"),
-        "shown": 2,
-    }
-    return Maps(**(plain | other))
+    plain: dict[str, Any] = {"dataset": "toy", "split": "test", "count": None, "decoders": ("toy",), "groups": 4, "fill": "mean"}
+    plain |= {"rankings": ("activation", "contribution"), "pictures": 4, "probes": 2, "shown": 2}
+    return Maps(**(plain | {"metrics": ("mse", "psnr", "ssim")} | other))
 
 
 @dataclass
@@ -88,6 +65,10 @@ def test_both_rankings_find_the_channel_that_is_read(data: Dataset) -> None:
     assert found.mean[0] == pytest.approx(3 * float(grey.mean()), rel=1e-6)
     assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])  # nothing here is negative
     assert list(examine(Toy(data), bench(data, rankings=("activation",))).scores) == ["activation"]
+    with pytest.raises(UserError, match=r"maps\.groups: 4 groups"):
+        parts(torch.zeros(3), 4)
+    assert blank(found.mean, "mean") is found.mean
+    assert not blank(found.mean, "zero").any()
 
 
 def test_removing_what_is_read_loses_everything_and_nothing_else_does(data: Dataset) -> None:
@@ -103,19 +84,6 @@ def test_removing_what_is_read_loses_everything_and_nothing_else_does(data: Data
     assert outcome.pictures.shape == (1 + 2 * 3 * 4, 2, SIZE, SIZE, 3)
     assert (outcome.pictures[1] == outcome.pictures[1, :, :1, :1]).all(), "the mean everywhere"
     assert (outcome.originals == data.images[data.select("test")[:2]]).all()
-
-
-def test_equal_masks_are_decoded_once() -> None:
-    seen: list[int] = []
-
-    def decode(x: Tensor) -> Tensor:
-        seen.append(len(x))
-        return x.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-
-    one, none = torch.tensor([True, True]), torch.tensor([False, True])
-    made = decodings(torch.ones(5, 2, 4, 4), [one, none, one], torch.zeros(2), decode)
-    assert seen == [5, 5]
-    assert made[:, 0, 0, 0, 0].tolist() == [255, 128, 255]
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 8])
@@ -134,23 +102,6 @@ def test_groups_partition_the_channels_and_actions_are_complements(groups: int) 
             assert torch.equal(by["removed", group], ~by["kept", group])
             together = torch.stack([by["kept", k] for k in range(1, group + 1)]).any(0)
             assert torch.equal(by["first", group], together)
-
-
-def test_more_groups_than_channels_are_refused() -> None:
-    with pytest.raises(UserError, match=r"maps\.groups: 4 groups are wanted of 3 channels"):
-        parts(torch.zeros(3), 4)
-
-
-def test_contribution_is_exact_where_the_decoder_is_linear_in_one_value() -> None:
-    """f = w . x, one value: every sign gives (w_c . d_c)^2."""
-    generator = torch.Generator().manual_seed(0)
-    x, w = torch.rand(2, 3, 4, 4, generator=generator), torch.rand(3, 4, 4, generator=generator)
-    fill = torch.tensor([0.5, 0.0, 0.2])
-    found = contribution(
-        x, fill, lambda f: (f * w).sum((1, 2, 3)).view(-1, 1, 1, 1), torch.tensor([1.0, -1.0]).view(2, 1, 1, 1, 1)
-    )
-    wanted = ((x - fill.view(1, 3, 1, 1)) * w).sum((2, 3)).square()
-    assert torch.allclose(found, wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize("vector", [False, True])
@@ -183,13 +134,9 @@ def test_a_picture_has_its_own_signs_in_whatever_batch(data: Dataset) -> None:
         assert torch.allclose(scores, examine(toy, other).scores[name], rtol=1e-5)
 
 
-def test_what_stands_in_the_place_of_a_channel() -> None:
-    mean = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    assert blank(mean, "mean") is mean
-    assert blank(mean, "zero").tolist() == [0, 0]
-
-
 def test_tables_and_sheet(data: Dataset, tmp_path: Path) -> None:
+    write(tmp_path / "none", [], bench(data), Draws(seed=0, resamples=1000, level=0.95))
+    assert read_csv(tmp_path / "none/maps.csv") == read_csv(tmp_path / "none/channels.csv") == [], "without decoders"
     out, told = tmp_path / "maps", list[int]()
     write(out, [Toy(data)], bench(data), Draws(seed=0, resamples=1000, level=0.95), told.append)
     assert sum(told) == 4
@@ -210,16 +157,3 @@ def test_tables_and_sheet(data: Dataset, tmp_path: Path) -> None:
     again = tmp_path / "again"
     write(again, [Toy(data)], bench(data), Draws(seed=0, resamples=1000, level=0.95))
     assert all((out / name).read_bytes() == (again / name).read_bytes() for name in ("maps.csv", "channels.csv", "toy.jpg"))
-
-
-def test_without_decoders_there_are_empty_tables(data: Dataset, tmp_path: Path) -> None:
-    write(tmp_path / "maps", [], bench(data), Draws(seed=0, resamples=1000, level=0.95))
-    assert read_csv(tmp_path / "maps/maps.csv") == read_csv(tmp_path / "maps/channels.csv") == []
-
-
-def test_channels_of_one_ranking_have_no_other(data: Dataset) -> None:
-    found = study(Toy(data), bench(data, rankings=("contribution",), groups=2, metrics=("psnr",)))
-    assert isinstance(found.channels, Channels)
-    assert list(found.channels.scores) == ["contribution"]
-    assert len(found.variants) == 1 + 3 * 2
-    assert np.isfinite(found.scores["psnr"]).all()

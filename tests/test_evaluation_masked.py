@@ -53,16 +53,16 @@ def test_what_is_visible_is_kept_and_what_is_hidden_never_seen(name: str) -> Non
     assert torch.allclose(ALL[name](images[1:2], hidden[1:2]), filled[1:2], atol=1e-6), "rows touch"
 
 
-def test_mean_visible_by_hand() -> None:
+def test_fillings_by_hand() -> None:
     filled = mean_visible(row([0.0, 0.4, 1.0], cell=2), mask((0, 0), (1, 1), (0, 2)))
     assert filled[0, 0, 5, 5].item() == pytest.approx((0.0 + 0.4 + 1.0) / 3)
-
-
-def test_nearest_visible_by_hand() -> None:
     filled = nearest_visible(row([0.0, 0.4, 1.0], cell=2), mask((0, 0), (2, 2)))
     assert filled[0, 0, 5, 2].item() == 1.0, "cell (2, 1) is next to (2, 2)"
     assert filled[0, 0, 2, 0].item() == 0.0
     assert filled[0, 0, 2, 2].item() == 0.0, "as far from both: the first"
+    mean = torch.rand(1, 3, 8, 8, generator=generator(0, "mean"))
+    images, hidden = pictures()
+    assert torch.equal(paste(mean_patch(mean)(images, hidden), images, hidden), torch.where(in_pixels(hidden, 2), mean, images))
 
 
 def test_inverse_distance_by_hand() -> None:
@@ -71,21 +71,6 @@ def test_inverse_distance_by_hand() -> None:
     assert inverse_distance(images, hidden)[0, 1, 0, 2].item() == pytest.approx((1 / 5) / (1 + 1 / 5))
     filled = inverse_distance_pixels(row([0.0, 0.4, 1.0]), hidden)
     assert filled[0, 1, 0, 1].item() == pytest.approx(5**-1.5 / (1 + 5**-1.5), rel=1e-5)
-
-
-def test_mean_patch_is_the_training_pictures() -> None:
-    mean = torch.rand(1, 3, 8, 8, generator=generator(0, "mean"))
-    images, hidden = pictures()
-    assert torch.equal(paste(mean_patch(mean)(images, hidden), images, hidden), torch.where(in_pixels(hidden, 2), mean, images))
-
-
-def test_smooth_pictures_are_best_filled_smoothly() -> None:
-    """On a ramp the mean colour is the worst of the floors, and what is smooth inside the cells the best."""
-    ramp = torch.linspace(0, 1, 32).expand(3, 3, 32, 32)
-    hidden = masks_of(IDS, 8, Masks(pattern="random", ratio=0.85, cell=4), seed=0)
-    errors = {name: (fill(ramp, hidden) - ramp).square().mean().item() for name, fill in FILLERS.items()}
-    assert max(errors, key=errors.__getitem__) == "floor_mean_visible"
-    assert min(errors, key=errors.__getitem__) == "floor_inverse_distance_pixels"
 
 
 def test_scores_by_hand() -> None:

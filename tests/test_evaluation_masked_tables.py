@@ -4,18 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_csv, write_json
-from relume.evaluation.comparison import MASKED, write_tables
+from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import Compare, Question
 from relume.evaluation.evidence import gather, gather_sets, read_probe
 from relume.evaluation.metrics import SETS
 from relume.evaluation.probe import PROBE
-from stages.compare import main
-from tests.contract_files import narrowed
 from tests.evaluation_files import row, write_dataset, write_masked_scores, write_scores
 
 Table = list[dict[str, str]]
@@ -52,34 +48,19 @@ def compare(root: Path, groups: tuple[str, ...] = ("shallow", "masked"), probe: 
 def test_rows_stand_by_ratio_the_best_first(root: Path) -> None:
     found = compare(root)
     board = found["masked"]
-    assert [(line["mask_ratio"], line["method"]) for line in board] == [
-        ("0.5", "et"),
-        ("0.5", "floor_mean"),
-        ("0.75", "mae"),
-        ("0.75", "et"),
-        ("0.75", "floor_near"),
-        ("0.75", "floor_mean"),
-    ]
+    assert [line["method"] for line in board if line["mask_ratio"] == "0.5"] == ["et", "floor_mean"]
+    assert [line["method"] for line in board[2:]] == ["mae", "et", "floor_near", "floor_mean"]
     assert [line["method"] for line in found["leaderboard"]] == ["shallow"]
-    et = board[3]
-    assert [et[name] for name in ("n", "dataset", "size", "device", "psnr_masked", "psnr_full")] == [
-        "4",
-        "toy",
-        "32",
-        "cpu",
-        "17",
-        "18",
-    ]
-    assert float(et["psnr_masked_lo"]) < 17 < float(et["psnr_masked_hi"])
-    empty = ("parameters", "fd_net", "fd", "probe_top1", "knn_top1", "ssim_pasted")
-    assert {et[name] for name in empty} == {""}
-
-
-def test_a_cost_is_over_all_ratios(root: Path) -> None:
-    """6 s for each method: of eight pictures, or of four."""
-    costs = {(line["method"], line["mask_ratio"]): float(line["seconds_per_image"]) for line in compare(root)["masked"]}
-    assert costs["et", "0.5"] == costs["et", "0.75"] == 0.75
+    told = {"n": "4", "dataset": "toy", "size": "32", "device": "cpu", "psnr_masked": "17", "psnr_full": "18"}
+    told |= dict.fromkeys(("parameters", "fd_net", "fd", "probe_top1", "knn_top1", "ssim_pasted"), "")
+    assert {name: board[3][name] for name in told} == told
+    assert float(board[3]["psnr_masked_lo"]) < 17 < float(board[3]["psnr_masked_hi"])
+    costs = {(line["method"], line["mask_ratio"]): float(line["seconds_per_image"]) for line in board}
+    assert costs["et", "0.5"] == costs["et", "0.75"] == 0.75, "6 s for each method: of eight pictures, or of four"
     assert costs["mae", "0.75"] == 1.5
+    summary = found["summary"]["toy"]
+    assert summary["et 75%"] == {"psnr_masked": 17, "lpips_alex": 0.575, "n": 4}
+    assert set(summary) == {"shallow", "et 50%", "et 75%", "mae 75%", "floor_mean 50%", "floor_mean 75%", "floor_near 75%"}
 
 
 def test_models_are_held_against_the_best_floor_at_each_ratio(root: Path) -> None:
@@ -102,14 +83,8 @@ def test_questions_meet_at_the_ratios_that_both_have(root: Path) -> None:
     found = [line for line in compare(root, questions={"q": question})["comparisons"] if line["question"].startswith("q")]
     assert [(line["question"], line["metric"], float(line["diff"])) for line in found] == [("q, 75 % hidden", "psnr_masked", -1)]
     other = Question(a="et", b="shallow", metrics=("lpips_alex",))
-    with pytest.raises(UserError, match=r"questions.q: et and shallow have no picture with these metrics in common"):
+    with pytest.raises(UserError, match=r"questions.q: "):
         compare(root, questions={"q": other})
-
-
-def test_the_summary_names_the_share(root: Path) -> None:
-    summary = compare(root)["summary"]["toy"]
-    assert summary["et 75%"] == {"psnr_masked": 17, "lpips_alex": 0.575, "n": 4}
-    assert set(summary) == {"shallow", "et 50%", "et 75%", "mae 75%", "floor_mean 50%", "floor_mean 75%", "floor_near 75%"}
 
 
 def test_what_else_is_told_of_a_method_stands_beside_it(root: Path) -> None:
@@ -141,40 +116,19 @@ def test_floors_may_stand_in_several_groups_but_not_for_the_same_pictures(root: 
     assert found["masked"][0]["mask_ratio"] == "0.25"
     assert len(found["sets"]) == 1
     write_masked_scores(root, "more", {("floor_mean", "0.5"): [20.0] * 4})
-    with pytest.raises(UserError, match="method floor_mean on toy at 50 % hidden is in group masked and in group more"):
+    with pytest.raises(UserError, match="floor_mean on toy.* masked .* more"):
         compare(root, groups=("shallow", "masked", "more"))
 
 
 def test_files_that_do_not_fit_are_named(root: Path) -> None:
     path = root / "metrics/methods/masked.csv"
     path.write_text(path.read_text().replace("mse_masked", "mse"))
-    with pytest.raises(UserError, match="masked.csv: column mse_masked is missing"):
+    with pytest.raises(UserError, match="masked.csv: column mse_masked"):
         compare(root)
-    with pytest.raises(UserError, match=r"sets/deep.csv is missing"):
+    with pytest.raises(UserError, match=r"sets/deep.csv"):
         gather_sets(("shallow", "masked", "deep"), root / "metrics/sets")
     probe = {"method": "et", "dataset": "toy", "probe_top1": 0.4}
-    write_csv(root / "probe.csv", tuple(probe), [probe])
-    with pytest.raises(UserError, match=r"probe.csv: column knn_top1 is missing: run probe again"):
-        read_probe(root / "probe.csv")
-    write_csv(root / "probe.csv", PROBE, [probe, probe])
-    with pytest.raises(UserError, match=r"probe.csv: two rows of method et on toy"):
-        read_probe(root / "probe.csv")
-
-
-def test_the_stage_reads_probes_and_sets(root: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
-    monkeypatch.setattr("relume.params.check", lambda whole: None)
-    params = narrowed(default_params)
-    params["compare"].update(resamples=1000, groups=["shallow", "masked"], questions={})
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-    probe = {"method": "mae", "dataset": "toy", "n": 100, "classes": 10, "probe_top1": 0.4, "knn_top1": 0.3}
-    write_csv(root / "metrics/probe.csv", PROBE, [probe])
-    write_csv(root / "metrics/sets/masked.csv", SETS, [{**TOLD, "name": "mae@0.75", "fd": 2.5}])
-    monkeypatch.chdir(root)
-    options = {"methods": "metrics/methods", "sets": "metrics/sets", "probe": "metrics/probe.csv", "out": "a"}
-    options |= {"reconstructions": "data/reconstructions", "images": "data/images"}
-    result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
-    assert result.exit_code == 0, result.output
-    rows = read_csv(Path("a/masked.csv"))
-    assert tuple(rows[0]) == MASKED
-    mae = rows[2]
-    assert [mae[name] for name in ("method", "fd", "probe_top1", "knn_top1")] == ["mae", "2.5", "0.4", "0.3"]
+    for columns, rows, told in ((tuple(probe), [probe], "column knn_top1"), (PROBE, [probe, probe], "two rows of .*et on toy")):
+        write_csv(root / "probe.csv", columns, rows)
+        with pytest.raises(UserError, match=rf"probe.csv: {told}"):
+            read_probe(root / "probe.csv")

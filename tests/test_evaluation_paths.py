@@ -77,19 +77,12 @@ def test_means_by_hand(folder: Path, data: Dataset, tmp_path: Path, monkeypatch:
     assert rows[1]["lpips_alex"] == pytest.approx((own[1]["lpips_alex"] + own[3]["lpips_alex"]) / 2), "the restart selected"
 
 
-def test_without_metrics_there_are_no_rows(folder: Path, data: Dataset, tmp_path: Path) -> None:
-    tools = Scorer(
-        datasets={"toy": data}, judge=judge([], [], WeightStore(), CPU), scales={}, metrics=["mse"], micro_batch=3, device=CPU
-    )
+def test_without_metrics_there_are_no_rows_and_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
+    own: dict[str, Any] = {"datasets": {"toy": data}, "judge": judge([], [], WeightStore(), CPU), "scales": {}, "device": CPU}
+    tools = Scorer(metrics=["psnr"], micro_batch=3, **own)
     assert table(read_group(folder), tools) == []
-
-
-def test_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
-    tools = Scorer(
-        datasets={"toy": data}, judge=judge([], [], WeightStore(), CPU), scales={}, metrics=["psnr"], micro_batch=3, device=CPU
-    )
     (folder / "path.csv").write_text("method,id,step\n" + "walks,test9,1\n" * 4)
-    with pytest.raises(UserError, match=r"path\.csv: walks test9 is not in index\.csv: run its stage again"):
+    with pytest.raises(UserError, match=r"path\.csv.* test9"):
         table(read_group(folder), tools, "psnr")
     (folder / "path.csv").unlink()
     with pytest.raises(UserError, match=r"path\.csv is missing"):
@@ -110,10 +103,10 @@ def test_one_table_with_seconds_by_hand(folder: Path) -> None:
     assert all(tuple(sorted(row)) == tuple(sorted(TIMED_PATHS)) for row in table)
     assert [(row["method"], row["step"], row["psnr"]) for row in table] == [(n, str(s), f"{v:g}") for n, s, v in points]
     assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "one picture's"
-    with pytest.raises(UserError, match=r"paths/h\.csv is missing: evaluate has not run for it"):
+    with pytest.raises(UserError, match=r"paths/h\.csv"):
         gather_paths(["g", "h"], root / "paths", root)
     with pytest.raises(UserError, match=r"not in compare\.groups"):
         gather_paths([], root / "paths", root)
     (root / "paths/g.csv").write_text("method\nwalks\n")
-    with pytest.raises(UserError, match=r"g\.csv: column dataset is missing: run evaluate again"):
+    with pytest.raises(UserError, match=r"g\.csv: column dataset"):
         gather_paths(["g"], root / "paths", root)

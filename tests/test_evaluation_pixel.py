@@ -1,19 +1,28 @@
-"""Pixel metrics: by hand, against scikit-image and torchmetrics, identical and constant pictures, what they refuse."""
+"""Metrics of pictures and of sets against other implementations, identical and constant pictures, what they refuse."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from safetensors.torch import load_file, save_file
 from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from relume.core.errors import UserError
+from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.evaluation.metrics import METRICS, circular, metric
+from relume.evaluation.perceptual import LPIPS_METRICS, Judge, judge
 from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
+from relume.evaluation.sets import frechet, gaussian, kid
+from relume.losses.perceptual import LPIPS_TAPS
+from relume.networks import network as networks
+from relume.networks.fetch import bring
+from relume.networks.tensors import canonical, digest
+from relume.networks.weights import WeightStore
 
 every = pytest.mark.parametrize(("name", "function"), PIXEL.items())
 
@@ -55,37 +64,6 @@ def test_skimage_agrees():
     assert ssim(x, y).tolist() == pytest.approx([structural_similarity(a, b, **gaussian) for a, b in pictures], abs=5e-5)
 
 
-def structure(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Mean SSIM and mean contrast-structure of one channel, from Wang's formulas."""
-
-    def blur(z: np.ndarray) -> np.ndarray:
-        return gaussian_filter(z, 1.5, truncate=3.5)[5:-5, 5:-5]
-
-    mx, my = blur(x), blur(y)
-    cs = (2 * (blur(x * y) - mx * my) + 9e-4) / (blur(x * x) - mx**2 + blur(y * y) - my**2 + 9e-4)
-    luminance = (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
-    return float((luminance * cs).mean()), float(cs.mean())
-
-
-def reference_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
-    """Of one channel whose sides can be halved four times."""
-    product = 1.0
-    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
-        whole, cs = structure(x, y)
-        product *= max(whole if scale == 4 else cs, 0) ** weight
-        x, y = (z.reshape(len(z) // 2, 2, -1, 2).mean((1, 3)) for z in (x, y)) if scale < 4 else (x, y)
-    return product
-
-
-def test_ms_ssim_agrees_with_its_formulas():
-    x, y = pair(176)
-    wanted = [
-        np.mean([reference_ms_ssim(a[..., channel], b[..., channel]) for channel in range(3)])
-        for a, b in zip(arrays(x), arrays(y), strict=True)
-    ]
-    assert ms_ssim(x, y).tolist() == pytest.approx(wanted, abs=1e-4)
-
-
 def test_torchmetrics_agrees():
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as their_ms_ssim
     from torchmetrics.functional.image import peak_signal_noise_ratio as their_psnr
@@ -107,35 +85,17 @@ def test_identical_pictures_are_at_the_best_end(name: str, function: Callable[[T
     assert best == (facts.high if facts.better == "higher" else facts.low)
 
 
-def test_no_two_different_pictures_reach_the_cap():
-    x = torch.full((1, 3, 224, 224), 0.5)
-    y = x.clone()
-    y[0, 0, 0, 0] += 1 / 255
-    assert 99 < psnr(x, y).item() < PSNR_CAP
-
-
 @every
-def test_values_are_per_picture_symmetric_and_in_range(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+def test_values_are_per_picture_symmetric_in_range_and_worse_with_noise(name: str, function: Callable[[Tensor, Tensor], Tensor]):
     x, y = pair(176)
-    values, order = function(x, y), [2, 0, 1]
+    values, order, facts = function(x, y), [2, 0, 1], METRICS[name]
     assert values.shape == (3,)
     assert torch.allclose(function(x[order], y[order]), values[order], atol=1e-6)
     assert torch.allclose(function(y, x), values, atol=1e-6)
-    facts = METRICS[name]
     assert all(facts.low <= value <= (facts.high or np.inf) for value in values.tolist())
-
-
-@every
-def test_more_noise_is_worse(name: str, function: Callable[[Tensor, Tensor], Tensor]):
-    x = pair(176)[0][:1]
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    ladder = [function((x + strength * noise).clamp(0, 1), x).item() for strength in (0.02, 0.05, 0.1, 0.3)]
-    assert all(METRICS[name].improves(better, worse) for better, worse in zip(ladder, ladder[1:], strict=False))
-
-
-@every
-def test_gradients_are_finite(name: str, function: Callable[[Tensor, Tensor], Tensor]):
-    x, y = pair(176)
+    noise = torch.randn(x[:1].shape, generator=torch.Generator().manual_seed(1))
+    ladder = [function((x[:1] + strength * noise).clamp(0, 1), x[:1]).item() for strength in (0.02, 0.05, 0.1, 0.3)]
+    assert all(facts.improves(better, worse) for better, worse in zip(ladder, ladder[1:], strict=False))
     x = x[:2].clone().requires_grad_()
     function(x, y[:2]).sum().backward()
     assert x.grad is not None
@@ -164,17 +124,78 @@ def test_where_the_window_does_not_fit_there_is_no_value():
     assert not ssim(x[..., :11, :11], x[..., :11, :11]).isnan().any()
 
 
-def test_a_judge_that_is_the_inverted_network_is_circular():
-    assert circular("lpips_alex", "alexnet_conv")
-    assert circular("lpips_alex", "alexnet")
-    assert circular("lpips_vgg", "efficientnet_lite0+vgg16")
-    assert not circular("lpips_vgg", "alexnet")
-    assert not circular("lpips_alex", "")
-    assert not circular("psnr", "alexnet")
-    assert not circular("feature_error", "")
-
-
-def test_every_metric_has_its_facts():
+def test_a_judge_that_is_the_inverted_network_is_circular_and_every_metric_has_its_facts():
+    inverted = {"lpips_alex": ("alexnet_conv", "alexnet"), "lpips_vgg": ("efficientnet_lite0+vgg16",)}
+    assert all(circular(name, network) for name, networks in inverted.items() for network in networks)
+    others = {"lpips_vgg": "alexnet", "lpips_alex": "", "psnr": "alexnet", "feature_error": ""}
+    assert not any(circular(name, network) for name, network in others.items())
     assert all(name == facts.name and facts.protocol for name, facts in METRICS.items())
-    with pytest.raises(UserError, match=r"did you mean 'psnr'\?"):
+    with pytest.raises(UserError, match="did you mean 'psnr'"):
         metric("psnrr")
+
+
+CPU = torch.device("cpu")
+
+
+def store_of(kind: str, root: Path) -> WeightStore:
+    """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
+    network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
+    bring(name, root, say=lambda text: None)
+    tensors = canonical(networks.random(network, seed=3).body.state_dict())
+    (root / network).mkdir()
+    save_file(tensors, root / network / "model.safetensors")
+    write_json(root / network / "model.json", {"name": network, "sha256": digest(tensors)})
+    return WeightStore(root)
+
+
+def photographs() -> tuple[Tensor, Tensor]:
+    x = to_float(data.astronaut()[None, 100:196, 180:276])
+    y = to_float(data.coffee()[None, 100:196, 180:276])
+    return torch.cat([x, x, y]), torch.cat([y, (x * 4).round() / 4, y])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package calls torchvision in an old way
+@pytest.mark.parametrize("metric", LPIPS_METRICS)
+def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lpips as package
+
+    kind = LPIPS_METRICS[metric]
+    network = LPIPS_TAPS[kind][0]
+    store = store_of(kind, tmp_path)
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
+    theirs = package.LPIPS(net=kind, pnet_rand=True, verbose=False)  # its heads are in the package
+    layers = {name.split(".", 1)[1]: name for name in theirs.net.state_dict()}  # slice1.0.weight is features.0.weight
+    tensors = load_file(tmp_path / network / "model.safetensors")
+    theirs.net.load_state_dict(
+        {layers[short]: tensor for name, tensor in tensors.items() if (short := name.removeprefix("features.")) in layers}
+    )
+    x, y = photographs()
+    ours = judge([metric], [], store, CPU)
+    found = ours.lpips(metric, ours.look(x, [network]), ours.look(y, [network]))
+    with torch.no_grad():
+        wanted = theirs(x, y, normalize=True).flatten()
+    assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-4, abs=1e-6)
+    assert found[2] == 0 < found[:2].min()
+
+
+def test_set_distances_agree_with_torchmetrics() -> None:
+    from torchmetrics.image.fid import _compute_fid
+    from torchmetrics.image.kid import poly_mmd
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 12, generator=generator, dtype=torch.float64)
+    y = 0.7 * torch.randn(60, 12, generator=generator, dtype=torch.float64) + 0.2
+    theirs = _compute_fid(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T))
+    assert frechet(gaussian(x), gaussian(y)) == pytest.approx(float(theirs), rel=1e-6)
+    assert kid(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
+def test_networks_refuse_out_of_range(bad: float) -> None:
+    """Every metric of a network looks through this door."""
+    look = Judge(networks={"alexnet_conv": networks.random("alexnet_conv")}, taps={"alexnet_conv": ("conv1",)}, heads={})
+    x = torch.full((1, 3, 32, 32), 0.5)
+    assert look.look(x, ["alexnet_conv"])["alexnet_conv"]["conv1"].isfinite().all()
+    x[0, 1, 2, 3] = bad
+    with pytest.raises(ValueError, match="^metrics that see through alexnet_conv: "):
+        look.look(x, ["alexnet_conv"])

@@ -100,15 +100,14 @@ def test_micro_batches_change_no_score(tmp_path: Path, data: Dataset, weights: P
         assert {k: a[k] for k in ALL} == pytest.approx({k: b[k] for k in ALL}, rel=1e-4, nan_ok=True)
 
 
-def test_only_what_is_asked_for_is_loaded_and_measured(tmp_path: Path, data: Dataset, features: Path):
+def test_only_what_is_asked_for_is_loaded_and_measured(tmp_path: Path, data: Dataset, weights: Path, features: Path):
     found = group(tmp_path / "g", [row("m", "test0")], data.images[:1])
-    line = score(found, scorer(data, tmp_path / "no weights", features, found, ["psnr", "ssim"]))
-    assert set(line[0]) - {"psnr", "ssim"} == set(COLUMNS) - set(METRICS)
-
-
-def test_floors_have_no_feature_error(tmp_path: Path, data: Dataset, weights: Path, features: Path):
-    found = group(tmp_path / "g", [row("floor", "test0", family="floor", network="", tap="")], data.images[:1])
-    assert "feature_error" not in score(found, scorer(data, weights, features, found))[0]
+    tools = scorer(data, tmp_path / "no weights", features, found, ["psnr", "ssim"])
+    assert set(score(found, tools)[0]) - {"psnr", "ssim"} == set(COLUMNS) - set(METRICS)
+    with pytest.raises(UserError, match=r"\(16, 16, 3\)"):
+        score(replace(found, images=found.images[:, :16, :16]), tools)
+    floor = group(tmp_path / "f", [row("floor", "test0", family="floor", network="", tap="")], data.images[:1])
+    assert "feature_error" not in score(floor, scorer(data, weights, features, floor))[0]
 
 
 def test_a_feature_as_far_as_the_mean_feature_has_error_one():
@@ -121,17 +120,17 @@ def test_a_feature_as_far_as_the_mean_feature_has_error_one():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (row("m", "test9"), r"g/index.csv, line 3: id 'test9' is not in dataset toy"),
-        (row("m", "test1", dataset="toys"), r"line 3: dataset 'toys' was not given; did you mean 'toy'"),
-        (row("m", "test1", size=64), r"line 3: size 64, .* dataset toy has 32 px"),
-        (row("m", "test0"), r"line 3: a second row of m, test0, toy"),
+        (row("m", "test9"), "'test9'"),
+        (row("m", "test1", dataset="toys"), "'toys'.*'toy'"),
+        (row("m", "test1", size=64), "64.* 32"),
+        (row("m", "test0"), "m, test0, toy"),
     ],
 )
 def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
     found = group(tmp_path / "g", [row("m", "test0"), entry], data.images[:2])
     judges = judge(["psnr"], [], WeightStore(tmp_path), CPU)
     tools = Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=["psnr"], micro_batch=2, device=CPU)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"line 3.*{message}"):
         score(found, tools)
 
 
@@ -139,17 +138,10 @@ def test_unknown_taps_and_missing_features_are_named(tmp_path: Path, data: Datas
     wrong = group(tmp_path / "g", [row("m", "test0", tap="conv2+conv9")], data.images[:1])
     with pytest.raises(UserError, match="alexnet_conv has no tap 'conv9'"):
         inverted(wrong)
-    with pytest.raises(UserError, match="features of dataset toy were not given"):
+    with pytest.raises(UserError, match="toy"):
         read_scales([("toy", "alexnet_conv", "conv2")], {})
     with pytest.raises(UserError, match="is missing"):
         read_scales([("toy", "vgg16_conv", "conv2_2")], {"toy": features})
-
-
-def test_a_picture_of_another_shape_is_refused(tmp_path: Path, data: Dataset, weights: Path, features: Path):
-    found = group(tmp_path / "g", [row("m", "test0")], data.images[:1])
-    tools = scorer(data, weights, features, found, ["psnr"])
-    with pytest.raises(UserError, match=r"pictures \(16, 16, 3\)"):
-        score(replace(found, images=found.images[:, :16, :16]), tools)
 
 
 def test_the_stage_writes_the_contract(
@@ -162,14 +154,8 @@ def test_the_stage_writes_the_contract(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])
     monkeypatch.chdir(tmp_path)
-    options = {
-        "reconstructions": "shallow",
-        "images": "images",
-        "features": features,
-        "weights": weights,
-        "sets": "sets/shallow.csv",
-        "paths": "paths/shallow.csv",
-    }
+    options = {"reconstructions": "shallow", "images": "images", "features": features, "weights": weights}
+    options |= {"sets": "sets/shallow.csv", "paths": "paths/shallow.csv"}
     flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
     result = CliRunner().invoke(main, ["--group", "shallow", *flags, "--out", "metrics/methods/shallow.csv"])
     assert result.exit_code == 0, result.output
@@ -185,4 +171,4 @@ def test_the_stage_writes_the_contract(
     assert [entry["step"] for entry in read_csv(Path("paths/shallow.csv"))] == ["1"], "it has no steps"
     result = CliRunner().invoke(main, ["--group", "deep", *flags, "--out", "x.csv"])
     assert result.exit_code == 1
-    assert "--group is deep, but --reconstructions is the folder of shallow" in result.stderr
+    assert "--group" in result.stderr

@@ -51,56 +51,44 @@ def scores(**ladders: list[float]) -> dict[tuple[str, float], dict[str, np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("ladders", "exceptions", "faults"),
+    ("ladders", "exceptions", "fault"),
     [
-        ({"blur": [30, 20], "floor": [15, 10]}, {}, []),
-        ({"blur": [30, 30]}, {}, ["psnr does not order blur (1: 30, 2: 30)"]),
-        ({"blur": [30, 31], "noise": [30, 20]}, {"psnr": ("blur",)}, []),
-        ({"blur": [30, 20], "floor": [10, 15]}, {}, ["psnr does not order floor (1: 10, 2: 15)"]),
-        ({"blur": [100, 20]}, {}, ["psnr does not order blur (1: 100, 2: 20)"]),
+        ({"blur": [30, 20], "floor": [15, 10]}, {}, ""),
+        ({"blur": [30, 30]}, {}, "blur (1: 30, 2: 30)"),
+        ({"blur": [30, 31], "noise": [30, 20]}, {"psnr": ("blur",)}, ""),
+        ({"blur": [30, 20], "floor": [10, 15]}, {}, "floor (1: 10, 2: 15)"),
+        ({"blur": [100, 20]}, {}, "blur (1: 100, 2: 20)"),
     ],
 )
-def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]], exceptions: Any, faults: list[str]) -> None:
+def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]], exceptions: Any, fault: str) -> None:
     verdict = judge(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
-    assert verdict.faults == faults
-    assert verdict.rows[0] == {
-        "metric": "psnr",
-        "degradation": "none",
-        "strength": 0,
-        "mean": 100,
-        "lo": 100,
-        "hi": 100,
-        "ordered": True,
-    }
-    values = [row["mean"] for row in verdict.rows]
+    assert [text.split(" ", 4)[-1] for text in verdict.faults] == ([fault] if fault else [])
+    first = {"metric": "psnr", "degradation": "none", "strength": 0, "mean": 100, "lo": 100, "hi": 100, "ordered": True}
+    assert verdict.rows[0] == first
     by_eye = [ladder[at] < (ladder[at - 1] if at else 100) for ladder in ladders.values() for at in range(len(ladder))]
-    assert [row["ordered"] for row in verdict.rows[1:]] == by_eye, values
+    assert [row["ordered"] for row in verdict.rows[1:]] == by_eye
 
 
-def test_pictures_against_themselves_are_at_their_best() -> None:
+def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not_mend() -> None:
     wrong = {("none", 0.0): {"ssim": np.array([0.9, 0.9])}}
-    assert judge(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults == [
-        "ssim is not at its best for pictures against themselves (0: 0.9)"
-    ]
+    (fault,) = judge(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
+    assert "ssim" in fault
     absent = {("none", 0.0): {"ms_ssim": np.array([np.nan, np.nan])}}
     assert judge(absent, [METRICS["ms_ssim"]], ["a", "b"], {}, seed=0).rows == []
-
-
-def test_ranks_may_tie_but_not_mend() -> None:
     metric = reid("vgg16_conv", "pool")
     told = [("none", 0.0, 1), ("blur", 1.0, 1), ("blur", 2.0, 1), ("noise", 1.0, 3), ("noise", 2.0, 2)]
     verdict = judge({(a, b): {metric.name: np.array([c, c])} for a, b, c in told}, [metric], ["a", "b"], {}, seed=0)
-    assert verdict.faults == ["reid_rank_vgg16_pool does not order noise (1: 3, 2: 2)"]
+    assert ["noise" in fault for fault in verdict.faults] == [True]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"jpeg": [5, 80]}, r"self_test\.jpeg: from weak to strong, \[80, 5\], is wanted"),
-        ({"blur": [1.0, 1.0]}, r"self_test\.blur: from weak to strong"),
+        ({"jpeg": [5, 80]}, r"self_test\.jpeg: .*\[80, 5\]"),
+        ({"blur": [1.0, 1.0]}, r"self_test\.blur"),
         ({"noise": [0.1]}, r"self_test\.noise"),
-        ({"exceptions": {"psnrr": ["blur"]}}, r"unknown metric 'psnrr'; did you mean 'psnr'"),
-        ({"exceptions": {"psnr": ["blurr"]}}, r"unknown ladder 'blurr'; did you mean 'blur'"),
+        ({"exceptions": {"psnrr": ["blur"]}}, "did you mean 'psnr'"),
+        ({"exceptions": {"psnr": ["blurr"]}}, "did you mean 'blur'"),
     ],
 )
 def test_a_fault_is_named(default_params: dict[str, Any], changes: dict[str, Any], message: str) -> None:

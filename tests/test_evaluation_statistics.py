@@ -1,10 +1,21 @@
-"""Intervals: known answers, and how often they hold what they should when sources are few."""
+"""Intervals, correlations and distances of sets: known answers, other implementations, how often they hold what they should."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from scipy.linalg import sqrtm
+from scipy.stats import spearmanr
+from torch import Tensor
 
+from relume.core.runtime import generator
+from relume.evaluation.correlations import CORRELATIONS, Pool, correlations, of_methods, spearman
+from relume.evaluation.evidence import IDENTITY, Cell
+from relume.evaluation.metrics import METRICS
+from relume.evaluation.sets import BLOCK, Gaussian, frechet, gaussian, halves, kid, kids
 from relume.evaluation.statistics import expanded_tail, interval, paired, resample, spread
 
 
@@ -25,16 +36,18 @@ def coverage(sources: int, *, whole: bool, trials: int = 300) -> float:
     return hits / trials
 
 
-def test_equal_values_leave_no_doubt():
+def test_intervals_by_hand():
     found = interval([2.5] * 6, list("aabbcc"), seed=0)
-    assert (found.mean, found.lo, found.hi, found.n, found.sources) == (2.5, 2.5, 2.5, 6, 3)
-
-
-def test_one_source_tells_nothing_of_the_next():
+    assert (found.mean, found.lo, found.hi, found.n, found.sources) == (2.5, 2.5, 2.5, 6, 3), "equal values"
     found = interval([1.0, 2.0, 3.0], ["a"] * 3, seed=0)
-    assert found.mean == 2
-    assert math.isnan(found.lo)
-    assert math.isnan(found.hi)
+    assert (found.mean, math.isnan(found.lo), math.isnan(found.hi)) == (2, True, True), "one source tells nothing of the next"
+    found = interval([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"], seed=0)
+    assert (found.mean, found.lo, found.hi) == (1, 0, 4), "of pictures, not of sources; both draws of one happen half of the time"
+    means = resample(np.array([0.0, 1.0]), np.array([0, 1]), seed=0, resamples=8000)
+    assert sorted(set(means)) == [0, 0.5, 1]
+    assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.02)
+    assert spread([1.0, 3.0, 10.0, 10.0], ["a", "a", "b", "b"]) == pytest.approx(1.0), "pooled variances 2 and 0"
+    assert math.isnan(spread([1.0, 2.0], ["a", "b"]))
 
 
 def test_many_independent_pictures_give_the_normal_interval():
@@ -43,18 +56,6 @@ def test_many_independent_pictures_give_the_normal_interval():
     half = 1.96 * values.std(ddof=1) / 20
     assert found.lo == pytest.approx(values.mean() - half, abs=0.03)
     assert found.hi == pytest.approx(values.mean() + half, abs=0.03)
-
-
-def test_the_mean_is_over_pictures_not_over_sources():
-    found = interval([0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "b"], seed=0)
-    assert found.mean == 1
-    assert (found.lo, found.hi) == (0, 4)  # both draws of one source happen half of the time
-
-
-def test_resampling_two_sources_draws_each_pair_equally_often():
-    means = resample(np.array([0.0, 1.0]), np.array([0, 1]), seed=0, resamples=8000)
-    assert sorted(set(means)) == [0, 0.5, 1]
-    assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.02)
 
 
 def test_equal_seeds_give_equal_intervals_whatever_the_labels():
@@ -71,10 +72,6 @@ def test_expansion_vanishes_with_many_sources():
 @pytest.mark.parametrize("sources", [6, 20])
 def test_intervals_hold_the_truth_as_often_as_they_say(sources: int):
     assert 0.89 <= coverage(sources, whole=True) <= 0.99
-
-
-def test_pictures_taken_for_independent_promise_too_much():
-    assert coverage(8, whole=False) < 0.8
 
 
 def test_pairing_takes_out_what_pictures_have_in_common():
@@ -94,6 +91,149 @@ def test_what_is_no_number_is_refused():
             interval(values, labels, seed=0)
 
 
-def test_spread_is_pooled_over_pictures():
-    assert spread([1.0, 3.0, 10.0, 10.0], ["a", "a", "b", "b"]) == pytest.approx(1.0)  # variances 2 and 0
-    assert math.isnan(spread([1.0, 2.0], ["a", "b"]))
+RNG = np.random.default_rng(0)
+
+
+def cell(method: str, network: str = "", ids: int = 4, **values: Sequence[float]) -> Cell:
+    identity = dict.fromkeys(IDENTITY, "") | {"method": method, "network": network, "task": "feature", "dataset": "toy"}
+    identity |= {"size": "32"}
+    full = {name: np.array(values.get(name, [np.nan] * ids), float) for name in METRICS}
+    sources = [f"photo{number}" for number in range(ids)]
+    return Cell(identity=identity, ids=sources, sources=sources, values=full, spreads={}, seconds=None, device="")
+
+
+def test_scipy_agrees_also_on_ties_and_repeated_rows() -> None:
+    values = np.stack([RNG.normal(size=30), RNG.integers(0, 4, 30), RNG.integers(0, 2, 30)], 1)
+    counts = RNG.integers(0, 3, (2, 30))
+    found = spearman(values, counts.astype(float))
+    for weights, table in zip(counts, found, strict=True):
+        wanted = spearmanr(values.repeat(weights, 0)).statistic
+        assert table == pytest.approx(wanted, abs=1e-12)
+
+
+def test_methods_are_ranked_by_their_means() -> None:
+    """Means 1, 2, 3 against 5, 4, 9: ranks 1, 2, 3 against 2, 1, 3, so 1 - 6 (1 + 1) / (3 * 8) = 0.5."""
+    values = np.array([[0, 5], [2, 5], [2, 0], [2, 8], [3, 9], [3, 9.0]])
+    part = Pool(values=values, method=np.array([0, 0, 1, 1, 4, 4]), source=np.arange(6))
+    assert of_methods(part, np.ones((1, 6)))[0, 0, 1] == pytest.approx(0.5)
+
+
+def test_better_agrees_with_better_and_bounds_hold_the_value() -> None:
+    """MSE and PSNR tell the same order, though one falls where the other rises; SSIM here tells the opposite."""
+    cells = []
+    for number in range(5):
+        psnr = RNG.uniform(10, 30, 6)
+        cells.append(cell(f"m{number}", ids=6, psnr=psnr, mse=10 ** (-psnr / 10), ssim=-psnr, lpips_alex=RNG.uniform(size=6)))
+    rows = correlations(cells, [], seed=0, level=0.95, draws=200)
+    assert all(set(row) <= set(CORRELATIONS) for row in rows)
+    told = {(row["metric_a"], row["metric_b"], row["level"]): row for row in rows}
+    for which, n in (("picture", 30), ("method", 5)):
+        same, opposite = told["mse", "psnr", which], told["psnr", "ssim", which]
+        assert same["n"] == n
+        assert same["sources"] == 6
+        assert opposite["spearman"] == pytest.approx(-1)
+        loose = told["psnr", "lpips_alex", which]
+        assert loose["lo"] < loose["spearman"] < loose["hi"]
+    assert [told["mse", "psnr", "picture"][key] for key in ("lo", "spearman", "hi")] == pytest.approx([1, 1, 1])
+    assert rows == correlations(cells, [], seed=0, level=0.95, draws=200)
+    assert {(row["task"], row["dataset"], row["size"]) for row in rows} == {("feature", "toy", "32")}
+
+
+def test_circular_metrics_are_not_asked() -> None:
+    """Of five methods one inverts AlexNet, through which lpips_alex sees, and one has learned by it."""
+    cells = [cell(f"m{number}", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)) for number in range(3)]
+    cells.append(cell("own", "alexnet", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)))
+    taught = cell("taught", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4))
+    cells.append(replace(taught, seen=frozenset({"alexnet"})))  # by a loss, say
+    told = {(row["metric_b"], row["level"]): row["n"] for row in correlations(cells, [], seed=0, level=0.95, draws=10)}
+    assert told == {("lpips_alex", "picture"): 12, ("lpips_alex", "method"): 3}
+    assert correlations(cells[2:4], [], seed=0, level=0.95, draws=10)[1:] == [], "one method that may be asked: pictures only"
+
+
+def test_constant_columns_have_no_order() -> None:
+    cells = [cell(f"m{number}", psnr=RNG.uniform(size=4), ssim=[1.0] * 4) for number in range(3)]
+    for row in correlations(cells, [], seed=0, level=0.95, draws=10):
+        assert all(np.isnan(row[key]) for key in ("spearman", "lo", "hi"))
+
+
+def draw(n: int, d: int, key: str) -> Tensor:
+    return torch.randn(n, d, generator=generator(0, key), dtype=torch.float64)
+
+
+def diagonal(mean: list[float], deviations: list[float]) -> Gaussian:
+    return Gaussian(mean=torch.tensor(mean).double(), root=torch.diag(torch.tensor(deviations).double()))
+
+
+def test_frechet_by_hand() -> None:
+    """|m - m'|^2 + sum (s - s')^2: 9 + 16 + 1 + 4. Of -1 and 1: mean 0, variance 2 (over n - 1); of 1 and 5: 3 and 8."""
+    assert frechet(diagonal([0, 1], [1, 5]), diagonal([3, 5], [2, 3])) == pytest.approx(9 + 16 + 1 + 4)
+    assert frechet(diagonal([0, 1], [1, 5]), diagonal([0, 1], [1, 5])) == pytest.approx(0, abs=1e-12)
+    a, b = (gaussian(torch.tensor(values)[:, None]) for values in ([-1.0, 1.0], [1.0, 5.0]))
+    assert frechet(a, b) == pytest.approx(9 + (8**0.5 - 2**0.5) ** 2)
+    with pytest.raises(ValueError, match="N >= 2"):
+        gaussian(draw(1, 3, "x"))
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 30), (5, 40), (5, 4)], ids=["many", "few against many", "few"])
+def test_frechet_agrees_with_a_matrix_root(n: int, m: int) -> None:
+    x, y = draw(n, 8, "x") @ draw(8, 8, "mix"), draw(m, 8, "y") + 0.3
+    a, b = np.cov(x.numpy(), rowvar=False), np.cov(y.numpy(), rowvar=False)
+    blur = 1e-10 * np.eye(8)  # sqrtm wants it where the covariances are singular
+    root = sqrtm((a + blur) @ (b + blur)).real
+    wanted = float((x.mean(0) - y.mean(0)).square().sum()) + np.trace(a + b - 2 * root)
+    assert frechet(gaussian(x), gaussian(y)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_kid_by_hand() -> None:
+    """x = 0, 1, 2 against y = 1, 1, with D = 1: k(a, b) = (ab + 1)^3."""
+    within_x, within_y, across = (1 + 1 + 27) / 3, 8, (2 * 1 + 2 * 8 + 2 * 27) / 6
+    x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [1.0]])
+    assert kid(x, y) == pytest.approx(within_x + within_y - 2 * across)
+    of_x, of_y = torch.tensor([0, 1, 1]), torch.tensor([1, 2])  # k(1, 2) within, and k(1, 1) and k(2, 1) across are left out
+    assert kid(x, y, of_x, of_y) == pytest.approx((1 + 1) / 2 + within_y - 2 * (2 * 1 + 8 + 27) / 4)
+
+
+def test_kid_agrees_with_its_sums() -> None:
+    """More rows than a block; means over i != j, written out. A set against itself is at nothing without its own meetings."""
+    x, y = draw(BLOCK + 5, 2, "x"), 1.2 * draw(7, 2, "y")
+
+    def mean(a: Tensor, b: Tensor, *, same: bool) -> float:
+        k = ((a.numpy() @ b.numpy().T) / 2 + 1) ** 3
+        return float(k[~np.eye(len(k), dtype=bool)].mean() if same else k.mean())
+
+    wanted = mean(x, x, same=True) + mean(y, y, same=True) - 2 * mean(x, y, same=False)
+    assert kid(x, y) == pytest.approx(wanted, rel=1e-9)
+    x = draw(9, 4, "x")
+    assert kid(x, x, torch.arange(9), torch.arange(9)) == pytest.approx(0, abs=1e-12)
+    assert kid(x, x) < 0
+
+
+def test_crops_of_one_source_make_no_distance() -> None:
+    """Of few sources with five crops each, all of one distribution; were crops of a source paired, it would be far from 0."""
+
+    def crops(key: str) -> Tensor:
+        return draw(4, 3, key).repeat_interleave(5, 0) + 0.1 * draw(20, 3, f"{key} crops")
+
+    of_x, of_y = (torch.arange(4).repeat_interleave(5) + first for first in (0, 4))
+    pairs = [(crops(f"x{number}"), crops(f"y{number}")) for number in range(300)]
+    values = torch.tensor([kid(x, y, of_x, of_y) for x, y in pairs])
+    naive = torch.tensor([kid(x, y) for x, y in pairs])
+    assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5
+    assert naive.mean() > 5 * naive.std() / len(values) ** 0.5
+
+
+def test_subsets_are_sets_of_their_own() -> None:
+    x, y = draw(6, 3, "x"), draw(5, 3, "y")
+    in_x, in_y = torch.tensor([[1, 0, 1, 1, 0, 1]]).T.bool(), torch.tensor([[0, 1, 1, 0, 1]]).T.bool()
+    of_x, of_y = torch.tensor([0, 0, 1, 2, 3, 3]), torch.tensor([4, 0, 0, 5, 2])
+    found = kids(x, y, in_x, in_y, of_x, of_y)
+    own = kid(x[in_x[:, 0]], y[in_y[:, 0]], of_x[in_x[:, 0]], of_y[in_y[:, 0]])
+    assert found.tolist() == pytest.approx([own])
+
+
+def test_halves_take_half_of_every_stratum() -> None:
+    drawn = halves([["a", "b", "c", "d"], ["e", "f", "g"], []], 50, generator(0, "halves"))
+    assert set(drawn) == set("abcdefg")
+    assert (torch.stack([drawn[source] for source in "abcd"]).sum(0) == 2).all()
+    assert (torch.stack([drawn[source] for source in "efg"]).sum(0) == 1).all()
+    assert all(taken.any() and not taken.all() for taken in drawn.values())

@@ -56,14 +56,6 @@ def test_declared_stride_is_exact_and_the_smallest_picture_goes_through(name):
             assert (big[tap].shape[-1] - small[tap].shape[-1]) * declared.stride == 64, tap
 
 
-def test_inception_strides_beyond_its_own_size():
-    network = shapes_of("inception_v3")
-    free = networks.Network(dataclasses.replace(network.facts, any_size=True), network.body).to(META)
-    small, big = values(free, 299), values(free, 299 + 64)
-    for tap, declared in network.facts.taps.items():
-        assert declared.stride is None or (big[tap].shape[-1] - small[tap].shape[-1]) * declared.stride == 64
-
-
 @pytest.mark.parametrize("name", SMALL)
 def test_activation_leads_from_before_to_after(name):
     network = networks.random(name, seed=1)
@@ -94,35 +86,6 @@ def test_residual_taps_are_the_block_and_what_its_last_relu_gets():
         torch.testing.assert_close(body.layer2(body.layer1(x)), found["layer2"])
     torch.testing.assert_close(found["layer2_pre"].relu(), found["layer2"])
     assert found["layer2_pre"].min() < 0
-
-
-@pytest.mark.parametrize(("name", "source"), [("alexnet_conv", "alexnet"), ("vgg16_conv", "vgg16")])
-def test_our_convolutions_equal_torchvisions(name, source):
-    import torchvision
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        with META:
-            theirs = torchvision.models.get_model(source, weights=None).features
-        theirs = theirs.to_empty(device="cpu")
-        for parameter in theirs.parameters():
-            nn.init.normal_(parameter, std=0.05)
-        x = torch.rand(1, 3, 64, 64)
-    tensors = {f"features.{key}": value for key, value in theirs.state_dict().items()}
-    entry = dataclasses.replace(facts(name), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    network = networks.assemble(entry, tensors)
-    with torch.no_grad():
-        found, wanted = network(x), theirs(x)
-    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max(), "not to the bit: ours lays channels last"
-
-
-def test_pool_of_a_resnet_is_torchvisions_average_pool():
-    network = networks.random("resnet18", seed=3)
-    x = torch.rand(2, 3, 64, 64)
-    with collect(network, ["pool", "logits"]) as taps, torch.no_grad():
-        found = taps(x)
-        torch.testing.assert_close(network.body.fc(found["pool"]), found["logits"])
-        torch.testing.assert_close(network(x), found["logits"])
 
 
 def test_transformer_tokens_are_laid_out_as_the_picture():
@@ -158,12 +121,8 @@ def test_normalisation_is_inside_and_pictures_are_checked():
     torch.testing.assert_close(alexnet(grey), alexnet.body(torch.zeros(1, 3, 63, 63)))
     with pytest.raises(ValueError, match="N, 3, H, W"):
         network(torch.rand(3, 8, 8))
-    with pytest.raises(UserError, match="alexnet_conv sees pictures of 31 x 31 or more, got 30 x 40"):
+    with pytest.raises(UserError, match="31 x 31"):
         alexnet(torch.rand(1, 3, 30, 40))
-
-
-def test_a_network_of_one_size_resizes():
-    assert values(shapes_of("clip_rn50"), 64)["layer1"].shape[-1] == 224 // 4
 
 
 def test_frozen_stays_in_eval():
@@ -197,34 +156,21 @@ def test_every_set_has_sources_and_what_can_be_made_here_is_pinned():
 
 
 @pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
-def test_unknown_networks_are_named_with_the_choices(name):
+def test_unknown_networks_taps_and_tags_are_named_with_the_choices(name):
     with pytest.raises(UserError, match="allowed: "):
         check_weights(name)
-
-
-def test_unknown_tags_of_open_clip_are_named_with_the_choices():
-    with pytest.raises(UserError, match="has no tag 'nonsense'; allowed: .*openai"):
-        networks.random("ViT-B-32/nonsense", device=META)
-    with pytest.raises(UserError, match="has no tag 'nonsense'; allowed: .*openai"):
-        sources.files("ViT-B-32/nonsense")
-
-
-def test_unknown_taps_are_named_with_the_choices():
-    with pytest.raises(UserError, match=r"alexnet_conv has no tap 'conv6'; did you mean 'conv\d'\? allowed: .*conv5_pre"):
+    with pytest.raises(UserError, match=r"alexnet_conv has no tap 'conv6'; did you mean 'conv\d'"):
         check_tap("alexnet_conv", "conv6")
+    for look in (lambda tag: networks.random(tag, device=META), sources.files):
+        with pytest.raises(UserError, match="'nonsense'; allowed: .*openai"):
+            look("ViT-B-32/nonsense")
 
 
 def test_sections_name_their_faults():
     whole = {"datasets": ["photos"], "networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
     assert build(Extract, whole, "extract").cached is None
-    for change, message in [
-        ({"networks": ["alexnet_con"]}, "extract.networks: unknown network 'alexnet_con'; did you mean 'alexnet_conv'"),
-        ({"networks": ["lpips_alex"]}, "extract.networks: unknown network 'lpips_alex'"),
-        ({"datasets": ["a", "a"]}, "extract.datasets: each once"),
-        ({"cached": ["vgg16"]}, "extract.cached: 'vgg16' is not extracted; allowed: alexnet_conv"),
-        ({"pictures": 1}, "extract.pictures"),
-    ]:
-        with pytest.raises(UserError, match="params: ") as caught:
-            build(Extract, {**whole, **change}, "extract")
-        assert message in str(caught.value)
     assert build(Weights, {"networks": ["lpips_alex", "ViT-B-16/openai"]}, "weights").networks
+    faults = [("networks", ["alexnet_con"]), ("networks", ["lpips_alex"]), ("datasets", ["a", "a"])]
+    for key, value in [*faults, ("cached", ["vgg16"]), ("pictures", 1)]:
+        with pytest.raises(UserError, match=rf"params: extract\.{key}"):
+            build(Extract, {**whole, key: value}, "extract")

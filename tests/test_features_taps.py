@@ -1,12 +1,15 @@
-"""Collecting taps: cut off after the deepest, nothing left behind, nothing overwritten, gradients flow."""
+"""Collecting taps: cut off after the deepest, nothing left behind; ReLUs with an identity backward are undone."""
+
+import dataclasses
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.networks import network as networks
-from relume.networks.catalogue import NETWORKS, check_tap
+from relume.networks.catalogue import NETWORKS, check_tap, facts
+from relume.networks.relu import identity_relu
 from relume.networks.taps import BATCHNORM, collect
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -40,6 +43,7 @@ class Counter:
         ("resnet50", "layer1", "layer1.2.relu"),
         ("resnet50", "layer1_pre", "layer1.2.relu"),
         ("squeezenet1_1", "fire3_pre", "features.4.expand3x3_activation"),
+        ("resnet18", BATCHNORM, "layer4.1.bn2"),
     ],
 )
 def test_the_forward_pass_stops_after_the_deepest_tap(name, tap, last):
@@ -69,12 +73,12 @@ def test_no_hook_is_left():
         assert hooks(network) == 3
         taps(PICTURES)
     assert hooks(network) == 0
+    with collect(network, ["layer3"]), collect(network, ["conv1"]) as inner, torch.no_grad():
+        assert list(inner(PICTURES)) == ["conv1"], "taps within taps"
     with pytest.raises(ValueError, match="N, 3, H, W"), collect(network, ["layer1"]) as taps:
         taps(PICTURES[0])
-    assert hooks(network) == 0
     with pytest.raises(KeyboardInterrupt), collect(network, ["layer1"]):
         raise KeyboardInterrupt
-    assert hooks(network) == 0
     with pytest.raises(UserError, match="no tap 'layer9'"), collect(network, ["layer1", "layer9"]):
         pass
     assert hooks(network) == 0
@@ -91,14 +95,6 @@ def test_a_pass_that_failed_does_not_disturb_the_next():
         assert torch.equal(taps(PICTURES)["layer1"], expected)
 
 
-def test_taps_within_taps():
-    network = networks.random("alexnet_conv")
-    with collect(network, ["conv3"]) as outer, collect(network, ["conv1"]) as inner, torch.no_grad():
-        assert list(inner(PICTURES)) == ["conv1"]
-    assert hooks(network) == 0
-    assert outer is not inner
-
-
 def test_a_place_that_is_never_passed_is_named():
     network = networks.random("alexnet_conv")
     network.body.features = nn.Sequential(*list(network.body.features)[:3], nn.Identity(), nn.ReLU())
@@ -108,16 +104,6 @@ def test_a_place_that_is_never_passed_is_named():
         collect(network, ["conv1"]) as taps,
     ):
         taps(PICTURES)
-
-
-def test_in_place_relus_overwrite_no_tap():
-    """torchvision builds its ReLUs in place; here they are not, and values before them stay what they were."""
-    network = networks.random("squeezenet1_1")
-    with collect(network, ["conv1_pre", "conv1", "fire2"]) as taps, torch.no_grad():
-        found = taps(PICTURES)
-        expected = network.body.features[0]((PICTURES - network.mean) / network.std)
-    torch.testing.assert_close(found["conv1_pre"], expected)
-    assert found["conv1_pre"].min() < 0
 
 
 def test_gradients_flow_to_the_picture_and_to_nothing_else():
@@ -172,32 +158,16 @@ def test_the_statistics_by_hand():
     network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
     network.body[0].running_mean.fill_(0.2)
     picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
-    with collect(network, [BATCHNORM]) as taps:
-        value = taps(picture)[BATCHNORM]
-    assert value.item() == pytest.approx(3**0.5 * 1.3)
-    (slope,) = torch.autograd.grad(value.sum(), [picture])
-    torch.testing.assert_close(slope, torch.full_like(slope, 1 / 3**0.5 / 16))
-
-
-def test_the_statistics_wait_for_the_last_normalisation_and_run_nothing_after_it():
-    network = networks.random("resnet18")
-    counter = Counter(network)
-    with collect(network, ["conv1", BATCHNORM]) as taps, torch.no_grad():
-        taps(PICTURES)
-    counter.close()
-    assert counter.ran[-1] == "layer4.1.bn2"
-
-
-def test_gradients_of_the_statistics_are_finite_at_a_constant_picture_that_meets_them():
-    network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
-    network.body[0].running_mean.fill_(0.5)
-    network.body[0].running_var.zero_()
-    picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
-    with collect(network, [BATCHNORM]) as taps:
-        value = taps(picture)[BATCHNORM]
-    assert value.item() == 0
-    (slope,) = torch.autograd.grad(value.sum(), [picture])
-    assert slope.isfinite().all()
+    for wanted in (3**0.5 * 1.3, 0.0):
+        with collect(network, [BATCHNORM]) as taps:
+            value = taps(picture)[BATCHNORM]
+        assert value.item() == pytest.approx(wanted)
+        (slope,) = torch.autograd.grad(value.sum(), [picture])
+        if wanted:
+            torch.testing.assert_close(slope, torch.full_like(slope, 1 / 3**0.5 / 16))
+        assert slope.isfinite().all(), "also where a constant picture meets them"
+        network.body[0].running_mean.fill_(0.5)
+        network.body[0].running_var.zero_()
 
 
 def test_a_network_without_batch_normalisation_is_named_and_the_name_is_no_ordinary_tap():
@@ -207,3 +177,61 @@ def test_a_network_without_batch_normalisation_is_named_and_the_name_is_no_ordin
     assert not any(BATCHNORM in entry.taps for entry in NETWORKS.values())
     with pytest.raises(UserError, match="resnet50 has no tap 'batchnorm'"):
         check_tap("resnet50", BATCHNORM)
+
+
+X = torch.tensor([-2.0, -0.5, 0.0, 0.5, 5.0, 7.0])
+
+
+def holding(body: nn.Module) -> networks.Network:
+    return networks.Network(dataclasses.replace(facts("identity")), body)
+
+
+def slope(unit: nn.Module) -> tuple[list[float], list[float]]:
+    x = X.clone().requires_grad_()
+    value = unit(x)
+    (found,) = torch.autograd.grad((value * torch.arange(1.0, 7.0)).sum(), [x])
+    return value.tolist(), found.tolist()
+
+
+@pytest.mark.parametrize("unit", [nn.ReLU(), nn.ReLU6()])
+def test_values_stay_and_gradients_pass_unchanged(unit: nn.Module):
+    network = holding(nn.Sequential(unit, nn.LeakyReLU(0.1), nn.Hardtanh(0, 1), nn.GELU()))  # others are left alone
+    values, dead = slope(unit)
+    with identity_relu(network) as count:
+        assert count == 1
+        assert slope(unit) == (values, [1, 2, 3, 4, 5, 6])
+    assert slope(unit) == (values, dead)
+    assert dead[:2] == [0, 0]
+    assert "forward" not in vars(unit)
+
+
+def test_a_failure_inside_and_one_within_another_are_undone():
+    unit = nn.ReLU()
+    network = holding(nn.Sequential(unit))
+    with pytest.raises(KeyboardInterrupt), identity_relu(network):
+        raise KeyboardInterrupt
+    assert "forward" not in vars(unit)
+    with identity_relu(network):
+        with identity_relu(network):
+            assert slope(unit)[1] == [1, 2, 3, 4, 5, 6]
+        assert slope(unit)[1] == [1, 2, 3, 4, 5, 6]
+    assert slope(unit)[1][0] == 0
+
+
+@pytest.mark.parametrize("name", ["alexnet_conv", "resnet18", "efficientnet_lite0"])
+def test_taps_see_the_same_and_more_gradient_arrives(name: str):
+    network = networks.random(name)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def look() -> tuple[Tensor, Tensor]:
+        with collect(network, ["pool"]) as taps:
+            value = taps(picture)["pool"]
+        return value, torch.autograd.grad(value.sum(), [picture])[0]
+
+    value, exact = look()
+    with identity_relu(network) as count:
+        assert count > 0
+        same, straight = look()
+    assert torch.equal(value, same)
+    assert not torch.allclose(exact, straight)
+    assert torch.equal(look()[1], exact)

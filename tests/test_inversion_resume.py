@@ -156,6 +156,7 @@ run.invert(work_in(Path(sys.argv[1]), settings(base, optimiser={"rule": "lbfgs"}
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_with_9_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "halted"), str(torch.get_num_threads())]
     path = f"{ROOT / 'src'}:{ROOT}"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from relume.core.config import build as configured
 from relume.core.errors import UserError
-from relume.methods.decoder.base import Decoder, Normalising, Shapes, doublings
+from relume.methods.decoder.base import Decoder, Normalising, Shapes
 from relume.methods.decoder.config import Architecture, ConvOnly, MultiScale, PerLayer
 from relume.methods.decoder.model import DECODERS, build
 from relume.methods.decoder.multi_scale import MultiScaleDecoder, Normalise, ladder
@@ -69,13 +69,6 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
     assert all(bool(value.grad.abs().sum() > 0) for value in values.values() if value.grad is not None), "a tap is not used"
 
 
-@pytest.mark.parametrize("architecture", [OURS, S2, S3], ids=lambda one: one.kind)
-def test_constant_features_in_training_have_finite_slopes(architecture: Any) -> None:
-    made = decoder(MAP, architecture).train()
-    made(features(MAP, fill=0.0)).sum().backward()
-    assert all(bool(torch.isfinite(weights.grad).all()) for weights in made.parameters() if weights.grad is not None)
-
-
 @pytest.mark.parametrize(
     ("sides", "size", "rungs"),
     [
@@ -108,7 +101,7 @@ def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:
         return build({**VECTOR, **MAP}, size, MultiScale(kind="multi_scale", width=16, finest=finest))
 
     assert made(10).state_dict(), "15 is near enough to 10"
-    with pytest.raises(UserError, match="architecture.finest: 9 would shrink tap conv, of side 15: take 10 at least, or null"):
+    with pytest.raises(UserError, match="architecture.finest: .*conv"):
         made(9)
     assert made(8, size=12).state_dict(), "it is the picture that is smaller"
 
@@ -129,14 +122,10 @@ def test_a_vector_begins_without_effect_and_learns() -> None:
     assert not torch.allclose(pictures[3], pictures[2], atol=1e-6)
 
 
-def test_normalised_features_have_mean_zero_and_deviation_one() -> None:
+def test_moments_are_kept_with_the_weights_and_matter() -> None:
     layer = Normalise(2)
     layer.set(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 0.0]))
     assert layer(torch.tensor([[3.0, 5.0]])).tolist() == [[1.0, 0.0]], "a channel that never moves says nothing"
-    assert layer(torch.full((1, 2, 3, 3), 5.0))[0, :, 0, 0].tolist() == [2.0, 0.0]
-
-
-def test_moments_are_kept_with_the_weights_and_matter() -> None:
     made = decoder(MAP, OURS)
     assert isinstance(made, MultiScaleDecoder)
     values = features(MAP)
@@ -150,7 +139,7 @@ def test_moments_are_kept_with_the_weights_and_matter() -> None:
     assert found == {"multi_scale"}, "the published ones take features as they are"
 
 
-@pytest.mark.parametrize("network", ["alexnet", "vgg16", "resnet50", "efficientnet_lite0", "clip_vit_l_14", "clip_rn50"])
+@pytest.mark.parametrize("network", ["alexnet", "resnet50", "clip_vit_l_14"])
 def test_taps_of_every_family_can_be_decoded_alone_and_four_together(network: str) -> None:
     """As the facts declare them; at the early, mid, deep and very deep tap, and from the pooled embedding."""
     known = facts(network)
@@ -168,25 +157,6 @@ def test_taps_of_every_family_can_be_decoded_alone_and_four_together(network: st
 
 def layers(made: nn.Module, kind: type) -> list[Any]:
     return [module for module in made.modules() if isinstance(module, kind)]
-
-
-def test_s2_from_a_map_is_as_published() -> None:
-    """Six by six is what AlexNet's last pooling leaves of 227 px: three 3x3 convolutions, five doublings."""
-    made = decoder({"conv5": (256, 6, 6)}, S2, 227)
-    assert [(layer.out_channels, layer.kernel_size) for layer in layers(made, nn.Conv2d)] == [(256, (3, 3))] * 3
-    up = layers(made, nn.ConvTranspose2d)
-    assert [layer.out_channels for layer in up] == [256, 128, 64, 32, 3]
-    assert {(layer.kernel_size, layer.stride) for layer in up} == {((5, 5), (2, 2))}
-    assert {layer.negative_slope for layer in layers(made, nn.LeakyReLU)} == {0.2}
-    assert len(layers(made, nn.BatchNorm2d)) == 7
-
-
-def test_s2_from_a_vector_is_as_published() -> None:
-    with torch.device("meta"):
-        made = build({"fc6": (4096,)}, 128, S2)
-    assert [(layer.in_features, layer.out_features) for layer in layers(made, nn.Linear)] == [(4096, 4096)] * 3
-    assert [layer.out_channels for layer in layers(made, nn.ConvTranspose2d)] == [256, 128, 64, 32, 3]
-    assert made({"fc6": torch.empty(2, 4096, device="meta")}).shape == (2, 3, 128, 128)
 
 
 CONV, UP, NORM = 256 * 256 * 9 + 256, 2_716_483, 2 * (256 + 128 + 64 + 32)  # a 3x3 layer; weights and biases, norms of the way up
@@ -207,7 +177,8 @@ def test_s2_has_all_its_layers_and_parameters_whatever_the_tap(tap: str) -> None
         made = build({tap: shape}, 227, S2)
     assert sum(weights.numel() for weights in made.parameters()) == wanted
     up = layers(made, nn.ConvTranspose2d)
-    assert [layer.kernel_size for layer in up] == [(5, 5)] * 5
+    assert [(layer.out_channels, layer.kernel_size) for layer in up] == [(width, (5, 5)) for width in (256, 128, 64, 32, 3)]
+    assert {layer.negative_slope for layer in layers(made, nn.LeakyReLU)} == {0.2}
     doubled = {"conv2": 3, "conv5": 4, "fc6": 5, "fc8": 5}[tap]
     assert [layer.stride[0] for layer in up] == [1] * (5 - doubled) + [2] * doubled
     assert made({tap: torch.empty(2, *shape, device="meta")}).shape == (2, 3, 227, 227)
@@ -233,33 +204,17 @@ def test_s3_leaves_everything_in_its_place(side: int) -> None:
     assert torch.allclose(made({"conv": values.flip(-1)}).flip(-1), made({"conv": values}), atol=1e-5)
 
 
-def test_s3_shrinks_all_maps_to_the_smallest() -> None:
-    shapes = {f"layer{i}": (4 * 2**i, 112 // 2**i, 112 // 2**i) for i in range(1, 5)}
-    made = decoder(shapes, S3, 224)
-    up = layers(made, nn.ConvTranspose2d)
-    assert [layer.in_channels for layer in up] == [8 + 16 + 32 + 64, 512, 256, 128, 64]
-    assert made(features(shapes, count=1)).shape == (1, 3, 224, 224)
-
-
-def test_doublings_come_as_near_as_they_can() -> None:
-    """6 * 32 = 192 of 227; 13 * 16 = 208 of 227; 27 * 8 = 216 of 227; 4 * 32 at most."""
-    assert [doublings(side, 227, 5) for side in (6, 13, 27, 4, 227, 300)] == [5, 4, 3, 5, 0, 0]
-
-
 @pytest.mark.parametrize(
-    ("architecture", "shapes", "message"),
+    ("architecture", "shapes", "tap"),
     [
-        (S2, {**MAP, **DEEP}, "one tap, got conv, deep"),
-        (S3, {**MAP, **VECTOR}, "pool has no positions"),
-        (OURS, {"tokens": (5, 7)}, "tap tokens"),
-        (OURS, {"wide": (5, 7, 9)}, "tap wide"),
+        (S2, {**MAP, **DEEP}, "deep"),
+        (S3, {**MAP, **VECTOR}, "pool"),
+        (OURS, {"tokens": (5, 7)}, "tokens"),
+        (OURS, {"wide": (5, 7, 9)}, "wide"),
     ],
 )
-def test_what_cannot_be_decoded_is_named(architecture: Any, shapes: Shapes, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_what_cannot_be_decoded_is_named(architecture: Any, shapes: Shapes, tap: str) -> None:
+    with pytest.raises(UserError, match=tap):
         build(shapes, SIZE, architecture)
-
-
-def test_a_width_that_groups_cannot_share_is_refused() -> None:
     with pytest.raises(UserError, match="width"):
         configured(MultiScale, {"kind": "multi_scale", "width": 20, "finest": None}, "architecture")

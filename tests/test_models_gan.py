@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.methods.gan.config import GanArchitecture, GeneratorArchitecture
-from relume.methods.gan.equalised import EqualConv, EqualLinear, ModulatedConv, binomial, doubled, halved
+from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled, halved
 from relume.methods.gan.mean_latent import centre
 from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
 from relume.methods.gan.style_gan import with_deviation
@@ -91,10 +91,11 @@ def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
     slope.square().sum().backward()
     assert all(bool(torch.isfinite(weights.grad).all()) for weights in judge.parameters() if weights.grad is not None)
     assert any(float(weights.grad.abs().sum()) > 0 for weights in judge.parameters() if weights.grad is not None)
+    assert torch.allclose(judge(pictures.to(memory_format=torch.channels_last)), scores, atol=1e-5), "however they lie in memory"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision(kind: str) -> None:
+def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> None:
     made, judge = generator(kind), discriminator(kind)
     z = made.draw(dice(0, 1))
     with torch.autocast("cpu", torch.bfloat16):
@@ -102,6 +103,12 @@ def test_half_precision(kind: str) -> None:
         assert bool(torch.isfinite(judge(pictures)).all())
     assert pictures.dtype == torch.float32
     assert torch.allclose(pictures, made(z), atol=0.1)
+    with pytest.raises(UserError, match=f"architecture {kind}: .*24"):
+        generator(kind, 24)
+    with pytest.raises(UserError, match="architecture.kind"):
+        architecture("dcgan", kind="vae")
+    with pytest.raises(UserError, match="widest"):
+        architecture("style", widest=2)
 
 
 def test_dcgan_has_the_published_number_of_weights() -> None:
@@ -146,12 +153,6 @@ def test_maps_are_doubled_bilinearly_and_halved_smoothly() -> None:
     assert halved(line)[0, 0, 1, 1:-1].tolist() == pytest.approx([2.5, 4.5])
 
 
-def test_an_equalised_layer_by_hand() -> None:
-    layer = EqualLinear(4, 1, bias=1.0, rate=0.01)
-    torch.nn.init.constant_(layer.weight, 100.0)  # as drawn with deviation 100: 0.01 * 100 / sqrt(4) is used
-    assert layer(torch.ones(1, 4)).item() == pytest.approx(4 * 0.5 + 1)
-
-
 def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
     """Six rows are two groups of three, 0 2 4 and 1 3 5; a deviation of sqrt(2 / 3) times 3 in the first."""
     x = torch.tensor([0.0, 5, 3, 5, 6, 5]).view(6, 1, 1, 1).expand(6, 2, 4, 4)
@@ -172,11 +173,6 @@ def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
     assert torch.allclose(convolution(x), every[:, :, ::2, ::2], atol=1e-5)
 
 
-def test_a_judge_takes_pictures_however_they_lie_in_memory() -> None:
-    judge, pictures = discriminator("style"), torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0])
-    assert torch.allclose(judge(pictures.to(memory_format=torch.channels_last)), judge(pictures), atol=1e-5)
-
-
 def test_the_mean_of_w_and_truncation() -> None:
     made = generator("style")
     centre(made, 0)
@@ -188,19 +184,3 @@ def test_the_mean_of_w_and_truncation() -> None:
     plain = generator("dcgan")
     centre(plain, 0)
     assert float(plain.running_mean.abs().max()) == 0, "known where w is z"
-
-
-def test_z_is_a_direction_to_the_style_generator() -> None:
-    made = generator("style")
-    z = made.draw(dice(0, 1))
-    assert torch.allclose(made.map(3 * z), made.map(z), atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_does_not_fit_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(UserError, match=f"architecture {kind}: pictures of 8, 16, 32, … px can be made, not of 24"):
-        generator(kind, 24)
-    with pytest.raises(UserError, match="architecture.kind: unknown 'vae'"):
-        architecture("dcgan", kind="vae")
-    with pytest.raises(UserError, match="widest: at least the width"):
-        architecture("style", widest=2)

@@ -22,6 +22,7 @@ from tests.preset_files import JUDGES, LADDERS
 from tests.test_readme import README, commands
 from tests.toy_masked import ENERGY, STACK
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]
 MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}

@@ -172,6 +172,7 @@ def compared(params: dict[str, Any]) -> None:
     assert answers >= {(name, metric) for name, asked in params["compare"]["questions"].items() for metric in asked["metrics"]}
 
 
+@pytest.mark.slow
 def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
     """Three classes of which two are drawn; pictures of 64 pixels are enlarged."""
     files.tiny_imagenet(project)
@@ -186,6 +187,7 @@ def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.Monk
     assert shapes == {"s2_conv2": {"conv2": [192, 8, 8]}, "s2_fc8": {"logits": [1000]}}
 
 
+@pytest.mark.slow
 def test_paper_s3_runs_on_the_owners_tar_and_devkit(
     project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
 ) -> None:

@@ -103,6 +103,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield store
 
 
+@pytest.mark.slow
 def test_paper_s4_runs_on_the_owners_archive(project: Path, default_params: dict[str, Any]) -> None:
     """All stages; a narrow model, two batches of two, two steps down."""
     files.cifar10(project)

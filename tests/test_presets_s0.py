@@ -100,6 +100,7 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+@pytest.mark.slow
 def test_its_generators_run_on_the_owners_tar(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])

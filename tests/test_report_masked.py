@@ -17,18 +17,16 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
 from relume.core.masked_results import GREY, pasted
 from relume.core.results import read_descent, run_folder
-from relume.report.boards import boards
 from relume.report.charts import panels, short
 from relume.report.config import Report
 from relume.report.fillings import percent
-from relume.report.lessons import lesson
 from relume.report.masked import Filler, Hole, Masked, finding, section
 from relume.report.material import Material, read
 from relume.report.page import render
-from relume.report.pictures import LAST, STEP, film_uri, pick, seen_uri
+from relume.report.pictures import LAST, STEP, seen_uri
 from stages.report import main
 from tests.contract_files import GROUPS, LEADERBOARD, narrowed, write
-from tests.masked_files import CELL, GROUP, NOISE, RATIOS, STEPS, write_masked
+from tests.masked_files import CELL, GROUP, RATIOS, STEPS, write_masked
 from tests.report_files import folders
 
 
@@ -76,19 +74,18 @@ def hole(**scores: float) -> Hole:
 
 
 def test_findings_hold_the_best_model_against_the_best_floor(masked: Masked, root: Path) -> None:
-    text = finding(hole(et=16.0, floor_b=15.25, mae=14.5, floor_a=12.0), 0.95)
-    assert text == (
-        "et reaches 16.00 dB over hidden pixels (n = 3), 0.75 dB above the best floor, floor_b (15.25 dB). "
-        "Not above that floor: mae."
-    )
-    low = finding(hole(floor_b=15.25, mae=15.0, et=14.0), 0.95)
-    assert low.endswith("0.25 dB below the best floor, floor_b (15.25 dB). Not above that floor either: et.")
-    assert finding(hole(mae=15.0), 0.95).endswith("No floor was computed on these pictures: nothing has been shown.")
-    assert finding(hole(floor_a=12.0), 0.95) == "floor_a reaches 12.00 dB over hidden pixels (n = 3)."
+    def told(**scores: float) -> list[str]:
+        return re.findall(r"[\d.]*\d dB|\b(?:above|below)\b|(?<=: )mae(?=\.)", finding(hole(**scores), 0.95))
+
+    above = told(et=16.0, floor_b=15.25, mae=14.5, floor_a=12.0)
+    assert above == ["16.00 dB", "0.75 dB", "above", "15.25 dB", "above", "mae"]
+    assert told(floor_b=15.25, mae=15.0, et=14.0)[1:3] == ["0.25 dB", "below"]
+    assert told(mae=15.0) == ["15.00 dB"], "no floor, no claim"
+    assert told(floor_a=12.0) == ["12.00 dB"]
     (first, *_) = read_csv(root / "metrics/masked.csv")
     lo, hi = (f"{float(first[f'psnr_masked_{end}']):.2f}" for end in ("lo", "hi"))
-    assert f"(95% interval {lo} to {hi} dB, n = 12)" in masked.holes[0].text
-    assert masked.headline.startswith("With 85% of a picture hidden, et fills it at ")
+    assert f"{lo} to {hi} dB, n = 12" in masked.holes[0].text
+    assert all(part in masked.headline for part in ("85%", "et"))
 
 
 def test_each_share_has_its_rows_floors_among_them(masked: Masked) -> None:
@@ -113,11 +110,8 @@ def test_panels_are_the_groups_pictures(material: Material, masked: Masked) -> N
     for at, ratio in enumerate(RATIOS):
         assert len(masked.holes[at].cases) == 4
         case = masked.holes[at].cases[1]
-        assert [(made.method, made.floor) for made in case.filled] == [
-            ("floor_inverse_distance", True),
-            ("et", False),
-            ("mae", False),
-        ]
+        assert [made.method for made in case.filled if made.floor] == ["floor_inverse_distance"]
+        assert [made.method for made in case.filled if not made.floor] == ["et", "mae"]
         share = ("et", "photos", "32", f"{ratio:g}")
         row, truth = one.rows[share][case.id], originals.images[originals.rows[case.id]]
         dark = one.masks[row].repeat(CELL, 0).repeat(CELL, 1)
@@ -134,7 +128,7 @@ def test_the_way_down_is_shown_still_and_moving(root: Path, material: Material, 
     (walk,) = masked.walks
     assert (walk.method, walk.hidden, walk.legend) == ("et", "85%", ["85% hidden", "50% hidden"])
     (panel,) = walk.panels
-    assert panel.says == "energy over 3 steps: 85% hidden from −85 to −115; 50% hidden from −50 to −80"
+    assert all(part in panel.says for part in ("from −85 to −115", "from −50 to −80"))
     (one,) = material.fillings
     steps = read_descent(root / "data/reconstructions" / GROUP).images
     for number, way in enumerate(walk.ways):
@@ -143,83 +137,38 @@ def test_the_way_down_is_shown_still_and_moving(root: Path, material: Material, 
         assert [frame.step for frame in way.frames] == ["0", "1", "2", "3"]
         assert [frame.energy for frame in way.frames] == [-80 - number - 10 * step for step in range(STEPS + 1)]
         film = opened(way.film)
-        assert film.n_frames == STEPS + 1
+        assert (film.n_frames, film.info["loop"]) == (STEPS + 1, 0)
         for frame, still, truth in zip(ImageSequence.Iterator(film), way.frames, mine, strict=True):
             assert np.array_equal(np.asarray(frame.convert("RGB")), truth)
             assert np.array_equal(pixels(still.uri), truth)
         assert np.array_equal(pixels(way.last), mine[-1])
+        assert (frame.info["duration"], LAST > STEP) == (LAST, True), "it stands still at its end"
+    large = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    assert not np.array_equal(pixels(seen_uri(large)), large), "large pictures are light"
 
 
-def test_a_film_stands_still_at_its_end_and_large_pictures_are_light() -> None:
-    rng = np.random.default_rng(0)
-    film = opened(film_uri(rng.integers(0, 255, (3, 8, 8, 3), dtype=np.uint8)))
-    stands = []
-    for frame in ImageSequence.Iterator(film):
-        frame.load()
-        stands.append(frame.info["duration"])
-    assert stands == [STEP, STEP, LAST]
-    assert film.info["loop"] == 0
-    large = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
-    assert not np.array_equal(pixels(seen_uri(large)), large)
-    assert np.array_equal(pixels(seen_uri(large[:32, :32])), large[:32, :32])
-
-
-def test_the_page_has_the_section_only_where_something_was_masked(root: Path, page: str) -> None:
-    plain = write(root / "plain")
-    without = render(read(folders(plain), GROUPS), Report(pictures=1), 0.95)
-    assert "#masked" not in without
-    assert "Masked reconstruction" not in without
-    assert page.count('href="#masked"') == 1
-    assert page.count("Masked reconstruction") == 1, "the table stands in the section alone"
-
-
-def test_masked_groups_stay_out_of_the_leaderboards_pictures(material: Material) -> None:
-    (board,) = boards(material.leaderboard)
-    assert {key[0] for key in material.entries} & set(NOISE) == set()
-    assert {line.method for line in board.lines} & set(NOISE) == set()
-    assert len(pick(material, board, 3)) == 3
-
-
-def test_all_is_labelled_and_nothing_is_fetched(page: str) -> None:
+def test_the_section_is_labelled_and_models_training_is_told(page: str) -> None:
+    assert page.count('href="#masked"') == page.count("Masked reconstruction") == 1, "the table stands in the section alone"
     part = page[page.index('<section id="masked"') : page.index('<section id="pictures"')]
-    images = re.findall(r"<img[^>]*>", part)
-    assert len(images) > 30
-    assert all(re.search(r'alt="[^"]+"', image) for image in images)
-    tables = re.findall(r"<table.*?</table>", part, flags=re.DOTALL)
-    assert all("<caption" in table and 'scope="col"' in table for table in tables)
-    assert len(tables) == 5, "pictures and numbers of each share, and the film strip"
-    assert part.count('<span class="mark floor">floor</span>') == 2 * (2 + 1 + 2), "in chart, pictures, table"
+    assert len(re.findall(r'<img[^>]*alt="[^"]+"', part)) == len(re.findall(r"<img", part)) > 30
+    assert len(re.findall(r"<table", part)) == 5, "pictures and numbers of each share, and the film strip"
+    assert part.count('<span class="mark floor">') == 2 * (2 + 1 + 2), "in chart, pictures, table"
     assert part.count('media="(prefers-reduced-motion: reduce)"') == 2
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    named = re.findall(r'aria-labelledby="([^"]+)"', page)
-    assert set(named) <= set(ids)
-    addresses = re.findall(r"""(?:src|srcset|href)\s*=\s*["']([^"']*)""", page)
-    assert all(address.startswith(("#", "data:")) for address in addresses)
-    assert "pixelated" in page
-
-
-def test_methods_tell_of_the_models_training(page: str) -> None:
     chapters = page[page.index('id="group-masked"') :]
     assert "Training of et" in chapters
     assert "698,161 parameters" in chapters
-    assert "What is visible of validation pictures on top" in chapters
-
-
-def test_a_models_score_is_drawn_beside_its_floor(material: Material) -> None:
-    drawn = {panel.term: panel for panel in lesson("et", material.trained["et"]).panels}
-    assert set(drawn) == {"loss", "psnr_masked"}
-    assert "floor: mean visible from 14 to 14" in drawn["psnr_masked"].says
 
 
 def test_a_table_that_does_not_fit_the_groups_is_named(root: Path, tmp_path: Path) -> None:
     old = Path(shutil.copytree(root, tmp_path / "old"))
     rows = read_csv(old / "metrics/masked.csv")
     write_csv(old / "metrics/masked.csv", tuple(rows[0]), rows[1:])
-    with pytest.raises(UserError, match=r"masked\.csv: there is no row of et on photos at 32 px, 0\.85 hidden: run compare"):
+    with pytest.raises(UserError, match=r"masked\.csv.* et .*photos"):
         read(folders(old), [*GROUPS, GROUP])
     write_csv(old / "metrics/masked.csv", tuple(rows[0]), [*rows, {**rows[0], "method": "gone"}])
-    with pytest.raises(UserError, match="no group holds gone"):
+    with pytest.raises(UserError, match="gone"):
         read(folders(old), [*GROUPS, GROUP])
 
 
@@ -238,10 +187,7 @@ def test_two_groups_are_told_apart(root: Path, tmp_path: Path) -> None:
     write_csv(both / "metrics/masked.csv", tuple(table[0]), [*table, *more])
     found = section(read(folders(both), [*GROUPS, GROUP, "blocks"]), 2, 0.95)
     assert found is not None
-    assert [one.title for one in found.holes][1:3] == [
-        "photos at 32 px, 50% hidden, masked",
-        "photos at 32 px, 80% hidden, blocks",
-    ]
+    assert [one.title.split(", ")[1:] for one in found.holes][1:3] == [["50% hidden", "masked"], ["80% hidden", "blocks"]]
     assert len({one.id for one in found.holes}) == 4
     assert [case.filled[0].psnr for case in found.holes[2].cases] == [None, None], "not scored yet"
 
@@ -263,15 +209,12 @@ def test_a_project_of_masked_groups_alone(
     done = CliRunner().invoke(main, [word for name, path in options.items() for word in (f"--{name}", path)])
     assert done.exit_code == 0, done.output
     text = (alone / "metrics/report/index.html").read_text()
-    assert "<title>relume: With 85% of a picture hidden, et fills it at" in text
+    assert re.search("<title>.*85%.* et ", text)
     assert "#pictures" not in text
 
 
-def test_shares_that_differ_are_written_differently() -> None:
+def test_shares_and_numbers_that_differ_are_written_differently() -> None:
     assert [percent(ratio) for ratio in ("0.85", "0.855", "0.5", "0.07")] == ["85%", "85.5%", "50%", "7%"]
-
-
-def test_numbers_of_charts_are_plain_and_differ() -> None:
     assert [short(value) for value in (123.4, -4321.0, 2.5e7, 0.00012)] == ["123", "−4321", "2.5e+07", "0.00012"]
     rows = [{"method": "a", "term": "t", "step": str(step), "value": str(value)} for step, value in enumerate((1000.0, 1001.5))]
     (panel,) = panels(rows)

@@ -34,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_equal_files_give_equal_bytes(root: Path, tmp_path: Path) -> None:
+def test_equal_files_give_equal_bytes_and_text_is_text(root: Path, tmp_path: Path) -> None:
     """In another process, with other hashes of texts, at another place."""
     first = made(root)
     shutil.copytree(root, tmp_path / "other", ignore=shutil.ignore_patterns("report.pdf"))
@@ -42,18 +42,10 @@ def test_equal_files_give_equal_bytes(root: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / "other")], check=True, env=environment, timeout=300)
     assert first.read_bytes() == (tmp_path / "other/report.pdf").read_bytes()
     assert b"CreationDate" not in first.read_bytes()
-
-
-def test_its_text_is_text_and_its_pages_are_few(root: Path) -> None:
-    path = made(root)
-    assert path.read_bytes().startswith(b"%PDF-")
-    assert b"/Subtype /TrueType" in path.read_bytes() or b"/CIDFontType2" in path.read_bytes()
-    assert b"/Subtype /Type3" not in path.read_bytes()
-    assert 2 <= pages(path) <= 8
-
-
-def test_without_what_was_not_measured(tmp_path: Path) -> None:
-    assert pages(made(write(tmp_path))) >= 2
+    assert first.read_bytes().startswith(b"%PDF-")
+    assert b"/Subtype /TrueType" in first.read_bytes() or b"/CIDFontType2" in first.read_bytes()
+    assert b"/Subtype /Type3" not in first.read_bytes()
+    assert 2 <= pages(first) <= 8
 
 
 def test_lines_break_at_spaces_and_in_long_names() -> None:

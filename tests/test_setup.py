@@ -115,41 +115,14 @@ def test_bootstrap_says_which_python_it_wants(clone, tools):
     (clone / ".venv").mkdir()
     done = run("./bootstrap.sh", cwd=clone, PATH=f"{tools}:{os.environ['PATH']}", PYTHON="python2.7")
     assert done.returncode == 1
-    assert "3.11 to 3.14 is needed; tried: python2.7" in done.stderr
-
-
-def test_make_shows_every_target(clone):
-    done = run("make", cwd=clone)
-    assert done.returncode == 0
-    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
-    assert re.findall(r"^make (\w+)", done.stdout, re.MULTILINE) == [name for name in targets if name != "clone"]
-
-
-@pytest.mark.parametrize(
-    ("target", "wanted"),
-    [
-        ("env", ["./bootstrap.sh"]),
-        ("repro", ["./bootstrap.sh", "relume repro -f"]),
-        ("test", ["./bootstrap.sh", "python -m pytest -n auto --maxprocesses 4 --dist loadfile -f"]),
-        ("check", ["./bootstrap.sh", "ruff format --check .", "ruff check .", "mypy"]),
-        ("format", ["./bootstrap.sh", "ruff format .", "ruff check --fix ."]),
-        ("ui", ["./bootstrap.sh", "mlflow server"]),
-        ("lock", ["bootstrap.sh uv", "-o requirements.lock -f"]),
-    ],
-)
-def test_targets_in_order(clone, target, wanted):
-    done = run("make", "-n", target, "ARGS=-f", cwd=clone)
-    assert done.returncode == 0, done.stderr
-    places = [done.stdout.find(step) for step in wanted]
-    assert -1 not in places
-    assert places == sorted(places)
+    assert all(part in done.stderr for part in ("3.11 to 3.14", "python2.7"))
 
 
 def test_repro_says_that_a_clone_is_needed(clone):
     shutil.rmtree(clone / ".git")
     done = run("make", "repro", cwd=clone, GIT_CEILING_DIRECTORIES=str(clone.parent))
     assert done.returncode != 0
-    assert "this folder is no git clone" in done.stderr
+    assert "no git clone" in done.stderr
 
 
 def test_the_lock_names_no_address_and_every_direct_dependency():
@@ -168,19 +141,14 @@ def test_what_is_installed_is_what_is_pinned():
     assert not differing
 
 
-def test_the_lock_is_the_only_one():
-    """`uv run` and `uv sync` would write another."""
-    assert not (ROOT / "uv.lock").exists()
-
-
 def test_dvc_asks_nobody_and_adds_nothing_to_git():
     lines = (ROOT / ".dvc" / "config").read_text().split("\n")
     assert {line.strip() for line in lines[1:] if line} == {"analytics = false", "check_update = false", "autostage = false"}
+    assert not (ROOT / "uv.lock").exists(), "`uv run` and `uv sync` would write a second lock"
 
 
 def test_large_files_are_kept_out_of_git(tmp_path):
     hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]}
-    assert list(hooks) == ["format", "lint", "types", "large-files"]
     run("git", "init", "-q", cwd=tmp_path)
     (tmp_path / "small one.txt").write_text("x")
     (tmp_path / "big one.bin").write_bytes(b"x" * 500_001)
@@ -192,13 +160,6 @@ def test_large_files_are_kept_out_of_git(tmp_path):
     assert "big one.bin: 500001 bytes" in done.stdout
     assert "small one" not in done.stdout
     assert run("sh", "-c", f'{guard} "$@"', "sh", "small one.txt", cwd=tmp_path).returncode == 0
-
-
-def test_ci_runs_the_tests_and_then_the_pipeline():
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert run("bash", "-n", script, cwd=ROOT).returncode == 0
-    assert re.findall(r"^make .*$", script.read_text(), re.MULTILINE) == ["make test", "make repro"]
 
 
 def blocks() -> list[str]:
@@ -239,6 +200,7 @@ def colleague(pipeline: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_sharing_by_a_folder(pipeline, colleague, tmp_path):
     push, pull = blocks()[:2]
     (tmp_path / "team").mkdir()
@@ -249,6 +211,7 @@ def test_sharing_by_a_folder(pipeline, colleague, tmp_path):
     assert run("git", "status", "--porcelain", "--untracked-files=no", cwd=colleague).stdout == ""  # the address stays local
 
 
+@pytest.mark.slow
 def test_sharing_by_one_cache(pipeline, colleague, tmp_path):
     settings, bring = blocks()[2:4]
     cache = tmp_path / "cache"
@@ -259,6 +222,7 @@ def test_sharing_by_one_cache(pipeline, colleague, tmp_path):
     assert len({path.stat().st_ino for path in (pipeline / "made.txt", colleague / "made.txt")}) == 1
 
 
+@pytest.mark.slow
 def test_sharing_by_servers_is_set_up_as_shown(bare):
     shell("".join(blocks()[4:]), bare)
     settings = (bare / ".dvc" / "config.local").read_text()

@@ -14,27 +14,18 @@ from relume.methods.optimise.config import variation
 from relume.networks.catalogue import check_tap, facts
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / "benchmarks/studies").glob("*.yaml"))
-OF_DECODERS = [path for path in FILES if "decoders" in read_params(path)]
-OF_MASKED = [path for path in FILES if "ratios" in read_params(path)]
-OF_GENERATORS = [path for path in FILES if "looks" in read_params(path)]
-OF_LATENTS = [path for path in FILES if "starts" in read_params(path)]
-OF_LANDSCAPES = [path for path in FILES if "tuning" in read_params(path)]
-APART = (*OF_DECODERS, *OF_MASKED, *OF_GENERATORS, *OF_LATENTS, *OF_LANDSCAPES)
-STUDIES = [path for path in FILES if path not in APART]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
+Params = dict[str, Any]
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_study_is_whole(path: Path, default_params: dict[str, Any]) -> None:
-    jobs = study.jobs(study.read(path), default_params, dataset="photographs", split="test")
+def inversions(path: Path, params: Params) -> None:
+    jobs = study.jobs(study.read(path), params, dataset="photographs", split="test")
     assert {job.method for job in jobs} >= {"s0", "tuned"} or len(jobs) > 5
 
 
-@pytest.mark.parametrize("path", OF_DECODERS, ids=lambda path: path.stem)
-def test_every_study_of_decoders_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+def decoders(path: Path, params: Params) -> None:
     wanted = decoder_study.read(path)
-    planned = decoder_study.plan(wanted, default_params, dataset="photographs", split="test")
+    planned = decoder_study.plan(wanted, params, dataset="photographs", split="test")
     assert wanted.depths or wanted.questions, "it asks nothing beyond the floors"
     for chain in wanted.depths.values():  # of one network, and deeper from link to link
         network, *others = dict.fromkeys(planned.decoders[name].network for name in chain)
@@ -44,43 +35,47 @@ def test_every_study_of_decoders_is_whole(path: Path, default_params: dict[str, 
         assert places == sorted(places)
 
 
-@pytest.mark.parametrize("path", OF_MASKED, ids=lambda path: path.stem)
-def test_every_study_of_masked_models_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+def masked(path: Path, params: Params) -> None:
     wanted = masked_study.read(path)
-    planned = masked_study.plan(wanted, default_params, "pictures")
     assert wanted.floors
-    assert planned.predictors
+    assert masked_study.plan(wanted, params, "pictures").predictors
 
 
-@pytest.mark.parametrize("path", OF_GENERATORS, ids=lambda path: path.stem)
-def test_every_study_of_generators_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+def generators(path: Path, params: Params) -> None:
     wanted = build(gan_runs.GanStudy, read_params(path), "study")
-    planned = gan_runs.configs(wanted, default_params, "pictures")
+    planned = gan_runs.configs(wanted, params, "pictures")
     assert {one.architecture.kind for one in planned.values()} == {"style", "dcgan"}
     assert {one.drawn.count for one in planned.values()} == {wanted.count}
 
 
-@pytest.mark.parametrize("path", OF_LATENTS, ids=lambda path: path.stem)
-def test_every_study_of_latents_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+def latents(path: Path, params: Params) -> None:
     wanted = build(latent_runs.LatentStudy, read_params(path), "study")
-    mapper = latent_runs.mapper_config(wanted, default_params, "pictures", "style")
+    mapper = latent_runs.mapper_config(wanted, params, "pictures", "style")
     for tap in mapper.taps:
         check_tap(mapper.network, tap)
     assert wanted.known.count >= 50
     assert wanted.starts.test >= 50
 
 
-@pytest.mark.parametrize("path", OF_LANDSCAPES, ids=lambda path: path.stem)
-def test_every_study_of_landscapes_is_whole(path: Path, default_params: dict[str, Any]) -> None:
+def landscapes(path: Path, params: Params) -> None:
     wanted = build(landscape_runs.LandscapeStudy, read_params(path), "study")
-    shared = merge(default_params["train_landscape"]["shared"], wanted.shared)
+    shared = merge(params["train_landscape"]["shared"], wanted.shared)
     config = entry(LandscapeConfig, shared, {"generator": "models/gan/style"}, "study.shared")
     assert config.descents.steps == wanted.steps, "theta learns with as many steps as it is judged after"
     assert config.descents.learning_rate in wanted.rates
     assert config.descents.betas in wanted.betas
 
 
-def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str, Any]) -> None:
+KINDS = {"decoders": decoders, "ratios": masked, "looks": generators, "starts": latents, "tuning": landscapes}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_is_whole(path: Path, default_params: Params) -> None:
+    section = read_params(path)
+    next((check for key, check in KINDS.items() if key in section), inversions)(path, default_params)
+
+
+def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -> None:
     wanted = study.read(ROOT / "benchmarks/studies/against_s0.yaml")
     for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
         if job.method == "tuned":
@@ -88,10 +83,8 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: dict[str,
             recipe, _ = variation(default_params["invert_optimise"], default_params["losses"], tuned.recipe(name), name)
             assert job.config.optimiser == recipe.optimiser, name
             assert job.config.init == recipe.init, name
-            assert (job.config.terms.guide.grid, job.config.terms.guide.ridge) == (
-                recipe.terms.guide.grid,
-                recipe.terms.guide.ridge,
-            ), name
+            guide, wanted_guide = job.config.terms.guide, recipe.terms.guide
+            assert (guide.grid, guide.ridge) == (wanted_guide.grid, wanted_guide.ridge), name
             assert job.config.losses == recipe.losses, name
 
 

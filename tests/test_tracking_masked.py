@@ -35,18 +35,15 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
     return sheet[row * STEP : row * STEP + SIZE, column * STEP : column * STEP + SIZE]
 
 
-def test_means_are_those_of_the_table(root: Path) -> None:
-    means = record(root).means
+def test_means_are_those_of_the_table_and_energies_are_curves(root: Path) -> None:
+    found = record(root)
     for row in read_csv(root / "metrics/masked.csv"):
         label = f"{row['method']}/photos/{row['mask_ratio']}"
-        assert means[f"{label}/psnr_masked"] == pytest.approx(float(row["psnr_masked"]), rel=1e-5)
-    assert len(means) == len(NOISE) * len(RATIOS) * 2, "the share itself is no metric"
-
-
-def test_energies_are_curves(root: Path) -> None:
-    curves = record(root).curves
-    assert {name for name, _, _ in curves} == {f"et/energy_{ratio:g}" for ratio in RATIOS}
-    assert curves[: STEPS + 1] == [(f"et/energy_{RATIOS[0]:g}", step, -85.0 - 10 * step) for step in range(STEPS + 1)]
+        assert found.means[f"{label}/psnr_masked"] == pytest.approx(float(row["psnr_masked"]), rel=1e-5)
+    assert len(found.means) == len(NOISE) * len(RATIOS) * 2, "the share itself is no metric"
+    assert {name for name, _, _ in found.curves} == {f"et/energy_{ratio:g}" for ratio in RATIOS}
+    wanted = [(f"et/energy_{RATIOS[0]:g}", step, -85.0 - 10 * step) for step in range(STEPS + 1)]
+    assert found.curves[: STEPS + 1] == wanted
 
 
 def test_sheets_show_what_was_shown_predicted_and_pasted(root: Path) -> None:
