@@ -8,7 +8,7 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.data.crops import Box, choose
-from relume.data.dead_leaves import Matter, picture
+from relume.data.dead_leaves import Photographs, dead_leaves
 from relume.data.pictures import rng
 from relume.data.prepare import prepare
 from relume.data.sources import photos
@@ -29,8 +29,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def leaves() -> np.ndarray:
-    matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
-    return np.stack([picture(128, rng(0, number), matter) for number in range(40)])
+    matter = Photographs(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+    return np.stack([dead_leaves(128, rng(0, number), matter) for number in range(40)])
 
 
 def test_counts_are_those_asked_for(dataset: Dataset) -> None:
@@ -167,8 +167,8 @@ def test_dead_leaves_have_light_dark_and_colour(leaves: np.ndarray) -> None:
 
 def test_dead_leaves_are_fast_enough(leaves: np.ndarray) -> None:
     """1000 at 128 px in 40 s on two cores are 80 ms of processor time each; a quarter of that is usual."""
-    matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+    matter = Photographs(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
     start = time.process_time()
     for number in range(10):
-        picture(128, rng(1, number), matter)
+        dead_leaves(128, rng(1, number), matter)
     assert (time.process_time() - start) / 10 < 0.08

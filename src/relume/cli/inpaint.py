@@ -13,7 +13,7 @@ from relume.cli import show
 from relume.core.errors import UserError
 from relume.core.files import find_root
 from relume.core.images import grid, save_png
-from relume.core.masked_results import GREY
+from relume.core.results import GREY
 from relume.data.masks_config import Masks
 from relume.methods.masked.inpaint import Hole, Inpainting, fill, holes
 from relume.methods.masked.trained import TrainedMasked

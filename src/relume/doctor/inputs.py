@@ -82,14 +82,14 @@ def datasets(root: Path) -> Iterator[Finding]:
 
 def _original(name: str, source: Source) -> Finding:
     """Where the stage `prepare` would take the dataset from."""
-    from relume.data.locate import folders, look, parts
+    from relume.data.locate import find_local, find_parts, folders
 
     if isinstance(source, Photos):
         return note(name, "not prepared yet; made from pictures that the packages carry", "make repro")
     file = source.path if isinstance(source, Folder) else source.archive
     if isinstance(source, Folder) and Path(file).exists():
         return note(name, f"not prepared yet; here is {file}", "make repro")
-    here = (parts(file)[:1] if "*" in file else []) or [found for found in [look(file)] if found]
+    here = (find_parts(file)[:1] if "*" in file else []) or [found for found in [find_local(file)] if found]
     if here:
         return note(name, f"not prepared yet; here is {here[0]}", "make repro")
     fetched = not isinstance(source, Folder | ImagenetVal)

@@ -12,8 +12,7 @@ import yaml
 
 from relume.core.config import read_params
 from relume.core.files import digest, read_csv, read_json, sha256
-from relume.core.masked_results import MASKS, RATIO, is_masked
-from relume.core.results import KEYS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, Group, read_group, run_folder
+from relume.core.results import KEYS, MASKS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, RATIO, Group, is_masked, read_group, run_folder
 from relume.tracking.sheets import kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")

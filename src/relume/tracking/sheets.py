@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from relume.core.files import read_csv
-from relume.core.masked_results import RATIO, is_masked, pasted, read_masked_group, visible
-from relume.core.results import Descent, Group, read_descent
+from relume.core.results import RATIO, Descent, Group, is_masked, pasted, read_descent, read_masked_group, visible
 
 COLUMNS = 8  # pictures on a sheet
 
