@@ -147,7 +147,7 @@ FAULTS: list[tuple[tuple[str, ...], str, str]] = [
 def test_a_fault_is_told_before_anything_is_predicted(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], model: str, told: str
 ) -> None:
-    Path("text.png").write_text("no picture")
+    Path("text.png").write_text("not an image")
     for name, shape, light in (("small", (10, 20), 255), ("black", (40, 64), 0), ("white", (40, 64), 255)):
         Image.fromarray(np.full(shape, light, np.uint8)).save(f"{name}.png")
     before = {path: path.read_bytes() for path in Path().iterdir()}
@@ -159,7 +159,7 @@ def test_a_fault_is_told_before_anything_is_predicted(
 
 
 def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
-    Path("my.png").write_text("no picture")
+    Path("my.png").write_text("not an image")
     assert "my.png: no picture" in (done := call("--mask", "mask.png")).output
     assert done.exit_code == 1
     (project / "models/masked/et/model.json").write_text('{"kind": "decoder"}')

@@ -164,7 +164,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path)
     assert "toy is missing" in (told := call("--set", "losses.guide=1").output)
     assert "dvc repro prepare" in told
     assert call("--set", "losses.guide=0", "--set", "init.base=grey").exit_code == 0
-    (project / "here" / "my.png").write_text("no picture")
+    (project / "here" / "my.png").write_text("not an image")
     assert "my.png: no picture" in call().output
     (project / "params.yaml").unlink()
     assert "params.yaml is missing" in call().output

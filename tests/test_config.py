@@ -150,7 +150,7 @@ def test_all_faults_of_a_section_are_told_once_each() -> None:
 def test_a_section_of_another_kind() -> None:
     with pytest.raises(UserError, match="^params: outer: "):
         build(Outer, [1], "outer")
-    with pytest.raises(UserError, match="keys are text"):
+    with pytest.raises(UserError, match="keys must be strings"):
         build(Outer, {"rate": object()}, "outer")
 
 
@@ -162,7 +162,7 @@ def test_the_parameter_file_is_a_mapping(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not valid YAML"):
         read_params(path)
     path.write_text("- a")
-    with pytest.raises(UserError, match="a mapping of sections is wanted, not list"):
+    with pytest.raises(UserError, match="must be a mapping of sections, got list"):
         read_params(path)
     path.write_text("a: {b: 1}")
     assert read_params(path) == {"a": {"b": 1}}

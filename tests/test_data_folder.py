@@ -1,6 +1,7 @@
 """Source `folder` on trees, archives and single pictures; and where all sources look for their files."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_a_folder_with_splits_of_its_own(here: Path) -> None:
         "test-b-4": ("test", "b"),
     }
     files.tree(here / "mine", pictures("extra/1.png"))
-    assert "beside test, val, train there is extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
+    assert "unknown folders extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
 
 
 def test_one_picture_is_a_test(here: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_folder_that_is_not_there_or_empty(here: Path) -> None:
     assert "path: mine was not found in" in message
     assert "RELUME_SOURCES" in message
     (here / "mine").mkdir()
-    assert "path: there is no picture in" in fault(**FOLDER, path="mine")
+    assert "path: no image found in" in fault(**FOLDER, path="mine")
     (here / "x.txt").write_text("")
     assert "neither a folder, an archive nor a picture" in fault(**FOLDER, path="x.txt")
 
@@ -119,7 +120,7 @@ def test_truncated_archives_of_pictures(here: Path) -> None:
 def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
     files.tree(here / "mine", pictures(*[f"{number}.png" for number in range(10)]))
     assert len(made(**FOLDER, path="mine", train=3, test=1).index) == 4
-    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: 8 is less than pixels 16"):
+    with pytest.raises(UserError, match="prepare.datasets.toy.short_side: must be at least"):
         source(**FOLDER, path="mine", short_side=8)
 
 
@@ -146,7 +147,7 @@ def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPat
 
 def test_without_a_network_one_message_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = locate.Archive(name="cifar-10-python.tar.gz", url="http://127.0.0.1:9/x", md5="c58f", describe="CIFAR-10")
-    monkeypatch.setattr(cifar10_source, "OFFICIAL", nowhere)
+    monkeypatch.setitem(cifar_source.LAYOUTS, "cifar10", replace(cifar_source.CIFAR10, official=nowhere))
     message = fault(source="cifar10", seed=0, val=0)
-    for words in ("is not here: it could not be fetched", "CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "put at data/sources/"):
+    for words in ("is missing: the download failed", "CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "put at data/sources/"):
         assert words in message

@@ -56,7 +56,7 @@ def test_cifar_counts_are_a_sample_drawn_by_the_seed(here: Path) -> None:
     assert len(first) == len(second) == 5
     assert first != second
     assert column(made(**section | {"train": 7}, seed=0), "id", "train")[:5] == first
-    assert "train: 19 pictures are wanted, but the source has only 18" in fault(**section | {"train": 19}, seed=0)
+    assert "train: needs 19 images, the source has 18" in fault(**section | {"train": 19}, seed=0)
     assert "val: 21 pictures are wanted" in fault(**section | {"val": 21}, seed=0)
 
 
@@ -87,7 +87,7 @@ def test_cifar100(here: Path) -> None:
 def test_an_archive_that_is_not_the_owners_is_refused(here: Path) -> None:
     path = files.cifar10(here)
     message = fault(source="cifar10", seed=0, val=0)
-    for words in (str(path), "truncated or altered", "wanted c58f30108f718f92721af3b95e74349a", "verify: false"):
+    for words in (str(path), "truncated or altered", "expected c58f30108f718f92721af3b95e74349a", "verify: false"):
         assert words in message
 
 
@@ -96,7 +96,7 @@ def test_a_truncated_cifar_archive(here: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3000])
     assert f"{path} is truncated" in fault(source="cifar10", seed=0, val=0, verify=False)
     path.write_bytes(b"no archive")
-    assert f"{path} is truncated or no tar archive" in fault(source="cifar10", seed=0, val=0, verify=False)
+    assert f"{path} is truncated or not a tar archive" in fault(source="cifar10", seed=0, val=0, verify=False)
 
 
 def test_a_cifar_archive_with_a_lack(here: Path) -> None:
@@ -116,7 +116,7 @@ class Evil:
 
 @pytest.mark.parametrize("data", [pickle.dumps({"data": Evil()}), b"\x80\x04no pickle", b"", pickle.dumps([1])])
 def test_a_pickle_runs_nothing(data: bytes) -> None:
-    with pytest.raises(ValueError, match="no pickle of arrays"):
+    with pytest.raises(ValueError, match="not a pickle of arrays"):
         unpickle(io.BytesIO(data), encoding="bytes")
     assert not Path("broken-in").exists()
 
@@ -158,9 +158,9 @@ def test_tiny_imagenet_holds_out_as_many_of_every_class(here: Path, val: int, ea
 def test_tiny_imagenet_with_too_many_classes_or_broken(here: Path) -> None:
     path = files.tiny_imagenet(here)
     section = {"source": "tiny_imagenet", "verify": False, "seed": 0, "val": 0}
-    assert "classes: 4 are wanted" in fault(**section, classes=4)
+    assert "classes: needs 4 classes" in fault(**section, classes=4)
     path.write_bytes(path.read_bytes()[:-500])
-    assert f"{path} is truncated or no zip archive" in fault(**section, classes=2)
+    assert f"{path} is truncated or not a zip archive" in fault(**section, classes=2)
     files.zipped(path, {"other/x.txt": b""})
     assert "lacks tiny-imagenet-200/wnids.txt" in fault(**section, classes=2)
 
@@ -213,7 +213,7 @@ def test_a_truncated_imagenet_archive(here: Path) -> None:
 def test_imagenet_without_its_truth(here: Path) -> None:
     files.tar(here / "ILSVRC2012_img_val.tar", files.imagenet_files())
     message = fault(**IMAGENET)
-    words = ("ILSVRC2012_devkit_t12.tar.gz is not here", "registration", "https://image-net.org/download.php", "fa75699e90")
+    words = ("ILSVRC2012_devkit_t12.tar.gz is missing", "registration", "https://image-net.org/download.php", "fa75699e90")
     assert all(word in message for word in words)
     (here / "short.txt").write_text("1\n2\n")
     assert "truth: short.txt has no label for ILSVRC2012_val_00000003.JPEG" in fault(**IMAGENET, truth="short.txt")
@@ -222,7 +222,7 @@ def test_imagenet_without_its_truth(here: Path) -> None:
 def test_imagenet_that_is_not_here_says_where_to_get_it() -> None:
     message = fault(**IMAGENET)
     for words in (
-        "ILSVRC2012_img_val.tar is not here",
+        "ILSVRC2012_img_val.tar is missing",
         "https://image-net.org/download.php",
         "md5 29b22e2961454d5413ddabcf34fc5622",
         "put at data/sources/ILSVRC2012_img_val.tar",
@@ -237,5 +237,5 @@ def test_kinds_of_truth() -> None:
     assert from_text("ILSVRC2012_val_00000009.JPEG 65\n", "x") == {"ILSVRC2012_val_00000009": "65"}
     table = "ImageId,PredictionString\nILSVRC2012_val_00000004,n01751748 1 2 3 4\n"
     assert from_text(table, "x") == {"ILSVRC2012_val_00000004": "n01751748"}
-    with pytest.raises(UserError, match="2 lines name 1 pictures"):
+    with pytest.raises(UserError, match="2 lines for 1 images"):
         from_text("a.JPEG 1\na.JPEG 2\n", "x")

@@ -55,7 +55,7 @@ def test_rows_stand_by_split_and_match_their_index(tmp_path: Path) -> None:
 def test_a_wrong_split_or_count_is_named(tmp_path: Path) -> None:
     write(tmp_path / "toy", contents(tmp_path / "in", "llt"), name="toy", size=8)
     dataset = Dataset.open(tmp_path / "toy")
-    with pytest.raises(UserError, match="no pictures in split 'tset'; did you mean 'test'. allowed: test, train"):
+    with pytest.raises(UserError, match="no images in split 'tset'; did you mean 'test'. allowed: test, train"):
         dataset.select("tset")
     with pytest.raises(UserError, match="5 pictures of train are wanted; there are 2"):
         dataset.select("train", 5)
@@ -74,7 +74,7 @@ def test_bad_pictures_stop_the_stage_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         write(tmp_path / "toy", contents(tmp_path / "in", "lltt", bad=(1, 2)), name="toy", size=8, max_bad=1)
     message = str(caught.value)
-    for words in ("toy: 2 bad pictures, prepare.max_bad allows 1", "  1.png: no picture", "  2.png: no picture"):
+    for words in ("toy: 2 bad pictures, prepare.max_bad allows 1", "  1.png: not an image", "  2.png: no picture"):
         assert words in message
     assert list(tmp_path.glob("*toy*")) == []
 
@@ -114,7 +114,7 @@ def test_duplicates_do_not_leak_between_splits(tmp_path: Path) -> None:
 def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
     made = contents(tmp_path / "in", "lt")
     twin = Picture("p0", "test", "", "s9", made.pictures[0].material)
-    with pytest.raises(UserError, match="1 ids stand for several pictures: p0"):
+    with pytest.raises(UserError, match="1 ids are not unique: p0"):
         write(tmp_path / "toy", Contents(pictures=[*made.pictures, twin], classes=[], licence="", origin=[]), name="t", size=8)
     stray = Picture("p9", "test", "", "s0", made.pictures[0].material)
     with pytest.raises(ValueError, match="s0 is in test and in train"):
@@ -122,7 +122,7 @@ def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
 
 
 def test_no_picture_at_all(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="toy: no picture was found"):
+    with pytest.raises(UserError, match="toy: no images found"):
         write(tmp_path / "toy", Contents(pictures=[], classes=[], licence="", origin=[]), name="toy", size=8)
 
 
@@ -164,7 +164,7 @@ def test_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_seen_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
-    with pytest.raises(UserError, match="toy needs 24 MiB, its disk has 1 MiB left"):
+    with pytest.raises(UserError, match="toy needs 24 MiB, its disk has 1 MiB free"):
         write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=2048)
 
 

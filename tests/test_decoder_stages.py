@@ -22,7 +22,7 @@ from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.infer import decode
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.taps import collect
 from relume.training.loop import Course
 from relume.training.ranks import Ranks
@@ -105,7 +105,7 @@ def test_from_training_to_a_group(project: Path) -> None:
 
 def test_a_decoder_can_learn_from_the_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, where = Dataset.open(project / "data/images/toy"), "data/features/toy/alexnet_conv"
-    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train")
     extract(through, pictures, project / where, budget_mb=1)
     untouched = {"features": where, "augment": {"flip": False, "crop": 0.0, "colour": 0.0}}

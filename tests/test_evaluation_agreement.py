@@ -16,7 +16,7 @@ from relume.evaluation.sets import frechet, gaussian, kid
 from relume.evaluation.views import gallery
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
-from relume.networks.fetch import bring
+from relume.networks.fetch import fetch_weights
 from relume.networks.tensors import canonical, digest
 from relume.networks.weights import WeightStore
 
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 def store_of(kind: str, root: Path) -> WeightStore:
     """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
     network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
-    bring(name, root, say=lambda text: None)
+    fetch_weights(name, root, log=lambda text: None)
     tensors = canonical(networks.random(network, seed=3).body.state_dict())
     (root / network).mkdir()
     save_file(tensors, root / network / "model.safetensors")

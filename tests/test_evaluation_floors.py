@@ -105,7 +105,7 @@ def test_another_dataset_or_split_is_named(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
     with pytest.raises(UserError, match="floors.dataset is photos, but --images holds toy"):
         predict(data, config(dataset="photos"))
-    with pytest.raises(UserError, match="no pictures in split 'tset'"):
+    with pytest.raises(UserError, match="no images in split 'tset'"):
         predict(data, config(split="tset"))
 
 

