@@ -96,9 +96,9 @@ def test_a_film_shows_every_step(project: Path, film: str) -> None:
 
 
 def test_large_pictures_are_shown_smaller_and_small_ones_larger() -> None:
-    assert show.handy(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, 512, 3)
-    assert show.handy(np.zeros((200, 300, 3), np.uint8)).shape == (200, 300, 3)
-    assert show.handy(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), least=5)[::3, ::3].ravel().tolist() == list(range(12))
+    assert show.rescale(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, 512, 3)
+    assert show.rescale(np.zeros((200, 300, 3), np.uint8)).shape == (200, 300, 3)
+    assert show.rescale(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), smallest=5)[::3, ::3].ravel().tolist() == list(range(12))
 
 
 def test_without_a_name_the_only_model_is_taken(project: Path) -> None:

@@ -243,7 +243,7 @@ def test_half_blocks_by_hand() -> None:
 def test_a_picture_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: str, lines: str, wanted: tuple[int, int]) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("LINES", lines)
-    shown = show.fitting(np.zeros((100, 200, 3), np.uint8)).splitlines()
+    shown = show.fit_terminal(np.zeros((100, 200, 3), np.uint8)).splitlines()
     assert (shown[0].count(show.UPPER), len(shown)) == wanted
 
 
