@@ -72,7 +72,7 @@ def test_the_fitting_recipe_is_taken_and_can_be_named(images: Path) -> None:
 
 def test_the_guide_wants_training_pictures_and_can_be_switched_off(tmp_path: Path, images: Path) -> None:
     few: dict[str, Any] = {"size": SIZE, "params": PARAMS, "steps": 2}
-    with pytest.raises(UserError, match="is missing: colours and brightness are learned from its training pictures"):
+    with pytest.raises(UserError, match="is missing: colours and brightness are fitted on its training images"):
         api.invert(seen("pool"), NET, images=tmp_path / "none", **few)
     api.invert(seen("pool"), NET, images=tmp_path / "none", **few, **UNGUIDED)
     guided = api.invert(seen("pool"), NET, images=images, **few)

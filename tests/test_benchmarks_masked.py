@@ -316,7 +316,7 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
 
 def test_more_pictures_are_wanted_than_there_are(call: Callable[..., Result], trained: list[str]):
     assert "there are 4" in call({**plain(), "test": 5}).output
-    assert "train: 7 pictures are wanted, but the source has only 6" in call({**plain(), "train": 7}).output
+    assert "train: needs 7 images, the source has 6" in call({**plain(), "train": 7}).output
     assert "val: 9 pictures are wanted" in call({**plain(), "validation": 9}).output
     assert not trained
 

@@ -56,7 +56,7 @@ def test_original_and_decoded_stand_side_by_side_with_true_numbers(project: Path
     assert (pixels[:, :SIZE] == to_uint8(api.picture("my.png", SIZE))[0]).all()
     reached = -10 * np.log10(np.square(original - decoded).mean())
     floor = -10 * np.log10(np.square(original - (255 * original.mean((0, 1))).round() / 255).mean())
-    assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; its own mean colour {floor:.2f} dB\n" in done.output
+    assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; baseline (mean colour) {floor:.2f} dB\n" in done.output
     assert "toy: alexnet_conv conv3+conv2, 64 px\n" in done.output
     assert show.UPPER not in done.output
 
@@ -96,9 +96,9 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("words", "decoder", "told"),
     [
-        ((), "toyy", "there is no decoder 'toyy' in"),
+        ((), "toyy", "unknown model 'toyy' in"),
         ((), "toyy", "did you mean 'toy'? allowed: toy. `dvc repro train_decoder` trains"),
-        ((), "../models/weights/alexnet_conv", "alexnet_conv holds no decoder"),
+        ((), "../models/weights/alexnet_conv", "alexnet_conv: needs a model of kind 'decoder'"),
         (("--out", "my.png"), "toy", "--out my.png: that is the picture itself"),
         (("--out", "o.jpg"), "toy", "--out o.jpg: a file that ends in .png is wanted"),
         (("--out", "../here"), "toy", "a file that ends in .png is wanted"),

@@ -78,7 +78,10 @@ def test_a_drawn_mask_is_scored_against_the_picture(project: Path) -> None:
     assert hidden.sum() == 40 * 40 / 2
     truth, mean = original[hidden] / 255, original[~hidden].mean(0) / 255
     reached, floor = (-10 * np.log10(np.square(made - truth).mean()) for made in (filled[hidden] / 255, mean))
-    assert f"PSNR where it was hidden {reached:.2f} dB; the mean colour of the visible {floor:.2f} dB\n" in done.output
+    assert (
+        f"PSNR of the hidden pixels {reached:.2f} dB; baseline (mean colour of the visible pixels) {floor:.2f} dB\n"
+        in done.output
+    )
     assert call("--hide", "0.5", "--seed", "1", "--out", "p.png").exit_code == 0
     assert call("--hide", "0.5", "--out", "q.png").exit_code == 0
     assert not np.array_equal(shown("p_panels.png")[:, :128], shown("q_panels.png")[:, :128])
@@ -105,7 +108,7 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
     bare = ["inpaint", "my.png", "--mask", "mask.png"]
     told = CliRunner().invoke(main, bare)
     assert told.exit_code == 1
-    assert "2 masked models are in" in told.output
+    assert "has 2 masked models" in told.output
     assert "allowed: et, mae" in told.output
     (project / "models/masked/mae").rename(project / "mine")
     assert (done := CliRunner().invoke(main, bare)).exit_code == 0, done.output
@@ -113,30 +116,30 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
     assert (done := call("--mask", "mask.png", model="../mine")).exit_code == 0, done.output
     (project / "models/masked/et").rename(project / "elsewhere")
     told = CliRunner().invoke(main, bare)
-    assert "no masked model is in" in told.output
+    assert "has 0 masked models" in told.output
     assert "`dvc repro train_masked` trains" in told.output
 
 
 FAULTS: list[tuple[tuple[str, ...], str, str]] = [
-    (("--mask", "mask.png"), "ett", "there is no masked model 'ett' in"),
+    (("--mask", "mask.png"), "ett", "unknown model 'ett' in"),
     (("--mask", "mask.png"), "ett", "did you mean 'et'? allowed: et, mae. `dvc repro train_masked` trains"),
     (("--mask", "mask.png"), "codes", "codes is a tokenizer: it is shown what is hidden"),
     ((), "et", "either --mask FILE (white is filled) or --hide SHARE"),
     (("--mask", "mask.png", "--hide", "0.5"), "et", "either --mask FILE (white is filled) or --hide SHARE"),
     (("--mask", "mask.png", "--pattern", "grid"), "et", "--pattern: it is for --hide"),
     (("--mask", "mask.png", "--seed", "0"), "et", "--seed: it is for --hide"),
-    (("--hide", "1.5"), "et", "--hide 1.5: a share between 0 and 1 is wanted"),
+    (("--hide", "1.5"), "et", "--hide: must be between 0 and 1, got 1.5"),
     (("--mask", "none.png"), "et", "none.png: "),
     (("--mask", "text.png"), "et", "text.png: no picture"),
     (
         ("--mask", "small.png"),
         "et",
-        "small.png has 20 x 10 pixels and the picture 64 x 40: a mask of",
+        "small.png: must have the size of the image, 64 x 40 pixels, got 20 x 10",
     ),
     (("--mask", "black.png"), "et", "black.png hides nothing: white (128 of 255 or more)"),
-    (("--mask", "white.png"), "et", "white.png hides everything"),
+    (("--mask", "white.png"), "et", "white.png hides all pixels"),
     (("--mask", "mask.png", "--out", "my.png"), "et", "--out my.png: that is the picture itself"),
-    (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: the mask mask.png would be written over"),
+    (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: would overwrite the mask"),
     (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out o.jpg: a file that ends in .png is wanted"),
     (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film o.mp4: a file that ends in .webp or .gif is wanted"),
     (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: mae is a Mae and makes no steps; an Energy Transformer does"),
@@ -163,14 +166,14 @@ def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
     assert "my.png: no picture" in (done := call("--mask", "mask.png")).output
     assert done.exit_code == 1
     (project / "models/masked/et/model.json").write_text('{"kind": "decoder"}')
-    assert "et holds no masked model" in call("--mask", "mask.png").output
+    assert "et: needs a model of kind 'masked'" in call("--mask", "mask.png").output
 
 
 def test_arrays_are_held_to_their_kind(project: Path) -> None:
     models = project / api.MASKED
-    with pytest.raises(UserError, match=r"a picture is uint8 \(H, W, 3\), got float64"):
+    with pytest.raises(UserError, match=r"needs an image uint8 \(H, W, 3\), got float64"):
         api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
-    with pytest.raises(UserError, match=r"a mask is boolean \(H, W\)"):
+    with pytest.raises(UserError, match=r"needs a mask bool \(H, W\)"):
         api.inpaint("my.png", _hole(), "et", models=models)
     with pytest.raises(UserError, match="film: mae is a Mae"):
         api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)

@@ -93,7 +93,7 @@ def test_every_option(project: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert "conv2+conv3, recipe vgg_deep: 3 steps, 2 starts, 32 px; terms: feature x 1, guide x 0.5, tv x 20" in done.output
-    assert "colours and brightness are learned from the training pictures of toy first" in done.output
+    assert "colours and brightness are fitted on the training images of toy first" in done.output
     assert files(project) == {"my.png", "a.gif", "sub"}
     with Image.open("a.gif") as moving:
         assert (moving.n_frames, moving.size) == (4, (SIZE, SIZE))  # steps 0 to 3; the last of them is what was chosen
@@ -113,7 +113,7 @@ def test_a_seed_is_obeyed(project: Path) -> None:
 def test_other_beginnings(project: Path, base: str) -> None:
     done = call("--set", f"init.base={base}", steps=1)
     assert done.exit_code == 0, done.output
-    assert "learned from the training pictures" in done.output
+    assert "fitted on the training images" in done.output
 
 
 def test_a_dry_run_writes_nothing_and_loads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,15 +130,15 @@ def test_a_dry_run_writes_nothing_and_loads_nothing(project: Path, monkeypatch: 
         ((), {"network": "vgg99"}, "unknown network 'vgg99'"),
         ((), {"tap": "conv9"}, "alexnet has no tap 'conv9'; did you mean"),
         ((), {"network": "alexnet", "tap": "fc6"}, "the weights of alexnet are not in"),
-        ((), {"network": "vgg19", "tap": "conv5_1"}, "here: alexnet_conv, vgg16_conv"),
-        (("--size", "16"), {"network": "alexnet"}, "--size: alexnet_conv sees pictures of 31 px or more, got 16"),
+        ((), {"network": "vgg19", "tap": "conv5_1"}, "found: alexnet_conv, vgg16_conv"),
+        (("--size", "16"), {"network": "alexnet"}, "--size: must be at least 31 for alexnet_conv, got 16"),
         (("--set", "losses.tvv=2"), {}, "losses: tvv is no term; did you mean 'tv'"),
         (("--set", "losses.pixel=1", "--set", "losses.feature=0", "--set", "losses.tv=0"), {}, "nothing to minimise"),
         (("--set", "optimser.rule=sgd"), {}, "unknown key 'optimser'; did you mean 'optimiser'"),
         (("--set", "optimiser.rate=1"), {}, "invert.optimiser.rate: unknown key"),
         (("--set", "taps.conv3=1"), {}, "--set taps.conv3: unknown key 'taps'"),
-        (("--set", "losses.tv"), {}, "key=value is wanted"),
-        (("--set", "a..b=1"), {}, "key=value is wanted"),
+        (("--set", "losses.tv"), {}, "must be key=value"),
+        (("--set", "a..b=1"), {}, "must be key=value"),
         (("--set", "sizes=[[0, 16]"), {}, "is not valid YAML"),
         (("--recipe", "vgg_depp"), {}, "unknown recipe 'vgg_depp'; did you mean 'vgg_deep'"),
         (("--restarts", "0"), {}, "invert.restarts: Input should be greater than or equal to 1"),
@@ -203,7 +203,7 @@ def test_an_interrupt_keeps_the_best_so_far(project: Path, monkeypatch: pytest.M
     monkeypatch.setattr(api, "load", struck(at=7))  # one look at the original, then five steps
     done = call(steps=50)
     assert done.exit_code == 0, done.output
-    assert "interrupted after 5 of 50 steps: this is the best so far" in done.output
+    assert "interrupted after 5 of 50 steps: this is the best result so far" in done.output
     assert "my_alexnet_conv2.png" in files(project)
 
 

@@ -98,14 +98,14 @@ def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("styel",), "there is no generator 'styel' in"),
+        (("styel",), "unknown model 'styel' in"),
         (("styel",), "did you mean 'style'? allowed: dcgan, other, style. `dvc repro train_gan import_gan` makes"),
-        (("other",), "other holds no generator"),
+        (("other",), "other: needs a model of kind 'gan'"),
         (("style", "--out", "o.jpg"), "--out o.jpg: a file that ends in .png is wanted"),
         (("style", "--truncation", "1.5"), "--truncation 1.5: 0 (the mean of w) to 1"),
         (("style", "--layers", "7"), "--layers 7: style has 1 to 6 layers of w"),
-        (("style", "--rows", "0"), "at least one of each"),
-        (("style", "--crossover", "2"), "--crossover: it is for --mix"),
+        (("style", "--rows", "0"), "must be at least 1"),
+        (("style", "--crossover", "2"), "--crossover: only allowed with --mix"),
         (("style", "--mix", "--crossover", "6"), "--crossover 6: 1 to 5 of the 6 layers of w of style"),
         (("dcgan", "--mix"), "--mix: dcgan has one layer of w"),
     ],

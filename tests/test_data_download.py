@@ -140,7 +140,7 @@ def test_a_wrong_checksum_leaves_nothing_and_says_everything(server: Any, place:
     with pytest.raises(UserError) as caught:
         fetch(server.url, place, sha256="0" * 64, describe="the toy set")
     message = str(caught.value)
-    for words in ("set.tar is missing", f"has sha256 {SHA256}", "the toy set", server.url, "0" * 64, f"put at {place}"):
+    for words in ("set.tar is missing", f"its sha256 is {SHA256}", "the toy set", server.url, "0" * 64, f"put at {place}"):
         assert words in message
     assert not place.exists()
     assert not place.with_name(".set.tar.part").exists()

@@ -99,7 +99,7 @@ def test_a_folder_that_is_not_there_or_empty(here: Path) -> None:
     (here / "mine").mkdir()
     assert "path: no image found in" in fault(**FOLDER, path="mine")
     (here / "x.txt").write_text("")
-    assert "neither a folder, an archive nor a picture" in fault(**FOLDER, path="x.txt")
+    assert "has an unknown extension" in fault(**FOLDER, path="x.txt")
 
 
 def test_an_archive_is_held_to_its_checksum(here: Path) -> None:

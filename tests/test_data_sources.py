@@ -57,7 +57,7 @@ def test_cifar_counts_are_a_sample_drawn_by_the_seed(here: Path) -> None:
     assert first != second
     assert column(made(**section | {"train": 7}, seed=0), "id", "train")[:5] == first
     assert "train: needs 19 images, the source has 18" in fault(**section | {"train": 19}, seed=0)
-    assert "val: 21 pictures are wanted" in fault(**section | {"val": 21}, seed=0)
+    assert "val: needs 21 images" in fault(**section | {"val": 21}, seed=0)
 
 
 def test_cifar10_as_jpeg_copies_from_a_folder_and_from_an_archive(here: Path) -> None:

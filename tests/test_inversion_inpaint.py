@@ -150,7 +150,7 @@ def test_a_drawn_mask_is_of_whole_cells_in_the_middle_and_the_models_own() -> No
     _, dark = seen(model(), hole.window, picture(35, 50), hidden)
     assert dark.sum() == 12
     assert np.array_equal(dark[0].numpy(), hole.own[::8, ::8])
-    with pytest.raises(UserError, match="a picture of 50 x 3 pixels cannot be hidden in 4 x 4 cells"):
+    with pytest.raises(UserError, match="image of 50 x 3 pixels: needs at least 4 x 4"):
         drawn(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
 
 

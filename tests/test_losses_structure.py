@@ -56,5 +56,5 @@ def test_gradients_are_finite_at_constant_pictures(target: float):
 
 
 def test_a_window_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="ssim: a window of 11 does not fit into a picture of 8 px"):
+    with pytest.raises(ValueError, match="ssim: a window of 11 does not fit into an image of 8 px"):
         ssim(pictures(0, side=8), pictures(1, side=8), (7, 11))

@@ -306,7 +306,7 @@ def test_a_slow_store_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.chdir(root)
     monkeypatch.setattr(tracking, "BUDGET", -1.0)
     tracking.after_stage("compare", "")
-    assert "is slow: given up" in capsys.readouterr().err
+    assert "is slow: stopped" in capsys.readouterr().err
 
 
 def test_a_long_stage_gives_a_twentieth_of_its_time_at_most() -> None:
@@ -345,7 +345,7 @@ def fail(*_: object, **__: object) -> None:
 
 def test_the_command_says_what_is_wrong(root: Path, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dead)
-    with pytest.raises(UserError, match="does not answer"):
+    with pytest.raises(UserError, match="does not respond"):
         tracking.project(root)
 
 

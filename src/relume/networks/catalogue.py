@@ -47,5 +47,5 @@ def check_tap(network: str | Facts, tap: str) -> Tap:
     """The tap; raises UserError if the network has no tap of this name."""
     known = network if isinstance(network, Facts) else facts(network)
     if tap not in known.taps:
-        raise UserError(f"{known.name}: unknown tap {tap!r}; {one_of(known.taps, tap)}")
+        raise UserError(f"{known.name} has no tap {tap!r}; {one_of(known.taps, tap)}")
     return known.taps[tap]

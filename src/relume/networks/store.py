@@ -28,7 +28,7 @@ class Features:
         """`shape`, `mean_norm`, and `msd`: the mean over images of the squared distance to the mean feature."""
         taps: dict[str, dict[str, Any]] = self.described["taps"]
         if tap not in taps:
-            raise UserError(f"{self.folder / STATS}: unknown tap {tap!r}; {one_of(taps, tap)}")
+            raise UserError(f"{self.folder / STATS}: no tap {tap!r}; {one_of(taps, tap)}")
         return taps[tap]
 
     def cached(self, tap: str) -> np.ndarray | None:
