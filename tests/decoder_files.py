@@ -13,7 +13,7 @@ from relume.losses.perceptual import LPIPS_TAPS
 from relume.methods.decoder.config import DecoderConfig, decoder
 from relume.methods.decoder.train import Lesson, lesson
 from relume.networks import network as networks
-from relume.networks.tensors import canonical, digest
+from relume.networks.weights import canonical, digest
 from relume.training.ranks import Ranks
 from tests.evaluation_files import write_dataset
 

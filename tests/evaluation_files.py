@@ -13,7 +13,7 @@ from relume.data.store import Dataset
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
-from relume.networks.tensors import canonical, digest
+from relume.networks.weights import canonical, digest
 
 
 def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test", "val", "train"), each: int = 4) -> Dataset:

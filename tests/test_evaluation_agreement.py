@@ -17,8 +17,7 @@ from relume.evaluation.views import gallery
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
 from relume.networks.fetch import fetch_weights
-from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
+from relume.networks.weights import WeightStore, canonical, digest
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,7 @@ from relume.core.errors import UserError
 from relume.networks import fetch
 from relume.networks.convert import InvalidWeights, unpickle_arrays
 from relume.networks.pins import PINS
-from relume.networks.tensors import digest
-from relume.networks.weights import WeightStore
+from relume.networks.weights import WeightStore, digest
 
 
 class Evil:

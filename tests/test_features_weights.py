@@ -16,8 +16,7 @@ from relume.core.files import read_json, sha256
 from relume.networks import fetch, sources
 from relume.networks import network as networks
 from relume.networks.pins import PINS
-from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
+from relume.networks.weights import WeightStore, canonical, digest
 
 CLOSED = "http://127.0.0.1:9/"
 

@@ -12,7 +12,7 @@ import torch
 
 from relume.core import checkpoint
 from relume.core.errors import UserError
-from relume.losses.latent import noise_reg
+from relume.losses.image import noise_reg
 from relume.methods.latent.space import LatentSpace, spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import parametrise

@@ -144,9 +144,15 @@ def inpaint(
     `model`: a model, its name in `models` or its folder; None: the only one there. `film`: keep the image of each step of an
     Energy Transformer.
     """
-    from relume.api import masked as api_masked  # imports a library that is not needed otherwise
+    from relume.api import masked  # imports a library that is not needed otherwise
+    from relume.methods.masked.inpaint import fill, holes
 
-    return api_masked.inpaint(picture, mask, model, models=models, film=film)
+    reader = masked.masked_model(model, models=models) if isinstance(model, str | Path | None) else model
+    if film:
+        masked.check_film(reader)
+    pixels = masked.whole_picture(picture)
+    hidden = masked.hole_mask(mask, pixels.shape)
+    return fill(reader, pixels, hidden, holes(hidden, reader), film=film)
 
 
 def plan(

@@ -11,7 +11,7 @@ from relume.data.decode import BadPicture, decode
 from relume.data.masks import masks_of
 from relume.data.masks_config import Masks
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.inpaint import Hole, Inpainting, Window, fill, holes
+from relume.methods.masked.inpaint import Hole, Window
 from relume.methods.masked.trained import TrainedMasked, read_masked
 from relume.training.find import model_folder
 from relume.training.models import CARD
@@ -78,23 +78,6 @@ def draw_hole(model: TrainedMasked, shape: tuple[int, ...], masks: Masks, *, see
     hidden = np.zeros(shape[:2], bool)
     hidden[window.overlap(shape)[1]] = own
     return hidden, Hole(window=window, own=own)
-
-
-def inpaint(
-    picture: Picture,
-    mask: Mask,
-    model: str | Path | TrainedMasked | None = None,
-    *,
-    models: Path,
-    film: bool = False,
-) -> Inpainting:
-    """See `relume.api.inpaint`."""
-    reader = model if isinstance(model, TrainedMasked) else masked_model(model, models=models)
-    if film:
-        check_film(reader)
-    pixels = whole_picture(picture)
-    hidden = hole_mask(mask, pixels.shape)
-    return fill(reader, pixels, hidden, holes(hidden, reader), film=film)
 
 
 def check_film(model: TrainedMasked) -> None:

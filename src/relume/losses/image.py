@@ -1,6 +1,12 @@
-"""Image priors, per sample: (N, 3, H, W) -> (N,). Means over pixels, so that weights do not depend on the size."""
+"""Priors on images and noise maps, per sample: (N, 3, H, W) -> (N,). Means over pixels: independent of the size."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+MIN_SIDE = 8  # px: noise maps are halved down to this side
 
 
 def tv(images: Tensor, exponent: float) -> Tensor:
@@ -35,3 +41,19 @@ def alpha_norm(images: Tensor, exponent: float) -> Tensor:
 def pixel(images: Tensor, originals: Tensor) -> Tensor:
     """Mean squared error to the original: an oracle in feature inversion."""
     return (images - originals).square().flatten(1).mean(1)
+
+
+def noise_reg(noise: Sequence[Tensor]) -> Tensor:
+    """The correlation of neighbours in noise maps: (N, 1, h, h) each -> (N,). From StyleGAN2's projector (Karras et al.,
+    arXiv 1912.04958).
+
+    mean(n * n shifted by one pixel)^2, right and down, summed over maps and their downsampled versions.
+    """
+    found = []
+    for level in noise:
+        while True:
+            found += [(level * level.roll(1, dim)).mean((1, 2, 3)).square() for dim in (2, 3)]
+            if level.shape[-1] <= MIN_SIDE:
+                break
+            level = F.avg_pool2d(level, 2)
+    return torch.stack(found).sum(0)

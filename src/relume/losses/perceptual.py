@@ -1,4 +1,4 @@
-"""LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps.
+"""Perceptual distances: LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps, and SSIM (Wang et al. 2004).
 
 LPIPS's scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks normalise inputs in [0, 1] alike.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 EPS = 1e-10  # as in LPIPS v0.1
+SIGMA = 1.5  # of the Gaussian window of SSIM, of any side
 
 # variant -> (network, taps in the order of the heads); the heads are the weights `lpips_<variant>`
 LPIPS_TAPS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -48,3 +49,18 @@ def heads_of(variant: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
     if len(tensors) != len(LPIPS_TAPS[variant][1]):
         raise ValueError(f"lpips_{variant}: needs {len(LPIPS_TAPS[variant][1])} heads, got {sorted(tensors)}")
     return [tensors[name].flatten() for name in sorted(tensors)]
+
+
+def ssim(images: Tensor, originals: Tensor, windows: tuple[int, ...]) -> Tensor:
+    """1 - SSIM: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,) in [0, 2]; 0 for equal images.
+
+    The mean over valid window positions, RGB and the windows (odd sides). An oracle in feature inversion.
+    """
+    from pytorch_msssim import ssim as compute
+
+    side = min(images.shape[-2:])
+    if max(windows) > side:
+        raise ValueError(f"ssim: a window of {max(windows)} does not fit into an image of {side} px")
+    x, y = images.float(), originals.float()
+    parts = [compute(x, y, data_range=1.0, size_average=False, win_size=window, win_sigma=SIGMA) for window in windows]
+    return 1 - torch.stack(parts).mean(0)

@@ -14,7 +14,7 @@ from relume.core.unpickle import unpickle
 from relume.networks.builders import build
 from relume.networks.catalogue import facts
 
-Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `tensors.canonical` takes them
+Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `weights.canonical` takes them
 READERS: Registry[Reader] = Registry("reader of weights")
 META = torch.device("meta")
 

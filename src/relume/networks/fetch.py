@@ -13,8 +13,7 @@ from relume.networks.catalogue import HEADS, facts
 from relume.networks.convert import READERS, InvalidWeights, template
 from relume.networks.pins import PINS
 from relume.networks.sources import Candidate, File, candidates, download_path, files
-from relume.networks.tensors import canonical, count, digest
-from relume.networks.weights import CARD, TENSORS
+from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
 
 def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None) -> Path:

@@ -1,4 +1,4 @@
-"""The sha256 of the converted tensors of networks (`tensors.digest`): the same for every source of the weights.
+"""The sha256 of the converted tensors of networks (`weights.digest`): the same for every source of the weights.
 
 A network that is not listed is verified by the hash prefix in the name of its source file. Its conversion writes the sha256 of
 the tensors to `model.json`; add it here to pin the network.

@@ -26,8 +26,7 @@ from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Learner
 from relume.methods.landscape.trajectories import See, descend, slope
 from relume.methods.latent.train import mean_latent, psnr, shaped, variance
-from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
+from relume.networks.weights import WeightStore, canonical, digest
 from relume.training.loop import LOSS, Task, below
 from relume.training.models import Trained
 

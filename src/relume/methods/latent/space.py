@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relume.core.images import resize
 from relume.core.runtime import generator as seeded
-from relume.losses.latent import noise_reg
+from relume.losses.image import noise_reg
 from relume.methods.gan.generator import Generator, maps
 from relume.methods.latent.pivotal import Tuned
 from relume.methods.optimise import parametrise
