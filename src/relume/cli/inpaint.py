@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 
 from relume.api import MASKED
@@ -33,7 +34,7 @@ class Options:
     no_picture: bool
 
 
-def run(options: Options, echo: show.Echo) -> None:
+def run(options: Options) -> None:
     """Checks all options before predicting."""
     check(options)
     model = masked_model(options.model, models=find_root(Path.cwd()) / MASKED)
@@ -54,11 +55,11 @@ def run(options: Options, echo: show.Echo) -> None:
     if options.film:
         show.animation(options.film, [show.rescale(frame) for frame in found.frames])
     if not options.no_picture and show.can_show(sys.stdout):
-        echo(show.fit_terminal(panels))
-    echo(_summary(options, model, found, hidden))
-    echo("\n".join(str(path) for path in (out, sheet, options.film) if path))
+        click.echo(show.fit_terminal(panels))
+    click.echo(_summary(options, model, found, hidden))
+    click.echo("\n".join(str(path) for path in (out, sheet, options.film) if path))
     if options.hide is not None:
-        echo(_scores(pixels, hidden, found.image))
+        click.echo(_scores(pixels, hidden, found.image))
 
 
 def check(options: Options) -> None:

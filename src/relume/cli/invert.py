@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 import yaml
 from torch import Tensor
@@ -60,16 +61,16 @@ class Work:
     animation: Path | None
 
 
-def run(options: Options, echo: show.Echo) -> None:
+def run(options: Options) -> None:
     """Checks all options, then inverts."""
     work = check(options, find_root(Path.cwd()))
     if work.network != options.network:
-        echo(f"{options.network} is not in {work.weights}: using its convolutions, {work.network}")
-    echo(_described(work))
+        click.echo(f"{options.network} is not in {work.weights}: using its convolutions, {work.network}")
+    click.echo(_described(work))
     if options.dry_run:
         return
     if work.plan.needs_training_images:
-        echo(f"colours and brightness are fitted on the training images of {work.plan.config.dataset}")
+        click.echo(f"colours and brightness are fitted on the training images of {work.plan.config.dataset}")
     started, config = time.perf_counter(), work.plan.config
     targets = api.features(work.original, work.network, work.taps, weights=work.weights)
     found = api.invert(
@@ -89,8 +90,8 @@ def run(options: Options, echo: show.Echo) -> None:
     if work.animation:
         show.animation(work.animation, [*(frame[0] for frame in found.frames), found.image[0]])
     if not options.no_picture and show.can_show(sys.stdout):
-        echo(show.fit_terminal(sheet))
-    echo(_summary(work, found, targets, seconds))
+        click.echo(show.fit_terminal(sheet))
+    click.echo(_summary(work, found, targets, seconds))
 
 
 def check(options: Options, root: Path) -> Work:

@@ -108,7 +108,7 @@ def invert(**options: Any) -> None:
     """
     from relume.cli.invert import Options, run
 
-    run(Options(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
@@ -131,7 +131,7 @@ def decode(**options: Any) -> None:
     """
     from relume.cli.decode import Options, run
 
-    run(Options(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
@@ -164,7 +164,7 @@ def inpaint(**options: Any) -> None:
     """
     from relume.cli.inpaint import Options, run
 
-    run(Options(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
@@ -193,7 +193,7 @@ def sample(**options: Any) -> None:
     """
     from relume.cli.sample import Options, run
 
-    run(Options(**options), click.echo)
+    run(Options(**options))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class Options:
     no_picture: bool
 
 
-def run(options: Options, echo: show.Echo) -> None:
+def run(options: Options) -> None:
     """Checks all options before generating images."""
     folder = model_folder("gan", options.generator, find_root(Path.cwd()) / GANS, stages="train_gan import_gan")
     gan = read_gan(folder, CPU)
@@ -50,8 +51,8 @@ def run(options: Options, echo: show.Echo) -> None:
     pixels = grid(crosses(options, gan.generator) if options.mix else samples(options, gan.generator))
     save_png(out, pixels)
     if not options.no_picture and show.can_show(sys.stdout):
-        echo(show.fit_terminal(pixels))
-    echo(f"{gan.name}: {gan.generator.size} px, trained on {gan.dataset}, truncation {options.truncation:g}\n{out}")
+        click.echo(show.fit_terminal(pixels))
+    click.echo(f"{gan.name}: {gan.generator.size} px, trained on {gan.dataset}, truncation {options.truncation:g}\n{out}")
 
 
 def check(options: Options, gan: TrainedGan) -> None:

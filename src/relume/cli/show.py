@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +15,6 @@ from relume.core.images import grid, save_png
 
 UPPER = "\u2580"  # the upper half block: its colour is the upper pixel, the background the lower one
 RESET = "\x1b[0m"
-Echo = Callable[[str], None]  # click.echo
 STEP, LAST = 100, 2000  # milliseconds per frame
 
 

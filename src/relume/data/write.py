@@ -64,7 +64,7 @@ def _rendered(
     function = functools.partial(render, size=size, short_side=short_side)
     processes = min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
     results = ordered(function, (picture.material for picture in pictures), processes)
-    yield from tqdm(zip(pictures, results, strict=True), desc=name, total=len(pictures), unit="picture", disable=None)
+    yield from tqdm(zip(pictures, results, strict=True), desc=name, total=len(pictures), unit="image", disable=None)
 
 
 def render(source: Any, *, size: int, short_side: int | None) -> np.ndarray | str:

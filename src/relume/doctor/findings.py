@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, TextIO
@@ -15,30 +16,20 @@ COLOURS: dict[State, str] = {"ok": "32", "note": "33", "lack": "31"}
 REINSTALL = "rm -f .venv/relume.state; make env"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """The result of a check. `needed`: `make repro` fails without it."""
 
-    area: str = ""
-    name: str
     state: State
+    name: str
     found: str
     remedy: str = ""
     needed: bool = False
     looked: tuple[str, ...] = ()  # places that were searched, in order
+    area: str = ""
 
 
-def ok(name: str, found: str) -> Finding:
-    return Finding(name=name, state="ok", found=found)
-
-
-def note(name: str, found: str, remedy: str = "", *, looked: tuple[str, ...] = ()) -> Finding:
-    return Finding(name=name, state="note", found=found, remedy=remedy, looked=looked)
-
-
-def lack(name: str, found: str, remedy: str, *, needed: bool = False, looked: tuple[str, ...] = ()) -> Finding:
-    return Finding(name=name, state="lack", found=found, remedy=remedy, needed=needed, looked=looked)
-
+ok, note, lack = partial(Finding, "ok"), partial(Finding, "note"), partial(Finding, "lack")
 
 # area, module, function: (root) -> findings. Imported by name, so that a missing import fails only the checks of its module.
 QUICK = (

@@ -93,8 +93,8 @@ class Live:
 
     def _flush(self) -> None:
         store = self._opened()
-        room = min(self._entries.qsize(), CAPACITY - len(self._taken))
-        self._taken += [self._entries.get_nowait() for _ in range(room)]
+        count = min(self._entries.qsize(), CAPACITY - len(self._taken))
+        self._taken += [self._entries.get_nowait() for _ in range(count)]
         metrics = [(clean(term), step, value) for step, values in self._taken for term, value in values.items()]
         store.log(self._run, metrics=metrics)
         self._taken.clear()
