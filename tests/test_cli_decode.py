@@ -97,11 +97,11 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
     ("words", "decoder", "told"),
     [
         ((), "toyy", "unknown model 'toyy' in"),
-        ((), "toyy", "did you mean 'toy'? allowed: toy. `dvc repro train_decoder` trains"),
+        ((), "toyy", "did you mean 'toy'? allowed: toy, or a folder"),
         ((), "../models/weights/alexnet_conv", "alexnet_conv: needs a model of kind 'decoder'"),
-        (("--out", "my.png"), "toy", "--out my.png: that is the picture itself"),
-        (("--out", "o.jpg"), "toy", "--out o.jpg: a file that ends in .png is wanted"),
-        (("--out", "../here"), "toy", "a file that ends in .png is wanted"),
+        (("--out", "my.png"), "toy", "--out my.png: is the original image"),
+        (("--out", "o.jpg"), "toy", "--out: must end in .png, got o.jpg"),
+        (("--out", "../here"), "toy", "must end in .png"),
     ],
 )
 def test_a_fault_is_told_before_any_work(
@@ -127,7 +127,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path)
 
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
     reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
-    with pytest.raises(UserError, match=r"toy reads alexnet_conv conv3\+conv2; conv3 is not in conv2"):
+    with pytest.raises(UserError, match=r"toy needs alexnet_conv conv3\+conv2; missing: conv3"):
         api.decode({"conv2": features["conv2"]}, reader)
     with pytest.raises(UserError, match="conv3, conv2 is not in nothing"):
         api.decode({}, reader)

@@ -137,7 +137,7 @@ def test_an_empty_folder_lacks_everything_and_breaks_nothing():
 def test_a_fresh_project_lacks_nothing_that_repro_needs(project):
     done = CliRunner().invoke(cli.main, ["doctor"])
     assert done.exit_code == 0, done.output
-    assert "note  alexnet_conv          not brought yet; here is " in done.output
+    assert "note  alexnet_conv          not fetched yet; found " in done.output
     assert "note  photos                not prepared yet" in done.output
 
 
@@ -183,7 +183,7 @@ def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
     (first,), (second,) = (doctor.guarded("area", "services", name, alone) for name in ("cache", "remote"))
     assert (first.state, first.needed, first.area) == ("lack", False, "area")
     assert "KeyError: 'runs'" in first.found
-    assert (second.needed, second.remedy) == (True, doctor.MENDS)
+    assert (second.needed, second.remedy) == (True, doctor.REINSTALL)
 
 
 def test_it_runs_where_packages_are_missing(project):
@@ -311,7 +311,7 @@ def test_a_prepared_dataset(project):
     (folder / "manifest.json").write_text(json.dumps({"counts": {"all": 3, "train": 2, "val": 0, "test": 1}}))
     (finding, unprepared) = doctor_inputs.datasets(project)
     assert "photos_32" in unprepared.name
-    assert finding.found == "data/images/photos: 2 train, 0 val, 1 test pictures of 128 px"
+    assert finding.found == "data/images/photos: 2 train, 0 val, 1 test images of 128 px"
 
 
 # --- remote, cache, tracking, disk
@@ -364,7 +364,7 @@ def test_cache(project, tmp_path):
         f"[cache]\n    dir = {tmp_path}/c\n    type = hardlink,symlink\n    shared = group\n"
     )
     (finding,) = doctor_services.cache(project)
-    assert finding.found == f"{tmp_path}/c, by hardlink, symlink, shared with the group"
+    assert finding.found == f"{tmp_path}/c, by hardlink, symlink, shared: group"
 
 
 def test_tracking_by_a_database(project):

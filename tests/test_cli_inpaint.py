@@ -122,12 +122,12 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
 
 FAULTS: list[tuple[tuple[str, ...], str, str]] = [
     (("--mask", "mask.png"), "ett", "unknown model 'ett' in"),
-    (("--mask", "mask.png"), "ett", "did you mean 'et'? allowed: et, mae. `dvc repro train_masked` trains"),
+    (("--mask", "mask.png"), "ett", "did you mean 'et'? allowed: et, mae, or a folder"),
     (("--mask", "mask.png"), "codes", "codes is a tokenizer: it is shown what is hidden"),
-    ((), "et", "either --mask FILE (white is filled) or --hide SHARE"),
-    (("--mask", "mask.png", "--hide", "0.5"), "et", "either --mask FILE (white is filled) or --hide SHARE"),
-    (("--mask", "mask.png", "--pattern", "grid"), "et", "--pattern: it is for --hide"),
-    (("--mask", "mask.png", "--seed", "0"), "et", "--seed: it is for --hide"),
+    ((), "et", "either --mask FILE or --hide SHARE"),
+    (("--mask", "mask.png", "--hide", "0.5"), "et", "either --mask FILE or --hide SHARE"),
+    (("--mask", "mask.png", "--pattern", "grid"), "et", "--pattern: only allowed with --hide"),
+    (("--mask", "mask.png", "--seed", "0"), "et", "--seed: only allowed with --hide"),
     (("--hide", "1.5"), "et", "--hide: must be between 0 and 1, got 1.5"),
     (("--mask", "none.png"), "et", "none.png: "),
     (("--mask", "text.png"), "et", "text.png: no picture"),
@@ -138,10 +138,10 @@ FAULTS: list[tuple[tuple[str, ...], str, str]] = [
     ),
     (("--mask", "black.png"), "et", "black.png hides nothing: white (128 of 255 or more)"),
     (("--mask", "white.png"), "et", "white.png hides all pixels"),
-    (("--mask", "mask.png", "--out", "my.png"), "et", "--out my.png: that is the picture itself"),
+    (("--mask", "mask.png", "--out", "my.png"), "et", "--out my.png: is the original image"),
     (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: would overwrite the mask"),
-    (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out o.jpg: a file that ends in .png is wanted"),
-    (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film o.mp4: a file that ends in .webp or .gif is wanted"),
+    (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out: must end in .png, got o.jpg"),
+    (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film: must end in .webp or .gif, got o.mp4"),
     (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: mae is a Mae and makes no steps; an Energy Transformer does"),
 ]
 
@@ -163,7 +163,7 @@ def test_a_fault_is_told_before_anything_is_predicted(
 
 def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
     Path("my.png").write_text("not an image")
-    assert "my.png: no picture" in (done := call("--mask", "mask.png")).output
+    assert "my.png: not an image" in (done := call("--mask", "mask.png")).output
     assert done.exit_code == 1
     (project / "models/masked/et/model.json").write_text('{"kind": "decoder"}')
     assert "et: needs a model of kind 'masked'" in call("--mask", "mask.png").output

@@ -99,15 +99,15 @@ def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
     ("words", "told"),
     [
         (("styel",), "unknown model 'styel' in"),
-        (("styel",), "did you mean 'style'? allowed: dcgan, other, style. `dvc repro train_gan import_gan` makes"),
+        (("styel",), "did you mean 'style'? allowed: dcgan, other, style, or a folder"),
         (("other",), "other: needs a model of kind 'gan'"),
-        (("style", "--out", "o.jpg"), "--out o.jpg: a file that ends in .png is wanted"),
-        (("style", "--truncation", "1.5"), "--truncation 1.5: 0 (the mean of w) to 1"),
-        (("style", "--layers", "7"), "--layers 7: style has 1 to 6 layers of w"),
+        (("style", "--out", "o.jpg"), "--out: must end in .png, got o.jpg"),
+        (("style", "--truncation", "1.5"), "--truncation: must be from 0 (the mean of w) to 1"),
+        (("style", "--layers", "7"), "--layers: must be from 1 to 6 for style, got 7"),
         (("style", "--rows", "0"), "must be at least 1"),
         (("style", "--crossover", "2"), "--crossover: only allowed with --mix"),
-        (("style", "--mix", "--crossover", "6"), "--crossover 6: 1 to 5 of the 6 layers of w of style"),
-        (("dcgan", "--mix"), "--mix: dcgan has one layer of w"),
+        (("style", "--mix", "--crossover", "6"), "--crossover: must be from 1 to 5 for style, got 6"),
+        (("dcgan", "--mix"), "--mix: needs at least 2 layers of w"),
     ],
 )
 def test_a_fault_is_told_before_a_picture_is_made(

@@ -169,7 +169,7 @@ def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, mo
         fetch.fetch_weights("resnet18", tmp_path / "root")
     message = str(caught.value)
     assert "the weights of resnet18 were not found" in message
-    assert f"{file}: its sha256 is {hashlib.sha256(b'half').hexdigest()}, wanted is" in message
+    assert f"{file}: its sha256 is {hashlib.sha256(b'half').hexdigest()}, expected " in message
     assert "RELUME_WEIGHTS is not set" in message
     assert f"from {CLOSED}{file.name}" in message
     file.unlink()
