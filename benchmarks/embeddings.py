@@ -29,7 +29,7 @@ from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
 from relume.evaluation.embeddings import compared, project, same_trunk, scatter, statistics
 from relume.networks import network as networks
-from relume.networks.extract import Pass
+from relume.networks.extract import ForwardPass
 from relume.networks.weights import WeightStore
 
 NETWORKS = ("alexnet_conv", "vgg16_conv", "efficientnet_lite0")
@@ -57,7 +57,7 @@ class Eyes:
     def see(self, name: str, images: np.ndarray, taps: Sequence[str]) -> dict[str, Tensor]:
         """tap -> (N, C) on the CPU, for uint8 pictures (N, H, W, 3)."""
         network = networks.load(name, self.store, self.device)
-        through = Pass(network=network, device=self.device, micro_batch=self.micro_batch)
+        through = ForwardPass(network=network, device=self.device, micro_batch=self.micro_batch)
         seen = [values for _, values in through.stream(images, range(len(images)), taps)]
         return {tap: torch.cat([values[tap].float().cpu() for values in seen]) for tap in taps}
 

@@ -11,8 +11,7 @@ from benchmarks.sheet import TILE, Block
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.masked_results import RATIO, pasted, read_masked_group, visible
-from relume.core.results import Group, read_descent, read_group
+from relume.core.results import RATIO, Group, pasted, read_descent, read_group, read_masked_group, visible
 from relume.core.samples import read_samples
 from relume.tracking.records import IMAGES, PARAMS, RECONSTRUCTIONS, locked, stage_of
 from relume.tracking.sheets import kind_of

@@ -18,7 +18,7 @@ from relume.core.files import digest, read_json, write_json
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
 from relume.core.samples import write_samples
-from relume.data.archives import pictures_in
+from relume.data.archives import images_in
 from relume.data.pictures import Contents, held_out, limited
 from relume.data.store import Dataset
 from relume.data.trees import by_folder, classes
@@ -90,7 +90,7 @@ def bench_of(study: GanStudy, run: Run, data: Path, work: Path, at: str) -> Benc
 def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
     """The tree's own `train/` and `test/`, validation pictures drawn from `train/`; kept as long as the files are the same."""
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
-        found = pictures_in(data, Path(scratch))
+        found = images_in(data, Path(scratch))
         files = [(material.name, (data / material.name).stat().st_size) for material in found]
         key = digest([files, study.pixels, study.validation, study.train, study.test, seed])
         folder = work / "images" / key / data.resolve().name

@@ -37,7 +37,7 @@ from relume.evaluation.perceptual import judge
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.methods.optimise.config import merge_recipe
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.store import STATS
 from relume.networks.weights import WeightStore
 
@@ -65,7 +65,9 @@ def statistics(bench: Bench, name: str, root: Path) -> None:
     train, dataset = bench.dataset.select("train"), bench.dataset
     pictures = Pictures(dataset=dataset.name, images=dataset.images, sample=train, split="train")
     network = networks.load(name, bench.store, bench.device)
-    extract(Pass(network=network, device=bench.device, micro_batch=bench.run.micro_batch), pictures, root / name, budget_mb=0)
+    extract(
+        ForwardPass(network=network, device=bench.device, micro_batch=bench.run.micro_batch), pictures, root / name, budget_mb=0
+    )
 
 
 def score_all(bench: Bench, groups: Sequence[Group], metrics: Sequence[str]) -> None:

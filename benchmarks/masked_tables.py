@@ -17,7 +17,7 @@ from benchmarks.masked_study import FLOORS, MaskedStudy, Plan
 from relume.core.code import digest_of
 from relume.core.files import cell as written
 from relume.core.files import digest, read_csv, write_csv, write_json
-from relume.core.masked_results import GREY, RATIO, read_masked_group, write_masked_group
+from relume.core.results import GREY, RATIO, read_masked_group, write_group
 from relume.core.runtime import describe
 from relume.core.sheet import save_sheet
 from relume.evaluation.comparison import COMPARISONS, MASKED, Record, against_floors, answers, masked_board
@@ -91,7 +91,7 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
     method = {"config": asdict(config), "digest": key, "device": describe(bench.device)}
     if card:
         method["parameters"] = {name: card["parameters"]}
-    write_masked_group(
+    write_group(
         folder,
         images=found.images,
         masks=found.masks,

@@ -23,7 +23,7 @@ import psutil
 from PIL import Image
 
 from relume.core.files import write_json
-from relume.data.archives import is_picture
+from relume.data.archives import is_image
 from relume.data.decode import decode
 from relume.data.pictures import Contents, File, Picture
 from relume.data.pool import workers
@@ -134,7 +134,7 @@ def row(what: str, mine: list[float], other: list[float], *, unit: str, top: flo
 def main(folder: Path | None, count: int, repeat: int, out: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        found = sorted(path for path in folder.rglob("*") if is_picture(path.name)) if folder else shipped(root)
+        found = sorted(path for path in folder.rglob("*") if is_image(path.name)) if folder else shipped(root)
         files = list(islice(cycle(found), count))
         for path in found:
             decode(path.read_bytes())  # all readable, and in the system's cache before the clock runs

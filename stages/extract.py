@@ -9,7 +9,7 @@ from relume.core.runtime import Run, autocast, deterministic, device_of
 from relume.core.stage import Door, stage
 from relume.data.store import Dataset
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.weights import WeightStore
 
 
@@ -39,7 +39,7 @@ def main(door: Door, dataset: str, network: str, images: Path, weights: Path, ou
         kept=None if whole or not budget_mb else held_out,
     )
     loaded = networks.load(network, WeightStore(weights), device)
-    through = Pass(network=loaded, device=device, micro_batch=run.micro_batch, precision=autocast(run, device))
+    through = ForwardPass(network=loaded, device=device, micro_batch=run.micro_batch, precision=autocast(run, device))
     extract(through, pictures, out, budget_mb=budget_mb)
 
 

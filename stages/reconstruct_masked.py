@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from relume.core.masked_results import write_masked_group
+from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import Door, stage
 from relume.data.store import Dataset
@@ -34,7 +34,7 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
     trained = predictors(learned, dataset, config)
     filled = reconstruct([*floors, *trained], dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
     ways = descents(trained, dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
-    write_masked_group(
+    write_group(
         out,
         images=filled.images,
         masks=filled.masks,

@@ -6,7 +6,7 @@ import click
 
 from relume.core.stage import Door, stage
 from relume.networks.config import Weights
-from relume.networks.fetch import bring
+from relume.networks.fetch import fetch_weights
 
 
 @click.command(help=__doc__)
@@ -14,7 +14,7 @@ from relume.networks.fetch import bring
 @stage("weights")
 def main(door: Door, out: Path) -> None:
     for name in door.section(Weights, "weights").networks:
-        bring(name, out, say=click.echo)
+        fetch_weights(name, out, log=click.echo)
 
 
 if __name__ == "__main__":

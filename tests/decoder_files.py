@@ -14,7 +14,7 @@ from relume.losses.perceptual import LPIPS_TAPS
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
-from relume.networks.tensors import canonical, digest
+from relume.networks.weights import canonical, digest
 from relume.training.ranks import Ranks
 from relume.training.trainer import C, Setup
 from tests.evaluation_files import write_dataset

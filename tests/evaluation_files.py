@@ -8,13 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from relume.core.files import sha256, write_csv, write_json
-from relume.core.masked_results import RATIO
-from relume.core.results import KEYS, Row, write_group
+from relume.core.results import KEYS, RATIO, Row, write_group
 from relume.data.store import Dataset
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
-from relume.networks.tensors import canonical, digest
+from relume.networks.weights import canonical, digest
 
 
 def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test", "val", "train"), each: int = 4) -> Dataset:

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
-from relume.core.masked_results import RATIO, pasted, write_masked_group
-from relume.core.results import KEYS, Descent, Row
+from relume.core.results import KEYS, RATIO, Descent, Row, pasted, write_group
 from tests.contract_files import DEVICE, MASKED, SIZE, write
 
 GROUP, RATIOS, CELL, STEPS = "masked", (0.85, 0.5), 4, 3
@@ -37,7 +36,7 @@ def write_masked(root: Path, *, seed: int = 0) -> Path:
                 ratios.append(ratio)
                 rows.append(row)
                 scores.append({**vars(row), RATIO: ratio, **_score(original, made, mask)})
-    write_masked_group(
+    write_group(
         root / "data/reconstructions" / GROUP,
         images=np.stack(images),
         masks=np.stack(masks),

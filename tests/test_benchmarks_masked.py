@@ -19,7 +19,7 @@ from benchmarks.tables import table
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png, to_float
-from relume.core.masked_results import read_masked_group
+from relume.core.results import read_masked_group
 from relume.evaluation.comparison import COMPARISONS, MASKED
 from relume.evaluation.probe import PROBE
 from relume.training import stage

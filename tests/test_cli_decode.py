@@ -52,7 +52,7 @@ def test_original_and_decoded_stand_side_by_side_with_true_numbers(project: Path
     assert (pixels[:, :SIZE] == to_uint8(api.picture("my.png", SIZE))[0]).all()
     reached = -10 * np.log10(np.square(original - decoded).mean())
     floor = -10 * np.log10(np.square(original - (255 * original.mean((0, 1))).round() / 255).mean())
-    assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; its own mean colour {floor:.2f} dB\n" in done.output
+    assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; baseline (mean colour) {floor:.2f} dB\n" in done.output
     assert "toy: alexnet_conv conv3+conv2, 64 px\n" in done.output
     assert show.UPPER not in done.output
 

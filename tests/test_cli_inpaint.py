@@ -76,7 +76,10 @@ def test_a_drawn_mask_is_scored_against_the_picture(project: Path) -> None:
     assert hidden.sum() == 40 * 40 / 2
     truth, mean = original[hidden] / 255, original[~hidden].mean(0) / 255
     reached, floor = (-10 * np.log10(np.square(made - truth).mean()) for made in (filled[hidden] / 255, mean))
-    assert f"PSNR where it was hidden {reached:.2f} dB; the mean colour of the visible {floor:.2f} dB\n" in done.output
+    assert (
+        f"PSNR of the hidden pixels {reached:.2f} dB; baseline (mean colour of the visible pixels) {floor:.2f} dB\n"
+        in done.output
+    )
     assert call("--hide", "0.5", "--seed", "1", "--out", "p.png").exit_code == 0
     assert call("--hide", "0.5", "--out", "q.png").exit_code == 0
     assert not np.array_equal(shown("p_panels.png")[:, :128], shown("q_panels.png")[:, :128])
@@ -94,9 +97,9 @@ def test_a_film_shows_every_step(project: Path, film: str) -> None:
 
 
 def test_large_pictures_are_shown_smaller_and_small_ones_larger() -> None:
-    assert show.handy(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, 512, 3)
-    assert show.handy(np.zeros((200, 300, 3), np.uint8)).shape == (200, 300, 3)
-    assert show.handy(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), least=5)[::3, ::3].ravel().tolist() == list(range(12))
+    assert show.rescale(np.zeros((1024, 2048, 3), np.uint8)).shape == (256, 512, 3)
+    assert show.rescale(np.zeros((200, 300, 3), np.uint8)).shape == (200, 300, 3)
+    assert show.rescale(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), smallest=5)[::3, ::3].ravel().tolist() == list(range(12))
 
 
 def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
@@ -137,7 +140,7 @@ FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
 def test_a_fault_is_told_before_anything_is_predicted(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: str, model: str, told: tuple[str, ...]
 ) -> None:
-    Path("text.png").write_text("no picture")
+    Path("text.png").write_text("not an image")
     for name, shape, light in (("small", (10, 20), 255), ("black", (40, 64), 0), ("white", (40, 64), 255)):
         Image.fromarray(np.full(shape, light, np.uint8)).save(f"{name}.png")
     before = {path: path.read_bytes() for path in Path().iterdir()}
@@ -149,11 +152,11 @@ def test_a_fault_is_told_before_anything_is_predicted(
 
 
 def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
-    Path("my.png").write_text("no picture")
-    assert "my.png: no picture" in (done := call("--mask", "mask.png")).output
+    Path("my.png").write_text("not an image")
+    assert "my.png: not an image" in (done := call("--mask", "mask.png")).output
     assert done.exit_code == 1
     (project / "models/masked/et/model.json").write_text('{"kind": "decoder"}')
-    assert "et holds no masked model" in call("--mask", "mask.png").output
+    assert "et: needs a model of kind 'masked'" in call("--mask", "mask.png").output
 
 
 def test_arrays_are_held_to_their_kind(project: Path) -> None:

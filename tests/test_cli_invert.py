@@ -181,7 +181,7 @@ def struck(at: int) -> Callable[..., Network]:
 def test_an_interrupt_keeps_the_best_so_far_and_a_search_at_rest_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = call("--set", "stop={patience: 1, tolerance: 0.9}", "--set", "trace_every=1", steps=50)
     assert done.exit_code == 0, done.output
-    assert "ended after " in done.output
+    assert "stopped after " in done.output
     assert "interrupted" not in done.output
     monkeypatch.setattr(api, "load", struck(at=7))  # one look at the original, then five steps
     done = call(steps=50)
@@ -219,7 +219,7 @@ def test_half_blocks_by_hand() -> None:
 def test_a_picture_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: str, lines: str, wanted: tuple[int, int]) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("LINES", lines)
-    shown = show.fitting(np.zeros((100, 200, 3), np.uint8)).splitlines()
+    shown = show.fit_terminal(np.zeros((100, 200, 3), np.uint8)).splitlines()
     assert (shown[0].count(show.UPPER), len(shown)) == wanted
 
 

@@ -138,7 +138,7 @@ def test_all_faults_of_a_section_are_told_once_each() -> None:
 def test_a_section_of_another_kind() -> None:
     with pytest.raises(UserError, match="^params: outer: "):
         build(Outer, [1], "outer")
-    with pytest.raises(UserError, match="keys are text"):
+    with pytest.raises(UserError, match="keys must be strings"):
         build(Outer, {"rate": object()}, "outer")
 
 

@@ -82,12 +82,12 @@ def test_exif_rotation_is_obeyed(orientation: int, turned: int) -> None:
     ("data", "words"),
     [
         (b"", "empty file"),
-        (b"no picture at all", "no picture"),
+        (b"no picture at all", "not an image"),
         (encoded(RGB, "JPEG")[:-200], "truncated"),
         (encoded(RGB, "PNG")[:-40], "truncated"),
-        (encoded(RGB, "JPEG")[:20], "no picture|truncated"),
+        (encoded(RGB, "JPEG")[:20], "not an image|truncated"),
         (encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "floating point"),
-        (encoded(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "beyond 16 bits"),
+        (encoded(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "outside 0 to 65535"),
     ],
 )
 def test_what_cannot_be_read_says_why(data: bytes, words: str) -> None:

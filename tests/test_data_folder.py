@@ -1,6 +1,7 @@
 """Source `folder` on trees, archives and single pictures; and where all sources look for their files."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.data import locate
-from relume.data.sources import cifar10 as cifar10_source
+from relume.data.sources import cifar as cifar_source
 from tests import data_files as files
 from tests.data_files import column, encoded, fault, made, pictures, pixels, source
 
@@ -100,9 +101,9 @@ def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
 def test_relume_sources_come_before_the_projects_own(here: Path) -> None:
     files.tree(Path("data/sources"), {"a.tar": b"own", "b.tar": b"own"})
     files.tree(here, {"a.tar": b"shared"})
-    assert locate.look("a.tar") == here / "a.tar"
-    assert locate.look("b.tar") == Path("data/sources/b.tar")
-    assert locate.look("c.tar") is None
+    assert locate.find_local("a.tar") == here / "a.tar"
+    assert locate.find_local("b.tar") == Path("data/sources/b.tar")
+    assert locate.find_local("c.tar") is None
 
 
 def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +115,12 @@ def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(locate, "fetch", fetch)
     assert len(made(source="cifar10", seed=0, val=0).index) == 24
-    official = cifar10_source.OFFICIAL
+    official = cifar_source.CIFAR10.official
     assert asked == [(official.url, "data/sources/cifar-10-python.tar.gz", official.md5)]
 
 
 def test_without_a_network_one_message_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = locate.Archive(name="cifar-10-python.tar.gz", url="http://127.0.0.1:9/x", md5="c58f", describe="CIFAR-10")
-    monkeypatch.setattr(cifar10_source, "OFFICIAL", nowhere)
+    monkeypatch.setitem(cifar_source.LAYOUTS, "cifar10", replace(cifar_source.CIFAR10, official=nowhere))
     message = fault(source="cifar10", seed=0, val=0)
     assert [part for part in ("CIFAR-10", "http://127.0.0.1:9/x", "md5 c58f", "data/sources/") if part not in message] == []

@@ -7,7 +7,7 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.data.crops import Box, choose
-from relume.data.dead_leaves import Matter, picture
+from relume.data.dead_leaves import Photographs, dead_leaves
 from relume.data.pictures import rng
 from relume.data.prepare import prepare
 from relume.data.sources import photos
@@ -28,8 +28,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def leaves() -> np.ndarray:
-    matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
-    return np.stack([picture(128, rng(0, number), matter) for number in range(40)])
+    matter = Photographs(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+    return np.stack([dead_leaves(128, rng(0, number), matter) for number in range(40)])
 
 
 def test_counts_are_those_asked_for(dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ def test_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("RELUME_WORKERS")
     assert pool.workers() >= 1
     monkeypatch.setenv("RELUME_WORKERS", "many")
-    with pytest.raises(UserError, match="RELUME_WORKERS=many: a positive number"):
+    with pytest.raises(UserError, match="RELUME_WORKERS=many"):
         pool.workers()
 
 

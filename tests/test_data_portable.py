@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from relume.data.crops import choose
-from relume.data.dead_leaves import Matter, painted, picture, radii
+from relume.data.dead_leaves import Photographs, dead_leaves, dead_leaves_float, radii
 from relume.data.pictures import rng
 from relume.data.portable import cos_sin, exp, hypot, log, uniform
 from relume.data.sources.photos import Crop, load
@@ -19,11 +19,11 @@ from relume.data.sources.photos import Crop, load
 SHA256 = "ae1a1609e84abf693122d868123928176bfe4e9a89fd7040da75be08151105a6"
 
 
-def matter() -> Matter:
+def matter() -> Photographs:
     """Photographs of arithmetic, which no decoder and no package can change."""
     plane = np.arange(160 * 160 * 3, dtype=np.int64).reshape(160, 160, 3)
     photographs = [(plane * plane // divisor % 251).astype(np.uint8) for divisor in (1, 97, 7001)]
-    return Matter(colours=photographs, textures=photographs)
+    return Photographs(colours=photographs, textures=photographs)
 
 
 def everything() -> str:
@@ -33,7 +33,7 @@ def everything() -> str:
     found.update(hypot(numbers, numbers[::-1]).tobytes())
     found.update(radii(rng(0), 1.3, 40.0, area=1e4).tobytes())
     for number in range(8):
-        found.update(painted(96, rng(0, number), matter()).tobytes())
+        found.update(dead_leaves_float(96, rng(0, number), matter()).tobytes())
     for name in ("motorcycle", "chelsea"):
         for box in choose(load(name), 8, size=32, generator=rng(0, name)):
             found.update(repr(box).encode() + Crop("", name, box).render(32, None).tobytes())
@@ -63,7 +63,7 @@ def test_another_processor_gives_the_same_bits() -> None:
 
 
 def test_dead_leaves_are_those_of_every_machine() -> None:
-    assert hashlib.sha256(picture(96, rng(0), matter()).tobytes()).hexdigest() == SHA256
+    assert hashlib.sha256(dead_leaves(96, rng(0), matter()).tobytes()).hexdigest() == SHA256
 
 
 @pytest.mark.parametrize("value", [1e-3, 0.5, 1.0, 2.5, 14.0])

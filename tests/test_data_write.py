@@ -111,7 +111,7 @@ def test_duplicates_do_not_leak_between_splits(tmp_path: Path) -> None:
 def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
     made = contents(tmp_path / "in", "lt")
     twin = Picture("p0", "test", "", "s9", made.pictures[0].material)
-    with pytest.raises(UserError, match="1 ids stand for several pictures: p0"):
+    with pytest.raises(UserError, match="1 ids are not unique: p0"):
         write(tmp_path / "toy", Contents(pictures=[*made.pictures, twin], classes=[], licence="", origin=[]), name="t", size=8)
     stray = Picture("p9", "test", "", "s0", made.pictures[0].material)
     with pytest.raises(ValueError, match="s0 is in test and in train"):

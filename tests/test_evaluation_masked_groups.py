@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.core.images import to_float
-from relume.core.masked_results import RATIO, write_masked_group
-from relume.core.results import read_group
+from relume.core.results import RATIO, read_group, write_group
 from relume.data.masks import masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
@@ -64,7 +63,7 @@ def write(folder: Path, data: Dataset, *, shown: float = 0.0) -> Path:
     dark = masks.repeat(8, 1).repeat(8, 2)[..., None]
     originals = np.tile(data.images[numbers], (len(RATIOS), 1, 1, 1))
     guesses = np.concatenate([np.where(dark, x, int(255 * shown)) for x in (originals, 255 - originals)]).astype(np.uint8)
-    write_masked_group(
+    write_group(
         folder,
         images=guesses,
         masks=np.tile(masks, (2, 1, 1)),

@@ -20,9 +20,8 @@ from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
 from relume.evaluation.sets import frechet, gaussian, kid
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
-from relume.networks.fetch import bring
-from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
+from relume.networks.fetch import fetch_weights
+from relume.networks.weights import WeightStore, canonical, digest
 
 every = pytest.mark.parametrize(("name", "function"), PIXEL.items())
 
@@ -140,7 +139,7 @@ CPU = torch.device("cpu")
 def store_of(kind: str, root: Path) -> WeightStore:
     """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
     network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
-    bring(name, root, say=lambda text: None)
+    fetch_weights(name, root, log=lambda text: None)
     tensors = canonical(networks.random(network, seed=3).body.state_dict())
     (root / network).mkdir()
     save_file(tensors, root / network / "model.safetensors")

@@ -8,7 +8,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_json
 from relume.core.images import to_float
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract, within_budget
+from relume.networks.extract import ForwardPass, Pictures, extract, within_budget
 from relume.networks.store import Features
 from relume.networks.taps import collect
 
@@ -18,7 +18,7 @@ SAMPLE = [9, 2, 5, 7, 1]
 
 
 def run(folder, *, network="alexnet_conv", sample=SAMPLE, budget_mb=1, micro_batch=2, kept=None):
-    through = Pass(network=networks.random(network, seed=4), device=CPU, micro_batch=micro_batch)
+    through = ForwardPass(network=networks.random(network, seed=4), device=CPU, micro_batch=micro_batch)
     pictures = Pictures(dataset="tiny", images=IMAGES, sample=sample, split="train", kept=kept)
     extract(through, pictures, folder, budget_mb=budget_mb)
     return Features.open(folder)
@@ -98,7 +98,7 @@ def test_what_does_not_fit_float16_is_an_error_and_leaves_nothing(tmp_path):
     network.body.forward = lambda images: images * 1e6
     pictures = Pictures(dataset="tiny", images=IMAGES, sample=SAMPLE, split="all")
     with pytest.raises(UserError, match="tap pixels"):
-        extract(Pass(network=network, device=CPU, micro_batch=2), pictures, tmp_path / "out", budget_mb=1)
+        extract(ForwardPass(network=network, device=CPU, micro_batch=2), pictures, tmp_path / "out", budget_mb=1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def test_shared_sums_do_not_lose_small_spreads(tmp_path):
     """Pictures that differ by one grey level: the spread is a millionth of the norm, and still exact."""
     images = np.full((4, 16, 16, 3), 200, np.uint8)
     images[0] += 1
-    through = Pass(network=networks.random("identity"), device=CPU, micro_batch=3)
+    through = ForwardPass(network=networks.random("identity"), device=CPU, micro_batch=3)
     extract(through, Pictures(dataset="flat", images=images, sample=range(4), split="all"), tmp_path / "out", budget_mb=0)
     stats = read_json(tmp_path / "out" / "stats.json")["taps"]["pixels"]
     assert stats["msd"] == pytest.approx(16 * 16 * 3 * (1 / 255) ** 2 * 3 / 16, rel=1e-4)

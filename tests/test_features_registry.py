@@ -15,8 +15,10 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.networks import network as networks
 from relume.networks import sources
-from relume.networks.catalogue import HEADS, NETWORKS, PINS, WEIGHTS, Place, Tap, check_tap, check_weights, facts
+from relume.networks.catalogue import HEADS, NETWORKS, WEIGHTS, check_tap, check_weights, facts
 from relume.networks.config import Extract, Weights
+from relume.networks.facts import Place, Tap
+from relume.networks.pins import PINS
 from relume.networks.sources import FILES
 from relume.networks.taps import collect
 

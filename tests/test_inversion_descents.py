@@ -9,15 +9,17 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.masked_results import (
+from relume.core.results import (
     GREY,
+    Descent,
+    Row,
     is_masked,
     pasted,
+    read_descent,
     read_masked_group,
     visible,
-    write_masked_group,
+    write_group,
 )
-from relume.core.results import Descent, Row, read_descent
 from relume.data.store import Dataset
 from relume.methods.masked.config import EnergyTransformerConfig, ReconstructMasked
 from relume.methods.masked.descents import SHOWN, Descents, descents
@@ -100,7 +102,7 @@ def test_energies_that_are_no_numbers_are_named(data: Dataset) -> None:
 def write_toy(folder: Path, descent: Descent | None) -> None:
     rows = [Row(method="et", family="masked", task="masked", oracle=False, id="a", dataset="toy", size=4)]
     images, masks = np.zeros((1, 4, 4, 3), np.uint8), np.eye(2, dtype=bool)[None]
-    write_masked_group(folder, images=images, masks=masks, ratios=[0.5], rows=rows, method={}, descent=descent)
+    write_group(folder, images=images, masks=masks, ratios=[0.5], rows=rows, method={}, descent=descent)
 
 
 def test_files_of_the_way_are_always_there_and_whole(tmp_path: Path) -> None:

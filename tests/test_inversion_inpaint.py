@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.api.masked import drawn
+from relume.api.masked import draw_hole
 from relume.core.errors import UserError
 from relume.core.images import to_float
 from relume.core.runtime import seed_of
@@ -143,15 +143,15 @@ def test_a_film_ends_in_the_filled_picture() -> None:
 
 
 def test_a_drawn_mask_is_of_whole_cells_in_the_middle_and_the_models_own() -> None:
-    hidden, hole = drawn(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
+    hidden, hole = draw_hole(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
     assert (hole.window.top, hole.window.left, hole.window.side) == (1, 9, 32)
     assert hidden.sum() == 12 * 64
     assert np.array_equal(hidden[1:33, 9:41], hole.own)
     _, dark = seen(model(), hole.window, picture(35, 50), hidden)
     assert dark.sum() == 12
     assert np.array_equal(dark[0].numpy(), hole.own[::8, ::8])
-    with pytest.raises(UserError, match="a picture of 50 x 3 pixels cannot be hidden in 4 x 4 cells"):
-        drawn(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
+    with pytest.raises(UserError, match="image of 50 x 3 pixels: needs at least 4 x 4"):
+        draw_hole(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
 
 
 def test_holes_are_filled_from_what_is_visible_alone() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from relume.core import checkpoint
 from relume.core.errors import UserError
-from relume.losses.latent import unlike_noise
+from relume.losses.image import noise_reg
 from relume.methods.latent.space import LatentSpace, spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import parametrise
@@ -86,12 +86,12 @@ def test_noise_is_told_from_stripes() -> None:
     line = torch.tensor([1.0, 1, -1, -1]).repeat(4)
     stripes = line.view(1, 1, 1, 16).expand(1, 1, 16, 16)
     half = torch.tensor([1.0, -1]).repeat(4).view(1, 1, 1, 8).expand(1, 1, 8, 8)
-    assert unlike_noise([half]).tolist() == [2.0], "neighbours are opposite one way, the same the other"
-    assert unlike_noise([stripes]).tolist() == [1.0 + 2.0]
-    assert unlike_noise([stripes, half]).tolist() == [5.0]
+    assert noise_reg([half]).tolist() == [2.0], "neighbours are opposite one way, the same the other"
+    assert noise_reg([stripes]).tolist() == [1.0 + 2.0]
+    assert noise_reg([stripes, half]).tolist() == [5.0]
     noise = torch.randn(2, 1, 16, 16, generator=dice(0)[0])
-    assert float(unlike_noise([noise]).max()) < 0.1
-    assert torch.allclose(unlike_noise([noise[1:]]), unlike_noise([noise])[1:])
+    assert float(noise_reg([noise]).max()) < 0.1
+    assert torch.allclose(noise_reg([noise[1:]]), noise_reg([noise])[1:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -154,7 +154,7 @@ def test_what_is_asked_of_a_latent_by_hand(name: str) -> None:
     costs = space.costs(code)
     assert {key: weight for key, (weight, _) in costs.items()} == {"near_mean": 0.5, "unlike_noise": 2.0}
     assert float(costs["near_mean"][1].mean()) == pytest.approx(1, rel=0.2)
-    assert torch.equal(costs["unlike_noise"][1], unlike_noise(space.parts(code)[1]))
+    assert torch.equal(costs["unlike_noise"][1], noise_reg(space.parts(code)[1]))
     assert LatentSpace(made, latent(name)).costs(code[:, : space.parts(code)[0][0].numel()]) == {}
 
 

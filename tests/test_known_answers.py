@@ -7,7 +7,7 @@ import skimage.data
 import torch
 
 from relume.core.images import resize, to_float
-from relume.networks.fetch import bring
+from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
@@ -21,7 +21,7 @@ def test_efficientnet_lite0_recognises(name: str, classes: set[int], tmp_path: P
     side = min(pixels.shape[:2])
     left = (pixels.shape[1] - side) // 2
     picture = resize(to_float(pixels[None, :side, left : left + side]), 224)
-    bring("efficientnet_lite0", tmp_path, say=lambda text: None)
+    fetch_weights("efficientnet_lite0", tmp_path, log=lambda text: None)
     network = load("efficientnet_lite0", WeightStore(tmp_path), torch.device("cpu"))
     with torch.no_grad(), collect(network, ["logits"]) as tapped:
         assert int(tapped(picture)["logits"].argmax()) in classes

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from relume.losses import feature, image
-from relume.losses.batchnorm import batchnorm
 from relume.losses.config import Losses
+from relume.losses.feature import batchnorm
 from relume.losses.objective import Known, Objective, Term
 
 X = torch.tensor([[3.0, 4.0], [1.0, 0.0]])

@@ -10,22 +10,22 @@ from relume.losses.kernel import kid
 
 def test_least_squares_by_hand() -> None:
     real, fake, past = torch.tensor([0.9, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0])
-    assert gan.told_by_squares(real, fake, past, 0.9).tolist() == pytest.approx([0.0, 0.81 + 0.5 * (1 + 4)])
-    assert gan.squared(fake, 0.9).tolist() == pytest.approx([0.81, 0.01])
+    assert gan.lsgan_discriminator(real, fake, past, 0.9).tolist() == pytest.approx([0.0, 0.81 + 0.5 * (1 + 4)])
+    assert gan.least_squares(fake, 0.9).tolist() == pytest.approx([0.81, 0.01])
 
 
 def test_logistic_by_hand() -> None:
     real, fake = torch.tensor([0.0, 50.0, -50.0]), torch.tensor([0.0, -50.0, 50.0])
     two = torch.tensor(2.0).log().item()
-    assert gan.told_by_logits(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
-    assert gan.fooled_by_logits(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
+    assert gan.logistic_discriminator(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
+    assert gan.logistic_generator(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
 
 
 def test_steepness_by_hand() -> None:
     """A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on."""
     pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     slope = torch.tensor(3.0, requires_grad=True)
-    found = gan.steepness(slope * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
+    found = gan.gradient_penalty(slope * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
     assert found.tolist() == pytest.approx([2.25, 9.0])
     (second,) = torch.autograd.grad(found.sum(), [slope])
     assert second.item() == pytest.approx(0.5 * 3 * (1 + 4))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from relume.losses.perceptual import heads_of, lpips
-from relume.networks.fetch import bring
+from relume.networks.fetch import fetch_weights
 from relume.networks.weights import WeightStore
 
 
@@ -49,7 +49,7 @@ def test_heads_that_do_not_fit_are_refused(heads: list[Tensor]):
 
 
 def test_heads_that_are_not_whole_are_refused(tmp_path: Path):
-    bring("lpips_alex", tmp_path)
+    fetch_weights("lpips_alex", tmp_path)
     tensors = WeightStore(tmp_path).tensors("lpips_alex")
     assert [head.shape for head in heads_of("alex", tensors)] == [(64,), (192,), (384,), (256,), (256,)]
     with pytest.raises(ValueError, match="5 heads"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.losses.structure import ssim
+from relume.losses.perceptual import ssim
 
 
 def pictures(seed: int, count: int = 2, side: int = 16) -> Tensor:

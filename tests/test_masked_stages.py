@@ -10,8 +10,7 @@ from relume.core.config import entry, merge
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
-from relume.core.masked_results import read_masked_group
-from relume.core.results import read_descent
+from relume.core.results import read_descent, read_masked_group
 from relume.core.runtime import generator
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks

@@ -15,8 +15,7 @@ from PIL import Image, ImageSequence
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
-from relume.core.masked_results import GREY, pasted
-from relume.core.results import read_descent, run_folder
+from relume.core.results import GREY, pasted, read_descent, run_folder
 from relume.report.charts import panels, short
 from relume.report.config import Report
 from relume.report.fillings import percent

@@ -318,7 +318,7 @@ def fail(*_: object, **__: object) -> None:
 
 def test_the_command_says_what_is_wrong(root: Path, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dead)
-    with pytest.raises(UserError, match="does not answer"):
+    with pytest.raises(UserError, match="does not respond"):
         tracking.project(root)
 
 

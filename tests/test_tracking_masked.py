@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from relume.core.files import read_csv, write_csv
-from relume.core.masked_results import GREY, pasted, read_masked_group
+from relume.core.results import GREY, pasted, read_masked_group
 from relume.tracking.model_records import model_records
 from relume.tracking.records import Record, records
 from relume.tracking.sheets import sheets

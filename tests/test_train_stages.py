@@ -17,7 +17,7 @@ from relume.core.samples import read_samples
 from relume.data.store import Dataset
 from relume.methods.gan.trained import read_gan
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import TrainState
 from relume.training.models import read_model
 from relume.training.ranks import Ranks
@@ -102,7 +102,7 @@ def test_samples_are_drawn_with_the_weights_that_are_kept() -> None:
 
 
 def test_a_decoder_can_learn_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=Dataset.open(Path(IMAGES)).images, sample=[0, 1, 2], split="train")
     extract(through, pictures, Path(KEPT), budget_mb=1)
     monkeypatch.setattr("relume.methods.decoder.train.load", lambda *_: pytest.fail("a network looked at pictures"))

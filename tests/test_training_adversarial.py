@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.losses.adversarial import deceive, hinge
+from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import adversarial
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
@@ -33,8 +33,8 @@ def drawn(*shape: int, name: str = "x") -> Tensor:
 
 def test_losses_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 1.0])
-    assert hinge(real, fake).tolist() == [0.0, 1.5, 4.0]
-    assert deceive(fake).tolist() == [3.0, 0.0, -1.0]
+    assert hinge_discriminator(real, fake).tolist() == [0.0, 1.5, 4.0]
+    assert hinge_generator(fake).tolist() == [3.0, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 7), (5,)], ids=["map", "vector"])
@@ -84,7 +84,7 @@ def test_it_learns_to_tell_pictures_apart() -> None:
     for step in range(60):
         pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), [drawn(4, 5, name=f"features {step}")]
         grey = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
-        found = hinge(state.module(pictures, features), state.module(grey, features)).mean()
+        found = hinge_discriminator(state.module(pictures, features), state.module(grey, features)).mean()
         state.step(found, 1.0, ALONE)
         told.append(float(found.detach()))
     assert told[-1] < 0.5 * told[0]

@@ -11,7 +11,7 @@ from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from tests import decoder_files
 from tests.decoder_files import CPU, dataset, settings
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that one MiB holds: of AlexNet at 64 px, all taps of 12 pictures but the first two."""
     folder = tmp_path_factory.mktemp("features") / FOLDER
-    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     extract(through, Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train"), folder, budget_mb=1)
     return folder
 

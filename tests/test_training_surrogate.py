@@ -20,7 +20,7 @@ from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattene
 from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
 from relume.methods.surrogate.train import floors, nearest
 from relume.networks import network as networks
-from relume.networks.extract import Pass, Pictures, extract
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
 from tests.decoder_files import CPU, SIZE, Store, dataset, training
@@ -145,7 +145,7 @@ def test_what_a_training_betters_is_kept(data: Dataset) -> None:
 
 def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_path: Path) -> None:
     """float16, but for what is not kept there, which is computed."""
-    through = Pass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1], split="train")
     extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
     assert read_json(tmp_path / "kept/stats.json")["taps"]["pool"]["cached"]

@@ -1,12 +1,12 @@
-"""For notebooks: the features of a picture, and a picture from features, with the parameters of `params.yaml`.
+"""For notebooks: features of an image, and images from features, with the parameters in `params.yaml`.
 
 from relume import api
 picture = api.picture("my.jpg", size=128)
 features = api.features(picture, "alexnet_conv", ["conv3"])
 found = api.invert(features, "alexnet_conv", size=128)
 found.image  # uint8 (1, 128, 128, 3)
-api.decode(features, "alexnet_conv3")  # the same at once, by a decoder that `dvc repro train_decoder` has trained
-api.inpaint("my.jpg", "mask.png").image  # uint8 (H, W, 3): holes filled by a model that `dvc repro train_masked` has trained
+api.decode(features, "alexnet_conv3")  # in one pass, by a trained decoder
+api.inpaint("my.jpg", "mask.png").image  # uint8 (H, W, 3): holes filled by a trained masked model
 """
 
 import sys
@@ -21,8 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from relume.core.config import build, read_params
-from relume.core.errors import UserError, one_of
-from relume.core.files import read_json
+from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of, generator, seed_of
@@ -40,7 +39,7 @@ from relume.networks.catalogue import check_tap, facts
 from relume.networks.network import CPU, load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
-from relume.training.models import CARD
+from relume.training.find import model_folder
 
 if TYPE_CHECKING:
     from relume.methods.masked.inpaint import Inpainting
@@ -56,30 +55,30 @@ MASKED = Path("models/masked")
 @dataclass(frozen=True, kw_only=True)
 class Inversion:
     image: np.ndarray  # uint8 (N, size, size, 3)
-    objective: list[float]  # of each picture, as reached
-    trace: list[dict[str, float]]  # step, seconds, and the mean of every term; its last step is where the run ended
-    frames: list[np.ndarray]  # uint8 (N, size, size, 3), where they were asked for
-    faults: tuple[str, ...]  # rows that met numbers that are none, and rest at their best from before
+    objective: list[float]  # of each image
+    trace: list[dict[str, float]]  # step, seconds, and the mean of each term; the last row is the last step
+    frames: list[np.ndarray]  # uint8 (N, size, size, 3); empty unless requested
+    faults: tuple[str, ...]  # rows with NaN or Inf, which keep their best result before
     interrupted: bool  # by Ctrl-C
     recipe: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an inversion is going to do, checked, before anything is loaded."""
+    """The checked configuration of an inversion."""
 
     recipe: str
     config: InversionConfig
     run: Run
 
     @property
-    def learns(self) -> bool:
-        """It looks at the training pictures of `config.dataset`."""
+    def needs_training_images(self) -> bool:
+        """The inversion uses the training images of `config.dataset`."""
         return self.config.losses.guide > 0 or self.config.init.base != "grey"
 
 
 def picture(path: str | Path, size: int) -> Tensor:
-    """A picture file, its central square at `size` pixels: float (1, 3, size, size) in [0, 1]."""
+    """The central square of an image file at `size` pixels: float (1, 3, size, size) in [0, 1]."""
     try:
         return to_float(square(opened(Path(path).read_bytes()), size)[None])
     except (OSError, BadPicture) as error:
@@ -87,52 +86,43 @@ def picture(path: str | Path, size: int) -> Tensor:
 
 
 def features(images: Tensor, network: str, taps: Sequence[str], *, weights: Path = WEIGHTS) -> dict[str, Tensor]:
-    """What `network` keeps of pictures at `taps`, as it is."""
+    """The features of images at `taps` of `network`."""
     net = load(network, WeightStore(weights), images.device)
     with torch.no_grad(), collect(net, taps) as tapped:
         return dict(tapped(images))
 
 
-def at_hand(network: str, taps: Sequence[str], *, weights: Path = WEIGHTS) -> str:
-    """`network`, or its convolutions alone where just those are here and have the taps; an error where neither is."""
+def available_network(network: str, taps: Sequence[str], *, weights: Path = WEIGHTS) -> str:
+    """`network`, or `<network>_conv` if only that has weights here and it has the taps."""
     for tap in taps:
         check_tap(network, tap)
-    here, part = WeightStore(weights).names(), f"{network}_conv"
-    if network in here:
+    names, part = WeightStore(weights).names(), f"{network}_conv"
+    if network in names:
         return network
-    if part in here and set(taps) <= facts(part).taps.keys():
+    if part in names and set(taps) <= facts(part).taps.keys():
         return part
     raise UserError(
-        f"the weights of {network} are not in {weights} (here: {', '.join(here) or 'none'}): "
-        "name it under weights.networks in params.yaml and run `dvc repro weights prepare`"
+        f"no weights of {network} in {weights}; found: {', '.join(names) or 'none'}. "
+        "Add it to weights.networks in params.yaml and run `dvc repro weights prepare`"
     )
 
 
 def decoder(name: str | Path, *, decoders: Path = DECODERS, device: torch.device = CPU) -> TrainedDecoder:
     """The trained decoder `name` below `decoders`, or in the folder `name`."""
-    folder = next((place for place in (decoders / name, Path(name)) if (place / CARD).exists()), None)
-    if folder is None:
-        here = sorted(card.parent.name for card in decoders.glob(f"*/{CARD}"))
-        raise UserError(
-            f"there is no decoder {str(name)!r} in {decoders}, and no such folder; {one_of(here, str(name))}. "
-            "`dvc repro train_decoder` trains those that params.yaml names"
-        )
-    if read_json(folder / CARD).get("kind") != "decoder":
-        raise UserError(f"{folder} holds no decoder: one that the stage train_decoder has written is wanted")
-    return read_decoder(folder, device)
+    return read_decoder(model_folder("decoder", name, decoders, stages="train_decoder"), device)
 
 
 def decode(targets: Mapping[str, Tensor], reader: str | Path | TrainedDecoder, *, decoders: Path = DECODERS) -> np.ndarray:
-    """Pictures with these features, as a trained decoder reads them in one pass: uint8 (N, size, size, 3).
+    """Decodes features in one pass: uint8 (N, size, size, 3).
 
-    `reader` is the decoder, or its name or folder; a named one reads where the features are.
+    `reader` is a decoder, its name or its folder. A decoder given by name runs on the device of the features.
     """
     if not isinstance(reader, TrainedDecoder):
         reader = decoder(reader, decoders=decoders, device=next((value.device for value in targets.values()), CPU))
-    if lacking := [tap for tap in reader.taps if tap not in targets]:
-        given = ", ".join(targets) or "nothing"
+    if missing := [tap for tap in reader.taps if tap not in targets]:
+        needs = f"{reader.network} {'+'.join(reader.taps)}"
         raise UserError(
-            f"decoder {reader.name} reads {reader.network} {'+'.join(reader.taps)}; {', '.join(lacking)} is not in {given}"
+            f"decoder {reader.name} needs {needs}; missing: {', '.join(missing)}; got: {', '.join(targets) or 'none'}"
         )
     device = next(reader.module.parameters()).device
     return to_uint8(apply(reader, {tap: targets[tap].to(device).float() for tap in reader.taps}))
@@ -146,14 +136,21 @@ def inpaint(
     models: Path = MASKED,
     film: bool = False,
 ) -> "Inpainting":
-    """A picture, a file or uint8 (H, W, 3), with what `mask` hides filled by a trained masked model: `image`, uint8 (H, W, 3).
+    """Fills the masked pixels of an image by a trained masked model: `image`, uint8 (H, W, 3).
 
-    `mask`: a file, white where it is to be filled, or bool (H, W). Visible pixels stay as they are. `model`: the model, its name
-    below `models` or its folder; None: the only one there. `film`: keep the picture of every step of an Energy Transformer.
+    `picture`: a file or uint8 (H, W, 3). `mask`: a file, white where hidden, or bool (H, W). Visible pixels do not change.
+    `model`: a model, its name in `models` or its folder; None: the only one there. `film`: keep the image of each step of an
+    Energy Transformer.
     """
-    from relume.api import masked as api_masked  # brings a library that nothing else here needs
+    from relume.api import masked  # imports a library that is not needed otherwise
+    from relume.methods.masked.inpaint import fill, holes
 
-    return api_masked.inpaint(picture, mask, model, models=models, film=film)
+    reader = masked.masked_model(model, models=models) if isinstance(model, str | Path | None) else model
+    if film:
+        masked.check_film(reader)
+    pixels = masked.whole_picture(picture)
+    hidden = masked.hole_mask(mask, pixels.shape)
+    return fill(reader, pixels, hidden, holes(hidden, reader), film=film)
 
 
 def plan(
@@ -165,7 +162,7 @@ def plan(
     params: Path = PARAMS,
     **differences: Any,
 ) -> Plan:
-    """The recipe with `differences` laid over it, held to what can be done with features alone."""
+    """The recipe with `differences` merged into it, checked for an inversion of features only."""
     name = recipe or tuned.name_for(network, list(taps))
     whole = read_params(params)
     own = {**merge_recipe(tuned.recipe(name), differences), "network": network, "taps": dict.fromkeys(taps, 1.0)}
@@ -199,10 +196,10 @@ def invert(
     report: Callable[[Report], None] | None = None,
     **differences: Any,
 ) -> Inversion:
-    """Pictures of `size` pixels whose features at the taps of `targets` are those.
+    """Optimises images of `size` pixels to have the features `targets` (tap -> features).
 
-    `recipe` names one of `relume.methods.optimise.tuned`, the fitting one by default; `differences` are laid over it as a
-    recipe's would be. `frames`: keep the pictures of every so many steps. Ctrl-C ends the search and returns the best so far.
+    `recipe`: one of `relume.methods.optimise.tuned`, by default the one for the network and taps; `differences` are merged into
+    it. `frames`: keep the images of every `frames`-th step. Ctrl-C stops the optimisation and returns the best result so far.
     """
     made = plan(network, list(targets), recipe=recipe, seed=seed, params=params, **differences)
     config = made.config
@@ -242,15 +239,15 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
     net = load(network, store, device)
     here = {tap: value.to(device) for tap, value in targets.items()}
     ids = [(row, restart) for row in range(len(next(iter(here.values())))) for restart in range(restarts)]
-    guide, begun = None, None
-    if made.learns:
+    guide, initial_image = None, None
+    if made.needs_training_images:
         provider = Provider(training(images, made), {network: net}, device)
         if config.losses.guide or config.init.base == "guide":
-            shown = min(config.terms.guide.pictures, len(provider.dataset.select("train")))
-            tqdm.write(f"guide: fitting a linear map on {shown} training pictures, then the search begins", file=sys.stderr)
+            count = min(config.terms.guide.pictures, len(provider.dataset.select("train")))
+            tqdm.write(f"guide: fitting a linear map on {count} training images", file=sys.stderr)
             guide = provider.guide(config, size).read(here).repeat_interleave(restarts, 0)
         if config.init.base != "grey":
-            begun = guide if config.init.base == "guide" else provider.mean_image()[None]
+            initial_image = guide if config.init.base == "guide" else provider.mean_image()[None]
     side = config.sizes[0][1] if config.sizes else size
     seeds = [seed_of(run.seed, "init", *one) for one in ids]
     return Problem(
@@ -260,32 +257,32 @@ def _problem(targets: Mapping[str, Tensor], made: Plan, size: int, weights: Path
         targets={network: {tap: value.repeat_interleave(restarts, 0) for tap, value in here.items()}},
         guide=guide,
         restarts=restarts,
-        start=_start(begun, config, side, seeds).to(device),
+        start=_start(initial_image, config, side, seeds).to(device),
         originals=None,
         generators=[generator(run.seed, "views", *one) for one in ids],
         run=run,
     )
 
 
-def _start(begun: Tensor | None, config: InversionConfig, side: int, seeds: list[int]) -> Tensor:
+def _start(initial_image: Tensor | None, config: InversionConfig, side: int, seeds: list[int]) -> Tensor:
     bounded = parametrise.build(config.parametrisation).bounded
-    return initial.noised(initial.base(begun, config.init, side), config.init, seeds, bounded=bounded)
+    return initial.noised(initial.base(initial_image, config.init, side), config.init, seeds, bounded=bounded)
 
 
 def training(images: Path, made: Plan) -> Dataset:
-    """The prepared pictures that colours and brightness are learned from."""
+    """The dataset with the training images."""
     folder = images / made.config.dataset
     if not (folder / "manifest.json").exists():
         raise UserError(
-            f"{folder} is missing: colours and brightness are learned from its training pictures. Run `dvc repro prepare`, "
-            "or do without: losses.guide 0.0 and init.base grey"
+            f"{folder} is missing: colours and brightness are fitted on its training images. Run `dvc repro prepare`, "
+            "or set losses.guide to 0.0 and init.base to grey"
         )
     found = Dataset.open(folder)
-    found.select("train")  # an error where there are none
+    found.select("train")  # raises UserError if there are none
     return found
 
 
 def _chosen(reached: list[float], restarts: int) -> np.ndarray:
-    """The places of the restarts, one of each picture, that the objective prefers."""
+    """The row of the best restart of each image."""
     table = np.array(reached).reshape(-1, restarts)
     return np.arange(len(table)) * restarts + table.argmin(1)

@@ -1,9 +1,10 @@
-"""What `relume decode` does: a picture's features through a trained decoder, the result beside the original."""
+"""`relume decode`: decodes the features of an image by a trained decoder, and saves it beside the original."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 from relume import api
 from relume.cli import show
@@ -12,11 +13,9 @@ from relume.core.images import to_float, to_uint8
 from relume.evaluation.floors import blocks
 from relume.evaluation.pixel import psnr
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Options:
     """The command's options."""
 
     picture: Path
@@ -25,18 +24,18 @@ class Order:
     no_picture: bool
 
 
-def run(order: Order, tell: Tell) -> None:
-    """From the command's options to the picture beside the original; every fault is told before a network is loaded."""
+def run(options: Options) -> None:
+    """Checks all options before loading a network."""
     root = find_root(Path.cwd())
-    decoder, weights = api.decoder(order.decoder, decoders=root / api.DECODERS), root / api.WEIGHTS
-    network = api.at_hand(decoder.network, decoder.taps, weights=weights)
-    default = Path(f"{order.picture.stem}_decoded_{decoder.name}.png")
-    out = show.target("--out", order.out or default, ".png", order.picture)
-    original = api.picture(order.picture, decoder.size)
-    tell(f"{decoder.name}: {network} {'+'.join(decoder.taps)}, {decoder.size} px")
+    decoder, weights = api.decoder(options.decoder, decoders=root / api.DECODERS), root / api.WEIGHTS
+    network = api.available_network(decoder.network, decoder.taps, weights=weights)
+    default = Path(f"{options.picture.stem}_decoded_{decoder.name}.png")
+    out = show.output_path("--out", options.out or default, ".png", options.picture)
+    original = api.picture(options.picture, decoder.size)
+    click.echo(f"{decoder.name}: {network} {'+'.join(decoder.taps)}, {decoder.size} px")
     image = api.decode(api.features(original, network, decoder.taps, weights=weights), decoder)
-    sheet = show.beside(out, to_uint8(original)[0], image[0])
-    if not order.no_picture and show.can_show(sys.stdout):
-        tell(show.fitting(sheet))
-    reached, floor = (float(psnr(made, original)) for made in (to_float(image), to_float(to_uint8(blocks(original, 1)))))
-    tell(f"{out}\nPSNR {reached:.2f} dB; its own mean colour {floor:.2f} dB")
+    sheet = show.save_side_by_side(out, to_uint8(original)[0], image[0])
+    if not options.no_picture and show.can_show(sys.stdout):
+        click.echo(show.fit_terminal(sheet))
+    value, baseline = (float(psnr(made, original)) for made in (to_float(image), to_float(to_uint8(blocks(original, 1)))))
+    click.echo(f"{out}\nPSNR {value:.2f} dB; baseline (mean colour) {baseline:.2f} dB")

@@ -1,12 +1,12 @@
-"""What `relume invert` does: check everything, rebuild a picture from its features alone, set it beside the original."""
+"""`relume invert`: reconstructs an image from its features, and saves it beside the original."""
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 import yaml
 from torch import Tensor
@@ -22,14 +22,12 @@ from relume.losses.feature import relative_l2
 from relume.methods.optimise.config import InversionConfig, merge_recipe
 from relume.networks.catalogue import facts
 
-FRAMES = 40  # of an animation, about
+FRAMES = 40  # approximate number in an animation
 SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Options:
     """The command's options."""
 
     picture: Path
@@ -49,10 +47,10 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """An order that has been checked."""
+    """The checked options."""
 
     original: Tensor  # (1, 3, size, size)
-    network: str  # whose weights are here
+    network: str  # with available weights
     taps: tuple[str, ...]
     plan: api.Plan
     differences: dict[str, Any]
@@ -63,24 +61,24 @@ class Work:
     animation: Path | None
 
 
-def run(order: Order, tell: Tell) -> None:
-    """From the command's options to the picture beside the original."""
-    work = check(order, find_root(Path.cwd()))
-    if work.network != order.network:
-        tell(f"{order.network} is not in {work.weights}; {work.network}, its convolutions, is, and has these taps: taken")
-    tell(_described(work))
-    if order.dry_run:
+def run(options: Options) -> None:
+    """Checks all options, then inverts."""
+    work = check(options, find_root(Path.cwd()))
+    if work.network != options.network:
+        click.echo(f"{options.network} is not in {work.weights}: using its convolutions, {work.network}")
+    click.echo(_described(work))
+    if options.dry_run:
         return
-    if work.plan.learns:
-        tell(f"colours and brightness are learned from the training pictures of {work.plan.config.dataset} first")
+    if work.plan.needs_training_images:
+        click.echo(f"colours and brightness are fitted on the training images of {work.plan.config.dataset}")
     started, config = time.perf_counter(), work.plan.config
     targets = api.features(work.original, work.network, work.taps, weights=work.weights)
     found = api.invert(
         targets,
         work.network,
-        size=order.size,
+        size=options.size,
         recipe=work.plan.recipe,
-        seed=order.seed,
+        seed=options.seed,
         weights=work.weights,
         params=work.params,
         images=work.images,
@@ -88,48 +86,48 @@ def run(order: Order, tell: Tell) -> None:
         **work.differences,
     )
     seconds = time.perf_counter() - started
-    sheet = show.beside(work.out, to_uint8(work.original)[0], found.image[0])
+    sheet = show.save_side_by_side(work.out, to_uint8(work.original)[0], found.image[0])
     if work.animation:
         show.animation(work.animation, [*(frame[0] for frame in found.frames), found.image[0]])
-    if not order.no_picture and show.can_show(sys.stdout):
-        tell(show.fitting(sheet))
-    tell(_account(work, found, targets, seconds))
+    if not options.no_picture and show.can_show(sys.stdout):
+        click.echo(show.fit_terminal(sheet))
+    click.echo(_summary(work, found, targets, seconds))
 
 
-def check(order: Order, root: Path) -> Work:
-    """Everything that can be wrong, before anything that takes long."""
+def check(options: Options, root: Path) -> Work:
+    """Checks all options before the work starts."""
     weights, params, images = root / api.WEIGHTS, root / api.PARAMS, root / api.IMAGES
-    read_params(params)  # first of all, the project is here
-    network = api.at_hand(order.network, order.taps, weights=weights)
-    least = max(8, facts(network).min_size if facts(network).any_size else 0)
-    if order.size < least:
-        raise UserError(f"--size: {network} sees pictures of {least} px or more, got {order.size}")
-    differences = changes(order)
-    plan = api.plan(network, order.taps, recipe=order.recipe, seed=order.seed, params=params, **differences)
-    if plan.learns:
+    read_params(params)  # fails outside of a project
+    network = api.available_network(options.network, options.taps, weights=weights)
+    smallest = max(8, facts(network).min_size if facts(network).any_size else 0)
+    if options.size < smallest:
+        raise UserError(f"--size: must be at least {smallest} for {network}, got {options.size}")
+    differences = changes(options)
+    plan = api.plan(network, options.taps, recipe=options.recipe, seed=options.seed, params=params, **differences)
+    if plan.needs_training_images:
         api.training(images, plan)
     return Work(
-        original=api.picture(order.picture, order.size),
+        original=api.picture(options.picture, options.size),
         network=network,
-        taps=order.taps,
+        taps=options.taps,
         plan=plan,
         differences=differences,
         weights=weights,
         params=params,
         images=images,
-        out=show.target("--out", order.out or _default_name(order), ".png", order.picture),
-        animation=order.animation and show.target("--animation", order.animation, ".gif", order.picture),
+        out=show.output_path("--out", options.out or _default_name(options), ".png", options.picture),
+        animation=options.animation and show.output_path("--animation", options.animation, ".gif", options.picture),
     )
 
 
-def changes(order: Order) -> dict[str, Any]:
-    """`--set`, `--steps` and `--restarts` as differences from the recipe."""
+def changes(options: Options) -> dict[str, Any]:
+    """`--set`, `--steps` and `--restarts` as differences to the recipe."""
     found: dict[str, Any] = {}
-    for setting in order.settings:
+    for setting in options.settings:
         key, sign, text = setting.partition("=")
         first, *_ = path = key.split(".")
         if not sign or not all(path):
-            raise UserError(f"--set {setting}: key=value is wanted, as in losses.tv=20")
+            raise UserError(f"--set {setting}: must be key=value, as in losses.tv=20")
         if first not in SETTABLE:
             raise UserError(f"--set {key}: unknown key {first!r}; {one_of(SETTABLE, first)}")
         try:
@@ -139,17 +137,17 @@ def changes(order: Order) -> dict[str, Any]:
         for part in reversed(path):
             value = {part: value}
         found = merge_recipe(found, value)
-    given = {"steps": order.steps, "restarts": order.restarts}
+    given = {"steps": options.steps, "restarts": options.restarts}
     return found | {key: number for key, number in given.items() if number is not None}
 
 
 def spacing(steps: int, trace_every: int) -> int:
-    """Steps between the frames of an animation. The loop shows its pictures only at multiples of `trace_every`."""
+    """Steps between the frames of an animation: a multiple of `trace_every`, because the loop reports images only then."""
     return trace_every * max(1, round(steps / FRAMES / trace_every))
 
 
-def _default_name(order: Order) -> Path:
-    return Path(f"{order.picture.stem}_{order.network}_{'+'.join(order.taps)}.png".replace("/", "-"))
+def _default_name(options: Options) -> Path:
+    return Path(f"{options.picture.stem}_{options.network}_{'+'.join(options.taps)}.png".replace("/", "-"))
 
 
 def _described(work: Work) -> str:
@@ -161,16 +159,16 @@ def _described(work: Work) -> str:
     )
 
 
-def _account(work: Work, found: api.Inversion, targets: dict[str, Tensor], seconds: float) -> str:
-    """What came out, and how near it is to the picture and to its features."""
-    config, taken = work.plan.config, int(found.trace[-1]["step"])
+def _summary(work: Work, found: api.Inversion, targets: dict[str, Tensor], seconds: float) -> str:
+    """Files, warnings, and the distances to the image and its features."""
+    config, steps = work.plan.config, int(found.trace[-1]["step"])
     rebuilt = to_float(found.image)
     lines = [str(work.out), *([str(work.animation)] if work.animation else []), *found.faults]
-    if taken < config.steps:
-        why = "interrupted" if found.interrupted else "ended"
-        lines.append(f"{why} after {taken} of {config.steps} steps: this is the best so far")
+    if steps < config.steps:
+        why = "interrupted" if found.interrupted else "stopped"
+        lines.append(f"{why} after {steps} of {config.steps} steps: this is the best result so far")
     lines.append(
-        f"recipe {found.recipe}, {taken} steps, {seconds:.1f} s; PSNR {float(psnr(rebuilt, work.original)):.2f} dB, "
+        f"recipe {found.recipe}, {steps} steps, {seconds:.1f} s; PSNR {float(psnr(rebuilt, work.original)):.2f} dB, "
         f"relative feature error {_feature_error(work, rebuilt, targets):.3g}"
     )
     return "\n".join(lines)
@@ -178,5 +176,5 @@ def _account(work: Work, found: api.Inversion, targets: dict[str, Tensor], secon
 
 def _feature_error(work: Work, rebuilt: Tensor, targets: dict[str, Tensor]) -> float:
     """||phi(x) - phi(x0)||^2 / ||phi(x0)||^2, mean over the taps."""
-    seen = api.features(rebuilt, work.network, list(targets), weights=work.weights)
-    return float(torch.stack([relative_l2(seen[tap], target) for tap, target in targets.items()]).mean())
+    values = api.features(rebuilt, work.network, list(targets), weights=work.weights)
+    return float(torch.stack([relative_l2(values[tap], target) for tap, target in targets.items()]).mean())

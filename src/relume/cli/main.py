@@ -1,4 +1,4 @@
-"""`relume`, for people. Each command is a few lines; its imports stand inside it, so that help is quick."""
+"""The command `relume`. Subcommands import their modules when called, so that help is fast."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from relume.core.errors import UserError
 
 
 class Group(click.Group):
-    """A fault that is the user's to mend is a message, for every command alike."""
+    """Shows a UserError as a message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -23,20 +23,20 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="relume")
 def main() -> None:
-    """See again what a neural network kept of an image.
+    """Invert neural-network features back into images.
 
-    The pipeline itself is run by `make repro` or `dvc repro`; these commands stand around it.
+    `make repro` or `dvc repro` runs the pipeline.
     """
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
-@click.option("--stale", is_flag=True, help="Also ask DVC which stages would run (some seconds).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--stale", is_flag=True, help="Also list the stages that DVC would run (some seconds).")
 def doctor(as_json: bool, stale: bool) -> None:
-    """What is here, what is lacking, and what to do about it.
+    """Check the installation, and say how to fix it.
 
-    Python, packages, device, weights and datasets and where each was looked for, remote, cache, tracking, disk. Nothing
-    is changed. Ends with 1 if anything is lacking that `make repro` needs.
+    Checks Python, packages, device, weights, datasets, DVC remote and cache, tracking and disk. Changes nothing. Exits with 1 if
+    `make repro` needs something that is missing.
 
     \b
     Examples:
@@ -83,11 +83,10 @@ def repro(targets: tuple[str, ...], jobs: int | None, force: bool) -> None:
 
 @main.command()
 def track() -> None:
-    """Write every result that is here to MLflow.
+    """Write all results to MLflow.
 
-    Stages do so themselves when they end; this adds what came from elsewhere: pulled from a colleague's cache, or made
-    while the server was down. What is there already stays as it is. The store is mlflow.db, or what MLFLOW_TRACKING_URI
-    names; `make ui` shows it.
+    Stages write their results at the end. This command adds results that were pulled from a remote, or made while the server
+    was down. Existing runs are not changed. The store is mlflow.db, or MLFLOW_TRACKING_URI; `make ui` opens it.
 
     \b
     Examples:
@@ -99,32 +98,31 @@ def track() -> None:
 
     root = find_root(Path.cwd())
     if not (root / "dvc.yaml").exists():
-        raise UserError(f"{root} holds no dvc.yaml: run in the project's folder")
+        raise UserError(f"{root} has no dvc.yaml: run in the project's folder")
     click.echo(str(tracking.project(root)))
 
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--network", required=True, help="Whose features: alexnet, vgg16, efficientnet_lite0, resnet50, …")
-@click.option("--tap", "taps", multiple=True, required=True, help="A layer: conv4_3, layer2, pool, …; repeat for several.")
-@click.option("--size", default=128, show_default=True, help="Side of the picture in pixels; its central square is taken.")
-@click.option("--recipe", help="One of relume.methods.optimise.tuned; without it the one that fits network and tap.")
-@click.option("--steps", type=int, help="Steps of the optimiser, instead of the recipe's.")
-@click.option("--restarts", type=int, help="Starts, of which the objective chooses one.")
-@click.option("--seed", type=int, help="Of all random numbers, instead of run.seed in params.yaml.")
+@click.option("--network", required=True, help="Network: alexnet, vgg16, efficientnet_lite0, resnet50, …")
+@click.option("--tap", "taps", multiple=True, required=True, help="Layer: conv4_3, layer2, pool, …; may be repeated.")
+@click.option("--size", default=128, show_default=True, help="Side of the image in pixels; its central square is used.")
+@click.option("--recipe", help="One of relume.methods.optimise.tuned.  [the one for the network and tap]")
+@click.option("--steps", type=int, help="Steps of the optimiser.  [the recipe's]")
+@click.option("--restarts", type=int, help="Number of starts; the one with the best objective is kept.")
+@click.option("--seed", type=int, help="Random seed.  [run.seed in params.yaml]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise, or losses.tv=20.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | rebuilt.  [<picture>_<network>_<taps>.png]"
 )
-@click.option("--animation", type=click.Path(path_type=Path), metavar="FILE.gif", help="Also write how the picture came about.")
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, write nothing.")
-@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+@click.option("--animation", type=click.Path(path_type=Path), metavar="FILE.gif", help="Also write the steps as a GIF.")
+@click.option("--dry-run", is_flag=True, help="Check all options and print the plan only.")
+@click.option("--no-picture", is_flag=True, help="Do not show the image in the terminal.")
 def invert(**options: Any) -> None:
-    """Rebuild PICTURE from what a network kept of it at some taps.
+    """Reconstruct PICTURE from its features at some taps of a network.
 
-    The optimiser is given these features and never the picture; then both are set side by side. Networks must be in
-    models/weights: `dvc repro weights prepare` brings those that params.yaml names. Ctrl-C ends the search and keeps the best
-    so far.
+    The optimiser uses these features only, not the image. The result is saved beside the original. Networks must be in
+    models/weights: `dvc repro weights prepare` fetches those in params.yaml. Ctrl-C stops and keeps the best result so far.
 
     \b
     Examples:
@@ -133,53 +131,55 @@ def invert(**options: Any) -> None:
       relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=20 --set optimiser.learning_rate='[[0, 0.1]]'
       relume invert my.jpg --network efficientnet_lite0 --tap pool --restarts 4 --dry-run
     """
-    from relume.cli.invert import Order, run
+    from relume.cli.invert import Options, run
 
-    run(Order(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--decoder", required=True, help="Name below models/decoder, or a decoder's folder.")
+@click.option("--decoder", required=True, help="Name in models/decoder, or a folder.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | decoded.  [<picture>_decoded_<decoder>.png]"
 )
-@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+@click.option("--no-picture", is_flag=True, help="Do not show the image in the terminal.")
 def decode(**options: Any) -> None:
-    """Decode, in one pass, what a network kept of PICTURE.
+    """Reconstruct PICTURE from its features in one pass of a decoder.
 
-    The decoder is given the features at its taps and never the picture, of which the central square is taken at the size
-    that the decoder knows; then both are set side by side. `dvc repro train_decoder` trains the decoders that params.yaml names.
+    The decoder uses the features at its taps only, not the image. The central square of the image is used, at the decoder's
+    size. The result is saved beside the original. `dvc repro train_decoder` trains the decoders in params.yaml.
 
     \b
     Examples:
       relume decode my.jpg --decoder alexnet_conv1
       relume decode my.jpg --decoder models/decoder/lite0_stage4 --out my_stage4.png
     """
-    from relume.cli.decode import Order, run
+    from relume.cli.decode import Options, run
 
-    run(Order(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--mask", type=click.Path(path_type=Path), help="Picture of the same size: white is filled, black is known.")
-@click.option("--hide", type=float, metavar="SHARE", help="Instead of a mask: hide this share of the middle square, as 0.75.")
-@click.option("--pattern", type=click.Choice(["random", "block", "grid"]), help="What --hide draws.  [random]")
-@click.option("--seed", type=int, help="Of what --hide draws.  [0]")
-@click.option("--model", help="Name below models/masked, or a model's folder; not needed where just one is there.")
+@click.option("--mask", type=click.Path(path_type=Path), help="Image of the same size: white is filled, black is known.")
+@click.option("--hide", type=float, metavar="SHARE", help="Instead of a mask: hide this share of the central square, as 0.75.")
+@click.option("--pattern", type=click.Choice(["random", "block", "grid"]), help="Pattern of --hide.  [random]")
+@click.option("--seed", type=int, help="Random seed of --hide.  [0]")
+@click.option("--model", help="Name in models/masked, or a folder.  [the only model]")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<picture>_filled_<model>.png]")
 @click.option(
-    "--film", type=click.Path(path_type=Path), metavar="FILE", help="Also an Energy Transformer's steps: .webp or .gif."
+    "--film",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the steps of an Energy Transformer: .webp or .gif.",
 )
-@click.option("--no-picture", is_flag=True, help="Do not show the picture in the terminal.")
+@click.option("--no-picture", is_flag=True, help="Do not show the image in the terminal.")
 def inpaint(**options: Any) -> None:
     """Fill the holes of PICTURE by a trained masked model.
 
-    White in the mask (128 of 255 or lighter) is what is to be filled, and the mask has the picture's size. Around every hole a
-    square window is shown to the model, at the size that it knows and with the hole hidden; of its answer the hidden pixels alone
-    are taken. All others stay as they are. Beside the filled picture, <out>_panels.png shows what was visible, what was
-    predicted, that pasted and, with --hide, the original. `dvc repro train_masked` trains the models that params.yaml names.
+    The mask has the size of the image; white (128 of 255 or more) is filled. The model predicts a square window around each hole,
+    resized to its own size. Only hidden pixels change. <out>_panels.png has the visible part, the prediction, the pasted
+    prediction and, with --hide, the original. `dvc repro train_masked` trains the models in params.yaml.
 
     \b
     Examples:
@@ -187,29 +187,28 @@ def inpaint(**options: Any) -> None:
       relume inpaint my.jpg --hide 0.75 --pattern block --model et
       relume inpaint my.jpg --hide 0.5 --model models/masked/et --film my.webp --out filled.png
     """
-    from relume.cli.inpaint import Order, run
+    from relume.cli.inpaint import Options, run
 
-    run(Order(**options), click.echo)
+    run(Options(**options))
 
 
 @main.command()
 @click.argument("generator")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<generator>_sample.png, or _mix.png]")
-@click.option("--truncation", type=float, default=1.0, show_default=True, help="Draw w towards its mean: 0 is the mean itself.")
-@click.option("--layers", type=int, help="Of w, the coarsest so many are truncated.  [all]")
-@click.option("--mix", is_flag=True, help="Coarse layers from the left column, fine ones from the top row.")
-@click.option("--crossover", type=int, help="Of w, how many layers --mix takes from the left.  [half]")
-@click.option("--rows", type=int, default=4, show_default=True, help="Of the sheet.")
-@click.option("--columns", type=int, default=8, show_default=True, help="Of the sheet.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+@click.option("--truncation", type=float, default=1.0, show_default=True, help="Truncation psi: 1 is none, 0 is the mean of w.")
+@click.option("--layers", type=int, help="Number of coarse layers of w to truncate.  [all]")
+@click.option("--mix", is_flag=True, help="Style mixing: coarse layers from the left column, fine layers from the top row.")
+@click.option("--crossover", type=int, help="Number of layers of w from the left with --mix.  [half]")
+@click.option("--rows", type=int, default=4, show_default=True, help="Rows of the sheet.")
+@click.option("--columns", type=int, default=8, show_default=True, help="Columns of the sheet.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option("--no-picture", is_flag=True, help="Do not show the sheet in the terminal.")
 def sample(**options: Any) -> None:
-    """Draw a sheet of what a trained GENERATOR makes.
+    """Draw a sheet of images by a trained GENERATOR.
 
-    GENERATOR is a name below models/gan, or a generator's folder.
-    With --truncation below 1 they are more alike, and fewer are odd (published: 0.7). With --mix the first row and the first
-    column are pictures of their own, and each of the others is a cross: what is coarse as on its left, what is fine as above.
-    `dvc repro train_gan import_gan` makes the generators that params.yaml names.
+    GENERATOR is a name in models/gan, or a folder. With --truncation below 1 images are less diverse and better (published: 0.7).
+    With --mix the first row and column are samples; the others combine the coarse layers of their row with the fine layers of
+    their column. `dvc repro train_gan import_gan` makes the generators in params.yaml.
 
     \b
     Examples:
@@ -217,9 +216,9 @@ def sample(**options: Any) -> None:
       relume sample models/gan/style --out sheet.png --truncation 0.7
       relume sample style --mix --crossover 3 --rows 3 --columns 5
     """
-    from relume.cli.sample import Order, run
+    from relume.cli.sample import Options, run
 
-    run(Order(**options), click.echo)
+    run(Options(**options))
 
 
 if __name__ == "__main__":

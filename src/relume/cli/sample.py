@@ -1,34 +1,32 @@
-"""What `relume sample` does: a sheet of a trained generator's pictures, or of crosses between them."""
+"""`relume sample`: a sheet of images of a trained generator, or of style mixing."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 from torch import Tensor
 
 from relume.cli import show
-from relume.core.errors import UserError, one_of
-from relume.core.files import find_root, read_json
+from relume.core.errors import UserError
+from relume.core.files import find_root
 from relume.core.images import grid, save_png, to_uint8
 from relume.core.runtime import generator
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.style_mixing import mixed, truncated_coarse
 from relume.methods.gan.trained import TrainedGan, read_gan
-from relume.training.models import CARD
+from relume.training.find import model_folder
 
 GANS = Path("models/gan")
 CPU = torch.device("cpu")
-LEAST, MOST = 64, 256  # px of a picture on the sheet
-ONCE = 4  # pictures made together
-
-Tell = Callable[[str], None]
+MIN_SIDE, MAX_SIDE = 64, 256  # px of an image on the sheet
+BATCH = 4  # images per forward pass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Options:
     """The command's options."""
 
     generator: str
@@ -43,60 +41,47 @@ class Order:
     no_picture: bool
 
 
-def run(order: Order, tell: Tell) -> None:
-    """From the command's options to the sheet; every fault is told before a picture is made."""
-    gan = find(order.generator, find_root(Path.cwd()) / GANS)
-    check(order, gan)
-    default = Path(f"{gan.name}_{'mix' if order.mix else 'sample'}.png")
-    out = show.target("--out", order.out or default, ".png", Path())
-    pixels = grid(crosses(order, gan.generator) if order.mix else samples(order, gan.generator))
+def run(options: Options) -> None:
+    """Checks all options before generating images."""
+    folder = model_folder("gan", options.generator, find_root(Path.cwd()) / GANS, stages="train_gan import_gan")
+    gan = read_gan(folder, CPU)
+    check(options, gan)
+    default = Path(f"{gan.name}_{'mix' if options.mix else 'sample'}.png")
+    out = show.output_path("--out", options.out or default, ".png", Path())
+    pixels = grid(crosses(options, gan.generator) if options.mix else samples(options, gan.generator))
     save_png(out, pixels)
-    if not order.no_picture and show.can_show(sys.stdout):
-        tell(show.fitting(pixels))
-    tell(f"{gan.name}: {gan.generator.size} px, trained on {gan.dataset}, truncation {order.truncation:g}\n{out}")
+    if not options.no_picture and show.can_show(sys.stdout):
+        click.echo(show.fit_terminal(pixels))
+    click.echo(f"{gan.name}: {gan.generator.size} px, trained on {gan.dataset}, truncation {options.truncation:g}\n{out}")
 
 
-def find(name: str, gans: Path) -> TrainedGan:
-    """The generator `name` below `gans`, or in the folder `name`."""
-    folder = next((place for place in (gans / name, Path(name)) if (place / CARD).exists()), None)
-    if folder is None:
-        here = sorted(card.parent.name for card in gans.glob(f"*/{CARD}"))
-        raise UserError(
-            f"there is no generator {name!r} in {gans}, and no such folder; {one_of(here, name)}. "
-            "`dvc repro train_gan import_gan` makes those that params.yaml names"
-        )
-    if read_json(folder / CARD).get("kind") != "gan":
-        raise UserError(f"{folder} holds no generator: one that the stage train_gan or import_gan has written is wanted")
-    return read_gan(folder, CPU)
-
-
-def check(order: Order, gan: TrainedGan) -> None:
-    """Options that do not go together, or with this generator."""
+def check(options: Options, gan: TrainedGan) -> None:
+    """Checks combinations of options, also with the generator."""
     layers = gan.generator.layers
-    if order.rows < 1 or order.columns < 1:
-        raise UserError(f"--rows {order.rows} --columns {order.columns}: at least one of each is wanted")
-    if not 0 <= order.truncation <= 1:
-        raise UserError(f"--truncation {order.truncation:g}: 0 (the mean of w) to 1 (w as it is) is wanted")
-    if order.layers is not None and not 1 <= order.layers <= layers:
-        raise UserError(f"--layers {order.layers}: {gan.name} has 1 to {layers} layers of w")
-    if order.mix and layers < 2:
-        raise UserError(f"--mix: {gan.name} has one layer of w, and nothing to mix")
-    if order.crossover is not None and not order.mix:
-        raise UserError("--crossover: it is for --mix")
-    if order.crossover is not None and not 1 <= order.crossover < layers:
-        raise UserError(f"--crossover {order.crossover}: 1 to {layers - 1} of the {layers} layers of w of {gan.name} are wanted")
+    if options.rows < 1 or options.columns < 1:
+        raise UserError(f"--rows, --columns: must be at least 1, got {options.rows} and {options.columns}")
+    if not 0 <= options.truncation <= 1:
+        raise UserError(f"--truncation: must be from 0 (the mean of w) to 1 (w), got {options.truncation:g}")
+    if options.layers is not None and not 1 <= options.layers <= layers:
+        raise UserError(f"--layers: must be from 1 to {layers} for {gan.name}, got {options.layers}")
+    if options.mix and layers < 2:
+        raise UserError(f"--mix: needs at least 2 layers of w, {gan.name} has 1")
+    if options.crossover is not None and not options.mix:
+        raise UserError("--crossover: only allowed with --mix")
+    if options.crossover is not None and not 1 <= options.crossover < layers:
+        raise UserError(f"--crossover: must be from 1 to {layers - 1} for {gan.name}, got {options.crossover}")
 
 
-def samples(order: Order, made: Generator) -> np.ndarray:
+def samples(options: Options, made: Generator) -> np.ndarray:
     """uint8 (rows, columns, H, W, 3)."""
-    pixels = _painted(made, _drawn(order, made, "sample", order.rows * order.columns))
-    return pixels.reshape(order.rows, order.columns, *pixels.shape[1:])
+    pixels = _painted(made, _drawn(options, made, "sample", options.rows * options.columns))
+    return pixels.reshape(options.rows, options.columns, *pixels.shape[1:])
 
 
-def crosses(order: Order, made: Generator) -> np.ndarray:
-    """uint8 (rows + 1, columns + 1, H, W, 3): a white corner, fine ones along the top, coarse ones down the left."""
-    coarse, fine = _drawn(order, made, "coarse", order.rows), _drawn(order, made, "fine", order.columns)
-    crossover = order.crossover or made.layers // 2
+def crosses(options: Options, made: Generator) -> np.ndarray:
+    """uint8 (rows + 1, columns + 1, H, W, 3): a white corner, fine styles on top, coarse styles on the left."""
+    coarse, fine = _drawn(options, made, "coarse", options.rows), _drawn(options, made, "fine", options.columns)
+    crossover = options.crossover or made.layers // 2
     left, top = _painted(made, coarse), _painted(made, fine)
     rows = [_painted(made, mixed(made, one.expand_as(fine), fine, crossover)) for one in coarse]
     head = np.concatenate([np.full_like(top[:1], 255), top])
@@ -104,14 +89,14 @@ def crosses(order: Order, made: Generator) -> np.ndarray:
 
 
 @torch.no_grad()
-def _drawn(order: Order, made: Generator, purpose: str, count: int) -> Tensor:
+def _drawn(options: Options, made: Generator, purpose: str, count: int) -> Tensor:
     """w+ (count, layers, width), truncated."""
-    w = made.map(made.draw([generator(order.seed, purpose, number) for number in range(count)]))
-    return truncated_coarse(made, w, order.truncation, made.layers if order.layers is None else order.layers)
+    w = made.map(made.draw([generator(options.seed, purpose, number) for number in range(count)]))
+    return truncated_coarse(made, w, options.truncation, made.layers if options.layers is None else options.layers)
 
 
 @torch.no_grad()
 def _painted(made: Generator, w: Tensor) -> np.ndarray:
-    """uint8 (N, H, W, 3), in a size to look at; with the stored noise, so that crosses differ by their w alone."""
-    pictures = [picture for part in w.split(ONCE) for picture in to_uint8(made.synthesise(part))]
-    return np.stack([show.handy(picture, LEAST, MOST) for picture in pictures])
+    """uint8 (N, H, W, 3), rescaled for display; with the stored noise, so that images differ by their w only."""
+    pictures = [picture for part in w.split(BATCH) for picture in to_uint8(made.synthesise(part))]
+    return np.stack([show.rescale(picture, MIN_SIDE, MAX_SIDE) for picture in pictures])

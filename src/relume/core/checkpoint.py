@@ -1,4 +1,4 @@
-"""A long run's place on disk, so that a kill costs seconds: tensors as safetensors, numbers and log as JSON in their header."""
+"""Checkpoints of long runs: tensors as safetensors, numbers and log as JSON in the header."""
 
 import json
 import time
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from relume.core.files import atomic
 
-EVERY = 20.0  # seconds between two writings; where one takes longer than a second, this many times as long as it took
+EVERY = 20.0  # seconds between two writes; if a write takes longer than a second, this many times its duration
 
 
 class Checkpoint:
-    """One file, written whole. `log` is what the run's caller has noted; it is kept and given back with the rest."""
+    """One file, written atomically. `log` belongs to the caller; it is saved and restored with the rest."""
 
     def __init__(self, path: Path, log: list[dict[str, Any]]) -> None:
         self.path, self.log = path, log
@@ -26,14 +26,14 @@ class Checkpoint:
 
     def write(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         started = time.monotonic()
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic(self.path) as temporary:
-            save_file(whole, temporary, metadata={"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
+            save_file(contiguous, temporary, metadata={"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
         self._written = time.monotonic()
         self._took = self._written - started
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Tensors and numbers, the log refilled; None where nothing was written."""
+        """Tensors and numbers; restores the log. None if there is no checkpoint."""
         if not self.path.exists():
             return None
         with safe_open(self.path, framework="pt") as file:

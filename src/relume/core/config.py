@@ -1,7 +1,7 @@
-"""From a section of `params.yaml` to a frozen, keyword-only dataclass; every fault is named by its full key.
+"""Builds a frozen, keyword-only dataclass from a section of `params.yaml`. Errors name the full key.
 
-pydantic does the checking: strict types (an integer may stand for a float, nothing else is converted), unknown and missing
-keys are errors, ranges stand in `Field(ge=…, lt=…)`. The document goes in as JSON so that a YAML list may fill a tuple.
+pydantic checks strict types (an integer is accepted for a float), unknown and missing keys, and ranges (`Field(ge=…, lt=…)`).
+The section is validated as JSON, so that a YAML list is accepted for a tuple.
 """
 
 import dataclasses
@@ -24,19 +24,19 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def config(cls: type[T]) -> type[T]:
-    """Class decorator for a section's dataclass; checks across fields: `raise ValueError("key: fault")` in `__post_init__`."""
+    """Class decorator for a section's dataclass. Checks across fields raise ValueError("key: fault") in `__post_init__`."""
     return cast(type[T], dataclass(frozen=True, kw_only=True, config=STRICT)(cls))
 
 
 class Loader(yaml.SafeLoader):
-    """Safe, and of one mind with DVC about numbers: 1e-3 is one, as in YAML 1.2."""
+    """A safe loader that reads 1e-3 as a number, as DVC and YAML 1.2 do."""
 
 
 Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789"))
 
 
 def parse(text: str) -> Any:
-    return yaml.load(text, Loader)  # noqa: S506  a safe loader
+    return yaml.load(text, Loader)  # noqa: S506  Loader is safe
 
 
 def read_params(path: Path) -> dict[str, Any]:
@@ -48,13 +48,13 @@ def read_params(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(loaded, dict):
-        raise UserError(f"{path}: a mapping of sections is wanted, not {type(loaded).__name__}")
+        raise UserError(f"{path}: must be a mapping of sections, got {type(loaded).__name__}")
     return loaded
 
 
 def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Container[str] = ()) -> dict[str, Any]:
-    """Maps are merged key by key, but for those below a key of `listed` and for a map of another `kind`, which replace theirs;
-    all else replaces."""
+    """Merges mappings key by key. Other values replace the base's, as do the values of keys in `listed` and mappings of another
+    `kind`."""
     result = dict(base)
     for key, value in differences.items():
         old = base.get(key)
@@ -69,7 +69,7 @@ def entry(cls: type[T], shared: Mapping[str, Any], own: Mapping[str, Any], path:
 
 
 def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "models") -> dict[str, T]:
-    """Each entry of `section[key]` laid over `section["shared"]`, as a `cls`; every fault of every one is named.
+    """Each entry of `section[key]`, merged into `section["shared"]`, as a `cls`. The error lists the faults of all entries.
 
     `path` is the section's key."""
     found: dict[str, T] = {}
@@ -92,11 +92,13 @@ def build(cls: type[T], value: object, path: str) -> T:
         lines = [f"params: {_explain(cls, path, fault)}" for fault in error.errors()]
         raise UserError("\n".join(dict.fromkeys(lines))) from None
     except TypeError as error:
-        raise UserError(f"params: {path}: keys are text and values are numbers, text, lists or maps ({error})") from None
+        raise UserError(
+            f"params: {path}: keys must be strings; values must be numbers, strings, lists or mappings ({error})"
+        ) from None
 
 
 def _explain(cls: type, path: str, fault: Any) -> str:
-    keys, there = _locate(cls, fault["loc"])
+    keys, annotation = _locate(cls, fault["loc"])
     where, given = ".".join([path, *keys]), fault["input"]
     if fault["type"] == "unexpected_keyword_argument":
         _, parent = _locate(cls, fault["loc"][:-1])
@@ -104,14 +106,14 @@ def _explain(cls: type, path: str, fault: Any) -> str:
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: missing"
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return _explain_tag(where, there, given)
-    if fault["type"] == "value_error":  # raised by a `__post_init__`, which begins with the key
+        return _explain_tag(where, annotation, given)
+    if fault["type"] == "value_error":  # raised by a `__post_init__`, whose message starts with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
     return f"{where}: {fault['msg']}, got {given!r}"
 
 
 def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
-    """The key that says which variant is meant is absent, or says none of them."""
+    """The key that selects the variant is missing or unknown."""
     tag, variants = _variants(union)
     if tag not in given:
         return f"{where}.{tag}: missing; {one_of(variants)}"
@@ -119,7 +121,7 @@ def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
 
 
 def _locate(annotation: Any, loc: Sequence[Any]) -> tuple[list[str], Any]:
-    """The keys as the user wrote them, and the annotation there. pydantic's path also holds the tags of variants."""
+    """The keys as in the file, and the annotation of the last one. pydantic's path also contains the tags of variants."""
     keys: list[str] = []
     for part in loc:
         _, variants = _variants(annotation)
@@ -151,7 +153,7 @@ def _present(annotation: Any) -> Any:
 
 
 def _variants(annotation: Any) -> tuple[str, dict[str, Any]]:
-    """Of `Annotated[A | B, Field(discriminator="kind")]`: the key, and which of its values means which dataclass."""
+    """Of `Annotated[A | B, Field(discriminator="kind")]`: the key, and its values with their dataclasses."""
     for note in getattr(annotation, "__metadata__", ()):
         if tag := getattr(note, "discriminator", None):
             classes = [choice for choice in get_args(get_args(annotation)[0]) if choice is not NoneType]
@@ -160,5 +162,5 @@ def _variants(annotation: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _fields(annotation: Any) -> list[str]:
-    there = _present(annotation)
-    return [field.name for field in dataclasses.fields(there)] if dataclasses.is_dataclass(there) else []
+    cls = _present(annotation)
+    return [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []

@@ -1,12 +1,7 @@
-"""One file from its owner's address to its place: whole and of the right checksum, or not there.
+"""Downloads a file and verifies its checksum. An interrupted download resumes, in the same run or in the next."""
 
-A download that is cut goes on where it ended, in the same run or in the next.
-"""
-
-import hashlib
 import http.client
 import re
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -17,14 +12,15 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from relume.core.errors import UserError
+from relume.core.files import check_space, checksum
 
 TIMEOUT = 15.0  # seconds without an answer, or without a byte
-CUTS = 5  # a connection that drops is taken up again this often, and only where the last one brought something
+CUTS = 5  # connections in all; a new one is opened only if the last one made progress
 CHUNK = 1 << 20
 
 
 class _Failed(Exception):
-    """This address does not give the file; the message says why."""
+    """The file could not be downloaded; the message says why."""
 
 
 class _Cut(Exception):
@@ -40,54 +36,54 @@ def fetch(
     describe: str = "",
     timeout: float = TIMEOUT,
 ) -> Path:
-    """The file at `path`, downloaded from `url` if it is not there yet. A checksum may be a prefix, as torch has it.
+    """Downloads `url` to `path` unless it exists. A checksum may be a prefix, as in the file names of torch.
 
-    `describe` says in a message what the file is and how else to get it.
+    `describe`: what the file is, for messages.
     """
-    wanted = {kind: value for kind, value in (("sha256", sha256), ("md5", md5)) if value}
+    checks = {kind: value for kind, value in (("sha256", sha256), ("md5", md5)) if value}
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):  # a second process waits, and then finds the file
+        with FileLock(path.with_name(f".{path.name}.lock")):  # a second process waits
             if not path.exists():
-                _download(url, part, wanted, timeout)
+                _download(url, part, checks, timeout)
                 part.replace(path)
             else:
                 check(path, sha256=sha256, md5=md5)
     except _Failed as failure:
-        why = f"it could not be fetched: {failure}"
-        raise UserError(how_to_get(url, path, why=why, describe=describe, checks=wanted)) from None
+        why = f"the download failed: {failure}"
+        raise UserError(how_to_get(url, path, why=why, describe=describe, checks=checks)) from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
 def check(path: Path, *, sha256: str | None = None, md5: str | None = None, hint: str = "") -> None:
-    """Stop unless the file has the checksums given."""
+    """Raises UserError unless the file has these checksums."""
     for kind, value in (("sha256", sha256), ("md5", md5)):
-        if value and not (got := _checksum(path, kind)).startswith(value):
-            why = hint or "remove it to have it fetched again"
-            raise UserError(f"{path} is truncated or altered: its {kind} is {got}, wanted {value}; {why}")
+        if value and not (got := checksum(path, kind)).startswith(value):
+            why = hint or "remove it to download it again"
+            raise UserError(f"{path} is truncated or altered: its {kind} is {got}, expected {value}; {why}")
 
 
 def how_to_get(url: str, path: Path, *, why: str, describe: str = "", checks: Mapping[str, str] | None = None) -> str:
-    """The one message for a file that is wanted at `path` and not there."""
-    lines = [f"{path.name} is not here: {why}", f"  what   {describe}" if describe else "", f"  from   {url}"]
+    """The message for a missing file: what it is, its address, checksums and place."""
+    lines = [f"{path.name} is missing: {why}", f"  what   {describe}" if describe else "", f"  from   {url}"]
     lines += [f"  check  {kind} {value}" for kind, value in (checks or {}).items()]
     return "\n".join(line for line in [*lines, f"  put at {path}"] if line)
 
 
-def _download(url: str, part: Path, wanted: dict[str, str], timeout: float) -> None:
-    """Fill `part`, going on with what an earlier run left; where that was of another file, fetch it anew, once."""
+def _download(url: str, part: Path, checks: dict[str, str], timeout: float) -> None:
+    """Fills `part`, resuming an earlier run; if the checksum is wrong then, starts anew once."""
     resumed = part.exists()
     _until_whole(url, part, timeout)
-    for kind, value in wanted.items():
-        if (got := _checksum(part, kind)).startswith(value):
+    for kind, value in checks.items():
+        if (got := checksum(part, kind)).startswith(value):
             continue
         part.unlink()
         if resumed:
-            return _download(url, part, wanted, timeout)
-        raise _Failed(f"what came has {kind} {got}")
+            return _download(url, part, checks, timeout)
+        raise _Failed(f"its {kind} is {got}, expected {value}")
     return None
 
 
@@ -99,29 +95,29 @@ def _until_whole(url: str, part: Path, timeout: float) -> None:
         except _Cut as cut:
             if not part.exists() or part.stat().st_size <= before:
                 raise _Failed(str(cut)) from None
-    raise _Failed(f"the connection was cut {CUTS} times; run again to go on from there")
+    raise _Failed(f"the connection was cut {CUTS} times; run again to resume")
 
 
 def _stream(url: str, part: Path, timeout: float) -> None:
-    """Append to `part` what it still lacks."""
+    """Appends the rest of the file to `part`."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "relume", "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code == 416 and _total(error.headers.get("Content-Range")) == have:
-            return  # it was whole already
+            return  # it is complete
         if error.code == 416:
-            part.unlink()  # longer than the file: it was of another
+            part.unlink()  # longer than the file: part of another one
         raise _Failed(f"the server answers {error.code} {error.reason}") from None
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise _Failed(f"no connection ({getattr(error, 'reason', None) or error})") from None
     with answer:
         if answer.status != 206:
-            have = 0  # a server that knows no ranges starts again
+            have = 0  # the server does not support ranges and sends the whole file
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
-        _room(part, (total or 0) - have)
+        check_space(part, (total or 0) - have)
         with part.open("ab" if have else "wb") as file, _bar(part, total, have) as bar:
             _copy(answer, file, bar)
     if total is not None and part.stat().st_size != total:
@@ -143,23 +139,12 @@ def _copy(answer: IO[bytes], file: IO[bytes], bar: "tqdm[NoReturn]") -> None:
 
 
 def _bar(part: Path, total: int | None, have: int) -> "tqdm[NoReturn]":
-    """On stderr, and only where somebody looks at it."""
+    """On stderr, if that is a terminal."""
     name = part.name.removeprefix(".").removesuffix(".part")
     return tqdm(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
 
 
-def _room(part: Path, need: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if need > free:
-        raise UserError(f"{part.parent} is too full: {need / 2**20:.0f} MiB are to come, {free / 2**20:.0f} MiB are free")
-
-
 def _total(content_range: str | None) -> int | None:
-    """`bytes */1234`, what a server says of a file that has no bytes after those asked for."""
+    """The length in `bytes */1234`, the header of a 416 response."""
     found = re.search(r"/(\d+)$", content_range or "")
     return int(found[1]) if found else None
-
-
-def _checksum(path: Path, kind: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()

@@ -1,15 +1,15 @@
-"""The one error that is the user's to mend: a message without a traceback, naming file, key or value and what is allowed."""
+"""The error for user input. Its message is shown without a traceback and names the file or key, the value and what is allowed."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input, a missing file, an impossible request. The message says what to do about it."""
+    """Invalid input or a missing file. The message says how to fix it."""
 
 
 def one_of(choices: Iterable[str], wrong: str = "") -> str:
-    """`allowed: a, b, c`, led by the nearest choice where `wrong` looks like a slip of the pen."""
+    """`allowed: a, b, c`, after `did you mean 'a'?` where `wrong` is similar to a choice."""
     names = sorted(choices)
     near = difflib.get_close_matches(wrong, names, n=1) if wrong else []
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, checksums, the CSV dialect of the contracts, scratch that survives a kill."""
+"""Atomic writes, checksums, JSON and CSV files, and the scratch folder of resumable work."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ NONE = Path("data/none")  # an empty dataset: what a key names that names nothin
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed onto it when the block ends well, removed when it does not. Makes the folder."""
+    """Yields a temporary path beside `path`; renames it to `path` on success, removes it on error. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -31,9 +31,12 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, put in its place when the block ends well, removed when it does not."""
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on error."""
+    temporary, old = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "old"))
     try:
+        for leftover in (temporary, old):  # of a killed process
+            if leftover.exists():
+                shutil.rmtree(leftover)
         temporary.mkdir(parents=True)
         yield temporary
         if path.exists():
@@ -63,8 +66,8 @@ def read_json(path: Path) -> Any:
 
 
 def cell(value: object) -> str:
-    """One CSV cell: booleans `true`/`false`, not applicable empty, seven significant digits."""
-    if value is None or value != value:  # None, or the one number that differs from itself
+    """One CSV cell: booleans `true`/`false`, empty if not applicable, seven significant digits."""
+    if value is None or value != value:  # None or NaN
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -74,19 +77,18 @@ def cell(value: object) -> str:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Rows are mappings; a key outside `columns` is a fault of ours, a missing one is an empty cell."""
+    """Rows are mappings. A missing key is an empty cell; an unknown key is a bug."""
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for row in rows:
-            foreign = row.keys() - set(columns)
-            if foreign:
-                raise ValueError(f"{path}: {sorted(foreign)} are no columns of it")
+            if unknown := row.keys() - set(columns):
+                raise ValueError(f"{path}: unknown columns {sorted(unknown)}")
             writer.writerow([cell(row.get(column)) for column in columns])
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows as written: every cell is text, empty where not applicable."""
+    """Rows of text cells, empty where not applicable."""
     try:
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
@@ -94,13 +96,24 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise UserError(f"{path} is missing: the stage that writes it has not run") from None
 
 
-def sha256(path: Path) -> str:
+def checksum(path: Path, kind: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    return checksum(path, "sha256")
+
+
+def check_space(path: Path, need: int) -> None:
+    """Raises UserError if the disk has no room for `need` bytes at `path`."""
+    free = shutil.disk_usage(path.parent).free
+    if need > free:
+        raise UserError(f"{path} needs {need / 2**20:.0f} MiB, its disk has {free / 2**20:.0f} MiB free")
 
 
 def digest(value: Any) -> str:
-    """A short, stable name for plain data."""
+    """A short, stable hash of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -110,9 +123,9 @@ def given(path: Path | str) -> bool:
 
 
 class Scratch:
-    """A folder outside the outputs (DVC empties those before a stage runs) where long work keeps what it has finished.
+    """A folder for the intermediate results of long work. It lies outside the outputs, which DVC deletes before a stage runs.
 
-    Its name holds everything that the result depends on, so a changed parameter never resumes the old work.
+    Its name is a hash of everything that the result depends on, so a changed parameter starts anew.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,6 +140,6 @@ class Scratch:
 
 
 def find_root(start: Path) -> Path:
-    """The nearest folder upwards that holds a pipeline; `start` itself where none does."""
+    """The nearest folder, from `start` upwards, with a `dvc.yaml`; else `start`."""
     start = start.resolve()
     return next((folder for folder in (start, *start.parents) if (folder / "dvc.yaml").exists()), start)

@@ -1,4 +1,4 @@
-"""The one image convention: float32 (N, 3, H, W), RGB, in [0, 1]; uint8 (N, H, W, 3) only in files. One function each way."""
+"""The one image convention: float32 (N, 3, H, W), RGB, in [0, 1]; uint8 (N, H, W, 3) only in files. One conversion each way."""
 
 from pathlib import Path
 
@@ -13,26 +13,26 @@ from relume.core.files import atomic
 def to_float(pixels: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
-        raise ValueError(f"uint8 (N, H, W, 3) is wanted, got {pixels.dtype} {pixels.shape}")
+        raise ValueError(f"needs uint8 (N, H, W, 3), got {pixels.dtype} {pixels.shape}")
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float().div_(255)
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
-    """float (N, 3, H, W) -> uint8 (N, H, W, 3), rounded; values outside [0, 1] are clamped here and nowhere else."""
+    """float (N, 3, H, W) -> uint8 (N, H, W, 3), rounded; values outside [0, 1] are clamped."""
     check(images, bounded=False)
     return images.detach().float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def check(images: Tensor, *, bounded: bool = True) -> None:
-    """Assert the convention at a module's door."""
+    """Raises ValueError unless `images` follow the convention."""
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise ValueError(f"float (N, 3, H, W) is wanted, got {images.dtype} {tuple(images.shape)}")
+        raise ValueError(f"needs float (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
     if bounded and images.numel() and not (images.min() >= -1e-6 and images.max() <= 1 + 1e-6):
-        raise ValueError(f"images in [0, 1] are wanted, got [{images.min():.3g}, {images.max():.3g}]")
+        raise ValueError(f"needs images in [0, 1], got [{images.min():.3g}, {images.max():.3g}]")
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """To size x size, bilinear; antialiased when it shrinks. The picture itself where nothing changes."""
+    """To size x size, bilinear, antialiased when downscaling. Returns `images` if they have this size."""
     if images.shape[-2:] == (size, size):
         return images
     shrinks = size < max(images.shape[-2:])
@@ -40,7 +40,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def save_png(path: Path, pixels: np.ndarray) -> None:
-    """One uint8 (H, W, 3) picture as PNG."""
+    """Saves uint8 (H, W, 3) as PNG."""
     from PIL import Image
 
     with atomic(path) as temporary:
@@ -48,10 +48,7 @@ def save_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def grid(rows: np.ndarray, gap: int = 2) -> np.ndarray:
-    """uint8 (R, C, H, W, 3) -> one picture with white gaps between the cells."""
-    r, c, h, w, _ = rows.shape
-    sheet = np.full((r * (h + gap) - gap, c * (w + gap) - gap, 3), 255, np.uint8)
-    for i in range(r):
-        for j in range(c):
-            sheet[i * (h + gap) : i * (h + gap) + h, j * (w + gap) : j * (w + gap) + w] = rows[i, j]
-    return sheet
+    """uint8 (R, C, H, W, 3) -> one image (R (H + gap) - gap, C (W + gap) - gap, 3) with white gaps."""
+    wide = np.pad(rows, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
+    r, c, h, w, _ = wide.shape
+    return wide.transpose(0, 2, 1, 3, 4).reshape(r * h, c * w, 3)[: r * h - gap, : c * w - gap]

@@ -1,4 +1,4 @@
-"""A registry is a dict and a decorator: only for what `params.yaml` says by name."""
+"""A registry: a dict with a decorator, for things that `params.yaml` names."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names to things of one kind; a name twice is a fault of ours, an unknown name is an error that lists the known ones."""
+    """Maps names to entries of one kind. An unknown name raises UserError with the known names."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

@@ -1,8 +1,9 @@
-"""A group of reconstructions: pictures, an index row for each, and a trace in `data/reconstructions/<group>/`.
+"""A group of reconstructions in `data/reconstructions/<group>/`: images, one index row for each, and a trace.
 
-`metrics/runs/<group>/` holds what scoring must not depend on: `method.json` (how it was made) and `timing.csv`.
-
-`path.npy` and `path.csv`: of methods that go to their picture step by step, the picture after some of the steps.
+`metrics/runs/<group>/` holds what scoring must not depend on: `method.json` (config, device, provenance) and `timing.csv`.
+`path.npy` and `path.csv`: iterative methods save the first images at some of their steps.
+Groups of masked reconstructions also have `masks.npy`, boolean (N, side, side), True where a cell is hidden, and a column
+`mask_ratio`. Their images are the whole predictions; evaluation pastes them into the originals.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,58 +16,43 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import atomic, read_csv, read_json, write_csv, write_json
 
-KEYS = (
-    "method",
-    "family",
-    "task",
-    "oracle",
-    "id",
-    "dataset",
-    "size",
-    "network",
-    "tap",
-    "restart",
-    "selected",
-    "objective",
-)
-TRACE = (
-    "method",
-    "step",
-    "term",
-    "value",
-)  # the mean over pictures; terms unweighted, `objective` is their weighted sum
-TIMING = ("method", "step", "seconds")  # seconds since the method's start, over all its pictures together
+KEYS = ("method", "family", "task", "oracle", "id", "dataset", "size", "network", "tap", "restart", "selected", "objective")
+TRACE = ("method", "step", "term", "value")  # means over images; terms are unweighted, `objective` is their weighted sum
+TIMING = ("method", "step", "seconds")  # seconds since the method's start, for all its images together
 METHOD_FILE, TIMING_FILE = "method.json", "timing.csv"
 PATH_IMAGES, PATH_ROWS = "path.npy", "path.csv"
-PATH = ("method", "id", "step")  # of the restart that is selected in the end
+PATH = ("method", "id", "step")  # of the selected restart
+MASKS, RATIO = "masks.npy", "mask_ratio"
+STEPS = ("method", "id", RATIO, "step", "energy")  # columns of `path.csv` in masked groups
+GREY = 128  # value of hidden cells where a masked image is shown
 TASKS = ("feature", "image", "masked")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One picture of a group. `objective` is what the method itself minimised; floors have none."""
+    """One image of a group. `objective` is the value that the method minimised; baselines have none."""
 
     method: str
     family: str
     task: str
-    oracle: bool  # it has looked at the picture, not only at its features
+    oracle: bool  # the method uses the original image, not only its features
     id: str
     dataset: str
     size: int
     network: str = ""
     tap: str = ""  # several taps are joined by +
     restart: int = 0
-    selected: bool = True  # the restart that the objective chose; only these are ranked
+    selected: bool = True  # the restart with the best objective; only these are ranked
     objective: float | None = None
 
     def __post_init__(self) -> None:
         if not self.family or self.task not in TASKS:
-            raise ValueError(f"{self.method}: no family, or no such task: {self.family!r}, {self.task!r}")
+            raise ValueError(f"{self.method}: no family, or unknown task {self.task!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A group as read back; `index` cells are text, as in the file."""
+    """A group as read from disk; `index` cells are text, as in the file."""
 
     name: str
     images: np.ndarray  # uint8 (N, H, W, 3), memory-mapped
@@ -85,14 +71,14 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Descent:
-    """Pictures on their way: a row for each picture and step."""
+    """Intermediate images: one row for each image and step."""
 
     images: np.ndarray  # uint8 (rows, H, W, 3)
-    rows: Sequence[Mapping[str, object]]  # PATH, masked ones STEPS; text when read back
+    rows: Sequence[Mapping[str, object]]  # columns PATH, in masked groups STEPS; text when read from disk
 
 
 def run_folder(folder: Path) -> Path:
-    """Where a group's `method.json` and `timing.csv` lie: apart in the pipeline, with its other files elsewhere."""
+    """The folder of a group's `method.json` and `timing.csv`: `metrics/runs/<group>/` in the pipeline, else the group's own."""
     if folder.parent.parts[-2:] != ("data", "reconstructions"):
         return folder
     return folder.parent.parent.parent / "metrics" / "runs" / folder.name
@@ -107,47 +93,83 @@ def write_group(
     trace: Iterable[Mapping[str, object]] = (),
     timing: Iterable[Mapping[str, object]] = (),
     descent: Descent | None = None,
-    steps: Sequence[str] = PATH,
+    masks: np.ndarray | None = None,
+    ratios: Sequence[float] = (),
 ) -> None:
-    """`method` holds `config`, `device` and the door's provenance. Equal inputs give equal bytes, `timing.csv` apart.
+    """`method` holds `config`, `device` and the provenance. Equal inputs give equal bytes, except `timing.csv`.
 
-    `steps`: the columns of the descent's rows; without a descent its files have no rows.
+    `masks` and `ratios`, of masked groups, have an entry for each row: a mask hides the number of cells nearest to its ratio.
     """
-    way = Descent(images=images[:0], rows=[]) if descent is None else descent
     if images.dtype != np.uint8 or len(images) != len(rows):
         raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
-    (folder / "index.csv").unlink(missing_ok=True)  # written last: without it the folder is no group
-    for name, array in (("images.npy", images), (PATH_IMAGES, way.images)):
-        with atomic(folder / name) as temporary, temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-    write_csv(folder / PATH_ROWS, steps, way.rows)
+    index: list[dict[str, object]] = [{key: getattr(row, key) for key in KEYS} for row in rows]
+    arrays = {"images.npy": images, PATH_IMAGES: images[:0] if descent is None else descent.images}
+    if masks is not None:
+        if masks.dtype != bool or masks.ndim != 3 or len(masks) != len(rows) or len(ratios) != len(rows):
+            raise ValueError(f"{folder}: {masks.dtype} {masks.shape} and {len(ratios)} ratios for {len(rows)} rows")
+        arrays[MASKS] = masks
+        index = [{**row, RATIO: ratio} for row, ratio in zip(index, ratios, strict=True)]
+    (folder / "index.csv").unlink(missing_ok=True)  # written last: a folder without it is not a group
+    for name, array in arrays.items():
+        write_array(folder / name, array)
+    write_csv(folder / PATH_ROWS, PATH if masks is None else STEPS, [] if descent is None else descent.rows)
     write_csv(folder / "trace.csv", TRACE, trace)
     write_csv(run_folder(folder) / TIMING_FILE, TIMING, timing)
     write_json(run_folder(folder) / METHOD_FILE, dict(method))
-    write_csv(folder / "index.csv", KEYS, [{key: getattr(row, key) for key in KEYS} for row in rows])
+    write_csv(folder / "index.csv", KEYS if masks is None else (*KEYS, RATIO), index)
 
 
 def read_group(folder: Path) -> Group:
-    index = read_csv(folder / "index.csv")
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    index, images = read_csv(folder / "index.csv"), read_array(folder / "images.npy")
     if len(index) != len(images):
-        raise UserError(f"{folder}: {len(images)} pictures but {len(index)} rows in index.csv: run its stage again")
+        raise UserError(f"{folder}: index.csv has {len(index)} rows, images.npy has {len(images)} images: run its stage again")
     return Group(name=folder.name, images=images, index=index, folder=folder)
+
+
+def read_masked_group(folder: Path) -> tuple[Group, np.ndarray]:
+    """The group, whose index has the column `mask_ratio`, and its masks, boolean (N, side, side)."""
+    group, masks = read_group(folder), read_array(folder / MASKS)
+    if len(masks) != len(group.index) or masks.dtype != bool:
+        raise UserError(f"{folder}: {MASKS} is {masks.dtype} {masks.shape} for {len(group.index)} rows: run its stage again")
+    return group, masks
+
+
+def is_masked(folder: Path) -> bool:
+    return (folder / MASKS).exists()
 
 
 def read_descent(folder: Path) -> Descent:
     rows, images = read_csv(folder / PATH_ROWS), read_array(folder / PATH_IMAGES)
     if len(rows) != len(images):
-        raise UserError(
-            f"{folder}: {len(images)} pictures in {PATH_IMAGES} but {len(rows)} rows in {PATH_ROWS}: run its stage again"
-        )
+        raise UserError(f"{folder}: {len(rows)} rows in {PATH_ROWS}, {len(images)} images in {PATH_IMAGES}: run its stage again")
     return Descent(images=images, rows=rows)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_array(path: Path) -> np.ndarray:
     """Memory-mapped."""
     try:
         found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): run its stage again") from None
     return found
+
+
+def visible(original: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The input of a masked method, for display: uint8 (H, W, 3), hidden (side, side) -> uint8 (H, W, 3), grey where hidden."""
+    return np.where(_pixels(hidden, original), np.uint8(GREY), original)
+
+
+def pasted(original: np.ndarray, predicted: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The prediction where the image is hidden, the original elsewhere: uint8 (H, W, 3)."""
+    return np.where(_pixels(hidden, original), predicted, original)
+
+
+def _pixels(hidden: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """(side, side) -> (H, W, 1)."""
+    cell = len(image) // len(hidden)
+    return hidden.repeat(cell, 0).repeat(cell, 1)[..., None]

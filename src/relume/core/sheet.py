@@ -1,4 +1,4 @@
-"""Pictures side by side with headings, as one JPEG: equal pictures and words give equal bytes."""
+"""A sheet of images with headings, as JPEG. Equal inputs give equal bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from relume.core.files import atomic
 
-TILE, GAP, EDGE, LINE = 128, 4, 8, 18  # pixels: of a picture, between pictures, around all, of a line of text
+TILE, GAP, EDGE, LINE = 128, 4, 8, 18  # pixels: image, gap, margin, line of text
 PAPER, INK = (255, 255, 255), (29, 29, 27)
 
 
 def save_sheet(path: Path, columns: Sequence[str], blocks: Sequence[tuple[str, np.ndarray]]) -> None:
-    """`blocks`: a title each over rows of pictures, uint8 (rows, columns, H, W, 3); `columns` head them all."""
+    """`blocks`: titles and images, uint8 (rows, columns, H, W, 3). `columns`: the headings."""
     step = TILE + GAP
     heights = [2 * LINE + len(rows) * step + EDGE for _, rows in blocks]
     sheet = Image.new("RGB", (2 * EDGE + step * len(columns) - GAP, EDGE + sum(heights)), PAPER)
@@ -34,7 +34,7 @@ def _tile(pixels: np.ndarray) -> Image.Image:
     return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < TILE else Image.Resampling.LANCZOS)
 
 
-def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """As large as fits."""
+def _font(size: int, text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font up to `size` in which `text` fits into `width` pixels."""
     fonts = (ImageFont.load_default(points) for points in range(size, 7, -1))
-    return next((font for font in fonts if font.getlength(text) <= room), ImageFont.load_default(7))
+    return next((font for font in fonts if font.getlength(text) <= width), ImageFont.load_default(7))

@@ -1,7 +1,7 @@
-"""A stage's door: parameters in (only those that the stage declares), faults out as one clear message, provenance, scratch.
+"""The stage entry point: reads the declared parameters, shows errors, records provenance, provides scratch folders.
 
-What is imported by name here (`relume.params`, `relume.tracking`) can stop a run or describe it, never change what it writes:
-so it is not among the code that a stage depends on, and DVC reruns nothing when it is edited.
+`relume.params` and `relume.tracking` are imported by name: they can stop a run or describe it, but not change its outputs. So
+they are not code dependencies of a stage, and editing them reruns nothing.
 """
 
 import functools
@@ -27,7 +27,7 @@ PARAMS, CODE = Path("params.yaml"), Path("code")
 
 
 class Door:
-    """What a stage knows of itself. `name` is the stage's name in `dvc.yaml` (`invert_optimise`), `item` its `@item`, if any."""
+    """The context of a running stage. `name` is its name in `dvc.yaml` (`invert_optimise`), `item` its `@item`, if any."""
 
     def __init__(self, name: str, item: str = "") -> None:
         self.name, self.item = name, item
@@ -39,7 +39,7 @@ class Door:
         self._read: dict[str, Any] = {}
 
     def section(self, cls: type[T], key: str) -> T:
-        """The section (or `a.b` below one) as its dataclass."""
+        """The section (or the key `a.b`) as its dataclass."""
         built = build(cls, self.plain(key), key)
         if isinstance(built, Run):  # the API reads it too, and uses all threads
             importlib.import_module("torch").set_num_threads(built.threads)
@@ -56,13 +56,13 @@ class Door:
         return here
 
     def provenance(self) -> dict[str, str]:
-        """Hashes of the code that this stage runs and of the parameters it has read: what a result says of its making."""
+        """Hashes of the stage's code and of the parameters that it has read."""
         return {"code": self._code(), "params": digest(self._read)}
 
     def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
-        """Where this very work (code, parameters, inputs, device) keeps its checkpoints across a kill."""
-        seen = [(str(path), sha256(path)) for path in inputs]
-        key = digest([self._code(), self._read, seen, device, version("torch")])
+        """The folder of checkpoints for this code, these parameters and inputs, and this device. It survives a kill."""
+        hashes = [(str(path), sha256(path)) for path in inputs]
+        key = digest([self._code(), self._read, hashes, device, version("torch")])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
         return Scratch(Path(root) / f"{self._label}-{key}")
 
@@ -70,19 +70,19 @@ class Door:
         return stage_digest(self.name, CODE if "DVC_STAGE" in os.environ else None)
 
     def _stage(self) -> dict[str, Any]:
-        """What `dvc.yaml` says of it, before names of items are filled in."""
+        """The stage's entry in `dvc.yaml`, before interpolation."""
         stage: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
         return dict(stage.get("do", stage))
 
     def live(self, params: Mapping[str, object]) -> Any:
-        """A logger for long work, `with door.live(config) as log: log.log(step, {name: value})`: MLflow shows it as it goes."""
+        """A live MLflow logger for long loops: `with door.live(config) as log: log.log(step, {name: value})`."""
         return importlib.import_module("relume.tracking.live").live(self._label, params)
 
 
 def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[str, Any]:
-    """The parameters that DVC tracks for the running stage: one that `dvc.yaml` does not declare cannot be read.
+    """The parameters that `dvc.yaml` declares for the running stage.
 
-    As DVC's own `params_show` tells them, which takes seconds: it reads all of `dvc.lock`.
+    DVC's own `params_show` gives the same, but takes seconds: it reads all of `dvc.lock`.
     """
     found: dict[str, Any] = {}
     for key in keys:
@@ -95,9 +95,9 @@ def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[s
 
 
 def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator for a stage's click command: opens the door, hands it in as `door`, projects to MLflow at the end.
+    """Decorator for a stage's click command: passes the context as `door`, and writes to MLflow at the end.
 
-    `item` names the option that says which item of a `foreach` or `matrix` this is.
+    `item` is the option that holds the item of a `foreach` or `matrix`.
     """
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""Old files that are pickles of arrays, read without running anything: numpy arrays and plain data are admitted, nothing else."""
+"""Reads pickles of numpy arrays and plain data without running their code."""
 
 import pickle
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 
 RECONSTRUCT: Callable[..., Any] = np.zeros(0).__reduce__()[0]  # type: ignore[assignment]
-ADMITTED: dict[tuple[str, str], Any] = {
+ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): RECONSTRUCT,
     ("numpy", "ndarray"): np.ndarray,
@@ -18,17 +18,17 @@ BROKEN = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeErro
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}; only numpy arrays are admitted")
-        return ADMITTED[module, name]
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed; allowed: numpy arrays")
+        return ALLOWED[module, name]
 
 
 def unpickle(file: IO[bytes], *, encoding: str = "ASCII") -> dict[str, Any]:
-    """A mapping with text keys; ValueError says what else the file is. `encoding`: `bytes` for what Python 2 wrote."""
+    """A mapping with string keys; raises ValueError for any other file. `encoding`: `bytes` for files of Python 2."""
     try:
         loaded = _ArraysOnly(file, encoding=encoding).load()
     except BROKEN as error:
-        raise ValueError(f"no pickle of arrays: {error}") from None
+        raise ValueError(f"not a pickle of arrays: {error}") from None
     if not isinstance(loaded, dict):
-        raise ValueError(f"no pickle of arrays: it holds a {type(loaded).__name__}, not a mapping")
+        raise ValueError(f"not a pickle of arrays: contains {type(loaded).__name__}, not a mapping")
     return {key.decode() if isinstance(key, bytes) else str(key): value for key, value in loaded.items()}

@@ -1,7 +1,7 @@
-"""Section `prepare`: the datasets by name, each a variation of one source, told apart by its key `source`.
+"""Section `prepare`: the datasets by name, each from one source.
 
-Counts: pictures drawn by `seed`; `null` takes all, more than there are is an error. Archives and folders go by name, and
-are looked for in the folders of RELUME_SOURCES, then in `data/sources/`.
+Counts: images drawn by `seed`; `null` takes all. Archives and folders are searched by name in the folders of RELUME_SOURCES,
+then in `data/sources/`.
 """
 
 from typing import Annotated, Literal
@@ -10,21 +10,21 @@ from pydantic import Field
 
 from relume.core.config import config
 
-Size = Annotated[int, Field(ge=8, le=2048)]  # side of the square pictures, pixels
+Size = Annotated[int, Field(ge=8, le=2048)]  # side of the square images, pixels
 Count = Annotated[int, Field(ge=0)]
 
 
 @config
 class Photos:
-    """Pictures that packages ship, cropped, and dead leaves. No download."""
+    """Crops of photographs in Python packages, and dead leaves images. No download."""
 
     source: Literal["photos"]
-    pixels: int = Field(ge=16, le=300)  # the smallest photograph has 300 pixels: nothing is ever enlarged
+    pixels: int = Field(ge=16, le=300)  # the smallest photograph has 300 pixels
     seed: Count
-    test: Count  # crops, spread evenly over the test photographs
+    test: Count  # crops, evenly from the test photographs
     val: Count
     train: Count
-    dead_leaves_train: Count  # pictures made from the training photographs' colours and textures
+    dead_leaves_train: Count  # images from the colours and textures of the training photographs
     dead_leaves_val: Count
 
 
@@ -36,9 +36,9 @@ class Cifar10:
     pixels: Size = 32
     seed: Count
     archive: str = "cifar-10-python.tar.gz"
-    verify: bool = True  # against the owner's checksum
+    verify: bool = True  # the official checksum
     test: Count | None = None
-    val: Count  # held out from the training pictures
+    val: Count  # held out from the training images
     train: Count | None = None
 
 
@@ -58,7 +58,7 @@ class Cifar100:
 
 @config
 class TinyImagenet:
-    """`tiny-imagenet-200.zip`; the owner's labelled validation pictures are the test split."""
+    """`tiny-imagenet-200.zip`; its labelled validation images are the test split."""
 
     source: Literal["tiny_imagenet"]
     pixels: Size = 64
@@ -66,50 +66,50 @@ class TinyImagenet:
     archive: str = "tiny-imagenet-200.zip"
     verify: bool = True
     classes: int = Field(ge=1, le=200)
-    test: Count | None = None  # there are 50 per class
-    val: Count  # held out from the training pictures, as many of every class
-    train: Count | None = None  # there are 500 per class
+    test: Count | None = None  # 50 per class
+    val: Count  # held out from the training images, evenly by class
+    train: Count | None = None  # 500 per class
 
 
 @config
 class ImagenetVal:
-    """The 50,000 validation pictures of ILSVRC 2012, split here."""
+    """The 50,000 validation images of ILSVRC 2012, split at random."""
 
     source: Literal["imagenet_val"]
     pixels: Size
-    short_side: Size | None = None  # resize to this before the crop (256 for 224 is customary); null: to `pixels`
+    short_side: Size | None = None  # resize to this before the crop (256 for 224 is common); null: to `pixels`
     seed: Count
-    archive: str = "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of pictures, a folder with a folder per class
-    truth: str = "ILSVRC2012_devkit_t12.tar.gz"  # or a text file, a line per picture; a tree with class folders needs none
+    archive: str = "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of images, a folder with class folders
+    truth: str = "ILSVRC2012_devkit_t12.tar.gz"  # or a text file with a line per image; unused with class folders
     verify: bool = True
     test: Count
     val: Count
     train: Count | None = None
 
     def __post_init__(self) -> None:
-        _wide_enough(self.pixels, self.short_side)
+        _check_side(self.pixels, self.short_side)
 
 
 @config
 class Folder:
-    """Any tree of pictures, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one (test) picture."""
+    """Any tree of images, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one (test) image."""
 
     source: Literal["folder"]
     pixels: Size
     short_side: Size | None = None
     seed: Count
-    path: str  # against the project's root, then the folders of RELUME_SOURCES, then data/sources/
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of the archive or picture, to be sure of it
+    path: str  # relative to the project's root, RELUME_SOURCES or data/sources/
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # expected hash of the archive or image
     licence: str = "unknown"
     split: Literal["every", "folders"]  # folders: the tree's own `train/`, `val/` and `test/`
-    test_every: Count = 5  # in sorted order, every fifth picture is a test; 0 none, 1 all
-    val_every: Count = 0  # of those that remain
+    test_every: Count = 5  # every fifth image, in sorted order, is for testing; 0: none, 1: all
+    val_every: Count = 0  # of the remaining images
     test: Count | None = None
     val: Count | None = None
     train: Count | None = None
 
     def __post_init__(self) -> None:
-        _wide_enough(self.pixels, self.short_side)
+        _check_side(self.pixels, self.short_side)
 
 
 Source = Photos | Cifar10 | Cifar100 | TinyImagenet | ImagenetVal | Folder
@@ -119,10 +119,10 @@ Source = Photos | Cifar10 | Cifar100 | TinyImagenet | ImagenetVal | Folder
 class Prepare:
     """Section `prepare`."""
 
-    max_bad: Count = 0  # pictures that may be unreadable before the stage stops; they are left out and listed
+    max_bad: Count = 0  # unreadable images that are skipped and listed; more are an error
     datasets: dict[str, Annotated[Source, Field(discriminator="source")]]
 
 
-def _wide_enough(pixels: int, short_side: int | None) -> None:
+def _check_side(pixels: int, short_side: int | None) -> None:
     if short_side is not None and short_side < pixels:
-        raise ValueError(f"short_side: {short_side} is less than pixels {pixels}: the crop would not fit")
+        raise ValueError(f"short_side: must be at least pixels {pixels}, got {short_side}")

@@ -1,4 +1,4 @@
-"""Square crops of one photograph, at several scales, where there is something to see, and no two alike."""
+"""Square crops of one photograph at several scales: with much detail and little overlap."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from relume.data.portable import exp, hypot, log, uniform
 
 CANDIDATES = 600
-SMALLEST = 0.3  # of the short side, or the size wanted if that is more: nothing is enlarged
+SMALLEST = 0.3  # of the short side; at least the target size, so that no crop is enlarged
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Box:
 
 
 def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Generator) -> list[Box]:
-    """`count` boxes of uint8 (H, W, 3), best first; the first one is as large as the photograph allows.
+    """`count` boxes in uint8 (H, W, 3), best first; the first one is a largest square.
 
-    Greedy: each next box is the most interesting of the candidates, discounted by its overlap with those that are chosen already.
+    Greedy: each box maximises the detail, discounted by the overlap with the boxes before it.
     """
     h, w = pixels.shape[:2]
     short = min(h, w)
@@ -29,24 +29,24 @@ def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Ge
     sides[: CANDIDATES // 20] = short
     left = np.floor(generator.random(CANDIDATES) * (w - sides + 1)).astype(int)
     top = np.floor(generator.random(CANDIDATES) * (h - sides + 1)).astype(int)
-    step = max(1, short // 300)  # interest is a matter of the coarse picture
-    interest = _interest(pixels[::step, ::step], left // step, top // step, sides // step)
-    worth = np.where(sides == short, interest, 0.0)
+    step = max(1, short // 300)  # the detail is measured at low resolution
+    detail = _detail(pixels[::step, ::step], left // step, top // step, sides // step)
+    score = np.where(sides == short, detail, 0.0)
     overlap = np.zeros(CANDIDATES)
     chosen: list[Box] = []
     for _ in range(count):
-        best = int(np.argmax(worth))
+        best = int(np.argmax(score))
         chosen.append(Box(int(left[best]), int(top[best]), int(sides[best])))
         overlap = np.maximum(overlap, _overlap(left, top, sides, best))
-        worth = interest * (1 - overlap) ** 2
+        score = detail * (1 - overlap) ** 2
     return chosen
 
 
-def _interest(pixels: np.ndarray, left: np.ndarray, top: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Edges that are spread evenly (an empty quarter counts for much), times the variety of colours."""
+def _detail(pixels: np.ndarray, left: np.ndarray, top: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """The evenness of the edge density over the four quarters, times the standard deviation of the colours."""
     values = pixels.astype(np.float64)
     steps = hypot(*np.gradient(values.mean(-1)))
-    busy = _integral(np.minimum(steps / 12, 1))  # a step of 12 grey levels is an edge; a steeper one makes no crop better
+    busy = _integral(np.minimum(steps / 12, 1))  # an edge: 12 grey levels or more
     half = sides // 2
     quarters = [_mean(busy, left + dx * half, top + dy * half, half) for dx in (0, 1) for dy in (0, 1)]
     spread = np.sqrt(np.maximum(quarters, 0)).mean(0)
@@ -60,7 +60,7 @@ def _integral(plane: np.ndarray) -> np.ndarray:
 
 
 def _mean(total: np.ndarray, left: np.ndarray, top: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Of the plane whose integral is `total`, over each box."""
+    """The mean over each box of the plane with the integral `total`."""
     right, bottom = left + side, top + side
     within = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
     return np.asarray(within / np.maximum(side, 1) ** 2)

@@ -1,9 +1,9 @@
-"""Dead leaves: opaque shapes fall upon each other until the ground is covered; Lee, Mumford & Huang 2001 (IJCV 41).
+"""Dead leaves images: opaque shapes, drawn over each other; Lee, Mumford & Huang 2001 (IJCV 41).
 
-With radii r of density ~ r^-3 the picture looks the same at every scale, and its power falls like 1/f^2, as that of
-photographs does. Colours and textures are taken from photographs; a rim of shadow sets the leaves apart.
+Radii r of density ~ r^-3 make the image scale-invariant with a power spectrum of 1/f^2, as in photographs. Colours and textures
+are taken from photographs. Each leaf has a shadow.
 
-The same seed gives the same bytes on every processor: see `portable`. Nor are there matrix products or sums of fractions.
+The same seed gives the same bytes on every processor: see `portable`. So there are no matrix products and no sums of fractions.
 """
 
 import math
@@ -19,31 +19,31 @@ Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]  # x, y in radii -> dista
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matter:
-    """Photographs, uint8 (H, W, 3), at least as large as the picture: where colours come from, and textures."""
+class Photographs:
+    """uint8 (H, W, 3) each, at least as large as the image: the sources of colours and textures."""
 
     colours: Sequence[np.ndarray]
     textures: Sequence[np.ndarray]
 
 
-def picture(size: int, generator: np.random.Generator, matter: Matter) -> np.ndarray:
+def dead_leaves(size: int, generator: np.random.Generator, photographs: Photographs) -> np.ndarray:
     """uint8 (size, size, 3)."""
-    return painted(size, generator, matter).round().astype(np.uint8)
+    return dead_leaves_float(size, generator, photographs).round().astype(np.uint8)
 
 
-def painted(size: int, generator: np.random.Generator, matter: Matter) -> np.ndarray:
-    """The picture before it is rounded: float32 from 0 to 255."""
-    palette = _palette(generator, matter.colours)
-    canvas = _ground(size, generator, palette)
+def dead_leaves_float(size: int, generator: np.random.Generator, photographs: Photographs) -> np.ndarray:
+    """The image before rounding: float32 in [0, 255]."""
+    palette = _palette(generator, photographs.colours)
+    canvas = _background(size, generator, palette)
     smallest = size * uniform(generator, 0.015, 0.06)
     largest = size * uniform(generator, 0.3, 0.7)
     for radius in radii(generator, smallest, largest, area=size * size * uniform(generator, 1.5, 3.5)):
-        _drop(canvas, radius, generator, palette, matter.textures)
+        _draw_leaf(canvas, radius, generator, palette, photographs.textures)
     return _blurred(np.clip(canvas, 0, 255), size / 128 * uniform(generator, 0.1, 0.5))
 
 
 def _blurred(canvas: np.ndarray, sigma: float) -> np.ndarray:
-    """Nearly by a Gaussian: three times down and three times across, each pixel gives a share to its two neighbours."""
+    """Approximately Gaussian: a three-pixel filter, three times along each axis."""
     share = sigma * sigma / 6
     for _ in range(6):
         padded = np.pad(canvas, ((1, 1), (0, 0), (0, 0)), "edge")
@@ -52,7 +52,7 @@ def _blurred(canvas: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def radii(generator: np.random.Generator, smallest: float, largest: float, *, area: float) -> np.ndarray:
-    """Radii of density ~ r^-3, as many as cover `area` on average."""
+    """Radii of density ~ r^-3, whose discs have the total `area` on average."""
     most, least = 1 / (smallest * smallest), 1 / (largest * largest)
     mean_area = 2 * math.pi * log(largest / smallest) / (most - least)
     u = generator.random(max(1, round(area / mean_area)))
@@ -60,16 +60,16 @@ def radii(generator: np.random.Generator, smallest: float, largest: float, *, ar
 
 
 def _palette(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
-    """A few colours of the photographs, float32 (7, 3). Some are turned about the grey axis and made paler, so that few
-    photographs give many palettes: one accent in many earth colours, as outdoors.
+    """Seven colours of the photographs, float32 (7, 3). Some are rotated about the grey axis and desaturated, so that few
+    photographs give many palettes.
     """
     colours = np.stack([_colour(generator, photographs) for _ in range(7)])
     grey = colours.mean(1, keepdims=True)
     chroma = colours - grey
     cos, sin = _direction(generator)
-    turned = cos * chroma + sin / math.sqrt(3) * (np.roll(chroma, -1, 1) - np.roll(chroma, -2, 1))
+    rotated = cos * chroma + sin / math.sqrt(3) * (np.roll(chroma, -1, 1) - np.roll(chroma, -2, 1))
     which = generator.random((7, 1)) < 0.5
-    chroma = np.where(which, 0.6 * turned, chroma) * uniform(generator, 0.25, 0.9, (7, 1))
+    chroma = np.where(which, 0.6 * rotated, chroma) * uniform(generator, 0.25, 0.9, (7, 1))
     return np.asarray((grey + chroma) * uniform(generator, 0.8, 1.2), np.float32)
 
 
@@ -79,25 +79,25 @@ def _colour(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -
     return photograph[generator.integers(h), generator.integers(w)].astype(np.float32)
 
 
-def _ground(size: int, generator: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """What shows between the leaves: one colour fading into another."""
+def _background(size: int, generator: np.random.Generator, palette: np.ndarray) -> np.ndarray:
+    """A linear gradient between two colours."""
     cos, sin = _direction(generator)
     y, x = np.mgrid[:size, :size] / size - 0.5
     blend = np.clip(0.5 + x * cos + y * sin, 0, 1)[..., None]
     return np.asarray(palette[0] * blend + palette[1] * (1 - blend), np.float32)
 
 
-def _drop(
+def _draw_leaf(
     canvas: np.ndarray,
     radius: float,
     generator: np.random.Generator,
     palette: np.ndarray,
     photographs: Sequence[np.ndarray],
 ) -> None:
-    """One leaf onto the canvas, with a soft edge of one pixel and its shadow on what lies below."""
+    """Draws one leaf with an antialiased edge and a shadow."""
     size = len(canvas)
     cx, cy = uniform(generator, -radius / 2, size + radius / 2, 2)
-    shape, reach = SHAPES[bisect(CHANCES, generator.random())](generator)
+    shape, reach = SHAPES[bisect(CUMULATED, generator.random())](generator)
     shadow = 1 + 0.3 * radius
     span = reach * radius + shadow
     x0, x1 = max(0, int(cx - span)), min(size, int(cx + span) + 2)
@@ -113,7 +113,7 @@ def _drop(
 
 
 def _light(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A leaf is bent: brighter towards one side."""
+    """A brightness gradient."""
     (cos, sin), slope = _direction(generator), np.float32(uniform(generator, 0, 0.35))
     return np.asarray(1 + slope * (x * cos + y * sin))
 
@@ -121,7 +121,7 @@ def _light(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.n
 def _texture(
     h: int, w: int, generator: np.random.Generator, palette: np.ndarray, photographs: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """A patch of a photograph as it is, or its light and dark in a colour of the palette: float32 (h, w, 3)."""
+    """A patch of a photograph, or its luminance in a colour of the palette: float32 (h, w, 3)."""
     photograph = photographs[int(generator.integers(len(photographs)))]
     top, left = (int(generator.integers(full - need + 1)) for full, need in zip(photograph.shape, (h, w), strict=False))
     patch = photograph[top : top + h, left : left + w]
@@ -129,7 +129,7 @@ def _texture(
         return patch.astype(np.float32)
     colour = palette[int(generator.integers(len(palette)))] * np.float32(uniform(generator, 0.75, 1.25))
     green = patch[..., 1]
-    detail = green.astype(np.float32) / np.float32(green.mean() + 1) - 1  # of integers, whose sum is exact
+    detail = green.astype(np.float32) / np.float32(green.mean() + 1) - 1  # a mean of integers: their sum is exact
     return np.asarray(colour * (1 + np.float32(uniform(generator, 0.05, 0.8)) * detail[..., None]))
 
 
@@ -144,7 +144,7 @@ def _disc(generator: np.random.Generator) -> tuple[Shape, float]:
 
 
 def _bar(generator: np.random.Generator) -> tuple[Shape, float]:
-    """Long and narrow: stems, edges of things."""
+    """A narrow rectangle."""
     long, short = uniform(generator, 1.2, 2.2), uniform(generator, 0.12, 0.5)
     cos, sin = _direction(generator)
     reach = math.sqrt(long * long + short * short)
@@ -152,7 +152,7 @@ def _bar(generator: np.random.Generator) -> tuple[Shape, float]:
 
 
 def _polygon(generator: np.random.Generator) -> tuple[Shape, float]:
-    """Three to six sides at uneven angles, cut off by a circle so that a sharp corner does not run away."""
+    """Three to six sides at uneven angles; a circle limits sharp corners."""
     count = int(generator.integers(3, 7))
     uneven, turn = uniform(generator, -0.25, 0.25, count), uniform(generator, 0, 7)
     directions = [cos_sin(float(each) * 2 * math.pi / count + turn) for each in np.arange(count) + uneven]
@@ -168,7 +168,7 @@ def _polygon(generator: np.random.Generator) -> tuple[Shape, float]:
 
 
 def _blob(generator: np.random.Generator) -> tuple[Shape, float]:
-    """A disc with a wavy rim."""
+    """A disc with a wavy outline."""
     waves = {k: (uniform(generator, 0, 0.3) / (k - 1), _direction(generator)) for k in (2, 3, 5)}
 
     def distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -191,4 +191,4 @@ def _direction(generator: np.random.Generator) -> tuple[float, float]:
 
 
 SHAPES = (_disc, _ellipse, _polygon, _blob, _bar)
-CHANCES = (0.2, 0.45, 0.65, 0.85)  # cumulated, but for the last
+CUMULATED = (0.2, 0.45, 0.65, 0.85)  # probabilities of SHAPES without the last

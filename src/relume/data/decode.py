@@ -1,7 +1,7 @@
-"""Any picture file to upright 8-bit RGB, and to a square. A fault is a BadPicture, in words that fit after a file's name.
+"""Decodes an image file to upright 8-bit RGB, and crops it to a square.
 
-Transparency is laid over white; 16-bit grey is rounded to 8 bits; CMYK is converted without colour management and embedded
-profiles are not applied (as torchvision does it); of several frames the first counts; EXIF rotation is obeyed.
+Transparent images are composited over white. 16-bit grey is rounded to 8 bits. CMYK is converted without colour management, and
+embedded profiles are ignored (as in torchvision). Only the first frame is used. EXIF rotation is applied.
 """
 
 import io
@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# What Pillow raises on bytes that are not what they claim to be.
+# what Pillow raises on corrupt files
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, struct.error, zlib.error)
 EXTENSIONS = frozenset(
     [".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -19,11 +19,11 @@ EXTENSIONS = frozenset(
 
 
 class BadPicture(Exception):
-    """It cannot be read. The message says why."""
+    """The image cannot be read. The message says why, to be shown after the name of the file."""
 
 
 def decode(data: bytes) -> Image.Image:
-    """The bytes of a picture file as an upright RGB image."""
+    """The bytes of an image file -> an upright RGB image."""
     if not data:
         raise BadPicture("empty file")
     try:
@@ -31,7 +31,7 @@ def decode(data: bytes) -> Image.Image:
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        raise BadPicture("no picture, or of a kind that Pillow does not read") from None
+        raise BadPicture("not an image that Pillow can read") from None
     except Image.DecompressionBombError as error:
         raise BadPicture(f"too large ({error})") from None
     except BROKEN as error:
@@ -40,27 +40,26 @@ def decode(data: bytes) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise BadPicture("32-bit floating point samples have no agreed range")
+        raise BadPicture("32-bit floating point samples are not supported")
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise BadPicture("32-bit samples beyond 16 bits have no agreed range")
+        raise BadPicture("samples outside 0 to 65535 are not supported")
     return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
 
 
 def square(image: Image.Image, size: int, short_side: int | None = None) -> np.ndarray:
-    """uint8 (size, size, 3): the short side resized to `short_side` (else `size`), then the centre cut out.
+    """uint8 (size, size, 3): resizes the short side to `short_side` (default `size`), then crops the centre.
 
-    Bilinear with a support that grows as the picture shrinks (antialiased): the filter with which the ImageNet networks
-    were evaluated. A picture that has the right size already comes through untouched.
+    Bilinear and antialiased, as in the evaluation of the ImageNet networks. An image of the right size is not resampled.
     """
     w, h = image.size
     scale = (short_side or size) / min(w, h)

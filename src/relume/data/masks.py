@@ -1,7 +1,7 @@
-"""Which cells of a picture are hidden: drawn from the seed and the picture's id alone, so that all methods meet the same masks.
+"""Random masks. They depend on the seed and the id of the image only, so that all methods get the same masks.
 
-A mask is a boolean (side, side), True where a cell is hidden; `round(ratio side side)` cells are, whatever the pattern, but never
-all and never none.
+A mask is boolean (side, side), True where a cell is hidden. Every pattern hides `round(ratio side side)` cells, but at least one
+and not all.
 """
 
 import math
@@ -14,15 +14,15 @@ from relume.core.runtime import generator
 from relume.data.masks_config import Masks
 from relume.data.portable import exp, log
 
-LEAST_BLOCK = 16 / 196  # share of the cells that BEiT's smallest block has, 16 of 14 x 14
-SLENDER = 0.3  # the most unequal sides of a block
-TRIES = 10  # places at which a block may fail to hide anything new before single cells are hidden instead
+LEAST_BLOCK = 16 / 196  # BEiT's smallest block has 16 of 14 x 14 cells
+MIN_ASPECT = 0.3  # of a block
+TRIES = 10  # blocks that hide nothing new before single cells are hidden instead
 
 
 def hidden_cells(side: int, ratio: float) -> int:
-    """How many of side x side cells a ratio hides."""
+    """The number of cells that a ratio hides."""
     if side < 2:
-        raise ValueError(f"a picture of {side} x {side} cells cannot be hidden in part")
+        raise ValueError(f"an image of {side} x {side} cells cannot be partly hidden")
     return min(side**2 - 1, max(1, round(ratio * side**2)))
 
 
@@ -33,7 +33,7 @@ def random_mask(side: int, count: int, draw: torch.Generator) -> Tensor:
 
 
 def block_mask(side: int, count: int, draw: torch.Generator) -> Tensor:
-    """Rectangles of 8 % of the cells or more until there are enough; of the last, cells are taken away at random."""
+    """Rectangles of at least 8 % of the cells until `count` cells are hidden; the last rectangle loses random cells."""
     mask = torch.zeros(side, side, dtype=torch.bool)
     failed = 0
     while (left := count - int(mask.sum())) > 0:
@@ -45,11 +45,11 @@ def block_mask(side: int, count: int, draw: torch.Generator) -> Tensor:
 
 
 def _rectangle(side: int, most: int, draw: torch.Generator) -> Tensor:
-    """A block somewhere, of about `most` cells at most."""
+    """A random block of at most about `most` cells."""
     where = torch.rand(4, generator=draw).tolist()
     least = max(1.0, LEAST_BLOCK * side**2)
     area = least + where[0] * max(0.0, most - least)
-    aspect = exp((2 * where[1] - 1) * log(1 / SLENDER))
+    aspect = exp((2 * where[1] - 1) * log(1 / MIN_ASPECT))
     height, width = (min(side, max(1, round(math.sqrt(area * by)))) for by in (aspect, 1 / aspect))
     top, left = int(where[2] * (side - height + 1)), int(where[3] * (side - width + 1))
     block = torch.zeros(side, side, dtype=torch.bool)
@@ -58,7 +58,7 @@ def _rectangle(side: int, most: int, draw: torch.Generator) -> Tensor:
 
 
 def grid_mask(side: int, count: int, draw: torch.Generator) -> Tensor:
-    """The first cells of an ordered dither are visible: at 75 % one of each 2 x 2. Each begins at a place of its own."""
+    """The first cells of an ordered dither at a random offset are visible: at 75 % one of each 2 x 2."""
     order = bayer(side)
     down, right = torch.randint(len(order), (2,), generator=draw).tolist()
     ranks = order.roll((down, right), (0, 1))[:side, :side].flatten().argsort()
@@ -68,7 +68,7 @@ def grid_mask(side: int, count: int, draw: torch.Generator) -> Tensor:
 
 
 def bayer(side: int) -> Tensor:
-    """The threshold matrix of ordered dithering, of the next power of two: its n smallest entries lie evenly, for every n."""
+    """The threshold matrix of ordered dithering, of the next power of two: its n smallest entries are evenly spread."""
     order = torch.zeros(1, 1, dtype=torch.long)
     while len(order) < side:
         order = torch.cat([torch.cat([4 * order, 4 * order + 2], 1), torch.cat([4 * order + 3, 4 * order + 1], 1)])
@@ -89,7 +89,7 @@ def masks(side: int, config: Masks, draws: Sequence[torch.Generator]) -> Tensor:
 
 
 def masks_of(ids: Sequence[str], side: int, config: Masks, seed: int) -> Tensor:
-    """The masks of these pictures, the same in whatever batch and for whatever method: (N, side, side)."""
+    """The masks of these images, independent of the batch and the method: (N, side, side)."""
     return masks(side, config, [generator(seed, "mask", config.pattern, config.ratio, side, id) for id in ids])
 
 

@@ -1,4 +1,4 @@
-"""Which part of a picture is hidden, as the sections `train_masked` and `reconstruct_masked` say it."""
+"""The masks of the sections `train_masked` and `reconstruct_masked`."""
 
 from typing import Literal
 
@@ -9,8 +9,8 @@ from relume.core.config import config
 
 @config
 class Masks:
-    """`random`: any cells; `block`: rectangles, as in BEiT; `grid`: as evenly spread as can be."""
+    """`random`: any cells; `block`: rectangles, as in BEiT; `grid`: evenly spread."""
 
     pattern: Literal["random", "block", "grid"]
-    ratio: float = Field(gt=0, lt=1)  # share of the cells that is hidden
+    ratio: float = Field(gt=0, lt=1)  # fraction of hidden cells
     cell: int = Field(ge=1)  # px

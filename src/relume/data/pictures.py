@@ -1,6 +1,7 @@
-"""What a source hands to the writer: pictures as light descriptions, which a worker process turns into pixels."""
+"""What a source passes to the writer: descriptions of images, which worker processes decode."""
 
 import functools
+import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,11 +16,11 @@ from relume.core.errors import UserError
 from relume.core.files import digest
 from relume.data.decode import BadPicture, decode, square
 
-SPLITS = ("test", "val", "train")  # in the order of the rows; where one picture is in two splits, the earlier keeps it
+SPLITS = ("test", "val", "train")  # in the order of the rows; an image in two splits stays in the earlier one
 
 
-class Material(Protocol):
-    """Where a picture comes from. `name` is what messages call it; `render` may raise BadPicture."""
+class ImageSource(Protocol):
+    """Where an image comes from. Messages show `name`; `render` may raise BadPicture."""
 
     @property
     def name(self) -> str: ...
@@ -29,30 +30,30 @@ class Material(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One row to be. `source` is the original that it was made from: no two splits share one."""
+    """One row of the dataset. `source` is the original of the image: no two splits share one."""
 
     id: str
     split: str
     label: str
     source: str
-    material: Material
+    material: ImageSource
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """All that a source has to say."""
+    """The images and metadata of a source."""
 
     pictures: list[Picture]
     classes: list[str]
     licence: str
-    origin: list[dict[str, Any]]  # the files that it was made from; goes into the manifest
+    origin: list[dict[str, Any]]  # the original files; for the manifest
     notes: list[str] = field(default_factory=list)
-    packages: tuple[str, ...] = ()  # whose versions the pixels depend on, beside numpy and pillow
+    packages: tuple[str, ...] = ()  # the pixels depend on their versions, and on numpy and pillow
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A picture file of its own."""
+    """An image file."""
 
     name: str
     path: Path
@@ -63,7 +64,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A stretch of an uncompressed archive, which may lie in several parts: [(path, size), ...]."""
+    """A range of bytes of an uncompressed archive, which may consist of several parts: (path, size)."""
 
     name: str
     parts: tuple[tuple[Path, int], ...]
@@ -71,17 +72,12 @@ class Slice:
     length: int
 
     def read(self) -> bytes:
-        found, start, left = [], self.offset, self.length
-        for path, size in self.parts:
-            if start < size and left:
-                with path.open("rb") as file:
-                    file.seek(start)
-                    found.append(file.read(min(left, size - start)))
-                left -= len(found[-1])
-            start = max(0, start - size)
-        if left:
-            raise BadPicture(f"truncated: {left} of {self.length} bytes are missing")
-        return b"".join(found)
+        with io.BufferedReader(Joined(self.parts)) as joined:
+            joined.seek(self.offset)
+            data = joined.read(self.length)
+        if missing := self.length - len(data):
+            raise BadPicture(f"truncated: {missing} of {self.length} bytes are missing")
+        return data
 
     def render(self, size: int, short_side: int | None) -> np.ndarray:
         return square(decode(self.read()), size, short_side)
@@ -116,6 +112,36 @@ class Pixels:
         return square(Image.fromarray(pixels), size, short_side)
 
 
+class Joined(io.RawIOBase):
+    """Files read as one, end to end: the parts of a split archive."""
+
+    def __init__(self, parts: Sequence[tuple[Path, int]]) -> None:
+        self._parts, self._at, self._total = parts, 0, sum(size for _, size in parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._total}[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Reads from one part only; `BufferedReader` calls it again for the next."""
+        start = 0
+        for path, size in self._parts:
+            if self._at < start + size:
+                with path.open("rb") as file:
+                    file.seek(self._at - start)
+                    got = file.readinto(buffer)
+                self._at += got
+                return got
+            start += size
+        return 0
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -125,47 +151,47 @@ def _read(path: Path) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _opened(archive: Path) -> zipfile.ZipFile:
-    """One handle per process: the directory of a large archive takes a second to read."""
+    """One handle per process: reading the directory of a large archive takes a second."""
     return zipfile.ZipFile(archive)
 
 
 def rng(seed: int, *keys: object) -> np.random.Generator:
-    """A generator of its own for each thing that is drawn for."""
+    """An independent generator for each combination of keys."""
     return np.random.default_rng(int(digest([seed, *map(str, keys)]), 16))
 
 
-def drawn(pictures: Iterable[Picture], seed: int) -> list[Picture]:
-    """In an order drawn by the seed, the same whatever order they come in: any first n are then a random sample."""
+def shuffled(pictures: Iterable[Picture], seed: int) -> list[Picture]:
+    """In random order by `seed`, independent of the input order: the first n are a random sample for every n."""
     return sorted(pictures, key=lambda picture: digest([seed, picture.id]))
 
 
-def in_turn(pictures: Sequence[Picture]) -> list[Picture]:
-    """One of every class, then another of every class, and so on; within a class the order stays."""
-    seen = Counter[str]()
+def round_robin(pictures: Sequence[Picture]) -> list[Picture]:
+    """One image of every class, then another of every class, and so on; the order within a class is kept."""
+    counts = Counter[str]()
     turns = []
     for picture in pictures:
-        turns.append(seen[picture.label])
-        seen[picture.label] += 1
+        turns.append(counts[picture.label])
+        counts[picture.label] += 1
     return [pictures[number] for number in sorted(range(len(pictures)), key=turns.__getitem__)]
 
 
 def held_out(pictures: Sequence[Picture], count: int, seed: int, *, split: str = "val", evenly: bool = False) -> list[Picture]:
-    """`count` of the training pictures go over to another split; `evenly`: as many of every class, up to one."""
-    train = drawn((picture for picture in pictures if picture.split == "train"), seed)
-    train = in_turn(train) if evenly else train
+    """Moves `count` training images to another split. `evenly`: the same number from every class, up to one."""
+    train = shuffled((picture for picture in pictures if picture.split == "train"), seed)
+    train = round_robin(train) if evenly else train
     if count > len(train):
-        raise UserError(f"{split}: {count} pictures are wanted, but there are only {len(train)} to take them from")
+        raise UserError(f"{split}: needs {count} images, {len(train)} are left")
     held = {picture.id for picture in train[:count]}
     return [replace(picture, split=split) if picture.id in held else picture for picture in pictures]
 
 
 def limited(pictures: Sequence[Picture], limits: dict[str, int | None], seed: int) -> list[Picture]:
-    """At most so many of each split, drawn by the seed; None is all. Rows of a split stand in the drawn order."""
+    """At most `limits[split]` images of each split (None: all), in random order by `seed`."""
     chosen: list[Picture] = []
     for split in SPLITS:
-        there = drawn((picture for picture in pictures if picture.split == split), seed)
+        candidates = shuffled((picture for picture in pictures if picture.split == split), seed)
         limit = limits.get(split)
-        if limit is not None and limit > len(there):
-            raise UserError(f"{split}: {limit} pictures are wanted, but the source has only {len(there)}")
-        chosen += there[:limit]
+        if limit is not None and limit > len(candidates):
+            raise UserError(f"{split}: needs {limit} images, the source has {len(candidates)}")
+        chosen += candidates[:limit]
     return chosen

@@ -1,4 +1,4 @@
-"""Work spread over all cores, results in the order of the tasks, and only a few of them in memory at a time."""
+"""An ordered parallel map with a bounded number of results in memory."""
 
 import multiprocessing
 import os
@@ -13,36 +13,36 @@ from relume.core.errors import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
-CHUNK = 8  # tasks that travel together
+CHUNK = 8  # tasks per submission
 
 
 def workers() -> int:
-    """RELUME_WORKERS, else the cores that this process may use."""
+    """RELUME_WORKERS, else the number of available cores."""
     given = os.environ.get("RELUME_WORKERS", "")
     if given and not (given.isdigit() and int(given)):
-        raise UserError(f"RELUME_WORKERS={given}: a positive number of processes is wanted")
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(given) if given else here
+        raise UserError(f"RELUME_WORKERS={given}: must be a positive integer")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(given) if given else cores
 
 
 def ordered(function: Callable[[T], R], tasks: Iterable[T], processes: int) -> Iterator[R]:
-    """`map` over `processes`; one process works without a pool. Bounded: 4 chunks per process are under way."""
+    """`map` over `processes`, in order; at most 4 chunks per process are pending. One process uses no pool."""
     if processes == 1:
         yield from map(function, tasks)
         return
     methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")  # fork and threads do not mix
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")  # fork is unsafe with threads
     pool = ProcessPoolExecutor(processes, mp_context=context)
-    under_way: deque[Future[list[R]]] = deque()
+    pending: deque[Future[list[R]]] = deque()
     try:
         for chunk in _chunks(tasks):
-            under_way.append(pool.submit(_each, function, chunk))
-            if len(under_way) >= 4 * processes:
-                yield from under_way.popleft().result()
-        while under_way:
-            yield from under_way.popleft().result()
+            pending.append(pool.submit(_each, function, chunk))
+            if len(pending) >= 4 * processes:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
     except BrokenProcessPool:
-        raise UserError("a worker process was killed (out of memory?): try fewer with RELUME_WORKERS") from None
+        raise UserError("a worker process was killed (out of memory?): set RELUME_WORKERS to fewer processes") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -1,8 +1,8 @@
 """Functions with the same bits on every processor.
 
-IEEE 754 rounds +, -, *, / and the square root alike everywhere. It does not say how to round sin, log, exp, powers or hypot:
-their last bits depend on the C library, and in NumPy on the processor's vector instructions. `Generator.uniform` is a product and
-a sum, which some compilers fuse. So what decides over pixels uses these functions instead.
+IEEE 754 defines the rounding of +, -, *, / and the square root. It does not define that of sin, log, exp, powers and hypot:
+their last bits depend on the C library and, in NumPy, on the vector instructions of the processor. `Generator.uniform` is a
+product and a sum, which some compilers fuse. Code that determines pixels uses these functions instead.
 """
 
 import decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-DECIMAL = decimal.Context(prec=28)  # integer arithmetic underneath
+DECIMAL = decimal.Context(prec=28)  # uses integer arithmetic
 
 
 def uniform(generator: np.random.Generator, low: float, high: float, size: int | tuple[int, ...] | None = None) -> Any:
@@ -27,7 +27,7 @@ def exp(value: float) -> float:
 
 
 def cos_sin(angle: float) -> tuple[float, float]:
-    """To about 1e-13, of at most a few turns: the series of a small part of the angle, which is then doubled six times."""
+    """Accurate to about 1e-13 for a few turns at most: the series of angle / 64, then six doublings of the angle."""
     part = angle / 64
     square = part * part
     cos = 1 - square / 2 * (1 - square / 12 * (1 - square / 30 * (1 - square / 56 * (1 - square / 90))))

@@ -1,4 +1,4 @@
-"""From a section of `prepare.datasets` to `data/images/<dataset>/`."""
+"""Writes `data/images/<dataset>/` from an entry of `prepare.datasets`."""
 
 import tempfile
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from typing import Any
 from relume.core.errors import UserError
 from relume.data.config import Source
 from relume.data.pictures import Contents
-from relume.data.sources import cifar10, cifar100, folder, imagenet_val, photos, tiny_imagenet
+from relume.data.sources import cifar, folder, imagenet_val, photos, tiny_imagenet
 from relume.data.write import write
 
 SOURCES: dict[str, Callable[[Any, Path], Contents]] = {
     "photos": photos.contents,
-    "cifar10": cifar10.contents,
-    "cifar100": cifar100.contents,
+    "cifar10": cifar.contents,
+    "cifar100": cifar.contents,
     "tiny_imagenet": tiny_imagenet.contents,
     "imagenet_val": imagenet_val.contents,
     "folder": folder.contents,
@@ -22,7 +22,7 @@ SOURCES: dict[str, Callable[[Any, Path], Contents]] = {
 
 
 def prepare(config: Source, out: Path, *, name: str, max_bad: int = 0) -> dict[str, Any]:
-    """Write the dataset to `out`; return its manifest."""
+    """Writes the dataset to `out` and returns its manifest."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as scratch:

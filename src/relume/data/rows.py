@@ -1,4 +1,4 @@
-"""A `.npy` file of pictures that grows row by row; how many there are is written into the header at the end."""
+"""A `.npy` file of images, written row by row; the header gets the number of rows at the end."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Rows:
-    """Use as a context. A file left by a broken-off block says that it holds no rows."""
+    """A context manager. After an error, the header says 0 rows."""
 
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size, self.count = path, size, 0
@@ -21,7 +21,7 @@ class Rows:
 
     def append(self, pixels: np.ndarray) -> None:
         if pixels.dtype != np.uint8 or pixels.shape != (self.size, self.size, 3):
-            raise ValueError(f"uint8 ({self.size}, {self.size}, 3) is wanted, got {pixels.dtype} {pixels.shape}")
+            raise ValueError(f"needs uint8 ({self.size}, {self.size}, 3), got {pixels.dtype} {pixels.shape}")
         self._file.write(pixels.data)
         self.count += 1
 
@@ -32,7 +32,7 @@ class Rows:
                 self._file.write(self._header(self.count))
 
     def _header(self, count: int) -> bytes:
-        """Of one length for every count: the format leaves room for the first axis to grow."""
+        """Its length does not depend on `count`: the format pads the first axis."""
         shape = (count, self.size, self.size, 3)
         buffer = io.BytesIO()
         np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -1,4 +1,4 @@
-"""A prepared dataset as its readers see it: pixels memory-mapped, one index row per picture."""
+"""Reads a prepared dataset: memory-mapped images, one index row per image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,30 +24,30 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Checks that the three files are there and speak of the same pictures."""
+        """Checks that the three files exist and agree."""
         manifest = read_json(folder / "manifest.json")
         index = read_csv(folder / "index.csv")
         try:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
             size, count, index_sha256 = manifest["size"], manifest["counts"]["all"], manifest["index_sha256"]
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{folder} is not whole ({error}): run its stage again") from None
-        wanted = (count, size, size, 3)
-        if images.shape != wanted or images.dtype != np.uint8 or len(index) != count:
+            raise UserError(f"{folder} is incomplete ({error}): run its stage again") from None
+        expected = (count, size, size, 3)
+        if images.shape != expected or images.dtype != np.uint8 or len(index) != count:
             found = f"{images.dtype} {images.shape} and {len(index)} index rows"
-            raise UserError(f"{folder} is not whole: {found}, the manifest says {wanted}: run its stage again")
+            raise UserError(f"{folder} is incomplete: {found}, the manifest has {expected}: run its stage again")
         if sha256(folder / "index.csv") != index_sha256:
-            raise UserError(f"{folder}: index.csv is not the one that the manifest speaks of: run its stage again")
+            raise UserError(f"{folder}: index.csv does not match the manifest: run its stage again")
         return cls(name=folder.resolve().name, size=size, images=images, index=index, manifest=manifest)
 
     def select(self, split: str, count: int | None = None) -> list[int]:
-        """The first `count` rows of a split (None: all). Their order was drawn: a fair sample."""
+        """The first `count` rows of a split (None: all). Their order is random, so they are a random sample."""
         rows = [number for number, row in enumerate(self.index) if row["split"] == split]
         if not rows:
-            there = {row["split"] for row in self.index}
-            raise UserError(f"dataset {self.name} has no pictures in split {split!r}; {one_of(there, split)}")
+            splits = {row["split"] for row in self.index}
+            raise UserError(f"dataset {self.name}: no images in split {split!r}; {one_of(splits, split)}")
         if count is not None and not 1 <= count <= len(rows):
-            raise UserError(f"dataset {self.name}: {count} pictures of {split} are wanted; there are {len(rows)}")
+            raise UserError(f"dataset {self.name}: needs {count} images of {split}, the dataset has {len(rows)}")
         return rows[:count]
 
     def pixels(self, rows: list[int]) -> Tensor:
@@ -58,5 +58,5 @@ class Dataset:
         return [self.index[row]["id"] for row in rows]
 
     def sources(self) -> dict[str, str]:
-        """id -> the original that the picture was made from; crops of one photograph are not independent."""
+        """id -> the original of the image; crops of one photograph are not independent."""
         return {row["id"]: row["source"] for row in self.index}

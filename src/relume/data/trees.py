@@ -1,23 +1,23 @@
-"""Materials with relative names into pictures: ids from paths, labels from class folders, splits by rule."""
+"""Turns image files with relative names into rows: ids from paths, labels from class folders, splits by rule."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from relume.core.errors import UserError
-from relume.data.pictures import SPLITS, Material, Picture
+from relume.data.pictures import SPLITS, ImageSource, Picture
 
 
 def ids(names: Sequence[str]) -> list[str]:
-    """`a/b/c.jpg` -> `a-b-c`, fit for a file's name; the extension stays where the id would stand for several pictures."""
+    """`a/b/c.jpg` -> `a-b-c`, valid as a file name; the extension is kept where the id would not be unique."""
     short = ["-".join(PurePosixPath(name).with_suffix("").parts) for name in names]
     counts = Counter(short)
     return [each if counts[each] == 1 else name.replace("/", "-") for each, name in zip(short, names, strict=True)]
 
 
-def without_common_root(materials: Sequence[Material]) -> list[str]:
-    """The names, less the one folder that holds everything (archives have one): it is no class."""
-    names = [material.name for material in materials]
+def without_common_root(sources: Sequence[ImageSource]) -> list[str]:
+    """The names without a folder that contains everything (archives often have one): it is not a class."""
+    names = [source.name for source in sources]
     tops = {name.split("/")[0] for name in names}
     if len(tops) == 1 and len(names) > 1 and all(name.count("/") >= 2 for name in names):
         return [name.split("/", 1)[1] for name in names]
@@ -25,15 +25,15 @@ def without_common_root(materials: Sequence[Material]) -> list[str]:
 
 
 def label(name: str) -> str:
-    """The class folder; empty where pictures lie loose."""
+    """The class folder; empty if there is none."""
     return PurePosixPath(name).parts[0] if "/" in name else ""
 
 
-def every(materials: Sequence[Material], *, test_every: int, val_every: int) -> list[Picture]:
-    """In sorted order every so-manieth picture is a test, and of the others every so-manieth is for validation."""
-    names = without_common_root(materials)
+def every(sources: Sequence[ImageSource], *, test_every: int, val_every: int) -> list[Picture]:
+    """In sorted order: each `test_every`-th image is for testing, each `val_every`-th of the others for validation."""
+    names = without_common_root(sources)
     pictures, others = [], 0
-    for number, (name, id, material) in enumerate(zip(names, ids(names), materials, strict=True), start=1):
+    for number, (name, id, source) in enumerate(zip(names, ids(names), sources, strict=True), start=1):
         split = "train"
         if test_every and number % test_every == 0:
             split = "test"
@@ -41,23 +41,22 @@ def every(materials: Sequence[Material], *, test_every: int, val_every: int) -> 
             others += 1
             if val_every and others % val_every == 0:
                 split = "val"
-        pictures.append(Picture(id, split, label(name), name, material))
+        pictures.append(Picture(id, split, label(name), name, source))
     return pictures
 
 
-def by_folder(materials: Sequence[Material], shown: str) -> list[Picture]:
-    """The tree's own `train/`, `val/` and `test/` (any of them), with or without class folders below."""
-    names = [material.name for material in materials]
+def by_folder(sources: Sequence[ImageSource], shown: str) -> list[Picture]:
+    """Splits by the folders `train/`, `val/` and `test/` (any of them), with or without class folders."""
+    names = [source.name for source in sources]
     while names and not {name.split("/")[0] for name in names} & set(SPLITS):
         if len({name.split("/")[0] for name in names}) > 1 or any("/" not in name for name in names):
             break
         names = [name.split("/", 1)[1] for name in names]
-    foreign = sorted({name.split("/")[0] for name in names} - set(SPLITS))
-    if foreign:
-        raise UserError(f"{shown}: beside {', '.join(SPLITS)} there is {', '.join(foreign[:5])}")
+    if unknown := sorted({name.split("/")[0] for name in names} - set(SPLITS)):
+        raise UserError(f"{shown}: unknown folders {', '.join(unknown[:5])}; allowed: {', '.join(SPLITS)}")
     return [
-        Picture(id, name.split("/")[0], label(name.split("/", 1)[1]), name, material)
-        for name, id, material in zip(names, ids(names), materials, strict=True)
+        Picture(id, name.split("/")[0], label(name.split("/", 1)[1]), name, source)
+        for name, id, source in zip(names, ids(names), sources, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The labels of ImageNet's validation pictures: the development kit as it comes or unpacked, or a text file of several kinds."""
+"""The labels of ImageNet's validation images, from the development kit (packed or not) or from a text file."""
 
 import io
 import tarfile
@@ -12,7 +12,7 @@ META = "data/meta.mat"
 
 
 def labels(path: Path) -> dict[str, str]:
-    """`ILSVRC2012_val_00000001` -> its class: a WordNet id with the development kit, else as the text file has it."""
+    """`ILSVRC2012_val_00000001` -> its class: a WordNet id from the development kit, or the class in the text file."""
     if path.is_file() and path.suffix.lower() in (".txt", ".csv"):
         return from_text(path.read_text(), str(path))
     truth, meta = _devkit(path)
@@ -22,10 +22,10 @@ def labels(path: Path) -> dict[str, str]:
 
 
 def from_text(text: str, shown: str) -> dict[str, str]:
-    """One line per picture, in order, ending with its class; or `<file> <class>` (also with commas, boxes after it)."""
+    """One line per image: its class, in order; or `<file> <class>`, also with commas or boxes after it."""
     found: dict[str, str] = {}
     lines = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
-    if lines and lines[0][0] == "ImageId":  # the header of a table that goes round with the pictures
+    if lines and lines[0][0] == "ImageId":  # the header of LOC_val_solution.csv
         lines = lines[1:]
     for number, words in enumerate(lines, start=1):
         if len(words) == 1:
@@ -33,19 +33,19 @@ def from_text(text: str, shown: str) -> dict[str, str]:
         else:
             found[Path(words[0]).stem] = words[1]
     if len(found) != len(lines):
-        raise UserError(f"{shown}: {len(lines)} lines name {len(found)} pictures: some stand twice")
+        raise UserError(f"{shown}: {len(lines)} lines for {len(found)} images: some are listed twice")
     return found
 
 
 def _devkit(path: Path) -> tuple[bytes, bytes]:
-    """The ground truth and the table of classes."""
+    """The contents of TRUTH and META."""
     if path.is_dir():
         found = {name: next(path.rglob(Path(name).name), None) for name in (TRUTH, META)}
         data = {name: file.read_bytes() for name, file in found.items() if file is not None}
     else:
         data = _from_tar(path)
-    if lacking := [name for name in (TRUTH, META) if name not in data]:
-        raise UserError(f"{path} lacks {', '.join(lacking)}: it is not the development kit of ILSVRC 2012, tasks 1 & 2")
+    if missing := [name for name in (TRUTH, META) if name not in data]:
+        raise UserError(f"{path} lacks {', '.join(missing)}: it is not the development kit of ILSVRC 2012, tasks 1 & 2")
     return data[TRUTH], data[META]
 
 
@@ -58,12 +58,12 @@ def _from_tar(path: Path) -> dict[str, bytes]:
                 if name and (file := archive.extractfile(member)) is not None:
                     data[name] = file.read()
     except (*BROKEN, OSError) as error:
-        raise UserError(f"{path} is truncated or no tar archive ({error})") from None
+        raise UserError(f"{path} is truncated or not a tar archive ({error})") from None
     return data
 
 
 def _wnids(meta: bytes, shown: str) -> dict[str, str]:
-    """ILSVRC2012_ID -> WordNet id, from MATLAB's table `synsets`."""
+    """ILSVRC2012_ID -> WordNet id, from the MATLAB table `synsets`."""
     from scipy.io import loadmat
 
     try:

@@ -1,4 +1,4 @@
-"""The doctor on Python, the pinned packages, the device, and the project's folder. Standard library only at import."""
+"""Checks of Python, the pinned packages, the device and the project's folder. Imports only the standard library."""
 
 import json
 import os
@@ -12,23 +12,23 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from relume.doctor.findings import MENDS, Finding, lack, note, ok
+from relume.doctor.findings import REINSTALL, Finding, lack, note, ok
 
 KEY = ("torch", "torchvision", "numpy", "dvc", "mlflow", "timm", "open-clip-torch")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)\s*(?:;\s*(.+))?$")
 
-# In a process of its own: a torch and a torchvision that do not fit may take Python down with them.
+# runs in its own process: incompatible versions of torch and torchvision may crash Python
 PROBE = """
 import json, torch
-say = {"torch": torch.__version__, "threads": torch.get_num_threads(), "mps": torch.backends.mps.is_available()}
-say["cuda"] = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-say["cuda"] = [f"{each.name}, {each.total_memory / 2**30:.0f} GiB" for each in say["cuda"]]
+info = {"torch": torch.__version__, "threads": torch.get_num_threads(), "mps": torch.backends.mps.is_available()}
+info["cuda"] = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+info["cuda"] = [f"{each.name}, {each.total_memory / 2**30:.0f} GiB" for each in info["cuda"]]
 try:
     import torchvision
-    say["torchvision"] = torchvision.__version__
+    info["torchvision"] = torchvision.__version__
 except (ImportError, RuntimeError, AttributeError) as error:
-    say["fault"] = f"{type(error).__name__}: {error}"
-print(json.dumps(say))
+    info["fault"] = f"{type(error).__name__}: {error}"
+print(json.dumps(info))
 """
 
 
@@ -37,34 +37,36 @@ def python(root: Path) -> Iterator[Finding]:
     if not (3, 11) <= sys.version_info < (3, 15):
         yield lack("python", where, "make PYTHON=/path/to/python3.11 env", needed=True)
     elif Path(sys.prefix).resolve() != (root / ".venv").resolve():
-        yield note("python", where, "the pinned packages lie in .venv: make env, then .venv/bin/relume doctor")
+        yield note("python", where, "the pinned packages are in .venv: make env, then .venv/bin/relume doctor")
     else:
         yield ok("python", where)
 
 
 def packages(root: Path) -> Iterator[Finding]:
-    """What is installed against requirements.lock."""
+    """Compares the installed packages with requirements.lock."""
     lock, manifest = root / "requirements.lock", root / "pyproject.toml"
     if not lock.exists() or not manifest.exists():
-        remedy = "run in the project's folder; the clone has it, and `make lock` remakes it"
-        yield lack("packages", "no requirements.lock here to compare with", remedy, needed=True)
+        remedy = "run in the project's folder; `make lock` writes it"
+        yield lack("packages", "requirements.lock not found", remedy, needed=True)
         return
     pins = pinned(lock.read_text())
-    here = {name: _installed(name) for name in pins}
-    absent = sorted(name for name in pins if here[name] is None)
-    other = sorted(f"{name} {here[name]} (pinned {pins[name]})" for name in pins if here[name] not in (None, pins[name]))
+    installed = {name: _installed(name) for name in pins}
+    absent = sorted(name for name in pins if installed[name] is None)
+    other = sorted(
+        f"{name} {installed[name]} (pinned {pins[name]})" for name in pins if installed[name] not in (None, pins[name])
+    )
     if absent:
         tools = {_name(each) for each in tomllib.loads(manifest.read_text()).get("dependency-groups", {}).get("dev", [])}
-        yield lack("packages missing", ", ".join(absent), MENDS, needed=not tools.issuperset(absent))
+        yield lack("packages missing", ", ".join(absent), REINSTALL, needed=not tools.issuperset(absent))
     if other:
-        yield lack("packages differ", "; ".join(other), MENDS)
+        yield lack("packages differ", "; ".join(other), REINSTALL)
     if not absent and not other:
-        versions = ", ".join(f"{name} {here[name]}" for name in KEY if name in here)
+        versions = ", ".join(f"{name} {installed[name]}" for name in KEY if name in installed)
         yield ok("packages", f"{len(pins)} as pinned; {versions}")
 
 
 def pinned(lock: str) -> dict[str, str]:
-    """Name -> version, of the lines of a lock that hold for this Python and this machine."""
+    """Name -> version, of the lines whose markers apply here."""
     from packaging.markers import Marker
 
     lines = (PINNED.match(line) for line in lock.splitlines())
@@ -85,62 +87,60 @@ def _name(requirement: str) -> str:
 def device(root: Path) -> Iterator[Finding]:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, cwd=root, timeout=120)
     if done.returncode:
-        why = (done.stderr.strip().splitlines() or [f"Python ended with {done.returncode}"])[-1]
-        yield lack("torch", why, MENDS, needed=True)
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        yield lack("torch", why, REINSTALL, needed=True)
         return
-    say = json.loads(done.stdout.splitlines()[-1])
-    yield ok("processor", f"{platform.machine()}, {say['threads']} threads")
-    if say["cuda"]:
-        yield ok("cuda", "; ".join(say["cuda"]))
+    info = json.loads(done.stdout.splitlines()[-1])
+    yield ok("processor", f"{platform.machine()}, {info['threads']} threads")
+    if info["cuda"]:
+        yield ok("cuda", "; ".join(info["cuda"]))
     elif shutil.which("nvidia-smi"):
-        remedy = f"the driver is too old for torch {say['torch']}, or hides its GPUs: nvidia-smi, CUDA_VISIBLE_DEVICES"
-        yield note("cuda", "a driver, but no GPU that torch can use", remedy)
-    if say["mps"]:
+        remedy = f"the driver is too old for torch {info['torch']}, or its GPUs are hidden: see nvidia-smi, CUDA_VISIBLE_DEVICES"
+        yield note("cuda", "a driver is installed, but torch finds no GPU", remedy)
+    if info["mps"]:
         yield ok("mps", "Metal")
-    if not say["cuda"] and not say["mps"]:
-        yield note("accelerator", "none: the processor computes, which suffices for the embedded default")
-    if "fault" in say:
-        yield lack("torchvision", f"does not import beside torch {say['torch']}: {say['fault']}", MENDS, needed=True)
+    if not info["cuda"] and not info["mps"]:
+        yield note("accelerator", "none: computes on the CPU, which is enough for the default pipeline")
+    if "fault" in info:
+        yield lack("torchvision", f"cannot be imported with torch {info['torch']}: {info['fault']}", REINSTALL, needed=True)
     else:
-        yield ok("torchvision", f"{say['torchvision']} fits torch {say['torch']}")
+        yield ok("torchvision", f"{info['torchvision']} fits torch {info['torch']}")
 
 
 def clone(root: Path) -> Iterator[Finding]:
-    """Git's state."""
+    """The state of the git repository."""
     if not shutil.which("git"):
         yield lack("git", "not installed", "install git", needed=True)
         return
     status = _git(root, "status", "--porcelain", "--branch")
     if status.returncode:
-        remedy = "git clone the project, or git init here: DVC keeps its record in git"
+        remedy = "git clone the project, or git init: DVC needs git"
         yield lack("git", status.stderr.strip().splitlines()[0], remedy, needed=True)
         return
     branch, *changes = status.stdout.splitlines()
     commit = _git(root, "rev-parse", "--short", "HEAD")
     at = branch.removeprefix("## ") + (f" at {commit.stdout.strip()}" if not commit.returncode else "")
     if changes:
-        yield note(
-            "git", f"{at}, {len(changes)} changed files", "results name the commit that made them: commit before you publish"
-        )
+        yield note("git", f"{at}, {len(changes)} changed files", "results record their commit: commit before you publish")
     else:
-        yield ok("git", f"{at}, nothing changed")
+        yield ok("git", f"{at}, no changes")
 
 
 def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # look, and leave the index alone
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # do not write the index
     return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, env=environment, timeout=30)
 
 
 def folder(root: Path) -> Iterator[Finding]:
-    """The pipeline, DVC's folder, and whose sources `import relume` gives."""
+    """dvc.yaml, .dvc, and the sources that `import relume` uses."""
     import relume
 
     for name in ("dvc.yaml", ".dvc"):
         if not (root / name).exists():
-            yield lack(name, f"not in {root}", "run in the project's folder: a clone has it", needed=True)
-    source, given = root / "src" / "relume", [Path(each).resolve() for each in relume.__path__]
-    if source.is_dir() and source.resolve() not in given:
-        found = f"`import relume` gives {given[0]}, not this folder's (stages run this folder's all the same)"
+            yield lack(name, f"not in {root}", "run in the project's folder", needed=True)
+    source, imported = root / "src" / "relume", [Path(each).resolve() for each in relume.__path__]
+    if source.is_dir() and source.resolve() not in imported:
+        found = f"`import relume` uses {imported[0]}, not this folder (stages use this folder)"
         yield note("sources", found, "make env here, and run .venv/bin/relume")
     elif source.is_dir():
         yield ok("sources", "src/relume of this folder")
@@ -154,6 +154,6 @@ def parameters(root: Path) -> Iterator[Finding]:
     try:
         check(read_params(root / "params.yaml"))
     except UserError as error:
-        yield lack("params.yaml", str(error), "mend it: every stage stops at this", needed=True)
+        yield lack("params.yaml", str(error), "fix it: every stage fails", needed=True)
     else:
-        yield ok("params.yaml", "every key and value is known")
+        yield ok("params.yaml", "valid")

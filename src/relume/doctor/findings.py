@@ -1,4 +1,4 @@
-"""What is here, what is lacking, and what to do about it. Standard library only: it must run where packages are missing."""
+"""Runs the checks of `relume doctor`. Imports only the standard library, because packages may be missing."""
 
 import contextlib
 import json
@@ -6,41 +6,32 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, TextIO
 
 State = Literal["ok", "note", "lack"]
 COLOURS: dict[State, str] = {"ok": "32", "note": "33", "lack": "31"}
-MENDS = "rm -f .venv/relume.state; make env"
+REINSTALL = "rm -f .venv/relume.state; make env"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's. `needed`: without it `make repro` cannot end well."""
+    """The result of a check. `needed`: `make repro` fails without it."""
 
-    area: str = ""
-    name: str
     state: State
+    name: str
     found: str
     remedy: str = ""
     needed: bool = False
-    looked: tuple[str, ...] = ()  # where, in order, for things that may come from several places
+    looked: tuple[str, ...] = ()  # places that were searched, in order
+    area: str = ""
 
 
-def ok(name: str, found: str) -> Finding:
-    return Finding(name=name, state="ok", found=found)
+ok, note, lack = partial(Finding, "ok"), partial(Finding, "note"), partial(Finding, "lack")
 
-
-def note(name: str, found: str, remedy: str = "", *, looked: tuple[str, ...] = ()) -> Finding:
-    return Finding(name=name, state="note", found=found, remedy=remedy, looked=looked)
-
-
-def lack(name: str, found: str, remedy: str, *, needed: bool = False, looked: tuple[str, ...] = ()) -> Finding:
-    return Finding(name=name, state="lack", found=found, remedy=remedy, needed=needed, looked=looked)
-
-
-# area, module, function: (root) -> findings. By name, so that a module whose own imports are missing costs only its checks.
+# area, module, function: (root) -> findings. Imported by name, so that a missing import fails only the checks of its module.
 QUICK = (
     ("environment", "environment", "python"),
     ("environment", "environment", "packages"),
@@ -61,32 +52,32 @@ STALE = ("stages", "services", "stale")
 
 
 def examine(root: Path, *, stale: bool = False) -> list[Finding]:
-    """All findings, area by area. `stale` also asks DVC what would run, which takes some seconds."""
+    """All findings by area. `stale` also lists stale stages, which takes some seconds."""
     rest = (*REST, STALE) if stale else REST
     with contextlib.chdir(root), ThreadPoolExecutor(1) as pool:
-        device = pool.submit(guarded, *DEVICE, root)  # waits for a process of its own that imports torch
+        device = pool.submit(guarded, *DEVICE, root)  # runs a process that imports torch
         first, last = ([finding for check in checks for finding in guarded(*check, root)] for checks in (QUICK, rest))
         return [*first, *device.result(), *last]
 
 
 def guarded(area: str, module: str, name: str, root: Path) -> list[Finding]:
-    """A check that fails is itself a finding: one broken package must not hide what the other checks see."""
+    """Turns an exception into a finding, so that the other checks still run."""
     try:
         found = list(getattr(import_module(f"relume.doctor.{module}"), name)(root))
     except ImportError as error:
-        found = [lack(name, f"not examined: {error}", MENDS, needed=True)]
-    except Exception as error:  # whatever it is, it is told, not hidden
-        found = [lack(name, f"not examined: {type(error).__name__}: {error}", "mend what the message names")]
+        found = [lack(name, f"not checked: {error}", REINSTALL, needed=True)]
+    except Exception as error:  # shown as a finding
+        found = [lack(name, f"not checked: {type(error).__name__}: {error}", "fix the error")]
     return [replace(finding, area=area) for finding in found]
 
 
 def ready(findings: Iterable[Finding]) -> bool:
-    """Nothing that `make repro` needs is lacking."""
+    """True if `make repro` has all that it needs."""
     return not any(finding.needed and finding.state == "lack" for finding in findings)
 
 
 def show(findings: Sequence[Finding], out: TextIO) -> None:
-    """For people; in colour on a terminal only."""
+    """Prints the findings; in colour on a terminal."""
     colour = out.isatty() and "NO_COLOR" not in os.environ
     area = ""
     for finding in findings:
@@ -97,12 +88,12 @@ def show(findings: Sequence[Finding], out: TextIO) -> None:
         print(f"  {state}  {finding.name:20}  {_indented(finding.found)}", file=out)
         if finding.state != "ok":
             for place in finding.looked:
-                print(f"{'':30}looked: {place}", file=out)
+                print(f"{'':30}searched: {place}", file=out)
             if finding.remedy:
                 print(f"{'':30}-> {_indented(finding.remedy)}", file=out)
     lacks = [finding for finding in findings if finding.state == "lack"]
     needed = sum(finding.needed for finding in lacks)
-    print(f"\n{len(lacks)} lacking, {needed} of them needed by `make repro`" if lacks else "\nnothing is lacking", file=out)
+    print(f"\n{len(lacks)} missing, {needed} of them needed by `make repro`" if lacks else "\nnothing is missing", file=out)
 
 
 def _indented(text: str) -> str:
@@ -110,5 +101,5 @@ def _indented(text: str) -> str:
 
 
 def as_json(root: Path, findings: Sequence[Finding]) -> str:
-    """For machines: {"root", "ready", "findings": [the fields of Finding]}."""
+    """JSON: {"root", "ready", "findings": [the fields of Finding]}."""
     return json.dumps({"root": str(root), "ready": ready(findings), "findings": [asdict(each) for each in findings]}, indent=2)

@@ -1,4 +1,4 @@
-"""The doctor on what surrounds the work: DVC's remote and cache, MLflow's store, disk, and what is stale."""
+"""Checks of DVC's remote and cache, MLflow's store, disk space and stale stages."""
 
 import json
 import os
@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 from relume.doctor.findings import Finding, lack, note, ok
 
-WAIT = 3.0  # seconds for a server to answer
-ROOM, LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the embedded default
+WAIT = 3.0  # seconds
+ENOUGH, TOO_LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the default pipeline
 PORTS = {"ssh": 22, "http": 80, "https": 443}
 PLUGINS = {"s3": "s3", "ssh": "ssh", "gs": "gs", "azure": "azure", "webdav": "webdav", "webdavs": "webdav", "hdfs": "hdfs"}
-SHARING = "docs/sharing.md says how"
+SHARING = "see docs/sharing.md"
 
 
 def _settings(root: Path) -> dict[str, Any]:
-    """DVC's settings of all levels together: system, user, project, and this clone's own."""
+    """DVC's settings, merged from all levels: system, user, project, local."""
     from dvc.config import Config
 
     return dict(Config(str(root / ".dvc")))
@@ -31,14 +31,14 @@ def _settings(root: Path) -> dict[str, Any]:
 
 def remote(root: Path) -> Iterator[Finding]:
     if not (root / ".dvc").is_dir():
-        yield note("remote", "no .dvc here")
+        yield note("remote", ".dvc not found")
         return
     settings = _settings(root)
     remotes, default = settings.get("remote", {}), settings.get("core", {}).get("remote")
     if not remotes:
         yield note("remote", "none: results stay on this machine", SHARING)
     elif default is None:
-        yield note("remote", f"{', '.join(remotes)}, none of them the default", "dvc remote default --local NAME")
+        yield note("remote", f"{', '.join(remotes)}; no default", "dvc remote default --local NAME")
     for name, about in remotes.items():
         yield _remote(f"remote {name}", about)
 
@@ -46,16 +46,16 @@ def remote(root: Path) -> Iterator[Finding]:
 def _remote(name: str, about: dict[str, Any]) -> Finding:
     url = str(about["url"])
     parts = urlsplit(url)
-    if not parts.scheme or len(parts.scheme) == 1:  # a folder; on Windows a drive's letter looks like a scheme
+    if not parts.scheme or len(parts.scheme) == 1:  # a folder; on Windows a drive letter looks like a scheme
         if Path(url).is_dir():
-            return ok(name, url) if os.access(url, os.W_OK) else note(name, f"{url}: can be read, not written")
-        return lack(name, f"{url}: no such folder", "mount it, or mend its address: dvc remote modify --local NAME url PATH")
+            return ok(name, url) if os.access(url, os.W_OK) else note(name, f"{url}: read-only")
+        return lack(name, f"{url}: folder not found", "mount it, or correct its address: dvc remote modify --local NAME url PATH")
     plugin = PLUGINS.get(parts.scheme, "")
     if plugin and find_spec(f"dvc_{plugin}") is None:
         return lack(name, f"{url}: dvc-{plugin} is not installed", f"uv pip install -p .venv/bin/python dvc-{plugin}")
     server = urlsplit(str(about.get("endpointurl", ""))) if about.get("endpointurl") else parts
     if parts.scheme not in PORTS and server is parts:
-        return note(name, f"{url}: its owner's own service, not tried", "dvc status --cloud tries it")
+        return note(name, f"{url}: not checked", "dvc status --cloud checks it")
     port = about.get("port") or server.port or PORTS.get(server.scheme, 443)
     fault = unreachable(server.hostname or "", int(port))
     if fault:
@@ -64,7 +64,7 @@ def _remote(name: str, about: dict[str, Any]) -> Finding:
 
 
 def unreachable(host: str, port: int) -> str:
-    """Why there is no connection within WAIT; empty where there is one. Nothing is sent."""
+    """Tries to connect within WAIT seconds; returns the error, or "". Sends nothing."""
     try:
         socket.create_connection((host, port), timeout=WAIT).close()
     except OSError as error:
@@ -74,16 +74,16 @@ def unreachable(host: str, port: int) -> str:
 
 def cache(root: Path) -> Iterator[Finding]:
     if not (root / ".dvc").is_dir():
-        yield note("cache", "no .dvc here")
+        yield note("cache", ".dvc not found")
         return
     about = _settings(root).get("cache", {})
     folder = _cache_folder(root, about)
     kinds = about.get("type", ["reflink", "copy"])
     found = f"{folder}, by {', '.join([kinds] if isinstance(kinds, str) else kinds)}"
     if about.get("shared"):
-        found += f", shared with the {about['shared']}"
+        found += f", shared: {about['shared']}"
     if not os.access(_existing(folder), os.W_OK):
-        yield lack("cache", f"{found}: cannot be written", "mend its rights, or: dvc cache dir --local FOLDER", needed=True)
+        yield lack("cache", f"{found}: not writable", "correct its permissions, or: dvc cache dir --local FOLDER", needed=True)
     else:
         yield ok("cache", found)
 
@@ -103,34 +103,32 @@ def tracking(root: Path) -> Iterator[Finding]:
     parts = urlsplit(uri)
     where = f"{uri} (MLFLOW_TRACKING_URI)" if os.environ.get("MLFLOW_TRACKING_URI") else uri
     if os.environ.get("RELUME_TRACKING", "").lower() == "off":
-        yield note("mlflow", "stages do not write to it: RELUME_TRACKING is off", "unset RELUME_TRACKING")
+        yield note("mlflow", "disabled: RELUME_TRACKING=off", "unset RELUME_TRACKING")
     if parts.scheme == "sqlite":
         yield _database(Path(uri.removeprefix("sqlite:///")), where)
     elif parts.scheme in ("http", "https"):
         fault = unreachable(parts.hostname or "", parts.port or PORTS[parts.scheme])
-        remedy = "start it, or unset MLFLOW_TRACKING_URI; results are whole without it: relume track writes them later"
+        remedy = "start it, or unset MLFLOW_TRACKING_URI; `relume track` can write the results later"
         yield lack("mlflow", f"{where}: {fault}", remedy) if fault else ok("mlflow", f"{where}: answers")
     elif parts.scheme in ("", "file"):
-        yield lack(
-            "mlflow", f"{where}: MLflow keeps no runs in plain folders any more", "unset MLFLOW_TRACKING_URI, or sqlite:///FILE"
-        )
+        yield lack("mlflow", f"{where}: MLflow no longer supports folders", "unset MLFLOW_TRACKING_URI, or sqlite:///FILE")
     else:
-        yield note("mlflow", f"{where}: not tried")
+        yield note("mlflow", f"{where}: not checked")
 
 
 def _database(file: Path, where: str) -> Finding:
     if not file.exists():
-        return note("mlflow", f"{where}: not made yet", "make repro makes it, and so does `relume track`")
+        return note("mlflow", f"{where}: does not exist yet", "make repro or `relume track` creates it")
     try:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=WAIT) as database:
             (runs,) = database.execute("select count(*) from runs").fetchone()
     except sqlite3.Error as error:
-        return lack("mlflow", f"{where}: {error}", "move the file away; `relume track` writes it anew from the results")
+        return lack("mlflow", f"{where}: {error}", "move the file away; `relume track` creates it again from the results")
     return ok("mlflow", f"{where}: {runs} runs")
 
 
 def disk(root: Path) -> Iterator[Finding]:
-    """Free space wherever bytes go, each file system once."""
+    """Free space of the workspace, scratch and cache; each file system once."""
     scratch = Path(os.environ.get("RELUME_SCRATCH") or root / ".dvc" / "tmp" / "resume")
     places = {"workspace": root, "scratch": scratch}
     if (root / ".dvc").is_dir() and find_spec("dvc") is not None:
@@ -141,21 +139,21 @@ def disk(root: Path) -> Iterator[Finding]:
     for names in systems.values():
         free = shutil.disk_usage(_existing(places[names[0]])).free / 2**30
         name, found = "disk", f"{free:.0f} GiB free for {', '.join(names)}"
-        if free < LITTLE:
-            yield lack(name, found, "make room, or put the cache elsewhere: dvc cache dir --local FOLDER", needed=True)
-        elif free < ROOM:
-            yield note(name, found, "enough for the embedded default, little for a large dataset")
+        if free < TOO_LITTLE:
+            yield lack(name, found, "free some space, or move the cache: dvc cache dir --local FOLDER", needed=True)
+        elif free < ENOUGH:
+            yield note(name, found, "enough for the default pipeline, too little for a large dataset")
         else:
             yield ok(name, found)
 
 
 def stale(root: Path) -> Iterator[Finding]:
-    """What `dvc repro` would run."""
+    """The stages that `dvc repro` would run."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"], cwd=root, capture_output=True, text=True, timeout=300
     )
     if done.returncode:
-        yield lack("stale stages", done.stderr.strip() or "dvc status failed", "mend what the message names", needed=True)
+        yield lack("stale stages", done.stderr.strip() or "dvc status failed", "fix the error", needed=True)
         return
     names = sorted(json.loads(done.stdout))
     yield note("stale stages", ", ".join(names), "make repro") if names else ok("stale stages", "none")

@@ -10,8 +10,7 @@ import numpy as np
 
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json
-from relume.core.masked_results import RATIO
-from relume.core.results import KEYS, METHOD_FILE, TIMING_FILE, run_folder
+from relume.core.results import KEYS, METHOD_FILE, RATIO, TIMING_FILE, run_folder
 from relume.evaluation.config import PATHS
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.seen import Witness

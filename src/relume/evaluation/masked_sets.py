@@ -15,8 +15,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import resize, to_float
-from relume.core.masked_results import RATIO
-from relume.core.results import Group
+from relume.core.results import RATIO, Group
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets

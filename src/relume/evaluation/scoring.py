@@ -14,8 +14,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError, one_of
 from relume.core.images import to_float
-from relume.core.masked_results import MASKS, RATIO, read_masked_group
-from relume.core.results import KEYS, Group, read_group
+from relume.core.results import KEYS, MASKS, RATIO, Group, read_group, read_masked_group
 from relume.data.masks import hidden_cells
 from relume.data.store import Dataset
 from relume.evaluation import masked

@@ -1,6 +1,6 @@
-"""What foreign networks see in several reconstructions of a picture, taken together, is a target for each (S0's avg and ref).
+"""Losses on embeddings by other networks: the distance of a reconstruction to the aggregate of m reconstructions (avg and ref).
 
-N pictures, m reconstructions of each, D coordinates of an embedding.
+N images, m reconstructions of each, D coordinates of an embedding.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relume.losses.feature import DISTANCES
 
-FLOOR = 0.1  # of relative variance: a coordinate on which all agree counts 11 times one of average variance, not infinitely more
+VARIANCE_EPS = 0.1  # added to the relative variance: bounds the weight of a coordinate at 11 times the average one
 
 Aggregate = Callable[[Tensor], tuple[Tensor, Tensor]]  # (N, m, D) -> centre (N, D), weights of the coordinates (N, D), mean 1
 Sides = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -21,20 +21,20 @@ def mean(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def median(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each coordinate; the mean of the middle two where m is even."""
+    """Of each coordinate; the mean of the middle two if m is even."""
     return _evenly(_middle(values))
 
 
 def trimmed_mean(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each coordinate, without its floor(m / 4) lowest and highest values."""
+    """Of each coordinate, without the floor(m / 4) lowest and highest values."""
     m = values.shape[1]
     return _evenly(values.sort(dim=1).values[:, m // 4 : m - m // 4].mean(1))
 
 
 def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The centroid of the largest cluster: of the reconstruction with most neighbours (among equals the closest) and of these.
+    """The centroid of the reconstruction with most neighbours (if equal, the closest) and its neighbours.
 
-    Neighbours are no further apart than the median of the picture's pairwise distances.
+    Neighbours have at most the median of the pairwise distances.
     """
     m = values.shape[1]
     if m == 1:
@@ -49,14 +49,14 @@ def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def agreement(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean; a coordinate weighs 1 / (v + FLOOR), v its variance over reconstructions against the mean one of all coordinates.
+    """The mean, with weights 1 / (v + VARIANCE_EPS): v is the variance relative to its mean over coordinates.
 
-    This is how a weighted mean treats measurements of unequal noise. All weigh the same where reconstructions agree entirely.
+    This is inverse-variance weighting. The weights are equal if the reconstructions are equal.
     """
-    shifted = values - values[:, :1]  # exactly 0 where all are equal, so that no rounding passes for disagreement
+    shifted = values - values[:, :1]  # exactly 0 if all are equal, despite rounding
     variance = shifted.var(dim=1, unbiased=False)
     relative = variance / variance.mean(1, keepdim=True).clamp_min(torch.finfo(variance.dtype).tiny)
-    weight = 1 / (relative + FLOOR)
+    weight = 1 / (relative + VARIANCE_EPS)
     return values.mean(1), weight / weight.mean(1, keepdim=True)
 
 
@@ -78,7 +78,7 @@ def _relu_after(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _smart(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """The ReLU only where the centre is not positive: elsewhere a dead unit still has a gradient."""
+    """ReLU only where the centre is not positive: elsewhere dead units have a gradient."""
     return torch.where(centre > 0, values, values.relu()), centre.relu()
 
 
@@ -86,12 +86,12 @@ POLICIES: dict[str, Sides] = {"as_is": _as_they_are, "no_relu": _as_they_are, "r
 
 
 def sides(policy: str, values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """What is compared, (N, D) each: a reconstruction's embedding and the aggregated one, after what `policy` does to them."""
+    """The embedding and the aggregate, (N, D) each, after the ReLU policy."""
     return POLICIES[policy](values, centre)
 
 
 def foreign(distance: str, policy: str, aggregate: str, values: Tensor, others: Tensor) -> Tensor:
-    """The distance of each reconstruction from all taken together: (N, …), (N, m, …) -> (N,). `others` is a fixed target."""
+    """The distance of each reconstruction to the aggregate of `others`: (N, …), (N, m, …) -> (N,). `others` is detached."""
     centre, weight = AGGREGATES[aggregate](others.detach().flatten(2))
     x, y = sides(policy, values.flatten(1), centre)
     root = weight.sqrt()
@@ -103,6 +103,6 @@ def _evenly(centre: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _middle(values: Tensor) -> Tensor:
-    """The median along dimension 1; the mean of the middle two where there are two."""
+    """The median along dimension 1; the mean of the middle two for even counts."""
     count = values.shape[1]
     return values.sort(dim=1).values[:, (count - 1) // 2 : count // 2 + 1].mean(1)

@@ -1,30 +1,30 @@
-"""How far apart two sets of embeddings are: as a training's validation asks (KID, Binkowski et al., arXiv 1801.01401), and as a
-generator may learn by (MMD, Gretton et al., JMLR 2012).
+"""Kernel distances between two sets of embeddings: KID (Binkowski et al., arXiv 1801.01401) for validation, and MMD (Gretton
+et al., JMLR 2012) as a loss.
 """
 
 import torch
 from torch import Tensor
 
-WIDTHS = (0.2, 1.0, 5.0)  # squared distances per number at which the blunt kernel falls: near, at, and beyond a deviation
+WIDTHS = (0.2, 1.0, 5.0)  # of the heavy-tailed kernel: squared distances per coordinate
 
 
 def kid(x: Tensor, y: Tensor) -> float:
-    """The unbiased squared MMD of x (N, D) and y (M, D), N, M >= 2, under k(a, b) = (a·b / D + 1)^3; about 0 where they agree."""
+    """The squared MMD of x (N, D) and y (M, D), N, M >= 2, under k(a, b) = (a·b / D + 1)^3; unbiased."""
     x, y = x.double(), y.double()
     return float(_apart(x) + _apart(y) - 2 * _kernel(x, y).mean())
 
 
 def discrepancy(x: Tensor, y: Tensor) -> Tensor:
-    """What each row of x (N, D) adds to the squared MMD: mean k(x_i, x_j) over j != i, less 2 mean k(x_i, y_j): (N,).
+    """The contribution of each row of x (N, D) to the squared MMD: mean k(x_i, x_j) over j != i - 2 mean k(x_i, y_j): (N,).
 
-    In the mean, but for y's own share; least where x is drawn like y. k(a, b) is the mean of (1 + |a - b|^2 / (D width))^-1/2
-    over WIDTHS: far outliers pull no harder. Here rows are compared with each other, on purpose.
+    Their mean is the squared MMD without its constant term in y. k(a, b) is the mean over WIDTHS of
+    (1 + |a - b|^2 / (D width))^-1/2, which bounds the gradient of outliers. Rows depend on each other.
     """
-    own = _blunt(x, x)
-    return (own.sum(1) - own.diagonal()) / (len(x) - 1) - 2 * _blunt(x, y).mean(1)
+    own = _heavy_tailed(x, x)
+    return (own.sum(1) - own.diagonal()) / (len(x) - 1) - 2 * _heavy_tailed(x, y).mean(1)
 
 
-def _blunt(x: Tensor, y: Tensor) -> Tensor:
+def _heavy_tailed(x: Tensor, y: Tensor) -> Tensor:
     """(N, D), (M, D) -> (N, M)."""
     apart = (x.square().mean(1)[:, None] + y.square().mean(1) - 2 * (x @ y.T) / x.shape[1]).clamp(min=0)
     return torch.stack([(1 + apart / width).rsqrt() for width in WIDTHS]).mean(0)

@@ -1,6 +1,6 @@
-"""LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a pure function of taps: the networks and the heads belong to others.
+"""Perceptual distances: LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps, and SSIM (Wang et al. 2004).
 
-LPIPS's scaling layer is ImageNet's normalisation for [-1, 1], so taps of our networks, fed [0, 1], serve as they are.
+LPIPS's scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks normalise inputs in [0, 1] alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 EPS = 1e-10  # as in LPIPS v0.1
+SIGMA = 1.5  # of the Gaussian window of SSIM, of any side
 
-# judge -> (network, its taps in the order of the heads); the heads are the weights `lpips_<judge>`
+# variant -> (network, taps in the order of the heads); the heads are the weights `lpips_<variant>`
 LPIPS_TAPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "alex": ("alexnet_conv", ("conv1", "conv2", "conv3", "conv4", "conv5")),
     "vgg": ("vgg16_conv", ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")),
@@ -21,7 +22,7 @@ LPIPS_TAPS: dict[str, tuple[str, tuple[str, ...]]] = {
 def lpips(taps: Sequence[Tensor], target_taps: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
     """sum_l mean_hw w_l . (u_l - v_l)^2 with u, v of unit length along channels: (N, C_l, H_l, W_l) x L -> (N,).
 
-    0 where both agree, about 1 for pictures with nothing in common; heads are (C_l,), not negative.
+    0 for equal images, about 1 for unrelated ones; heads are (C_l,), not negative.
     """
     if not len(taps) == len(target_taps) == len(heads):
         raise ValueError(f"lpips: {len(taps)} taps, {len(target_taps)} target taps and {len(heads)} heads")
@@ -37,14 +38,29 @@ def _layer(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Feature vectors at length 1. EPS^2 under the root keeps the gradient finite where a vector is zero."""
+    """Feature vectors of unit length. EPS^2 under the root keeps the gradient finite at zero."""
     x = x.float()
     length = (x.square().sum(1, keepdim=True) + EPS**2).sqrt()
     return x / (length + EPS)
 
 
-def heads_of(judge: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """The weights `lpips_<judge>` as heads (C_l,) in the order of its taps; their names sort in that order."""
-    if len(tensors) != len(LPIPS_TAPS[judge][1]):
-        raise ValueError(f"lpips_{judge}: {len(LPIPS_TAPS[judge][1])} heads are wanted, got {sorted(tensors)}")
+def heads_of(variant: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """The weights `lpips_<variant>` as heads (C_l,) in the order of the taps, which is that of their names."""
+    if len(tensors) != len(LPIPS_TAPS[variant][1]):
+        raise ValueError(f"lpips_{variant}: needs {len(LPIPS_TAPS[variant][1])} heads, got {sorted(tensors)}")
     return [tensors[name].flatten() for name in sorted(tensors)]
+
+
+def ssim(images: Tensor, originals: Tensor, windows: tuple[int, ...]) -> Tensor:
+    """1 - SSIM: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,) in [0, 2]; 0 for equal images.
+
+    The mean over valid window positions, RGB and the windows (odd sides). An oracle in feature inversion.
+    """
+    from pytorch_msssim import ssim as compute
+
+    side = min(images.shape[-2:])
+    if max(windows) > side:
+        raise ValueError(f"ssim: a window of {max(windows)} does not fit into an image of {side} px")
+    x, y = images.float(), originals.float()
+    parts = [compute(x, y, data_range=1.0, size_average=False, win_size=window, win_sigma=SIGMA) for window in windows]
+    return 1 - torch.stack(parts).mean(0)

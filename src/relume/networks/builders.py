@@ -1,7 +1,7 @@
-"""A network's modules, with random weights: our own where that saves an import of seconds, else the package's that defines them.
+"""Builds the modules of networks, with random weights.
 
-torchvision and open_clip are imported where they are needed. Names of modules are the packages' own: taps and weights
-go by them.
+AlexNet, VGG and EfficientNet-Lite0 are defined in this package, because torchvision, timm and open_clip take seconds to import.
+Modules have the names of the packages: taps and weights use them.
 """
 
 from collections import OrderedDict
@@ -22,7 +22,7 @@ BUILDERS: Registry[Builder] = Registry("builder")
 
 
 def build(facts: Facts) -> tuple[nn.Module, Facts]:
-    """The modules, and the facts with what only the package could tell."""
+    """The modules, and the facts completed by the package."""
     return BUILDERS[facts.builder](facts)
 
 
@@ -77,16 +77,16 @@ def efficientnet_lite0(facts: Facts) -> tuple[nn.Module, Facts]:
 
 @BUILDERS.register("openclip")
 def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
-    """The picture tower alone. Mean, std and activation are those the tag was trained with."""
+    """The image tower. Mean, std and activation are those of the tag."""
     import open_clip
-    from open_clip.model import _build_vision_tower  # the public way builds the text tower too
+    from open_clip.model import _build_vision_tower  # the public API builds the text tower too
 
     known = trained(facts.name)
     described: dict[str, Any] = open_clip.get_model_config(split(facts.name)[0])
     quick = bool(known.get("quick_gelu", described.get("quick_gelu", False)))
     tower = _build_vision_tower(described["embed_dim"], described["vision_cfg"], quick)
     if hasattr(tower, "output_tokens"):
-        tower.output_tokens = False  # CoCa's towers would give their tokens beside the embedding
+        tower.output_tokens = False  # else CoCa returns tokens beside the embedding
     return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
 
 

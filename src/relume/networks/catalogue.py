@@ -1,23 +1,8 @@
-"""Every network by name, with its declared facts, and every set of weights. No torch here: parameters are checked against it."""
+"""All networks with their facts, and all sets of weights, by name. Does not import torch: parameter checks use it."""
 
 from relume.core.errors import UserError, one_of
 from relume.networks import convolutional, openclip, residual
-from relume.networks.facts import Facts, Place, Tap, output
-from relume.networks.pins import PINS
-
-__all__ = [
-    "HEADS",
-    "NETWORKS",
-    "PINS",
-    "WEIGHTS",
-    "Facts",
-    "Place",
-    "Tap",
-    "check_network",
-    "check_tap",
-    "check_weights",
-    "facts",
-]
+from relume.networks.facts import Facts, Tap, output
 
 IDENTITY = Facts(
     name="identity",
@@ -38,12 +23,12 @@ WEIGHTS = (*NETWORKS, *HEADS)
 
 
 def facts(name: str) -> Facts:
-    """The facts of a network here, or of any open_clip "<model>/<tag>"."""
+    """The facts of a network in NETWORKS or of an open_clip "<model>/<tag>"."""
     if name in NETWORKS:
         return NETWORKS[name]
     if openclip.is_clip(name):
         return openclip.facts(name)
-    raise UserError(f"networks: unknown network {name!r}; {one_of(NETWORKS, name)}, or open_clip's <model>/<tag>")
+    raise UserError(f"networks: unknown network {name!r}; {one_of(NETWORKS, name)}, or an open_clip <model>/<tag>")
 
 
 def check_network(name: str) -> None:
@@ -51,15 +36,15 @@ def check_network(name: str) -> None:
 
 
 def check_weights(name: str) -> None:
-    """A network's name, or that of LPIPS's heads."""
+    """Raises UserError unless `name` is a network or in HEADS."""
     if name not in WEIGHTS and not openclip.is_clip(name):
-        raise UserError(f"networks: unknown network {name!r}; {one_of(WEIGHTS, name)}, or open_clip's <model>/<tag>")
+        raise UserError(f"networks: unknown network {name!r}; {one_of(WEIGHTS, name)}, or an open_clip <model>/<tag>")
     if name not in HEADS:
         facts(name)
 
 
 def check_tap(network: str | Facts, tap: str) -> Tap:
-    """The tap, or an error that lists those there are."""
+    """The tap; raises UserError if the network has no tap of this name."""
     known = network if isinstance(network, Facts) else facts(network)
     if tap not in known.taps:
         raise UserError(f"{known.name} has no tap {tap!r}; {one_of(known.taps, tap)}")

@@ -1,4 +1,4 @@
-"""From an owner's file to tensors under the names of our modules. Nothing here runs code that a file brings with it."""
+"""Converts official weight files to tensors with the names of our modules. Never runs code from a file."""
 
 import pickle
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from relume.core.unpickle import unpickle
 from relume.networks.builders import build
 from relume.networks.catalogue import facts
 
-Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `tensors.canonical` takes them
+Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `weights.canonical` takes them
 READERS: Registry[Reader] = Registry("reader of weights")
 META = torch.device("meta")
 
 
-class Unfit(Exception):
-    """The file does not hold what it should; the message says what is wrong with it."""
+class InvalidWeights(Exception):
+    """The file does not contain the expected weights; the message says why."""
 
 
 def unpickle_arrays(path: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def unpickle_arrays(path: Path) -> dict[str, Any]:
         try:
             tree = unpickle(file)
         except ValueError as error:
-            raise Unfit(str(error)) from None
+            raise InvalidWeights(str(error)) from None
     _check_tree(tree)
     return tree
 
@@ -39,18 +39,18 @@ def _check_tree(tree: object) -> None:
         for value in tree.values():
             _check_tree(value)
     elif not isinstance(tree, np.ndarray) or tree.dtype.hasobject:
-        raise Unfit(f"no pickle of arrays: it holds a {type(tree).__name__}")
+        raise InvalidWeights(f"not a pickle of arrays: contains {type(tree).__name__}")
 
 
 def template(network: str) -> dict[str, Tensor]:
-    """Names and shapes of the tensors that a network wants, without their bytes."""
+    """Names and shapes of a network's tensors, on the meta device."""
     with META:
         body, _ = build(facts(network))
     return dict(body.state_dict())
 
 
 def _load(path: Path) -> Mapping[str, Any]:
-    """A state dict, from safetensors or from torch's format without any code in it."""
+    """A state dict, from safetensors or a torch file (`weights_only`)."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -60,16 +60,16 @@ def _load(path: Path) -> Mapping[str, Any]:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise Unfit(f"not readable as weights: {str(error).splitlines()[0]}") from None
+        raise InvalidWeights(f"cannot be read as weights: {str(error).splitlines()[0]}") from None
     loaded = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(loaded, Mapping) or not loaded:
-        raise Unfit(f"no tensors by name, but a {type(loaded).__name__}")
+        raise InvalidWeights(f"not a mapping of tensors: {type(loaded).__name__}")
     return {name.removeprefix("module."): value for name, value in loaded.items()}
 
 
 @READERS.register("state")
 def state(network: str, path: Path) -> dict[str, Tensor]:
-    """A file whose names are ours."""
+    """A file with the names of our modules."""
     return dict(_load(path))
 
 
@@ -81,7 +81,7 @@ def convolutions(network: str, path: Path) -> dict[str, Tensor]:
 
 @READERS.register("flax")
 def flax(network: str, path: Path) -> dict[str, Tensor]:
-    """flax's tree {net: {Conv_i: {kernel (H, W, in, out), bias}}}; our convolutions stand right before the ReLUs of the taps."""
+    """flax's tree {net: {Conv_i: {kernel (H, W, in, out), bias}}}; our convolutions directly precede the ReLUs of the taps."""
     tree = next(iter(unpickle_arrays(path).values()))
     taps = facts(network).taps
     relus = [tap.places[0].module for name, tap in taps.items() if tap.activation and name.startswith("conv")]
@@ -91,7 +91,7 @@ def flax(network: str, path: Path) -> dict[str, Tensor]:
         try:
             kernel, bias = tree[f"Conv_{i}"]["kernel"], tree[f"Conv_{i}"]["bias"]
         except (KeyError, TypeError, IndexError):
-            raise Unfit(f"it has no Conv_{i}") from None
+            raise InvalidWeights(f"Conv_{i} is missing") from None
         tensors[f"{layer}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
         tensors[f"{layer}.bias"] = torch.from_numpy(bias.copy())
     return tensors
@@ -105,31 +105,31 @@ def heads(network: str, path: Path) -> dict[str, Tensor]:
 
 @READERS.register("in_order")
 def in_order(network: str, path: Path) -> dict[str, Tensor]:
-    """A port with other names for the same modules in the same order."""
+    """A port with other names; the modules have the same order."""
     loaded, names = _load(path), template(network)
     if [tuple(value.shape) for value in loaded.values()] != [tuple(value.shape) for value in names.values()]:
-        raise Unfit(f"its {len(loaded)} tensors are not those of {network}, {len(names)}, in order")
+        raise InvalidWeights(f"its {len(loaded)} tensors do not have the shapes of the {len(names)} tensors of {network}")
     return dict(zip(names, loaded.values(), strict=True))
 
 
 @READERS.register("visual")
 def visual(network: str, path: Path) -> dict[str, Tensor]:
-    """The picture tower of a CLIP."""
+    """The image tower of a CLIP."""
     return _visual(_load(path))
 
 
 @READERS.register("script")
 def script(network: str, path: Path) -> dict[str, Tensor]:
-    """The same from OpenAI's TorchScript archives. Its whole sha256 is known and was checked before this reads it."""
+    """The same from OpenAI's TorchScript archives. Their sha256 is verified before."""
     try:
         archive = torch.jit.load(path, map_location="cpu")
     except RuntimeError as error:
-        raise Unfit(f"no TorchScript archive: {str(error).splitlines()[0]}") from None
+        raise InvalidWeights(f"not a TorchScript archive: {str(error).splitlines()[0]}") from None
     return _visual(archive.state_dict())
 
 
 def _visual(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = {name.removeprefix("visual."): value for name, value in loaded.items() if name.startswith("visual.")}
     if not tensors:
-        raise Unfit("it has no picture tower under the name `visual`")
+        raise InvalidWeights("it has no image tower `visual`")
     return tensors

@@ -1,4 +1,4 @@
-"""Features of a dataset, streamed: statistics of every tap over a sample, and the small taps of all pictures, within a budget."""
+"""Extracts the features of a dataset: statistics of all taps over a sample, and the small taps of all images within a budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,18 +24,18 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """What is looked at: all pictures of a dataset, and the rows among them that the statistics are over."""
+    """The images of a dataset, and the rows of the sample for the statistics."""
 
     dataset: str
     images: np.ndarray  # uint8 (N, H, W, 3)
     sample: Sequence[int]
-    split: str  # that the sample is of: `train`, or `all` where there is no such split
+    split: str  # of the sample: `train`, or `all` if there is no train split
     kept: Sequence[int] | None = None  # rows whose small taps are kept; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
-    """How pictures go through a network."""
+class ForwardPass:
+    """A network with its device, batch size and precision."""
 
     network: Network
     device: torch.device
@@ -45,25 +45,25 @@ class Pass:
     def stream(
         self, images: np.ndarray, rows: Sequence[int], taps: Sequence[str]
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """Rows and their features, a micro-batch at a time."""
-        with collect(self.network, taps) as look:
+        """Yields rows and their features, one micro-batch at a time."""
+        with collect(self.network, taps) as tapped:
             for start in range(0, len(rows), self.micro_batch):
                 batch = list(rows[start : start + self.micro_batch])
                 with torch.no_grad(), self.precision:
-                    values = look(to_float(images[batch]).to(self.device))
+                    values = tapped(to_float(images[batch]).to(self.device))
                 yield batch, values
 
 
 class Statistics:
-    """Sums in float64 over a stream of features, so that one pass gives every tap's mean and spread exactly."""
+    """Running sums in float64, so that one pass gives the mean and variance of all taps."""
 
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
-        here = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        here = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
         zeros = partial(torch.zeros, dtype=torch.float64, device=here)
         self.shapes, self.n = shapes, 0
         self.total = {tap: zeros(shape) for tap, shape in shapes.items()}  # sum of x
         self.lengths = {tap: zeros(2) for tap in shapes}  # sums of |x| and of |x|^2
-        self._wide = zeros(0)  # scratch: a fresh one for each batch costs more than all the sums
+        self._wide = zeros(0)  # a reused buffer: allocating one per batch costs more than the sums
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         for tap, total in self.total.items():
@@ -79,39 +79,39 @@ class Statistics:
         return self._wide[: batch.numel()].view(batch.shape).copy_(batch)
 
     def of(self, tap: str) -> dict[str, Any]:
-        """E |x - mean|^2 = E |x|^2 - |mean|^2 over all coordinates; rounding may not take it below zero."""
+        """msd = E |x - mean|^2 = E |x|^2 - |mean|^2 over all coordinates, at least 0 despite rounding."""
         norm, square = (self.lengths[tap] / self.n).tolist()
         msd = max(square - float((self.total[tap] / self.n).square().sum()), 0.0)
         return {"shape": list(self.shapes[tap]), "mean_norm": norm, "msd": msd}
 
 
-def extract(through: Pass, pictures: Pictures, folder: Path, *, budget_mb: int) -> None:
-    """Writes `folder`, whole or not at all. A budget of 0 keeps statistics only."""
+def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb: int) -> None:
+    """Writes `folder` atomically. A budget of 0 keeps statistics only."""
     images, sample = pictures.images, pictures.sample
     if len(sample) < 2:
-        raise UserError(f"{pictures.dataset}: a spread needs two pictures, but of {pictures.split} there are {len(sample)}")
-    taps = list(through.network.facts.taps)
-    _, first = next(through.stream(images, sample[:1], taps))
+        raise UserError(f"{pictures.dataset}: needs 2 images of {pictures.split}, the dataset has {len(sample)}")
+    taps = list(forward.network.facts.taps)
+    _, first = next(forward.stream(images, sample[:1], taps))
     shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
-    statistics = Statistics(shapes, through.device)
+    statistics = Statistics(shapes, forward.device)
     with atomic_folder(folder) as temporary:
         kept = range(len(images)) if pictures.kept is None else pictures.kept
         places = {row: place for place, row in enumerate(kept)}
         files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
-        for rows, values in through.stream(images, sample, taps):
+        for rows, values in forward.stream(images, sample, taps):
             statistics.add(values)
             _keep(files, places, rows, values)
         others = sorted(set(kept) - set(sample)) if files else []
-        for rows, values in through.stream(images, others, list(files)):
+        for rows, values in forward.stream(images, others, list(files)):
             _keep(files, places, rows, values)
         for file in files.values():
             file.flush()
         about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
-        write_json(temporary / STATS, {**_describe(through, pictures), "order": taps, "taps": about})
+        write_json(temporary / STATS, {**_describe(forward, pictures), "order": taps, "taps": about})
 
 
 def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
-    """The taps whose float16 values for all pictures fit, smallest first, in the order of the network."""
+    """The taps whose float16 values for all images fit, smallest first; in the order of the network."""
     left, kept = budget_mb * MIB, set()
     for tap in sorted(shapes, key=lambda tap: int(np.prod(shapes[tap]))):
         left -= 2 * int(np.prod(shapes[tap])) * pictures
@@ -132,17 +132,17 @@ def _keep(files: Mapping[str, np.memmap], places: Mapping[int, int], rows: list[
         half = values[tap][here].half().cpu().numpy()
         if not np.isfinite(half).all():
             raise UserError(
-                f"tap {tap}: features of pictures {rows[0]} to {rows[-1]} are not finite in float16: lower extract.budget_mb"
+                f"tap {tap}: features of images {rows[0]} to {rows[-1]} are NaN or Inf in float16: lower extract.budget_mb"
             )
         file[[places[rows[at]] for at in here]] = half
 
 
-def _describe(through: Pass, pictures: Pictures) -> dict[str, Any]:
+def _describe(forward: ForwardPass, pictures: Pictures) -> dict[str, Any]:
     return {
         "dataset": pictures.dataset,
-        "network": through.network.facts.name,
+        "network": forward.network.facts.name,
         "pictures": len(pictures.images),
         "kept": None if pictures.kept is None else list(pictures.kept),
-        "split": pictures.split,  # that the statistics are over, its first n
+        "split": pictures.split,  # of the statistics: its first n images
         "n": len(pictures.sample),
     }

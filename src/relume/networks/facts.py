@@ -1,4 +1,4 @@
-"""What a network says of itself: normalisation, size, taps and where in its modules they lie. Plain data, no torch."""
+"""The facts of a network: normalisation, image size, and taps with their modules. Plain data, without torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ Form = Literal["map", "mean", "tokens"]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Input or output of a module's `call`-th run in a forward pass: torchvision's blocks run one ReLU two or three times."""
+    """The input or output of a module at its `call`-th call in a forward pass: torchvision's blocks reuse their ReLU."""
 
     module: str
     side: Literal["input", "output"] = "output"
@@ -21,46 +21,46 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Tap:
-    """One named activation: (N, channels, H, W) where it has a stride, (N, channels) where it has none.
+    """A named activation: (N, channels, H, W) with a stride, (N, channels) without.
 
-    Several places are joined along the channels. `form` makes the tap of what is found there: as it is; the mean over
-    positions; a transformer's tokens (N, 1 + HW, C) without the class token, laid out as a map.
+    Several places are concatenated along the channels. `form`: "map" is the activation itself, "mean" its mean over positions,
+    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map.
     """
 
     channels: int
     stride: int | None
     places: tuple[Place, ...]
     form: Form = "map"
-    activation: Literal["", "relu", "relu6"] = ""  # what leads from `<tap>_pre` to this tap; nothing for sums and means
+    activation: Literal["", "relu", "relu6"] = ""  # from `<tap>_pre` to this tap; empty for sums and means
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A network: everything that is known of it without building it."""
+    """A network's properties, known without building it."""
 
     name: str
-    builder: str  # which of `builders` makes its modules
+    builder: str  # a name in `builders.BUILDERS`
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    size: int = 224  # what it was trained at
-    any_size: bool = True  # it sees a picture at the picture's own size; else at `size`
-    min_size: int = 32  # the smallest picture for which every tap is there
+    size: int = 224  # of the training images
+    any_size: bool = True  # accepts images of any size; else they are resized to `size`
+    min_size: int = 32  # of an image for which all taps exist
     taps: dict[str, Tap]
-    variant: str  # which training, which part: another one is another network
+    variant: str  # which training and which part of the network
     licence: str
 
 
-def behind(
+def activation_taps(
     module: str, channels: int, stride: int | None, *, call: int = 0, activation: Literal["relu", "relu6"] = "relu"
 ) -> tuple[Tap, Tap]:
-    """The taps before and after the activation that is `module`."""
+    """The taps before and after the activation `module`."""
     before = Tap(channels=channels, stride=stride, places=(Place(module=module, side="input", call=call),))
     after = Tap(channels=channels, stride=stride, places=(Place(module=module, call=call),), activation=activation)
     return before, after
 
 
 def output(module: str, channels: int, stride: int | None = None, *, form: Form = "map") -> Tap:
-    """The tap that is what `module` returns; "" is the whole network."""
+    """The output of `module` as a tap; "" is the whole network."""
     return Tap(channels=channels, stride=stride, places=(Place(module=module),), form=form)
 
 
@@ -70,5 +70,5 @@ def mean_of(tap: Tap) -> Tap:
 
 
 def with_pool(taps: dict[str, Tap], last: str) -> dict[str, Tap]:
-    """`pool` and `pool_pre` added: the averages of the last map with and without its ReLU."""
+    """Adds `pool` and `pool_pre`: the means of the last map with and without its ReLU."""
     return taps | {"pool": mean_of(taps[last]), "pool_pre": mean_of(taps[f"{last}_pre"])}

@@ -1,4 +1,4 @@
-"""Brings weights to `models/weights/`: the first source that gives the right content wins, and its exact file is recorded."""
+"""Fetches weights into `models/weights/` from the first source with the right content; records the source file."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,41 +9,39 @@ from torch import Tensor
 from relume.core.download import fetch
 from relume.core.errors import UserError
 from relume.core.files import atomic, sha256, write_json
-from relume.networks.catalogue import HEADS, PINS, facts
-from relume.networks.convert import READERS, Unfit, template
+from relume.networks.catalogue import HEADS, facts
+from relume.networks.convert import READERS, InvalidWeights, template
+from relume.networks.pins import PINS
 from relume.networks.sources import Candidate, File, candidates, download_path, files
-from relume.networks.tensors import canonical, count, digest
-from relume.networks.weights import CARD, TENSORS
-
-Say = Callable[[str], object]
+from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
 
-def bring(name: str, root: Path, *, say: Say = lambda line: None) -> Path:
-    """`root/<name>/` with tensors and card, or an error that says everything that was tried. `say` hears of the source."""
+def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None) -> Path:
+    """Writes `root/<name>/`. The error lists all sources that were tried. `log` gets a line with the source."""
     if name == "identity":
         return _write(name, root, {}, None, None)
     tried: list[str] = []
     for candidate in _all(files(name), tried):
         path = candidate.path
         if path is None or not path.is_file():
-            tried.append(candidate.why or f"{path}: not there")
+            tried.append(candidate.why or f"{path}: not found")
             continue
         try:
             tensors = _read(name, candidate.file, path)
-        except Unfit as fault:
+        except InvalidWeights as fault:
             tried.append(f"{path}: {fault}")
             continue
-        say(f"{name}: from {path}")
+        log(f"{name}: from {path}")
         return _write(name, root, tensors, candidate.file, path)
-    raise UserError(_advice(name, tried))
+    raise UserError(_instructions(name, tried))
 
 
-def _all(wanted: tuple[File, ...], tried: list[str]) -> Iterator[Candidate]:
-    """What is on this machine, then what the owners have: nothing is downloaded before everything here was looked at."""
-    yield from candidates(wanted)
-    for file in wanted:
+def _all(sources: tuple[File, ...], tried: list[str]) -> Iterator[Candidate]:
+    """Files on this machine first, then downloads."""
+    yield from candidates(sources)
+    for file in sources:
         path = download_path(file)
-        if not file.url or path.exists():  # a file there was looked at, and is not the one
+        if not file.url or path.exists():  # an existing file was tried before
             continue
         try:
             yield Candidate(file=file, path=fetch(file.url, path, sha256=file.sha256 or None, describe=file.name))
@@ -52,35 +50,35 @@ def _all(wanted: tuple[File, ...], tried: list[str]) -> Iterator[Candidate]:
 
 
 def _read(name: str, file: File, path: Path) -> dict[str, Tensor]:
-    """The file's tensors in canonical form, once file and content are what they should be."""
+    """The tensors in canonical form, after verifying the file and its content."""
     if file.sha256 and not (got := sha256(path)).startswith(file.sha256):
-        raise Unfit(f"its sha256 is {got}, wanted is {file.sha256}: truncated or altered, remove it")
+        raise InvalidWeights(f"its sha256 is {got}, expected {file.sha256}: truncated or altered, remove it")
     tensors = canonical(READERS[file.reader](name, path))
     if name in PINS:
         if (found := digest(tensors)) != PINS[name]:
-            raise Unfit(f"its tensors have sha256 {found}, pinned is {PINS[name]}")
-    elif name not in HEADS:  # those are no network's to compare with, and all pinned
+            raise InvalidWeights(f"its tensors have sha256 {found}, expected {PINS[name]}")
+    elif name not in HEADS:  # heads are all pinned, and have no template
         _compare(tensors, canonical(template(name)))
     return tensors
 
 
-def _compare(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    missing, foreign = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or foreign:
-        raise Unfit(f"{len(missing)} tensors are missing {missing[:3]}, {len(foreign)} are foreign {foreign[:3]}")
+def _compare(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or unknown:
+        raise InvalidWeights(f"{len(missing)} tensors are missing {missing[:3]}, {len(unknown)} are unknown {unknown[:3]}")
     for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
-            raise Unfit(f"{name} is {tuple(tensor.shape)}, wanted is {tuple(wanted[name].shape)}")
+        if tensor.shape != expected[name].shape:
+            raise InvalidWeights(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
 
 
 def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None, path: Path | None) -> Path:
-    """The tensors, then the card: a folder without a card is not taken for whole."""
+    """The card is written last: a folder without it is incomplete."""
     from safetensors.torch import save
 
     folder = root / name
     (folder / CARD).unlink(missing_ok=True)
     with atomic(folder / TENSORS) as temporary:
-        temporary.write_bytes(save(tensors))  # save_file would make it readable to its owner only
+        temporary.write_bytes(save(tensors))  # save_file makes it readable by its owner only
     source = {"name": file.name, "sha256": sha256(path)} if file and path else None
     write_json(
         folder / CARD, {"name": name, **_about(name), "source": source, "sha256": digest(tensors), "parameters": count(tensors)}
@@ -95,13 +93,13 @@ def _about(name: str) -> dict[str, Any]:
     return {"variant": known.variant, "licence": known.licence}
 
 
-def _advice(name: str, tried: list[str]) -> str:
-    lines = [f"the weights of {name} are nowhere to be had. Tried, in this order:", *(f"  {line}" for line in tried)]
+def _instructions(name: str, tried: list[str]) -> str:
+    lines = [f"the weights of {name} were not found. Tried, in this order:", *(f"  {line}" for line in tried)]
     lines.append(
-        "On a machine with internet get one of these, then put it where it is looked for, or its folder into RELUME_WEIGHTS:"
+        "Download one of these on a machine with internet, and put it in one of these places or in a folder of RELUME_WEIGHTS:"
     )
     for file in files(name):
-        check = f" (sha256 {file.sha256}{'…' if len(file.sha256) < 64 else ''})" if file.sha256 else ""
+        hint = f" (sha256 {file.sha256}{'…' if len(file.sha256) < 64 else ''})" if file.sha256 else ""
         where = file.url or f"package {file.requirement}"
-        lines.append(f"  {file.name}{check} from {where}")
+        lines.append(f"  {file.name}{hint} from {where}")
     return "\n".join(lines)

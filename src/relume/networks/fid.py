@@ -1,7 +1,10 @@
-"""The Inception that defines FID (Heusel et al., arXiv 1706.08500), TensorFlow's of 2015, by what torchvision's lacks.
+"""The Inception of FID (Heusel et al., arXiv 1706.08500): TensorFlow's of 2015, as a change to torchvision's.
 
-Average poolings leave the padding out, and the last block takes the maximum instead. Import this late: torchvision is slow.
+Average pooling excludes the padding, and the last block uses max pooling. Imports torchvision, which takes seconds.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,37 +19,26 @@ def _maximum(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, stride=1, padding=1)
 
 
-class _A(InceptionA):
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        # the last branch is the pooled one; torchvision's version of it, a few per cent of the block, is thrown away
-        return [*super()._forward(x)[:-1], self.branch_pool(_average(x))]
+def _with_pool(block: Any, pool: Callable[[Tensor], Tensor] = _average) -> Any:
+    """The class `block` with another pooling in its last branch."""
 
+    class Block(block):
+        def _forward(self, x: Tensor) -> list[Tensor]:
+            return [*super()._forward(x)[:-1], self.branch_pool(pool(x))]
 
-class _C(InceptionC):
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        return [*super()._forward(x)[:-1], self.branch_pool(_average(x))]
-
-
-class _E(InceptionE):
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        return [*super()._forward(x)[:-1], self.branch_pool(_average(x))]
-
-
-class _LastE(InceptionE):
-    def _forward(self, x: Tensor) -> list[Tensor]:
-        return [*super()._forward(x)[:-1], self.branch_pool(_maximum(x))]
+    return Block
 
 
 def inception() -> nn.Module:
-    """The whole network; 1008 logits, of which FID reads none."""
+    """The whole network, with 1008 logits."""
     network = Inception3(num_classes=1008, aux_logits=False, transform_input=False, init_weights=False)
-    network.Mixed_5b = _A(192, pool_features=32)
-    network.Mixed_5c = _A(256, pool_features=64)
-    network.Mixed_5d = _A(288, pool_features=64)
-    network.Mixed_6b = _C(768, channels_7x7=128)
-    network.Mixed_6c = _C(768, channels_7x7=160)
-    network.Mixed_6d = _C(768, channels_7x7=160)
-    network.Mixed_6e = _C(768, channels_7x7=192)
-    network.Mixed_7b = _E(1280)
-    network.Mixed_7c = _LastE(2048)
+    network.Mixed_5b = _with_pool(InceptionA)(192, pool_features=32)
+    network.Mixed_5c = _with_pool(InceptionA)(256, pool_features=64)
+    network.Mixed_5d = _with_pool(InceptionA)(288, pool_features=64)
+    network.Mixed_6b = _with_pool(InceptionC)(768, channels_7x7=128)
+    network.Mixed_6c = _with_pool(InceptionC)(768, channels_7x7=160)
+    network.Mixed_6d = _with_pool(InceptionC)(768, channels_7x7=160)
+    network.Mixed_6e = _with_pool(InceptionC)(768, channels_7x7=192)
+    network.Mixed_7b = _with_pool(InceptionE)(1280)
+    network.Mixed_7c = _with_pool(InceptionE, _maximum)(2048)
     return network

@@ -1,4 +1,4 @@
-"""A frozen network behind one door: pictures in [0, 1] go in, size and normalisation are its own affair."""
+"""A frozen network for images in [0, 1]; it resizes and normalises them itself."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class Network(nn.Module):
-    """A backbone that stays as it is: in eval mode, without gradients of its own, its ReLUs out of place (taps are kept)."""
+    """A backbone in eval mode without trainable parameters. Its ReLUs are not in-place, because taps are kept."""
 
     mean: Tensor
     std: Tensor
@@ -29,25 +29,25 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(facts.std).view(1, 3, 1, 1), persistent=False)
         for module in body.modules():
             if hasattr(module, "inplace"):
-                setattr(module, "inplace", False)  # noqa: B010  to the type checker a module's attribute is a tensor
+                setattr(module, "inplace", False)  # noqa: B010  mypy types attributes of modules as tensors
         self.requires_grad_(False)
         super().train(False)
-        # a tenth to a quarter faster on processors for VGG and EfficientNet
+        # 10 to 25 % faster on CPUs for VGG and EfficientNet
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> what the network returns; `taps.collect` gets at what lies inside."""
-        convention.check(images, bounded=False)  # looking at the range would wait for the device
+        """(N, 3, H, W) in [0, 1] -> the output of the network; `taps.collect` gives its activations."""
+        convention.check(images, bounded=False)  # checking the range would synchronise the device
         if not self.facts.any_size:
             images = convention.resize(images, self.facts.size)
         elif min(images.shape[-2:]) < self.facts.min_size:
             (height, width), least = images.shape[-2:], self.facts.min_size
-            raise UserError(f"{self.facts.name} sees pictures of {least} x {least} or more, got {height} x {width}")
+            raise UserError(f"{self.facts.name}: needs images of at least {least} x {least}, got {height} x {width}")
         result: Tensor = self.body(((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
         return result
 
     def train(self, mode: bool = True) -> Self:
-        """A frozen network has no training mode: whatever trains around it, its statistics and dropouts rest."""
+        """Does nothing: a frozen network stays in eval mode."""
         return self
 
 
@@ -57,17 +57,17 @@ def load(name: str, store: WeightStore, device: torch.device = CPU) -> Network:
 
 
 def assemble(facts: Facts, tensors: Mapping[str, Tensor], device: torch.device = CPU) -> Network:
-    """The network with these very tensors."""
+    """The network with these tensors."""
     body, facts = build(facts)
-    missing, foreign = body.load_state_dict(dict(tensors), strict=False)
+    missing, unknown = body.load_state_dict(dict(tensors), strict=False)
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or foreign:
-        raise UserError(f"{facts.name}: its weights lack {missing[:3]} and hold {foreign[:3]}: fetch them anew")
+    if missing or unknown:
+        raise UserError(f"{facts.name}: its weights lack {missing[:3]} and have unknown {unknown[:3]}: fetch them again")
     return Network(facts, body).to(device)
 
 
 def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
-    """The network with random weights, for tests; on the meta device only its shapes."""
+    """The network with random weights, for tests; on the meta device without data."""
     with torch.random.fork_rng(devices=[]), device:
         torch.manual_seed(seed)
         body, facts = build(facts_of(name))

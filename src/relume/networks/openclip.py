@@ -1,6 +1,6 @@
-"""Facts of open_clip's picture towers, read from the package's own model files without importing it (that takes seconds).
+"""Facts of open_clip's image towers, read from the model files of the package without importing it (which takes seconds).
 
-Three go by short names; every other by "<model>/<tag>", as in "ViT-B-16/laion2b_s34b_b88k".
+Three have short names; the others are "<model>/<tag>", as in "ViT-B-16/laion2b_s34b_b88k".
 """
 
 import functools
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from relume.core.errors import UserError, one_of
-from relume.networks.facts import Facts, Tap, behind, output
+from relume.networks.facts import Facts, Tap, activation_taps, output
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's pictures; a tag that was trained otherwise replaces it when built
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI; a tag with other values replaces them when built
 STD = (0.26862954, 0.26130258, 0.27577711)
-DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files, so that these three are known without the package
+DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files: known without the package
     "ViT-B-32": {"embed_dim": 512, "vision_cfg": {"layers": 12, "width": 768, "patch_size": 32}},
     "ViT-L-14": {"embed_dim": 768, "vision_cfg": {"layers": 24, "width": 1024, "patch_size": 14}},
     "RN50": {"embed_dim": 1024, "vision_cfg": {"layers": [3, 4, 6, 3], "width": 64}},
@@ -38,7 +38,7 @@ def facts(name: str) -> Facts:
     described = DECLARED.get(model) or _described(model)
     if described is None or not re.fullmatch(r"\w[\w.-]*", tag):
         allowed = one_of({*_model_files(), *DECLARED}, model)
-        raise UserError(f"networks: {name}: open_clip's networks are named <model>/<tag>; model: {allowed}")
+        raise UserError(f"networks: {name}: unknown open_clip model; names are <model>/<tag>; {allowed}")
     vision = described["vision_cfg"]
     return Facts(
         name=name,
@@ -55,14 +55,14 @@ def facts(name: str) -> Facts:
 
 
 def trained(name: str) -> dict[str, Any]:
-    """What open_clip itself knows of the tag: where it is, its mean and std. Imports the package."""
+    """The tag's configuration in open_clip: url, mean and std. Imports the package."""
     import open_clip
 
     model, tag = split(name)
     known: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag)
     if not known:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "nothing"
-        raise UserError(f"networks: {name}: open_clip's {model} has no tag {tag!r}; allowed: {tags}")
+        raise UserError(f"networks: {name}: unknown tag {tag!r} of {model}; allowed: {tags}")
     return known
 
 
@@ -80,12 +80,12 @@ def _model_files() -> dict[str, Path]:
 
 
 def _taps(vision: dict[str, Any], embedding: int) -> dict[str, Tap]:
-    """`pool` is the embedding that CLIP compares, not yet of unit length. Towers that timm builds have only that."""
+    """`pool` is CLIP's embedding before normalisation. Towers from timm have no other tap."""
     layers, width, patch = vision.get("layers"), vision.get("width", 768), vision.get("patch_size", 16)
     taps: dict[str, Tap] = {}
     if isinstance(layers, list):
         for i, blocks in enumerate(layers, start=1):
-            before, after = behind(f"layer{i}.{blocks - 1}.act3", width * 2 ** (i + 1), 2 ** (i + 1))
+            before, after = activation_taps(f"layer{i}.{blocks - 1}.act3", width * 2 ** (i + 1), 2 ** (i + 1))
             taps |= {f"layer{i}_pre": before, f"layer{i}": after}
     elif "timm_model_name" not in vision:
         for i in range(1, (layers or 12) + 1):

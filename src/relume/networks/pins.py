@@ -1,8 +1,7 @@
-"""The sha256 of every network's converted tensors (`tensors.digest`), so that all have the same bytes wherever they came from.
+"""The sha256 of the converted tensors of networks (`weights.digest`): the same for every source of the weights.
 
-What has no line here could not be had where this was written: its source file is held to the hash prefix that its
-owner put into the file's name, and the first conversion records the tensors' sha256 in `model.json`. On a machine with
-internet `python -m relume.networks.pin <folder of weights>` prints the lines to add.
+A network that is not listed is verified by the hash prefix in the name of its source file. Its conversion writes the sha256 of
+the tensors to `model.json`; add it here to pin the network.
 """
 
 PINS: dict[str, str] = {

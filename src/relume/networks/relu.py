@@ -1,4 +1,4 @@
-"""ReLUs that let gradients through where the unit is dead (as the `robustness` library does), for as long as a `with` lasts."""
+"""A context manager for ReLUs with identity gradients, as in the `robustness` library."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +12,9 @@ from relume.networks.network import Network
 
 @contextmanager
 def identity_relu(network: Network) -> Iterator[int]:
-    """Inside, every nn.ReLU and nn.ReLU6 returns what it always does and hands gradients back unchanged.
+    """Inside, the backward pass of every nn.ReLU and nn.ReLU6 is the identity; the forward pass is unchanged.
 
-    Yields how many there are: 0 means that nothing changes (a transformer, or ReLUs that are functions and no modules).
+    Yields their number: 0 for networks without ReLU modules, such as transformers.
     """
     units = [module for module in network.body.modules() if isinstance(module, nn.ReLU | nn.ReLU6)]
     with ExitStack() as stack:
@@ -25,25 +25,25 @@ def identity_relu(network: Network) -> Iterator[int]:
 
 @contextmanager
 def _straight(unit: nn.Module) -> Iterator[None]:
-    """The unit's own `forward` is covered by one on the instance, so that its hooks go on working."""
-    covered = vars(unit).get("forward")  # there where one `with` stands within another
+    """Overrides `forward` on the instance, so that hooks still work."""
+    previous = vars(unit).get("forward")  # of an enclosing context
     high = 6.0 if isinstance(unit, nn.ReLU6) else None
     unit.forward = lambda x: _Straight.apply(x, high)
     try:
         yield
     finally:
         del unit.forward
-        if covered is not None:
-            unit.forward = covered
+        if previous is not None:
+            unit.forward = previous
 
 
 class _Straight(torch.autograd.Function):
-    """min(max(x, 0), high) whose derivative is taken for 1."""
+    """min(max(x, 0), high) with the derivative 1."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, high: float | None) -> Tensor:
         return x.clamp(0, high)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        return slopes[0], None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None

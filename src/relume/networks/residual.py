@@ -1,7 +1,7 @@
-"""Facts of the networks made of blocks: ResNet, EfficientNet-Lite0, FID's Inception. Modules are named as in their packages."""
+"""Facts of ResNet, EfficientNet-Lite0 and FID's Inception. Modules are named as in their packages."""
 
 from relume.networks.convolutional import TORCHVISION
-from relume.networks.facts import HALF, Facts, Tap, behind, output, with_pool
+from relume.networks.facts import HALF, Facts, Tap, activation_taps, output, with_pool
 
 RESNETS = {
     "resnet18": (2, 2, 2, 2),
@@ -10,17 +10,17 @@ RESNETS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-BASIC = ("resnet18", "resnet34")  # blocks of two convolutions, so two runs of their ReLU; the others have three
+BASIC = ("resnet18", "resnet34")  # blocks with two convolutions call their ReLU twice; the others three times
 LITE0 = {1: (16, 2), 2: (24, 4), 3: (40, 8), 4: (80, 16), 5: (112, 16), 6: (192, 32), 7: (320, 32)}
 
 
 def _resnet(name: str) -> Facts:
     expansion, last_call = (1, 1) if name in BASIC else (4, 2)
-    before, after = behind("relu", 64, 2)
+    before, after = activation_taps("relu", 64, 2)
     taps = {"conv1_pre": before, "conv1": after}
     for layer, blocks in enumerate(RESNETS[name], start=1):
         channels, stride = 64 * 2 ** (layer - 1) * expansion, 2 ** (layer + 1)
-        before, after = behind(f"layer{layer}.{blocks - 1}.relu", channels, stride, call=last_call)
+        before, after = activation_taps(f"layer{layer}.{blocks - 1}.relu", channels, stride, call=last_call)
         taps |= {f"layer{layer}_pre": before, f"layer{layer}": after}
     taps = with_pool(taps, "layer4") | {"logits": output("fc", 1000)}
     return Facts(name=name, builder="torchvision", taps=taps, variant="torchvision IMAGENET1K_V1", licence=TORCHVISION)
@@ -28,8 +28,8 @@ def _resnet(name: str) -> Facts:
 
 def _efficientnet() -> Facts:
     """The stages end in a linear bottleneck, so they have no `_pre`; stem and head end in ReLU6."""
-    stem_pre, stem = behind("bn1.act", 32, 2, activation="relu6")
-    head_pre, head = behind("bn2.act", 1280, 32, activation="relu6")
+    stem_pre, stem = activation_taps("bn1.act", 32, 2, activation="relu6")
+    head_pre, head = activation_taps("bn2.act", 1280, 32, activation="relu6")
     stages = {f"stage{i}": output(f"blocks.{i - 1}", channels, stride) for i, (channels, stride) in LITE0.items()}
     taps: dict[str, Tap] = {"stem_pre": stem_pre, "stem": stem, **stages, "head_pre": head_pre, "head": head}
     taps = with_pool(taps, "head") | {"logits": output("classifier", 1000)}
@@ -38,7 +38,7 @@ def _efficientnet() -> Facts:
 
 
 def _inception() -> Facts:
-    """The network that defines FID, which is not torchvision's: other weights, other poolings, 1008 logits."""
+    """The network of FID. Weights, poolings and logits (1008) differ from torchvision's."""
     maps = {
         "block1": ("maxpool1", 64, 4),
         "block2": ("maxpool2", 192, 8),

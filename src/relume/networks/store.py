@@ -1,4 +1,4 @@
-"""`data/features/<dataset>/<network>/`: `stats.json` on every tap, and a memory-mapped float16 `<tap>.npy` of the small ones."""
+"""Reads `data/features/<dataset>/<network>/`: `stats.json` of all taps, and float16 `<tap>.npy` of the small ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ STATS = "stats.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What `extract` left. `described` is the whole of `stats.json`: dataset, network, split and n of the statistics, `taps`,
-    and the `order` of the taps from shallow to deep, which JSON's sorted keys would lose."""
+    """The output of `extract`. `described` is `stats.json`: dataset, network, split and n of the statistics, `taps`, and their
+    `order` from shallow to deep."""
 
     folder: Path
     described: dict[str, Any]
@@ -26,18 +26,18 @@ class Features:
         return cls(folder=folder, described=read_json(folder / STATS))
 
     def stats(self, tap: str) -> dict[str, Any]:
-        """`shape`, `mean_norm`, and `msd`: the mean over pictures of the squared distance to the mean feature."""
+        """`shape`, `mean_norm`, and `msd`: the mean over images of the squared distance to the mean feature."""
         taps: dict[str, dict[str, Any]] = self.described["taps"]
         if tap not in taps:
             raise UserError(f"{self.folder / STATS}: no tap {tap!r}; {one_of(taps, tap)}")
         return taps[tap]
 
     def cached(self, tap: str) -> np.ndarray | None:
-        """float16 (pictures, *shape) in the order of the dataset, or None where the tap is not kept of all pictures."""
+        """float16 (images, *shape) in the order of the dataset; None if the tap is not kept for all images."""
         return None if self.described["kept"] is not None else self._values(tap)
 
     def of(self, tap: str, rows: Sequence[int]) -> np.ndarray | None:
-        """float16 (rows, *shape), or None where the tap is not kept of all these rows."""
+        """float16 (rows, *shape), None if the tap is not kept for all these rows."""
         values, kept = self._values(tap), self.described["kept"]
         places = {row: place for place, row in enumerate(range(self.described["pictures"]) if kept is None else kept)}
         return None if values is None or not places.keys() >= set(rows) else values[[places[row] for row in rows]]
@@ -49,5 +49,5 @@ class Features:
         kept = self.described["kept"]
         wanted = self.described["pictures"] if kept is None else len(kept)
         if len(values) != wanted:
-            raise UserError(f"{self.folder / tap}.npy holds {len(values)} pictures, not {wanted}: extract anew")
+            raise UserError(f"{self.folder / tap}.npy has {len(values)} images, expected {wanted}: run extract again")
         return values

@@ -1,4 +1,4 @@
-"""Named activations of a network, collected for as long as a `with` lasts: one forward pass, cut off after the deepest."""
+"""Collects named activations of a network; the forward pass stops after the deepest one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,23 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
-from relume.networks.catalogue import Place, Tap, check_tap
+from relume.networks.catalogue import check_tap
+from relume.networks.facts import Place, Tap
 from relume.networks.network import Network
 
-BATCHNORM = "batchnorm"  # beside a network's taps: (N, L), how far a picture is from what its L batch normalisations expect
+BATCHNORM = "batchnorm"  # a pseudo tap: (N, L), distances from the statistics of L batch normalisations
 
 Seen = dict[str, dict[str, Tensor]]  # network -> tap -> features
 Collected = Callable[[Tensor], dict[str, Tensor]]
 Found = dict[Place, Tensor]  # in the order of the forward pass
-Read = Callable[[Found], Tensor]  # what was found -> the tap's value
+Read = Callable[[Found], Tensor]  # activations -> value of the tap
 
 
-class _Enough(Exception):
-    """Everything asked for is there: the rest of the forward pass is not run."""
+class _StopForward(Exception):
+    """All activations are collected: the rest of the forward pass is skipped."""
 
 
 class _Recorder:
-    """What the hooks of one forward pass have seen."""
+    """The activations of one forward pass."""
 
     def __init__(self, places: set[Place]) -> None:
         self.places = places
@@ -34,37 +35,37 @@ class _Recorder:
         self.found: Found = {}
         self.calls: dict[tuple[str, str], int] = {}
 
-    def see(self, module: str, side: str, value: Tensor) -> None:
+    def record(self, module: str, side: str, value: Tensor) -> None:
         call = self.calls.get((module, side), 0)
         self.calls[module, side] = call + 1
         place = Place(module=module, side=side, call=call)  # type: ignore[arg-type]
         if place in self.places:
             self.found[place] = value
             if len(self.found) == len(self.places):
-                raise _Enough
+                raise _StopForward
 
 
 @contextmanager
 def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
     """`with collect(network, names) as taps: values = taps(images)`: tap -> (N, C, H, W) or (N, C), in the order of `names`.
 
-    BATCHNORM among the names: (N, L). Gradients flow from the values to the images. No hook is left behind, whatever happens.
+    BATCHNORM among the names: (N, L). Values are differentiable by the images. All hooks are removed at the end.
     """
-    wanted = {name: _wish(network, name) for name in names}
-    recorder = _Recorder({place for places, _ in wanted.values() for place in places})
+    taken = {name: _places(network, name) for name in names}
+    recorder = _Recorder({place for places, _ in taken.values() for place in places})
     handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def taps(images: Tensor) -> dict[str, Tensor]:
         recorder.start()
         try:
             network(images)
-        except _Enough:
-            values = {name: read(recorder.found) for name, (_, read) in wanted.items()}
+        except _StopForward:
+            values = {name: read(recorder.found) for name, (_, read) in taken.items()}
         else:
             missed = sorted({place.module for place in recorder.places - recorder.found.keys()})
-            raise RuntimeError(f"{network.facts.name}: its forward pass never came by {', '.join(missed)}")
+            raise RuntimeError(f"{network.facts.name}: the forward pass did not call {', '.join(missed)}")
         finally:
-            recorder.found = {}  # the activations belong to the caller alone
+            recorder.found = {}  # frees the activations
         return values
 
     try:
@@ -87,16 +88,16 @@ def compute(networks: Mapping[str, Network], images: Tensor, taps: Mapping[str, 
 
 def _hook(module: nn.Module, name: str, side: str, recorder: _Recorder) -> torch.utils.hooks.RemovableHandle:
     def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-        recorder.see(name, side, inputs[0])
+        recorder.record(name, side, inputs[0])
 
     def after(_: nn.Module, inputs: tuple[Any, ...], result: Tensor) -> None:
-        recorder.see(name, side, result)
+        recorder.record(name, side, result)
 
     return module.register_forward_pre_hook(before) if side == "input" else module.register_forward_hook(after)
 
 
-def _wish(network: Network, name: str) -> tuple[set[Place], Read]:
-    """Where a tap's values lie, and how they make the tap."""
+def _places(network: Network, name: str) -> tuple[set[Place], Read]:
+    """The places of a tap, and the function that computes the tap from their activations."""
     if name == BATCHNORM:
         return _statistics(network)
     tap = check_tap(network.facts, name)
@@ -104,14 +105,14 @@ def _wish(network: Network, name: str) -> tuple[set[Place], Read]:
 
 
 def _statistics(network: Network) -> tuple[set[Place], Read]:
-    """Of one that runs twice in a pass (FID's Inception computes a branch in vain) the first run counts."""
+    """If a module is called twice (a branch of FID's Inception), the first call counts."""
     norms = {
         Place(module=name, side="input"): module
         for name, module in network.body.named_modules()
         if isinstance(module, nn.BatchNorm2d)
     }
     if not norms:
-        raise UserError(f"{network.facts.name} has no batch normalisation to compare with; resnet50 and efficientnet_lite0 have")
+        raise UserError(f"{network.facts.name} has no batch normalisation; resnet50 and efficientnet_lite0 have")
 
     def read(found: Found) -> Tensor:
         return torch.stack([_discrepancy(norms[place], value) for place, value in found.items() if place in norms], dim=1)
@@ -120,15 +121,15 @@ def _statistics(network: Network) -> tuple[set[Place], Read]:
 
 
 def _discrepancy(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """||mean_hw(x) - running mean|| + ||var_hw(x) - running variance||: (N, C, H, W) -> (N,). One position has variance 0."""
-    assert norm.running_mean is not None  # None only where a network was built not to track any
+    """||mean_hw(x) - running mean|| + ||var_hw(x) - running variance||: (N, C, H, W) -> (N,). 0 variance for one position."""
+    assert norm.running_mean is not None  # None only with track_running_stats=False
     assert norm.running_var is not None
     variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
     return (mean - norm.running_mean).norm(dim=1) + (variance - norm.running_var).norm(dim=1)
 
 
 def _form(tap: Tap, found: Found) -> Tensor:
-    """What was found at the tap's places, as the tap that it makes."""
+    """The value of a tap, from the activations at its places."""
     parts = [found[place] for place in tap.places]
     value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     if tap.form == "mean":

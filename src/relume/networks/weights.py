@@ -1,26 +1,29 @@
-"""Reads `models/weights/<network>/`, `model.safetensors` and `model.json`, held to the sha256 pinned in the repository."""
+"""Reads `models/weights/<network>/`: `model.safetensors` and `model.json`, and verifies the pinned sha256."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.files import read_json
-from relume.networks.catalogue import PINS
-from relume.networks.tensors import digest
+from relume.networks.pins import PINS
 
 TENSORS, CARD = "model.safetensors", "model.json"
 
 
 class WeightStore:
-    """The weights that a stage has declared: each folder is a root (`models/weights`) or one network's own."""
+    """The weights of a stage: each folder is `models/weights` or the folder of one network."""
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The converted tensors, as pinned."""
+        """The converted tensors, verified."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -29,32 +32,58 @@ class WeightStore:
             tensors: dict[str, Tensor] = load_file(folder / TENSORS)
         except (OSError, SafetensorError) as error:
             raise UserError(f"{folder / TENSORS} cannot be read ({error}): remove {folder} and run `dvc repro weights`") from None
-        wanted = PINS.get(name) or self.card(name)["sha256"]
-        if (got := digest(tensors)) != wanted:
-            mend = f"remove {folder} and run `dvc repro weights`"
-            raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, pinned is {wanted}: {mend}")
+        expected = PINS.get(name) or self.card(name)["sha256"]
+        if (got := digest(tensors)) != expected:
+            fix = f"remove {folder} and run `dvc repro weights`"
+            raise UserError(f"{folder / TENSORS}: its tensors have sha256 {got}, expected {expected}: {fix}")
         return tensors
 
     def card(self, name: str) -> dict[str, Any]:
-        """What `model.json` says."""
+        """The content of `model.json`."""
         card: dict[str, Any] = read_json(self.folder(name) / CARD)
         return card
 
     def folder(self, name: str) -> Path:
-        """Where the weights of `name` lie, or an error that says what is here."""
+        """The folder of the weights of `name`."""
         for folder in self.folders:
             if (folder / CARD).exists():
                 if read_json(folder / CARD)["name"] == name:
                     return folder
             elif (folder / name / CARD).exists():
                 return folder / name
-        here = ", ".join(self.names()) or "none"
         raise UserError(
-            f"the weights of {name} are not among those declared (here: {here}; looked in {', '.join(map(str, self.folders))}): "
-            f"name {name} under weights.networks and run `dvc repro weights`, or declare it as a dependency of this stage"
+            f"no weights of {name} in {', '.join(map(str, self.folders))}; found: {', '.join(self.names()) or 'none'}. "
+            f"Add {name} to weights.networks and run `dvc repro weights`, or declare it as a dependency of this stage"
         )
 
     def names(self) -> list[str]:
-        """Everything that is here."""
+        """The names of all weights in the folders."""
         cards = [card for folder in self.folders for card in sorted(folder.glob(f"**/{CARD}"))]
         return sorted({str(read_json(card)["name"]) for card in cards})
+
+
+def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Sorted by name, contiguous, floating point as float32; without the unused counters of batch normalisations."""
+    kept = sorted(name for name in tensors if not name.endswith("num_batches_tracked"))
+    return {name: _plain(tensors[name].detach()) for name in kept}
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    # a copy: safetensors cannot store tensors that share memory
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, dtypes, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.view(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return total.hexdigest()
+
+
+def count(tensors: Mapping[str, Tensor]) -> int:
+    """The number of parameters, without the running statistics of batch normalisations."""
+    running = ("running_mean", "running_var")
+    return sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(running))

@@ -7,8 +7,7 @@ import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv
-from relume.core.masked_results import RATIO, read_masked_group
-from relume.core.results import Descent, Group, read_descent
+from relume.core.results import RATIO, Descent, Group, read_descent, read_masked_group
 
 Cells = dict[str, str]
 Share = tuple[str, str, str, str]  # method, dataset, size, mask_ratio: what a row of masked.csv is about

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from relume.core.masked_results import pasted, visible
+from relume.core.results import pasted, visible
 from relume.report.charts import Forest, forest
 from relume.report.columns import Column, column, number, signed
 from relume.report.fillings import Cells, Filling, Share, percent, share_of

@@ -9,8 +9,7 @@ import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.masked_results import is_masked
-from relume.core.results import Group, read_group
+from relume.core.results import Group, is_masked, read_group
 from relume.core.samples import Samples, read_samples
 from relume.report import surrogates
 from relume.report.fillings import Filling, agree, filling

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relume.core.masked_results import RATIO, pasted, visible
+from relume.core.results import RATIO, pasted, visible
 from relume.report.charts import Panel, methods, panels
 from relume.report.fillings import Filling, percent
 from relume.report.material import Originals

@@ -1,4 +1,4 @@
-"""What trained models' folders say, as records: parameters, curves of the training, metrics of the best weights, pictures."""
+"""Records of trained models: parameters, training curves, metrics of the best weights, images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,13 @@ from relume.tracking.records import Record, clean, flat, locked, stage_of
 from relume.tracking.sheets import grid
 
 MODELS, CARD, HISTORY = Path("models"), "model.json", "history.csv"
-SAMPLES, SCORED = Path("data/samples"), Path("metrics/samples.csv")  # of generators: what they made, and how it was scored
-WEIGHTS = "weights"  # the kind that is fetched: no training's result
+SAMPLES, SCORED = Path("data/samples"), Path("metrics/samples.csv")  # samples of generators, and their scores
+WEIGHTS = "weights"  # fetched, not trained
 PICTURES = ("progress.jpg", "samples.png")
 
 
 def model_records(root: Path) -> list[Record]:
-    """Of every `models/<kind>/<name>/`."""
+    """One for each `models/<kind>/<name>/`."""
     cards = [card for card in sorted((root / MODELS).glob(f"*/*/{CARD}")) if card.parent.parent.name != WEIGHTS]
     lock = locked(root) if cards else {}
     return [_record(root, card.parent, lock) for card in cards]
@@ -29,7 +29,9 @@ def _record(root: Path, folder: Path, lock: Mapping[str, Any]) -> Record:
     card = read_json(folder / CARD)
     path = folder.relative_to(root)
     name = "/".join(path.parts[1:])
-    files = [file for file in (CARD, HISTORY, *PICTURES) if (folder / file).exists()]  # the card states the tensors' sha256
+    files = [
+        file for file in (CARD, HISTORY, *PICTURES) if (folder / file).exists()
+    ]  # the card contains the sha256 of the tensors
     sets = _sets(root, card) if card.get("kind") == "gan" else {}
     about = {key: value for key, value in card.items() if key not in ("config", "metrics", "device")}
     return Record(
@@ -46,7 +48,7 @@ def _record(root: Path, folder: Path, lock: Mapping[str, Any]) -> Record:
 
 
 def _sets(root: Path, card: Mapping[str, Any]) -> dict[str, float]:
-    """How far a generator's samples lie from true pictures; none until those that lie there now were scored."""
+    """The scores of a generator's samples; empty if these samples are not scored."""
     images, scored = root / SAMPLES / card["name"] / IMAGES, root / SCORED
     rows = read_csv(scored) if scored.exists() and images.exists() else []
     own = [row for row in rows if (row["name"], row["kind"]) == (card["name"], "gan") and row["sha256"] == sha256(images)]
@@ -54,7 +56,7 @@ def _sets(root: Path, card: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _walk(root: Path, card: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Its ways from latent to latent, a row each."""
+    """The latent interpolations, one row each."""
     if card.get("kind") != "gan" or not (root / SAMPLES / card["name"] / CARD_OF_SAMPLES).exists():
         return {}
     return {"walk": grid(read_samples(root / SAMPLES / card["name"]).walk)}

@@ -1,6 +1,5 @@
-"""What a group's files say, as one record: parameters, means, curves, pictures, and a key made of their contents."""
+"""Records of groups: parameters, means, curves, images, and a hash of the files."""
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,22 +10,21 @@ import numpy as np
 import yaml
 
 from relume.core.config import read_params
-from relume.core.files import digest, read_csv, read_json, sha256
-from relume.core.masked_results import MASKS, RATIO, is_masked
-from relume.core.results import KEYS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, Group, read_group, run_folder
+from relume.core.files import checksum, digest, read_csv, read_json, sha256
+from relume.core.results import KEYS, MASKS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, RATIO, Group, is_masked, read_group, run_folder
 from relume.tracking.sheets import kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
-WRITTEN = ("images.npy", "index.csv", "trace.csv")  # of a whole group, and how it was made; its seconds differ in every run
-OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked one
+WRITTEN = ("images.npy", "index.csv", "trace.csv")  # files of a group that are in its key; timing.csv differs in every run
+OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked group
 
 Row = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One group, or one model. `means` are empty and `measured` is too until a group's very pictures have been evaluated."""
+    """One group or model. `means` and `measured` are empty until the current images are evaluated."""
 
     name: str
     key: str
@@ -40,7 +38,7 @@ class Record:
 
 
 def records(root: Path) -> list[Record]:
-    """Of the groups that the parameters name, those that are whole."""
+    """The groups in `compare.groups` whose files are complete."""
     names = read_params(root / PARAMS)["compare"]["groups"]
     lock = locked(root)
     return [_record(root, name, lock) for name in names if _whole(root / RECONSTRUCTIONS / name)]
@@ -56,9 +54,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def headline(root: Path, found: list[Record]) -> dict[str, float]:
-    """The numbers of summary.json, once every group it sums up is there and evaluated."""
-    wanted = len(read_params(root / PARAMS)["compare"]["groups"])
-    if not (root / SUMMARY).exists() or len(found) < wanted or not all(record.measured for record in found):
+    """The numbers of summary.json, if all groups are complete and evaluated."""
+    total = len(read_params(root / PARAMS)["compare"]["groups"])
+    if not (root / SUMMARY).exists() or len(found) < total or not all(record.measured for record in found):
         return {}
     numbers = flat(read_json(root / SUMMARY), "/").items()
     return {clean(name): float(value) for name, value in numbers if isinstance(value, int | float)}
@@ -86,7 +84,7 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
 
 
 def flat(value: Any, joint: str = ".", path: str = "") -> dict[str, Any]:
-    """Nested maps as one, keys joined."""
+    """Flattens nested mappings; keys are joined."""
     if not isinstance(value, Mapping):
         return {path: value}
     parts = [flat(inner, joint, f"{path}{joint}{key}" if path else str(key)) for key, inner in value.items()]
@@ -94,12 +92,12 @@ def flat(value: Any, joint: str = ".", path: str = "") -> dict[str, Any]:
 
 
 def clean(name: str) -> str:
-    """MLflow's names have no plus sign and no brackets."""
+    """Replaces characters that MLflow does not allow in names."""
     return re.sub(r"[^\w./ -]", "_", name)
 
 
 def _labels(group: Group) -> dict[tuple[str, ...], str]:
-    """What a metric of the group's method is prefixed with: nothing where there is one method, all that tells several apart."""
+    """The prefixes of metric names: empty for a single method, else what distinguishes the methods."""
     kinds = list(dict.fromkeys(kind_of(row) for row in group.index))
     methods = [kind[0] for kind in kinds]
     names = ["/".join(filter(None, kind)) if methods.count(kind[0]) > 1 else kind[0] for kind in kinds]
@@ -107,7 +105,7 @@ def _labels(group: Group) -> dict[tuple[str, ...], str]:
 
 
 def _means(rows: list[dict[str, str]], labels: Mapping[tuple[str, ...], str]) -> dict[str, float]:
-    """Means over the ranked pictures, as the leaderboard has them."""
+    """Means over the selected images, as in the leaderboard."""
     values: dict[str, list[float]] = {}
     for row in rows:
         for metric in row.keys() - {*KEYS, RATIO} if row["selected"] == "true" else ():
@@ -126,7 +124,7 @@ def _curves(folder: Path, group: Group) -> list[tuple[str, int, float]]:
 
 
 def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
-    """Do the scores speak of this index? A rerun changes the group before it is evaluated anew."""
+    """The scores belong to this index: a group may be newer than its evaluation."""
     keys = (*KEYS, RATIO)
     return bool(rows) and [[row.get(key) for key in keys] for row in rows] == [
         [row.get(key) for key in keys] for row in group.index
@@ -134,28 +132,23 @@ def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
 
 
 def _measured_on(root: Path, name: str, lock: Mapping[str, Any]) -> bool:
-    """Were the scores made from the pictures that lie there now? DVC's record knows; without one, the index must do."""
+    """The scores belong to the current files, by the hashes in dvc.lock."""
     folder, scores = f"{RECONSTRUCTIONS / name}/", str(METHODS / f"{name}.csv")
     for stage in lock.values():
         if any(out["path"] == scores for out in stage.get("outs", ())):
-            seen = [dep for dep in stage.get("deps", ()) if dep["path"].startswith(folder)]
-            return all((root / dep["path"]).exists() and _md5(root / dep["path"]) == dep["md5"] for dep in seen)
+            inputs = [dep for dep in stage.get("deps", ()) if dep["path"].startswith(folder)]
+            return all((root / dep["path"]).exists() and checksum(root / dep["path"], "md5") == dep["md5"] for dep in inputs)
     return True
 
 
 def stage_of(out: Path, lock: Mapping[str, Any]) -> str:
-    """The stage that writes this output; unknown until DVC has recorded its first run."""
+    """The stage that writes this output; "" before its first run."""
     path = out.as_posix()
     return next((stage for stage, entry in lock.items() if any(out["path"] == path for out in entry.get("outs", ()))), "")
 
 
 def locked(root: Path) -> dict[str, Any]:
-    """DVC's record of every stage's last run."""
+    """The stages in dvc.lock."""
     path = root / LOCK
     found = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if path.exists() else None
     return dict(found["stages"]) if found else {}
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""A group as pictures to look at: a row per method below the originals; of a masked group what was shown, predicted, pasted."""
+"""Image sheets of a group: originals and one row per method; for masked groups visible, predicted and pasted images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,27 +6,26 @@ from pathlib import Path
 import numpy as np
 
 from relume.core.files import read_csv
-from relume.core.masked_results import RATIO, is_masked, pasted, read_masked_group, visible
-from relume.core.results import Descent, Group, read_descent
+from relume.core.results import RATIO, Descent, Group, is_masked, pasted, read_descent, read_masked_group, visible
 
-COLUMNS = 8  # pictures on a sheet
+COLUMNS = 8  # images per row
 
-Rows = list[list[np.ndarray]]  # of pictures, uint8 (H, W, 3)
+Rows = list[list[np.ndarray]]  # of images, uint8 (H, W, 3)
 
 
 def kind_of(row: Mapping[str, str]) -> tuple[str, ...]:
-    """What a row's method was applied to: its tap, its dataset, its share of hidden pixels."""
+    """A row's method, dataset, network, tap and mask ratio."""
     return row["method"], row["dataset"], row["network"], row["tap"], row.get(RATIO, "")
 
 
 def sheets(group: Group, images: Path) -> dict[str, np.ndarray]:
-    """Name -> uint8 (H, W, 3). `images`: folder of the datasets, whose originals stand on top where they are at hand."""
+    """Name -> uint8 (H, W, 3). `images`: the folder of the datasets, for the originals."""
     found = _masked(group, images) if is_masked(group.folder) else {"pictures": _plain(group, images)}
     return {name: grid(np.stack([np.stack(row) for row in rows])) for name, rows in found.items()}
 
 
 def grid(rows: np.ndarray, gap: int = 2) -> np.ndarray:
-    """uint8 (R, C, H, W, 3) -> one picture with white gaps. `core.images` has one too, but needs torch, seconds to import."""
+    """uint8 (R, C, H, W, 3) -> one image with white gaps. Unlike `core.images`, it does not import torch."""
     wide = np.pad(rows, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
     r, c, h, w, _ = wide.shape
     return wide.transpose(0, 2, 1, 3, 4).reshape(r * h, c * w, 3)[:-gap, :-gap]
@@ -44,7 +43,7 @@ def _plain(group: Group, images: Path) -> Rows:
 
 
 def _masked(group: Group, images: Path) -> dict[str, Rows]:
-    """A sheet per share: originals, what is visible of them, then each method's predictions and these pasted; and the ways."""
+    """A sheet per mask ratio: originals, visible parts, and each method's predictions, also pasted; and sheets of the steps."""
     _, masks = read_masked_group(group.folder)
     rows: dict[str, dict[str, list[int]]] = {}
     for number, row in enumerate(group.index):
@@ -52,11 +51,11 @@ def _masked(group: Group, images: Path) -> dict[str, Rows]:
         if len(shown) < COLUMNS:
             shown.append(number)
     found = {f"pictures-{ratio}": _panels(group, masks, list(methods.values()), images) for ratio, methods in rows.items()}
-    return found | _ways(read_descent(group.folder))
+    return found | _steps(read_descent(group.folder))
 
 
 def _panels(group: Group, masks: np.ndarray, methods: Sequence[Sequence[int]], images: Path) -> Rows:
-    """`methods`: numbers of the rows of each, which are of the same pictures and masks."""
+    """`methods`: the row numbers of each method, for the same images and masks."""
     first = methods[0]
     ids, hidden = [group.index[number]["id"] for number in first], [masks[number] for number in first]
     made = [[group.images[number] for number in numbers] for numbers in methods]
@@ -68,8 +67,8 @@ def _panels(group: Group, masks: np.ndarray, methods: Sequence[Sequence[int]], i
     return [originals, [visible(*two) for two in zip(originals, hidden, strict=True)], *(part for pair in pairs for part in pair)]
 
 
-def _ways(descent: Descent) -> dict[str, Rows]:
-    """A sheet per method that goes step by step: a row per picture, a column per step."""
+def _steps(descent: Descent) -> dict[str, Rows]:
+    """A sheet per iterative method: a row per image, a column per step."""
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for row, pixels in zip(descent.rows, descent.images, strict=True):
         found.setdefault(f"steps-{row['method']}", {}).setdefault(str(row["id"]), []).append(pixels)
@@ -77,7 +76,7 @@ def _ways(descent: Descent) -> dict[str, Rows]:
 
 
 def _originals(folder: Path, ids: Sequence[str], blank: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """One row; none where they are not at hand."""
+    """One row; none if the dataset is missing."""
     if (folder / "images.npy").exists():
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         places = {row["id"]: number for number, row in enumerate(read_csv(folder / "index.csv"))}

@@ -1,4 +1,4 @@
-"""MLflow's store behind a few words: where it is, made once whoever comes first, impatient with a server that is dead or slow."""
+"""A wrapper of MLflow's store: creates the database once, and limits the time for a dead or slow server."""
 
 import contextlib
 import logging
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "relume"
-PATIENCE, LEISURE = 3, 30  # seconds for an answer: while a stage waits, and where somebody asks for it
-LIMITS = {"metrics": 1000, "params": 100, "tags": 100, "runs": 1000}  # of one call
-LONGEST = 500  # characters of a parameter; longer ones are cut
+STAGE_TIMEOUT, COMMAND_TIMEOUT = 3, 30  # seconds for a response: in a stage, and in `relume track`
+LIMITS = {"metrics": 1000, "params": 100, "tags": 100, "runs": 1000}  # per call
+LONGEST = 500  # characters of a parameter value; the rest is cut
 
 
 def home(root: Path) -> Path:
-    """The main repository, also in DVC's temporary copies, which are deleted."""
+    """The main repository, also in the temporary copies of DVC experiments."""
     return Path(os.environ.get("DVC_ROOT") or root).resolve()
 
 
@@ -35,27 +35,24 @@ def address(root: Path) -> str:
 
 
 def lock(root: Path, name: str, seconds: float = 60.0) -> FileLock:
-    """Waited for at most so long."""
+    """Waits at most `seconds`."""
     folder = home(root) / "mlartifacts"
     folder.mkdir(exist_ok=True)
     return FileLock(folder / f".{name}.lock", timeout=min(60.0, seconds))
 
 
 class Store:
-    """The runs of one experiment. Opening it imports MLflow (seconds) and may create the database (seconds, once)."""
+    """The runs of one experiment. Imports MLflow and may create the database; both take seconds."""
 
-    def __init__(self, root: Path, *, seconds: float = float("inf"), patience: int = PATIENCE) -> None:
-        """`seconds`: how long writing may take in all; a slow server is given up then. Making a database does not count.
-
-        `patience`: seconds for one answer, with one more try.
-        """
+    def __init__(self, root: Path, *, seconds: float = float("inf"), timeout: int = STAGE_TIMEOUT) -> None:
+        """`seconds`: for all writing after the creation of the database. `timeout`: seconds for one response."""
         self.uri = address(root)
         remote = self.uri.startswith(("http://", "https://"))
         if remote:
-            _knock(self.uri, patience)
+            _check_health(self.uri, timeout)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(patience))
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # results are nobody else's business
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout))
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -64,16 +61,16 @@ class Store:
 
         since = time.monotonic()
         try:
-            with contextlib.nullcontext() if remote else lock(root, "create"):  # two that create one database break it
+            with contextlib.nullcontext() if remote else lock(root, "create"):  # concurrent creation breaks the database
                 self._client = MlflowClient(self.uri)
                 self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
         except MlflowException as error:
-            raise UserError(f"MLflow's store {self.uri} does not work: {error}") from None
+            raise UserError(f"MLflow store {self.uri} failed: {error}") from None
         self._seconds, self._since = seconds, since if remote else time.monotonic()
 
     def _in_time(self) -> "MlflowClient":
         if time.monotonic() - self._since > self._seconds:
-            raise UserError(f"MLflow's store {self.uri} is slow: given up after {self._seconds:.0f} s")
+            raise UserError(f"MLflow store {self.uri} is slow: stopped after {self._seconds:.0f} s")
         return self._client
 
     def _open(self, artifacts: str | None) -> str:
@@ -83,16 +80,16 @@ class Store:
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
     def find(self, tag: str, value: str) -> tuple[str, dict[str, str]] | None:
-        """The first run that has this tag, and all its tags."""
+        """The first run with this tag, and its tags."""
         return next(iter(self._search(f"tags.`{tag}` = '{value}'", 1)), None)
 
     def having(self, tag: str) -> list[tuple[str, dict[str, str]]]:
-        """All runs that have this tag, whatever its value, and their tags."""
+        """All runs with this tag, of any value, and their tags."""
         return self._search(f"tags.`{tag}` != ''", LIMITS["runs"])
 
-    def _search(self, wanted: str, most: int) -> list[tuple[str, dict[str, str]]]:
+    def _search(self, query: str, limit: int) -> list[tuple[str, dict[str, str]]]:
         order = ["attributes.start_time ASC"]
-        runs = self._in_time().search_runs([self._experiment], wanted, max_results=most, order_by=order)
+        runs = self._in_time().search_runs([self._experiment], query, max_results=limit, order_by=order)
         return [(str(run.info.run_id), dict(run.data.tags)) for run in runs]
 
     def create(self, name: str, tags: Mapping[str, str], parent: str = "") -> str:
@@ -107,7 +104,7 @@ class Store:
         metrics: Iterable[tuple[str, int, float]] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Metrics are (name, step, value). In the order metrics, parameters, tags: a tag that says `done` comes last."""
+        """Metrics are (name, step, value). Tags are written last, because a tag marks a complete run."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
@@ -127,7 +124,7 @@ class Store:
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.png"
-            Image.fromarray(pixels).save(path, compress_level=1)  # a quarter of the time for a tenth more bytes
+            Image.fromarray(pixels).save(path, compress_level=1)  # four times faster, 10 % larger
             self._in_time().log_artifact(run, str(path))
 
     def finish(self, run: str, status: str = "FINISHED") -> None:
@@ -137,12 +134,12 @@ class Store:
         self._client.delete_run(run)
 
 
-def _knock(uri: str, patience: int) -> None:
-    """Is anybody there, and well? Asked before MLflow is imported: it would try for minutes."""
+def _check_health(uri: str, timeout: int) -> None:
+    """Before importing MLflow, whose client would retry for minutes."""
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=patience).close()
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=timeout).close()
     except urllib.error.HTTPError as error:
         if error.code >= 500:
-            raise UserError(f"MLflow's server {uri} is ill: {error}") from None  # else an answer, if not to this question
+            raise UserError(f"MLflow server {uri} unhealthy (HTTP {error.code})") from None  # other codes: it responds
     except OSError as error:  # refused, unknown, timed out
-        raise UserError(f"MLflow's server {uri} does not answer: {getattr(error, 'reason', None) or error}") from None
+        raise UserError(f"MLflow server {uri} does not respond: {getattr(error, 'reason', None) or error}") from None

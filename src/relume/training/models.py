@@ -15,7 +15,7 @@ from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
-from relume.networks.tensors import digest
+from relume.networks.weights import digest
 
 TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
 SAMPLES, PROGRESS = "samples.png", "progress.jpg"

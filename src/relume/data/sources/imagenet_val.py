@@ -1,12 +1,12 @@
-"""Source `imagenet_val`: the 50,000 validation pictures of ILSVRC 2012, as their owner's tar, in parts, loose, or as a tree."""
+"""Source `imagenet_val`: the 50,000 validation images of ILSVRC 2012 as the official tar, its parts, a folder or a tree."""
 
 from pathlib import Path, PurePosixPath
 
 from relume.core.errors import UserError
-from relume.data.archives import pictures_in, slices
+from relume.data.archives import images_in, slices
 from relume.data.config import ImagenetVal
-from relume.data.locate import Archive, find, missing, parts
-from relume.data.pictures import Contents, Material, Picture, held_out, limited
+from relume.data.locate import Archive, find, find_parts, not_found
+from relume.data.pictures import Contents, ImageSource, Picture, held_out, limited
 from relume.data.trees import classes, ids, label, without_common_root
 from relume.data.truth import labels
 
@@ -30,7 +30,7 @@ DEVKIT = Archive(
 def contents(config: ImagenetVal, scratch: Path) -> Contents:
     found, shown = _materials(config, scratch)
     if not found:
-        raise UserError(f"archive: there is no picture in {shown}")
+        raise UserError(f"archive: no image found in {shown}")
     names = without_common_root(found)
     tree = all("/" in name for name in names)
     known = {} if tree else labels(find(config.truth, [DEVKIT], verify=config.verify))
@@ -46,24 +46,20 @@ def contents(config: ImagenetVal, scratch: Path) -> Contents:
     )
 
 
-def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[Material], str]:
-    """The pictures, and the name of what they come from."""
+def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[ImageSource], str]:
+    """The images, and the name of their archive or folder."""
     if any(mark in config.archive for mark in "*?["):
-        found = parts(config.archive)
+        found = find_parts(config.archive)
         if not found:
-            raise UserError(f"archive: {missing(config.archive)}")
+            raise UserError(f"archive: {not_found(config.archive)}")
         return _sorted(found), config.archive
     path = find(config.archive, [PICTURES], verify=config.verify)
-    if path.is_dir() and (found := parts_in(path)):
+    if path.is_dir() and (found := find_parts("part_*", [path])):
         return _sorted(found), path.name
-    return pictures_in(path, scratch), path.name
+    return images_in(path, scratch), path.name
 
 
-def parts_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part_*"), key=lambda path: (len(path.name), path.name))
-
-
-def _sorted(found: list[Path]) -> list[Material]:
+def _sorted(found: list[Path]) -> list[ImageSource]:
     return sorted(slices(found), key=lambda member: member.name)
 
 
@@ -75,6 +71,6 @@ def _label(name: str, known: dict[str, str], truth: str) -> str:
 
 
 def _split(pictures: list[Picture], config: ImagenetVal) -> list[Picture]:
-    """Test first, then validation, out of the whole: another `train` moves neither."""
+    """Test first, then validation, drawn from all images: `train` does not change them."""
     pictures = held_out(pictures, config.test, config.seed, split="test")
     return limited(held_out(pictures, config.val, config.seed), {"train": config.train}, config.seed)

@@ -1,4 +1,4 @@
-"""Source `photos`, the embedded default: crops of pictures that packages ship, and dead leaves made from the training ones."""
+"""Source `photos`, the default: crops of photographs in Python packages, and dead leaves images from the training ones."""
 
 import functools
 import importlib.util
@@ -12,9 +12,9 @@ from PIL import Image
 from relume.core.errors import UserError
 from relume.data.config import Photos
 from relume.data.crops import Box, choose
-from relume.data.dead_leaves import Matter, picture
+from relume.data.dead_leaves import Photographs, dead_leaves
 from relume.data.decode import decode, square
-from relume.data.pictures import SPLITS, Contents, Picture, drawn, rng
+from relume.data.pictures import SPLITS, Contents, Picture, rng, shuffled
 
 SCIKIT_IMAGE, SCIKIT_LEARN, MATPLOTLIB = "skimage/data", "sklearn/datasets/images", "matplotlib/mpl-data/sample_data"
 PACKAGES = ("scikit-image", "scikit-learn", "matplotlib")
@@ -22,21 +22,21 @@ PACKAGES = ("scikit-image", "scikit-learn", "matplotlib")
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture in a package. `credit` is its author and licence, as the package states them.
+    """A photograph in a package. `credit` is its author and licence, as the package states them.
 
-    But for two: matplotlib states none for grace_hopper, and for flower scikit-learn names one author and links to another's
-    page; the link's is taken.
+    Two exceptions: matplotlib states no credit for grace_hopper. For flower, scikit-learn names one author and links to another;
+    `credit` is that of the link.
     """
 
     name: str
     file: str
     split: str
     credit: str
-    share: int = 1  # of the crops of its split
+    share: int = 1  # relative number of crops in its split
 
 
-# The split is fixed: people, an animal, buildings, things, a flower to test on; nothing of a test picture (nor of another
-# picture of its scene: motorcycle_right) is ever trained on. Training is left to what is less typical, and to dead leaves.
+# The split is fixed. Test: people, an animal, buildings, things, a flower. No test photograph, and no other photograph of its
+# scene (motorcycle_right), is used for training. Training uses less typical photographs, and dead leaves images.
 PHOTOS = [
     Photo("astronaut", f"{SCIKIT_IMAGE}/astronaut.png", "test", "NASA, public domain"),
     Photo("chelsea", f"{SCIKIT_IMAGE}/chelsea.png", "test", "Stefan van der Walt, CC0"),
@@ -78,15 +78,15 @@ class Leaves:
     seed: int
 
     def render(self, size: int, short_side: int | None) -> np.ndarray:
-        matter = Matter(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
-        return picture(size, rng(self.seed, self.name), matter)
+        photographs = Photographs(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
+        return dead_leaves(size, rng(self.seed, self.name), photographs)
 
 
 def contents(config: Photos, scratch: Path) -> Contents:
     pictures: list[Picture] = []
     for split in SPLITS:
         rows = _crops(config, split) + _leaves(config, split)
-        pictures += drawn(rows, config.seed) if split == "train" else rows
+        pictures += shuffled(rows, config.seed) if split == "train" else rows
     used = {picture.source for picture in pictures}
     return Contents(
         pictures=pictures,
@@ -98,7 +98,7 @@ def contents(config: Photos, scratch: Path) -> Contents:
 
 
 def _crops(config: Photos, split: str) -> list[Picture]:
-    """In turns from each photograph, so that a few rows show many of them."""
+    """Photographs alternate, so that the first rows show many of them."""
     turns = [each for each in PHOTOS if each.split == split for _ in range(each.share)]
     shares = Counter(turns[number % len(turns)] for number in range(getattr(config, split)))
     rounds: list[tuple[int, int, Picture]] = []
@@ -112,7 +112,7 @@ def _crops(config: Photos, split: str) -> list[Picture]:
 
 
 def _leaves(config: Photos, split: str) -> list[Picture]:
-    """Each is an original of its own: no two share a leaf."""
+    """Each image is its own original: no two share a leaf."""
     count = {"train": config.dead_leaves_train, "val": config.dead_leaves_val}.get(split, 0)
     ids = [f"{LEAVES}-{split}-{number:04d}" for number in range(count)]
     return [Picture(id, split, LEAVES, id, Leaves(id, config.seed)) for id in ids]
@@ -123,7 +123,7 @@ def load(name: str) -> np.ndarray:
     """uint8 (H, W, 3), once per process."""
     file = next(each.file for each in PHOTOS if each.name == name)
     package, rest = file.split("/", 1)
-    found = importlib.util.find_spec(package)  # finds the folder without running the package
+    found = importlib.util.find_spec(package)  # finds the folder without importing the package
     path = Path(*(found.submodule_search_locations or [])[:1], rest) if found else None
     if path is None or not path.exists():
         raise UserError(f"the photograph {file} is missing: install the requirements again")

@@ -1,4 +1,4 @@
-"""Source `tiny_imagenet`: the official zip; a class subset by number and seed."""
+"""Source `tiny_imagenet`: the official zip; a subset of classes by number and seed."""
 
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ def contents(config: TinyImagenet, scratch: Path) -> Contents:
     chosen = _classes(config, path)
     pictures = [*_train(members, set(chosen)), *_validation(members, path, set(chosen))]
     if not pictures:
-        raise UserError(f"{path} holds no pictures of its classes: its layout is not the owner's")
+        raise UserError(f"{path} has no images of its classes: it is not the official archive")
     pictures = held_out(pictures, config.val, config.seed, evenly=True)
     return Contents(
         pictures=limited(pictures, {"test": config.test, "train": config.train}, config.seed),
@@ -37,7 +37,7 @@ def contents(config: TinyImagenet, scratch: Path) -> Contents:
 def _classes(config: TinyImagenet, path: Path) -> list[str]:
     names = sorted(_text(path, "wnids.txt").split())
     if config.classes > len(names):
-        raise UserError(f"classes: {config.classes} are wanted, {path} has {len(names)}")
+        raise UserError(f"classes: needs {config.classes} classes, {path} has {len(names)}")
     picked = rng(config.seed, "classes").choice(len(names), config.classes, replace=False)
     return [names[number] for number in sorted(picked)]
 
@@ -59,7 +59,7 @@ def _validation(members: dict[str, Zipped], path: Path, chosen: set[str]) -> lis
         name = f"{ROOT}/val/images/{file}"
         if wnid in chosen:
             if name not in members:
-                raise UserError(f"{path} lacks {name}, which val_annotations.txt names")
+                raise UserError(f"{path} lacks {name}, which val_annotations.txt lists")
             pictures.append(Picture(PurePosixPath(file).stem, "test", wnid, name, members[name]))
     return pictures
 
@@ -69,6 +69,6 @@ def _text(path: Path, name: str) -> str:
         with zipfile.ZipFile(path) as archive:
             return archive.read(f"{ROOT}/{name}").decode()
     except KeyError:
-        raise UserError(f"{path} lacks {ROOT}/{name}: its layout is not the owner's") from None
+        raise UserError(f"{path} lacks {ROOT}/{name}: it is not the official archive") from None
     except zipfile.BadZipFile as error:
         raise UserError(f"{path} is truncated or corrupt ({error})") from None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.losses import image
-from relume.losses.adversarial import deceive, hinge
+from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.losses.perceptual import heads_of
 from relume.methods.decoder.base import Normalising
 from relume.methods.decoder.config import DecoderConfig
@@ -148,6 +148,6 @@ def adversarial(
     discriminator: torch.nn.Module, images: Tensor, pictures: Tensor, features: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """The decoder's adversarial loss and the discriminator's: (N,) each, no gradient for the other."""
-    told = hinge(discriminator(images, features), discriminator(pictures.detach(), features))
+    told = hinge_discriminator(discriminator(images, features), discriminator(pictures.detach(), features))
     with frozen(discriminator):
-        return {"adversarial": deceive(discriminator(pictures, features)), DISCRIMINATOR: told}
+        return {"adversarial": hinge_generator(discriminator(pictures, features)), DISCRIMINATOR: told}

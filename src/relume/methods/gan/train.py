@@ -139,22 +139,22 @@ def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
 
 def by_squares(judge: Judge, duel: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
     """S0's adversarial objective: (N,) each."""
-    told = losses.told_by_squares(judge(real), judge(fake.detach()), judge(past), duel.label)
+    told = losses.lsgan_discriminator(judge(real), judge(fake.detach()), judge(past), duel.label)
     with frozen(judge):
-        return {LOSS: losses.squared(judge(fake), duel.label), DISCRIMINATOR: told}
+        return {LOSS: losses.least_squares(judge(fake), duel.label), DISCRIMINATOR: told}
 
 
 def by_logits(
     judge: Judge, made: Generator, duel: Logistic, real: Tensor, fake: Tensor, *, generators: Sequence[torch.Generator]
 ) -> dict[str, Tensor]:
     """StyleGAN2's adversarial objective: (N,) each, or means over parts of the batch. Paths use half as many images."""
-    told = losses.told_by_logits(judge(real), judge(fake.detach()))
+    told = losses.logistic_discriminator(judge(real), judge(fake.detach()))
     with frozen(judge):
-        fooled = losses.fooled_by_logits(judge(fake))
+        fooled = losses.logistic_generator(judge(fake))
     r1 = path = torch.zeros_like(told.detach())
     if duel.r1 > 0 and _now(duel.r1_every, generators):
         shown = real.detach().requires_grad_()
-        r1 = duel.r1 / 2 * losses.steepness(judge(shown), shown)
+        r1 = duel.r1 / 2 * losses.gradient_penalty(judge(shown), shown)
     if duel.path_length > 0 and _now(duel.path_every, generators):
         path = duel.path_length * judge.paths(made, generators[: max(1, len(generators) // 2)])
     whole = {LOSS: fooled.mean() + duel.path_every * path.mean(), DISCRIMINATOR: told.mean() + duel.r1_every * r1.mean()}

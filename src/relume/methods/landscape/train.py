@@ -24,7 +24,7 @@ from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Learner
 from relume.methods.landscape.trajectories import See, descend, slope
 from relume.methods.latent.train import mean_latent, shaped, variance
-from relume.networks.tensors import canonical, digest
+from relume.networks.weights import canonical, digest
 from relume.training.ema import below
 from relume.training.models import Trained
 from relume.training.trainer import LOSS, Setup, Trainer, mean_metrics, mean_terms, sheet_rows

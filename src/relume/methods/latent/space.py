@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relume.core.images import resize
 from relume.core.runtime import generator as seeded
-from relume.losses.latent import unlike_noise
+from relume.losses.image import noise_reg
 from relume.methods.gan.generator import Generator, maps
 from relume.methods.latent.pivotal import Tuned
 from relume.methods.optimise import parametrise
@@ -101,7 +101,7 @@ class LatentSpace(Unsteered):
             far = (latent - self.centre).square().flatten(1).sum(1) / (latent[0].numel() / self.centre.numel() * self.spread**2)
             found["near_mean"] = config.near_mean, far
         if config.unlike_noise and noise:
-            found["unlike_noise"] = config.unlike_noise, unlike_noise(noise)
+            found["unlike_noise"] = config.unlike_noise, noise_reg(noise)
         return found
 
     @property

@@ -9,11 +9,10 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.losses import feature, foreign, image
-from relume.losses.batchnorm import batchnorm
 from relume.losses.config import ForeignTerm
+from relume.losses.feature import batchnorm
 from relume.losses.objective import Objective, State, Taps, Term
-from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
-from relume.losses.structure import ssim
+from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips, ssim
 from relume.methods.optimise.config import InversionConfig
 from relume.networks.catalogue import facts
 from relume.networks.taps import BATCHNORM
