@@ -1,4 +1,4 @@
-"""All that the page is drawn from, read once: the tables, the groups' files, the originals. Only named files are opened."""
+"""Everything the report is made from, read once: the tables, the groups' files, the originals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from relume.core.masked_results import is_masked
 from relume.core.results import Group, read_group
 from relume.core.samples import Samples, read_samples
 from relume.report import surrogates
-from relume.report.fillings import Filling, agree, filling
+from relume.report.masked_groups import MaskedGroup, check_masked, read_masked
 from relume.report.provenance import Model, read_models
 
 Table = list[dict[str, str]]
-Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
+Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: identify a row of the leaderboard
 KEY = ("method", "dataset", "size", "network", "tap")
-MASKED = "masked"  # the kind of models whose methods stand in masked.csv
-LEARNED = {"decoder": "decoder", "latent": "mapper", "landscape": "landscape"}  # family of methods -> the kind of models they are
-GAN = "gan"  # the kind of models, and of rows in sets.csv, whose pictures are samples
-PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
+MASKED = "masked"  # the kind of models whose methods are in masked.csv
+TRAINED = {"decoder": "decoder", "latent": "mapper", "landscape": "landscape"}  # family of methods -> kind of their models
+GAN = "gan"  # the kind of models, and of rows in sets.csv, whose images are samples
+PROGRESS = ("progress.jpg", "samples.png")  # images of a training: the first that exists is shown
 
 
 def key_of(row: Mapping[str, str]) -> Key:
@@ -32,7 +32,7 @@ def key_of(row: Mapping[str, str]) -> Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """Where the stages before have written."""
+    """The outputs of the earlier stages."""
 
     metrics: Path
     reconstructions: Path
@@ -50,10 +50,14 @@ class Originals:
     sources: dict[str, str]  # id -> source
     splits: dict[str, str]  # id -> split
 
+    def image(self, id: str) -> np.ndarray:
+        pixels: np.ndarray = self.images[self.rows[id]]
+        return pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One method's pictures, those that are ranked: of several restarts the one that the objective chose."""
+    """One method's ranked images: of several restarts the one that the objective selected."""
 
     key: Key
     group: Group
@@ -63,15 +67,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a method's model tells of its training."""
+    """The training record of a method's model."""
 
     card: dict[str, Any]  # model.json
     history: Table  # step, term, value
-    picture: Path | None
+    image: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ReportData:
     leaderboard: Table
     masked: Table
     sets: Table
@@ -79,22 +83,22 @@ class Material:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps; this and the next two are empty where nothing measured them
+    paths: Table  # means after some of the steps; this and the next two may be empty
     correlations: Table
     self_test: Table
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
-    trained: dict[str, Trained]  # by method, of those that were learned
-    fillings: list[Filling]  # the masked ones of the groups, which have no entries
-    learned: dict[str, Trained]  # their models, by method
-    samples: list[Samples]  # of the generators that sets.csv speaks of
+    trained: dict[str, Trained]  # by method
+    masked_groups: list[MaskedGroup]  # have no entries
+    masked_models: dict[str, Trained]  # by method
+    samples: list[Samples]  # of the generators in sets.csv
     generators: dict[str, Trained]  # their models, by name
     surrogates: Table
-    maps: Path  # folder of what `maps` has written
-    models: list[Model]  # every one that is there, of any kind
+    maps: Path  # folder written by the stage `maps`
+    models: list[Model]  # all models, of any kind
 
 
-def read(folders: Folders, groups: Sequence[str]) -> Material:
+def read(folders: Folders, groups: Sequence[str]) -> ReportData:
     metrics = folders.metrics
     found = [read_group(folders.reconstructions / name) for name in groups]
     entries: dict[Key, Entry] = {}
@@ -105,15 +109,15 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
     datasets |= dict.fromkeys(one.about.dataset for one in samples)
     leaderboard, masked = read_csv(metrics / "leaderboard.csv"), read_csv(metrics / "masked.csv")
-    fillings = [filling(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
-    agree(masked, fillings, metrics / "masked.csv")
-    if not leaderboard and not fillings:
-        raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of pictures has been measured")
+    masked_groups = [read_masked(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
+    check_masked(masked, masked_groups, metrics / "masked.csv")
+    if not leaderboard and not masked_groups:
+        raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of images has been measured")
     unknown = [row["method"] for row in leaderboard if key_of(row) not in entries]
     if unknown:
-        there = f"none of the groups {', '.join(groups)} holds"
-        raise UserError(f"{metrics / 'leaderboard.csv'}: {there} {', '.join(unknown)}: run compare again")
-    return Material(
+        fault = f"none of the groups {', '.join(groups)} holds {', '.join(unknown)}"
+        raise UserError(f"{metrics / 'leaderboard.csv'}: {fault}: run compare again")
+    return ReportData(
         leaderboard=leaderboard,
         masked=masked,
         sets=sets,
@@ -128,7 +132,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         taps=_taps(folders.features, leaderboard),
         trained={
             name: model
-            for family, kind in LEARNED.items()
+            for family, kind in TRAINED.items()
             for name, model in _trained(folders.models / kind, _methods(leaderboard, family)).items()
         },
         surrogates=surrogates.table(folders.models),
@@ -136,8 +140,8 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         generators=_trained(folders.models / GAN, {one.about.name for one in samples}),
         maps=metrics / "maps",
         models=read_models(folders.models, metrics / "training"),
-        fillings=fillings,
-        learned=_trained(folders.models / MASKED, {method for one in fillings for method in one.methods}),
+        masked_groups=masked_groups,
+        masked_models=_trained(folders.models / MASKED, {method for one in masked_groups for method in one.methods}),
     )
 
 
@@ -147,9 +151,8 @@ def _optional(path: Path) -> Table:
 
 def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]]:
     """Of the networks whose features were inverted."""
-    asked = [row for row in leaderboard if row["task"] == "feature" and row["network"]]
     pairs: dict[tuple[str, str], set[str]] = {}
-    for row in asked:
+    for row in (row for row in leaderboard if row["task"] == "feature" and row["network"]):
         pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
     return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
 
@@ -159,24 +162,24 @@ def _methods(leaderboard: Table, family: str) -> set[str]:
 
 
 def _trained(kind: Path, methods: set[str]) -> dict[str, Trained]:
-    """Models `<kind>/<method>` of the methods. Weights that were only fetched have no history."""
+    """Models `<kind>/<method>` of the methods. Downloaded weights have no history."""
     folders = [path.parent for path in sorted(kind.glob("*/history.csv")) if path.parent.name in methods]
     return {folder.name: _training(folder) for folder in folders}
 
 
 def _training(folder: Path) -> Trained:
-    pictures = [folder / name for name in PICTURES if (folder / name).is_file()]
+    images = [folder / name for name in PROGRESS if (folder / name).is_file()]
     return Trained(
         card=read_json(folder / "model.json"),
         history=read_csv(folder / "history.csv"),
-        picture=pictures[0] if pictures else None,
+        image=images[0] if images else None,
     )
 
 
 def _order(path: Path, taps: set[str]) -> list[str]:
     order: list[str] = read_json(path).get("order", [])
     if unknown := sorted(taps - set(order)):
-        raise UserError(f"{path} does not say where {', '.join(unknown)} stands in the order of the taps: run extract again")
+        raise UserError(f"{path}: the order of the taps lacks {', '.join(unknown)}: run extract again")
     return order
 
 
@@ -193,7 +196,7 @@ def _entries(group: Group, scores: Path) -> dict[Key, Entry]:
 
 def _originals(folder: Path) -> Originals:
     index = read_csv(folder / "index.csv")
-    read_json(folder / "manifest.json")  # written last: without it the dataset is not whole
+    read_json(folder / "manifest.json")  # written last: without it the dataset is incomplete
     return Originals(
         name=folder.name,
         images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),

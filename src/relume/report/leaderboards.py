@@ -1,57 +1,122 @@
-"""The leaderboard cut into boards, one per task, dataset and size: only within these are methods ranked. Floors stand in each."""
+"""The leaderboard, split by task, dataset and size. Methods are ranked within one split only; its baselines are part of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
 from relume.report.columns import LEADERBOARD, Column, circular, column, number
-from relume.report.material import Key, Table, key_of
+from relume.report.data import Key, Table, key_of
 
-TOLD = ("network", "reid_net", "reid_n", "fd_net", "device")  # columns only where their rows differ
-WITHIN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # told by other cells, or by the board
-TASKS = {"feature": "Inverted features", "image": "Inverted pictures (GAN inversion: its target is the picture)"}
+SHARED = ("network", "reid_net", "reid_n", "fd_net", "device")  # columns only where their rows differ
+HIDDEN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # shown in other cells, or in the title
+TASKS = {"feature": "Inverted features", "image": "Inverted images (GAN inversion: the target is the image itself)"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row of the leaderboard with its numbers."""
+class Score:
+    """A row of a table, ranked by one metric."""
 
-    key: Key
+    METRIC: ClassVar[str] = "psnr"
+    MISSING: ClassVar[float] = float("-inf")
     cells: dict[str, str]
+    baseline: bool
+    oracle: bool = False
 
     @property
     def method(self) -> str:
         return self.cells["method"]
 
     @property
-    def place(self) -> str:
-        """What was inverted: a tap of a network."""
-        return " of ".join(filter(None, (self.cells["tap"], self.cells["network"])))
-
-    @property
-    def floor(self) -> bool:
-        return self.cells["family"] == "floor"
-
-    @property
-    def oracle(self) -> bool:
-        return self.cells["oracle"] == "true"
-
-    @property
-    def psnr(self) -> float:
-        value = number(self.cells["psnr"])
-        return float("-inf") if value is None else value
+    def score(self) -> float:
+        value = number(self.cells[self.METRIC])
+        return self.MISSING if value is None else value
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        lo, hi = number(self.cells["psnr_lo"]), number(self.cells["psnr_hi"])
+        lo, hi = (number(self.cells[f"{self.METRIC}_{end}"]) for end in ("lo", "hi"))
         return None if lo is None or hi is None else (lo, hi)
+
+    @property
+    def score_text(self) -> str:
+        return column(self.METRIC).show(self.cells[self.METRIC])
+
+    @property
+    def interval_text(self) -> str:
+        return column(self.METRIC).interval(self.cells)
+
+    @property
+    def place(self) -> str:
+        """What was inverted: a tap of a network. Empty where nothing was."""
+        return " of ".join(filter(None, (self.cells.get("tap"), self.cells.get("network"))))
+
+
+S = TypeVar("S", bound=Score)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class Ranking(Generic[S]):
+    """Scores on the same images."""
+
+    SHARED: ClassVar[Sequence[str]] = ()
+    rows: list[S]  # best first
+
+    @property
+    def methods(self) -> list[S]:
+        return [row for row in self.rows if not row.baseline]
+
+    @property
+    def baselines(self) -> list[S]:
+        return [row for row in self.rows if row.baseline]
+
+    @property
+    def no_information(self) -> S | None:
+        """The best baseline that has not seen the image."""
+        return next((row for row in self.baselines if not row.oracle), None)
+
+    @property
+    def known_columns(self) -> Sequence[Column]:
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> list[Column]:
+        return [one for one in self.known_columns if not one.optional or len(self._values(one)) > (one.name in self.SHARED)]
+
+    @property
+    def shared(self) -> list[tuple[str, str]]:
+        """Title and value of what is the same in all rows and therefore no column."""
+        values = [(one.title, self._values(one)) for one in self.known_columns if one.name in self.SHARED]
+        return [(title, next(iter(found))) for title, found in values if len(found) == 1]
+
+    def _values(self, one: Column) -> set[str]:
+        return {row.cells[one.name] for row in self.rows} - {""}
+
+    def best_by(self, one: Column) -> S | None:
+        """The best method that saw only features. A circular metric has no best method."""
+        sign = 1 if one.better == "higher" else -1
+        fair = [row for row in self.methods if not row.oracle and not circular(one, row.cells.get("network", ""))]
+        ranked = [(sign * value, row) for row in fair if (value := number(row.cells.get(one.name, ""))) is not None]
+        return max(ranked, key=lambda pair: pair[0])[1] if ranked and one.better else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Score):
+    """A row of the leaderboard."""
+
+    key: Key
+
+    @property
+    def name(self) -> str:
+        """Unique within a leaderboard."""
+        network, tap = self.cells["network"], self.cells["tap"]
+        return "@".join(filter(None, (self.method, f"{network}.{tap}" if tap else network)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard(Ranking[Result]):
+    SHARED: ClassVar[Sequence[str]] = SHARED
     task: str
     dataset: str
     size: str
-    lines: list[Line]  # best PSNR first
 
     @property
     def id(self) -> str:
@@ -62,71 +127,39 @@ class Board:
         return f"{TASKS.get(self.task, self.task)}, {self.dataset} at {self.size} px"
 
     @property
-    def methods(self) -> list[Line]:
-        return [line for line in self.lines if not line.floor]
-
-    @property
-    def floors(self) -> list[Line]:
-        return [line for line in self.lines if line.floor]
-
-    @property
-    def blind(self) -> Line | None:
-        """The best floor that has not seen the picture."""
-        return next((line for line in self.floors if not line.oracle), None)
-
-    @property
-    def columns(self) -> list[Column]:
-        return [one for one in self._known if not one.optional or len(self._values(one)) > (one.name in TOLD)]
-
-    @property
-    def _known(self) -> list[Column]:
-        """The contract's columns, with what the table has beyond them after its metrics."""
-        further = [column(name) for name in self.lines[0].cells if name not in WITHIN and column(name) not in LEADERBOARD]
-        at = next(number for number, one in enumerate(LEADERBOARD) if one.name == "n")
+    def known_columns(self) -> Sequence[Column]:
+        """The known columns; further ones of the table follow the metrics."""
+        further = [column(name) for name in self.rows[0].cells if name not in HIDDEN and column(name) not in LEADERBOARD]
+        at = [one.name for one in LEADERBOARD].index("n")
         return [*LEADERBOARD[:at], *further, *LEADERBOARD[at:]]
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """What is the same in all rows, and so is no column."""
-        alike = [(one.title, sorted(self._values(one))) for one in LEADERBOARD if one.name in TOLD]
-        return [(title, values[0]) for title, values in alike if len(values) == 1]
 
     @property
     def unmeasured(self) -> list[str]:
         return [one.title for one in LEADERBOARD if one.better and not self._values(one)]
 
-    def _values(self, one: Column) -> set[str]:
-        return {line.cells[one.name] for line in self.lines} - {""}
-
     @property
     def counts(self) -> set[tuple[str, str]]:
-        """(n, sources) of its rows: more than one means that not all were scored on the same pictures."""
-        return {(line.cells["n"], line.cells["sources"]) for line in self.lines}
+        """(n, sources) of its rows. More than one pair: not all rows were scored on the same images."""
+        return {(row.cells["n"], row.cells["sources"]) for row in self.rows}
 
-    def bracket(self, line: Line) -> tuple[Line | None, Line | None]:
-        """Where a method stands on the ladder of floors that know the picture itself: the next one below, and above."""
-        oracles = [floor for floor in self.floors if floor.oracle]
-        below = [floor for floor in oracles if floor.psnr <= line.psnr]
-        above = [floor for floor in oracles if floor.psnr > line.psnr]
+    def bracket(self, result: Result) -> tuple[Result | None, Result | None]:
+        """The oracle baselines next below and next above a method."""
+        oracles = [row for row in self.baselines if row.oracle]
+        below = [row for row in oracles if row.score <= result.score]
+        above = [row for row in oracles if row.score > result.score]
         return below[0] if below else None, above[-1] if above else None
 
-    def best(self, one: Column) -> Line | None:
-        """Of the methods that saw only features; a circular judge crowns nobody."""
-        sign = 1 if one.better == "higher" else -1
-        fair = [line for line in self.methods if not line.oracle and not circular(one, line.cells["network"])]
-        ranked = [(sign * value, line) for line in fair if (value := number(line.cells.get(one.name, ""))) is not None]
-        return max(ranked, key=lambda pair: pair[0])[1] if ranked and one.better else None
+
+def leaderboards(table: Table) -> list[Leaderboard]:
+    """In the order of the file. Baselines have no task: each leaderboard of the same images has them."""
+    flagged = ((row, row["family"] == "floor", row["oracle"] == "true") for row in table)
+    rows = [Result(key=key_of(row), cells=row, baseline=baseline, oracle=oracle) for row, baseline, oracle in flagged]
+    methods = [row for row in rows if not row.baseline] or rows
+    kinds = dict.fromkeys((row.cells["task"], row.cells["dataset"], row.cells["size"]) for row in methods)
+    return [_leaderboard(rows, *kind) for kind in kinds]
 
 
-def boards(leaderboard: Table) -> list[Board]:
-    """In the order of the file. Floors belong to pictures, not to a task: each board of these pictures shows them."""
-    lines = [Line(key=key_of(row), cells=row) for row in leaderboard]
-    methods = [line for line in lines if not line.floor] or lines
-    kinds = dict.fromkeys((line.cells["task"], line.cells["dataset"], line.cells["size"]) for line in methods)
-    return [_board(lines, *kind) for kind in kinds]
-
-
-def _board(lines: Sequence[Line], task: str, dataset: str, size: str) -> Board:
-    same = [line for line in lines if (line.cells["dataset"], line.cells["size"]) == (dataset, size)]
-    mine = [line for line in same if line.floor or line.cells["task"] == task]
-    return Board(task=task, dataset=dataset, size=size, lines=sorted(mine, key=lambda line: -line.psnr))
+def _leaderboard(rows: Sequence[Result], task: str, dataset: str, size: str) -> Leaderboard:
+    same = [row for row in rows if (row.cells["dataset"], row.cells["size"]) == (dataset, size)]
+    mine = [row for row in same if row.baseline or row.cells["task"] == task]
+    return Leaderboard(task=task, dataset=dataset, size=size, rows=sorted(mine, key=lambda row: -row.score))

@@ -1,4 +1,4 @@
-"""What a masked group holds, ready to be drawn: whose pictures these are, under which masks, and the ways that led to them."""
+"""A masked group as read for the report: its images, masks, scores, and the energy descents."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,65 +11,63 @@ from relume.core.masked_results import RATIO, read_masked_group
 from relume.core.results import Descent, Group, read_descent
 
 Cells = dict[str, str]
-Share = tuple[str, str, str, str]  # method, dataset, size, mask_ratio: what a row of masked.csv is about
+MaskedKey = tuple[str, str, str, str]  # method, dataset, size, mask_ratio: identify a row of masked.csv
 
 
-def share_of(row: Cells) -> Share:
+def masked_key(row: Cells) -> MaskedKey:
     return row["method"], row["dataset"], row["size"], row[RATIO]
 
 
 def percent(ratio: str) -> str:
-    """0.855 -> 85.5%: shares that differ are not written alike."""
+    """0.855 -> 85.5%: different ratios have different texts."""
     return f"{100 * float(ratio):g}%"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filling:
-    """One group."""
-
+class MaskedGroup:
     group: Group
     masks: np.ndarray  # bool (N, side, side)
-    rows: dict[Share, dict[str, int]]  # id -> row of the group's images
-    psnr: dict[Share, dict[str, float]]  # id -> dB over hidden pixels
-    floors: set[str]  # the methods among them that have learned nothing
+    rows: dict[MaskedKey, dict[str, int]]  # id -> row of the group's images
+    psnr: dict[MaskedKey, dict[str, float]]  # id -> dB over hidden pixels
+    baselines: set[str]  # the methods among them that learned nothing
     descent: Descent
     trace: list[Cells]
 
     @property
     def methods(self) -> list[str]:
-        return list(dict.fromkeys(share[0] for share in self.rows))
+        return list(dict.fromkeys(key[0] for key in self.rows))
 
     @property
-    def hides(self) -> str:
-        """How its masks are made, in words; empty where the group does not say."""
+    def masking(self) -> str:
+        """How the masks are made; empty where the group does not say."""
         config = self.group.method.get("config", {})
         return f"{config['pattern']} masks in cells of {config['cell']} px" if {"pattern", "cell"} <= config.keys() else ""
 
 
-def filling(folder: Path, scores: Path) -> Filling:
+def read_masked(folder: Path, scores: Path) -> MaskedGroup:
     group, masks = read_masked_group(folder)
-    rows: dict[Share, dict[str, int]] = {}
-    psnr: dict[Share, dict[str, float]] = {}
+    rows: dict[MaskedKey, dict[str, int]] = {}
+    psnr: dict[MaskedKey, dict[str, float]] = {}
     for number, row in enumerate(group.index):
-        rows.setdefault(share_of(row), {})[row["id"]] = number
+        rows.setdefault(masked_key(row), {})[row["id"]] = number
     for row in read_csv(scores):
         if row.get("psnr_masked"):
-            psnr.setdefault(share_of(row), {})[row["id"]] = float(row["psnr_masked"])
-    return Filling(
+            psnr.setdefault(masked_key(row), {})[row["id"]] = float(row["psnr_masked"])
+    return MaskedGroup(
         group=group,
         masks=masks,
         rows=rows,
         psnr=psnr,
-        floors={row["method"] for row in group.index if row["family"] == "floor"},
+        baselines={row["method"] for row in group.index if row["family"] == "floor"},
         descent=read_descent(folder),
         trace=read_csv(folder / "trace.csv"),
     )
 
 
-def agree(table: list[Cells], fillings: list[Filling], path: Path) -> None:
-    """Table and groups speak of the same methods, or compare has not seen these groups."""
-    there, told = {share for one in fillings for share in one.rows}, {share_of(row) for row in table}
-    if there != told:
-        method, dataset, size, ratio = min(there ^ told)
-        which = "no group holds" if (method, dataset, size, ratio) in told else "there is no row of"
-        raise UserError(f"{path}: {which} {method} on {dataset} at {size} px, {ratio} hidden: run compare again")
+def check_masked(table: list[Cells], groups: list[MaskedGroup], path: Path) -> None:
+    """The table and the groups have the same methods. If not, compare has not read these groups."""
+    held, listed = {key for one in groups for key in one.rows}, {masked_key(row) for row in table}
+    if held != listed:
+        method, dataset, size, ratio = key = min(held ^ listed)
+        fault = "no group holds" if key in listed else "there is no row of"
+        raise UserError(f"{path}: {fault} {method} on {dataset} at {size} px, mask ratio {ratio}: run compare again")

@@ -1,40 +1,40 @@
-"""All networks in one plot: how good the best inversion is at each depth, and how often it finds its original (leakage)."""
+"""All networks in one plot: the best inversion at each depth, and how often it is re-identified (leakage)."""
 
 from collections.abc import Sequence
 
-from relume.report.answers import leak
-from relume.report.boards import Board, Line
-from relume.report.columns import column, number
-from relume.report.depth import Depths, Taps
-from relume.report.words import best
-from relume.report.xy_chart import Across, Plot, Point, Rule, Series, plot
+from relume.report.columns import column
+from relume.report.depth import METRICS, Depths, Taps
+from relume.report.findings import best
+from relume.report.leaderboards import Leaderboard, Result
+from relume.report.plots import Level, Plot, Point, Series, XAxis, baseline_levels, plot
+from relume.report.summaries import leak
 
-METRICS = ("psnr", "lpips_vgg", "feature_error")
-AXIS = Across(title="depth of the tap", names={0.0: "shallow", 0.5: "half", 1.0: "deep"})
+AXIS = XAxis(title="depth of the tap", names={0.0: "shallow", 0.5: "half", 1.0: "deep"})
 
 
-def backbones(board: Board, found: Sequence[Depths], taps: Taps) -> list[Plot]:
-    """A plot per metric; a judge that was itself inverted is left out of its own."""
+def network_plots(board: Leaderboard, found: Sequence[Depths], taps: Taps) -> list[Plot]:
+    """A plot per metric. A metric network that was itself inverted is left out of its own plot."""
     drawn = [_metric(board, found, taps, name) for name in METRICS]
     return [one for one in drawn if one is not None]
 
 
-def leakage(board: Board, found: Sequence[Depths], taps: Taps) -> Plot | None:
-    """Re-identification by the method that shows most of it, with what chance would find. None where it was not measured."""
+def leakage(board: Leaderboard, found: Sequence[Depths], taps: Taps) -> Plot | None:
+    """Re-identification by the method with the highest share, with the chance level. None where it was not measured."""
     series, chances = [], {}
     for order, one in enumerate(found):
         points = []
-        for tap, lines in _taps(board, one):
-            most = leak([line for line in lines if not line.oracle])
+        for tap, results in _taps(board, one):
+            most = leak([result for result in results if not result.oracle])
             if most is not None:
                 chances[f"chance, 1 in {most.candidates:.0f}"] = most.chance
-                points.append(Point(x=depth(tap, taps[board.dataset, one.network]), y=most.share, says=f"{tap}: {most.text}"))
+                x = depth(tap, taps[board.dataset, one.network])
+                points.append(Point(x=x, y=most.share, description=f"{tap}: {most.text}"))
         if points:
             series.append(Series(name=one.network, shade=order, points=points))
-    rules = [Rule(name=name, value=chance) for name, chance in chances.items()]
+    levels = [Level(name=name, value=chance) for name, chance in chances.items()]
     if not series:
         return None
-    return plot(f"leakage-{board.id}", "Share that finds its original", series, axis=AXIS, rules=rules, within=(0, 1))
+    return plot(f"leakage-{board.id}", "Re-identified (top-1)", series, axis=AXIS, levels=levels, within=(0, 1))
 
 
 def depth(tap: str, order: Sequence[str]) -> float:
@@ -42,39 +42,34 @@ def depth(tap: str, order: Sequence[str]) -> float:
     return order.index(tap) / max(len(order) - 1, 1)
 
 
-def _taps(board: Board, one: Depths) -> list[tuple[str, list[Line]]]:
-    """Single taps with all that was inverted from them."""
-    mine = [line for line in board.methods if line.cells["network"] == one.network]
-    return [(tap, [line for line in mine if line.cells["tap"] == tap]) for tap in one.places if "+" not in tap]
+def _taps(board: Leaderboard, one: Depths) -> list[tuple[str, list[Result]]]:
+    """Single taps with all results from them."""
+    mine = [result for result in board.methods if result.cells["network"] == one.network]
+    return [(tap, [result for result in mine if result.cells["tap"] == tap]) for tap in one.places if "+" not in tap]
 
 
-def _metric(board: Board, found: Sequence[Depths], taps: Taps, name: str) -> Plot | None:
+def _metric(board: Leaderboard, found: Sequence[Depths], taps: Taps, name: str) -> Plot | None:
     metric = column(name)
     series = []
     for order, one in enumerate(found):
         points = []
-        for tap, lines in _taps(board, one):
-            line = best(lines) if name == "psnr" else _best_by(board, lines, name)
-            if line is not None:
-                x = depth(tap, taps[board.dataset, one.network])
-                points.append(_point(line, x, name))
+        for tap, results in _taps(board, one):
+            result = best(results) if name == "psnr" else _best_by(board, results, name)
+            if result is not None:
+                points.append(_point(result, depth(tap, taps[board.dataset, one.network]), name))
         if points:
             series.append(Series(name=one.network, shade=order, points=points))
-    floor = number(board.blind.cells[name]) if board.blind else None
-    rules = [Rule(name=board.blind.method.removeprefix("floor_").replace("_", " "), value=floor)] if board.blind and floor else []
-    if name == "feature_error":
-        rules = [Rule(name="mean feature", value=1.0)]
-    return (
-        plot(f"backbones-{board.id}-{name}", f"{metric.title} {metric.arrow}", series, axis=AXIS, rules=rules) if series else None
-    )
+    if not series:
+        return None
+    return plot(f"networks-{board.id}-{name}", metric.heading, series, axis=AXIS, levels=baseline_levels(board, metric))
 
 
-def _best_by(board: Board, lines: Sequence[Line], name: str) -> Line | None:
-    return Board(task=board.task, dataset=board.dataset, size=board.size, lines=list(lines)).best(column(name))
+def _best_by(board: Leaderboard, results: Sequence[Result], name: str) -> Result | None:
+    return Leaderboard(task=board.task, dataset=board.dataset, size=board.size, rows=list(results)).best_by(column(name))
 
 
-def _point(line: Line, x: float, name: str) -> Point:
-    ends = line.interval if name == "psnr" else None
-    said = f" ({column(name).show(str(ends[0]))} to {column(name).show(str(ends[1]))})" if ends else ""
-    text = f"{line.cells['tap']}, {line.method}: {column(name).show(line.cells[name])}{said}"
-    return Point(x=x, y=float(line.cells[name]), says=text, ends=ends)
+def _point(result: Result, x: float, name: str) -> Point:
+    metric = column(name)
+    ends, interval = (result.interval, metric.interval(result.cells)) if name == "psnr" else (None, "")
+    text = f"{result.cells['tap']}, {result.method}: {metric.show(result.cells[name])}{f' ({interval})' if interval else ''}"
+    return Point(x=x, y=float(result.cells[name]), description=text, interval=ends)

@@ -1,73 +1,72 @@
-"""How a method's model was trained: its curves, its progress picture, what its card says."""
+"""How a method's model was trained: its curves, its progress image, facts from its model.json."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from relume.report.charts import Panel, methods, panels
-from relume.report.material import Table, Trained
-from relume.report.pictures import Photo, photo
+from relume.report.data import Table, Trained
+from relume.report.images import EmbeddedImage, embedded_image
 
-FIRST = ("loss", "kid", "psnr", "psnr_masked")  # panels that are looked at first; the other terms stand behind
+FIRST = ("loss", "kid", "psnr", "psnr_masked")  # panels shown first; the other terms are folded
 CURVES = {"train": "training", "val": "validation"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Training:
     name: str
-    told: list[str]
+    facts: list[str]
     panels: list[Panel]
     others: list[Panel]
     curves: list[str]  # in the order of their colours
-    photo: Photo | None
-    shown: str  # what stands above its own pictures
-    made: str  # what these are
+    image: EmbeddedImage | None
+    upper: str  # what the upper row of the image shows
+    lower: str
 
 
-def lesson(name: str, trained: Trained) -> Lesson:
+def training(name: str, trained: Trained) -> Training:
     kind = trained.card.get("kind")
-    trace = as_trace(_judged(trained.history) if kind == "gan" else trained.history)
+    trace = as_trace(_with_kid(trained.history) if kind == "gan" else trained.history)
     drawn = panels(trace)
-    return Lesson(
+    return Training(
         name=name,
-        told=list(_told(trained.card)),
-        panels=[panel for panel in drawn if panel.term in FIRST],
-        others=[panel for panel in drawn if panel.term not in FIRST],
+        facts=list(_facts(trained.card)),
+        panels=[panel for panel in drawn if panel.title in FIRST],
+        others=[panel for panel in drawn if panel.title not in FIRST],
         curves=methods(trace),
-        photo=None if trained.picture is None else photo(trained.picture),
-        shown="What is visible of validation pictures" if kind == "masked" else "Validation pictures",
-        made=f"pictures that {name} made by itself" if kind == "gan" else f"what {name} made of them",
+        image=None if trained.image is None else embedded_image(trained.image),
+        upper="visible parts of validation images" if kind == "masked" else "validation images",
+        lower=f"samples of {name}" if kind == "gan" else f"outputs of {name}",
     )
 
 
-def _judged(history: Table) -> Table:
-    """A generator is not validated by its own loss but by KID, which is no curve of the same panel."""
+def _with_kid(history: Table) -> Table:
+    """A generator is validated by KID, which needs a panel of its own."""
     return [{**row, "term": "val/kid"} if row["term"] == "val/loss" else row for row in history]
 
 
 def as_trace(history: Table) -> Table:
-    """`train/loss` and `val/loss` as two curves of the term `loss`; `val/floor_own_mean`, in dB, as one more of what was scored:
-    `psnr`, or `psnr_masked`.
+    """`train/loss` and `val/loss` become two curves of the term `loss`; `val/floor_own_mean`, in dB, becomes a curve of the
+    validation metric: `psnr` or `psnr_masked`.
     """
-    scored = "psnr_masked" if any(row["term"].endswith("/psnr_masked") for row in history) else "psnr"
-    renamed = [{**row, **_names(row["term"], scored)} for row in history]
+    metric = "psnr_masked" if any(row["term"].endswith("/psnr_masked") for row in history) else "psnr"
+    renamed = [{**row, **_names(row["term"], metric)} for row in history]
     order = [*CURVES.values(), *sorted({row["method"] for row in renamed} - {*CURVES.values()})]
     return sorted(renamed, key=lambda row: (row["term"] not in FIRST, order.index(row["method"])))
 
 
-def _names(term: str, scored: str) -> dict[str, str]:
-    where, _, what = term.rpartition("/")
+def _names(term: str, metric: str) -> dict[str, str]:
+    split, _, what = term.rpartition("/")
     if what.startswith("floor_"):
-        return {"method": f"floor: {what.removeprefix('floor_').replace('_', ' ')}", "term": scored}
-    return {"method": CURVES.get(where or "train", where), "term": what}
+        return {"method": f"baseline: {what.removeprefix('floor_').replace('_', ' ')}", "term": metric}
+    return {"method": CURVES.get(split or "train", split), "term": what}
 
 
-def _told(card: dict[str, Any]) -> Iterator[str]:
-    """What a reader wants to know first, as far as the card says it."""
+def _facts(card: dict[str, Any]) -> Iterator[str]:
     data = card.get("data", {})
     if "train" in data:
-        yield f"Learned on {data['train']:,} pictures of {data.get('dataset', 'its data')}, watched on {data.get('val', 0):,}"
+        yield f"Trained on {data['train']:,} images of {data.get('dataset', 'its data')}, validated on {data.get('val', 0):,}"
     if "parameters" in card:
         yield f"{card['parameters']:,} parameters"
     if "best_step" in card:
-        yield f"kept as it was at step {card['best_step']:,}"
+        yield f"best checkpoint at step {card['best_step']:,}"

@@ -26,19 +26,19 @@
     state.sort.set(table.dataset.sortable, `${column}:${direction}`);
   }
 
-  // Floors are never hidden: a score without them says nothing.
+  // Baselines are always shown.
   function filter(form) {
     const table = document.getElementById(`table-${form.dataset.table}`);
     const words = form.elements.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0, methods = 0;
     for (const row of table.tBodies[0].rows) {
-      if ("floor" in row.dataset) continue;
+      if ("baseline" in row.dataset) continue;
       const hit = words.every((word) => row.dataset.text.includes(word)) && (form.elements.oracles.checked || !("oracle" in row.dataset));
       row.hidden = !hit;
       methods += 1;
       shown += hit;
     }
-    form.querySelector("output").textContent = `${shown} of ${methods} methods, floors always shown`;
+    form.querySelector("output").textContent = `${shown} of ${methods} methods, baselines always shown`;
     state.filter.set(form.dataset.table, form.elements.filter.value);
     state.oracles.set(form.dataset.table, form.elements.oracles.checked ? "" : "off");
   }
