@@ -8,17 +8,16 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import write_json
-from relume.report.axes import EDGE, HEIGHT, LABEL, apart, scale_of
-from relume.report.boards import Board, boards
 from relume.report.charts import Panel
 from relume.report.config import Report
-from relume.report.depth import depths, table
-from relume.report.depth_chart import depth_panels
-from relume.report.lessons import lesson
-from relume.report.material import read
+from relume.report.data import read
+from relume.report.depth import depth_panels, depths, table
+from relume.report.findings import depth_trend
+from relume.report.images import embedded_image
+from relume.report.leaderboards import Leaderboard, leaderboards
 from relume.report.page import render
-from relume.report.pictures import photo
-from relume.report.words import descent
+from relume.report.plots import EDGE, HEIGHT, LABEL, apart, scale_of
+from relume.report.training import training
 from tests.contract_files import GROUPS, write
 from tests.report_files import folders, relate, write_model
 from tests.test_report_words import FLOORS, line
@@ -27,8 +26,8 @@ ORDER = ["stem", "stage2", "stage10", "head", "logits"]
 TAPS = {("d", "net"): ORDER}
 
 
-def board(*methods: dict[str, str]) -> Board:
-    (found,) = boards([*FLOORS, *methods])
+def board(*methods: dict[str, str]) -> Leaderboard:
+    (found,) = leaderboards([*FLOORS, *methods])
     return found
 
 
@@ -67,13 +66,13 @@ def test_networks_without_features_have_no_depth() -> None:
 def test_a_descent_says_where_it_does_not_go_down() -> None:
     def text(*values: float) -> str:
         found = board(*(method(tap, tap, value) for tap, value in zip(ORDER, values, strict=False)))
-        return descent(found, depths(found, TAPS)[0].curves[0])
+        return depth_trend(found, depths(found, TAPS)[0].curves[0])
 
     assert text(20, 15.04, 11) == (
-        "decoder: 20.0 dB at stem, 15.0 dB at stage2, 11.0 dB at stage10; less with every step. "
-        "At stage10 it is 1.0 dB below the best blind floor."
+        "decoder: 20.0 dB at stem, 15.0 dB at stage2, 11.0 dB at stage10; decreases at every step. "
+        "At stage10 it is 1.0 dB below the no-information baseline."
     )
-    assert "not less with every step: stage10 is not below stage2. At stage10 it is 3.0 dB above" in text(20, 14, 15)
+    assert "does not decrease at every step: stage10 is not below stage2. At stage10 it is 3.0 dB above" in text(20, 14, 15)
     assert "step" not in text(20)
 
 
@@ -85,15 +84,15 @@ def test_the_chart_stands_where_the_numbers_say() -> None:
     found = board(method("a", "stem", 20, psnr_lo="19", psnr_hi="21"), method("b", "head", 10), method("c", "logits", 15))
     (panel,) = depth_panels(found, depths(found, TAPS)[0])  # nothing but PSNR was measured
     middle, top, bottom = HEIGHT / 2, EDGE, HEIGHT - EDGE
-    ticks = [text for _, text in re.findall(r'y="([\d.]+)">([^<]*)<', panel.axis)]
+    ticks = [text for _, text in re.findall(r'y="([\d.]+)">([^<]*)<', panel.plot.y_axis)]
     assert ticks == ["10", "12", "14", "16", "18", "20", "22"]
     at = {value: round(bottom - (bottom - top) * (value - 10) / 12, 1) for value in (10, 15, 19, 20, 21)}
-    assert places(panel.plot, "svg") == [(16.67, at[20]), (50.0, at[10]), (83.33, at[15])]
-    assert f'y1="{at[19]}" y2="{at[21]}"' in panel.plot
-    assert panel.plot.count('class="line"') == 2
-    assert panel.plot.count('class="floor-line blind"') == 1
-    assert panel.plot.count('class="floor-line seen"') == 2
-    assert [name for _, name in re.findall(r'y="([\d.]+)">([^<]*)<', panel.floors)] == ["blocks", "own", "mean"]
+    assert places(panel.plot.svg, "svg") == [(16.67, at[20]), (50.0, at[10]), (83.33, at[15])]
+    assert f'y1="{at[19]}" y2="{at[21]}"' in panel.plot.svg
+    assert panel.plot.svg.count('class="line"') == 2
+    assert panel.plot.svg.count('class="baseline-line"') == 1
+    assert panel.plot.svg.count('class="baseline-line dotted"') == 2
+    assert [name for _, name in re.findall(r'y="([\d.]+)">([^<]*)<', panel.plot.level_names)] == ["blocks", "own", "mean"]
     assert at[10] > middle > at[20]
 
 
@@ -103,8 +102,8 @@ def test_a_judge_that_was_inverted_is_marked_and_a_mean_feature_is_a_floor() -> 
     (one,) = depths(found, {("d", "vgg16_conv"): ORDER})
     psnr, lpips, error = depth_panels(found, one)
     assert (psnr.circular, lpips.circular, error.circular) == (False, True, False)
-    assert "mean feature" in error.floors
-    assert error.logarithmic
+    assert "mean feature" in error.plot.level_names
+    assert error.plot.scale.logarithmic
 
 
 def test_scales_enclose_their_values() -> None:
@@ -128,7 +127,7 @@ def test_names_give_way_and_stay_inside() -> None:
 def test_an_order_that_lacks_a_tap_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     write_json(tmp_path / "data/features/photos/alexnet_conv/stats.json", {"order": ["conv5"], "taps": {}})
-    with pytest.raises(UserError, match=r"stats\.json does not say where conv2 stands .* run extract again"):
+    with pytest.raises(UserError, match=r"stats\.json.* conv2: run extract again"):
         read(folders(tmp_path), GROUPS)
 
 
@@ -140,14 +139,14 @@ def test_training_and_validation_are_curves_of_one_panel(tmp_path: Path) -> None
     relate(tmp_path, "deep", family="decoder")
     trained = read(folders(tmp_path), GROUPS).trained
     assert list(trained) == ["deep"]
-    drawn = lesson("deep", trained["deep"])
-    assert drawn.curves == ["training", "validation", "floor: own mean"]
+    drawn = training("deep", trained["deep"])
+    assert drawn.curves == ["training", "validation", "baseline: own mean"]
 
     def shades(panel: Panel) -> list[str]:
         return re.findall(r"shade-(\d)", panel.svg)
 
-    assert {panel.term: shades(panel) for panel in drawn.panels} == {"loss": ["0", "1"], "psnr": ["1", "2"]}
-    assert [panel.term for panel in drawn.others] == ["learning_rate"]
+    assert {panel.title: shades(panel) for panel in drawn.panels} == {"loss": ["0", "1"], "psnr": ["1", "2"]}
+    assert [panel.title for panel in drawn.others] == ["learning_rate"]
 
 
 def test_jpegs_are_shown_as_they_are_and_progress_comes_first(tmp_path: Path) -> None:
@@ -155,14 +154,14 @@ def test_jpegs_are_shown_as_they_are_and_progress_comes_first(tmp_path: Path) ->
     relate(tmp_path, "deep", family="decoder")
     folder = write_model(tmp_path, "deep", picture="samples.png")
     (one,) = read(folders(tmp_path), GROUPS).trained.values()
-    assert one.picture == folder / "samples.png"
+    assert one.image == folder / "samples.png"
     write_model(tmp_path, "deep")
     (one,) = read(folders(tmp_path), GROUPS).trained.values()
-    assert one.picture == folder / "progress.jpg"
-    shown = photo(one.picture)
+    assert one.image == folder / "progress.jpg"
+    shown = embedded_image(one.image)
     assert shown.uri.startswith("data:image/jpeg;base64,")
-    assert (shown.width, shown.height) == Image.open(one.picture).size == (62, 20)
-    assert photo(folder / "samples.png").uri.startswith("data:image/webp")
+    assert (shown.width, shown.height) == Image.open(one.image).size == (62, 20)
+    assert embedded_image(folder / "samples.png").uri.startswith("data:image/webp")
 
 
 def test_surrogates_tell_what_they_are_worth(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv, write_json
 from relume.core.samples import About, Samples, write_samples
 from relume.report.config import Report
+from relume.report.data import ReportData, read
 from relume.report.generators import SHOWN, Distance, finding, others, section
-from relume.report.material import Material, read
 from relume.report.page import render
 from relume.tracking.model_records import model_records
 from tests.contract_files import GROUPS, SETS, SIZE, write
@@ -59,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def material(root: Path) -> Material:
+def data(root: Path) -> ReportData:
     return read(folders(root), GROUPS)
 
 
@@ -67,16 +67,16 @@ def opened(uri: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
 
 
-def test_pictures_are_the_first_and_true_ones_are_true(root: Path, material: Material) -> None:
-    (studio,) = section(material)
-    (made,) = studio.made
+def test_pictures_are_the_first_and_true_ones_are_true(root: Path, data: ReportData) -> None:
+    (studio,) = section(data)
+    (made,) = studio.generators
     pixels = np.load(root / "data/samples/style/images.npy")
-    assert [len(made.pictures), len(studio.true), len(made.walks), len(made.walks[0])] == [SHOWN, 12, 2, 3]
-    assert np.array_equal(opened(made.pictures[5]), pixels[5])
-    assert np.array_equal(opened(made.walks[1][2]), pixels[5])
+    assert [len(made.samples), len(studio.real), len(made.interpolations), len(made.interpolations[0])] == [SHOWN, 12, 2, 3]
+    assert np.array_equal(opened(made.samples[5]), pixels[5])
+    assert np.array_equal(opened(made.interpolations[1][2]), pixels[5])
     originals = np.load(root / "data/images/photos/images.npy")
-    assert all(any(np.array_equal(opened(uri), one) for one in originals) for uri in studio.true)
-    assert made.told == "the first of 40 drawn with seed 7, drawn towards the mean by truncation 0.5; none was picked"
+    assert all(any(np.array_equal(opened(uri), one) for one in originals) for uri in studio.real)
+    assert made.sampling == "the first of 40 drawn with seed 7, with truncation 0.5; none was selected"
 
 
 def test_true_pictures_are_none_of_the_training(root: Path, tmp_path: Path) -> None:
@@ -85,38 +85,38 @@ def test_true_pictures_are_none_of_the_training(root: Path, tmp_path: Path) -> N
     rows = [{**row, "split": "test" if row["source"] == "coffee" else "train"} for row in index]
     write_csv(moved / "data/images/photos/index.csv", tuple(rows[0]), rows)
     (studio,) = section(read(folders(moved), GROUPS))
-    assert len(studio.true) == sum(row["source"] == "coffee" for row in index)
+    assert len(studio.real) == sum(row["source"] == "coffee" for row in index)
 
 
-def test_lines_are_ordered_and_said(material: Material) -> None:
-    (studio,) = section(material)
-    assert [line.name for line in studio.lines] == [ROWS[at]["name"] for at in (1, 3, 0, 2)]
+def test_lines_are_ordered_and_said(data: ReportData) -> None:
+    (studio,) = section(data)
+    assert [line.name for line in studio.held_out] == [ROWS[at]["name"] for at in (1, 3, 0, 2)]
     minus = "\N{MINUS SIGN}"
-    assert studio.made[0].text == (
-        "style: KID 0.0200 (0.0150 to 0.0300) to held-out pictures, n = 40. "
-        f"It is farther than floor_train_photos, {minus}0.0010 ({minus}0.0040 to 0.0020); the intervals do not meet. "
+    assert studio.generators[0].text == (
+        "style: KID 0.0200 (0.0150 to 0.0300) to held-out images, n = 40. "
+        f"It is farther than floor_train_photos, {minus}0.0010 ({minus}0.0040 to 0.0020); the intervals do not overlap. "
         "It is nearer than floor_shuffled_patches_photos, 0.0250 (0.0200 to 0.0400); the intervals overlap: undecided. "
-        "style: KID 0.2100 (0.2000 to 0.2200) to withheld pictures of what it learned from, n = 40. "
-        f"It is farther than floor_train_photos, 0.0000 ({minus}0.0100 to 0.0100); the intervals do not meet."
+        "style: KID 0.2100 (0.2000 to 0.2200) to withheld training images, n = 40. "
+        f"It is farther than floor_train_photos, 0.0000 ({minus}0.0100 to 0.0100); the intervals do not overlap."
     )
-    assert [(line.name, line.floor) for line in studio.own] == [("floor_train_photos", True), ("style", False)]
-    alone = [Distance(cells=row, floor=False) for row in material.sets[:1]]
-    assert finding("style", alone).endswith("No floor was measured beside it: nothing has been shown.")
+    assert [(line.name, line.baseline) for line in studio.withheld] == [("floor_train_photos", True), ("style", False)]
+    alone = [Distance(cells=row, baseline=False) for row in data.sets[:1]]
+    assert finding("style", alone).endswith("No baseline was measured, so there is no evidence.")
 
 
-def test_the_page_holds_the_section_and_its_training(material: Material) -> None:
-    page = render(material, Report(pictures=2), 0.95)
+def test_the_page_holds_the_section_and_its_training(data: ReportData) -> None:
+    page = render(data, Report(pictures=2), 0.95)
     assert '<a href="#generators">Generators</a>' in page
     start = page.index('<section id="generators"')
     part = page[start : page.index("</section>", start)]
     assert part.count("<tr class") == len(ROWS)
     assert 'data-value="floor_shuffled_patches_photos"' in part
     assert "Training of style" in part
-    assert "below pictures that style made by itself in training" in part
+    assert "Below: samples of style." in part
     terms = re.findall(r"<figcaption>(kid|loss|rival)\b", part)
     assert terms == ["loss", "kid", "rival"], "KID is no curve of the loss"
-    assert "Sets of pictures" not in page, "all of them stand in the section"
-    assert render(material, Report(pictures=2), 0.95) == page
+    assert "Sets of images" not in page, "all of them stand in the section"
+    assert render(data, Report(pictures=2), 0.95) == page
 
 
 def test_masked_sets_keep_their_table(root: Path, tmp_path: Path) -> None:
@@ -136,13 +136,13 @@ def test_masked_sets_keep_their_table(root: Path, tmp_path: Path) -> None:
     write_csv(moved / "metrics/sets.csv", SETS, rows)
     found = read(folders(moved), [*GROUPS, GROUP])
     assert [row["name"] for row in others(found.sets, section(found))] == ["originals@test", "et@0.85"]
-    assert "Sets of pictures" in render(found, Report(pictures=2), 0.95)
+    assert "Sets of images" in render(found, Report(pictures=2), 0.95)
 
 
 def test_without_generators_there_is_no_section(tmp_path: Path) -> None:
-    material = read(folders(write(tmp_path)), GROUPS)
-    assert section(material) == []
-    assert "#generators" not in render(material, Report(pictures=2), 0.95)
+    data = read(folders(write(tmp_path)), GROUPS)
+    assert section(data) == []
+    assert "#generators" not in render(data, Report(pictures=2), 0.95)
 
 
 def test_samples_that_are_gone_are_named(root: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from relume.core.files import read_csv, write_csv
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.data import read
 from relume.report.page import render
 from tests.contract_files import GROUPS, write
 from tests.report_browser import browser, tab
@@ -49,7 +49,7 @@ def test_the_leaderboard_by_keyboard(page: str, tmp_path: Path) -> None:
         hands.value("document.querySelector('form.filter [name=filter]').select()")
         hands.press(*"conv5")
         assert set(hands.value(SHOWN)) == FLOORS, "the oracle is hidden, floors never are"
-        assert hands.value("document.querySelector('form.filter output').textContent") == "0 of 2 methods, floors always shown"
+        assert hands.value("document.querySelector('form.filter output').textContent") == "0 of 2 methods, baselines always shown"
 
 
 @browser

@@ -9,8 +9,8 @@ from relume.core.files import write_csv
 from relume.core.results import Group, Row, read_group, run_folder, write_group
 from relume.evaluation.curves import CURVES
 from relume.report.config import Report
-from relume.report.landscape import COLUMNS, Landscapes, section, table
-from relume.report.material import read
+from relume.report.data import read
+from relume.report.landscape import COLUMNS, LandscapeGroup, section, table
 from relume.report.page import render
 from tests.contract_files import GROUPS, write
 from tests.report_files import folders
@@ -35,31 +35,31 @@ def write_landscapes(folder: Path) -> Group:
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Landscapes:
+def one(tmp_path: Path) -> LandscapeGroup:
     (found,) = section([write_landscapes(tmp_path / "pictures")])
     return found
 
 
-def test_what_is_said_is_what_was_measured(one: Landscapes) -> None:
-    assert one.told == [
+def test_what_is_said_is_what_was_measured(one: LandscapeGroup) -> None:
+    assert one.sentences == [
         "plain reaches a loss of 0.45 in 3 steps",
-        "landscape reaches 0.5 in 1 steps; plain takes 2 to come as far",
+        "landscape reaches 0.5 in 1 steps; plain needs 2 steps for it",
     ]
-    assert [place.seconds for place in one.lines["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
-    assert [place.seconds for place in one.lines["landscape"]] == [1.5, 3]
+    assert [place.seconds for place in one.curves["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
+    assert [place.seconds for place in one.curves["landscape"]] == [1.5, 3]
     assert (one.n, one.sources, one.level, one.methods) == ("2", "2", "90%", ["plain", "landscape"])
 
 
-def test_charts_share_their_axes(one: Landscapes) -> None:
-    over_steps, over_seconds = one.charts
+def test_charts_share_their_axes(one: LandscapeGroup) -> None:
+    over_steps, over_seconds = one.panels
     assert (over_steps.top, over_steps.bottom, over_steps.last) == ("0.9", "0.35", "3 steps")
-    assert over_seconds.last == "4 s per picture"
+    assert over_seconds.last == "4 s per image"
     assert over_steps.svg.count("polyline") == over_steps.svg.count("polygon") == 2
     assert "33.33," in over_steps.svg
     assert "75.00," in over_seconds.svg
 
 
-def test_its_table(one: Landscapes) -> None:
+def test_its_table(one: LandscapeGroup) -> None:
     rows = table([one])
     assert len(rows) == 6
     assert tuple(rows[0]) == COLUMNS
@@ -76,5 +76,5 @@ def test_the_page_shows_it_where_it_is(tmp_path: Path) -> None:
     (run_folder(shallow) / "timing.csv").write_text((made.folder / "timing.csv").read_text())
     page = render(read(folders(tmp_path), list(GROUPS)), config, 0.95)
     assert 'id="landscape"' in page
-    assert "plain takes 2 to come as far" in page
+    assert "plain needs 2 steps for it" in page
     assert page.count('class="band') == 4

@@ -17,15 +17,15 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
 from relume.core.masked_results import GREY, pasted
 from relume.core.results import read_descent, run_folder
-from relume.report.boards import boards
 from relume.report.charts import panels, short
 from relume.report.config import Report
-from relume.report.fillings import percent
-from relume.report.lessons import lesson
-from relume.report.masked import Filler, Hole, Masked, finding, section
-from relume.report.material import Material, read
+from relume.report.data import ReportData, read
+from relume.report.images import LAST, STEP, animation_uri, lossy_uri, pick
+from relume.report.leaderboards import leaderboards
+from relume.report.masked import Masked, MaskedLeaderboard, MaskedResult, finding, section
+from relume.report.masked_groups import percent
 from relume.report.page import render
-from relume.report.pictures import LAST, STEP, film_uri, pick, seen_uri
+from relume.report.training import training
 from stages.report import main
 from tests.contract_files import GROUPS, LEADERBOARD, narrowed, write
 from tests.masked_files import CELL, GROUP, NOISE, RATIOS, STEPS, write_masked
@@ -40,20 +40,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def material(root: Path) -> Material:
+def data(root: Path) -> ReportData:
     return read(folders(root), [*GROUPS, GROUP])
 
 
 @pytest.fixture(scope="module")
-def masked(material: Material) -> Masked:
-    found = section(material, 4, 0.95)
+def masked(data: ReportData) -> Masked:
+    found = section(data, 4, 0.95)
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def page(material: Material) -> str:
-    return render(material, Report(pictures=4), 0.95)
+def page(data: ReportData) -> str:
+    return render(data, Report(pictures=4), 0.95)
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -65,55 +65,55 @@ def opened(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
 
 
-def hole(**scores: float) -> Hole:
+def hole(**scores: float) -> MaskedLeaderboard:
     """Lines of these scores, best first; those that begin with floor are floors."""
     empty = {"psnr_masked_lo": "", "psnr_masked_hi": "", "n": "3"}
     lines = [
-        Filler(cells={"method": name, "psnr_masked": str(score), **empty}, floor=name.startswith("floor"))
+        MaskedResult(cells={"method": name, "psnr_masked": str(score), **empty}, baseline=name.startswith("floor"))
         for name, score in scores.items()
     ]
-    return Hole(id="a", title="a", hidden="85%", hides="", size=32, lines=lines)
+    return MaskedLeaderboard(id="a", title="a", hidden="85%", masking="", size=32, rows=lines)
 
 
 def test_findings_hold_the_best_model_against_the_best_floor(masked: Masked, root: Path) -> None:
     text = finding(hole(et=16.0, floor_b=15.25, mae=14.5, floor_a=12.0), 0.95)
     assert text == (
-        "et reaches 16.00 dB over hidden pixels (n = 3), 0.75 dB above the best floor, floor_b (15.25 dB). "
-        "Not above that floor: mae."
+        "et reaches 16.00 dB over hidden pixels (n = 3), 0.75 dB above the best baseline, floor_b (15.25 dB). "
+        "Not above that baseline: mae."
     )
     low = finding(hole(floor_b=15.25, mae=15.0, et=14.0), 0.95)
-    assert low.endswith("0.25 dB below the best floor, floor_b (15.25 dB). Not above that floor either: et.")
-    assert finding(hole(mae=15.0), 0.95).endswith("No floor was computed on these pictures: nothing has been shown.")
+    assert low.endswith("0.25 dB below the best baseline, floor_b (15.25 dB). Also not above that baseline: et.")
+    assert finding(hole(mae=15.0), 0.95).endswith("No baseline was computed on these images, so there is no evidence.")
     assert finding(hole(floor_a=12.0), 0.95) == "floor_a reaches 12.00 dB over hidden pixels (n = 3)."
     (first, *_) = read_csv(root / "metrics/masked.csv")
     lo, hi = (f"{float(first[f'psnr_masked_{end}']):.2f}" for end in ("lo", "hi"))
-    assert f"(95% interval {lo} to {hi} dB, n = 12)" in masked.holes[0].text
-    assert masked.headline.startswith("With 85% of a picture hidden, et fills it at ")
+    assert f"(95% interval {lo} to {hi} dB, n = 12)" in masked.leaderboards[0].text
+    assert masked.headline.startswith("With 85% of an image hidden, et predicts it at ")
 
 
 def test_each_share_has_its_rows_floors_among_them(masked: Masked) -> None:
-    assert [one.title for one in masked.holes] == ["photos at 32 px, 85% hidden", "photos at 32 px, 50% hidden"]
-    for one in masked.holes:
-        assert [line.method for line in one.lines] == ["et", "floor_inverse_distance", "mae", "floor_mean_visible"]
-        assert one.blind is not None
-        assert one.blind.method == "floor_inverse_distance"
+    assert [one.title for one in masked.leaderboards] == ["photos at 32 px, 85% hidden", "photos at 32 px, 50% hidden"]
+    for one in masked.leaderboards:
+        assert [line.method for line in one.rows] == ["et", "floor_inverse_distance", "mae", "floor_mean_visible"]
+        assert one.no_information is not None
+        assert one.no_information.method == "floor_inverse_distance"
         names = [shown.name for shown in one.columns]
         assert names[:4] == ["method", "parameters", "psnr_masked", "psnr_pasted"]
         assert "ssim_pasted" not in names, "nobody has measured it"
-        assert one.told[0] == ("FD network", "efficientnet_lite0_pool")
+        assert one.shared[0] == ("FD network", "efficientnet_lite0_pool")
         lpips = next(shown for shown in one.columns if shown.name == "lpips_alex")
-        assert one.best(lpips) is one.lines[0]
-        assert one.hides == f"random masks in cells of {CELL} px"
+        assert one.best_by(lpips) is one.rows[0]
+        assert one.masking == f"random masks in cells of {CELL} px"
 
 
-def test_panels_are_the_groups_pictures(material: Material, masked: Masked) -> None:
+def test_panels_are_the_groups_pictures(data: ReportData, masked: Masked) -> None:
     """No pixel is lost; the grey and the pasting are where the mask says."""
-    (one,) = material.fillings
-    originals = material.originals["photos"]
+    (one,) = data.masked_groups
+    originals = data.originals["photos"]
     for at, ratio in enumerate(RATIOS):
-        assert len(masked.holes[at].cases) == 4
-        case = masked.holes[at].cases[1]
-        assert [(made.method, made.floor) for made in case.filled] == [
+        assert len(masked.leaderboards[at].examples) == 4
+        case = masked.leaderboards[at].examples[1]
+        assert [(made.method, made.baseline) for made in case.outputs] == [
             ("floor_inverse_distance", True),
             ("et", False),
             ("mae", False),
@@ -124,35 +124,35 @@ def test_panels_are_the_groups_pictures(material: Material, masked: Masked) -> N
         assert np.array_equal(pixels(case.original), truth)
         assert (pixels(case.visible)[dark] == GREY).all()
         assert np.array_equal(pixels(case.visible)[~dark], truth[~dark])
-        assert np.array_equal(pixels(case.filled[1].predicted), one.group.images[row])
-        assert np.array_equal(pixels(case.filled[1].pasted), pasted(truth, one.group.images[row], one.masks[row]))
-        assert case.filled[1].psnr == pytest.approx(one.psnr[share][case.id])
-    assert [case.source for case in masked.holes[0].cases] == ["astronaut", "coffee", "rocket", "astronaut"]
+        assert np.array_equal(pixels(case.outputs[1].predicted), one.group.images[row])
+        assert np.array_equal(pixels(case.outputs[1].pasted), pasted(truth, one.group.images[row], one.masks[row]))
+        assert case.outputs[1].psnr == pytest.approx(one.psnr[share][case.id])
+    assert [case.source for case in masked.leaderboards[0].examples] == ["astronaut", "coffee", "rocket", "astronaut"]
 
 
-def test_the_way_down_is_shown_still_and_moving(root: Path, material: Material, masked: Masked) -> None:
-    (walk,) = masked.walks
+def test_the_way_down_is_shown_still_and_moving(root: Path, data: ReportData, masked: Masked) -> None:
+    (walk,) = masked.energy_descents
     assert (walk.method, walk.hidden, walk.legend) == ("et", "85%", ["85% hidden", "50% hidden"])
     (panel,) = walk.panels
-    assert panel.says == "energy over 3 steps: 85% hidden from −85 to −115; 50% hidden from −50 to −80"
-    (one,) = material.fillings
+    assert panel.description == "energy over 3 steps: 85% hidden from −85 to −115; 50% hidden from −50 to −80"
+    (one,) = data.masked_groups
     steps = read_descent(root / "data/reconstructions" / GROUP).images
-    for number, way in enumerate(walk.ways):
+    for number, way in enumerate(walk.trajectories):
         row = one.rows["et", "photos", "32", "0.85"][way.id]
         mine = [pasted(pixels(way.original), step, one.masks[row]) for step in steps[number * (STEPS + 1) :][: STEPS + 1]]
         assert [frame.step for frame in way.frames] == ["0", "1", "2", "3"]
         assert [frame.energy for frame in way.frames] == [-80 - number - 10 * step for step in range(STEPS + 1)]
-        film = opened(way.film)
+        film = opened(way.animation)
         assert film.n_frames == STEPS + 1
         for frame, still, truth in zip(ImageSequence.Iterator(film), way.frames, mine, strict=True):
             assert np.array_equal(np.asarray(frame.convert("RGB")), truth)
             assert np.array_equal(pixels(still.uri), truth)
-        assert np.array_equal(pixels(way.last), mine[-1])
+        assert np.array_equal(pixels(way.frames[-1].uri), mine[-1])
 
 
 def test_a_film_stands_still_at_its_end_and_large_pictures_are_light() -> None:
     rng = np.random.default_rng(0)
-    film = opened(film_uri(rng.integers(0, 255, (3, 8, 8, 3), dtype=np.uint8)))
+    film = opened(animation_uri(rng.integers(0, 255, (3, 8, 8, 3), dtype=np.uint8)))
     stands = []
     for frame in ImageSequence.Iterator(film):
         frame.load()
@@ -160,8 +160,8 @@ def test_a_film_stands_still_at_its_end_and_large_pictures_are_light() -> None:
     assert stands == [STEP, STEP, LAST]
     assert film.info["loop"] == 0
     large = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
-    assert not np.array_equal(pixels(seen_uri(large)), large)
-    assert np.array_equal(pixels(seen_uri(large[:32, :32])), large[:32, :32])
+    assert not np.array_equal(pixels(lossy_uri(large)), large)
+    assert np.array_equal(pixels(lossy_uri(large[:32, :32])), large[:32, :32])
 
 
 def test_the_page_has_the_section_only_where_something_was_masked(root: Path, page: str) -> None:
@@ -173,22 +173,22 @@ def test_the_page_has_the_section_only_where_something_was_masked(root: Path, pa
     assert page.count("Masked reconstruction") == 1, "the table stands in the section alone"
 
 
-def test_masked_groups_stay_out_of_the_leaderboards_pictures(material: Material) -> None:
-    (board,) = boards(material.leaderboard)
-    assert {key[0] for key in material.entries} & set(NOISE) == set()
-    assert {line.method for line in board.lines} & set(NOISE) == set()
-    assert len(pick(material, board, 3)) == 3
+def test_masked_groups_stay_out_of_the_leaderboards_pictures(data: ReportData) -> None:
+    (board,) = leaderboards(data.leaderboard)
+    assert {key[0] for key in data.entries} & set(NOISE) == set()
+    assert {line.method for line in board.rows} & set(NOISE) == set()
+    assert len(pick(data, board, 3)) == 3
 
 
 def test_all_is_labelled_and_nothing_is_fetched(page: str) -> None:
-    part = page[page.index('<section id="masked"') : page.index('<section id="pictures"')]
+    part = page[page.index('<section id="masked"') : page.index('<section id="images"')]
     images = re.findall(r"<img[^>]*>", part)
     assert len(images) > 30
     assert all(re.search(r'alt="[^"]+"', image) for image in images)
     tables = re.findall(r"<table.*?</table>", part, flags=re.DOTALL)
     assert all("<caption" in table and 'scope="col"' in table for table in tables)
     assert len(tables) == 5, "pictures and numbers of each share, and the film strip"
-    assert part.count('<span class="mark floor">floor</span>') == 2 * (2 + 1 + 2), "in chart, pictures, table"
+    assert part.count('<span class="mark baseline">baseline</span>') == 2 * (2 + 1 + 2), "in chart, pictures, table"
     assert part.count('media="(prefers-reduced-motion: reduce)"') == 2
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -203,20 +203,20 @@ def test_methods_tell_of_the_models_training(page: str) -> None:
     chapters = page[page.index('id="group-masked"') :]
     assert "Training of et" in chapters
     assert "698,161 parameters" in chapters
-    assert "What is visible of validation pictures on top" in chapters
+    assert "Above: visible parts of validation images" in chapters
 
 
-def test_a_models_score_is_drawn_beside_its_floor(material: Material) -> None:
-    drawn = {panel.term: panel for panel in lesson("et", material.learned["et"]).panels}
+def test_a_models_score_is_drawn_beside_its_floor(data: ReportData) -> None:
+    drawn = {panel.title: panel for panel in training("et", data.masked_models["et"]).panels}
     assert set(drawn) == {"loss", "psnr_masked"}
-    assert "floor: mean visible from 14 to 14" in drawn["psnr_masked"].says
+    assert "baseline: mean visible from 14 to 14" in drawn["psnr_masked"].description
 
 
 def test_a_table_that_does_not_fit_the_groups_is_named(root: Path, tmp_path: Path) -> None:
     old = Path(shutil.copytree(root, tmp_path / "old"))
     rows = read_csv(old / "metrics/masked.csv")
     write_csv(old / "metrics/masked.csv", tuple(rows[0]), rows[1:])
-    with pytest.raises(UserError, match=r"masked\.csv: there is no row of et on photos at 32 px, 0\.85 hidden: run compare"):
+    with pytest.raises(UserError, match=r"masked\.csv: there is no row of et on photos at 32 px, mask ratio 0\.85: run compare"):
         read(folders(old), [*GROUPS, GROUP])
     write_csv(old / "metrics/masked.csv", tuple(rows[0]), [*rows, {**rows[0], "method": "gone"}])
     with pytest.raises(UserError, match="no group holds gone"):
@@ -238,12 +238,12 @@ def test_two_groups_are_told_apart(root: Path, tmp_path: Path) -> None:
     write_csv(both / "metrics/masked.csv", tuple(table[0]), [*table, *more])
     found = section(read(folders(both), [*GROUPS, GROUP, "blocks"]), 2, 0.95)
     assert found is not None
-    assert [one.title for one in found.holes][1:3] == [
+    assert [one.title for one in found.leaderboards][1:3] == [
         "photos at 32 px, 50% hidden, masked",
         "photos at 32 px, 80% hidden, blocks",
     ]
-    assert len({one.id for one in found.holes}) == 4
-    assert [case.filled[0].psnr for case in found.holes[2].cases] == [None, None], "not scored yet"
+    assert len({one.id for one in found.leaderboards}) == 4
+    assert [case.outputs[0].psnr for case in found.leaderboards[2].examples] == [None, None], "not scored yet"
 
 
 def test_a_project_of_masked_groups_alone(
@@ -263,8 +263,8 @@ def test_a_project_of_masked_groups_alone(
     done = CliRunner().invoke(main, [word for name, path in options.items() for word in (f"--{name}", path)])
     assert done.exit_code == 0, done.output
     text = (alone / "metrics/report/index.html").read_text()
-    assert "<title>relume: With 85% of a picture hidden, et fills it at" in text
-    assert "#pictures" not in text
+    assert "<title>relume: With 85% of an image hidden, et predicts it at" in text
+    assert "#images" not in text
 
 
 def test_shares_that_differ_are_written_differently() -> None:

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from relume.core.files import read_csv
-from relume.report.boards import boards
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.data import read
+from relume.report.images import overview, pick
+from relume.report.leaderboards import leaderboards
 from relume.report.page import render
-from relume.report.pictures import overview, pick
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
 from tests.report_browser import browser, dom
@@ -50,7 +50,7 @@ def test_equal_files_give_equal_bytes(root: Path, page: str, tmp_path: Path) -> 
     shutil.copytree(root, moved)
     assert draw(moved) == page
     found = read(folders(root), GROUPS)
-    (board,) = boards(found.leaderboard)
+    (board,) = leaderboards(found.leaderboard)
     for name in ("one.png", "two.png"):
         overview(tmp_path / name, found, board, pick(found, board, 3))
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
@@ -127,8 +127,8 @@ def test_one_depth_is_no_curve(root: Path, tmp_path: Path) -> None:
 def test_training_is_told_of_models_alone(page: str) -> None:
     assert "Training of deep" in page
     assert "Training of shallow" not in page
-    assert "Learned on 6 pictures of photos, watched on 2; 1,234 parameters; kept as it was at step 20." in page
-    assert "psnr over 20 steps: validation from 11 to 14; floor: own mean from 12 to 12" in page
+    assert "Trained on 6 images of photos, validated on 2; 1,234 parameters; best checkpoint at step 20." in page
+    assert "psnr over 20 steps: validation from 11 to 14; baseline: own mean from 12 to 12" in page
     assert page.count("data:image/jpeg") == 2, "its progress, and a sheet of feature maps"
 
 
@@ -157,7 +157,7 @@ def test_sorts_and_filters_by_address(page: str, tmp_path: Path) -> None:
     assert [name for name, hidden in order if hidden] == ["deep"]
     assert re.search(r'data-column="feature_error"[^>]*aria-sort="ascending"', document)
     assert document.count('aria-sort="') == 1 + page.split("</style>")[0].count('aria-sort="')  # the style knows both
-    assert "1 of 2 methods, floors always shown" in document
+    assert "1 of 2 methods, baselines always shown" in document
 
 
 @browser

@@ -8,7 +8,7 @@ from relume.core.config import parse
 from relume.core.files import read_json, write_csv, write_json
 from relume.core.results import read_group
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.data import read
 from relume.report.page import render
 from relume.report.provenance import commands, read_models, used
 from tests.contract_files import GROUPS, write
@@ -65,10 +65,10 @@ def test_what_was_used_is_followed_to_its_sources(tmp_path: Path) -> None:
     root = project(tmp_path)
     models = read_models(root / "models", root / "metrics/training")
     found = used(read_group(root / "data/reconstructions/deep"), models)
-    assert [(one.kind, one.name, one.trained) for one in found] == [
-        ("gan", "g", "not here"),
+    assert [(one.kind, one.name, one.training_time) for one in found] == [
+        ("gan", "g", "not trained here"),
         ("mapper", "m", "2.5 min"),
-        ("weights", "alexnet_conv", "not here"),
+        ("weights", "alexnet_conv", "not trained here"),
     ]
     assert used(read_group(root / "data/reconstructions/floors"), models) == []
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from relume.core.results import FAMILIES
-from relume.report.boards import Line
 from relume.report.config import Report
+from relume.report.data import read
 from relume.report.depth import Depths
-from relume.report.material import read
+from relume.report.leaderboards import Result
 from relume.report.page import render
-from relume.report.viewer import routes
+from relume.report.viewer import viewer_groups
 from tests.contract_files import GROUPS, write
 from tests.report_browser import browser, dom, says
 from tests.report_files import folders
@@ -31,17 +31,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return render(read(folders(root), GROUPS), Report(pictures=4), 0.95)
 
 
-def line(method: str, psnr: str, tap: str = "", network: str = "net", family: str = FAMILIES[1]) -> Line:
+def line(method: str, psnr: str, tap: str = "", network: str = "net", family: str = FAMILIES[1]) -> Result:
     cells = {"method": method, "psnr": psnr, "tap": tap, "network": network, "family": family}
-    return Line(key=(method, "d", "32", network, tap), cells=cells)
+    return Result(key=(method, "d", "32", network, tap), cells=cells, baseline=family == "floor")
 
 
 def test_routes_go_from_shallow_to_deep_and_end_at_floors() -> None:
     lines = [line("x", "20", "b"), line("floor", "19", network="", family="floor"), line("y", "9", "a"), line("z", "21", "b")]
-    net, floors = routes([*lines, line("w", "8", "a")], [Depths(network="net", places=["a", "b"], curves=[])])
-    assert [(stop.line.method, stop.cell) for stop in net.stops] == [("y", 3), ("w", 5), ("z", 4), ("x", 1)]
+    net, floors = viewer_groups([*lines, line("w", "8", "a")], [Depths(network="net", places=["a", "b"], curves=[])])
+    assert [(item.result.method, item.cell) for item in net.items] == [("y", 3), ("w", 5), ("z", 4), ("x", 1)]
     assert net.title == "net, from shallow to deep"
-    assert [(stop.name, stop.caption) for stop in (net.stops[0], *floors.stops)] == [("y@net.a", "a"), ("floor", "floor")]
+    assert [(item.result.name, item.caption) for item in (net.items[0], *floors.items)] == [("y@net.a", "a"), ("floor", "floor")]
 
 
 @browser

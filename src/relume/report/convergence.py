@@ -1,35 +1,27 @@
 """Quality over steps and over seconds, all methods of a leaderboard in one plot. A single pass is a point at step 1."""
 
-from dataclasses import dataclass
-
 from relume.core.results import FAMILIES
 from relume.report.columns import column, number
 from relume.report.data import Key, ReportData, Table, key_of
+from relume.report.depth import baseline_levels
 from relume.report.leaderboards import Leaderboard, Result
-from relume.report.plots import Plot, Point, Series, XAxis, baseline_levels, plot
+from relume.report.plots import Plot, Point, Series, XAxis, plot
 
 METRICS = ("psnr", "lpips_vgg")
 STEPS = XAxis(title="steps, logarithmic", logarithmic=True)
 SECONDS = XAxis(title="seconds per image, logarithmic", logarithmic=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Convergence:
-    plots: list[Plot]
-    legend: list[Series]
-
-
-def convergence(data: ReportData, board: Leaderboard) -> Convergence | None:
-    """None where no intermediate step was measured."""
+def convergence(data: ReportData, board: Leaderboard) -> list[Plot]:
+    """A plot per metric and axis; none where no intermediate step was measured."""
     rows: dict[Key, Table] = {}
     for row in data.paths:
         rows.setdefault(key_of(row), []).append(row)
     found = [(result, rows[result.key]) for result in board.methods if result.key in rows]
     if all(len(steps) < 2 for _, steps in found):
-        return None
+        return []
     drawn = [_plot(board, found, name, axis) for name in METRICS for axis in (STEPS, SECONDS)]
-    plots = [one for one in drawn if one is not None]
-    return Convergence(plots=plots, legend=plots[0].series if plots else [])
+    return [one for one in drawn if one is not None]
 
 
 def _plot(board: Leaderboard, found: list[tuple[Result, Table]], name: str, axis: XAxis) -> Plot | None:

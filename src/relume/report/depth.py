@@ -7,7 +7,7 @@ from relume.core.results import FAMILIES
 from relume.report.columns import COLUMNS as KNOWN
 from relume.report.columns import Column, circular, number
 from relume.report.leaderboards import Leaderboard, Result
-from relume.report.plots import Plot, Point, Series, XAxis, baseline_levels, plot
+from relume.report.plots import Level, Plot, Point, Series, XAxis, plot
 
 COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
 METRICS = ("psnr", "lpips_vgg", "feature_error")
@@ -116,6 +116,18 @@ def _points(results: Sequence[Result], places: Sequence[str], metric: Column) ->
             ends = None if lo is None or hi is None else (lo, hi)
             found.append(Point(x=places.index(tap), y=y, description=text, interval=ends, joined="+" not in tap))
     return found
+
+
+def baseline_levels(board: Leaderboard, column: Column, *, oracles: bool = False) -> list[Level]:
+    """The best no-information baseline, on request also the oracle baselines; for the feature error the mean feature."""
+    chosen = [row for row in board.baselines if row is board.no_information or (oracles and row.oracle)]
+    values = [(row, number(row.cells[column.name])) for row in chosen]
+    levels = [
+        Level(name=row.method.removeprefix("floor_").replace("_", " "), value=value, dotted=row.oracle)
+        for row, value in values
+        if value is not None
+    ]
+    return [*levels, Level(name="mean feature", value=1.0, dotted=False)] if column.name == "feature_error" else levels
 
 
 def table(found: Sequence[Depths]) -> Iterator[dict[str, object]]:

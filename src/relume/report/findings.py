@@ -14,7 +14,6 @@ from relume.report.leaderboards import Leaderboard, Result
 class Finding:
     """The best method at one place: a network's tap."""
 
-    place: str
     result: Result
     text: str
 
@@ -66,7 +65,7 @@ def _finding(board: Leaderboard, result: Result, count: int, comparisons: Table,
     sentences += _between(board, result)
     if result.oracle:
         sentences.append("It is an oracle: it has seen the images, not only their features.")
-    return Finding(place=result.place, result=result, text=" ".join(sentences))
+    return Finding(result=result, text=" ".join(sentences))
 
 
 def _interval(result: Result, level: float) -> str:

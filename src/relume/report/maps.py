@@ -40,10 +40,6 @@ class MapsStudy:
     """One decoder."""
 
     name: str
-    place: str
-    network: str
-    n: str
-    sources: str
     fill: str
     metric: Column  # of the bars and curves
     rankings: list[MapRanking]
@@ -74,10 +70,6 @@ def _study(name: str, rows: Table, sheet: Path) -> MapsStudy:
     step = 1 if len(scale.ticks) < LABELLED else 2
     return MapsStudy(
         name=name,
-        place=f"{first['tap']} of {first['network']}",
-        network=first["network"],
-        n=first["n"],
-        sources=first["sources"],
         fill="their mean over training images" if first["fill"] == "mean" else "0",
         metric=metric,
         rankings=[_ranking(one, rows, metric, scale) for one in dict.fromkeys(row["ranking"] for row in rows) if one],

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from relume.report.columns import column
-from relume.report.depth import METRICS, Depths, Taps
+from relume.report.depth import METRICS, Depths, Taps, baseline_levels
 from relume.report.findings import best
 from relume.report.leaderboards import Leaderboard, Result
-from relume.report.plots import Level, Plot, Point, Series, XAxis, baseline_levels, plot
+from relume.report.plots import Level, Plot, Point, Series, XAxis, plot
 from relume.report.summaries import leak
 
 AXIS = XAxis(title="depth of the tap", names={0.0: "shallow", 0.5: "half", 1.0: "deep"})

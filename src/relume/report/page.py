@@ -13,7 +13,7 @@ from relume.report import generators, landscape, maps, masked, surrogates
 from relume.report.charts import Forest, Panel, forest, methods, panels, short
 from relume.report.columns import MINUS, Column, circular, column
 from relume.report.config import Report
-from relume.report.convergence import Convergence, convergence
+from relume.report.convergence import convergence
 from relume.report.data import ReportData, Table
 from relume.report.depth import Curve, DepthPanel, Depths, depth_panels, depths
 from relume.report.findings import Comparison, Finding, best, depth_trend, findings, headline, read_comparison
@@ -71,7 +71,7 @@ class Section:
     viewer: list[ViewerGroup]
     networks: list[Plot]
     leakage: Plot | None
-    convergence: Convergence | None
+    convergence: list[Plot]
     single: list[Depths]  # networks with one depth only
 
 

@@ -20,13 +20,10 @@ from relume.report.summaries import Depth, Margin, NetworkSummary, summaries
 ACROSS = 6  # images of the grid
 LEAD = (
     "relume inverts neural-network features back into images and compares these with the originals. Baselines are predictors"
-    " without a network; a method that is not above them has shown nothing."
+    " without a network, on the same images: a no-information baseline has not seen the image, an oracle baseline is computed"
+    " from it. A method that is not above the no-information baseline has shown nothing."
 )
-READING = (
-    "Baseline: a predictor without any network, on the same images as the methods. A no-information baseline has not seen the"
-    " image; an oracle baseline is computed from it.",
-    "Oracle (*): a run that has seen the image itself, not only its features. It is never ranked best.",
-)
+ORACLE = "Oracle (*): a run that has seen the image itself, not only its features. It is never ranked best."
 
 
 def write_pdf(path: Path, data: ReportData, level: float, made: Commands) -> None:
@@ -95,9 +92,9 @@ def _figures(pdf: PdfWriter, data: ReportData, board: Leaderboard, found: Sequen
         caption = "The best method at each tap of each network; depth counts a network's taps. Dashed lines: baselines."
         caption += " Last: top-1 re-identification, by the method with the highest share." if leak else ""
         plots(pdf, caption, [*networks, *filter(None, [leak])], networks[0].series)
-    path = convergence(data, board)
-    if path is not None and path.plots:
-        plots(pdf, f"Quality over steps and over seconds, {board.title}.", path.plots, path.legend)
+    steps = convergence(data, board)
+    if steps:
+        plots(pdf, f"Quality over steps and over seconds, {board.title}.", steps, steps[0].series)
 
 
 def _grid(pdf: PdfWriter, data: ReportData, board: Leaderboard, results: Sequence[Result], methods: str) -> None:
@@ -194,4 +191,4 @@ def _reading(pdf: PdfWriter, boards: Sequence[Leaderboard], level: float) -> Non
     pdf.heading("How to read")
     interval = f"Interval: {level:.0%} bootstrap interval of the mean over sources."
     known = {one.name: one for board in boards for one in board.columns if one.description}
-    pdf.items([*READING, interval, *(f"{one.heading}: {one.description}." for one in known.values())])
+    pdf.items([ORACLE, interval, *(f"{one.heading}: {one.description}." for one in known.values())])

@@ -11,8 +11,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from relume.report.charts import DECADES, SHADES, short, ticks
-from relume.report.columns import MINUS, Column, number
-from relume.report.leaderboards import Leaderboard
+from relume.report.columns import MINUS
 
 HEIGHT, EDGE, LABEL = 232, 12, 13  # px: of the plot, of its empty edge, least distance of two labels
 NEAR = 6.0  # percent across: labels at the ends of curves that are closer than this are kept apart
@@ -102,18 +101,6 @@ class Plot:
     series: list[Series]
     levels: list[Level]
     scale: Scale
-
-
-def baseline_levels(board: Leaderboard, column: Column, *, oracles: bool = False) -> list[Level]:
-    """The best no-information baseline, on request also the oracle baselines; for the feature error the mean feature."""
-    chosen = [row for row in board.baselines if row is board.no_information or (oracles and row.oracle)]
-    values = [(row, number(row.cells[column.name])) for row in chosen]
-    levels = [
-        Level(name=row.method.removeprefix("floor_").replace("_", " "), value=value, dotted=row.oracle)
-        for row, value in values
-        if value is not None
-    ]
-    return [*levels, Level(name="mean feature", value=1.0, dotted=False)] if column.name == "feature_error" else levels
 
 
 def plot(
