@@ -1,4 +1,4 @@
-"""The page and README's picture, drawn from the files of the stages before it: nothing is computed anew."""
+"""The page, the PDF and README's image, made from the outputs of the earlier stages."""
 
 from pathlib import Path
 
@@ -7,20 +7,16 @@ import click
 from relume.core.config import parse, read_params
 from relume.core.files import write_csv, write_text
 from relume.core.stage import PARAMS, Door, stage
-from relume.report.boards import boards
+from relume.report import depth, landscape
 from relume.report.config import Report
-from relume.report.depth import COLUMNS as DEPTH
-from relume.report.depth import depths, table
-from relume.report.landscape import COLUMNS as LANDSCAPE
-from relume.report.landscape import section as landscapes
-from relume.report.landscape import table as landscape_table
-from relume.report.material import Folders, read
+from relume.report.data import Folders, read
+from relume.report.images import overview, pick
+from relume.report.leaderboards import leaderboards
 from relume.report.page import render
 from relume.report.pdf import write_pdf
-from relume.report.pictures import overview, pick
 from relume.report.provenance import commands
 
-COLUMNS = 6  # of README's picture
+COLUMNS = 6  # of README's image
 PIPELINE = Path("dvc.yaml")
 FOLDER = click.Path(path_type=Path)
 
@@ -31,24 +27,25 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
 @click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
-@click.option("--samples", type=FOLDER, required=True, help="Folder of what generators have made.")
+@click.option("--samples", type=FOLDER, required=True, help="Folder of the generators' samples.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of index.html, report.pdf, overview.jpg, two tables.")
 @stage("report")
 def main(door: Door, out: Path, **folders: Path) -> None:
     config = door.section(Report, "report")
-    material = read(Folders(**folders), door.plain("compare.groups"))
+    data = read(Folders(**folders), door.plain("compare.groups"))
     level, made = door.plain("compare.level"), _commands()
-    write_text(out / "index.html", render(material, config, level, made))
-    write_pdf(out / "report.pdf", material, level, made)
-    first = next(iter(boards(material.leaderboard)), None)
-    write_csv(out / "depth.csv", DEPTH, [] if first is None else table(depths(first, material.taps)))
-    write_csv(out / "landscape.csv", LANDSCAPE, landscape_table(landscapes(material.groups)))
+    write_text(out / "index.html", render(data, config, level, made))
+    write_pdf(out / "report.pdf", data, level, made)
+    first = next(iter(leaderboards(data.leaderboard)), None)
+    depths = [] if first is None else depth.depths(first, data.taps)
+    write_csv(out / "depth.csv", depth.COLUMNS, depth.table(depths))
+    write_csv(out / "landscape.csv", landscape.COLUMNS, landscape.table(landscape.section(data.groups)))
     if first is not None:
-        overview(out / "overview.jpg", material, first, pick(material, first, COLUMNS))
+        overview(out / "overview.jpg", data, first, pick(data, first, COLUMNS))
 
 
 def _commands() -> dict[tuple[str, str], str]:
-    """Names only: a group whose stage or section changes has other hashes, and the page is drawn anew."""
+    """Only names are read: if a stage or section changes, its group has other hashes and the page is made again."""
     return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
 

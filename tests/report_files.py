@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
-from relume.report.material import Folders
+from relume.report.data import Folders
 from tests.contract_files import COMPARISONS, LEADERBOARD, MAPS
 
 HISTORY = {  # term -> step -> value

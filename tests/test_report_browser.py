@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.data import read
 from relume.report.page import render
 from tests.contract_files import GROUPS, write
 from tests.report_browser import browser, dom, says, tab

@@ -8,21 +8,19 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import write_json
-from relume.report.axes import EDGE, HEIGHT, scale_of
-from relume.report.backbones import backbones, leakage
-from relume.report.boards import Board, Line, boards
 from relume.report.config import Report
-from relume.report.depth import Depths, depths, table
-from relume.report.depth_chart import depth_panels
-from relume.report.efforts import effort
-from relume.report.judges import heats, ladders
-from relume.report.lessons import lesson
-from relume.report.material import Material, read
+from relume.report.convergence import convergence
+from relume.report.data import ReportData, read
+from relume.report.depth import Depths, depth_panels, depths, table
+from relume.report.findings import depth_trend
+from relume.report.images import embedded_image
+from relume.report.leaderboards import Leaderboard, Result, leaderboards
+from relume.report.metric_checks import correlation_matrices, degradation_test
+from relume.report.networks import leakage, network_plots
 from relume.report.page import render
-from relume.report.pictures import photo
-from relume.report.viewer import routes
-from relume.report.words import descent
-from relume.report.xy_chart import Across, Point, Series, plot
+from relume.report.plots import EDGE, HEIGHT, Point, Series, XAxis, plot, scale_of
+from relume.report.training import training
+from relume.report.viewer import viewer_groups
 from tests.contract_files import GROUPS, write
 from tests.report_files import FLOORS, folders, line, write_measures, write_model
 
@@ -30,15 +28,15 @@ TAPS_OF_TWO = {("d", "net"): ["a", "b", "c"], ("d", "vgg16_conv"): ["p", "q"]}
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     root = write(tmp_path_factory.mktemp("plots"))
     write_measures(root)
     return read(folders(root), GROUPS)
 
 
 @pytest.fixture(scope="module")
-def page(material: Material) -> str:
-    return render(material, Report(pictures=1), 0.95)
+def page(data: ReportData) -> str:
+    return render(data, Report(pictures=1), 0.95)
 
 
 def series(*pairs: tuple[float, float], name: str = "x", label: str = "") -> Series:
@@ -47,20 +45,20 @@ def series(*pairs: tuple[float, float], name: str = "x", label: str = "") -> Ser
 
 def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
     """1, 10, 100: left, middle and right of what the frame leaves free; 0 to 5 from bottom to top."""
-    drawn = plot("p", "t", [series((1, 0), (10, 2.5), (100, 5))], axis=Across(title="steps", logarithmic=True))
+    drawn = plot("p", "t", [series((1, 0), (10, 2.5), (100, 5))], axis=XAxis(title="steps", logarithmic=True))
     marks = re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)"', drawn.svg)
     middle = f"{HEIGHT / 2:.1f}"
     assert marks == [("4.00", f"{HEIGHT - EDGE:.1f}"), ("49.00", middle), ("94.00", f"{EDGE:.1f}")]
     assert re.findall(r'text-anchor="middle">([^<]*)', drawn.svg) == ["1", "10", "100"]
     assert "x: 1 gives 0; 10 gives 2.5; 100 gives 5." in drawn.svg
     assert len(re.findall('class="line"', drawn.svg)) == 2
-    finer = plot("p", "t", [series((3, 1), (30, 2))], axis=Across(title="steps", logarithmic=True))
+    finer = plot("p", "t", [series((3, 1), (30, 2))], axis=XAxis(title="steps", logarithmic=True))
     assert re.findall(r'text-anchor="middle">([^<]*)', finer.svg) == ["5", "10", "20"], "less than two decades"
 
 
-def test_all_methods_in_one_plot(material: Material) -> None:
-    (board,) = boards(material.leaderboard)
-    found = effort(material, board)
+def test_all_methods_in_one_plot(data: ReportData) -> None:
+    (board,) = leaderboards(data.leaderboard)
+    found = convergence(data, board)
     assert found is not None
     assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
     assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
@@ -78,9 +76,9 @@ def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
         line(method="cheat", network="net", tap="c", psnr="50", oracle="true", lpips_vgg="0.01", reid_top1="1", **found),
         line(method="v", network="vgg16_conv", tap="q", psnr="15", lpips_vgg="0.1", reid_top1="1", reid_net="vgg16 q"),
     ]
-    (board,) = boards([*FLOORS, *methods])
+    (board,) = leaderboards([*FLOORS, *methods])
     there = depths(board, TAPS_OF_TWO)
-    psnr, lpips = backbones(board, there, TAPS_OF_TWO)
+    psnr, lpips = network_plots(board, there, TAPS_OF_TWO)
     assert [one.name for one in psnr.series] == ["net", "vgg16_conv"]
     assert [point.y for point in psnr.series[0].points] == [20, 14]
     assert [(one.name, [point.y for point in one.points]) for one in lpips.series] == [("net", [0.2, 0.4])]
@@ -94,7 +92,7 @@ def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
 def test_correlations_are_a_square_with_signs() -> None:
     rows = [{"metric_a": "psnr", "metric_b": "ssim", "spearman": "0.9", "lo": "0.8", "hi": "0.95"}]
     rows += [{"metric_a": "lpips_vgg", "metric_b": "psnr", "spearman": "-0.5", "lo": "", "hi": ""}]
-    (heat,) = heats([{"level": "picture", "n": "12"} | row for row in rows])
+    (heat,) = correlation_matrices([{"level": "picture", "n": "12"} | row for row in rows])
     assert [[cell.shown for cell in cells] for _, cells in heat.rows] == [
         ["", "0.90", "\N{MINUS SIGN}0.50"],
         ["0.90", "", "–"],
@@ -104,18 +102,18 @@ def test_correlations_are_a_square_with_signs() -> None:
     assert re.findall(r"\(([\d.]+)\)", heat.extremes) == ["0.90", "0.50"]
 
 
-def test_ladders_name_what_is_out_of_order(material: Material) -> None:
-    found = ladders(material.self_test)
+def test_ladders_name_what_is_out_of_order(data: ReportData) -> None:
+    found = degradation_test(data.self_test)
     assert found is not None
     assert all(part in found.verdict for part in ("3 of 4", "SSIM: noise"))
     assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
     assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
 
 
-def test_the_picture_itself_and_its_floors_are_levels(material: Material) -> None:
+def test_the_picture_itself_and_its_floors_are_levels(data: ReportData) -> None:
     none = {"metric": "ssim", "degradation": "none", "strength": "0", "mean": "1", "lo": "", "hi": "", "ordered": "true"}
     floors = [none | {"degradation": "floor", "strength": str(at), "mean": str(0.4 - at / 10)} for at in (1, 2)]
-    found = ladders([*material.self_test, none, none | {"metric": "psnr", "mean": "inf"}, *floors])
+    found = degradation_test([*data.self_test, none, none | {"metric": "psnr", "mean": "inf"}, *floors])
     assert found is not None
     assert [[(rule.name, rule.value) for rule in one.levels] for one in found.plots] == [
         [],
@@ -135,8 +133,8 @@ ORDER = ["stem", "stage2", "stage10", "head", "logits"]
 TAPS = {("d", "net"): ORDER}
 
 
-def board(*methods: dict[str, str]) -> Board:
-    (found,) = boards([*FLOORS, *methods])
+def board(*methods: dict[str, str]) -> Leaderboard:
+    (found,) = leaderboards([*FLOORS, *methods])
     return found
 
 
@@ -168,7 +166,7 @@ def test_a_curve_is_the_best_of_a_family_and_oracles_are_apart() -> None:
 def test_a_descent_says_where_it_does_not_go_down() -> None:
     def text(*values: float) -> str:
         found = board(*(method(tap, tap, value) for tap, value in zip(ORDER, values, strict=False)))
-        return descent(found, depths(found, TAPS)[0].curves[0])
+        return depth_trend(found, depths(found, TAPS)[0].curves[0])
 
     assert all(part in text(20, 15.04, 11) for part in ("20.0 dB at stem", "15.0 dB at stage2", "1.0 dB below"))
     assert all(part in text(20, 14, 15) for part in ("stage10 is not below stage2", "3.0 dB above"))
@@ -176,12 +174,12 @@ def test_a_descent_says_where_it_does_not_go_down() -> None:
 
 
 def test_routes_go_from_shallow_to_deep_and_end_at_floors() -> None:
-    def stop(name: str, psnr: str, tap: str = "", network: str = "net", family: str = "optimise") -> Line:
+    def stop(name: str, psnr: str, tap: str = "", network: str = "net", family: str = "optimise") -> Result:
         cells = {"method": name, "psnr": psnr, "tap": tap, "network": network, "family": family}
-        return Line(key=(name, "d", "32", network, tap), cells=cells)
+        return Result(key=(name, "d", "32", network, tap), cells=cells)
 
     lines = [stop("x", "20", "b"), stop("floor", "19", network="", family="floor"), stop("y", "9", "a"), stop("z", "21", "b")]
-    net, floors = routes([*lines, stop("w", "8", "a")], [Depths(network="net", places=["a", "b"], curves=[])])
+    net, floors = viewer_groups([*lines, stop("w", "8", "a")], [Depths(network="net", places=["a", "b"], curves=[])])
     assert [(stop.line.method, stop.cell) for stop in net.stops] == [("y", 3), ("w", 5), ("z", 4), ("x", 1)]
     assert [(stop.name, stop.caption) for stop in (net.stops[0], *floors.stops)] == [("y@net.a", "a"), ("floor", "floor")]
 
@@ -197,7 +195,7 @@ def test_the_chart_stands_where_the_numbers_say() -> None:
     assert f'y1="{at[19]}" y2="{at[21]}"' in panel.plot
     kinds = ('class="line"', 'class="floor-line blind"', 'class="floor-line seen"')
     assert [panel.plot.count(kind) for kind in kinds] == [2, 1, 2]
-    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.floors) == ["blocks", "own", "mean"]
+    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.baselines) == ["blocks", "own", "mean"]
     assert at[10] > middle > at[20]
 
 
@@ -207,8 +205,8 @@ def test_a_judge_that_was_inverted_is_marked_and_a_mean_feature_is_a_floor() -> 
     (one,) = depths(found, {("d", "vgg16_conv"): ORDER})
     psnr, lpips, error = depth_panels(found, one)
     assert (psnr.circular, lpips.circular, error.circular) == (False, True, False)
-    assert "mean feature" in error.floors
-    assert error.logarithmic
+    assert "mean feature" in error.plot.level_names
+    assert error.plot.scale.logarithmic
 
 
 def test_scales_enclose_their_values() -> None:
@@ -234,7 +232,7 @@ def test_models_of_methods_have_curves_and_a_picture_of_progress(tmp_path: Path)
     trained = read(folders(tmp_path), GROUPS).trained
     assert list(trained) == ["deep"]
     assert trained["deep"].picture == folder / "samples.png"
-    drawn = lesson("deep", trained["deep"])
+    drawn = training("deep", trained["deep"])
     assert drawn.curves == ["training", "validation", "floor: own mean"]
     shades = {panel.term: re.findall(r"shade-(\d)", panel.svg) for panel in drawn.panels}
     assert shades == {"loss": ["0", "1"], "psnr": ["1", "2"]}
@@ -242,7 +240,7 @@ def test_models_of_methods_have_curves_and_a_picture_of_progress(tmp_path: Path)
     write_model(tmp_path, "deep")
     (one,) = read(folders(tmp_path), GROUPS).trained.values()
     assert one.picture == folder / "progress.jpg", "progress comes first"
-    shown = photo(one.picture)
+    shown = embedded_image(one.picture)
     assert shown.uri.startswith("data:image/jpeg;base64,")
     assert (shown.width, shown.height) == Image.open(one.picture).size == (62, 20)
-    assert photo(folder / "samples.png").uri.startswith("data:image/webp")
+    assert embedded_image(folder / "samples.png").uri.startswith("data:image/webp")

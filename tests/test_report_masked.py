@@ -18,11 +18,11 @@ from relume.core.files import read_csv, write_csv
 from relume.core.results import GREY, pasted, read_descent, run_folder
 from relume.report.charts import panels, short
 from relume.report.config import Report
-from relume.report.fillings import percent
-from relume.report.masked import Filler, Hole, Masked, finding, section
-from relume.report.material import Material, read
+from relume.report.data import ReportData, read
+from relume.report.images import LAST, STEP, lossy_uri
+from relume.report.masked import Masked, MaskedLeaderboard, MaskedResult, finding, section
+from relume.report.masked_groups import percent
 from relume.report.page import render
-from relume.report.pictures import LAST, STEP, seen_uri
 from stages.report import main
 from tests.contract_files import GROUPS, LEADERBOARD, narrowed, write
 from tests.masked_files import CELL, GROUP, RATIOS, STEPS, write_masked
@@ -37,20 +37,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def material(root: Path) -> Material:
+def data(root: Path) -> ReportData:
     return read(folders(root), [*GROUPS, GROUP])
 
 
 @pytest.fixture(scope="module")
-def masked(material: Material) -> Masked:
-    found = section(material, 4, 0.95)
+def masked(data: ReportData) -> Masked:
+    found = section(data, 4, 0.95)
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def page(material: Material) -> str:
-    return render(material, Report(pictures=4), 0.95)
+def page(data: ReportData) -> str:
+    return render(data, Report(pictures=4), 0.95)
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -62,14 +62,14 @@ def opened(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
 
 
-def hole(**scores: float) -> Hole:
+def hole(**scores: float) -> MaskedLeaderboard:
     """Lines of these scores, best first; those that begin with floor are floors."""
     empty = {"psnr_masked_lo": "", "psnr_masked_hi": "", "n": "3"}
     lines = [
-        Filler(cells={"method": name, "psnr_masked": str(score), **empty}, floor=name.startswith("floor"))
+        MaskedResult(cells={"method": name, "psnr_masked": str(score), **empty}, baseline=name.startswith("floor"))
         for name, score in scores.items()
     ]
-    return Hole(id="a", title="a", hidden="85%", hides="", size=32, lines=lines)
+    return MaskedLeaderboard(id="a", title="a", hidden="85%", masking="", size=32, rows=lines)
 
 
 def test_findings_hold_the_best_model_against_the_best_floor(masked: Masked, root: Path) -> None:
@@ -88,24 +88,24 @@ def test_findings_hold_the_best_model_against_the_best_floor(masked: Masked, roo
 
 
 def test_each_share_has_its_rows_floors_among_them(masked: Masked) -> None:
-    assert [one.title for one in masked.holes] == ["photos at 32 px, 85% hidden", "photos at 32 px, 50% hidden"]
-    for one in masked.holes:
-        assert [line.method for line in one.lines] == ["et", "floor_inverse_distance", "mae", "floor_mean_visible"]
-        assert one.blind is not None
-        assert one.blind.method == "floor_inverse_distance"
+    assert [one.title for one in masked.leaderboards] == ["photos at 32 px, 85% hidden", "photos at 32 px, 50% hidden"]
+    for one in masked.leaderboards:
+        assert [line.method for line in one.rows] == ["et", "floor_inverse_distance", "mae", "floor_mean_visible"]
+        assert one.no_information is not None
+        assert one.no_information.method == "floor_inverse_distance"
         names = [shown.name for shown in one.columns]
         assert names[:4] == ["method", "parameters", "psnr_masked", "psnr_pasted"]
         assert "ssim_pasted" not in names, "nobody has measured it"
-        assert one.told[0] == ("FD network", "efficientnet_lite0_pool")
+        assert one.shared[0] == ("FD network", "efficientnet_lite0_pool")
         lpips = next(shown for shown in one.columns if shown.name == "lpips_alex")
-        assert one.best(lpips) is one.lines[0]
-        assert one.hides == f"random masks in cells of {CELL} px"
+        assert one.best_by(lpips) is one.rows[0]
+        assert one.masking == f"random masks in cells of {CELL} px"
 
 
-def test_panels_are_the_groups_pictures(material: Material, masked: Masked) -> None:
+def test_panels_are_the_groups_pictures(data: ReportData, masked: Masked) -> None:
     """No pixel is lost; the grey and the pasting are where the mask says."""
-    (one,) = material.fillings
-    originals = material.originals["photos"]
+    (one,) = data.masked_groups
+    originals = data.originals["photos"]
     for at, ratio in enumerate(RATIOS):
         assert len(masked.holes[at].cases) == 4
         case = masked.holes[at].cases[1]
@@ -117,20 +117,20 @@ def test_panels_are_the_groups_pictures(material: Material, masked: Masked) -> N
         assert np.array_equal(pixels(case.original), truth)
         assert (pixels(case.visible)[dark] == GREY).all()
         assert np.array_equal(pixels(case.visible)[~dark], truth[~dark])
-        assert np.array_equal(pixels(case.filled[1].predicted), one.group.images[row])
-        assert np.array_equal(pixels(case.filled[1].pasted), pasted(truth, one.group.images[row], one.masks[row]))
-        assert case.filled[1].psnr == pytest.approx(one.psnr[share][case.id])
-    assert [case.source for case in masked.holes[0].cases] == ["astronaut", "coffee", "rocket", "astronaut"]
+        assert np.array_equal(pixels(case.outputs[1].predicted), one.group.images[row])
+        assert np.array_equal(pixels(case.outputs[1].pasted), pasted(truth, one.group.images[row], one.masks[row]))
+        assert case.outputs[1].psnr == pytest.approx(one.psnr[share][case.id])
+    assert [case.source for case in masked.leaderboards[0].examples] == ["astronaut", "coffee", "rocket", "astronaut"]
 
 
-def test_the_way_down_is_shown_still_and_moving(root: Path, material: Material, masked: Masked) -> None:
-    (walk,) = masked.walks
+def test_the_way_down_is_shown_still_and_moving(root: Path, data: ReportData, masked: Masked) -> None:
+    (walk,) = masked.energy_descents
     assert (walk.method, walk.hidden, walk.legend) == ("et", "85%", ["85% hidden", "50% hidden"])
     (panel,) = walk.panels
     assert all(part in panel.says for part in ("from −85 to −115", "from −50 to −80"))
-    (one,) = material.fillings
+    (one,) = data.fillings
     steps = read_descent(root / "data/reconstructions" / GROUP).images
-    for number, way in enumerate(walk.ways):
+    for number, way in enumerate(walk.trajectories):
         row = one.rows["et", "photos", "32", "0.85"][way.id]
         mine = [pasted(pixels(way.original), step, one.masks[row]) for step in steps[number * (STEPS + 1) :][: STEPS + 1]]
         assert [frame.step for frame in way.frames] == ["0", "1", "2", "3"]
@@ -143,7 +143,7 @@ def test_the_way_down_is_shown_still_and_moving(root: Path, material: Material, 
         assert np.array_equal(pixels(way.last), mine[-1])
         assert (frame.info["duration"], LAST > STEP) == (LAST, True), "it stands still at its end"
     large = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
-    assert not np.array_equal(pixels(seen_uri(large)), large), "large pictures are light"
+    assert not np.array_equal(pixels(lossy_uri(large)), large), "large pictures are light"
 
 
 def test_the_section_is_labelled_and_models_training_is_told(page: str) -> None:

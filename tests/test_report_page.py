@@ -13,11 +13,11 @@ from PIL import Image
 from relume.core.config import parse
 from relume.core.files import read_csv, read_json, write_csv, write_json
 from relume.core.results import read_group
-from relume.report.boards import boards
 from relume.report.config import Report
-from relume.report.material import read
+from relume.report.data import read
+from relume.report.images import overview, pick
+from relume.report.leaderboards import leaderboards
 from relume.report.page import render
-from relume.report.pictures import overview, pick
 from relume.report.provenance import commands, read_models, used
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
@@ -76,7 +76,7 @@ def test_equal_files_give_equal_bytes(root: Path, page: str, tmp_path: Path) -> 
     shutil.copytree(root, moved)
     assert draw(moved) == page
     found = read(folders(root), GROUPS)
-    (board,) = boards(found.leaderboard)
+    (board,) = leaderboards(found.leaderboard)
     for name in ("one.png", "two.png"):
         overview(tmp_path / name, found, board, pick(found, board, 3))
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

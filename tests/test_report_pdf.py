@@ -9,9 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from relume.report.material import read
-from relume.report.paper import BOTTOM, GAP, HEIGHT, ROOM, SMALLEST, USUAL, Head, fitted, paper, split, width, wrapped
+from relume.report.data import read
 from relume.report.pdf import write_pdf
+from relume.report.pdf_layout import (
+    BOTTOM,
+    GAP,
+    HEIGHT,
+    SMALLEST,
+    TEXT_WIDTH,
+    USUAL,
+    PdfColumn,
+    fit_columns,
+    pdf_writer,
+    split_columns,
+    width,
+    wrapped,
+)
 from tests.contract_files import GROUPS, write
 from tests.report_files import folders, write_measures
 
@@ -56,32 +69,34 @@ def test_lines_break_at_spaces_and_in_long_names() -> None:
 
 
 def test_columns_shrink_then_wrap_but_numbers_stay() -> None:
-    heads = [Head(title="text"), Head(title="value", number=True)]
-    size, widths = fitted(heads, [["short", "1.00"]])
+    heads = [PdfColumn(title="text"), PdfColumn(title="value", number=True)]
+    size, widths = fit_columns(heads, [["short", "1.00"]])
     assert size == USUAL
     assert widths == [max(width("short", size), width("text", size)), width("value", size)]
-    size, widths = fitted(heads, [["word " * 60, "1.00"]])
+    size, widths = fit_columns(heads, [["word " * 60, "1.00"]])
     assert size == SMALLEST
-    assert sum(widths) + GAP <= ROOM + 1e-6
+    assert sum(widths) + GAP <= TEXT_WIDTH + 1e-6
     assert widths[1] == width("value", size)
 
 
 def test_too_many_columns_are_two_tables_that_both_name_the_rows() -> None:
-    heads = [Head(title="method"), *(Head(title=f"a rather long column {number}", number=True) for number in range(12))]
-    tables = split(heads, [["x", *["0.123"] * 12]], 1)
+    heads = [PdfColumn(title="method"), *(PdfColumn(title=f"a rather long column {number}", number=True) for number in range(12))]
+    tables = split_columns(heads, [["x", *["0.123"] * 12]], 1)
     assert len(tables) > 1
     assert all(table[0] == 0 for table in tables)
     assert [at for table in tables for at in table[1:]] == [*range(1, 13)]
     for table in tables:
-        assert sum(width(heads[at].title, SMALLEST) + GAP for at in table) <= ROOM + GAP
+        assert sum(width(heads[at].title, SMALLEST) + GAP for at in table) <= TEXT_WIDTH + GAP
 
 
 def test_a_long_table_goes_on_over_pages_and_stays_on_them(tmp_path: Path) -> None:
     reached = []
-    with paper(tmp_path / "long.pdf", "long") as sheet:
+    with pdf_writer(tmp_path / "long.pdf", "long") as sheet:
         for rows in (10, 90):
             sheet.table(
-                "A table", [Head(title="n", number=True), Head(title="text")], [[str(row), "text"] for row in range(rows)]
+                "A table",
+                [PdfColumn(title="n", number=True), PdfColumn(title="text")],
+                [[str(row), "text"] for row in range(rows)],
             )
             reached.append(sheet.y)
         sheet.heading("Not alone", keep=HEIGHT)
@@ -92,6 +107,6 @@ def test_a_long_table_goes_on_over_pages_and_stays_on_them(tmp_path: Path) -> No
 
 def test_nothing_is_left_where_it_fails(tmp_path: Path) -> None:
     foreign = [["a cell too many"] * 2]
-    with pytest.raises(ValueError, match="zip"), paper(tmp_path / "half.pdf", "half") as sheet:
-        sheet.table("A table", [Head(title="one")], foreign)
+    with pytest.raises(ValueError, match="zip"), pdf_writer(tmp_path / "half.pdf", "half") as sheet:
+        sheet.table("A table", [PdfColumn(title="one")], foreign)
     assert list(tmp_path.iterdir()) == []

@@ -17,14 +17,14 @@ from relume.core.samples import About, Samples, write_samples
 from relume.evaluation.curves import CURVES
 from relume.evaluation.maps_table import columns
 from relume.report.config import Report
+from relume.report.data import ReportData, read
 from relume.report.generators import SHOWN, Distance, finding, others
 from relume.report.generators import section as generators_section
 from relume.report.landscape import COLUMNS as LANDSCAPE
-from relume.report.landscape import Landscapes, table
+from relume.report.landscape import LandscapeGroup, table
 from relume.report.landscape import section as landscape_section
-from relume.report.maps import Dissected
+from relume.report.maps import MapsStudy
 from relume.report.maps import section as maps_section
-from relume.report.material import Material, read
 from relume.report.page import render
 from relume.tracking.model_records import model_records
 from tests.contract_files import GROUPS, MAPS, SETS, SIZE, write
@@ -33,7 +33,7 @@ from tests.report_files import folders, write_maps
 
 
 @pytest.fixture
-def dissected(tmp_path: Path) -> Dissected:
+def dissected(tmp_path: Path) -> MapsStudy:
     (found,) = maps_section(write_maps(tmp_path))
     return found
 
@@ -46,7 +46,7 @@ def test_the_made_up_table_has_the_columns_of_the_stage() -> None:
     assert columns(("psnr", "lpips_alex")) == MAPS
 
 
-def test_what_is_said_of_maps(dissected: Dissected) -> None:
+def test_what_is_said_of_maps(dissected: MapsStudy) -> None:
     assert (dissected.name, dissected.place, dissected.n, dissected.sources) == (
         "alexnet_conv3",
         "conv3 of alexnet_conv",
@@ -61,7 +61,7 @@ def test_what_is_said_of_maps(dissected: Dissected) -> None:
     assert all(part in dissected.curves.says for part in ("from 17.00 to 20.00", "from 20.25 to 20.00"))
 
 
-def test_bars_share_one_axis_that_holds_zero(dissected: Dissected) -> None:
+def test_bars_share_one_axis_that_holds_zero(dissected: MapsStudy) -> None:
     """Ticks go from -8 to 2 by 2: a change of -3 stands half-way."""
     bars = [cut.bar for ranking in dissected.rankings for cut in ranking.cuts]
     assert [places(bar, "cx") for bar in bars] == [[50.0], [50.0], [21.2], [81.2]]
@@ -97,12 +97,12 @@ def write_landscapes(folder: Path) -> Group:
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Landscapes:
+def one(tmp_path: Path) -> LandscapeGroup:
     (found,) = landscape_section([write_landscapes(tmp_path / "pictures")])
     return found
 
 
-def test_what_is_said_of_descents(one: Landscapes) -> None:
+def test_what_is_said_of_descents(one: LandscapeGroup) -> None:
     told = [re.findall(r"[\d.]*\d", text) for text in one.told]
     assert told == [["0.45", "3"], ["0.5", "1", "2"]], "plain takes 2 steps to come as far"
     assert [place.seconds for place in one.lines["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
@@ -113,7 +113,7 @@ def test_what_is_said_of_descents(one: Landscapes) -> None:
     assert (rows[-1]["method"], rows[-1]["loss"], rows[-1]["lo"]) == ("landscape", 0.5, pytest.approx(0.4))
 
 
-def test_charts_share_their_axes(one: Landscapes) -> None:
+def test_charts_share_their_axes(one: LandscapeGroup) -> None:
     over_steps, over_seconds = one.charts
     assert (over_steps.top, over_steps.bottom, over_steps.last) == ("0.9", "0.35", "3 steps")
     assert over_seconds.last == "4 s per picture"
@@ -172,7 +172,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def material(root: Path) -> Material:
+def data(root: Path) -> ReportData:
     return read(folders(root), GROUPS)
 
 
@@ -180,8 +180,8 @@ def opened(uri: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
 
 
-def test_pictures_are_the_first_and_true_ones_are_true(root: Path, material: Material) -> None:
-    (studio,) = generators_section(material)
+def test_pictures_are_the_first_and_true_ones_are_true(root: Path, data: ReportData) -> None:
+    (studio,) = generators_section(data)
     (made,) = studio.made
     pixels = np.load(root / "data/samples/style/images.npy")
     assert [len(made.pictures), len(studio.true), len(made.walks), len(made.walks[0])] == [SHOWN, 12, 2, 3]
@@ -192,20 +192,20 @@ def test_pictures_are_the_first_and_true_ones_are_true(root: Path, material: Mat
     assert all(part in made.told for part in ("40", "seed 7", "0.5"))
 
 
-def test_lines_are_ordered_and_said(material: Material) -> None:
-    (studio,) = generators_section(material)
+def test_lines_are_ordered_and_said(data: ReportData) -> None:
+    (studio,) = generators_section(data)
     assert [line.name for line in studio.lines] == [ROWS[at]["name"] for at in (1, 3, 0, 2)]
     held_out, train, shuffled, withheld, own = re.split(r"(?<=[.)])[.;]? (?=It is|style:)", studio.made[0].text)
     told = ((held_out, "0.0200 0.0150 0.0300 40"), (withheld, "0.2100 0.2000 0.2200"), (train, "farther 0.0010 not meet"))
     told += ((shuffled, "nearer 0.0250 0.0200 0.0400 overlap"), (own, "farther 0.0000 0.0100"))
     assert [part for text, parts in told for part in parts.split() if part not in text] == []
     assert [(line.name, line.floor) for line in studio.own] == [("floor_train_photos", True), ("style", False)]
-    alone = [Distance(cells=row, floor=False) for row in material.sets[:1]]
+    alone = [Distance(cells=row, floor=False) for row in data.sets[:1]]
     assert "No floor" in finding("style", alone)
 
 
-def test_the_page_holds_the_section_and_its_training(material: Material) -> None:
-    page = render(material, Report(pictures=2), 0.95)
+def test_the_page_holds_the_section_and_its_training(data: ReportData) -> None:
+    page = render(data, Report(pictures=2), 0.95)
     start = page.index('<section id="generators"')
     part = page[start : page.index("</section>", start)]
     assert part.count("<tr class") == len(ROWS)

@@ -9,16 +9,16 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
-from relume.report.answers import answers, leak, margin
-from relume.report.boards import Board, boards
 from relume.report.charts import forest, panels
 from relume.report.columns import COLUMNS, circular, column
 from relume.report.config import Report
+from relume.report.data import ReportData, read
 from relume.report.depth import depths
-from relume.report.material import Material, read
+from relume.report.findings import findings, headline, read_comparison
+from relume.report.images import pick
+from relume.report.leaderboards import Leaderboard, leaderboards
 from relume.report.page import render, shown
-from relume.report.pictures import pick
-from relume.report.words import findings, headline, verdict
+from relume.report.summaries import leak, margin, summaries
 from tests.contract_files import GROUPS, LEADERBOARD, MASKED, write
 from tests.report_files import FLOORS, comparison, folders, line
 
@@ -40,12 +40,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def material(files: Path) -> Material:
+def data(files: Path) -> ReportData:
     return read(folders(files), GROUPS)
 
 
 @pytest.fixture
-def board() -> Board:
+def board() -> Leaderboard:
     rows = [
         line(method="mean", family="floor", psnr="10"),
         line(method="x", network="net", tap="a", psnr="20", lpips_vgg="0.3", reid_top1="0.5", **REID),
@@ -53,11 +53,11 @@ def board() -> Board:
         line(method="cheat", network="net", tap="a", psnr="40", oracle="true", lpips_vgg="0.01", reid_top1="1", **REID),
         line(method="z", network="net", tap="b", psnr="10.5", lpips_vgg="0.9"),
     ]
-    return boards(rows)[0]
+    return leaderboards(rows)[0]
 
 
-def test_best_and_margins_by_hand(board: Board) -> None:
-    (answer,) = answers(board, depths(board, TAPS), PAIRS)
+def test_best_and_margins_by_hand(board: Leaderboard) -> None:
+    (answer,) = summaries(board, depths(board, TAPS), PAIRS)
     first, last = answer.depths
     assert (first.line.method, last.line.method) == ("x", "z")
     assert first.floor is not None
@@ -75,13 +75,13 @@ def test_best_and_margins_by_hand(board: Board) -> None:
         assert set(numbers.split()) <= set(re.findall(r"[\d.]*\d|\w+", sentence))
 
 
-def test_what_was_not_paired_is_not_called_sure(board: Board) -> None:
+def test_what_was_not_paired_is_not_called_sure(board: Leaderboard) -> None:
     x, y = (one for one in board.methods if one.method in "xy")
     assert (margin(x, y, []).diff, margin(x, y, []).sure) == (1, "not paired")
 
 
 def test_the_inverted_network_is_no_witness() -> None:
-    (one,) = boards([line(method="x", psnr="1", network="vgg16_conv", reid_top1="1", reid_net="vgg16 conv5_3", reid_n="9")])
+    (one,) = leaderboards([line(method="x", psnr="1", network="vgg16_conv", reid_top1="1", reid_net="vgg16 conv5_3", reid_n="9")])
     assert leak(one.methods) is None
 
 
@@ -98,27 +98,27 @@ def test_further_columns_are_shown_and_re_identification_is_told(tmp_path: Path)
 
 def test_floors_stand_in_every_board_of_their_pictures() -> None:
     others = [line(method="x", psnr="15"), line(method="g", task="image", psnr="20"), line(method="z", size="64", psnr="1")]
-    found = boards([*FLOORS, *others])
-    places = [(board.task, board.size, len(board.floors)) for board in found]
+    found = leaderboards([*FLOORS, *others])
+    places = [(board.task, board.size, len(board.baselines)) for board in found]
     assert places == [("feature", "32", 3), ("image", "32", 3), ("feature", "64", 0)]
     assert [one.method for one in found[0].lines] == ["blocks", "x", "own", "mean"]
-    (alone,) = boards(FLOORS)
-    assert alone.blind is not None
-    assert alone.blind.method == "mean"
+    (alone,) = leaderboards(FLOORS)
+    assert alone.no_information is not None
+    assert alone.no_information.method == "mean"
     assert headline([alone]), "only floors are a board too"
     assert [one.method for one in shown(alone)] == ["blocks", "own", "mean"]
 
 
 def test_headline_names_the_best_that_saw_only_features() -> None:
     cheat = line(method="cheat", oracle="true", psnr="30", network="net")
-    told = headline(boards([*FLOORS, line(method="x", tap="conv3", network="net", psnr="15.04"), cheat]))
+    told = headline(leaderboards([*FLOORS, line(method="x", tap="conv3", network="net", psnr="15.04"), cheat]))
     assert all(part in told for part in ("conv3", "net", " x ", "15.0 dB", "3.0 dB"))
     assert "cheat" not in told
-    assert "below" in headline(boards([*FLOORS, line(method="x", psnr="9")]))
+    assert "below" in headline(leaderboards([*FLOORS, line(method="x", psnr="9")]))
 
 
 def test_a_finding_says_how_sure_it_is() -> None:
-    (board,) = boards([*FLOORS, line(method="x", psnr="15", psnr_lo="14", psnr_hi="16")])
+    (board,) = leaderboards([*FLOORS, line(method="x", psnr="15", psnr_lo="14", psnr_hi="16")])
     (plain,) = findings(board, [], 0.95)
     assert all(part in plain.text for part in ("95%", "14.0 to 16.0 dB, n = 4", "own (13.0 dB)", "blocks (17.0 dB)"))
     (sure,) = findings(board, [comparison(b="mean", diff="3", lo="2", hi="4")], 0.95)
@@ -126,7 +126,7 @@ def test_a_finding_says_how_sure_it_is() -> None:
     (open_,) = findings(board, [comparison(b="mean", diff="3", lo="-1", hi="7")], 0.95)
     assert "\N{MINUS SIGN}1.0 to 7.0 dB, which includes zero" in open_.text
     for psnr, floor in (("18", "blocks (17.0 dB)"), ("11", "own (13.0 dB)")):  # above the ladder of floors, and below it
-        (board,) = boards([*FLOORS, line(method="x", psnr=psnr)])
+        (board,) = leaderboards([*FLOORS, line(method="x", psnr=psnr)])
         assert floor in findings(board, [], 0.95)[0].text
 
 
@@ -144,14 +144,14 @@ def test_a_finding_says_how_sure_it_is() -> None:
     ],
 )
 def test_verdicts(cells: dict[str, str], winner: str, words: str) -> None:
-    found = verdict(comparison(**cells))
+    found = read_comparison(comparison(**cells))
     assert found.winner == winner
     assert words in found.text
 
 
 def test_a_circular_judge_crowns_nobody() -> None:
     own = line(method="x", psnr="15", lpips_vgg="0.1", network="vgg16_conv")
-    (board,) = boards([own, line(method="y", psnr="14", lpips_vgg="0.3", network="z")])
+    (board,) = leaderboards([own, line(method="y", psnr="14", lpips_vgg="0.3", network="z")])
     best = board.best(COLUMNS["lpips_vgg"])
     assert best is not None
     assert best.method == "y"
@@ -161,7 +161,7 @@ def test_a_circular_judge_crowns_nobody() -> None:
 
 def test_columns_are_known_those_without_a_value_named_and_those_alike_told() -> None:
     alike = {"network": "net", "device": "cpu"}
-    (board,) = boards([line(method="x", psnr="15", **alike), line(method="y", psnr="14", **alike)])
+    (board,) = leaderboards([line(method="x", psnr="15", **alike), line(method="y", psnr="14", **alike)])
     assert [one.name for one in board.columns] == ["method", "psnr", "n", "sources"]
     assert board.told == [("Network", "net"), ("Device", "cpu")]
     assert "SSIM" in board.unmeasured
@@ -171,11 +171,11 @@ def test_columns_are_known_those_without_a_value_named_and_those_alike_told() ->
     assert [column(name).show(cell) for name, cell in cells] == ["0.123", "0.00023", "\N{MINUS SIGN}1.50", ""]
 
 
-def test_pictures_are_spread_over_sources(material: Material) -> None:
-    (board,) = boards(material.leaderboard)
-    sources = [material.originals["photos"].sources[id] for id in pick(material, board, 5)]
+def test_pictures_are_spread_over_sources(data: ReportData) -> None:
+    (board,) = leaderboards(data.leaderboard)
+    sources = [data.originals["photos"].sources[id] for id in pick(data, board, 5)]
     assert sources == ["astronaut", "coffee", "rocket", "astronaut", "coffee"]
-    assert len(pick(material, board, 100)) == len(set(pick(material, board, 100))) == 12
+    assert len(pick(data, board, 100)) == len(set(pick(data, board, 100))) == 12
 
 
 def test_ranked_pictures_are_those_that_the_objective_chose(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_ranked_pictures_are_those_that_the_objective_chose(tmp_path: Path) -> N
     assert len(entry.rows) == len(rows) - 1
 
 
-def test_charts_stay_within_their_frame(material: Material) -> None:
-    (board,) = boards(material.leaderboard)
+def test_charts_stay_within_their_frame(data: ReportData) -> None:
+    (board,) = leaderboards(data.leaderboard)
     places = [float(x) for _, bar in forest(board).rows for x in re.findall(r'(?:x1|cx)="([-\d.]+)%"', bar)]
     assert 0 <= min(places) <= max(places) <= 100
-    drawn = panels(material.traces["deep"])
+    drawn = panels(data.traces["deep"])
     assert [(panel.term, panel.logarithmic) for panel in drawn] == [("objective", False), ("feature", True), ("tv", False)]
     points = np.array([[float(x) for x in pair.split(",")] for pair in drawn[1].svg.split('points="')[1].split('"')[0].split()])
     assert points.shape == (31, 2)

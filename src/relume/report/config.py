@@ -1,4 +1,4 @@
-"""Section `report`: what the page shows; all it says is computed from the tables."""
+"""Section `report` of params.yaml."""
 
 from pydantic import Field
 
@@ -7,4 +7,4 @@ from relume.core.config import config
 
 @config
 class Report:
-    pictures: int = Field(ge=1, le=64)  # shown of each dataset, spread over its sources; each costs its size in every method
+    pictures: int = Field(ge=1, le=64)  # images shown of each dataset, spread over its sources

@@ -1,155 +1,142 @@
-"""The page's section on generators: samples beside true pictures, ways between latents, distances beside floors."""
+"""The section on generators: samples beside real images, latent interpolations, distances beside baselines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from relume.core.samples import Samples
-from relume.report.columns import column, number, signed
-from relume.report.lessons import Lesson, lesson
-from relume.report.material import GAN, Material, Originals, Table, Trained
-from relume.report.pictures import seen_uri, spread
+from relume.report.columns import column, signed
+from relume.report.data import GAN, Originals, ReportData, Table, Trained
+from relume.report.images import lossy_uri, spread
+from relume.report.leaderboards import Score
+from relume.report.training import Training, training
 
-SHOWN = 32  # samples, and half as many true pictures
-FLOOR, REAL, WITHHELD = "floor", "real", "withheld"  # kinds of rows in sets.csv, beside GAN
-LEARNED = "withheld pictures of what it learned from"
-Bounds = tuple[float, float]
+SHOWN = 32  # samples, and half as many real images
+BASELINE, REAL, WITHHELD = "floor", "real", "withheld"  # kinds of rows in sets.csv, beside GAN
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distance:
+class Distance(Score):
     """A row of sets.csv."""
 
-    cells: dict[str, str]
-    floor: bool
-    oracle: bool = False  # none has seen the held-out pictures
+    METRIC: ClassVar[str] = "kid"
+    MISSING: ClassVar[float] = float("inf")
 
     @property
     def name(self) -> str:
         return self.cells["name"].removesuffix(f"@{WITHHELD}")
 
-    @property
-    def kid(self) -> float:
-        value = number(self.cells["kid"])
-        return float("inf") if value is None else value
-
-    @property
-    def interval(self) -> Bounds | None:
-        lo, hi = number(self.cells["kid_lo"]), number(self.cells["kid_hi"])
-        return None if lo is None or hi is None else (lo, hi)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """One generator: pictures as data URIs."""
+class GeneratorImages:
+    """One generator: images as data URIs."""
 
     name: str
     size: int
-    told: str  # how they were drawn
+    sampling: str  # how the samples were drawn
     text: str
-    pictures: list[str]
-    walks: list[list[str]]
-    lesson: Lesson | None
+    samples: list[str]
+    interpolations: list[list[str]]
+    training: Training | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Studio:
-    """Generators that learned from one dataset."""
+class GeneratorSection:
+    """Generators that were trained on one dataset."""
 
     dataset: str
     size: int
     net: str
-    true: list[str]
-    made: list[Made]
-    lines: list[Distance]  # to pictures of other sources; nearest first
-    own: list[Distance]  # to withheld pictures of the sources that were learned from; may be none
+    real: list[str]
+    generators: list[GeneratorImages]
+    held_out: list[Distance]  # to images of other sources; smallest first
+    withheld: list[Distance]  # to withheld images of the training sources; may be empty
 
 
-def section(material: Material) -> list[Studio]:
-    """Dataset by dataset."""
-    names = dict.fromkeys(one.about.dataset for one in material.samples)
-    return [_studio(material, name, [one for one in material.samples if one.about.dataset == name]) for name in names]
+def section(data: ReportData) -> list[GeneratorSection]:
+    """One per dataset."""
+    names = dict.fromkeys(one.about.dataset for one in data.samples)
+    return [_section(data, name, [one for one in data.samples if one.about.dataset == name]) for name in names]
 
 
-def _studio(material: Material, dataset: str, samples: Sequence[Samples]) -> Studio:
-    rows = [row for row in material.sets if row["dataset"] == dataset]
-    lines, own = _lines(rows, (GAN, FLOOR, REAL)), _lines(rows, (WITHHELD,))
-    originals = material.originals[dataset]
-    return Studio(
+def _section(data: ReportData, dataset: str, samples: Sequence[Samples]) -> GeneratorSection:
+    rows = [row for row in data.sets if row["dataset"] == dataset]
+    held_out, withheld = _distances(rows, (GAN, BASELINE, REAL)), _distances(rows, (WITHHELD,))
+    return GeneratorSection(
         dataset=dataset,
         size=samples[0].about.size,
-        net="; ".join(dict.fromkeys(line.cells["net"] for line in lines)),
-        true=_true(originals, SHOWN // 2),
-        made=[_made(one, lines, own, material.trained.get(one.about.name)) for one in samples],
-        lines=lines,
-        own=own,
+        net="; ".join(dict.fromkeys(row.cells["net"] for row in held_out)),
+        real=_real(data.originals[dataset], SHOWN // 2),
+        generators=[_generator(one, held_out, withheld, data.trained.get(one.about.name)) for one in samples],
+        held_out=held_out,
+        withheld=withheld,
     )
 
 
-def _lines(rows: Table, kinds: Sequence[str]) -> list[Distance]:
-    """Nearest first."""
+def _distances(rows: Table, kinds: Sequence[str]) -> list[Distance]:
+    """Smallest first."""
     found = [row for row in rows if row["kind"] in kinds]
-    lines = [Distance(cells=row, floor=row["kind"] in (FLOOR, REAL) or row["name"].startswith(FLOOR)) for row in found]
-    return sorted(lines, key=lambda line: line.kid)
+    scores = [Distance(cells=row, baseline=row["kind"] in (BASELINE, REAL) or row["name"].startswith(BASELINE)) for row in found]
+    return sorted(scores, key=lambda row: row.score)
 
 
-def _true(originals: Originals, count: int) -> list[str]:
-    """Pictures that no generator has learned from, where the dataset has such."""
+def _real(originals: Originals, count: int) -> list[str]:
+    """Images that no generator was trained on, where the dataset has such."""
     held_out = {id for id in originals.rows if originals.splits[id] != "train"} or set(originals.rows)
-    return [seen_uri(originals.images[originals.rows[id]]) for id in spread(originals, held_out, count)]
+    return [lossy_uri(originals.image(id)) for id in spread(originals, held_out, count)]
 
 
-def _made(samples: Samples, lines: Sequence[Distance], own: Sequence[Distance], trained: Trained | None) -> Made:
+def _generator(
+    samples: Samples, held_out: Sequence[Distance], withheld: Sequence[Distance], trained: Trained | None
+) -> GeneratorImages:
     about = samples.about
-    drawn = "as they came" if about.truncation == 1 else f"drawn towards the mean by truncation {about.truncation:g}"
-    return Made(
+    truncation = "without truncation" if about.truncation == 1 else f"with truncation {about.truncation:g}"
+    texts = [finding(about.name, held_out), *([finding(about.name, withheld, "withheld training images")] if withheld else [])]
+    return GeneratorImages(
         name=about.name,
         size=about.size,
-        told=f"the first of {about.n:,} drawn with seed {about.seed}, {drawn}; none was picked",
-        text=" ".join([finding(about.name, lines), *([finding(about.name, own, LEARNED)] if own else [])]),
-        pictures=[seen_uri(pixels) for pixels in samples.images[:SHOWN]],
-        walks=[[seen_uri(pixels) for pixels in _thinned(row)] for row in samples.walk],
-        lesson=None if trained is None else lesson(about.name, trained),
+        sampling=f"the first of {about.n:,} drawn with seed {about.seed}, {truncation}; none was selected",
+        text=" ".join(texts),
+        samples=[lossy_uri(pixels) for pixels in samples.images[:SHOWN]],
+        interpolations=[[lossy_uri(pixels) for pixels in _thinned(row)] for row in samples.walk],
+        training=None if trained is None else training(about.name, trained),
     )
 
 
 def _thinned(row: np.ndarray, most: int = 12) -> np.ndarray:
-    """At most so many pictures, both ends among them."""
+    """At most `most` images, both ends among them."""
     kept: np.ndarray = row[np.linspace(0, len(row) - 1, min(most, len(row))).round().astype(int)]
     return kept
 
 
-def finding(name: str, lines: Sequence[Distance], to: str = "held-out pictures") -> str:
-    """How far its samples lie from true pictures, and how that stands to the floors."""
-    own = next(line for line in lines if line.name == name)
-    floors = [line for line in lines if line.floor and line.cells["kind"] != REAL]
+def finding(name: str, distances: Sequence[Distance], to: str = "held-out images") -> str:
+    """The distance of its samples to real images, beside the baselines."""
+    own = next(row for row in distances if row.name == name)
+    baselines = [row for row in distances if row.baseline and row.cells["kind"] != REAL]
     text = f"{name}: KID {_kid(own)} to {to}, n = {own.cells['n']}."
-    if not floors:
-        return f"{text} No floor was measured beside it: nothing has been shown."
-    return " ".join([text, *(f"{_against(own, floor)}." for floor in floors)])
+    if not baselines:
+        return f"{text} No baseline was measured, so there is no evidence."
+    return " ".join([text, *(f"{_against(own, row)}." for row in baselines)])
 
 
-def _against(own: Distance, floor: Distance) -> str:
-    said = "nearer" if own.kid < floor.kid else "farther"
-    if own.interval is None or floor.interval is None:
-        sure = "no intervals, so nothing is claimed"
+def _against(own: Distance, baseline: Distance) -> str:
+    nearer = "nearer" if own.score < baseline.score else "farther"
+    if own.interval is None or baseline.interval is None:
+        meaning = "no intervals, so undecided"
     else:
-        apart = own.interval[1] < floor.interval[0] or floor.interval[1] < own.interval[0]
-        sure = "the intervals do not meet" if apart else "the intervals overlap: undecided"
-    return f"It is {said} than {floor.name}, {_kid(floor)}; {sure}"
+        apart = own.interval[1] < baseline.interval[0] or baseline.interval[1] < own.interval[0]
+        meaning = "the intervals do not overlap" if apart else "the intervals overlap: undecided"
+    return f"It is {nearer} than {baseline.name}, {_kid(baseline)}; {meaning}"
 
 
-def _kid(line: Distance) -> str:
-    digits = column("kid").digits
-    if line.interval is None:
-        return signed(line.kid, digits)
-    lo, hi = (signed(bound, digits) for bound in line.interval)
-    return f"{signed(line.kid, digits)} ({lo} to {hi})"
+def _kid(row: Distance) -> str:
+    return f"{signed(row.score, column('kid').digits)}{f' ({row.interval_text})' if row.interval else ''}"
 
 
-def others(sets: Table, studios: Sequence[Studio]) -> Table:
-    """Rows of sets.csv that stand in no table of this section; halves of true pictures stand beside all that is measured."""
-    told = [line.cells for one in studios for line in [*one.lines, *one.own]]
-    left = {row["dataset"] for row in sets if row not in told}
-    return [row for row in sets if row not in told or (row["kind"] == REAL and row["dataset"] in left)]
+def others(sets: Table, sections: Sequence[GeneratorSection]) -> Table:
+    """Rows of sets.csv that are in no table of this section. The halves of real images go with whatever is left."""
+    shown = [row.cells for one in sections for row in [*one.held_out, *one.withheld]]
+    left = {row["dataset"] for row in sets if row not in shown}
+    return [row for row in sets if row not in shown or (row["kind"] == REAL and row["dataset"] in left)]

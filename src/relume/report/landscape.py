@@ -1,22 +1,20 @@
-"""The page's section on descents in a generator's latent space: the loss over steps and over seconds, with and without theta."""
+"""The section on descents in a generator's latent space: loss over steps and seconds, with and without a learned landscape."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from relume.core.files import read_csv
 from relume.core.results import Group
-from relume.report.charts import SHADES, short
-from relume.report.material import Table
+from relume.report.charts import Panel, curve_panel, short
+from relume.report.data import Table
 
-CURVES = "curves.csv"  # what tells such a group
+CURVES = "curves.csv"  # a group with this file has such descents
 COLUMNS = ("group", "method", "step", "seconds", "loss", "lo", "hi")  # of `landscape.csv`, for plots
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A method after a step: seconds per picture and start, the mean loss of the best so far, its interval where there is one."""
+class Step:
+    """Seconds per image and start, and the mean over images of the lowest loss so far, with its interval if there is one."""
 
     step: int
     seconds: float
@@ -24,117 +22,98 @@ class Place:
     interval: tuple[float, float] | None
 
 
-Lines = Mapping[str, Sequence[Place]]  # by method, in the order of their colours
+Curves = Mapping[str, Sequence[Step]]  # by method, in the order of their colours
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
-    over: str
-    svg: Markup
-    says: str
-    top: str
-    bottom: str
-    last: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Landscapes:
-    """One group."""
-
+class LandscapeGroup:
     name: str
-    lines: Lines
-    charts: list[Chart]
-    told: list[str]
+    curves: Curves
+    panels: list[Panel]
+    sentences: list[str]
     n: str
     sources: str
     level: str  # of the intervals
 
     @property
     def methods(self) -> list[str]:
-        return list(self.lines)
+        return list(self.curves)
 
 
-def section(groups: Sequence[Group]) -> list[Landscapes]:
-    return [_landscapes(group) for group in groups if (group.folder / CURVES).exists()]
+def section(groups: Sequence[Group]) -> list[LandscapeGroup]:
+    return [_group(group) for group in groups if (group.folder / CURVES).exists()]
 
 
-def table(found: Sequence[Landscapes]) -> list[dict[str, object]]:
+def table(found: Sequence[LandscapeGroup]) -> list[dict[str, object]]:
     """Rows of COLUMNS."""
     return [
-        {"group": one.name, "method": method, "step": place.step, "seconds": place.seconds, "loss": place.loss}
-        | dict(zip(("lo", "hi"), place.interval or (), strict=False))
+        {"group": one.name, "method": method, "step": step.step, "seconds": step.seconds, "loss": step.loss}
+        | dict(zip(("lo", "hi"), step.interval or (), strict=False))
         for one in found
-        for method, places in one.lines.items()
-        for place in places
+        for method, steps in one.curves.items()
+        for step in steps
     ]
 
 
-def _landscapes(group: Group) -> Landscapes:
-    curves = read_csv(group.folder / CURVES)
-    lines = _lines(curves, group.timing)
-    return Landscapes(
+def _group(group: Group) -> LandscapeGroup:
+    rows = read_csv(group.folder / CURVES)
+    curves = _curves(rows, group.timing)
+    return LandscapeGroup(
         name=group.name,
-        lines=lines,
-        charts=[_chart(lines, "steps"), _chart(lines, "seconds")],
-        told=_told(lines),
-        n=curves[0]["n"],
-        sources=curves[0]["sources"],
-        level=f"{float(curves[0]['level']):.0%}",
+        curves=curves,
+        panels=[_panel(curves, "steps"), _panel(curves, "seconds")],
+        sentences=_sentences(curves),
+        n=rows[0]["n"],
+        sources=rows[0]["sources"],
+        level=f"{float(rows[0]['level']):.0%}",
     )
 
 
-def _lines(curves: Table, timing: Table) -> Lines:
-    """Of the means over seeds; seconds are of one picture from one start."""
+def _curves(rows: Table, timing: Table) -> Curves:
+    """Means over seeds; seconds are of one image from one start."""
     spent = {(row["method"], row["step"]): float(row["seconds"]) for row in timing}
-    lines: dict[str, list[Place]] = {}
-    for row in (row for row in curves if row["seed"] == ""):
+    curves: dict[str, list[Step]] = {}
+    for row in (row for row in rows if row["seed"] == ""):
         method = row["method"]
-        starts = len({other["seed"] for other in curves if other["method"] == method}) - 1
-        lines.setdefault(method, []).append(
-            Place(
+        starts = len({other["seed"] for other in rows if other["method"] == method}) - 1
+        curves.setdefault(method, []).append(
+            Step(
                 step=int(row["step"]),
                 seconds=spent[method, row["step"]] / (starts * int(row["n"])),
                 loss=float(row["value"]),
                 interval=(float(row["lo"]), float(row["hi"])) if row["lo"] else None,
             )
         )
-    return lines
+    return curves
 
 
-def _chart(lines: Lines, over: str) -> Chart:
-    def along(place: Place) -> float:
-        return place.step if over == "steps" else place.seconds
+def _panel(curves: Curves, over: str) -> Panel:
+    def x(step: Step) -> float:
+        return step.step if over == "steps" else step.seconds
 
-    places = [place for line in lines.values() for place in line]
-    heights = [value for place in places for value in (place.loss, *(place.interval or ()))]
-    low, high, end = min(heights), max(heights), max(along(place) for place in places)
-
-    def points(pairs: Sequence[tuple[float, float]]) -> str:
-        across, span = end or 1, (high - low) or 1
-        return " ".join(f"{100 * x / across:.2f},{96 - 92 * (y - low) / span:.2f}" for x, y in pairs)
-
-    parts = []
-    for number, line in enumerate(lines.values()):
-        known = [(along(place), place.interval) for place in line]
-        lower = [(x, ends[0]) for x, ends in known if ends]
-        upper = [(x, ends[1]) for x, ends in known if ends]
-        shade = f"shade-{number % SHADES}"
-        if lower:
-            parts.append(f'<polygon class="band {shade}" points="{points([*lower, *reversed(upper)])}"/>')
-        parts.append(f'<polyline class="line {shade}" points="{points([(along(place), place.loss) for place in line])}"/>')
-    ends = "; ".join(f"{name} from {short(line[0].loss, 3)} to {short(line[-1].loss, 3)}" for name, line in lines.items())
-    svg = f'<svg class="curve" role="img" viewBox="0 0 100 100" preserveAspectRatio="none">{"".join(parts)}</svg>'
-    last = f"{end:.0f} steps" if over == "steps" else f"{short(end)} s per picture"
-    return Chart(over=over, svg=Markup(svg), says=f"Loss over {over}: {ends}", top=short(high), bottom=short(low), last=last)
+    bands = {}
+    for name, steps in curves.items():
+        known = [(x(step), step.interval) for step in steps if step.interval]
+        if known:
+            bands[name] = ([(at, ends[0]) for at, ends in known], [(at, ends[1]) for at, ends in known])
+    ends = "; ".join(f"{name} from {short(steps[0].loss, 3)} to {short(steps[-1].loss, 3)}" for name, steps in curves.items())
+    return curve_panel(
+        f"Loss over {over}",
+        {name: [(x(step), step.loss) for step in steps] for name, steps in curves.items()},
+        description=f"Loss over {over}: {ends}",
+        unit="steps" if over == "steps" else "s per image",
+        show_x=lambda value: f"{value:.0f}" if over == "steps" or not value else short(value),
+        bands=bands,
+        left=0,
+    )
 
 
-def _told(lines: Lines) -> list[str]:
-    """Of each method but the first: what it reaches, and after how many steps the first has come as far."""
-    (first, base), *others = lines.items()
-    told = [f"{first} reaches a loss of {short(base[-1].loss, 3)} in {base[-1].step} steps"]
-    for name, line in others:
-        reached = f"{name} reaches {short(line[-1].loss, 3)} in {line[-1].step} steps"
-        far = next((place.step for place in base if place.loss <= line[-1].loss), None)
-        took = f"{first} does not come as far in {base[-1].step}" if far is None else f"{first} takes {far} to come as far"
-        told.append(f"{reached}; {took}")
-    return told
+def _sentences(curves: Curves) -> list[str]:
+    """The final loss of each method, and after how many steps the first method reaches the loss of the others."""
+    (first, base), *others = curves.items()
+    sentences = [f"{first} reaches a loss of {short(base[-1].loss, 3)} in {base[-1].step} steps"]
+    for name, steps in others:
+        far = next((step.step for step in base if step.loss <= steps[-1].loss), None)
+        needs = f"{first} does not reach it in {base[-1].step} steps" if far is None else f"{first} needs {far} steps for it"
+        sentences.append(f"{name} reaches {short(steps[-1].loss, 3)} in {steps[-1].step} steps; {needs}")
+    return sentences

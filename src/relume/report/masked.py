@@ -1,214 +1,171 @@
-"""The page's section on pictures that were hidden in part: numbers beside floors, and panels."""
+"""The section on masked images: scores beside baselines, and example images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from relume.core.results import pasted, visible
 from relume.report.charts import Forest, forest
-from relume.report.columns import Column, column, number, signed
-from relume.report.fillings import Cells, Filling, Share, percent, share_of
-from relume.report.material import Material, Originals
-from relume.report.pictures import data_uri, spread
-from relume.report.walks import Walk, walks
+from relume.report.columns import Column, column, signed
+from relume.report.data import Originals, ReportData
+from relume.report.descents import EnergyDescent, energy_descents
+from relume.report.images import data_uri, spread
+from relume.report.leaderboards import Ranking, Score
+from relume.report.masked_groups import Cells, MaskedGroup, MaskedKey, masked_key, percent
 
+SHARED = ("fd_net", "device")
 COLUMNS = [
     column(name)
     for name in (
         *("method", "parameters", "psnr_masked", "psnr_pasted", "ssim_pasted", "lpips_alex", "fd"),
-        *("probe_top1", "knn_top1", "seconds_per_image", "n"),
+        *("probe_top1", "knn_top1", "seconds_per_image", "n", *SHARED),
     )
 ]
-TOLD = [column(name) for name in ("fd_net", "device")]  # columns only where their rows differ
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filler:
-    """A row of masked.csv with its numbers."""
+class MaskedResult(Score):
+    """A row of masked.csv."""
 
-    cells: Cells
-    floor: bool
-    oracle: bool = False  # none has seen what is hidden
-
-    @property
-    def method(self) -> str:
-        return self.cells["method"]
-
-    @property
-    def psnr(self) -> float:
-        value = number(self.cells["psnr_masked"])
-        return float("-inf") if value is None else value
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        lo, hi = number(self.cells["psnr_masked_lo"]), number(self.cells["psnr_masked_hi"])
-        return None if lo is None or hi is None else (lo, hi)
+    METRIC: ClassVar[str] = "psnr_masked"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
-    """One method's picture: what it predicts, and that pasted into what is visible."""
+class MaskedImage:
+    """One method's: the prediction, and the prediction pasted into the visible part."""
 
     method: str
-    floor: bool
+    baseline: bool
     predicted: str
     pasted: str
     psnr: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """One picture and what every method made of it."""
+class Example:
+    """One image and the outputs of all methods."""
 
     id: str
     source: str
     original: str
     visible: str
-    filled: list[Filled]
+    outputs: list[MaskedImage]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hole:
-    """A group at one share of hidden pixels: only within it are methods ranked."""
+class MaskedLeaderboard(Ranking[MaskedResult]):
+    """A group at one mask ratio. Methods are ranked within it only."""
 
+    SHARED: ClassVar[Sequence[str]] = SHARED
     id: str
     title: str
-    hidden: str  # the share, in words
-    hides: str  # how masks are made
+    hidden: str  # the mask ratio in percent
+    masking: str  # how masks are made
     size: int
-    lines: list[Filler]  # best first, floors among them
     text: str = ""
-    cases: list[Case] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
     @property
-    def models(self) -> list[Filler]:
-        return [line for line in self.lines if not line.floor]
+    def known_columns(self) -> Sequence[Column]:
+        return COLUMNS
 
     @property
-    def blind(self) -> Filler | None:
-        """The best floor."""
-        return next((line for line in self.lines if line.floor), None)
-
-    @property
-    def top(self) -> Filler:
-        return (self.models or self.lines)[0]
+    def best(self) -> MaskedResult:
+        return (self.methods or self.rows)[0]
 
     @property
     def forest(self) -> Forest:
         return forest(self)
 
-    @property
-    def columns(self) -> list[Column]:
-        told = [one for one in TOLD if len(self._values(one)) > 1]
-        return [one for one in COLUMNS if not one.optional or self._values(one)] + told
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """What is the same in all rows, and so is no column."""
-        return [(one.title, value) for one in TOLD if len(self._values(one)) == 1 for value in self._values(one)]
-
-    def _values(self, one: Column) -> set[str]:
-        return {line.cells[one.name] for line in self.lines} - {""}
-
-    def best(self, one: Column) -> Filler | None:
-        """Of the models."""
-        sign = 1 if one.better == "higher" else -1
-        ranked = [(sign * value, line) for line in self.models if (value := number(line.cells[one.name])) is not None]
-        return max(ranked, key=lambda pair: pair[0])[1] if ranked and one.better else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Masked:
-    holes: list[Hole]
-    walks: list[Walk]
+    leaderboards: list[MaskedLeaderboard]
+    energy_descents: list[EnergyDescent]
 
     @property
     def headline(self) -> str:
         """The page's first sentence where nothing else was measured."""
-        hole = self.holes[0]
-        return f"With {hole.hidden} of a picture hidden, {hole.top.method} fills it at {_db(hole.top)}{_above(hole, hole.top)}"
+        board = self.leaderboards[0]
+        return f"With {board.hidden} of an image hidden, {board.best.method} predicts it at {_gain(board, board.best)}"
 
 
-def section(material: Material, count: int, level: float) -> Masked | None:
-    """None where no group was masked. `count`: pictures shown of each share."""
-    if not material.fillings:
+def section(data: ReportData, count: int, level: float) -> Masked | None:
+    """None where no group was masked. `count`: images shown of each mask ratio."""
+    if not data.masked_groups:
         return None
-    table = {share_of(row): row for row in material.masked}
-    holes = [hole for one in material.fillings for hole in _holes(material, one, table, count, level)]
-    return Masked(holes=holes, walks=[walk for one in material.fillings for walk in walks(one, material.originals)])
+    table = {masked_key(row): row for row in data.masked}
+    boards = [board for one in data.masked_groups for board in _leaderboards(data, one, table, count, level)]
+    descents = [descent for one in data.masked_groups for descent in energy_descents(one, data.originals)]
+    return Masked(leaderboards=boards, energy_descents=descents)
 
 
-def _holes(material: Material, one: Filling, table: dict[Share, Cells], count: int, level: float) -> list[Hole]:
-    kinds = dict.fromkeys(share[1:] for share in one.rows)
-    return [_hole(material, one, [share for share in one.rows if share[1:] == kind], table, count, level) for kind in kinds]
+def _leaderboards(
+    data: ReportData, masked: MaskedGroup, table: dict[MaskedKey, Cells], count: int, level: float
+) -> list[MaskedLeaderboard]:
+    kinds: dict[tuple[str, ...], list[MaskedKey]] = {}
+    for key in masked.rows:
+        kinds.setdefault(key[1:], []).append(key)
+    return [_leaderboard(data, masked, keys, table, count, level) for keys in kinds.values()]
 
 
-def _hole(material: Material, one: Filling, shares: Sequence[Share], table: dict[Share, Cells], count: int, level: float) -> Hole:
-    _, dataset, size, ratio = shares[0]
-    lines = [Filler(cells=table[share], floor=share[0] in one.floors) for share in shares]
-    hidden = percent(ratio)
-    of = f", {one.group.name}" if len(material.fillings) > 1 else ""
-    bare = Hole(
-        id=f"{one.group.name}-{ratio}",
-        title=f"{dataset} at {size} px, {hidden} hidden{of}",
-        hidden=hidden,
-        hides=one.hides,
+def _leaderboard(
+    data: ReportData, masked: MaskedGroup, keys: Sequence[MaskedKey], table: dict[MaskedKey, Cells], count: int, level: float
+) -> MaskedLeaderboard:
+    _, dataset, size, ratio = keys[0]
+    rows = [MaskedResult(cells=table[key], baseline=key[0] in masked.baselines) for key in keys]
+    group = f", {masked.group.name}" if len(data.masked_groups) > 1 else ""
+    bare = MaskedLeaderboard(
+        id=f"{masked.group.name}-{ratio}",
+        title=f"{dataset} at {size} px, {percent(ratio)} hidden{group}",
+        hidden=percent(ratio),
+        masking=masked.masking,
         size=int(size),
-        lines=sorted(lines, key=lambda line: -line.psnr),
+        rows=sorted(rows, key=lambda row: -row.score),
     )
-    shown = {line.method for line in (*bare.models, *filter(None, [bare.blind]))}
-    cases = _cases(one, [share for share in shares if share[0] in shown], material.originals[dataset], count)
-    return Hole(**{**vars(bare), "text": finding(bare, level), "cases": cases})
+    shown = {row.method for row in (*bare.methods, *filter(None, [bare.no_information]))}
+    chosen, originals = [key for key in keys if key[0] in shown], data.originals[dataset]
+    ids = spread(originals, masked.rows[chosen[0]], count)
+    examples = [_example(masked, chosen, originals, id) for id in ids]
+    return MaskedLeaderboard(**{**vars(bare), "text": finding(bare, level), "examples": examples})
 
 
-def _cases(one: Filling, shares: Sequence[Share], originals: Originals, count: int) -> list[Case]:
-    return [_case(one, shares, originals, id) for id in spread(originals, one.rows[shares[0]], count)]
-
-
-def _case(one: Filling, shares: Sequence[Share], originals: Originals, id: str) -> Case:
-    truth = originals.images[originals.rows[id]]
-    filled = []
-    for share in shares:
-        row = one.rows[share][id]
-        predicted, hidden = one.group.images[row], one.masks[row]
-        filled.append(
-            Filled(
-                method=share[0],
-                floor=share[0] in one.floors,
+def _example(masked: MaskedGroup, keys: Sequence[MaskedKey], originals: Originals, id: str) -> Example:
+    truth = originals.image(id)
+    outputs = []
+    for key in keys:
+        row = masked.rows[key][id]
+        predicted = masked.group.images[row]
+        outputs.append(
+            MaskedImage(
+                method=key[0],
+                baseline=key[0] in masked.baselines,
                 predicted=data_uri(predicted),
-                pasted=data_uri(pasted(truth, predicted, hidden)),
-                psnr=one.psnr.get(share, {}).get(id),
+                pasted=data_uri(pasted(truth, predicted, masked.masks[row])),
+                psnr=masked.psnr.get(key, {}).get(id),
             )
         )
-    seen = visible(truth, one.masks[one.rows[shares[0]][id]])
-    return Case(id=id, source=originals.sources[id], original=data_uri(truth), visible=data_uri(seen), filled=filled)
+    seen = data_uri(visible(truth, masked.masks[masked.rows[keys[0]][id]]))
+    return Example(id=id, source=originals.sources[id], original=data_uri(truth), visible=seen, outputs=outputs)
 
 
-def finding(hole: Hole, level: float) -> str:
-    """How far the best model gets, held against the best floor; which models do not reach that floor."""
-    line = hole.top
-    text = f"{line.method} reaches {_db(line)} over hidden pixels{_interval(line, level)}{_above(hole, line)}."
-    floor = hole.blind
-    if floor is None:
-        return f"{text} No floor was computed on these pictures: nothing has been shown."
-    below = [other.method for other in hole.models if other is not line and other.psnr <= floor.psnr]
-    either = " either" if line.psnr <= floor.psnr else ""
-    return f"{text} Not above that floor{either}: {', '.join(below)}." if below else text
+def finding(board: MaskedLeaderboard, level: float) -> str:
+    """The best model against the best baseline, and the models that are not above that baseline."""
+    best, baseline = board.best, board.no_information
+    interval = f"{level:.0%} interval {best.interval_text} dB, " if best.interval else ""
+    details = f" over hidden pixels ({interval}n = {best.cells['n']})"
+    text = f"{best.method} reaches {_gain(board, best, details)}."
+    if baseline is None:
+        return f"{text} No baseline was computed on these images, so there is no evidence."
+    below = [row.method for row in board.methods if row is not best and row.score <= baseline.score]
+    also = "Also not" if best.score <= baseline.score else "Not"
+    return f"{text} {also} above that baseline: {', '.join(below)}." if below else text
 
 
-def _interval(line: Filler, level: float) -> str:
-    if line.interval is None:
-        return f" (n = {line.cells['n']})"
-    lo, hi = line.interval
-    return f" ({level:.0%} interval {signed(lo, 2)} to {signed(hi, 2)} dB, n = {line.cells['n']})"
-
-
-def _above(hole: Hole, line: Filler) -> str:
-    if hole.blind is None or hole.blind is line:
-        return ""
-    gain = line.psnr - hole.blind.psnr
+def _gain(board: MaskedLeaderboard, result: MaskedResult, details: str = "") -> str:
+    score, baseline = f"{signed(result.score, 2)} dB{details}", board.no_information
+    if baseline is None or baseline is result:
+        return score
+    gain = result.score - baseline.score
     side = "above" if gain >= 0 else "below"
-    return f", {signed(abs(gain), 2)} dB {side} the best floor, {hole.blind.method} ({_db(hole.blind)})"
-
-
-def _db(line: Filler) -> str:
-    return f"{signed(line.psnr, 2)} dB"
+    return f"{score}, {signed(abs(gain), 2)} dB {side} the best baseline, {baseline.method} ({signed(baseline.score, 2)} dB)"

@@ -1,4 +1,4 @@
-"""The page: one file, nothing fetched, equal bytes for equal files. `templates/` holds its form, `words` what it says."""
+"""The page: one HTML file that loads nothing else. Equal inputs give equal bytes. Its templates are in `templates/`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,30 +9,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from relume.core.results import Group
-from relume.report import surrogates
-from relume.report.answers import Answer, answers
-from relume.report.backbones import backbones, leakage
-from relume.report.boards import Board, Line, boards
+from relume.report import generators, landscape, maps, masked, surrogates
 from relume.report.charts import Forest, Panel, forest, methods, panels, short
 from relume.report.columns import MINUS, Column, circular, column
 from relume.report.config import Report
-from relume.report.depth import Curve, Depths, depths
-from relume.report.depth_chart import DepthPanel, depth_panels, legend_key
-from relume.report.efforts import Effort, effort
-from relume.report.generators import others
-from relume.report.generators import section as generators_section
-from relume.report.judges import heats, ladders
-from relume.report.landscape import section as landscapes
-from relume.report.lessons import Lesson, lesson
-from relume.report.maps import change, decoding, section
-from relume.report.masked import Masked
-from relume.report.masked import section as masked_section
-from relume.report.material import Material, Table
-from relume.report.pictures import data_uri, original, pick, reconstruction
+from relume.report.convergence import convergence
+from relume.report.data import ReportData, Table
+from relume.report.depth import Curve, DepthPanel, Depths, depth_panels, depths
+from relume.report.findings import Comparison, Finding, best, depth_trend, findings, headline, read_comparison
+from relume.report.images import data_uri, pick, reconstruction
+from relume.report.leaderboards import Leaderboard, Result, leaderboards
+from relume.report.metric_checks import correlation_matrices, degradation_test
+from relume.report.networks import leakage, network_plots
+from relume.report.plots import Plot
 from relume.report.provenance import Commands, Model, used
-from relume.report.viewer import Route, routes
-from relume.report.words import Finding, Verdict, best, descent, findings, headline, verdict
-from relume.report.xy_chart import Plot
+from relume.report.summaries import NetworkSummary, summaries
+from relume.report.training import Training, training
+from relume.report.viewer import ViewerGroup, viewer_groups
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("viewer.js", "page.js")
@@ -40,14 +33,14 @@ SCRIPTS = ("viewer.js", "page.js")
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    line: Line
-    uri: str  # empty where the method has no such picture
+    result: Result
+    uri: str  # empty where the method has no such image
     psnr: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
-    """One picture of the grid and what every method made of it."""
+class ImageRow:
+    """One image and its reconstructions by all methods."""
 
     id: str
     source: str
@@ -56,53 +49,52 @@ class Strip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ladder:
-    """A network's taps from shallow to deep, measured and shown."""
+class DepthSection:
+    """One network from shallow to deep."""
 
     depths: Depths
     panels: list[DepthPanel]
-    descents: list[str]
-    rows: list[tuple[Curve, list[int | None]]]  # which of a strip's tiles stands at each place
+    trends: list[str]
+    rows: list[tuple[Curve, list[int | None]]]  # per tap the index of the tile
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A board with all that is shown of it."""
+    """A leaderboard and what is shown of it."""
 
-    board: Board
-    answers: list[Answer]
+    board: Leaderboard
+    summaries: list[NetworkSummary]
     findings: list[Finding]
     forest: Forest
-    strips: list[Strip]
-    ladders: list[Ladder]
-    routes: list[Route]
-    backbones: list[Plot]
+    images: list[ImageRow]
+    depths: list[DepthSection]
+    viewer: list[ViewerGroup]
+    networks: list[Plot]
     leakage: Plot | None
-    effort: Effort | None
-    single: list[Depths]  # networks at one depth only
-    best: dict[str, Line]  # column -> its best method
+    convergence: list[Plot]
+    single: list[Depths]  # networks with one depth only
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chapter:
-    """A group: what was run, what it cost, where it comes from."""
+class GroupSection:
+    """A group: what was run, its cost and provenance."""
 
     name: str
-    lines: list[Line]
+    results: list[Result]
     panels: list[Panel]
     curves: list[str]
-    lessons: list[Lesson]
+    trainings: list[Training]
     settings: list[tuple[str, str]]
     device: str
     hashes: list[tuple[str, str]]
     command: str  # empty where the pipeline is not known
-    models: list[tuple[Model, str]]  # that it used, with their commands
-    fillers: list[tuple[str, bool]]  # of a masked group: methods, and whether they are floors
+    models: list[tuple[Model, str]]  # with their commands
+    masked_methods: list[tuple[str, bool]]  # name, and whether it is a baseline
 
 
-def render(material: Material, config: Report, level: float, made: Commands | None = None) -> str:
-    """The whole page as text. `level` is that of the intervals, as compare was told; `made` says what makes which folder."""
-    found = boards(material.leaderboard)
+def render(data: ReportData, config: Report, level: float, made: Commands | None = None) -> str:
+    """The whole page. `level` is that of the intervals; `made` has the command that makes each folder."""
+    boards = leaderboards(data.leaderboard)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -112,35 +104,27 @@ def render(material: Material, config: Report, level: float, made: Commands | No
         keep_trailing_newline=True,
     )
     environment.filters["breakable"] = breakable
-    masked = masked_section(material, config.pictures, level)
-    generators = generators_section(material)
+    environment.globals |= {"column": column, "circular": circular, "short": short, "level": f"{level:.0%}"}
+    masked_section, generator_sections = masked.section(data, config.pictures, level), generators.section(data)
+    only_masked = masked_section is not None and not any(board.methods for board in boards)
     return environment.get_template("index.html.j2").render(
-        headline=_headline(found, masked),
-        sections=[_section(material, board, config, level) for board in found],
-        maps=section(material.maps),
-        landscapes=landscapes(material.groups),
-        masked=masked,
-        generators=generators,
-        decoding=decoding,
-        change=change,
-        heats=heats(material.correlations),
-        ladders=ladders(material.self_test),
+        headline=masked_section.headline if masked_section is not None and only_masked else headline(boards),
+        sections=[_section(data, board, config, level) for board in boards],
+        maps=maps.section(data.maps),
+        landscapes=landscape.section(data.groups),
+        masked=masked_section,
+        generators=generator_sections,
+        decoding=maps.decoding,
+        change=maps.change,
+        matrices=correlation_matrices(data.correlations),
+        degradations=degradation_test(data.self_test),
         minus=MINUS,
-        verdicts=verdicts(material.comparisons),
-        extras=[extra for extra in _extras(others(material.sets, generators), material.surrogates) if extra[1]],
-        chapters=[_chapter(material, group, found, made or {}) for group in material.groups],
-        level=f"{level:.0%}",
-        column=column,
-        circular=circular,
-        legend_key=legend_key,
-        short=short,
+        comparisons=comparisons_by_question(data.comparisons),
+        extras=[extra for extra in _extras(generators.others(data.sets, generator_sections), data.surrogates) if extra[1]],
+        groups=[_group(data, group, boards, made or {}) for group in data.groups],
         style=Markup((TEMPLATES / "style.css").read_text()),
         script=Markup("".join((TEMPLATES / name).read_text() for name in SCRIPTS)),
     )
-
-
-def _headline(found: Sequence[Board], masked: Masked | None) -> str:
-    return masked.headline if masked is not None and not any(board.methods for board in found) else headline(found)
 
 
 def breakable(name: str) -> Markup:
@@ -148,93 +132,90 @@ def breakable(name: str) -> Markup:
     return escape(name).replace("_", Markup("_<wbr>"))
 
 
-def _section(material: Material, board: Board, config: Report, level: float) -> Section:
-    leaders = {one.name: line for one in board.columns if (line := board.best(one)) is not None}
-    found = depths(board, material.taps)
+def _section(data: ReportData, board: Leaderboard, config: Report, level: float) -> Section:
+    found = depths(board, data.taps)
     return Section(
         board=board,
-        answers=answers(board, found, material.comparisons),
-        findings=findings(board, material.comparisons, level),
+        summaries=summaries(board, found, data.comparisons),
+        findings=findings(board, data.comparisons, level),
         forest=forest(board),
-        strips=[_strip(material, board, id) for id in pick(material, board, config.pictures)],
-        ladders=[_ladder(board, one) for one in found if one.depths > 1],
-        routes=routes(shown(board), found),
-        backbones=backbones(board, found, material.taps),
-        leakage=leakage(board, found, material.taps),
-        effort=effort(material, board),
+        images=[_images(data, board, id) for id in pick(data, board, config.pictures)],
+        depths=[_depths(board, one) for one in found if one.depths > 1],
+        viewer=viewer_groups(shown(board), found),
+        networks=network_plots(board, found, data.taps),
+        leakage=leakage(board, found, data.taps),
+        convergence=convergence(data, board),
         single=[one for one in found if one.depths == 1],
-        best=leaders,
     )
 
 
-def _ladder(board: Board, one: Depths) -> Ladder:
-    tiles = {line.key: number for number, line in enumerate(shown(board))}
+def _depths(board: Leaderboard, one: Depths) -> DepthSection:
+    tiles = {result.key: number for number, result in enumerate(shown(board))}
     rows = [(curve, [curve.best.get(place) for place in one.places]) for curve in one.curves]
-    return Ladder(
+    return DepthSection(
         depths=one,
         panels=depth_panels(board, one),
-        descents=[descent(board, curve) for curve in one.curves if curve.steps],
-        rows=[(curve, [None if line is None else tiles[line.key] for line in lines]) for curve, lines in rows],
+        trends=[depth_trend(board, curve) for curve in one.curves if curve.steps],
+        rows=[(curve, [None if result is None else tiles[result.key] for result in results]) for curve, results in rows],
     )
 
 
-def _strip(material: Material, board: Board, id: str) -> Strip:
+def _images(data: ReportData, board: Leaderboard, id: str) -> ImageRow:
     tiles = []
-    for line in shown(board):
-        pixels = reconstruction(material, line, id)
+    for result in shown(board):
+        pixels = reconstruction(data, result, id)
         uri = "" if pixels is None else data_uri(pixels)
-        tiles.append(Tile(line=line, uri=uri, psnr=material.entries[line.key].psnr.get(id)))
-    source = material.originals[board.dataset].sources[id]
-    return Strip(id=id, source=source, uri=data_uri(original(material, board, id)), tiles=tiles)
+        tiles.append(Tile(result=result, uri=uri, psnr=data.entries[result.key].psnr.get(id)))
+    originals = data.originals[board.dataset]
+    return ImageRow(id=id, source=originals.sources[id], uri=data_uri(originals.image(id)), tiles=tiles)
 
 
-def shown(board: Board) -> list[Line]:
-    """The grid's columns: all methods, and of the floors the best blind one and those that the best method stands between."""
-    lines = board.methods or board.floors
-    chosen = [board.blind, *(board.bracket(best(board.methods)) if board.methods else ())]
-    return [*lines, *(floor for floor in board.floors if floor in chosen and floor not in lines)]
+def shown(board: Leaderboard) -> list[Result]:
+    """Columns of the image grid: all methods, the best no-information baseline, the oracle baselines next to the best method."""
+    results = board.methods or board.baselines
+    chosen = [board.no_information, *(board.bracket(best(board.methods)) if board.methods else ())]
+    return [*results, *(row for row in board.baselines if row in chosen and row not in results)]
 
 
-def verdicts(comparisons: Table) -> dict[str, list[Verdict]]:
-    """By question, in the order of the file."""
-    asked: dict[str, list[Verdict]] = {}
+def comparisons_by_question(comparisons: Table) -> dict[str, list[Comparison]]:
+    """In the order of the file."""
+    found: dict[str, list[Comparison]] = {}
     for row in comparisons:
-        asked.setdefault(row["question"], []).append(verdict(row))
-    return asked
+        found.setdefault(row["question"], []).append(read_comparison(row))
+    return found
 
 
 def _extras(sets: Table, embeddings: Table) -> Iterator[tuple[str, Table, list[Column]]]:
-    """The tables that some projects fill and others do not."""
+    """Tables that are empty in some projects."""
     names = sets[0] if sets else ()
-    yield "Sets of pictures", sets, [column(name) for name in names if any(row[name] for row in sets)]
+    yield "Sets of images", sets, [column(name) for name in names if any(row[name] for row in sets)]
     yield surrogates.TITLE, embeddings, surrogates.COLUMNS
 
 
-def _chapter(material: Material, group: Group, found: Sequence[Board], made: Commands) -> Chapter:
-    keys = [key for key, entry in material.entries.items() if entry.group is group]
-    fillings = [one for one in material.fillings if one.group.name == group.name]
-    fillers = [(method, method in one.floors) for one in fillings for method in one.methods]
-    trained = {name: material.trained[name] for name, *_ in keys if name in material.trained}
-    trained |= {name: material.trained[name] for name, _ in fillers if name in material.trained}
-    lines = {line.key: line for board in found for line in board.lines}
-    trace = [] if fillings else material.traces[group.name]  # energies stand in a section of their own
+def _group(data: ReportData, group: Group, boards: Sequence[Leaderboard], made: Commands) -> GroupSection:
+    keys = [key for key, entry in data.entries.items() if entry.group is group]
+    masked_groups = [one for one in data.masked_groups if one.group.name == group.name]
+    masked_methods = [(method, method in one.baselines) for one in masked_groups for method in one.methods]
+    trained = {name: data.trained[name] for name, *_ in keys if name in data.trained}
+    trained |= {name: data.trained[name] for name, _ in masked_methods if name in data.trained}
+    results = {result.key: result for board in boards for result in board.rows}
+    trace = [] if masked_groups else data.traces[group.name]  # energies are in a section of their own
     about = dict(group.method)
     device = str(about.pop("device", ""))
     hashes = [(name, str(value)) for name, value in about.items() if isinstance(value, str)]
     nested = {name: value for name, value in about.items() if not isinstance(value, str)}
-    nested = {**nested.pop("config", {}), **nested}
-    return Chapter(
+    return GroupSection(
         name=group.name,
-        lines=[lines[key] for key in keys if key in lines],
+        results=[results[key] for key in keys if key in results],
         panels=panels(trace),
         curves=methods(trace),
-        lessons=[lesson(name, model) for name, model in trained.items()],
-        settings=list(_flat(nested)),
+        trainings=[training(name, model) for name, model in trained.items()],
+        settings=list(_flat({**nested.pop("config", {}), **nested})),
         device=device,
         hashes=sorted(hashes),
         command=made.get(("reconstructions", group.name), ""),
-        models=[(one, made.get((one.kind, one.name), "")) for one in used(group, material.models)],
-        fillers=fillers,
+        models=[(model, made.get((model.kind, model.name), "")) for model in used(group, data.models)],
+        masked_methods=masked_methods,
     )
 
 
@@ -249,5 +230,5 @@ def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]
 
 def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_plain(one) for one in value)}]"
+        return f"[{', '.join(_plain(item) for item in value)}]"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "–" if value is None else str(value)

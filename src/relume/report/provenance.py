@@ -1,4 +1,4 @@
-"""Where a group comes from: the command that makes it, the networks and models that it used, their hashes and training."""
+"""Where a group comes from: its command, the networks and models that it used, their hashes and training times."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 from relume.core.files import read_csv, read_json
 from relume.core.results import Group
 
-WEIGHTS = "weights"  # the kind of models that were only fetched
-Place = tuple[str, str]  # the folder above and the folder itself: ("decoder", "alexnet_conv3"), ("reconstructions", "floors")
-Commands = Mapping[Place, str]
+WEIGHTS = "weights"  # the kind of downloaded models
+Folder = tuple[str, str]  # the parent folder and the folder: ("decoder", "alexnet_conv3"), ("reconstructions", "floors")
+Commands = Mapping[Folder, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +23,18 @@ class Model:
     seconds: float | None  # of its training
 
     @property
-    def what(self) -> str:
-        return "network, as published" if self.kind == WEIGHTS else self.kind
+    def kind_text(self) -> str:
+        return "published weights" if self.kind == WEIGHTS else self.kind
 
     @property
-    def trained(self) -> str:
+    def training_time(self) -> str:
         if self.seconds is None:
-            return "not here"
+            return "not trained here"
         return f"{self.seconds / 60:.1f} min" if self.seconds >= 120 else f"{self.seconds:.0f} s"
 
 
 def read_models(models: Path, training: Path) -> list[Model]:
-    """All there are, kind by kind."""
+    """Sorted by kind."""
     folders = sorted(path.parent for path in models.glob("*/*/model.json"))
     return [
         Model(
@@ -51,7 +51,7 @@ def _seconds(training: Path, folder: Path) -> float | None:
 
 
 def used(group: Group, models: Sequence[Model]) -> list[Model]:
-    """Networks that its rows name, what its settings name, and what those models were made with; networks last."""
+    """Models named by its settings, models that those were made with, and the networks of its rows; networks last."""
     about = group.method
     networks = {name for row in group.index for name in row["network"].split("+")}
     found = {(one.kind, one.name): one for one in models if one.kind == WEIGHTS and one.name in networks}
@@ -64,7 +64,7 @@ def used(group: Group, models: Sequence[Model]) -> list[Model]:
 
 
 def _settings(about: Mapping[str, Any]) -> Iterator[str]:
-    """Of the terms only those that count: `losses` names them."""
+    """Of the loss terms only those in `losses`: the others have weight 0."""
     config = dict(about.get("config", {}))
     terms = config.pop("terms", {})
     yield from _texts(config)
@@ -72,7 +72,7 @@ def _settings(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """All texts among nested settings, but for those that say a kind."""
+    """All strings in nested settings, except kinds."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -82,12 +82,12 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _named(one: Model, texts: set[str]) -> bool:
-    """By its folder, or by its bare name where a list of models does so."""
+    """By its folder or by its name."""
     return f"models/{one.kind}/{one.name}" in texts or one.name in texts
 
 
-def commands(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> dict[Place, str]:
-    """`dvc.yaml` and `params.yaml`, parsed -> what makes each group and model again."""
+def commands(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> dict[Folder, str]:
+    """From the parsed `dvc.yaml` and `params.yaml` the command that makes each group and model."""
     return {
         (above, folder): f"dvc repro {stage}"
         for name, entry in pipeline.get("stages", {}).items()
@@ -97,13 +97,13 @@ def commands(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> dict[Pla
 
 
 def _items(name: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """A stage, or those that `foreach` makes of it, with their outs."""
+    """A stage, or the items of its `foreach`, with their outs."""
     outs = [out if isinstance(out, str) else next(iter(out)) for out in entry.get("do", entry).get("outs", [])]
     if "foreach" not in entry:
         yield name, outs
         return
-    here: Any = params
+    items: Any = params
     for key in str(entry["foreach"]).removeprefix("${").removesuffix("}").split("."):
-        here = here.get(key, {})
-    for item in here:
+        items = items.get(key, {})
+    for item in items:
         yield f"{name}@{item}", [out.replace("${key}", str(item)).replace("${item}", str(item)) for out in outs]

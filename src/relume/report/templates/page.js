@@ -1,6 +1,6 @@
-// Tables that sort and filter, and a choice of the picture that is shown from shallow to deep. The state stands in the address
+// Sorting and filtering of tables, and the choice of the image shown from shallow to deep. The address holds the state
 // (#sort=<table>:<column>:<direction>&filter=<table>:<text>&oracles=<table>:off&picture=<board>:<id>&view=<board>:<id>:<method>), so that
-// a view can be sent to a colleague. Without this script the tables are complete, sorted by PSNR, and the first picture is shown.
+// a view can be shared. Without this script the tables are complete and sorted by PSNR, and the first image is shown.
 "use strict";
 (() => {
   const state = { sort: new Map(), filter: new Map(), oracles: new Map(), picture: new Map() };
@@ -8,7 +8,7 @@
   const value = (row, index) => row.cells[index].dataset.value ?? row.cells[index].textContent;
 
   function compare(a, b, sign) {
-    if (a === "" || b === "") return (a === "") - (b === "");  // nothing measured: last, whichever way
+    if (a === "" || b === "") return (a === "") - (b === "");  // missing values are last in both directions
     const x = Number(a), y = Number(b);
     return sign * (Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en") : x - y);
   }
@@ -26,24 +26,24 @@
     state.sort.set(table.dataset.sortable, `${column}:${direction}`);
   }
 
-  // Floors are never hidden: a score without them says nothing.
+  // Baselines are always shown.
   function filter(form) {
     const table = document.getElementById(`table-${form.dataset.table}`);
     const words = form.elements.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0, methods = 0;
     for (const row of table.tBodies[0].rows) {
-      if ("floor" in row.dataset) continue;
+      if ("baseline" in row.dataset) continue;
       const hit = words.every((word) => row.dataset.text.includes(word)) && (form.elements.oracles.checked || !("oracle" in row.dataset));
       row.hidden = !hit;
       methods += 1;
       shown += hit;
     }
-    form.querySelector("output").textContent = `${shown} of ${methods} methods, floors always shown`;
+    form.querySelector("output").textContent = `${shown} of ${methods} methods, baselines always shown`;
     state.filter.set(form.dataset.table, form.elements.filter.value);
     state.oracles.set(form.dataset.table, form.elements.oracles.checked ? "" : "off");
   }
 
-  // Every picture is in the page already, in the grid: a row for each original, a cell for each method.
+  // All images are in the grid: a row for each original, a cell for each method.
   function show(deep) {
     const grid = document.querySelector(`[data-grid="${CSS.escape(deep.dataset.deep)}"]`);
     const select = deep.querySelector("select");
@@ -96,8 +96,8 @@
       head.append(button);
       button.addEventListener("click", () => {
         const now = head.getAttribute("aria-sort");
-        const turned = now === "ascending" ? "descending" : "ascending";
-        sort(table, head.dataset.column, now ? turned : head.dataset.first);
+        const next = now === "ascending" ? "descending" : "ascending";
+        sort(table, head.dataset.column, now ? next : head.dataset.first);
         write();
       });
     }

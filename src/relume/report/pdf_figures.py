@@ -1,4 +1,4 @@
-"""The page's plots once more, as figures on paper: the same series, in print's colours."""
+"""The page's plots as figures of the PDF: the same series, in colours for print."""
 
 from collections.abc import Sequence
 
@@ -7,25 +7,25 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import NullFormatter
 
-from relume.report.boards import Board, Line
 from relume.report.charts import SHADES
-from relume.report.judges import Heat
-from relume.report.material import Material
-from relume.report.paper import INK, ROOM, RULE, SOFT, Frame, Paper, width
-from relume.report.pictures import original, reconstruction
-from relume.report.xy_chart import Plot, Series, rounds
+from relume.report.data import ReportData
+from relume.report.images import reconstruction
+from relume.report.leaderboards import Leaderboard, Result
+from relume.report.metric_checks import CorrelationMatrix
+from relume.report.pdf_layout import INK, RULE, SOFT, TEXT_WIDTH, Frame, PdfWriter, width
+from relume.report.plots import Plot, Series, decades
 
 COLOURS = ("#14598a", "#b3541e", "#1d6b45", "#7a3e8e", "#8f6f00", "#a8324a")
 SHAPES = ("o", "s", "D", "^", "v", "P")
-HIGH, BELOW, LABELS, TILE = 94.0, 46.0, 104.0, 3.0  # of a panel, and below it; room for a grid's names; between its pictures
+HIGH, BELOW, LABELS, TILE = 94.0, 46.0, 104.0, 3.0  # points: of a panel, below it; of a grid's row labels, between its images
 
 
-def plots(paper: Paper, caption: str, found: Sequence[Plot], legend: Sequence[Series], across: int = 2) -> None:
+def plots(pdf: PdfWriter, caption: str, found: Sequence[Plot], legend: Sequence[Series], across: int = 2) -> None:
     """Panels side by side, `across` in a row, with one legend below."""
     rows, keys = -(-len(found) // across), _lines(legend)
     high = rows * (HIGH + BELOW) + 11 * len(keys) - 2
-    with paper.figure(caption, high) as frame:
-        wide = ROOM / across
+    with pdf.figure(caption, high) as frame:
+        wide = TEXT_WIDTH / across
         for number, one in enumerate(found):
             row, column = divmod(number, across)
             _panel(frame.axes(column * wide + 26, row * (HIGH + BELOW) + 16, wide - 40, HIGH), one)
@@ -36,16 +36,16 @@ def plots(paper: Paper, caption: str, found: Sequence[Plot], legend: Sequence[Se
 def _panel(axes: Axes, one: Plot) -> None:
     frame(axes)
     axes.set_title(one.title, fontsize=8.5, loc="left", color=INK, pad=4, parse_math=False)
-    axes.set_xlabel(one.below.removesuffix(", logarithmic"), fontsize=7.5, color=SOFT, labelpad=2)
-    for rule in one.levels:
-        axes.axhline(rule.value, color=SOFT, linewidth=0.7, linestyle=(0, (2, 2)))
-        place = (0.99, rule.value)
-        axes.annotate(rule.name, place, (0, 2), ("axes fraction", "data"), "offset points", ha="right", fontsize=6, color=SOFT)
+    axes.set_xlabel(one.x_axis.title.removesuffix(", logarithmic"), fontsize=7.5, color=SOFT, labelpad=2)
+    for level in one.levels:
+        axes.axhline(level.value, color=SOFT, linewidth=0.7, linestyle=(0, (2, 2)))
+        place = (0.99, level.value)
+        axes.annotate(level.name, place, (0, 2), ("axes fraction", "data"), "offset points", ha="right", fontsize=6, color=SOFT)
     for series in one.series:
         _series(axes, series)
-    if one.over.names:
-        axes.set_xticks(list(one.over.names), list(one.over.names.values()))
-    if one.over.logarithmic:
+    if one.x_axis.names:
+        axes.set_xticks(list(one.x_axis.names), list(one.x_axis.names.values()))
+    if one.x_axis.logarithmic:
         axes.set_xscale("log")
         _decades(axes.xaxis, [point.x for series in one.series for point in series.points])
     if one.scale.logarithmic:
@@ -54,7 +54,7 @@ def _panel(axes: Axes, one: Plot) -> None:
 
 
 def _decades(axis: Axis, values: Sequence[float]) -> None:
-    marks = rounds(min(values), max(values))
+    marks = decades(min(values), max(values))
     axis.set_ticks(list(marks), labels=list(marks.values()))
     axis.set_minor_formatter(NullFormatter())
 
@@ -62,12 +62,12 @@ def _decades(axis: Axis, values: Sequence[float]) -> None:
 def _series(axes: Axes, series: Series) -> None:
     colour, shape = COLOURS[series.shade % SHADES], SHAPES[series.shade % SHADES]
     x, y = [point.x for point in series.points], [point.y for point in series.points]
-    line = "none" if not series.joined else "--" if series.dashed else "-"
+    line = "--" if series.dashed else "-"
     hollow = "white" if series.dashed else colour
     axes.plot(x, y, color=colour, marker=shape, markersize=3, linewidth=0.9, linestyle=line, markerfacecolor=hollow)
     for point in series.points:
-        if point.ends:
-            axes.plot([point.x] * 2, point.ends, color=colour, linewidth=0.8)
+        if point.interval:
+            axes.plot([point.x] * 2, point.interval, color=colour, linewidth=0.8)
     if series.label:
         axes.annotate(series.label, (x[-1], y[-1]), (4, -2), textcoords="offset points", fontsize=6, color=colour)
 
@@ -83,16 +83,16 @@ def frame(axes: Axes) -> None:
 
 
 def _lines(legend: Sequence[Series]) -> list[list[Series]]:
-    """Names of a legend, as many to a line as it holds."""
+    """The legend's entries, as many per line as fit."""
     lines: list[list[Series]] = [[]]
-    room = 0.0
+    used = 0.0
     for series in legend:
         wide = _key_width(series)
-        if room + wide > ROOM and lines[-1]:
+        if used + wide > TEXT_WIDTH and lines[-1]:
             lines.append([])
-            room = 0.0
+            used = 0.0
         lines[-1].append(series)
-        room += wide
+        used += wide
     return lines
 
 
@@ -115,19 +115,21 @@ def _keys(frame: Frame, line: Sequence[Series], y: float) -> None:
         x += _key_width(series)
 
 
-def grid(paper: Paper, caption: str, material: Material, board: Board, lines: Sequence[Line], ids: Sequence[str]) -> None:
-    """Originals on top, a row for each method below, as large as the width and half a page allow."""
-    side = min((ROOM - LABELS) / len(ids) - TILE, 560 / (len(lines) + 1) - TILE)
-    wide, high = len(ids) * (side + TILE), (len(lines) + 1) * (side + TILE)
-    with paper.figure(caption, high) as frame:
+def image_grid(
+    pdf: PdfWriter, caption: str, data: ReportData, board: Leaderboard, results: Sequence[Result], ids: Sequence[str]
+) -> None:
+    """Originals on top, a row per method below, as large as the width and half a page allow."""
+    side = min((TEXT_WIDTH - LABELS) / len(ids) - TILE, 560 / (len(results) + 1) - TILE)
+    wide, high = len(ids) * (side + TILE), (len(results) + 1) * (side + TILE)
+    with pdf.figure(caption, high) as frame:
         axes = frame.axes(LABELS, 0, wide, high)
-        for row, line in enumerate([None, *lines]):
+        for row, result in enumerate([None, *results]):
             y = row * (side + TILE)
-            names = ["original"] if line is None else [line.method, line.place, f"{line.psnr:.1f} dB"]
+            names = ["original"] if result is None else [result.method, result.place, f"{result.score:.1f} dB"]
             for at, name in enumerate(filter(None, names)):
                 frame.write(name, 0, y + side / 2 - 6 + 9.5 * at, 8 if at == 0 else 7, colour=SOFT if at else INK)
             for column, id in enumerate(ids):
-                pixels = original(material, board, id) if line is None else reconstruction(material, line, id)
+                pixels = data.originals[board.dataset].image(id) if result is None else reconstruction(data, result, id)
                 if pixels is not None:
                     x = column * (side + TILE)
                     axes.imshow(np.asarray(pixels), interpolation="none", extent=(x, x + side, y + side, y))
@@ -135,11 +137,11 @@ def grid(paper: Paper, caption: str, material: Material, board: Board, lines: Se
         axes.axis("off")
 
 
-def heat(paper: Paper, caption: str, found: Heat) -> None:
-    values = np.array([[0.0 if cell.rho is None else cell.rho for cell in cells] for _, cells in found.rows])
-    names, cell = [name for name, _ in found.rows], min(34.0, (ROOM - 130) / len(found.rows))
+def correlations(pdf: PdfWriter, caption: str, matrix: CorrelationMatrix) -> None:
+    values = np.array([[0.0 if cell.rho is None else cell.rho for cell in cells] for _, cells in matrix.rows])
+    names, cell = [name for name, _ in matrix.rows], min(34.0, (TEXT_WIDTH - 130) / len(matrix.rows))
     top = max(width(name, 7) for name in names) * 0.75 + 8
-    with paper.figure(caption, top + 0.62 * cell * len(names) + 4) as frame:
+    with pdf.figure(caption, top + 0.62 * cell * len(names) + 4) as frame:
         axes = frame.axes(126, top, cell * len(names), 0.62 * cell * len(names))
         axes.imshow(values, cmap="RdBu", vmin=-1.9, vmax=1.9, aspect="auto", interpolation="none")
         axes.set_yticks(range(len(names)), names, fontsize=7)
@@ -147,6 +149,6 @@ def heat(paper: Paper, caption: str, found: Heat) -> None:
         axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        for row, (_, cells) in enumerate(found.rows):
+        for row, (_, cells) in enumerate(matrix.rows):
             for column, one in enumerate(cells):
-                axes.text(column, row, one.shown, ha="center", va="center", fontsize=6.5, color=INK)
+                axes.text(column, row, one.text, ha="center", va="center", fontsize=6.5, color=INK)

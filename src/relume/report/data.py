@@ -1,4 +1,4 @@
-"""All that the page is drawn from, read once: the tables, the groups' files, the originals. Only named files are opened."""
+"""Everything the report is made from, read once: the tables, the groups' files, the originals."""
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
 from relume.core.samples import Samples, read_samples
 from relume.report import surrogates
-from relume.report.fillings import Filling, agree, filling
+from relume.report.masked_groups import MaskedGroup, check_masked, read_masked
 from relume.report.provenance import Model, read_models
 
 Table = list[dict[str, str]]
-Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: what a row of the leaderboard is about
+Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: identify a row of the leaderboard
 KEY = ("method", "dataset", "size", "network", "tap")
-GAN = "gan"  # the kind of models, and of rows in sets.csv, whose pictures are samples
-PICTURES = ("progress.jpg", "samples.png")  # of a model's training: the first that is there is shown
+GAN = "gan"  # the kind of models, and of rows in sets.csv, whose images are samples
+PROGRESS = ("progress.jpg", "samples.png")  # images of a training: the first that exists is shown
 
 
 def key_of(row: Mapping[str, str]) -> Key:
@@ -29,7 +29,7 @@ def key_of(row: Mapping[str, str]) -> Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """Where the stages before have written."""
+    """The outputs of the earlier stages."""
 
     metrics: Path
     reconstructions: Path
@@ -47,10 +47,14 @@ class Originals:
     sources: dict[str, str]  # id -> source
     splits: dict[str, str]  # id -> split
 
+    def image(self, id: str) -> np.ndarray:
+        pixels: np.ndarray = self.images[self.rows[id]]
+        return pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One method's pictures, those that are ranked: of several restarts the one that the objective chose."""
+    """One method's ranked images: of several restarts the one that the objective selected."""
 
     key: Key
     group: Group
@@ -60,15 +64,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a method's model tells of its training."""
+    """The training record of a method's model."""
 
     card: dict[str, Any]  # model.json
     history: Table  # step, term, value
-    picture: Path | None
+    image: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ReportData:
     leaderboard: Table
     masked: Table
     sets: Table
@@ -76,20 +80,20 @@ class Material:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps; this and the next two are empty where nothing measured them
+    paths: Table  # means after some of the steps; this and the next two may be empty
     correlations: Table
     self_test: Table
     originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
-    trained: dict[str, Trained]  # models, by the name that they have in tables: a method's, or that of their samples
-    fillings: list[Filling]  # the masked ones of the groups, which have no entries
-    samples: list[Samples]  # of the generators that sets.csv speaks of
+    trained: dict[str, Trained]  # models by name: a method's, or that of their samples
+    masked_groups: list[MaskedGroup]  # have no entries
+    samples: list[Samples]  # of the generators in sets.csv
     surrogates: Table
-    maps: Path  # folder of what `maps` has written
-    models: list[Model]  # every one that is there, of any kind
+    maps: Path  # folder written by the stage `maps`
+    models: list[Model]  # all models, of any kind
 
 
-def read(folders: Folders, groups: Sequence[str]) -> Material:
+def read(folders: Folders, groups: Sequence[str]) -> ReportData:
     metrics = folders.metrics
     found = [read_group(folders.reconstructions / name) for name in groups]
     entries: dict[Key, Entry] = {}
@@ -100,16 +104,16 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
     datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
     datasets |= dict.fromkeys(one.about.dataset for one in samples)
     leaderboard, masked = read_csv(metrics / "leaderboard.csv"), read_csv(metrics / "masked.csv")
-    fillings = [filling(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
-    agree(masked, fillings, metrics / "masked.csv")
-    if not leaderboard and not fillings:
-        raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of pictures has been measured")
+    masked_groups = [read_masked(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
+    check_masked(masked, masked_groups, metrics / "masked.csv")
+    if not leaderboard and not masked_groups:
+        raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of images has been measured")
     unknown = [row["method"] for row in leaderboard if key_of(row) not in entries]
     if unknown:
-        there = f"none of the groups {', '.join(groups)} holds"
-        raise UserError(f"{metrics / 'leaderboard.csv'}: {there} {', '.join(unknown)}: run compare again")
-    methods = {row["method"] for row in leaderboard} | {method for one in fillings for method in one.methods}
-    return Material(
+        fault = f"none of the groups {', '.join(groups)} holds {', '.join(unknown)}"
+        raise UserError(f"{metrics / 'leaderboard.csv'}: {fault}: run compare again")
+    methods = {row["method"] for row in leaderboard} | {method for one in masked_groups for method in one.methods}
+    return ReportData(
         leaderboard=leaderboard,
         masked=masked,
         sets=sets,
@@ -127,7 +131,7 @@ def read(folders: Folders, groups: Sequence[str]) -> Material:
         samples=samples,
         maps=metrics / "maps",
         models=read_models(folders.models, metrics / "training"),
-        fillings=fillings,
+        masked_groups=masked_groups,
     )
 
 
@@ -137,32 +141,31 @@ def _optional(path: Path) -> Table:
 
 def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]]:
     """Of the networks whose features were inverted."""
-    asked = [row for row in leaderboard if row["task"] == "feature" and row["network"]]
     pairs: dict[tuple[str, str], set[str]] = {}
-    for row in asked:
+    for row in (row for row in leaderboard if row["task"] == "feature" and row["network"]):
         pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
     return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
 
 
 def _trained(models: Path, names: Container[str]) -> dict[str, Trained]:
-    """Models of these names, of any kind: no two have one name. Weights that were only fetched have no history."""
+    """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
     folders = [path.parent for path in sorted(models.glob("*/*/history.csv")) if path.parent.name in names]
     return {folder.name: _training(folder) for folder in folders}
 
 
 def _training(folder: Path) -> Trained:
-    pictures = [folder / name for name in PICTURES if (folder / name).is_file()]
+    images = [folder / name for name in PROGRESS if (folder / name).is_file()]
     return Trained(
         card=read_json(folder / "model.json"),
         history=read_csv(folder / "history.csv"),
-        picture=pictures[0] if pictures else None,
+        image=images[0] if images else None,
     )
 
 
 def _order(path: Path, taps: set[str]) -> list[str]:
     order: list[str] = read_json(path).get("order", [])
     if unknown := sorted(taps - set(order)):
-        raise UserError(f"{path} does not say where {', '.join(unknown)} stands in the order of the taps: run extract again")
+        raise UserError(f"{path}: the order of the taps lacks {', '.join(unknown)}: run extract again")
     return order
 
 
@@ -179,7 +182,7 @@ def _entries(group: Group, scores: Path) -> dict[Key, Entry]:
 
 def _originals(folder: Path) -> Originals:
     index = read_csv(folder / "index.csv")
-    read_json(folder / "manifest.json")  # written last: without it the dataset is not whole
+    read_json(folder / "manifest.json")  # written last: without it the dataset is incomplete
     return Originals(
         name=folder.name,
         images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
