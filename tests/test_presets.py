@@ -230,7 +230,7 @@ def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown preset 'badd'; did you mean 'bad'"):
         command(tmp_path, "badd")
     told = run(sys.executable, "-m", "relume.presets", "bad", cwd=tmp_path, fails=True)
-    assert told.startswith("params: losses.tvv: unknown key")
+    assert "params: losses.tvv: unknown key" in told
     assert "Traceback" not in told
 
 
