@@ -57,7 +57,7 @@ def test_a_wrong_split_or_count_is_named(tmp_path: Path) -> None:
     dataset = Dataset.open(tmp_path / "toy")
     with pytest.raises(UserError, match="no images in split 'tset'; did you mean 'test'. allowed: test, train"):
         dataset.select("tset")
-    with pytest.raises(UserError, match="5 pictures of train are wanted; there are 2"):
+    with pytest.raises(UserError, match="needs 5 images of train, the dataset has 2"):
         dataset.select("train", 5)
 
 

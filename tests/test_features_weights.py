@@ -192,9 +192,9 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
     wrong_shape = {**good, "fc.bias": torch.zeros(10)}
     less = {name: value for name, value in good.items() if name != "fc.bias"}
     for tensors, message in [
-        (wrong_shape, r"fc.bias is \(10,\), wanted is \(1000,\)"),
+        (wrong_shape, r"fc.bias has shape \(10,\), expected \(1000,\)"),
         (less, r"1 tensors are missing \['fc.bias'\]"),
-        ([1, 2], "no tensors by name, but a list"),
+        ([1, 2], "not a mapping of tensors: list"),
         (sources.File(name="x", reader="state"), "cannot be read as weights"),  # needs code to be unpickled
     ]:
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
@@ -285,7 +285,7 @@ def test_clip_from_openais_archive_once_its_whole_hash_is_right(home, tag, tmp_p
     cache.mkdir(parents=True)
     torch.jit.save(torch.jit.trace(holder, torch.zeros(1)), cache / "S.pt")
     tag(url=f"{CLOSED}openaipublic/{'0' * 64}/S.pt")
-    with pytest.raises(UserError, match=f"wanted is {'0' * 64}"):
+    with pytest.raises(UserError, match=f"expected {'0' * 64}"):
         fetch.fetch_weights(SMALL, tmp_path / "root")
     tag(url=f"{CLOSED}openaipublic/{sha256(cache / 'S.pt')}/S.pt")
     fetch.fetch_weights(SMALL, tmp_path / "root")
