@@ -95,16 +95,18 @@ class Runner:
         from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
         graph = get_active_graph(self._repo.index.graph)
-        wanted = collect_stages(self._repo, self._targets or ["dvc.yaml"])
+        wanted = collect_stages(self._repo, self._targets) if self._targets else None  # it parses dvc.lock a second time
         needs: dict[Any, set[Any]] = {}
         for stage in plan_repro(graph, wanted):
             above = {other for other in graph.successors(stage) if other in needs}
             if self._force or above or stage.changed():
                 needs[stage] = above
+        known = [seconds for seconds, _ in self._seconds.values()]
+        usual = sum(known) / len(known) if known else 1.0
         way: dict[Any, float] = {}
         for stage in reversed(needs):
             below = [way[other] for other, above in needs.items() if stage in above]
-            way[stage] = self._seconds.get(stage.addressing, [1.0])[0] + max(below, default=0.0)
+            way[stage] = self._seconds.get(stage.addressing, [usual])[0] + max(below, default=0.0)
         return {stage: needs[stage] for stage in sorted(needs, key=lambda stage: -way[stage])}
 
     def _walk(self, needs: dict[Any, set[Any]]) -> None:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
 from relume.core.images import resize
@@ -105,8 +103,11 @@ def linear_top1(train: Sample, val: Sample, test: Sample, penalties: Sequence[fl
     return float((best.predict(test[0]) == test[1]).mean())
 
 
-def _fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> LogisticRegression:
+def _fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
     """A fit that is not at its end after ROUNDS is one that was stopped early: judged on `val` like any other."""
+    from sklearn.exceptions import ConvergenceWarning  # here: seconds that a dataset without classes in common saves
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1 / (penalty * len(labels)), max_iter=ROUNDS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
