@@ -126,6 +126,9 @@ class Runner:
                 if not ended and not self._failed:
                     del left[ready[0]]
                     self._try(self._begin, ready[0])
+        with self._locked(self._repo):
+            for job in [job for job in self._running if job.ended()]:  # what has ended before a signal is not lost
+                self._finish(job)
 
     def _try(self, step: Callable[[Any], None], stage: Any, log: Path | None = None) -> bool:
         from dvc.exceptions import DvcException
