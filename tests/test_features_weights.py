@@ -142,7 +142,7 @@ def test_from_the_owner_and_then_from_the_cache(server, home, tmp_path, monkeypa
     folder, address = server
     file = official(folder, monkeypatch, url=address)
     heard: list[str] = []
-    fetch.fetch_weights("resnet18", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("resnet18", tmp_path / "root", log=heard.append)
     check_resnet(tmp_path / "root", file)
     kept = home / ".cache" / "torch" / "hub" / "checkpoints" / file.name
     assert kept.exists()
@@ -158,7 +158,7 @@ def test_an_altered_file_is_passed_over_for_a_good_one(home, tmp_path, monkeypat
     (cache / file.name).write_bytes(file.read_bytes()[:1000])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
     heard: list[str] = []
-    fetch.fetch_weights("resnet18", tmp_path / "root", say=heard.append)
+    fetch.fetch_weights("resnet18", tmp_path / "root", log=heard.append)
     assert heard == [f"resnet18: from {file}"]
 
 
@@ -207,7 +207,7 @@ def test_other_content_than_pinned_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(PINS, "lpips_alex", "0" * 64)
     file = dataclasses.replace(sources.FILES["lpips_alex"][0], url="")
     monkeypatch.setitem(sources.FILES, "lpips_alex", (file,))
-    with pytest.raises(UserError, match=f"its tensors have sha256 [0-9a-f]+, pinned is {'0' * 64}"):
+    with pytest.raises(UserError, match=f"its tensors have sha256 [0-9a-f]+, expected {'0' * 64}"):
         fetch.fetch_weights("lpips_alex", tmp_path)
 
 
