@@ -59,7 +59,8 @@ def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) 
     found = api.inpaint("my.png", hidden, "et", models=project / api.MASKED)
     assert np.array_equal(found.image, filled)
     assert (
-        done.output == "et sees a window of 24 px at 16 px; 4.7% of my.png is filled\nmy_filled_et.png\nmy_filled_et_panels.png\n"
+        done.output
+        == "et: 1 window of 24 px, resized to 16 px; 4.7% of my.png is filled\nmy_filled_et.png\nmy_filled_et_panels.png\n"
     )
     panels = shown("my_filled_et_panels.png")
     assert panels.shape == (80, 3 * 128 + 4, 3)
@@ -112,7 +113,7 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
     assert "allowed: et, mae" in told.output
     (project / "models/masked/mae").rename(project / "mine")
     assert (done := CliRunner().invoke(main, bare)).exit_code == 0, done.output
-    assert "et sees a window" in done.output
+    assert "et: 1 window" in done.output
     assert (done := call("--mask", "mask.png", model="../mine")).exit_code == 0, done.output
     (project / "models/masked/et").rename(project / "elsewhere")
     told = CliRunner().invoke(main, bare)
@@ -130,7 +131,7 @@ FAULTS: list[tuple[tuple[str, ...], str, str]] = [
     (("--mask", "mask.png", "--seed", "0"), "et", "--seed: only allowed with --hide"),
     (("--hide", "1.5"), "et", "--hide: must be between 0 and 1, got 1.5"),
     (("--mask", "none.png"), "et", "none.png: "),
-    (("--mask", "text.png"), "et", "text.png: no picture"),
+    (("--mask", "text.png"), "et", "text.png: not an image"),
     (
         ("--mask", "small.png"),
         "et",
@@ -142,7 +143,7 @@ FAULTS: list[tuple[tuple[str, ...], str, str]] = [
     (("--mask", "mask.png", "--out", "mask.png"), "et", "--out mask.png: would overwrite the mask"),
     (("--mask", "mask.png", "--out", "o.jpg"), "et", "--out: must end in .png, got o.jpg"),
     (("--mask", "mask.png", "--film", "o.mp4"), "et", "--film: must end in .webp or .gif, got o.mp4"),
-    (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: mae is a Mae and makes no steps; an Energy Transformer does"),
+    (("--mask", "mask.png", "--film", "o.gif"), "mae", "film: needs an Energy Transformer, mae is a Mae"),
 ]
 
 
@@ -175,7 +176,7 @@ def test_arrays_are_held_to_their_kind(project: Path) -> None:
         api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
     with pytest.raises(UserError, match=r"needs a mask bool \(H, W\)"):
         api.inpaint("my.png", _hole(), "et", models=models)
-    with pytest.raises(UserError, match="film: mae is a Mae"):
+    with pytest.raises(UserError, match="film: needs an Energy Transformer"):
         api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)
 
 
