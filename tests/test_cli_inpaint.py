@@ -118,7 +118,7 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
     (project / "models/masked/et").rename(project / "elsewhere")
     told = CliRunner().invoke(main, bare)
     assert "has 0 masked models" in told.output
-    assert "`dvc repro train_masked` trains" in told.output
+    assert "`dvc repro train_masked`" in told.output
 
 
 FAULTS: list[tuple[tuple[str, ...], str, str]] = [

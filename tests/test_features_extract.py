@@ -83,7 +83,7 @@ def test_the_same_bytes_again(tmp_path):
 
 
 def test_one_picture_has_no_spread(tmp_path):
-    with pytest.raises(UserError, match="tiny: a spread needs two pictures, but of train there are 1"):
+    with pytest.raises(UserError, match="tiny: needs 2 images of train, the dataset has 1"):
         run(tmp_path / "out", sample=[0])
     assert not (tmp_path / "out").exists()
 
