@@ -82,7 +82,7 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
     ("words", "decoder", "told"),
     [
         ((), "toyy", "did you mean 'toy'"),
-        ((), "../models/weights/alexnet_conv", "alexnet_conv holds no decoder"),
+        ((), "../models/weights/alexnet_conv", "alexnet_conv: needs a model of kind 'decoder'"),
         (("--out", "my.png"), "toy", "--out my.png"),
         (("--out", "o.jpg"), "toy", "--out o.jpg"),
         (("--out", "../here"), "toy", "--out ../here"),

@@ -111,7 +111,7 @@ def test_a_dry_run_writes_nothing_and_loads_nothing(project: Path, monkeypatch: 
         ("", {"network": "vgg99"}, "'vgg99'"),
         ("", {"tap": "conv9"}, "no tap 'conv9'; did you mean"),
         ("", {"network": "alexnet", "tap": "fc6"}, "weights of alexnet"),
-        ("", {"network": "vgg19", "tap": "conv5_1"}, "here: alexnet_conv, vgg16_conv"),
+        ("", {"network": "vgg19", "tap": "conv5_1"}, "found: alexnet_conv, vgg16_conv"),
         ("--size 16", {"network": "alexnet"}, "--size"),
         ("--set losses.tvv=2", {}, "did you mean 'tv'"),
         ("--set losses.pixel=1 --set losses.feature=0 --set losses.tv=0", {}, "nothing to minimise"),
@@ -145,8 +145,8 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path)
     assert "dvc repro prepare" in call("--set", "losses.guide=1").output
     for base in ("grey", "mean_image"):
         assert call("--set", "losses.guide=0", "--set", f"init.base={base}").exit_code == (base != "grey")
-    (project / "here" / "my.png").write_text("no picture")
-    assert "my.png: no picture" in call().output
+    (project / "here" / "my.png").write_text("not an image")
+    assert "my.png: not an image" in call().output
     (project / "params.yaml").unlink()
     assert "params.yaml is missing" in call().output
 

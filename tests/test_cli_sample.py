@@ -95,7 +95,7 @@ def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
     ("words", "told"),
     [
         ("styel", "did you mean 'style'? allowed: dcgan, other, style"),
-        ("other", "other holds no generator"),
+        ("other", "other: needs a model of kind 'gan'"),
         ("style --out o.jpg", "--out o.jpg"),
         ("style --truncation 1.5", "--truncation 1.5"),
         ("style --layers 7", "--layers 7"),

@@ -27,7 +27,8 @@ def masked_model(name: str | Path | None = None, *, models: Path, device: torch.
     """The masked model `name` below `models`, or in the folder `name`; without a name the only one in `models`."""
     names = predicting_models(models)
     if name is None and len(names) != 1:
-        raise UserError(f"{models} has {len(names)} masked models: name one (--model or model=); {one_of(names)}")
+        hint = "name one (--model or model=)" if names else "run `dvc repro train_masked`"
+        raise UserError(f"{models} has {len(names)} masked models: {hint}; {one_of(names)}")
     return read_masked(model_folder("masked", name or names[0], models, stages="train_masked", names=names), device)
 
 
