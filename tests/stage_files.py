@@ -11,9 +11,9 @@ from relume.networks.weights import WeightStore
 from tests.decoder_files import Store
 from tests.evaluation_files import write_dataset
 
-RUN = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3}
+RUN = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 3}
 MODEL = {"model.safetensors", "last.safetensors", "model.json", "history.csv", "samples.png", "progress.jpg"}
-IMAGES = "data/images/toy"
+IMAGES, NONE = "data/images/toy", "data/none"
 
 
 def project(root: Path, monkeypatch: pytest.MonkeyPatch, sections: dict[str, Any], size: int = 64) -> Path:

@@ -9,10 +9,10 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks.gallery import FOLDER, PAGE, SECTION, main, numbers
+from benchmarks.gallery import FOLDER, PAGE, RECORD, SECTION, main, numbers
 from benchmarks.gallery_pictures import SHEETS, Outputs, reconstructed
 from relume.core.errors import UserError
-from relume.core.files import read_csv
+from relume.core.files import read_csv, write_csv
 from tests.contract_files import GROUPS, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,15 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "docs").mkdir()
     (tmp_path / PAGE).write_text("# Ours\n<!-- gallery optimised -->\nstale\n<!-- end -->\nby hand\n")
     table = "| method | PSNR |\n|---|---|\n| `deep` | 99.9 |\n"
-    (tmp_path / "README.md").write_text(f"<!-- numbers photos_128 psnr:1 -->\n{table}<!-- end -->\nby hand\n")
+    masked = "| method | 85% |\n|---|---|\n| `et` | |\n"
+    shown = (
+        f"<!-- numbers photos psnr:1 -->\n{table}<!-- end -->\n<!-- numbers photos 85%/psnr_masked:1 -->\n{masked}<!-- end -->"
+    )
+    (tmp_path / "README.md").write_text(f"{shown}\nby hand\n")
+    record = read_csv(tmp_path / "metrics/leaderboard.csv")
+    write_csv(tmp_path / f"{RECORD}.csv", tuple(record[0]), record)
+    row = {"method": "et", "dataset": "photos", "mask_ratio": 0.85, "psnr_masked": 17.26}
+    write_csv(tmp_path / f"{RECORD}_masked.csv", tuple(row), [row])
     (tmp_path / "metrics/report").mkdir()
     (tmp_path / "metrics/report/overview.jpg").write_bytes(b"a picture")
     return tmp_path
@@ -53,7 +61,7 @@ def test_one_command_redraws_all_and_a_second_changes_nothing(root: Path) -> Non
     assert "stale" not in page
     assert page.startswith("# Ours\n")
     assert page.endswith("by hand\n")
-    assert f"| `deep` | {psnr:.1f} |" in (root / "README.md").read_text()
+    assert {f"| `deep` | {psnr:.1f} |", "| `et` | 17.3 |"} <= {*(root / "README.md").read_text().splitlines()}
     assert (root / "docs/overview.jpg").read_bytes() == b"a picture"
     CliRunner().invoke(main, ["--root", str(root)])
     assert files() == first

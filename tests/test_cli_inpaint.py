@@ -122,7 +122,7 @@ FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
     ("--mask mask.png --hide 0.5", "et", EITHER),
     ("--mask mask.png --pattern grid", "et", ("--pattern",)),
     ("--mask mask.png --seed 0", "et", ("--seed",)),
-    ("--hide 1.5", "et", ("--hide 1.5",)),
+    ("--hide 1.5", "et", ("--hide",)),
     ("--mask none.png", "et", ("none.png: ",)),
     ("--mask text.png", "et", ("text.png: not an image",)),
     ("--mask small.png", "et", ("small.png", "20 x 10", "64 x 40")),
@@ -130,9 +130,9 @@ FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
     ("--mask white.png", "et", ("white.png",)),
     ("--mask mask.png --out my.png", "et", ("--out my.png",)),
     ("--mask mask.png --out mask.png", "et", ("--out mask.png",)),
-    ("--mask mask.png --out o.jpg", "et", ("--out o.jpg",)),
-    ("--mask mask.png --film o.mp4", "et", ("--film o.mp4",)),
-    ("--mask mask.png --film o.gif", "mae", ("film: mae",)),
+    ("--mask mask.png --out o.jpg", "et", ("--out", "o.jpg")),
+    ("--mask mask.png --film o.mp4", "et", ("--film", "o.mp4")),
+    ("--mask mask.png --film o.gif", "mae", ("film", "mae")),
 ]
 
 
@@ -163,9 +163,9 @@ def test_arrays_are_held_to_their_kind(project: Path) -> None:
     models = project / api.MASKED
     with pytest.raises(UserError, match="uint8"):
         api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
-    with pytest.raises(UserError, match="boolean"):
+    with pytest.raises(UserError, match="bool"):
         api.inpaint("my.png", _hole(), "et", models=models)
-    with pytest.raises(UserError, match="film: mae"):
+    with pytest.raises(UserError, match="film: .*mae"):
         api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)
 
 

@@ -77,7 +77,7 @@ def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> No
     assert "path: mine" in message
     assert "RELUME_SOURCES" in message
     (here / "mine").mkdir()
-    assert "path: there is no picture" in fault(**FOLDER, path="mine")
+    assert "path: no image" in fault(**FOLDER, path="mine")
     (here / "x.txt").write_text("")
     assert "x.txt" in fault(**FOLDER, path="x.txt")
     path = files.tar(here / "pack.tar", pictures("1.png", "2.png"))

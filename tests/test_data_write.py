@@ -92,7 +92,7 @@ def test_a_file_that_vanishes_is_a_bad_picture_and_there_must_be_some(tmp_path: 
     (tmp_path / "in" / "0.png").unlink()
     with pytest.raises(UserError, match="0.png: cannot be read .No such file"):
         write(tmp_path / "toy", made, name="toy", size=8)
-    with pytest.raises(UserError, match="toy: no picture"):
+    with pytest.raises(UserError, match="toy: no image"):
         write(tmp_path / "toy", Contents(pictures=[], classes=[], licence="", origin=[]), name="toy", size=8)
 
 

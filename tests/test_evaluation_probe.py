@@ -120,7 +120,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(images: str = "data/images/toy", **differences: Any) -> Result:
     section = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config(**differences)).items()}
-    settings = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 3}
+    settings = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 3}
     Path("params.yaml").write_text(yaml.safe_dump({"run": settings, "probe": section}))
     return CliRunner().invoke(stage.main, ["--images", images, "--models", "models/masked", "--out", "metrics/probe.csv"])
 

@@ -134,7 +134,7 @@ def test_the_stage_writes_a_table_that_compare_takes(
     write_weights(tmp_path / "weights")
     sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
     section = {"models": ["copies"], "split": "test", "withheld": 0, "count": 8, "patches": 2}
-    run = {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 4}
+    run = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 4}
     params = {"run": run, "evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)

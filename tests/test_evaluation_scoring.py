@@ -49,7 +49,7 @@ def data(tmp_path: Path) -> Dataset:
 @pytest.fixture
 def features(tmp_path: Path) -> Path:
     taps = {name: {"msd": msd, "cached": False} for name, msd in (("conv2", 2.0), ("conv5", 0.5))}
-    write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": taps, "pictures": 12})
+    write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": taps, "pictures": 12, "kept": None})
     return tmp_path / "features" / "toy"
 
 

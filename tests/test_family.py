@@ -42,7 +42,7 @@ SECTIONS = {
 }
 SMALL = {
     "source": "photos",
-    "size": 32,
+    "pixels": 32,
     "seed": 0,
     "test": 12,
     "val": 6,
@@ -54,7 +54,7 @@ PRESET: dict[str, Any] = {  # nothing but toys, with the picture itself as the o
     "only": ["train_toy", "invert_toy"],
     "prepare": {"datasets": {"photos": SMALL}},
     "weights": {"networks": ["identity"]},
-    "extract": {"networks": ["identity"], "cached": None, "pictures": 8},
+    "extract": {"networks": ["identity"], "cached": None, "held_out": [], "pictures": 8},
     "floors": {"dataset": "photos", "blocks": [4]},
     "invert_optimise": {"network": "identity", "taps": {"pixels": 1.0}},
     "evaluate": {"metrics": ["psnr"], "paths": [], "sets": None, "reid": None, "other_taps": [], "classifier": None},

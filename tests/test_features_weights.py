@@ -177,7 +177,7 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
     wrong_shape = {**good, "classifier.1.bias": torch.zeros(10)}
     less = {name: value for name, value in good.items() if name != "classifier.1.bias"}
     for tensors, message in [
-        (wrong_shape, r"classifier.1.bias is \(10,\), wanted is \(1000,\)"),
+        (wrong_shape, r"classifier.1.bias.*\(10,\).*\(1000,\)"),
         (less, r"1 tensors are missing \['classifier.1.bias'\]"),
         ([1, 2], "not a mapping of tensors: list"),
         (sources.File(name="x", reader="state"), "cannot be read as weights"),  # needs code to be unpickled
@@ -313,7 +313,7 @@ def test_the_store_takes_roots_and_single_folders_and_nothing_undeclared(tmp_pat
     assert WeightStore(tmp_path / "root").names() == ["lpips_alex", "lpips_vgg"]
     single = WeightStore(tmp_path / "root" / "lpips_vgg")
     assert single.tensors("lpips_vgg")
-    with pytest.raises(UserError, match="lpips_alex.*here: lpips_vgg; .*weights.networks"):
+    with pytest.raises(UserError, match="lpips_alex.*lpips_vgg.*weights.networks"):
         single.tensors("lpips_alex")
 
 

@@ -114,7 +114,7 @@ def test_files_of_the_way_are_always_there_and_whole(tmp_path: Path) -> None:
     write_toy(tmp_path, Descent(images=np.ones((1, 4, 4, 3), np.uint8), rows=[row]))
     assert read_descent(tmp_path).rows == [{"method": "et", "id": "a", "mask_ratio": "0.5", "step": "0", "energy": "-1.5"}]
     (tmp_path / "path.csv").write_text("method,id,mask_ratio,step,energy\n")
-    with pytest.raises(UserError, match=r"1 pictures in path\.npy but 0 rows in path\.csv"):
+    with pytest.raises(UserError, match=r"0 rows in path\.csv, 1 images in path\.npy"):
         read_descent(tmp_path)
     (tmp_path / "path.npy").unlink()
     with pytest.raises(UserError, match=r"path\.npy cannot be read"):

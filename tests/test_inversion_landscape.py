@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def searching(data: Dataset, **differences: Any) -> Search:
     """Through a theta that has not learned: the identity."""
-    made: LandscapeTrainer = trainer(data, size=16, **{"loss": PLAIN_LOSS, **differences})
+    made: LandscapeTrainer = trainer(data, size=16, **{"losses": PLAIN_LOSS, **differences})
     return Search(
         dataset=data,
         painter=made.painter,

@@ -29,7 +29,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = files.group(generator=GENERATOR, mapper=OPTIONS["mapper"])
     sections = {
         "train_mapper": mapper_section(training=training(steps=2)),
-        "train_landscape": {"shared": files.shared(loss=files.PLAIN_LOSS), "models": {"toy": {"generator": GENERATOR}}},
+        "train_landscape": {"shared": files.shared(losses=files.PLAIN_LOSS), "models": {"toy": {"generator": GENERATOR}}},
         "invert_landscape": {"pictures": own | {"methods": own["methods"] | FROM_MAPPER}},
         "compare": {"level": 0.95, "resamples": 50},
     }

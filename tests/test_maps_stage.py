@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(out: str = "metrics/maps", **differences: Any) -> Result:
     section = asdict(config(groups=2, pictures=2, probes=1, metrics=METRICS, shown=1, count=3)) | differences
     params: dict[str, Any] = {
-        "run": {"seed": 0, "device": "cpu", "precision": "float32", "micro_batch": 2},
+        "run": {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 2},
         "maps": section,
         "compare": {"resamples": 1000, "level": 0.95},
     }
@@ -97,7 +97,7 @@ def test_features_as_vectors_and_zeros_for_means(project: Path) -> None:
     [
         ({"decoders": ["nobody"]}, "models/decoder/nobody/model.json is missing"),
         ({"decoders": ["both"]}, "decoder both is of conv5+conv2: one tap is wanted"),
-        ({"decoders": ["deep"], "count": 9}, "9 pictures of test are wanted; there are 4"),
+        ({"decoders": ["deep"], "count": 9}, "needs 9 images of test, the dataset has 4"),
         ({"decoders": ["deep"], "metrics": ["feature_error"]}, "maps.metrics: unknown metric 'feature_error'"),
         ({"decoders": ["deep", "deep"]}, "maps.decoders: each once"),
         ({"decoders": ["deep"], "rankings": ["size"]}, "maps.rankings.0: Input should be 'activation' or 'contribution'"),

@@ -184,7 +184,7 @@ def test_a_fault_between_sections(default_params: dict[str, Any], changes: dict[
         {"losses.lpips": 1.0, f"{TERMS}.lpips.network": "alex"},
         {"recipes.pooled.start": OTHER, "recipes.pooled.reference": OTHER},
         {"recipes.*.losses": {"ref": 0.0}, "recipes.pooled.losses": {}, "recipes.pooled.reference": OTHER, "losses.ref": 1.0},
-        {"losses.clip": 1.0, f"{TERMS}.clip.network": "efficientnet_lite0"},
+        {"losses.clip": 1.0, f"{TERMS}.clip.network": "efficientnet_lite0", "recipes.*.weights": "models/weights"},
     ],
 )
 def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -8,15 +8,15 @@ import pytest
 from relume.core.config import build
 from relume.methods.latent.config import InvertLatent, base, inherited
 from relume.params import check
-from tests.test_masked_stages import ENERGY, STACK, TOKENS
 from tests.test_params import DELETED, RESNET, change, faults, told
+from tests.toy_masked import ENERGY, STACK, TOKENS
 
 Case = tuple[dict[str, Any], str, str]  # what is changed, where the fault is, of which kind
 
 # --- decoders and maps ------------------------------------------------------------------------------------------------
 
 X = "train_decoder.decoders.x"
-DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
+DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/none"}
 PLAIN = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 CACHED = DEEP | {"features": "data/features/photos/alexnet_conv"} | PLAIN
 FLAT = {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}}
@@ -33,7 +33,7 @@ DECODERS: list[Case] = [
     ({X: DEEP | {"taps": ["conv5", "conv5"]}}, f"{X}.taps", "each once"),
     ({X: DEEP | FLAT}, f"{X}.taps", "pool has no positions"),
     ({X: DEEP, f"{X}.features": DELETED}, f"{X}.features", "missing"),
-    ({X: DEEP | {"features": "here"}}, f"{X}.features", "'here' is neither data/images/photos"),
+    ({X: DEEP | PLAIN | {"features": "here"}}, f"{X}.features", "'here' is neither data/none"),
     ({X: CACHED | {"augment": {"flip": True}}}, f"{X}.features", "augment.flip"),
     ({X: CACHED | FOREIGN}, f"{X}.features", "not in extract.cached"),
     ({X: CACHED, "extract.cached": ["efficientnet_lite0"]}, f"{X}.features", "not in extract.cached"),
@@ -56,14 +56,14 @@ DECODERS: list[Case] = [
 
 # --- masked models and probe ------------------------------------------------------------------------------------------
 
-IMAGES, MODEL, MASKED = "data/images/photos", "train_masked.models", "reconstruct_masked.masked"
+MODEL, MASKED = "train_masked.models", "reconstruct_masked.masked"
 FILLED = {"dataset": "photos", "split": "test", "count": None, "pattern": "random", "ratios": [0.85], "cell": 16}
 OF_MASKED: dict[str, Any] = {  # three models and a group of two, of the large images
     "train_masked.shared.dataset": "photos",
     "train_masked.shared.masks": {"pattern": "random", "ratio": 0.85, "cell": 16},
     MODEL: {
-        "codes": {"architecture": TOKENS, "tokenizer": IMAGES},
-        "et": {"architecture": ENERGY, "tokenizer": IMAGES},
+        "codes": {"architecture": TOKENS, "tokenizer": "data/none"},
+        "et": {"architecture": ENERGY, "tokenizer": "data/none"},
         "beit": {"architecture": {"kind": "beit", "encoder": STACK, "tokenizer": TOKENS}, "tokenizer": "models/masked/codes"},
     },
     "probe.models": [],
@@ -152,7 +152,7 @@ OF_LATENTS: list[Case] = [
     ({"train_mapper.shared.space": "w_plus", f"{W_PLUS}.parametrisation": GIVEN}, f"{W_PLUS}.parametrisation.space", "w_plus"),
     ({f"{LATENTS}.generator": "models/gan/stile"}, f"{LATENTS}.generator", "did you mean 'models/gan/style'"),
     ({f"{LATENTS}.mapper": "models/mapper/x"}, f"{LATENTS}.mapper", "of train_mapper.models"),
-    ({f"{LATENTS}.mapper": "models/gan/style"}, f"{W_PLUS}.parametrisation", "the group has none"),
+    ({f"{LATENTS}.mapper": "data/none"}, f"{W_PLUS}.parametrisation", "the group has none"),
     ({f"{LATENTS}.base.split": "val"}, f"{LATENTS}.base", "the baselines are of photos, test"),
     ({f"{LATENTS}.base.stepz": 3}, f"{LATENTS}.base.stepz", "unknown key"),
     ({f"{W_PLUS}.count": 3}, f"{W_PLUS}.count", "share"),
@@ -174,7 +174,7 @@ LANDSCAPES: list[Case] = [
     ({"train_landscape.shared.space": "z"}, f"{PICTURES}.mapper", "maps to w .* in z"),
     ({f"{PICTURES}.landscape": "models/landscape/moon"}, f"{PICTURES}.landscape", "of train_landscape.models"),
     ({f"{PICTURES}.mapper": "models/mapper/moon"}, f"{PICTURES}.mapper", "of train_mapper.models"),
-    ({f"{PICTURES}.mapper": "models/gan/style"}, f"{PICTURES}.mapper", "plain_mapper, landscape_mapper"),
+    ({f"{PICTURES}.mapper": "data/none"}, f"{PICTURES}.mapper", "plain_mapper, landscape_mapper"),
     ({f"{PICTURES}.count": 99}, f"{PICTURES}.count", "needs 99 images of test"),
     ({f"{PICTURES}.seeds": [0, 0]}, f"{PICTURES}.seeds", "each once"),
     ({f"{PICTURES}.methods.plain.stepps": 3}, f"{PICTURES}.methods.plain.stepps", "unknown key"),
@@ -190,6 +190,7 @@ ASKS: dict[str, Any] = {
     "recipes.deep.losses.surrogate": DELETED,
     "losses.surrogate": 1.0,
     ASKED: "models/surrogate/surrogate_conv5",
+    "recipes.deep.weights": "models/weights/efficientnet_lite0",
 }
 SURROGATES: list[Case] = [
     ({f"{SURROGATE}.taps": ["conv9"]}, f"{SURROGATE}.taps.0", "no tap 'conv9'"),
@@ -205,7 +206,7 @@ SURROGATES: list[Case] = [
     ({"train_surrogate.models": {"et": {}}}, "train_surrogate.models.et.network", "missing"),
     ({ASKED: "models/surrogate/non"}, ASKED, "of train_surrogate.models"),
     ({ASKED: "surrogate_conv5"}, ASKED, "did you mean 'models/surrogate/surrogate_conv5'"),
-    ({ASKED: "data/images/photos"}, ASKED, "needs a model"),
+    ({ASKED: "data/none"}, ASKED, "needs a model"),
     ({"recipes.deep.taps": {"conv3": 1.0}}, ASKED, "predicts from alexnet_conv conv5"),
     ({"losses.surrogate": 0.0}, ASKED, "losses.surrogate has no weight"),
     (RESNET | {"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "efficientnet_lite0 is needed"),
@@ -257,7 +258,7 @@ def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dic
 
 
 def test_without_a_mapper(default_params: dict[str, Any]) -> None:
-    change(default_params, f"{PICTURES}.mapper", "models/gan/style")
+    change(default_params, f"{PICTURES}.mapper", "data/none")
     ways = default_params["invert_landscape"]["pictures"]["methods"]
     change(default_params, f"{PICTURES}.methods", {name: ways[name] for name in ("plain", "plain_20", "landscape")})
     check(default_params)

@@ -79,5 +79,5 @@ def test_ours_is_infinite() -> None:
 
 
 def test_our_metrics_refuse_the_published_targets_by_name() -> None:
-    with pytest.raises(ValueError, match=r"psnr: originals: images in \[0, 1\] are wanted"):
+    with pytest.raises(ValueError, match=r"psnr: originals: needs images in \[0, 1\]"):
         pixel.psnr(photographs(), normalised(photographs()))

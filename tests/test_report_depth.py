@@ -40,7 +40,7 @@ def page(data: ReportData) -> str:
 
 
 def series(*pairs: tuple[float, float], name: str = "x", label: str = "") -> Series:
-    return Series(name=name, shade=0, label=label, points=[Point(x=x, y=y, says=f"{x:g} gives {y:g}") for x, y in pairs])
+    return Series(name=name, shade=0, label=label, points=[Point(x=x, y=y, description=f"{x:g} gives {y:g}") for x, y in pairs])
 
 
 def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
@@ -59,12 +59,11 @@ def test_a_curve_on_a_logarithmic_axis_by_hand() -> None:
 def test_all_methods_in_one_plot(data: ReportData) -> None:
     (board,) = leaderboards(data.leaderboard)
     found = convergence(data, board)
-    assert found is not None
-    assert [one.below.split(",")[0] for one in found.plots] == ["steps", "seconds per picture"] * 2
-    assert [one.name for one in found.legend] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
-    assert "deep, step 300: " in found.plots[0].svg
-    assert [point.x for point in found.plots[1].series[0].points] == [0.02, 0.2, 2, 6]
-    assert "dataset mean" in found.plots[0].rules
+    assert [one.x_axis.title.split(",")[0] for one in found] == ["steps", "seconds per image"] * 2
+    assert [one.name for one in found[0].series] == ["shallow, conv2 of alexnet_conv", "deep, conv5 of alexnet_conv"]
+    assert "deep, step 300: " in found[0].svg
+    assert [point.x for point in found[1].series[0].points] == [0.02, 0.2, 2, 6]
+    assert "dataset mean" in found[0].level_names
 
 
 def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
@@ -85,7 +84,7 @@ def test_networks_side_by_side_and_no_judge_of_its_own() -> None:
     curve = leakage(board, there, TAPS_OF_TWO)
     assert curve is not None
     assert [[point.y for point in one.points] for one in curve.series] == [[0.9, 0.6]]
-    assert "chance, 1 in 50" in curve.rules
+    assert "chance, 1 in 50" in curve.level_names
     assert "level: chance, 1 in 50 0.02" in curve.svg
 
 
@@ -93,19 +92,19 @@ def test_correlations_are_a_square_with_signs() -> None:
     rows = [{"metric_a": "psnr", "metric_b": "ssim", "spearman": "0.9", "lo": "0.8", "hi": "0.95"}]
     rows += [{"metric_a": "lpips_vgg", "metric_b": "psnr", "spearman": "-0.5", "lo": "", "hi": ""}]
     (heat,) = correlation_matrices([{"level": "picture", "n": "12"} | row for row in rows])
-    assert [[cell.shown for cell in cells] for _, cells in heat.rows] == [
+    assert [[cell.text for cell in cells] for _, cells in heat.rows] == [
         ["", "0.90", "\N{MINUS SIGN}0.50"],
         ["0.90", "", "–"],
         ["\N{MINUS SIGN}0.50", "–", ""],
     ]
-    assert all(part in heat.rows[0][1][1].says for part in ("n = 12", "0.80 to 0.95"))
+    assert all(part in heat.rows[0][1][1].description for part in ("n = 12", "0.80 to 0.95"))
     assert re.findall(r"\(([\d.]+)\)", heat.extremes) == ["0.90", "0.50"]
 
 
 def test_ladders_name_what_is_out_of_order(data: ReportData) -> None:
     found = degradation_test(data.self_test)
     assert found is not None
-    assert all(part in found.verdict for part in ("3 of 4", "SSIM: noise"))
+    assert all(part in found.text for part in ("3 of 4", "SSIM: noise"))
     assert [(one.title, len(one.series)) for one in found.plots] == [("PSNR, dB ↑", 2), ("SSIM ↑", 2)]
     assert [point.hollow for point in found.plots[1].series[1].points] == [True] * 3
 
@@ -124,7 +123,7 @@ def test_the_picture_itself_and_its_floors_are_levels(data: ReportData) -> None:
 
 def test_what_was_not_measured_is_left_out(page: str, tmp_path: Path) -> None:
     bare = render(read(folders(write(tmp_path)), GROUPS), Report(pictures=1), 0.95)
-    for name in ('id="effort"', 'id="metrics"', "Leakage"):
+    for name in ('id="convergence"', 'id="metrics"', "Leakage"):
         assert name in page
         assert name not in bare
 
@@ -176,26 +175,26 @@ def test_a_descent_says_where_it_does_not_go_down() -> None:
 def test_routes_go_from_shallow_to_deep_and_end_at_floors() -> None:
     def stop(name: str, psnr: str, tap: str = "", network: str = "net", family: str = "optimise") -> Result:
         cells = {"method": name, "psnr": psnr, "tap": tap, "network": network, "family": family}
-        return Result(key=(name, "d", "32", network, tap), cells=cells)
+        return Result(key=(name, "d", "32", network, tap), cells=cells, baseline=family == "floor")
 
     lines = [stop("x", "20", "b"), stop("floor", "19", network="", family="floor"), stop("y", "9", "a"), stop("z", "21", "b")]
     net, floors = viewer_groups([*lines, stop("w", "8", "a")], [Depths(network="net", places=["a", "b"], curves=[])])
-    assert [(stop.line.method, stop.cell) for stop in net.stops] == [("y", 3), ("w", 5), ("z", 4), ("x", 1)]
-    assert [(stop.name, stop.caption) for stop in (net.stops[0], *floors.stops)] == [("y@net.a", "a"), ("floor", "floor")]
+    assert [(item.result.method, item.cell) for item in net.items] == [("y", 3), ("w", 5), ("z", 4), ("x", 1)]
+    assert [(item.result.name, item.caption) for item in (net.items[0], *floors.items)] == [("y@net.a", "a"), ("floor", "floor")]
 
 
 def test_the_chart_stands_where_the_numbers_say() -> None:
     found = board(method("a", "stem", 20, psnr_lo="19", psnr_hi="21"), method("b", "head", 10), method("c", "logits", 15))
     (panel,) = depth_panels(found, depths(found, TAPS)[0])  # nothing but PSNR was measured
     middle, top, bottom = HEIGHT / 2, EDGE, HEIGHT - EDGE
-    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.axis) == ["10", "12", "14", "16", "18", "20", "22"]
+    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.plot.y_axis) == ["10", "12", "14", "16", "18", "20", "22"]
     at = {value: round(bottom - (bottom - top) * (value - 10) / 12, 1) for value in (10, 15, 19, 20, 21)}
-    places = [(float(x), float(y)) for x, y in re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)"', panel.plot)]
+    places = [(float(x), float(y)) for x, y in re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)"', panel.plot.svg)]
     assert places == [(16.67, at[20]), (50.0, at[10]), (83.33, at[15])]
-    assert f'y1="{at[19]}" y2="{at[21]}"' in panel.plot
-    kinds = ('class="line"', 'class="floor-line blind"', 'class="floor-line seen"')
-    assert [panel.plot.count(kind) for kind in kinds] == [2, 1, 2]
-    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.baselines) == ["blocks", "own", "mean"]
+    assert f'y1="{at[19]}" y2="{at[21]}"' in panel.plot.svg
+    kinds = ('class="line"', 'class="baseline-line"', 'class="baseline-line dotted"')
+    assert [panel.plot.svg.count(kind) for kind in kinds] == [2, 1, 2]
+    assert re.findall(r'y="[\d.]+">([^<]*)<', panel.plot.level_names) == ["blocks", "own", "mean"]
     assert at[10] > middle > at[20]
 
 
@@ -231,16 +230,16 @@ def test_models_of_methods_have_curves_and_a_picture_of_progress(tmp_path: Path)
     write_model(tmp_path, "foreign")
     trained = read(folders(tmp_path), GROUPS).trained
     assert list(trained) == ["deep"]
-    assert trained["deep"].picture == folder / "samples.png"
+    assert trained["deep"].image == folder / "samples.png"
     drawn = training("deep", trained["deep"])
-    assert drawn.curves == ["training", "validation", "floor: own mean"]
-    shades = {panel.term: re.findall(r"shade-(\d)", panel.svg) for panel in drawn.panels}
+    assert drawn.curves == ["training", "validation", "baseline: own mean"]
+    shades = {panel.title: re.findall(r"shade-(\d)", panel.svg) for panel in drawn.panels}
     assert shades == {"loss": ["0", "1"], "psnr": ["1", "2"]}
-    assert [panel.term for panel in drawn.others] == ["learning_rate"]
+    assert [panel.title for panel in drawn.others] == ["learning_rate"]
     write_model(tmp_path, "deep")
     (one,) = read(folders(tmp_path), GROUPS).trained.values()
-    assert one.picture == folder / "progress.jpg", "progress comes first"
-    shown = embedded_image(one.picture)
+    assert one.image == folder / "progress.jpg", "progress comes first"
+    shown = embedded_image(one.image)
     assert shown.uri.startswith("data:image/jpeg;base64,")
-    assert (shown.width, shown.height) == Image.open(one.picture).size == (62, 20)
+    assert (shown.width, shown.height) == Image.open(one.image).size == (62, 20)
     assert embedded_image(folder / "samples.png").uri.startswith("data:image/webp")

@@ -83,7 +83,7 @@ def test_findings_hold_the_best_model_against_the_best_floor(masked: Masked, roo
     assert told(floor_a=12.0) == ["12.00 dB"]
     (first, *_) = read_csv(root / "metrics/masked.csv")
     lo, hi = (f"{float(first[f'psnr_masked_{end}']):.2f}" for end in ("lo", "hi"))
-    assert f"{lo} to {hi} dB, n = 12" in masked.holes[0].text
+    assert f"{lo} to {hi} dB, n = 12" in masked.leaderboards[0].text
     assert all(part in masked.headline for part in ("85%", "et"))
 
 
@@ -107,10 +107,10 @@ def test_panels_are_the_groups_pictures(data: ReportData, masked: Masked) -> Non
     (one,) = data.masked_groups
     originals = data.originals["photos"]
     for at, ratio in enumerate(RATIOS):
-        assert len(masked.holes[at].cases) == 4
-        case = masked.holes[at].cases[1]
-        assert [made.method for made in case.filled if made.floor] == ["floor_inverse_distance"]
-        assert [made.method for made in case.filled if not made.floor] == ["et", "mae"]
+        assert len(masked.leaderboards[at].examples) == 4
+        case = masked.leaderboards[at].examples[1]
+        assert [made.method for made in case.outputs if made.baseline] == ["floor_inverse_distance"]
+        assert [made.method for made in case.outputs if not made.baseline] == ["et", "mae"]
         share = ("et", "photos", "32", f"{ratio:g}")
         row, truth = one.rows[share][case.id], originals.images[originals.rows[case.id]]
         dark = one.masks[row].repeat(CELL, 0).repeat(CELL, 1)
@@ -127,20 +127,20 @@ def test_the_way_down_is_shown_still_and_moving(root: Path, data: ReportData, ma
     (walk,) = masked.energy_descents
     assert (walk.method, walk.hidden, walk.legend) == ("et", "85%", ["85% hidden", "50% hidden"])
     (panel,) = walk.panels
-    assert all(part in panel.says for part in ("from −85 to −115", "from −50 to −80"))
-    (one,) = data.fillings
+    assert all(part in panel.description for part in ("from −85 to −115", "from −50 to −80"))
+    (one,) = data.masked_groups
     steps = read_descent(root / "data/reconstructions" / GROUP).images
     for number, way in enumerate(walk.trajectories):
         row = one.rows["et", "photos", "32", "0.85"][way.id]
         mine = [pasted(pixels(way.original), step, one.masks[row]) for step in steps[number * (STEPS + 1) :][: STEPS + 1]]
         assert [frame.step for frame in way.frames] == ["0", "1", "2", "3"]
         assert [frame.energy for frame in way.frames] == [-80 - number - 10 * step for step in range(STEPS + 1)]
-        film = opened(way.film)
+        film = opened(way.animation)
         assert (film.n_frames, film.info["loop"]) == (STEPS + 1, 0)
         for frame, still, truth in zip(ImageSequence.Iterator(film), way.frames, mine, strict=True):
             assert np.array_equal(np.asarray(frame.convert("RGB")), truth)
             assert np.array_equal(pixels(still.uri), truth)
-        assert np.array_equal(pixels(way.last), mine[-1])
+        assert np.array_equal(pixels(way.frames[-1].uri), mine[-1])
         assert (frame.info["duration"], LAST > STEP) == (LAST, True), "it stands still at its end"
     large = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
     assert not np.array_equal(pixels(lossy_uri(large)), large), "large pictures are light"
@@ -148,10 +148,10 @@ def test_the_way_down_is_shown_still_and_moving(root: Path, data: ReportData, ma
 
 def test_the_section_is_labelled_and_models_training_is_told(page: str) -> None:
     assert page.count('href="#masked"') == page.count("Masked reconstruction") == 1, "the table stands in the section alone"
-    part = page[page.index('<section id="masked"') : page.index('<section id="pictures"')]
+    part = page[page.index('<section id="masked"') : page.index('<section id="images"')]
     assert len(re.findall(r'<img[^>]*alt="[^"]+"', part)) == len(re.findall(r"<img", part)) > 30
     assert len(re.findall(r"<table", part)) == 5, "pictures and numbers of each share, and the film strip"
-    assert part.count('<span class="mark floor">') == 2 * (2 + 1 + 2), "in chart, pictures, table"
+    assert part.count('<span class="mark baseline">') == 2 * (2 + 1 + 2), "in chart, pictures, table"
     assert part.count('media="(prefers-reduced-motion: reduce)"') == 2
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -186,9 +186,9 @@ def test_two_groups_are_told_apart(root: Path, tmp_path: Path) -> None:
     write_csv(both / "metrics/masked.csv", tuple(table[0]), [*table, *more])
     found = section(read(folders(both), [*GROUPS, GROUP, "blocks"]), 2, 0.95)
     assert found is not None
-    assert [one.title.split(", ")[1:] for one in found.holes][1:3] == [["50% hidden", "masked"], ["80% hidden", "blocks"]]
-    assert len({one.id for one in found.holes}) == 4
-    assert [case.filled[0].psnr for case in found.holes[2].cases] == [None, None], "not scored yet"
+    assert [one.title.split(", ")[1:] for one in found.leaderboards][1:3] == [["50% hidden", "masked"], ["80% hidden", "blocks"]]
+    assert len({one.id for one in found.leaderboards}) == 4
+    assert [case.outputs[0].psnr for case in found.leaderboards[2].examples] == [None, None], "not scored yet"
 
 
 def test_a_project_of_masked_groups_alone(
@@ -209,7 +209,7 @@ def test_a_project_of_masked_groups_alone(
     assert done.exit_code == 0, done.output
     text = (alone / "metrics/report/index.html").read_text()
     assert re.search("<title>.*85%.* et ", text)
-    assert "#pictures" not in text
+    assert "#images" not in text
 
 
 def test_shares_and_numbers_that_differ_are_written_differently() -> None:

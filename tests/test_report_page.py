@@ -12,7 +12,7 @@ from PIL import Image
 
 from relume.core.config import parse
 from relume.core.files import read_csv, read_json, write_csv, write_json
-from relume.core.results import read_group
+from relume.core.results import read_group, run_folder
 from relume.report.config import Report
 from relume.report.data import read
 from relume.report.images import overview, pick
@@ -59,7 +59,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = {"similarity": 0.5, "floor_nearest": 0.4, "floor_mean": 0.3}
     write_json(about, read_json(about) | {"name": "s", "data": {"val": 2}, "metrics": scores})
     write_csv(root / "metrics/training/m.csv", ("step", "seconds"), [{"step": 1, "seconds": 4}, {"step": 2, "seconds": 150}])
-    path = root / "data/reconstructions/deep/method.json"
+    path = run_folder(root / "data/reconstructions/deep") / "method.json"
     told = read_json(path)
     told["config"] |= {"start": "models/mapper/m", "terms": {"feature": {}, "surrogate": {"model": "s"}}}
     write_json(path, told)
@@ -140,7 +140,7 @@ def test_one_depth_is_no_curve(root: Path, tmp_path: Path) -> None:
 def test_training_is_told_of_models_alone(page: str) -> None:
     assert "Training of deep" in page
     assert "Training of shallow" not in page
-    told = ("6 pictures of photos", "1,234 parameters", "step 20", "validation from 11 to 14", "own mean from 12 to 12")
+    told = ("6 images of photos", "1,234 parameters", "step 20", "validation from 11 to 14", "own mean from 12 to 12")
     assert [part for part in told if part not in page] == []
     assert page.count("data:image/jpeg") == 2, "its progress, and a sheet of feature maps"
 
@@ -167,10 +167,10 @@ def test_what_was_used_is_followed_to_its_sources_and_told(root: Path, page: str
     """A term of weight 0 uses nothing: `deep` has losses feature and tv."""
     models = read_models(root / "models", root / "metrics/training")
     found = used(read_group(root / "data/reconstructions/deep"), models)
-    told = [(one.kind, one.name, one.trained) for one in found]
-    assert told == [("gan", "g", "not here"), ("mapper", "m", "2.5 min"), ("weights", "alexnet_conv", "not here")]
+    told = [(one.kind, one.name, one.training_time) for one in found]
+    assert told == [("gan", "g", "not trained here"), ("mapper", "m", "2.5 min"), ("weights", "alexnet_conv", "not trained here")]
     assert used(read_group(root / "data/reconstructions/floors"), models) == []
     chapter = page.split('id="group-deep"')[1].split("</article>")[0]
-    about = read_json(root / "data/reconstructions/deep/method.json")
+    about = read_json(run_folder(root / "data/reconstructions/deep") / "method.json")
     said = [*MADE.values(), "m-code", "m-params", "m-weights-and-mo</code>", about["code"], about["params"]]
     assert [text for text in said if text not in chapter] == []

@@ -12,7 +12,7 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv, write_json
-from relume.core.results import Group, Row, read_group, write_group
+from relume.core.results import Group, Row, read_group, run_folder, write_group
 from relume.core.samples import About, Samples, write_samples
 from relume.evaluation.curves import CURVES
 from relume.evaluation.maps_table import columns
@@ -47,25 +47,20 @@ def test_the_made_up_table_has_the_columns_of_the_stage() -> None:
 
 
 def test_what_is_said_of_maps(dissected: MapsStudy) -> None:
-    assert (dissected.name, dissected.place, dissected.n, dissected.sources) == (
-        "alexnet_conv3",
-        "conv3 of alexnet_conv",
-        "4",
-        "2",
-    )
+    assert dissected.name == "alexnet_conv3"
     assert (dissected.metric.name, [metric.name for metric in dissected.columns]) == ("psnr", ["psnr", "lpips_alex"])
     for ranking, gives in zip(dissected.rankings, ("17.00", "20.25"), strict=True):
-        assert f"4 of 8 maps by {ranking.name} alone give {gives} of 20.00 dB" in ranking.enough
-    cuts = [(cut.change, cut.interval) for cut in dissected.rankings[1].cuts]
+        assert all(part in ranking.text for part in ("4 of 8", ranking.name, f"{gives} of 20.00 dB"))
+    cuts = [(cut.change, cut.interval) for cut in dissected.rankings[1].removals]
     assert cuts == [("−6.00", "−7.00 to −5.00"), ("+0.25", "−0.75 to 1.25")]
-    assert all(part in dissected.curves.says for part in ("from 17.00 to 20.00", "from 20.25 to 20.00"))
+    assert all(part in dissected.curves.description for part in ("from 17.00 to 20.00", "from 20.25 to 20.00"))
 
 
 def test_bars_share_one_axis_that_holds_zero(dissected: MapsStudy) -> None:
     """Ticks go from -8 to 2 by 2: a change of -3 stands half-way."""
-    bars = [cut.bar for ranking in dissected.rankings for cut in ranking.cuts]
+    bars = [cut.bar for ranking in dissected.rankings for cut in ranking.removals]
     assert [places(bar, "cx") for bar in bars] == [[50.0], [50.0], [21.2], [81.2]]
-    assert {tuple(places(re.findall(r'<line class="floor-line"[^>]*>', bar)[0], "x1")) for bar in bars} == {(78.8,)}
+    assert {tuple(places(re.findall(r'<line class="baseline-line"[^>]*>', bar)[0], "x1")) for bar in bars} == {(78.8,)}
     assert re.findall(r">([^<]+)</text>", dissected.axis) == ["−8", "−6", "−4", "−2", "0", "2"]
 
 
@@ -103,10 +98,10 @@ def one(tmp_path: Path) -> LandscapeGroup:
 
 
 def test_what_is_said_of_descents(one: LandscapeGroup) -> None:
-    told = [re.findall(r"[\d.]*\d", text) for text in one.told]
+    told = [re.findall(r"[\d.]*\d", text) for text in one.sentences]
     assert told == [["0.45", "3"], ["0.5", "1", "2"]], "plain takes 2 steps to come as far"
-    assert [place.seconds for place in one.lines["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
-    assert [place.seconds for place in one.lines["landscape"]] == [1.5, 3]
+    assert [place.seconds for place in one.curves["plain"]] == [1, 2, 3, 4], "of two pictures from two starts"
+    assert [place.seconds for place in one.curves["landscape"]] == [1.5, 3]
     assert (one.n, one.sources, one.level, one.methods) == ("2", "2", "90%", ["plain", "landscape"])
     rows = table([one])
     assert (len(rows), tuple(rows[0])) == (6, LANDSCAPE)
@@ -114,9 +109,9 @@ def test_what_is_said_of_descents(one: LandscapeGroup) -> None:
 
 
 def test_charts_share_their_axes(one: LandscapeGroup) -> None:
-    over_steps, over_seconds = one.charts
+    over_steps, over_seconds = one.panels
     assert (over_steps.top, over_steps.bottom, over_steps.last) == ("0.9", "0.35", "3 steps")
-    assert over_seconds.last == "4 s per picture"
+    assert over_seconds.last == "4 s per image"
     assert over_steps.svg.count("polyline") == over_steps.svg.count("polygon") == 2
     assert "33.33," in over_steps.svg
     assert "75.00," in over_seconds.svg
@@ -129,7 +124,7 @@ def test_the_page_shows_it_where_it_is(tmp_path: Path) -> None:
     shallow = tmp_path / "data/reconstructions/shallow"
     made = write_landscapes(tmp_path / "made")
     for name in ("curves.csv", "timing.csv"):
-        (shallow / name).write_text((made.folder / name).read_text())
+        ((shallow if name == "curves.csv" else run_folder(shallow)) / name).write_text((made.folder / name).read_text())
     page = render(read(folders(tmp_path), list(GROUPS)), config, 0.95)
     assert 'id="landscape"' in page
     assert page.count('class="band') == 4
@@ -182,26 +177,26 @@ def opened(uri: str) -> np.ndarray:
 
 def test_pictures_are_the_first_and_true_ones_are_true(root: Path, data: ReportData) -> None:
     (studio,) = generators_section(data)
-    (made,) = studio.made
+    (made,) = studio.generators
     pixels = np.load(root / "data/samples/style/images.npy")
-    assert [len(made.pictures), len(studio.true), len(made.walks), len(made.walks[0])] == [SHOWN, 12, 2, 3]
-    assert np.array_equal(opened(made.pictures[5]), pixels[5])
-    assert np.array_equal(opened(made.walks[1][2]), pixels[5])
+    assert [len(made.samples), len(studio.real), len(made.interpolations), len(made.interpolations[0])] == [SHOWN, 12, 2, 3]
+    assert np.array_equal(opened(made.samples[5]), pixels[5])
+    assert np.array_equal(opened(made.interpolations[1][2]), pixels[5])
     originals = np.load(root / "data/images/photos/images.npy")
-    assert all(any(np.array_equal(opened(uri), one) for one in originals) for uri in studio.true)
-    assert all(part in made.told for part in ("40", "seed 7", "0.5"))
+    assert all(any(np.array_equal(opened(uri), one) for one in originals) for uri in studio.real)
+    assert all(part in made.sampling for part in ("40", "seed 7", "0.5"))
 
 
 def test_lines_are_ordered_and_said(data: ReportData) -> None:
     (studio,) = generators_section(data)
-    assert [line.name for line in studio.lines] == [ROWS[at]["name"] for at in (1, 3, 0, 2)]
-    held_out, train, shuffled, withheld, own = re.split(r"(?<=[.)])[.;]? (?=It is|style:)", studio.made[0].text)
-    told = ((held_out, "0.0200 0.0150 0.0300 40"), (withheld, "0.2100 0.2000 0.2200"), (train, "farther 0.0010 not meet"))
+    assert [line.name for line in studio.held_out] == [ROWS[at]["name"] for at in (1, 3, 0, 2)]
+    held_out, train, shuffled, withheld, own = re.split(r"(?<=[.)])[.;]? (?=It is|style:)", studio.generators[0].text)
+    told = ((held_out, "0.0200 0.0150 0.0300 40"), (withheld, "0.2100 0.2000 0.2200"), (train, "farther 0.0010 not overlap"))
     told += ((shuffled, "nearer 0.0250 0.0200 0.0400 overlap"), (own, "farther 0.0000 0.0100"))
     assert [part for text, parts in told for part in parts.split() if part not in text] == []
-    assert [(line.name, line.floor) for line in studio.own] == [("floor_train_photos", True), ("style", False)]
-    alone = [Distance(cells=row, floor=False) for row in data.sets[:1]]
-    assert "No floor" in finding("style", alone)
+    assert [(line.name, line.baseline) for line in studio.withheld] == [("floor_train_photos", True), ("style", False)]
+    alone = [Distance(cells=row, baseline=False) for row in data.sets[:1]]
+    assert "No baseline" in finding("style", alone)
 
 
 def test_the_page_holds_the_section_and_its_training(data: ReportData) -> None:
@@ -213,7 +208,7 @@ def test_the_page_holds_the_section_and_its_training(data: ReportData) -> None:
     assert "Training of style" in part
     terms = re.findall(r"<figcaption>(kid|loss|rival)\b", part)
     assert terms == ["loss", "kid", "rival"], "KID is no curve of the loss"
-    assert "Sets of pictures" not in page, "all of them stand in the section"
+    assert "Sets of images" not in page, "all of them stand in the section"
 
 
 def test_true_pictures_are_none_of_the_training_and_masked_sets_keep_their_table(root: Path, tmp_path: Path) -> None:
@@ -233,9 +228,9 @@ def test_true_pictures_are_none_of_the_training_and_masked_sets_keep_their_table
     write_csv(moved / "metrics/sets.csv", SETS, [*read_csv(moved / "metrics/sets.csv"), masked])
     found = read(folders(moved), [*GROUPS, GROUP])
     (studio,) = generators_section(found)
-    assert len(studio.true) == sum(row["source"] == "coffee" for row in index)
+    assert len(studio.real) == sum(row["source"] == "coffee" for row in index)
     assert [row["name"] for row in others(found.sets, [studio])] == ["originals@test", "et@0.85"]
-    assert "Sets of pictures" in render(found, Report(pictures=2), 0.95)
+    assert "Sets of images" in render(found, Report(pictures=2), 0.95)
     shutil.rmtree(moved / "data/samples/style")
     with pytest.raises(UserError, match=r"style/samples.json"):
         read(folders(moved), GROUPS)

@@ -59,25 +59,25 @@ def board() -> Leaderboard:
 def test_best_and_margins_by_hand(board: Leaderboard) -> None:
     (answer,) = summaries(board, depths(board, TAPS), PAIRS)
     first, last = answer.depths
-    assert (first.line.method, last.line.method) == ("x", "z")
-    assert first.floor is not None
-    assert first.rival is not None
-    assert first.perceived is not None
+    assert (first.result.method, last.result.method) == ("x", "z")
+    assert first.gain is not None
+    assert first.runner_up is not None
+    assert first.best_lpips is not None
     assert first.leak is not None
-    assert (first.floor.diff, first.floor.ends, first.floor.sure) == (10, "8.0 to 12.0", "sure")
-    assert (first.rival.other.method, first.rival.diff, first.rival.lo, first.rival.hi) == ("y", 1, -0.5, 3)
-    assert first.rival.sure == "open"
-    assert first.perceived.method == "y", "the oracle is not asked"
-    assert (first.leak.line.method, first.leak.share, first.leak.chance) == ("y", 0.75, 1 / 40)
-    assert (last.rival, last.leak) == (None, None)
+    assert (first.gain.diff, first.gain.interval, first.gain.decision) == (10, "8.0 to 12.0", "significant")
+    assert (first.runner_up.other.method, first.runner_up.diff, first.runner_up.lo, first.runner_up.hi) == ("y", 1, -0.5, 3)
+    assert first.runner_up.decision == "undecided"
+    assert first.best_lpips.method == "y", "the oracle is not asked"
+    assert (first.leak.result.method, first.leak.share, first.leak.chance) == ("y", 0.75, 1 / 40)
+    assert (last.runner_up, last.leak) == (None, None)
     ends, sure, contest, given = answer.sentences
-    for sentence, numbers in ((ends, "20.00 10.50"), (sure, "mean a b"), (contest, "1.00 x y"), (given, "0.50 1.0 2.0")):
+    for sentence, numbers in ((ends, "20.00 10.50"), (sure, "mean a b"), (contest, "1.00 x y"), (given, "0.50 undecided 2.0")):
         assert set(numbers.split()) <= set(re.findall(r"[\d.]*\d|\w+", sentence))
 
 
 def test_what_was_not_paired_is_not_called_sure(board: Leaderboard) -> None:
     x, y = (one for one in board.methods if one.method in "xy")
-    assert (margin(x, y, []).diff, margin(x, y, []).sure) == (1, "not paired")
+    assert (margin(x, y, []).diff, margin(x, y, []).decision) == (1, "not paired")
 
 
 def test_the_inverted_network_is_no_witness() -> None:
@@ -101,7 +101,7 @@ def test_floors_stand_in_every_board_of_their_pictures() -> None:
     found = leaderboards([*FLOORS, *others])
     places = [(board.task, board.size, len(board.baselines)) for board in found]
     assert places == [("feature", "32", 3), ("image", "32", 3), ("feature", "64", 0)]
-    assert [one.method for one in found[0].lines] == ["blocks", "x", "own", "mean"]
+    assert [one.method for one in found[0].rows] == ["blocks", "x", "own", "mean"]
     (alone,) = leaderboards(FLOORS)
     assert alone.no_information is not None
     assert alone.no_information.method == "mean"
@@ -112,7 +112,7 @@ def test_floors_stand_in_every_board_of_their_pictures() -> None:
 def test_headline_names_the_best_that_saw_only_features() -> None:
     cheat = line(method="cheat", oracle="true", psnr="30", network="net")
     told = headline(leaderboards([*FLOORS, line(method="x", tap="conv3", network="net", psnr="15.04"), cheat]))
-    assert all(part in told for part in ("conv3", "net", " x ", "15.0 dB", "3.0 dB"))
+    assert all(part in told for part in ("x inverts conv3 of net", "15.0 dB", "3.0 dB"))
     assert "cheat" not in told
     assert "below" in headline(leaderboards([*FLOORS, line(method="x", psnr="9")]))
 
@@ -137,9 +137,9 @@ def test_a_finding_says_how_sure_it_is() -> None:
         ({"diff": "-2", "lo": "-3", "hi": "-1"}, "b", "y is better than x"),
         ({"diff": "2", "lo": "-1", "hi": "5"}, "", "undecided"),
         ({"metric": "lpips_vgg", "diff": "-0.2", "lo": "-0.3", "hi": "-0.1"}, "a", "0.200"),
-        ({"metric": "lpips_vgg", "network": "vgg16_conv", "diff": "-0.2", "lo": "-0.3", "hi": "-0.1"}, "", "nothing"),
+        ({"metric": "lpips_vgg", "network": "vgg16_conv", "diff": "-0.2", "lo": "-0.3", "hi": "-0.1"}, "", "no evidence"),
         ({"diff": "2", "sources": "1"}, "", "no interval"),
-        ({"diff": "2", "sources": "5"}, "", "nothing"),
+        ({"diff": "2", "sources": "5"}, "", "undecided"),
         ({}, "", "no common"),
     ],
 )
@@ -152,7 +152,7 @@ def test_verdicts(cells: dict[str, str], winner: str, words: str) -> None:
 def test_a_circular_judge_crowns_nobody() -> None:
     own = line(method="x", psnr="15", lpips_vgg="0.1", network="vgg16_conv")
     (board,) = leaderboards([own, line(method="y", psnr="14", lpips_vgg="0.3", network="z")])
-    best = board.best(COLUMNS["lpips_vgg"])
+    best = board.best_by(COLUMNS["lpips_vgg"])
     assert best is not None
     assert best.method == "y"
     assert circular(COLUMNS["lpips_alex"], "vgg16+alexnet")
@@ -163,7 +163,7 @@ def test_columns_are_known_those_without_a_value_named_and_those_alike_told() ->
     alike = {"network": "net", "device": "cpu"}
     (board,) = leaderboards([line(method="x", psnr="15", **alike), line(method="y", psnr="14", **alike)])
     assert [one.name for one in board.columns] == ["method", "psnr", "n", "sources"]
-    assert board.told == [("Network", "net"), ("Device", "cpu")]
+    assert board.shared == [("Network", "net"), ("Device", "cpu")]
     assert "SSIM" in board.unmeasured
     within_others = {"family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi", "psnr_masked_lo", "psnr_masked_hi"}
     assert {*LEADERBOARD, *MASKED} - within_others <= set(COLUMNS)
@@ -192,7 +192,7 @@ def test_charts_stay_within_their_frame(data: ReportData) -> None:
     places = [float(x) for _, bar in forest(board).rows for x in re.findall(r'(?:x1|cx)="([-\d.]+)%"', bar)]
     assert 0 <= min(places) <= max(places) <= 100
     drawn = panels(data.traces["deep"])
-    assert [(panel.term, panel.logarithmic) for panel in drawn] == [("objective", False), ("feature", True), ("tv", False)]
+    assert [(panel.title, panel.logarithmic) for panel in drawn] == [("objective", False), ("feature", True), ("tv", False)]
     points = np.array([[float(x) for x in pair.split(",")] for pair in drawn[1].svg.split('points="')[1].split('"')[0].split()])
     assert points.shape == (31, 2)
     assert 0 <= points.min() <= points.max() <= 100

@@ -25,7 +25,7 @@ from stages import train_decoder, train_gan, train_landscape, train_mapper, trai
 from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
 from tests.decoder_files import CPU, together, training
 from tests.latent_files import GENERATOR
-from tests.stage_files import IMAGES, MODEL, change, project, read, succeed, train
+from tests.stage_files import IMAGES, MODEL, NONE, change, project, read, succeed, train
 from tests.training_files import PREDICTED, surrogates
 
 KEPT = "data/features/toy/alexnet_conv"
@@ -45,7 +45,7 @@ SECTIONS: dict[str, Any] = {
         "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "duel": gan_files.DUELS["dcgan"]}},
     },
     "train_landscape": {
-        "shared": landscape_files.shared(loss=landscape_files.PLAIN_LOSS, training=SHORT | {"batch": 4}),
+        "shared": landscape_files.shared(losses=landscape_files.PLAIN_LOSS, training=SHORT | {"batch": 4}),
         "models": {"theta": {"generator": GENERATOR}, "alone": {"generator": GENERATOR, "training": {"batch": 2}}},
     },
     "train_mapper": latent_files.mapper_section(training=SHORT),
@@ -54,12 +54,12 @@ SECTIONS: dict[str, Any] = {
 }
 WEIGHTS = {"weights": "models/weights"}
 CASES: dict[str, tuple[Any, str, dict[str, Any]]] = {
-    "decoder": (train_decoder, "both", WEIGHTS | {"features": IMAGES}),
+    "decoder": (train_decoder, "both", WEIGHTS | {"features": NONE}),
     "gan": (train_gan, "dcgan", WEIGHTS),
     "landscape": (train_landscape, "theta", WEIGHTS | {"generator": GENERATOR}),
     "mapper": (train_mapper, "toy_mapper", WEIGHTS | {"generator": GENERATOR}),
-    "masked": (train_masked, "mixed", {"tokenizer": IMAGES}),
-    "surrogate": (train_surrogate, "linear", WEIGHTS | {"features": IMAGES, "target-features": IMAGES}),
+    "masked": (train_masked, "mixed", {"tokenizer": NONE}),
+    "surrogate": (train_surrogate, "linear", WEIGHTS | {"features": NONE, "target-features": NONE}),
 }
 
 

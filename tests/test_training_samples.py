@@ -80,7 +80,7 @@ def test_what_is_written_is_read_and_a_torn_folder_is_named(tmp_path: Path) -> N
     wanted = {"name": "toy", "kind": "gan", "dataset": "photos", "size": SIZE, "n": 5, "seed": 3, "truncation": 1.0}
     assert card == wanted
     np.save(tmp_path / "toy/images.npy", samples.images[:4])
-    with pytest.raises(UserError, match=r"toy is not whole.*samples.json says 5 of 16 px"):
+    with pytest.raises(UserError, match=r"toy is incomplete.*samples.json has 5 of 16 px"):
         read_samples(tmp_path / "toy")
     (tmp_path / "toy/walk.npy").unlink()
     with pytest.raises(UserError, match="run train_gan again"):

@@ -15,8 +15,8 @@ TOKENS = {"kind": "tokenizer", "width": 8, "levels": [5, 5]}
 ENERGY = {"kind": "energy_transformer", "width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3}
 MIXED = {"kind": "mixed_ae", "encoder": STACK, "decoder": STACK, "recognition": 0.1, "temperature": 0.25, "projection": 8}
 MODELS: dict[str, dict[str, Any]] = {
-    "codes": {"architecture": TOKENS, "tokenizer": "data/images/toy"},
-    "et": {"architecture": ENERGY, "tokenizer": "data/images/toy"},
+    "codes": {"architecture": TOKENS, "tokenizer": "data/none"},
+    "et": {"architecture": ENERGY, "tokenizer": "data/none"},
     "mae": {"architecture": {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": True}},
     "mixed": {"architecture": MIXED},
     "beit": {

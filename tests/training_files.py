@@ -26,11 +26,11 @@ SURROGATES: dict[str, dict[str, Any]] = {
 PREDICTED = {
     "network": "alexnet_conv",
     "taps": ["conv5", "pool"],
-    "features": "data/images/toy",
-    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/images/toy"},
+    "features": "data/none",
+    "target": {"network": "vgg16_conv", "tap": "pool", "features": "data/none"},
 }
 MOMENTS: dict[str, Any] = {"kind": "moments", "network": "vgg16_conv", "taps": ["conv1_2", "conv2_2"]}
-MOMENTS |= {"size": None, "cells": 2, "pictures": 4}
+MOMENTS |= {"pixels": None, "cells": 2, "pictures": 4}
 
 
 def mapper(data: Dataset, kind: str = "residual", size: int = 64, made_by: str = "style", **differences: Any) -> MapperTrainer:
@@ -74,7 +74,7 @@ def surrogate(data: Dataset, kind: str = "linear", own: dict[str, Any] | None = 
 
 
 def landscape(data: Dataset, **differences: Any) -> Trainer[Any]:
-    plain = {"size": 16, "loss": landscape_files.PLAIN_LOSS, "architecture": {"turned": True}, "relative": True}
+    plain = {"size": 16, "losses": landscape_files.PLAIN_LOSS, "architecture": {"turned": True}, "relative": True}
     return landscape_files.trainer(data, **plain | differences)
 
 
