@@ -47,7 +47,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eyes:
+class Extractors:
     """How pictures become embeddings."""
 
     store: WeightStore
@@ -165,23 +165,23 @@ def clouds(path: Path, seen: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     save(path, figure)
 
 
-def study_relu(eyes: Eyes, names: Sequence[str], dataset: Dataset, figure: Path) -> list[Record]:
-    seen = {name: eyes.see(name, dataset.images, (WITH, WITHOUT)) for name in names}
+def study_relu(extractors: Extractors, names: Sequence[str], dataset: Dataset, figure: Path) -> list[Record]:
+    seen = {name: extractors.see(name, dataset.images, (WITH, WITHOUT)) for name in names}
     histograms(figure, seen)
     sources = [row["source"] for row in dataset.index]
-    labels = {"dataset": dataset.name, "size": dataset.size, "device": describe(eyes.device)}
+    labels = {"dataset": dataset.name, "size": dataset.size, "device": describe(extractors.device)}
     return [row for name in names for row in last_relu(name, seen[name], sources, labels)]
 
 
-def study_scatter(eyes: Eyes, names: Sequence[str], group: Path, images: Path, figure: Path) -> list[Record]:
+def study_scatter(extractors: Extractors, names: Sequence[str], group: Path, images: Path, figure: Path) -> list[Record]:
     dataset = Dataset.open(images)
     restarts = Restarts.of(read_group(group), dataset)
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     for name in names:
-        cloud = eyes.see(name, restarts.images, (WITH,))[WITH]
-        seen[name] = cloud.unflatten(0, (-1, restarts.m)), eyes.see(name, restarts.originals, (WITH,))[WITH]
+        cloud = extractors.see(name, restarts.images, (WITH,))[WITH]
+        seen[name] = cloud.unflatten(0, (-1, restarts.m)), extractors.see(name, restarts.originals, (WITH,))[WITH]
     clouds(figure, seen)
-    labels = {"dataset": dataset.name, "size": dataset.size, "device": describe(eyes.device)}
+    labels = {"dataset": dataset.name, "size": dataset.size, "device": describe(extractors.device)}
     return [row for name, (cloud, truth) in seen.items() for row in around(name, cloud, truth, restarts, labels)]
 
 
@@ -212,20 +212,20 @@ def main(
         if (group is None) != (images is None):
             raise UserError("--group and --images belong together")
         deterministic()
-        eyes = Eyes(store=WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
+        extractors = Extractors(store=WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
         with tempfile.TemporaryDirectory() as temporary:
             dataset = prepare(folder, Path(temporary, folder.resolve().name), size, count)
-            rows = study_relu(eyes, names, dataset, out.with_name(f"{out.stem}_last_relu.jpg"))
+            rows = study_relu(extractors, names, dataset, out.with_name(f"{out.stem}_last_relu.jpg"))
         data = "all of them for the last ReLU"
         if group is not None and images is not None:
-            rows += study_scatter(eyes, names, group, images, out.with_name(f"{out.stem}_scatter.jpg"))
+            rows += study_scatter(extractors, names, group, images, out.with_name(f"{out.stem}_scatter.jpg"))
             data += f"; scatter of group {group.name}"
     except UserError as error:
         click.secho(f"embeddings: {error}", fg="red", err=True)
         sys.exit(1)
     write_csv(out, COMPARISONS, rows)
     n, seconds = len(dataset.index), time.perf_counter() - start
-    about = provenance("benchmarks.embeddings", dataset, n=n, data=data, device=eyes.device, at=at, seconds=seconds)
+    about = provenance("benchmarks.embeddings", dataset, n=n, data=data, device=extractors.device, at=at, seconds=seconds)
     write_json(out.with_suffix(".json"), about)
 
 

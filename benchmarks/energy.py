@@ -74,8 +74,8 @@ def theirs(block: EnergyBlock, x: Tensor) -> Tensor:
     with torch.enable_grad():
         g = block.norm(x) if training else block.norm(x).detach().requires_grad_()
         energy = block.attention.energy(g) + block.memories.energy(g)
-        (slope,) = torch.autograd.grad(energy.sum(), g, create_graph=training)
-    return x - block.alpha * slope
+        (gradient,) = torch.autograd.grad(energy.sum(), g, create_graph=training)
+    return x - block.alpha * gradient
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from relume.evaluation.config import Floors
 from relume.evaluation.evidence import gather
 from relume.evaluation.floors import predict
 from relume.evaluation.metrics import METRICS
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import COLUMNS, Scorer, score
 from relume.networks.weights import WeightStore
 
@@ -87,7 +87,7 @@ def main(
         here = device_of(run)
         scorer = Scorer(
             datasets={dataset.name: dataset},
-            judge=judge(metrics, [], WeightStore(weights), here),
+            extractor=extractor(metrics, [], WeightStore(weights), here),
             scales={},
             metrics=metrics,
             micro_batch=run.micro_batch,

@@ -28,7 +28,7 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic
 from relume.core.samples import read_samples
 from relume.core.sheet import save_sheet
-from relume.evaluation.masked_sets import Eye, open_eye
+from relume.evaluation.masked_sets import MetricNetwork, open_metric_network
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import read_scored, sample_rows
 from relume.evaluation.samples_config import ScoreSamples
@@ -39,11 +39,11 @@ RESULTS = Path("docs/results")
 SHOWN = (3, 8)  # rows and columns of samples on the sheet
 
 
-def score(bench: Bench, study: GanStudy, eye: Eye) -> list[dict[str, object]]:
+def score(bench: Bench, study: GanStudy, metric_network: MetricNetwork) -> list[dict[str, object]]:
     """Rows of sets.csv: models, floors, halves of the true pictures."""
     asked = ScoreSamples(models=tuple(study.models), split="test", withheld=0, count=study.count, patches=study.patches)
     found = read_scored(bench.root / "samples", asked)
-    rows = sample_rows(found, {bench.dataset.name: bench.dataset}, eye, asked, bench.run.seed)
+    rows = sample_rows(found, {bench.dataset.name: bench.dataset}, metric_network, asked, bench.run.seed)
     return [{key: row[key] for key in SETS if key in row} for row in rows]
 
 
@@ -107,10 +107,10 @@ def main(
         run = build(Run, merge(merge(params["run"], study.run), {"device": device} if device else {}), "study.run")
         deterministic()
         bench = bench_of(study, run, data, work, commit())
-        eye = open_eye(study.sets, [study.pixels], store, device=bench.device, micro_batch=run.micro_batch)
-        assert eye is not None
+        metric_network = open_metric_network(study.sets, [study.pixels], store, device=bench.device, micro_batch=run.micro_batch)
+        assert metric_network is not None
         cards = {name: taught(bench, name, one, store) for name, one in planned(bench, study, wanted, store).items()}
-        scored = score(bench, study, eye)
+        scored = score(bench, study, metric_network)
         command = [bench.dataset.name, "--study", str(file), "--work", work.resolve().name]
         command += ["--budget", f"{budget:g}"] if budget else []
         out = out or RESULTS / f"{file.stem}.csv"

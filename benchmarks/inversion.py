@@ -33,7 +33,7 @@ from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, Draws, Record
 from relume.evaluation.config import Floors, Question
 from relume.evaluation.evidence import Cell, gather
 from relume.evaluation.floors import predict
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.methods.optimise.config import merge_recipe
 from relume.networks import network as networks
@@ -79,7 +79,7 @@ def score_all(bench: Bench, groups: Sequence[Group], metrics: Sequence[str]) -> 
         statistics(bench, name, features)
     scorer = Scorer(
         datasets={dataset.name: dataset},
-        judge=judge(metrics, [kind[1:] for kind in kinds], bench.store, bench.device),
+        extractor=extractor(metrics, [kind[1:] for kind in kinds], bench.store, bench.device),
         scales=read_scales(kinds, {dataset.name: features}),
         metrics=metrics,
         micro_batch=bench.run.micro_batch,

@@ -28,7 +28,7 @@ from relume.data.store import Dataset
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import TABLE, Draws, write
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.methods.decoder.codec import codecs
 from relume.networks.catalogue import facts
 from relume.networks.weights import WeightStore
@@ -53,7 +53,7 @@ def bench_of(params: dict[str, Any], images: Path, decoders: Sequence[str], stor
     return Bench(
         dataset=dataset,
         config=config,
-        judge=judge(config.metrics, [], store, device),
+        extractor=extractor(config.metrics, [], store, device),
         seed=run.seed,
         micro_batch=run.micro_batch,
         device=device,

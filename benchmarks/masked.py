@@ -27,7 +27,7 @@ from benchmarks.masked_tables import (
     cells_of,
     draw,
     fill_all,
-    judges,
+    networks,
     probe_all,
     report,
     score_all,
@@ -151,7 +151,7 @@ def main(
             train_all(bench, planned, names)
             return
         out = out or RESULTS / f"{file.stem}.csv"
-        by = judges(bench, wanted, WeightStore(*weights))
+        by = networks(bench, wanted, WeightStore(*weights))
         done = train_all(bench, planned, names)
         command = [data.resolve().name, "--study", str(file), "--work", work.resolve().name]
         about = tell(bench, wanted, planned, command, at)

@@ -23,9 +23,9 @@ from relume.core.sheet import save_sheet
 from relume.evaluation.comparison import COMPARISONS, MASKED, Record, against_floors, answers, masked_board
 from relume.evaluation.evidence import Cell, gather, hidden
 from relume.evaluation.masked_floors import fillers
-from relume.evaluation.masked_sets import Eye, open_eye, set_rows
+from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
 from relume.evaluation.metrics import SETS
-from relume.evaluation.perceptual import LPIPS_METRICS, judge
+from relume.evaluation.perceptual import LPIPS_METRICS, extractor
 from relume.evaluation.pixel import psnr
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.probe_config import Probe
@@ -47,10 +47,10 @@ class Judges:
     """What scores are made with, loaded before the first training."""
 
     scorer: Scorer
-    eye: Eye | None
+    metric_network: MetricNetwork | None
 
 
-def judges(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
+def networks(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
     """What is missing is named."""
     asked = [name for name in study.metrics if name in LPIPS_METRICS]
     for name in [*asked, *(LPIPS[LPIPS_METRICS[metric]] for metric in asked), *([study.sets.network] if study.sets else [])]:
@@ -58,14 +58,15 @@ def judges(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
     run, dataset = bench.run, bench.dataset
     scorer = Scorer(
         datasets={dataset.name: dataset},
-        judge=judge(asked, [], store, bench.device),
+        extractor=extractor(asked, [], store, bench.device),
         scales={},
         metrics=asked,
         micro_batch=run.micro_batch,
         device=bench.device,
     )
     return Judges(
-        scorer=scorer, eye=open_eye(study.sets, [dataset.size], store, device=bench.device, micro_batch=run.micro_batch)
+        scorer=scorer,
+        metric_network=open_metric_network(study.sets, [dataset.size], store, device=bench.device, micro_batch=run.micro_batch),
     )
 
 
@@ -119,7 +120,7 @@ def score_all(bench: Bench, folders: Sequence[str], by: Judges) -> None:
 
 def sets_of(bench: Bench, folders: Sequence[str], by: Judges) -> list[Record]:
     """All groups as one, so that the originals are seen once: those that are filled, and no others of their split."""
-    if by.eye is None:
+    if by.metric_network is None:
         return []
     groups, masks = zip(*(read_masked_group(bench.group(name)) for name in folders), strict=True)
     together = replace(
@@ -130,7 +131,7 @@ def sets_of(bench: Bench, folders: Sequence[str], by: Judges) -> list[Record]:
     wanted = {row["id"] for row in together.index}
     index = [row if row["id"] in wanted else {**row, "split": "left out"} for row in bench.dataset.index]
     datasets = {bench.dataset.name: replace(bench.dataset, index=index)}
-    return set_rows(together, np.concatenate(masks), datasets, by.eye, bench.run.seed)
+    return set_rows(together, np.concatenate(masks), datasets, by.metric_network, bench.run.seed)
 
 
 def cells_of(bench: Bench, folders: Sequence[str]) -> list[Cell]:

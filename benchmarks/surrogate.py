@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.common import commit, prepare, provenance
-from benchmarks.embeddings import Eyes
+from benchmarks.embeddings import Extractors
 from benchmarks.inversion import split_of
 from relume.core.config import build, entry, read_params
 from relume.core.errors import UserError, one_of
@@ -87,8 +87,10 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def predictions(bench: Bench, trainer: SurrogateTrainer, best_step: int) -> Iterator[Record]:
     """The surrogate against what needs none."""
     config, module = trainer.config, trainer.module
-    eyes = surrogate_pairs.Eyes(dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
-    held = surrogate_pairs.pairs(eyes, config, bench.rows)
+    extractors = surrogate_pairs.Extractors(
+        dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch
+    )
+    held = surrogate_pairs.pairs(extractors, config, bench.rows)
     reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, trainer.learned, held)
     if best_step:
         now = {name: value.clone() for name, value in module.state_dict().items()}
@@ -126,18 +128,18 @@ def inversions(
     trainer: SurrogateTrainer,
     recipe: InversionConfig,
     strengths: Sequence[float],
-    judge: str,
+    extractor: str,
 ) -> Iterator[Record]:
     """With the term, at each strength, against without it."""
     target, originals = trainer.config.target, bench.dataset.images[bench.rows]
     asked = Surrogate(network=target.network, tap=target.tap, predict=frozen(trainer))
-    eyes = Eyes(store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
-    judges = {metric_of(trainer.config): (target.network, target.tap), f"cosine_{judge}_pool": (judge, "pool")}
-    true = {metric: eyes.see(network, originals, (tap,))[tap] for metric, (network, tap) in judges.items()}
+    extractors = Extractors(store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
+    networks = {metric_of(trainer.config): (target.network, target.tap), f"cosine_{extractor}_pool": (extractor, "pool")}
+    true = {metric: extractors.see(network, originals, (tap,))[tap] for metric, (network, tap) in networks.items()}
 
     def scores(strength: float) -> dict[str, Tensor]:
         pictures = reconstruct(bench, with_surrogate(recipe, strength), asked)
-        seen = {metric: eyes.see(network, pictures, (tap,))[tap] for metric, (network, tap) in judges.items()}
+        seen = {metric: extractors.see(network, pictures, (tap,))[tap] for metric, (network, tap) in networks.items()}
         return {
             **{metric: cosine(values, true[metric]) for metric, values in seen.items()},
             "psnr": psnr(to_float(pictures), to_float(originals)).double(),
@@ -148,7 +150,7 @@ def inversions(
         said = {"question": "inversion", "a": f"surrogate x {strength:g}", "b": WITHOUT}
         said |= {"network": recipe.network, "tap": "+".join(recipe.taps)}
         for metric, values in scores(strength).items():
-            proves = metric not in judges or not same_trunk(judges[metric][0], recipe.network)
+            proves = metric not in networks or not same_trunk(networks[metric][0], recipe.network)
             yield bench.compared({**said, "metric": metric}, values, without[metric], proves=proves)
 
 
@@ -205,7 +207,7 @@ def main(
     model: str,
     recipe: str,
     strengths: tuple[float, ...],
-    judge: str,
+    extractor: str,
     device: str | None,
     micro_batch: int | None,
 ) -> None:
@@ -214,15 +216,15 @@ def main(
         changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
         run = build(Run, merge_recipe(params["run"], changes), "run")
         config, plan = settings(params, model, recipe, folder.resolve().name, split, count)
-        if judge in (config.network, config.target.network):
-            raise UserError(f"--judge: {judge} is looked through already: name another network")
+        if extractor in (config.network, config.target.network):
+            raise UserError(f"--judge: {extractor} is looked through already: name another network")
         deterministic()
         with tempfile.TemporaryDirectory() as temporary:
             dataset = prepare(folder, Path(temporary, folder.resolve().name), size, None, split_of)
             store, where = WeightStore(*weights), device_of(run)
             bench = Bench(run=run, dataset=dataset, split=split, count=count, store=store, device=where)
             trainer, best_step = learn(bench, config)
-            rows = [*predictions(bench, trainer, best_step), *inversions(bench, trainer, plan, strengths, judge)]
+            rows = [*predictions(bench, trainer, best_step), *inversions(bench, trainer, plan, strengths, extractor)]
             n, learned = len(bench.rows), len(trainer.train)
     except UserError as error:
         click.secho(f"surrogate: {error}", fg="red", err=True)

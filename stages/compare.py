@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from relume.core.files import write_csv
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
 from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe
@@ -26,7 +26,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
 @stage("compare")
 def main(
-    door: Door,
+    context: StageContext,
     methods: Path,
     reconstructions: Path,
     images: Path,
@@ -37,8 +37,8 @@ def main(
     models: Path | None,
     out: Path,
 ) -> None:
-    config, seed = door.section(Compare, "compare"), door.section(int, "run.seed")
-    views = [metric for metric, _ in door.section(Evaluate, "evaluate").views]
+    config, seed = context.section(Compare, "compare"), context.section(int, "run.seed")
+    views = [metric for metric, _ in context.section(Evaluate, "evaluate").views]
     names = [view.name for view in views]
     cells = gather(
         config.groups,
@@ -47,7 +47,7 @@ def main(
         images=images,
         models=models,
         views=[*names, *([REID_N] if any(map(is_reid, names)) else [])],
-        recipes=door.plain("recipes"),
+        recipes=context.plain("recipes"),
     )
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
     write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])

@@ -10,13 +10,13 @@ from relume.core.files import write_csv
 from relume.core.results import read_descent
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, Evaluate
-from relume.evaluation.masked_sets import open_eye, set_rows
+from relume.evaluation.masked_sets import open_metric_network, set_rows
 from relume.evaluation.metrics import SETS
 from relume.evaluation.paths import path_rows
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
 from relume.networks.weights import WeightStore
 
@@ -34,7 +34,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--paths", type=FOLDER, required=True, help="The table of quality after some steps; no rows for masked groups.")
 @stage("evaluate", item="group")
 def main(
-    door: Door,
+    context: StageContext,
     group: str,
     reconstructions: Path,
     images: Path,
@@ -44,7 +44,7 @@ def main(
     sets: Path,
     paths: Path,
 ) -> None:
-    run, config = door.section(Run, "run"), door.section(Evaluate, "evaluate")
+    run, config = context.section(Run, "run"), context.section(Evaluate, "evaluate")
     deterministic()
     found, masks = read(reconstructions)
     if found.name != group:
@@ -57,7 +57,7 @@ def main(
     taps = [(name, *place) for name in datasets for place in config.other_taps] if masks is None else []
     scorer = Scorer(
         datasets=datasets,
-        judge=judge(config.metrics, [kind[1:] for kind in kinds], store, device, views=others),
+        extractor=extractor(config.metrics, [kind[1:] for kind in kinds], store, device, views=others),
         scales=read_scales(list(dict.fromkeys([*kinds, *taps])), folders),
         metrics=config.metrics,
         micro_batch=run.micro_batch,
@@ -66,12 +66,12 @@ def main(
     if masks is None:
         scorer = with_views(scorer, found, config, folders)
     sizes = [data.size for data in scorer.datasets.values()]
-    eye = open_eye(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
+    metric_network = open_metric_network(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
     with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
         rows = score(found, scorer, bar.update, masks=masks)
     on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
     write_csv(paths, PATHS, on_the_way)
-    write_csv(sets, SETS, [] if eye is None else set_rows(found, masks, scorer.datasets, eye, run.seed))
+    write_csv(sets, SETS, [] if metric_network is None else set_rows(found, masks, scorer.datasets, metric_network, run.seed))
     write_csv(out, columns(config) if masks is None else MASKED_COLUMNS, rows)
 
 

@@ -6,7 +6,7 @@ import click
 
 from relume.core.errors import UserError
 from relume.core.runtime import Run, autocast, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
@@ -20,8 +20,11 @@ from relume.networks.weights import WeightStore
 @click.option("--weights", type=click.Path(path_type=Path), required=True, help="The network's folder.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the features.")
 @stage("extract", item="network")
-def main(door: Door, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
-    run, given = door.section(Run, "run"), door.plain("extract")  # which other networks there are is not declared, nor asked
+def main(context: StageContext, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
+    run, given = (
+        context.section(Run, "run"),
+        context.plain("extract"),
+    )  # which other networks there are is not declared, nor asked
     whole = given.get("cached") is None or network in given["cached"]
     budget_mb = given["budget_mb"] if whole or network in given.get("held_out", ()) else 0
     device, prepared = device_of(run), Dataset.open(images)

@@ -8,7 +8,7 @@ import torch
 
 from relume.core.results import write_group
 from relume.core.runtime import describe
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Floors
 from relume.evaluation.floors import predict
@@ -18,10 +18,10 @@ from relume.evaluation.floors import predict
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset that `floors.dataset` names.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("floors")
-def main(door: Door, images: Path, out: Path) -> None:
-    config = door.section(Floors, "floors")
+def main(context: StageContext, images: Path, out: Path) -> None:
+    config = context.section(Floors, "floors")
     pictures, rows, timing = predict(Dataset.open(images), config)
-    method = {"config": asdict(config), "device": describe(torch.device("cpu")), **door.provenance()}
+    method = {"config": asdict(config), "device": describe(torch.device("cpu")), **context.provenance()}
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 
 

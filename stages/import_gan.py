@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from relume.core.runtime import deterministic
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.gan.config import ExternalGan
 from relume.methods.gan.import_gan import as_trained, card, external, locate, sheet
 from relume.training.models import write_model
@@ -17,12 +17,12 @@ SECTION = "import_gan"
 @click.option("--model", required=True, help="Name below `import_gan.models`.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
 @stage(SECTION, item="model")
-def main(door: Door, model: str, out: Path) -> None:
-    config = door.section(ExternalGan, f"{SECTION}.models.{model}")
+def main(context: StageContext, model: str, out: Path) -> None:
+    config = context.section(ExternalGan, f"{SECTION}.models.{model}")
     deterministic()
     path = locate(model, config)
     architecture, made = external(path, config)
-    write_model(out, as_trained(made), {**card(model, config, architecture, made), **door.provenance()}, sheet(made))
+    write_model(out, as_trained(made), {**card(model, config, architecture, made), **context.provenance()}, sheet(made))
     click.echo(f"{model}: from {path}, {made.size} px, {made.layers} layers of w")
 
 

@@ -7,7 +7,7 @@ import click
 
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.infer import decode
@@ -25,8 +25,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage("invert_decoder", item="group")
-def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(InvertDecoder, f"invert_decoder.{group}")
+def main(context: StageContext, group: str, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(InvertDecoder, f"invert_decoder.{group}")
     deterministic()
     device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(models / name, device) for name in config.decoders]
@@ -34,7 +34,7 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], models
     pictures, rows, timing = decode(
         decoders, Dataset.open(images), config, networks=networks, device=device, micro_batch=run.micro_batch
     )
-    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    method = {"config": asdict(config), "device": describe(device), **context.provenance()}
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 
 

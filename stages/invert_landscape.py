@@ -8,7 +8,7 @@ import click
 from relume.core.files import given, write_csv
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.curves import CURVES, curves
 from relume.methods.gan.trained import read_gan
@@ -31,7 +31,7 @@ SECTION = "invert_landscape"
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
 def main(
-    door: Door,
+    context: StageContext,
     group: str,
     images: Path,
     weights: tuple[Path, ...],
@@ -40,7 +40,7 @@ def main(
     mapper: Path,
     out: Path,
 ) -> None:
-    run, config = door.section(Run, "run"), door.section(InvertLandscape, f"{SECTION}.{group}")
+    run, config = context.section(Run, "run"), context.section(InvertLandscape, f"{SECTION}.{group}")
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     prepared = search(
@@ -53,11 +53,11 @@ def main(
         run=run,
     )
     cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob(f"**/{CARD}"))]
-    scratch = door.scratch([images / "index.csv", generator / CARD, landscape / CARD, *cards], describe(device))
+    scratch = context.scratch([images / "index.csv", generator / CARD, landscape / CARD, *cards], describe(device))
     rows = dataset.select(config.split, config.count)
     found = invert(prepared, config, rows, scratch)
     pictures, table = index(found, config, dataset, rows)
-    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    method = {"config": asdict(config), "device": describe(device), **context.provenance()}
     sources = [dataset.index[row]["source"] for row in rows]
     values = {key: one.best for key, one in found.items()}
     drawn = curves(values, sources, seed=run.seed, resamples=config.interval.resamples, level=config.interval.level)

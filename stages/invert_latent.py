@@ -9,7 +9,7 @@ import click
 from relume.core.files import given
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.gan.trained import read_gan
 from relume.methods.latent.config import InvertLatent, inherited
@@ -31,14 +31,16 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
-def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], generator: Path, mapper: Path, out: Path) -> None:
-    run, key = door.section(Run, "run"), f"{SECTION}.{group}"
-    config = inherited(door.section(InvertLatent, key), door.plain("invert_optimise"))
+def main(
+    context: StageContext, group: str, images: Path, weights: tuple[Path, ...], generator: Path, mapper: Path, out: Path
+) -> None:
+    run, key = context.section(Run, "run"), f"{SECTION}.{group}"
+    config = inherited(context.section(InvertLatent, key), context.plain("invert_optimise"))
     device = device_of(run)
     deterministic()
     cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob("**/model.json"))]
-    scratch = door.scratch([images / "index.csv", generator / CARD, *cards], describe(device))
-    with door.live(asdict(config)) as live:
+    scratch = context.scratch([images / "index.csv", generator / CARD, *cards], describe(device))
+    with context.live(asdict(config)) as live:
         studio = Studio(
             run=run,
             dataset=Dataset.open(images),
@@ -52,7 +54,7 @@ def main(door: Door, group: str, images: Path, weights: tuple[Path, ...], genera
         )
         pictures, rows, trace, timing = invert_all(studio, config, key)
         descent = follow(studio, config, key)
-    method = {"config": asdict(config), "device": describe(device), **door.provenance()}
+    method = {"config": asdict(config), "device": describe(device), **context.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 

@@ -9,10 +9,10 @@ import click
 from relume.core.files import given
 from relume.core.results import read_group, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.optimise.config import variation
-from relume.methods.optimise.infer import invert, rehearse, work
+from relume.methods.optimise.infer import dry_run_report, invert, work
 from relume.methods.optimise.path import followed
 from relume.methods.surrogate.infer import learned
 from relume.networks.weights import WeightStore
@@ -31,7 +31,7 @@ FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; t
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
 def main(
-    door: Door,
+    context: StageContext,
     recipe: str,
     images: Path,
     weights: tuple[Path, ...],
@@ -41,16 +41,16 @@ def main(
     out: Path,
     dry_run: bool,
 ) -> None:
-    run = door.section(Run, "run")
+    run = context.section(Run, "run")
     key = f"recipes.{recipe}"
-    config, _ = variation(door.plain("invert_optimise"), door.plain("losses"), door.plain(key), key)
+    config, _ = variation(context.plain("invert_optimise"), context.plain("losses"), context.plain(key), key)
     settings = {**asdict(config), "losses": config.losses.active}
     device, dataset = device_of(run), Dataset.open(images)
     deterministic()
     cards = [card for folder in (*weights, surrogate) for card in sorted(folder.glob("**/model.json"))]
     inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
-    scratch = door.scratch(inputs, describe(device))
-    with door.live(settings) as live:
+    scratch = context.scratch(inputs, describe(device))
+    with context.live(settings) as live:
         all_work = work(
             name=recipe,
             config=config,
@@ -66,11 +66,11 @@ def main(
             frames=int(os.environ.get(FRAMES, "0")),
         )
         if dry_run:
-            click.echo(rehearse(all_work))
+            click.echo(dry_run_report(all_work))
             return
         pictures, rows, trace, timing = invert(all_work)
     descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
-    method = {"config": settings, "device": describe(device), **door.provenance()}
+    method = {"config": settings, "device": describe(device), **context.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 

@@ -7,12 +7,12 @@ from tqdm import tqdm
 
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import Draws, write
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.methods.decoder.codec import codecs
 from relume.networks.weights import WeightStore
 
@@ -25,15 +25,15 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of maps.csv, channels.csv and a sheet per decoder.")
 @stage("maps")
-def main(door: Door, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(Maps, "maps")
-    draws = Draws(seed=run.seed, resamples=door.plain("compare.resamples"), level=door.plain("compare.level"))
+def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(Maps, "maps")
+    draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
     deterministic()
     device, store = device_of(run), WeightStore(*weights)
     bench = Bench(
         dataset=Dataset.open(images),
         config=config,
-        judge=judge(config.metrics if config.decoders else (), [], store, device),
+        extractor=extractor(config.metrics if config.decoders else (), [], store, device),
         seed=run.seed,
         micro_batch=run.micro_batch,
         device=device,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from relume.core.config import build
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.config import Prepare
 from relume.data.prepare import prepare
 
@@ -14,8 +14,8 @@ from relume.data.prepare import prepare
 @click.option("--dataset", required=True, help="Name below `prepare.datasets` in params.yaml.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
 @stage("prepare", item="dataset")
-def main(door: Door, dataset: str, out: Path) -> None:
-    section = {"max_bad": door.plain("prepare.max_bad"), "datasets": {dataset: door.plain(f"prepare.datasets.{dataset}")}}
+def main(context: StageContext, dataset: str, out: Path) -> None:
+    section = {"max_bad": context.plain("prepare.max_bad"), "datasets": {dataset: context.plain(f"prepare.datasets.{dataset}")}}
     config = build(Prepare, section, "prepare")
     manifest = prepare(config.datasets[dataset], out, name=dataset, max_bad=config.max_bad)
     counts = ", ".join(f"{count} {split}" for split, count in manifest["counts"].items() if split != "all")

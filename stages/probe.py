@@ -8,7 +8,7 @@ import click
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.probe_config import Probe
@@ -23,8 +23,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
 @click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("probe")
-def main(door: Door, images: Path, models: Path, out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(Probe, "probe")
+def main(context: StageContext, images: Path, models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(Probe, "probe")
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     trained = [read_masked(models / name, device) for name in config.models]

@@ -7,7 +7,7 @@ import click
 
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.masked_floors import fillers
 from relume.methods.masked.config import ReconstructMasked
@@ -25,8 +25,8 @@ SECTION = "reconstruct_masked"
 @click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
-def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(ReconstructMasked, f"{SECTION}.{group}")
+def main(context: StageContext, group: str, images: Path, models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(ReconstructMasked, f"{SECTION}.{group}")
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
@@ -44,7 +44,7 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
             "config": asdict(config),
             "device": describe(device),
             "parameters": {model.name: model.parameters for model in learned},
-            **door.provenance(),
+            **context.provenance(),
         },
         trace=() if ways is None else ways.trace,
         timing=filled.timing,

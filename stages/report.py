@@ -6,7 +6,7 @@ import click
 
 from relume.core.config import parse, read_params
 from relume.core.files import write_csv, write_text
-from relume.core.stage import PARAMS, Door, stage
+from relume.core.stage import PARAMS, StageContext, stage
 from relume.report import depth, landscape
 from relume.report.config import Report
 from relume.report.data import Folders, read
@@ -30,10 +30,10 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--samples", type=FOLDER, required=True, help="Folder of the generators' samples.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of index.html, report.pdf, overview.jpg, two tables.")
 @stage("report")
-def main(door: Door, out: Path, **folders: Path) -> None:
-    config = door.section(Report, "report")
-    data = read(Folders(**folders), door.plain("compare.groups"))
-    level, made = door.plain("compare.level"), _commands()
+def main(context: StageContext, out: Path, **folders: Path) -> None:
+    config = context.section(Report, "report")
+    data = read(Folders(**folders), context.plain("compare.groups"))
+    level, made = context.plain("compare.level"), _commands()
     write_text(out / "index.html", render(data, config, level, made))
     write_pdf(out / "report.pdf", data, level, made)
     first = next(iter(leaderboards(data.leaderboard)), None)

@@ -7,10 +7,10 @@ import click
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate
-from relume.evaluation.masked_sets import open_eye
+from relume.evaluation.masked_sets import open_metric_network
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
 from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
@@ -24,15 +24,15 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("score_samples")
-def main(door: Door, samples: Path, images: Path, weights: tuple[Path, ...], out: Path) -> None:
-    run, config = door.section(Run, "run"), door.section(ScoreSamples, "score_samples")
+def main(context: StageContext, samples: Path, images: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(ScoreSamples, "score_samples")
     deterministic()
     found = read_scored(samples, config)
     datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(one.about.dataset for one, _ in found.values())}
     sizes = [data.size for data in datasets.values()]
-    asked = door.section(Evaluate, "evaluate").sets if found else None
-    eye = open_eye(asked, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
-    write_csv(out, SCORED, [] if eye is None else sample_rows(found, datasets, eye, config, run.seed))
+    asked = context.section(Evaluate, "evaluate").sets if found else None
+    metric_network = open_metric_network(asked, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
+    write_csv(out, SCORED, [] if metric_network is None else sample_rows(found, datasets, metric_network, config, run.seed))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from relume.core.errors import UserError
 from relume.core.files import write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Floors
 from relume.evaluation.metrics import METRICS
-from relume.evaluation.perceptual import judge as look
+from relume.evaluation.perceptual import extractor as look
 from relume.evaluation.scoring import Scorer, read_scales, score, with_views
-from relume.evaluation.self_test import COLUMNS, as_group, judge, spoilt
+from relume.evaluation.self_test import COLUMNS, as_group, extractor, spoilt
 from relume.evaluation.self_test_config import SelfTest
 from relume.networks.weights import WeightStore
 
@@ -28,9 +28,13 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("self_test")
-def main(door: Door, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
-    run, asked, config = door.section(Run, "run"), door.section(Evaluate, "evaluate"), door.section(SelfTest, "self_test")
-    pictures = door.section(Floors, "floors")
+def main(context: StageContext, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, asked, config = (
+        context.section(Run, "run"),
+        context.section(Evaluate, "evaluate"),
+        context.section(SelfTest, "self_test"),
+    )
+    pictures = context.section(Floors, "floors")
     deterministic()
     data, device = Dataset.open(images), device_of(run)
     there = data.select(pictures.split, pictures.count)
@@ -40,7 +44,7 @@ def main(door: Door, images: Path, features: Path, weights: tuple[Path, ...], ou
     names = [name for name in asked.metrics if name != "feature_error"]  # which belongs to an inverted tap
     scorer = Scorer(
         datasets={data.name: data},
-        judge=look(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
+        extractor=look(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
         scales=read_scales([(data.name, *place) for place in asked.other_taps], {data.name: features}),
         metrics=names,
         micro_batch=run.micro_batch,
@@ -54,7 +58,7 @@ def main(door: Door, images: Path, features: Path, weights: tuple[Path, ...], ou
     scores = {
         (name, strength): {key: values[at] for key, values in table.items()} for at, (name, strength, _) in enumerate(rungs)
     }
-    verdict = judge(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
+    verdict = extractor(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
     write_csv(out, COLUMNS, verdict.rows)
     if verdict.faults:
         raise UserError("\n".join([*verdict.faults, f"{out} holds the values; self_test.exceptions names what is no fault"]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.training.stage import FOLDER, optional, options, train_entry, weights_option
@@ -17,10 +17,10 @@ from relume.training.stage import FOLDER, optional, options, train_entry, weight
 @weights_option
 @options
 @stage("train_decoder", item="decoder")
-def main(door: Door, decoder: str, features: Path, images: Path, **folders: Any) -> None:
+def main(context: StageContext, decoder: str, features: Path, images: Path, **folders: Any) -> None:
     kept = optional(features)
     train_entry(
-        door,
+        context,
         "train_decoder.decoders",
         decoder,
         DecoderConfig,

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from relume.core.samples import write_samples
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.gan.config import GanConfig
 from relume.methods.gan.train import GanTrainer
 from relume.training.stage import FOLDER, options, train_entry, weights_option
@@ -18,11 +18,11 @@ from relume.training.stage import FOLDER, options, train_entry, weights_option
 @weights_option
 @options
 @stage("train_gan", item="model")
-def main(door: Door, model: str, samples: Path, **folders: Any) -> None:
+def main(context: StageContext, model: str, samples: Path, **folders: Any) -> None:
     def write(trainer: GanTrainer) -> None:
         write_samples(samples, trainer.drawn())
 
-    train_entry(door, "train_gan.models", model, GanConfig, GanTrainer, also=write, **folders)
+    train_entry(context, "train_gan.models", model, GanConfig, GanTrainer, also=write, **folders)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.gan.trained import read_gan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.train import MapperTrainer
@@ -19,11 +19,11 @@ from relume.training.trainer import Setup
 @weights_option
 @options
 @stage("train_mapper", item="model")
-def main(door: Door, model: str, generator: Path, **folders: Any) -> None:
+def main(context: StageContext, model: str, generator: Path, **folders: Any) -> None:
     def build(setup: Setup[MapperConfig]) -> MapperTrainer:
         return MapperTrainer(setup, read_gan(generator, setup.device))
 
-    train_entry(door, "train_mapper.models", model, MapperConfig, build, inputs=[generator], **folders)
+    train_entry(context, "train_mapper.models", model, MapperConfig, build, inputs=[generator], **folders)
 
 
 if __name__ == "__main__":

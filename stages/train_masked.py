@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.masked.config import MaskedConfig
 from relume.methods.masked.train import MaskedTrainer
 from relume.training.stage import FOLDER, optional, options, train_entry
@@ -16,10 +16,10 @@ from relume.training.stage import FOLDER, optional, options, train_entry
 @click.option("--tokenizer", type=FOLDER, required=True, help="A trained tokenizer, for BEiT; data/none: none.")
 @options
 @stage("train_masked", item="model")
-def main(door: Door, model: str, tokenizer: Path, images: Path, **folders: Any) -> None:
+def main(context: StageContext, model: str, tokenizer: Path, images: Path, **folders: Any) -> None:
     given = optional(tokenizer)
     train_entry(
-        door,
+        context,
         "train_masked.models",
         model,
         MaskedConfig,

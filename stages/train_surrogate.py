@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.train import SurrogateTrainer
 from relume.training.stage import FOLDER, optional, options, train_entry, weights_option
@@ -18,10 +18,10 @@ from relume.training.stage import FOLDER, optional, options, train_entry, weight
 @weights_option
 @options
 @stage("train_surrogate", item="model")
-def main(door: Door, model: str, features: Path, target_features: Path, images: Path, **folders: Any) -> None:
+def main(context: StageContext, model: str, features: Path, target_features: Path, images: Path, **folders: Any) -> None:
     kept, target = optional(features), optional(target_features)
     train_entry(
-        door,
+        context,
         "train_surrogate.models",
         model,
         SurrogateConfig,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.networks.config import Weights
 from relume.networks.fetch import fetch_weights
 
@@ -12,8 +12,8 @@ from relume.networks.fetch import fetch_weights
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Root of the weights: one folder per network.")
 @stage("weights")
-def main(door: Door, out: Path) -> None:
-    for name in door.section(Weights, "weights").networks:
+def main(context: StageContext, out: Path) -> None:
+    for name in context.section(Weights, "weights").networks:
         fetch_weights(name, out, log=click.echo)
 
 

@@ -35,11 +35,11 @@ def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test",
 
 def write_weights(root: Path) -> Path:
     """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
-    for judge, (network, _) in list(LPIPS_TAPS.items())[:2]:
+    for extractor, (network, _) in list(LPIPS_TAPS.items())[:2]:
         tensors = canonical(networks.random(network, seed=1).body.state_dict())
-        channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[judge]
+        channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[extractor]
         heads = {f"lin{number}": torch.ones(count) for number, count in enumerate(channels)}
-        for name, content in ((network, tensors), (f"lpips_{judge}", heads)):
+        for name, content in ((network, tensors), (f"lpips_{extractor}", heads)):
             (root / name).mkdir()
             save_file(content, root / name / "model.safetensors")
             write_json(root / name / "model.json", {"name": name, "sha256": digest(content)})

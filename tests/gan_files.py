@@ -54,13 +54,13 @@ def shared(**differences: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "dataset": "toy",
         "architecture": KINDS["style"],
-        "duel": DUELS["style"],
+        "objective": DUELS["style"],
         "discriminator_rate": 1e-3,
         "discriminator_betas": [0.0, 0.99],
         "diff_augment": {"colour": True, "translate": 0.125, "cutout": 0.5},
         "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
         "training": training(batch=4, log_every=2, betas=[0.0, 0.99], clip=None),
-        "eye": {"network": "alexnet_conv", "tap": "conv1"},
+        "metric_network": {"network": "alexnet_conv", "tap": "conv1"},
         "samples": 4,
         "validation": None,
         "withheld": 0,
@@ -71,7 +71,7 @@ def shared(**differences: Any) -> dict[str, Any]:
 
 def trainer(data: Dataset, kind: str, **differences: Any) -> GanTrainer:
     """On images large enough for the metric network."""
-    own = {"architecture": KINDS[kind], "duel": DUELS[kind], **differences}
+    own = {"architecture": KINDS[kind], "objective": DUELS[kind], **differences}
     return GanTrainer(setup(data, entry(GanConfig, shared(), own, "train_gan.models.toy")))
 
 

@@ -19,11 +19,11 @@ def shared(**differences: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "dataset": "toy",
         "space": "w",
-        "architecture": {"hidden": [16], "residual": True, "turned": False},
+        "architecture": {"hidden": [16], "residual": True, "rotated": False},
         "losses": {"mse": 1.0, "lpips": 1.0},
         "measures": {"lpips": {"network": "alex"}},
         "relative": False,
-        "descents": {"steps": 3, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 1.0, "walkers": 2},
+        "descents": {"steps": 3, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 1.0, "per_batch": 2},
         "replay": 4,
         "training": training(batch=3, log_every=2, clip=10.0),
         "validation": None,

@@ -75,8 +75,8 @@ def test_predictions_are_held_against_the_true_embedding(project: Path, monkeypa
 
     def opposite(bench: surrogate.Bench, config: object) -> object:
         lesson, _ = learn(bench, config)  # type: ignore[arg-type]
-        eyes = surrogate.Eyes(store=bench.store, device=bench.device, micro_batch=4)
-        true = eyes.see("vgg16_conv", bench.dataset.images[bench.rows], ("pool",))["pool"]
+        extractors = surrogate.Extractors(store=bench.store, device=bench.device, micro_batch=4)
+        true = extractors.see("vgg16_conv", bench.dataset.images[bench.rows], ("pool",))["pool"]
         lesson.module.predict = lambda rows: -true  # type: ignore[method-assign]
         return lesson, 0
 

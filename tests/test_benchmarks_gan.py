@@ -22,7 +22,7 @@ PARAMS = {"train_gan": {"shared": shared()}}
 
 
 def study(**differences: Any) -> GanStudy:
-    models = {name: {"architecture": KINDS[name], "duel": DUELS[name]} for name in ("style", "dcgan")}
+    models = {name: {"architecture": KINDS[name], "objective": DUELS[name]} for name in ("style", "dcgan")}
     plain = {"pixels": 64, "train": None, "validation": 2, "test": None, "seconds": 6.0, "looks": 3, "count": 3, "patches": 4}
     return build(GanStudy, {**plain, "sets": EYE, "models": models} | differences, "study")
 
@@ -73,5 +73,5 @@ def test_a_model_is_trained_once_and_draws_its_samples(bench: Bench, monkeypatch
 def test_faults_are_named() -> None:
     with pytest.raises(UserError, match="study.*patches"):
         study(patches=7)
-    with pytest.raises(UserError, match=r"study\.models\.style.*duel"):
-        configs(study(models={"style": {"duel": {"kind": "hinge"}}}), PARAMS, "toy")
+    with pytest.raises(UserError, match=r"study\.models\.style.*objective"):
+        configs(study(models={"style": {"objective": {"kind": "hinge"}}}), PARAMS, "toy")

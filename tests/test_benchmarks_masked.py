@@ -205,12 +205,12 @@ def test_sets_are_of_all_methods_against_the_pictures_that_they_fill(
 ):
     seen: dict[str, Any] = {}
 
-    def set_rows(group: Any, masks: Any, datasets: Any, eye: Any, seed: int) -> list[dict[str, object]]:
+    def set_rows(group: Any, masks: Any, datasets: Any, metric_network: Any, seed: int) -> list[dict[str, object]]:
         truth = datasets["toy"].ids(datasets["toy"].select("test"))
         seen.update(methods={row["method"] for row in group.index}, rows=(len(group.images), len(masks)), truth=truth)
         return [{"name": "et@0.5", "kind": "masked", "dataset": "toy", "n": 3, "net": "eye_pool", "fd": 1 / 3, "kid": 0.0}]
 
-    monkeypatch.setattr(masked_tables, "open_eye", lambda *given, **named: "an eye")
+    monkeypatch.setattr(masked_tables, "open_metric_network", lambda *given, **named: "a network")
     monkeypatch.setattr(masked_tables, "set_rows", set_rows)
     monkeypatch.setattr("relume.networks.weights.WeightStore.folder", lambda store, name: Path(name))
     wanted = {**plain(), "models": {"et": ET}, "questions": {}, "probe": None, "sets": {"network": "alexnet", "tap": "pool"}}

@@ -15,11 +15,11 @@ from relume.data.store import Dataset
 from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
-from relume.evaluation.perceptual import Judge
+from relume.evaluation.perceptual import FeatureExtractor
 from tests.evaluation_files import write_dataset
 
 CPU = torch.device("cpu")
-EYES = Judge(networks={}, taps={}, heads={})
+EYES = FeatureExtractor(networks={}, taps={}, heads={})
 SIZE = 16
 
 
@@ -54,7 +54,7 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def bench(data: Dataset, **other: Any) -> Bench:
-    return Bench(dataset=data, config=config(**other), judge=EYES, seed=0, micro_batch=3, device=CPU)
+    return Bench(dataset=data, config=config(**other), extractor=EYES, seed=0, micro_batch=3, device=CPU)
 
 
 def test_both_rankings_find_the_channel_that_is_read(data: Dataset) -> None:

@@ -18,9 +18,9 @@ from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
-from relume.evaluation.masked_sets import Eye, open_eye, set_rows
+from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
 from relume.evaluation.metrics import METHOD, SETS
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
 from relume.evaluation.sets import frechet, gaussian, kid
 from relume.networks import network as networks
@@ -77,8 +77,8 @@ def write(folder: Path, data: Dataset, *, shown: float = 0.0) -> Path:
 def scored(folder: Path, data: Dataset, weights: Path, micro_batch: int = 3) -> list[dict[str, Any]]:
     group, masks = read(folder)
     metrics = ("psnr", "lpips_alex")
-    judges = judge(metrics, [], WeightStore(weights), CPU)
-    tools = Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=metrics, micro_batch=micro_batch, device=CPU)
+    networks = extractor(metrics, [], WeightStore(weights), CPU)
+    tools = Scorer(datasets={"toy": data}, extractor=networks, scales={}, metrics=metrics, micro_batch=micro_batch, device=CPU)
     return score(group, tools, masks=masks)
 
 
@@ -114,9 +114,11 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
     group, masks = read(write(tmp_path / "g", data))
     assert masks is not None
     net = networks.load("alexnet_conv", WeightStore(weights))
-    eye = open_eye(Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3)
-    assert isinstance(eye, Eye)
-    rows = set_rows(group, masks, {"toy": data}, eye, 0)
+    metric_network = open_metric_network(
+        Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3
+    )
+    assert isinstance(metric_network, MetricNetwork)
+    rows = set_rows(group, masks, {"toy": data}, metric_network, 0)
     assert [line["name"] for line in rows] == ["same@0.5", "same@0.75", "wrong@0.5", "wrong@0.75", "originals@test"]
     assert {(line["dataset"], line["net"]) for line in rows} == {("toy", "alexnet_conv_pool")}
     assert [(line["kind"], line["n"]) for line in rows[3:]] == [("masked", 8), ("real", 4)]
@@ -133,14 +135,14 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
     assert last["kid"] == pytest.approx(kid(x, y, sources, sources), rel=1e-3)
     assert float(str(last["kid_lo"])) <= float(str(last["kid"])) <= float(str(last["kid_hi"]))
     assert "kid_lo" not in rows[4], "two sources in each half: no interval"
-    assert set_rows(group, masks, {"toy": data}, eye, 0) == rows
+    assert set_rows(group, masks, {"toy": data}, metric_network, 0) == rows
 
 
 def test_pictures_too_small_for_the_network_are_named_first(weights: Path) -> None:
     asked, store = Sets(network="alexnet_conv", tap="pool"), WeightStore(weights)
     with pytest.raises(UserError, match=r"evaluate.sets.network: .*31 px.* 16"):
-        open_eye(asked, [32, 16], store, device=CPU, micro_batch=3)
-    assert open_eye(None, [16], store, device=CPU, micro_batch=3) is None
+        open_metric_network(asked, [32, 16], store, device=CPU, micro_batch=3)
+    assert open_metric_network(None, [16], store, device=CPU, micro_batch=3) is None
 
 
 def test_the_stage_writes_both_tables(
@@ -174,9 +176,11 @@ def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path
     """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
     rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
     write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
-    eye = open_eye(Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3)
-    assert eye is not None
-    good, bad, real = set_rows(read_group(tmp_path / "g"), None, {"toy": data}, eye, 0)
+    metric_network = open_metric_network(
+        Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3
+    )
+    assert metric_network is not None
+    good, bad, real = set_rows(read_group(tmp_path / "g"), None, {"toy": data}, metric_network, 0)
     assert [good["name"], bad["name"], real["kind"]] == ["good@alexnet_conv conv2", "bad", "real"]
     assert good["kind"] == bad["kind"] == METHOD
     assert (good["fd"], bad["fd"], real["fd"], good["n"]) == (None, None, None, 8)

@@ -15,7 +15,7 @@ from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, TIMED_PATHS
 from relume.evaluation.evidence import gather_paths
 from relume.evaluation.paths import path_rows
-from relume.evaluation.perceptual import judge
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import Scorer, score
 from relume.networks.weights import WeightStore
@@ -51,8 +51,8 @@ def ends(data: Dataset) -> np.ndarray:
 
 
 def scorer(data: Dataset, tmp_path: Path, *metrics: str) -> Scorer:
-    judges = judge(metrics, [], WeightStore(write_weights(tmp_path)), CPU)
-    return Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=metrics, micro_batch=3, device=CPU)
+    networks = extractor(metrics, [], WeightStore(write_weights(tmp_path)), CPU)
+    return Scorer(datasets={"toy": data}, extractor=networks, scales={}, metrics=metrics, micro_batch=3, device=CPU)
 
 
 def table(found: Group, tools: Scorer, *metrics: str) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_means_by_hand(folder: Path, data: Dataset, tmp_path: Path, monkeypatch:
 
 
 def test_without_metrics_there_are_no_rows_and_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
-    own: dict[str, Any] = {"datasets": {"toy": data}, "judge": judge([], [], WeightStore(), CPU), "scales": {}, "device": CPU}
+    own: dict[str, Any] = {"datasets": {"toy": data}, "judge": extractor([], [], WeightStore(), CPU), "scales": {}, "device": CPU}
     tools = Scorer(metrics=["psnr"], micro_batch=3, **own)
     assert table(read_group(folder), tools) == []
     (folder / "path.csv").write_text("method,id,step\n" + "walks,test9,1\n" * 4)

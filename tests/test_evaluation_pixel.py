@@ -15,7 +15,7 @@ from relume.core.errors import UserError
 from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.evaluation.metrics import METRICS, circular, metric
-from relume.evaluation.perceptual import LPIPS_METRICS, Judge, judge
+from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, extractor
 from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
 from relume.evaluation.sets import frechet, gaussian, kid
 from relume.losses.perceptual import LPIPS_TAPS
@@ -169,7 +169,7 @@ def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch:
         {layers[short]: tensor for name, tensor in tensors.items() if (short := name.removeprefix("features.")) in layers}
     )
     x, y = photographs()
-    ours = judge([metric], [], store, CPU)
+    ours = extractor([metric], [], store, CPU)
     found = ours.lpips(metric, ours.look(x, [network]), ours.look(y, [network]))
     with torch.no_grad():
         wanted = theirs(x, y, normalize=True).flatten()
@@ -191,8 +191,10 @@ def test_set_distances_agree_with_torchmetrics() -> None:
 
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
 def test_networks_refuse_out_of_range(bad: float) -> None:
-    """Every metric of a network looks through this door."""
-    look = Judge(networks={"alexnet_conv": networks.random("alexnet_conv")}, taps={"alexnet_conv": ("conv1",)}, heads={})
+    """Every metric of a network looks through this function."""
+    look = FeatureExtractor(
+        networks={"alexnet_conv": networks.random("alexnet_conv")}, taps={"alexnet_conv": ("conv1",)}, heads={}
+    )
     x = torch.full((1, 3, 32, 32), 0.5)
     assert look.look(x, ["alexnet_conv"])["alexnet_conv"]["conv1"].isfinite().all()
     x[0, 1, 2, 3] = bad

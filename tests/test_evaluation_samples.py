@@ -16,7 +16,7 @@ from relume.core.images import resize
 from relume.core.samples import About, Samples, write_samples
 from relume.data.store import Dataset
 from relume.evaluation.evidence import gather_sets
-from relume.evaluation.masked_sets import Eye
+from relume.evaluation.masked_sets import MetricNetwork
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuffled
 from relume.evaluation.samples_config import ScoreSamples
@@ -46,12 +46,12 @@ def samples(tmp_path: Path, data: Dataset) -> Path:
     return folder
 
 
-def eye() -> Eye:
-    return Eye(network=networks.random("alexnet_conv"), tap="pool", micro_batch=3, device=CPU)
+def metric_network() -> MetricNetwork:
+    return MetricNetwork(network=networks.random("alexnet_conv"), tap="pool", micro_batch=3, device=CPU)
 
 
 def test_an_eye_may_see_pictures_enlarged(data: Dataset) -> None:
-    plain, large = eye(), replace(eye(), size=96)
+    plain, large = metric_network(), replace(metric_network(), size=96)
     assert large.name == f"{plain.name}@96"
     found = large.embed([0, 1], data.pixels)
     assert torch.allclose(found, plain.embed([0, 1], lambda numbers: resize(data.pixels(numbers), 96)))
@@ -59,7 +59,9 @@ def test_an_eye_may_see_pictures_enlarged(data: Dataset) -> None:
 
 
 def rows(samples: Path, data: Dataset, config: ScoreSamples = CONFIG) -> dict[str, Row]:
-    return {str(row["name"]): row for row in sample_rows(read_scored(samples, config), {"toy": data}, eye(), config, 0)}
+    return {
+        str(row["name"]): row for row in sample_rows(read_scored(samples, config), {"toy": data}, metric_network(), config, 0)
+    }
 
 
 def test_generators_stand_beside_floors_and_true_halves(samples: Path, data: Dataset) -> None:
@@ -77,7 +79,7 @@ def test_generators_stand_beside_floors_and_true_halves(samples: Path, data: Dat
 
 def test_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> None:
     """Of the held-out pictures, and of the training pictures; samples have no source in common."""
-    look, test, train = eye(), data.select("test"), data.select("train")
+    look, test, train = metric_network(), data.select("test"), data.select("train")
     e = {name: look.embed(numbers, data.pixels) for name, numbers in (("test", test), ("train", train))}
     by_photo, own = torch.arange(8) // 2, torch.arange(8)
     found = rows(samples, data)
@@ -92,7 +94,7 @@ def test_what_was_withheld_is_asked_about_too(samples: Path, data: Dataset) -> N
     own = {name: row for name, row in found.items() if row["kind"] == "withheld"}
     floors = ["floor_train_toy@withheld", "floor_shuffled_patches_toy@withheld"]
     assert list(own) == ["copies@withheld", "black@withheld", *floors]
-    look, train = eye(), data.select("train")
+    look, train = metric_network(), data.select("train")
     e = look.embed(train, data.pixels)
     assert own[floors[0]]["n"] == 5
     assert own[floors[0]]["kid"] == pytest.approx(kid(e[:5], e[5:], torch.arange(5), torch.arange(3) + 10), rel=1e-9)

@@ -18,7 +18,7 @@ from relume.core.images import to_float
 from relume.core.results import Group, Row, read_group
 from relume.data.store import Dataset
 from relume.evaluation.metrics import METRICS, SETS
-from relume.evaluation.perceptual import Judge, feature_error, judge
+from relume.evaluation.perceptual import FeatureExtractor, extractor, feature_error
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.networks import network as networks
@@ -60,10 +60,10 @@ def group(folder: Path, rows: list[Row], images: np.ndarray) -> Group:
 
 def scorer(data: Dataset, weights: Path, features: Path, of: Group, metrics: Iterable[str] = ALL, **other: Any) -> Scorer:
     kinds = inverted(of)
-    judges = judge(metrics, [kind[1:] for kind in kinds], WeightStore(weights), CPU)
+    networks = extractor(metrics, [kind[1:] for kind in kinds], WeightStore(weights), CPU)
     scales = read_scales(kinds, {"toy": features})
     plain = {"micro_batch": 2, "device": CPU, "metrics": tuple(metrics), "scales": scales}
-    return Scorer(datasets={"toy": data}, judge=judges, **{**plain, **other})
+    return Scorer(datasets={"toy": data}, extractor=networks, **{**plain, **other})
 
 
 def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
@@ -82,7 +82,7 @@ def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Datas
         assert {name: line[name] for name in perfect} == pytest.approx(perfect, abs=1e-5)
         assert np.isnan(line["ms_ssim"])  # 32 px
     net = networks.load("alexnet_conv", WeightStore(weights))
-    look = Judge(networks={"alexnet_conv": net}, taps={"alexnet_conv": ("conv2", "conv5")}, heads={})
+    look = FeatureExtractor(networks={"alexnet_conv": net}, taps={"alexnet_conv": ("conv2", "conv5")}, heads={})
     for at, line in enumerate(scored[4:]):
         x, y = to_float(images[4 + at : 5 + at]), to_float(originals[at : at + 1])
         here, there = (look.look(pixels, ["alexnet_conv"])["alexnet_conv"] for pixels in (x, y))
@@ -128,8 +128,8 @@ def test_a_feature_as_far_as_the_mean_feature_has_error_one():
 )
 def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
     found = group(tmp_path / "g", [row("m", "test0"), entry], data.images[:2])
-    judges = judge(["psnr"], [], WeightStore(tmp_path), CPU)
-    tools = Scorer(datasets={"toy": data}, judge=judges, scales={}, metrics=["psnr"], micro_batch=2, device=CPU)
+    networks = extractor(["psnr"], [], WeightStore(tmp_path), CPU)
+    tools = Scorer(datasets={"toy": data}, extractor=networks, scales={}, metrics=["psnr"], micro_batch=2, device=CPU)
     with pytest.raises(UserError, match=f"line 3.*{message}"):
         score(found, tools)
 
@@ -149,7 +149,7 @@ def test_the_stage_writes_the_contract(
 ):
     default_params["run"]["device"] = "cpu"
     place = ["alexnet_conv", "conv5"]
-    default_params["evaluate"].update(reid={"judges": [place], "candidates": 6}, other_taps=[place], classifier=None, sets=None)
+    default_params["evaluate"].update(reid={"networks": [place], "candidates": 6}, other_taps=[place], classifier=None, sets=None)
     default_params["extract"]["cached"] = []
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])

@@ -14,7 +14,7 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_json
 from relume.evaluation.metrics import METRICS, reid
-from relume.evaluation.self_test import COLUMNS, blur, jpeg, judge, mosaic, noisy
+from relume.evaluation.self_test import COLUMNS, blur, extractor, jpeg, mosaic, noisy
 from relume.evaluation.self_test_config import SelfTest
 from stages.self_test import main
 from tests.evaluation_files import write_dataset, write_weights
@@ -61,7 +61,7 @@ def scores(**ladders: list[float]) -> dict[tuple[str, float], dict[str, np.ndarr
     ],
 )
 def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]], exceptions: Any, fault: str) -> None:
-    verdict = judge(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
+    verdict = extractor(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
     assert [text.split(" ", 4)[-1] for text in verdict.faults] == ([fault] if fault else [])
     first = {"metric": "psnr", "degradation": "none", "strength": 0, "mean": 100, "lo": 100, "hi": 100, "ordered": True}
     assert verdict.rows[0] == first
@@ -71,13 +71,13 @@ def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]],
 
 def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not_mend() -> None:
     wrong = {("none", 0.0): {"ssim": np.array([0.9, 0.9])}}
-    (fault,) = judge(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
+    (fault,) = extractor(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
     assert "ssim" in fault
     absent = {("none", 0.0): {"ms_ssim": np.array([np.nan, np.nan])}}
-    assert judge(absent, [METRICS["ms_ssim"]], ["a", "b"], {}, seed=0).rows == []
+    assert extractor(absent, [METRICS["ms_ssim"]], ["a", "b"], {}, seed=0).rows == []
     metric = reid("vgg16_conv", "pool")
     told = [("none", 0.0, 1), ("blur", 1.0, 1), ("blur", 2.0, 1), ("noise", 1.0, 3), ("noise", 2.0, 2)]
-    verdict = judge({(a, b): {metric.name: np.array([c, c])} for a, b, c in told}, [metric], ["a", "b"], {}, seed=0)
+    verdict = extractor({(a, b): {metric.name: np.array([c, c])} for a, b, c in told}, [metric], ["a", "b"], {}, seed=0)
     assert ["noise" in fault for fault in verdict.faults] == [True]
 
 
@@ -107,7 +107,7 @@ def test_the_stage_writes_its_table_and_fails_by_name(
     default_params["evaluate"].update(
         metrics=["mse", "psnr", "ms_ssim", "lpips_alex", "feature_error"], other_taps=[], classifier=None
     )
-    default_params["evaluate"].update(reid={"judges": [["alexnet_conv", "pool"]]}, sets=None)
+    default_params["evaluate"].update(reid={"networks": [["alexnet_conv", "pool"]]}, sets=None)
     default_params["extract"]["cached"] = []
     default_params["self_test"].update(count=3, exceptions={"lpips_alex": ["blur", "noise", "jpeg", "blocks"]})
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ from relume.evaluation.seen import Witness
 from relume.evaluation.views import candidates, gallery, open_views
 from tests.evaluation_files import write_dataset
 
-REID = {"judges": [["efficientnet_lite0", "pool"], ["vgg16_conv", "conv5_3"]]}
+REID = {"networks": [["efficientnet_lite0", "pool"], ["vgg16_conv", "conv5_3"]]}
 
 
 def test_ranks_by_hand() -> None:
@@ -43,7 +43,7 @@ def test_candidates_are_what_is_held_out(tmp_path: Path) -> None:
 def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
     """With features that are told instead of seen: (0, 0), (1, 0), (0, 3) … by row."""
     data = write_dataset(tmp_path / "toy")
-    asked = {"metrics": ["psnr"], "reid": {"judges": [["alexnet_conv", "conv5"]], "candidates": 4}, "clip": "clip_vit_l_14"}
+    asked = {"metrics": ["psnr"], "reid": {"networks": [["alexnet_conv", "conv5"]], "candidates": 4}, "clip": "clip_vit_l_14"}
     config = build(Evaluate, {**asked, "other_taps": [["vgg16_conv", "pool"]], "classifier": "efficientnet_lite0"}, "evaluate")
     told = torch.tensor([[1.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, -1.0]])
     views = open_views(
@@ -62,7 +62,7 @@ def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
 
 
 def test_columns_carry_their_protocol() -> None:
-    config = build(Evaluate, {"metrics": ["psnr"], "reid": REID, "other_taps": REID["judges"]}, "evaluate")
+    config = build(Evaluate, {"metrics": ["psnr"], "reid": REID, "other_taps": REID["networks"]}, "evaluate")
     metrics = {metric.name: metric for metric, _ in config.views}
     places = ("efficientnet_lite0_pool", "vgg16_conv5_3")
     assert list(metrics) == [f"{kind}_{place}" for kind in ("feature_error", "reid_rank") for place in places]
@@ -71,7 +71,7 @@ def test_columns_carry_their_protocol() -> None:
     assert all(metric.better == "lower" and metric.protocol for metric in metrics.values())
     assert not any(is_reid(name) for name in METRICS)
     twice = [["vgg16", "pool"], ["vgg16_conv", "pool"]]
-    for key, section in (("other_taps", {"other_taps": twice}), ("reid", {"reid": {"judges": twice}})):
+    for key, section in (("other_taps", {"other_taps": twice}), ("reid", {"reid": {"networks": twice}})):
         with pytest.raises(UserError, match=rf"evaluate\.{key}"):
             build(Evaluate, {"metrics": ["psnr"], **section}, "evaluate")
 
@@ -85,7 +85,7 @@ def witness(tmp_path: Path) -> Witness:
     cards = {
         "decoder/plain": {"network": "alexnet_conv", "losses": {"lpips": 0.0}, "measures": {"lpips": {"network": "vgg"}}},
         "decoder/sharp": {"network": "alexnet_conv", "losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}},
-        "gan/style": {"eye": {"network": "efficientnet_lite0"}, "losses": {}},
+        "gan/style": {"metric_network": {"network": "efficientnet_lite0"}, "losses": {}},
         "mapper/mapper": {"network": "resnet50", "generator": "models/gan/style"},
         "landscape/theta": {"generator": "models/gan/style", **SQUEEZE},
         "surrogate/guess": {"network": "alexnet_conv", "target": {"network": "resnet34"}},

@@ -13,7 +13,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TOY = ROOT / "tests/toy_family"
-GROUP = [f"data/reconstructions/${{key}}/{name}" for name in ("images.npy", "index.csv", "path.npy", "path.csv", "trace.csv")]
 STAGES = {
     "train_toy": {
         "foreach": "${train_toy.models}",
@@ -32,7 +31,7 @@ STAGES = {
             " --out data/reconstructions/${key}",
             "deps": ["src", "data/images/${item.dataset}", "models/toy"],
             "params": ["invert_toy.${key}"],
-            "outs": [*GROUP, "data/reconstructions/${key}/timing.csv", "data/reconstructions/${key}/method.json"],
+            "outs": ["data/reconstructions/${key}", "metrics/runs/${key}"],
         },
     },
 }

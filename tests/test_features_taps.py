@@ -162,10 +162,10 @@ def test_the_statistics_by_hand():
         with collect(network, [BATCHNORM]) as taps:
             value = taps(picture)[BATCHNORM]
         assert value.item() == pytest.approx(wanted)
-        (slope,) = torch.autograd.grad(value.sum(), [picture])
+        (gradient,) = torch.autograd.grad(value.sum(), [picture])
         if wanted:
-            torch.testing.assert_close(slope, torch.full_like(slope, 1 / 3**0.5 / 16))
-        assert slope.isfinite().all(), "also where a constant picture meets them"
+            torch.testing.assert_close(gradient, torch.full_like(gradient, 1 / 3**0.5 / 16))
+        assert gradient.isfinite().all(), "also where a constant picture meets them"
         network.body[0].running_mean.fill_(0.5)
         network.body[0].running_var.zero_()
 
@@ -186,7 +186,7 @@ def holding(body: nn.Module) -> networks.Network:
     return networks.Network(dataclasses.replace(facts("identity")), body)
 
 
-def slope(unit: nn.Module) -> tuple[list[float], list[float]]:
+def gradient(unit: nn.Module) -> tuple[list[float], list[float]]:
     x = X.clone().requires_grad_()
     value = unit(x)
     (found,) = torch.autograd.grad((value * torch.arange(1.0, 7.0)).sum(), [x])
@@ -196,11 +196,11 @@ def slope(unit: nn.Module) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("unit", [nn.ReLU(), nn.ReLU6()])
 def test_values_stay_and_gradients_pass_unchanged(unit: nn.Module):
     network = holding(nn.Sequential(unit, nn.LeakyReLU(0.1), nn.Hardtanh(0, 1), nn.GELU()))  # others are left alone
-    values, dead = slope(unit)
+    values, dead = gradient(unit)
     with identity_relu(network) as count:
         assert count == 1
-        assert slope(unit) == (values, [1, 2, 3, 4, 5, 6])
-    assert slope(unit) == (values, dead)
+        assert gradient(unit) == (values, [1, 2, 3, 4, 5, 6])
+    assert gradient(unit) == (values, dead)
     assert dead[:2] == [0, 0]
     assert "forward" not in vars(unit)
 
@@ -213,9 +213,9 @@ def test_a_failure_inside_and_one_within_another_are_undone():
     assert "forward" not in vars(unit)
     with identity_relu(network):
         with identity_relu(network):
-            assert slope(unit)[1] == [1, 2, 3, 4, 5, 6]
-        assert slope(unit)[1] == [1, 2, 3, 4, 5, 6]
-    assert slope(unit)[1][0] == 0
+            assert gradient(unit)[1] == [1, 2, 3, 4, 5, 6]
+        assert gradient(unit)[1] == [1, 2, 3, 4, 5, 6]
+    assert gradient(unit)[1][0] == 0
 
 
 @pytest.mark.parametrize("name", ["alexnet_conv", "resnet18", "efficientnet_lite0"])

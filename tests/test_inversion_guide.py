@@ -107,10 +107,10 @@ def test_the_normal_equations_are_ridge_regression() -> None:
     total = Normal()
     for part in (slice(0, 7), slice(7, 40)):
         total.add(x[part], y[part])
-    mean, centre, slope = total.solve(0.3)
+    mean, centre, gradient = total.solve(0.3)
     a, b = (x - x.mean(0)).numpy(), (y - y.mean(0)).numpy()
     strength = 0.3 * (a**2).sum(0).mean()
-    np.testing.assert_allclose(slope, np.linalg.solve(a.T @ a + strength * np.eye(6), a.T @ b), rtol=1e-8)
+    np.testing.assert_allclose(gradient, np.linalg.solve(a.T @ a + strength * np.eye(6), a.T @ b), rtol=1e-8)
     torch.testing.assert_close(mean, x.mean(0))
     torch.testing.assert_close(centre, y.mean(0))
 
@@ -155,7 +155,7 @@ def test_it_is_learned_from_training_pictures_alone(
     changed = np.where(trained[:, None, None, None], dataset.images, 255 - dataset.images)
     other = Dataset(**{**vars(dataset), "images": changed})
     again = learned_from(other, default_params, taps)
-    assert torch.equal(plain.slope, again.slope)
+    assert torch.equal(plain.gradient, again.gradient)
     assert torch.equal(plain.centre, again.centre)
     inverted = Dataset(**{**vars(dataset), "images": 255 - changed})
     assert not torch.equal(learned_from(inverted, default_params, taps).centre, plain.centre)
@@ -166,13 +166,13 @@ def test_it_is_learned_at_the_size_that_is_wanted_from_as_many_pictures_as_wante
 ) -> None:
     shapes: list[tuple[int, ...]] = []
 
-    class Eye(Provider):
+    class MetricNetwork(Provider):
         def _look(self, images: Tensor, taps: Any) -> Any:
             shapes.append(tuple(images.shape))
             return super()._look(images, taps)
 
-    eye = Eye(dataset, {"alexnet_conv": net("alexnet_conv")}, CPU)
-    eye.guide(settings(default_params, terms={"guide": {"pictures": 3}}), 64)
+    metric_network = MetricNetwork(dataset, {"alexnet_conv": net("alexnet_conv")}, CPU)
+    metric_network.guide(settings(default_params, terms={"guide": {"pictures": 3}}), 64)
     assert shapes == [(6, 3, 64, 64)]
 
 

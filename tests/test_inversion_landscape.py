@@ -115,7 +115,7 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
 
 def test_the_inverse_of_a_theta() -> None:
     torch.manual_seed(0)
-    made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, turned=True))
+    made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, rotated=True))
     made.basis.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
     wanted = torch.randn(3, 4)
     assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6), "of a turn"

@@ -149,20 +149,20 @@ def test_what_is_asked_of_a_latent_by_hand(name: str) -> None:
     """Drawn latents lie 1 from the mean, on average; noise maps are no part of that."""
     made = generator("style")
     made.running_mean.copy_(made.map(made.draw(dice(*range(256)))).mean(0).detach())
-    space = LatentSpace(made, latent(name, noise=True, near_mean=0.5, unlike_noise=2.0))
+    space = LatentSpace(made, latent(name, noise=True, w_reg=0.5, noise_reg=2.0))
     code = space.encode(torch.zeros(64, 3, 8, 8), dice(*range(500, 564)))
     costs = space.costs(code)
-    assert {key: weight for key, (weight, _) in costs.items()} == {"near_mean": 0.5, "unlike_noise": 2.0}
-    assert float(costs["near_mean"][1].mean()) == pytest.approx(1, rel=0.2)
-    assert torch.equal(costs["unlike_noise"][1], noise_reg(space.parts(code)[1]))
+    assert {key: weight for key, (weight, _) in costs.items()} == {"w_reg": 0.5, "noise_reg": 2.0}
+    assert float(costs["w_reg"][1].mean()) == pytest.approx(1, rel=0.2)
+    assert torch.equal(costs["noise_reg"][1], noise_reg(space.parts(code)[1]))
     assert LatentSpace(made, latent(name)).costs(code[:, : space.parts(code)[0][0].numel()]) == {}
 
 
 def test_the_latent_is_shaken_ever_less_and_its_noise_maps_never() -> None:
     made = generator("style")
-    space = LatentSpace(made, latent("w", noise=True, shake=0.1, shake_until=0.5))
+    space = LatentSpace(made, latent("w", noise=True, w_noise=0.1, shake_until=0.5))
     code = space.encode(torch.zeros(2, 3, 8, 8), dice(0, 1))
-    moved = [space.shaken(code, progress, dice(7, 8)) - code for progress in (0.0, 0.25, 0.5, 0.9)]
+    moved = [space.perturbed(code, progress, dice(7, 8)) - code for progress in (0.0, 0.25, 0.5, 0.9)]
     drawn = torch.stack([torch.randn(made.width, generator=one) for one in dice(7, 8)])
     assert torch.allclose(moved[0][:, : made.width], 0.1 * space.spread * drawn, atol=1e-6)
     assert torch.allclose(moved[1], moved[0] / 4, atol=1e-6)
@@ -175,10 +175,10 @@ def test_a_space_is_pulled_to_the_mean(default_params: dict[str, Any]) -> None:
     made, reached = generator("style").requires_grad_(False), []
     made.running_mean.copy_(made.map(made.draw(dice(*range(64)))).mean(0))
     for weight in (1e-6, 100.0):
-        config = settings(default_params, parametrisation=plain("w", near_mean=weight), steps=40, trace_every=39)
+        config = settings(default_params, parametrisation=plain("w", w_reg=weight), steps=40, trace_every=39)
         reports: list[Any] = []
         optimise(replace(problem(config), space=spaces(made)), config, reports.append)
-        reached.append(float(reports[1].terms["near_mean"].mean()))
+        reached.append(float(reports[1].terms["w_reg"].mean()))
     assert reached[1] < 0.2 * reached[0]
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.losses.objective import Objective, State, Term
 from relume.methods.optimise.config import Affine, Colour, InvertOptimise, Jitter, Parametrisation
-from relume.methods.optimise.movers import RULES
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
+from relume.methods.optimise.optimizers import RULES
 from relume.methods.optimise.parametrise import BOXES
 from relume.methods.optimise.views import TRANSFORMS
 from tests.inversion_files import LOSSES, SIZE, net, problem, settings, solve, value

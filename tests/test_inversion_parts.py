@@ -72,8 +72,8 @@ def test_pictures_stay_in_the_box_and_rows_do_not_touch(config: Space) -> None:
     decoded = space.decode(code, 16)
     assert (decoded.min() >= 0 and decoded.max() <= 1) == space.bounded
     assert torch.allclose(decoded[1], pictures()[1], atol=2e-5)
-    (slope,) = torch.autograd.grad(decoded[0].sum(), [code])
-    assert slope[1].abs().max() == 0
+    (gradient,) = torch.autograd.grad(decoded[0].sum(), [code])
+    assert gradient[1].abs().max() == 0
 
 
 @pytest.mark.parametrize("space", DRAWN)
@@ -86,9 +86,9 @@ def test_a_drawn_code_belongs_to_its_generator_alone(space: Parametrisation) -> 
     assert both.min() >= 0
     assert both.max() <= 1
     assert torch.allclose(space.decode(code[1:], 16)[0], both[1], atol=1e-5)
-    (slope,) = torch.autograd.grad(both[0].sum(), [code])
-    assert slope[1].abs().max() == 0
-    assert slope[0].abs().max() > 0
+    (gradient,) = torch.autograd.grad(both[0].sum(), [code])
+    assert gradient[1].abs().max() == 0
+    assert gradient[0].abs().max() > 0
     space.project(code)
     assert torch.equal(space.decode(code, 16), both)
 
@@ -184,9 +184,9 @@ def test_a_view_is_drawn_per_sample_from_its_own_generator(transforms: tuple[Jit
     assert torch.allclose(many, alone, atol=1e-6)
     assert (many != pictures(8)).any()
     images = pictures(8).requires_grad_()
-    (slope,) = torch.autograd.grad(view(images, transforms, dice(*seeds))[0].sum(), [images])
-    assert slope[1:].abs().max() == 0
-    assert slope[0].abs().max() > 0
+    (gradient,) = torch.autograd.grad(view(images, transforms, dice(*seeds))[0].sum(), [images])
+    assert gradient[1:].abs().max() == 0
+    assert gradient[0].abs().max() > 0
 
 
 def test_without_transforms_the_view_is_the_picture() -> None:

@@ -15,8 +15,8 @@ import yaml
 from relume.core import checkpoint
 from relume.core.checkpoint import Checkpoint
 from relume.methods.optimise import infer as group
-from relume.methods.optimise.movers import RULES
 from relume.methods.optimise.optimise import Outcome, optimise
+from relume.methods.optimise.optimizers import RULES
 from relume.methods.optimise.path import KEPT
 from tests.inversion_files import found, settings, work_in
 

@@ -201,11 +201,11 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(default_params: dict[s
     changes = {"sizes": [[0, 32], [100, SIZE]], "switches": [[9, {"kind": "pyramid", "levels": 2}]]}
     config = settings(default_params, restarts=2, steps=300, **changes)
     made = work_in(tmp_path, config)
-    told = group.rehearse(made)
+    told = group.dry_run_report(made)
     assert told.startswith("toy: 4 pictures x 2 restarts x 300 steps, about ")
     assert told.endswith("terms: feature x 1, tv x 0.1, alpha_norm x 0.01")
     assert not (tmp_path / "scratch").exists()
-    oracle = group.rehearse(work_in(tmp_path, config, losses={"pixel": 1.0}))
+    oracle = group.dry_run_report(work_in(tmp_path, config, losses={"pixel": 1.0}))
     assert oracle.endswith("pixel x 1; an oracle: it has looked at the pictures")
 
 

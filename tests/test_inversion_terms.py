@@ -47,21 +47,21 @@ def predicted(features: Mapping[str, Tensor]) -> Tensor:
 class Heads(WeightStore):
     """In the place of fetched ones."""
 
-    def __init__(self, judge: str, heads: list[Tensor]) -> None:
-        self.judge, self.heads = judge, heads
+    def __init__(self, extractor: str, heads: list[Tensor]) -> None:
+        self.extractor, self.heads = extractor, heads
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        assert name == f"lpips_{self.judge}"
+        assert name == f"lpips_{self.extractor}"
         return {f"lin{place}": head for place, head in enumerate(self.heads)}
 
 
 @cache
-def material(judge: str = "alex") -> Material:
-    network, taps = LPIPS_TAPS[judge]
+def material(extractor: str = "alex") -> Material:
+    network, taps = LPIPS_TAPS[extractor]
     dice = torch.Generator().manual_seed(3)
     heads = [torch.rand(net(network).facts.taps[tap].channels, generator=dice) for tap in taps]
     surrogate = Surrogate(network=OTHER, tap="pool", predict=predicted)
-    return Material(store=Heads(judge, heads), device=CPU, surrogate=surrogate)
+    return Material(store=Heads(extractor, heads), device=CPU, surrogate=surrogate)
 
 
 def config_for(term: str, base: dict[str, Any], **more: Any) -> InversionConfig:
@@ -92,9 +92,9 @@ def test_gradients_are_finite_at_constant_pictures(default_params: dict[str, Any
     whole = alone(term, config_for(term, default_params), count=3, originals=flat if target == "itself" else None)
     images = flat.repeat_interleave(whole.restarts, 0).requires_grad_()
     values = value(whole, images)
-    (slope,) = torch.autograd.grad(values.sum(), [images])
+    (gradient,) = torch.autograd.grad(values.sum(), [images])
     assert torch.isfinite(values).all()
-    assert torch.isfinite(slope).all()
+    assert torch.isfinite(gradient).all()
 
 
 def relative(x: Tensor, y: Tensor) -> Tensor:
@@ -290,9 +290,9 @@ def test_every_aggregate_and_policy_of_the_foreign_terms(
     values = value(whole, images)
     assert values.shape == (2 * config.restarts,)
     assert (values > 0).all()
-    (slope,) = torch.autograd.grad(values.sum(), [images])
-    assert torch.isfinite(slope).all()
-    assert (slope.flatten(1).abs().amax(1) > 0).all()
+    (gradient,) = torch.autograd.grad(values.sum(), [images])
+    assert torch.isfinite(gradient).all()
+    assert (gradient.flatten(1).abs().amax(1) > 0).all()
 
 
 def test_networks_and_taps_of_a_foreign_term_are_a_weighted_mean(default_params: dict[str, Any]) -> None:
@@ -342,9 +342,9 @@ def test_every_penalty_on_variation_by_hand(default_params: dict[str, Any], pena
 
 
 @pytest.mark.parametrize("judge", LPIPS_TAPS)
-def test_every_judge_of_lpips(default_params: dict[str, Any], judge: str) -> None:
-    whole = alone("lpips", settings(default_params, terms={"lpips": {"network": judge}}))
-    assert whole.objective.needs == dict([LPIPS_TAPS[judge]])
+def test_every_judge_of_lpips(default_params: dict[str, Any], extractor: str) -> None:
+    whole = alone("lpips", settings(default_params, terms={"lpips": {"network": extractor}}))
+    assert whole.objective.needs == dict([LPIPS_TAPS[extractor]])
     assert value(whole, pictures()).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert (value(whole, whole.start) > 0).all()
 

@@ -122,8 +122,8 @@ def test_pixels_begin_at_the_mappers_picture_blended_with_noise(toy: Path) -> No
 
 
 def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shaken = {"parametrisation": files.latent("w", "given", noise=True, shake=0.1, near_mean=0.01, unlike_noise=1.0)}
-    changed(methods={"shaken": shaken, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
+    perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, w_reg=0.01, noise_reg=1.0)}
+    changed(methods={"shaken": perturbed, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
     assert inverted("whole").exit_code == 0
     monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
     advance, steps = Descent.advance, []
@@ -139,7 +139,7 @@ def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.M
     for file in FILES - {"timing.csv"}:
         assert (toy / "whole" / file).read_bytes() == (toy / "late" / file).read_bytes(), file
     terms = {row["term"] for row in read_csv(toy / "late/trace.csv") if row["method"] == "shaken"}
-    assert {"near_mean", "unlike_noise", "feature", "objective"} <= terms
+    assert {"w_reg", "noise_reg", "feature", "objective"} <= terms
 
 
 def test_without_a_mapper(toy: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_mapper_of_another_network_is_named(toy: Path) -> None:
         ({"methods": {"a": {"losses": {"feature": 0.0, "tv": 0.0}}}}, "methods.a.losses: every weight is 0"),
         ({"methods": {"a": {"parametrisation": {"kind": "prior", "channels": 4, "levels": 1}}}}, "a.parametrisation.kind: prior"),
         ({"methods": {"a": {"stepz": 3}}}, "methods.a.stepz: unknown key"),
-        ({"methods": {"a": {"parametrisation": {"unlike_noise": 1.0}}}}, "unlike_noise: noise maps that are not moved"),
+        ({"methods": {"a": {"parametrisation": {"noise_reg": 1.0}}}}, "unlike_noise: noise maps that are not moved"),
     ],
 )
 def test_sections_are_checked(default_params: dict[str, Any], differences: dict[str, Any], message: str) -> None:

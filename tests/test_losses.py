@@ -28,8 +28,8 @@ def test_distances_vanish_where_features_agree_and_have_finite_gradients_at_zero
     assert function(X, X).tolist() == pytest.approx([0, 0], abs=1e-6)
     x = torch.zeros(2, 3, 4, 4, requires_grad=True)
     for target in (torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)):
-        (slope,) = torch.autograd.grad(function(x, target).sum(), [x])
-        assert torch.isfinite(slope).all()
+        (gradient,) = torch.autograd.grad(function(x, target).sum(), [x])
+        assert torch.isfinite(gradient).all()
 
 
 def test_several_taps_are_a_weighted_mean() -> None:
@@ -75,16 +75,16 @@ def test_alpha_norm_and_pixel_by_hand() -> None:
 )
 def test_priors_have_finite_gradients_at_constant_pictures_and_steps_lower_them(term) -> None:  # type: ignore[no-untyped-def]
     flat = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
-    (slope,) = torch.autograd.grad(term(flat).sum(), [flat])
-    assert torch.isfinite(slope).all()
+    (gradient,) = torch.autograd.grad(term(flat).sum(), [flat])
+    assert torch.isfinite(gradient).all()
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     values = []
     for _ in range(6):
         x.requires_grad_()
         value = term(x)
-        (slope,) = torch.autograd.grad(value.sum(), [x])
+        (gradient,) = torch.autograd.grad(value.sum(), [x])
         values.append(value.detach())
-        x = (x - 0.5 * slope).detach()
+        x = (x - 0.5 * gradient).detach()
     assert (values[-1] < values[0]).all()
 
 

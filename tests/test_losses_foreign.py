@@ -91,13 +91,13 @@ def test_policies_by_hand(policy: str, x: list[float], y: list[float]):
 
 
 def test_a_dead_unit_that_should_live_has_a_gradient_under_smart_alone():
-    slopes = {}
+    gradients = {}
     for policy in ("smart", "relu_after"):
         values = torch.tensor([[-1.0]], requires_grad=True)
         x, y = sides(policy, values, torch.tensor([[2.0]]))
-        (slopes[policy],) = torch.autograd.grad((x - y).square().sum(), [values])
-    assert slopes["smart"].item() == -6
-    assert slopes["relu_after"].item() == 0
+        (gradients[policy],) = torch.autograd.grad((x - y).square().sum(), [values])
+    assert gradients["smart"].item() == -6
+    assert gradients["relu_after"].item() == 0
 
 
 def test_names_in_the_parameters_are_the_registered_ones():
@@ -140,5 +140,5 @@ def test_maps_are_flattened_and_others_are_a_fixed_target(aggregate: str, distan
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_gradients_are_finite_where_all_embeddings_are_zero(aggregate: str, distance: str, policy: str):
     values = torch.zeros(2, 5, requires_grad=True)
-    (slope,) = torch.autograd.grad(foreign(distance, policy, aggregate, values, torch.zeros(2, 3, 5)).sum(), [values])
-    assert slope.isfinite().all()
+    (gradient,) = torch.autograd.grad(foreign(distance, policy, aggregate, values, torch.zeros(2, 3, 5)).sum(), [values])
+    assert gradient.isfinite().all()

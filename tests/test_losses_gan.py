@@ -24,10 +24,10 @@ def test_logistic_by_hand() -> None:
 def test_steepness_by_hand() -> None:
     """A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on."""
     pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    slope = torch.tensor(3.0, requires_grad=True)
-    found = gan.gradient_penalty(slope * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
+    gradient = torch.tensor(3.0, requires_grad=True)
+    found = gan.gradient_penalty(gradient * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
     assert found.tolist() == pytest.approx([2.25, 9.0])
-    (second,) = torch.autograd.grad(found.sum(), [slope])
+    (second,) = torch.autograd.grad(found.sum(), [gradient])
     assert second.item() == pytest.approx(0.5 * 3 * (1 + 4))
 
 

@@ -53,5 +53,5 @@ def test_eleven_pixels_agree_with_scikit_image():
 @pytest.mark.parametrize("target", [0.0, 0.5])
 def test_gradients_are_finite_at_constant_pictures(target: float):
     x = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
-    (slope,) = torch.autograd.grad(ssim(x, torch.full_like(x, target), (7, 11)).sum(), [x])
-    assert slope.isfinite().all()
+    (gradient,) = torch.autograd.grad(ssim(x, torch.full_like(x, target), (7, 11)).sum(), [x])
+    assert gradient.isfinite().all()

@@ -18,14 +18,14 @@ from relume.networks.catalogue import facts
 SIZE = 32
 OURS, S2, S3 = MultiScale(kind="multi_scale", width=16, finest=None), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")
 MAP, DEEP, WHOLE, VECTOR = {"conv": (6, 15, 15)}, {"deep": (9, 7, 7)}, {"first": (5, SIZE, SIZE)}, {"pool": (10,)}
-COARSE = MultiScale(kind="multi_scale", width=16, finest=15)
+COARSE_GRID = MultiScale(kind="multi_scale", width=16, finest=15)
 CASES = {
     "ours, one map": (OURS, MAP),
     "ours, at full size": (OURS, WHOLE),
     "ours, larger than the picture": (OURS, {"clip": (5, 56, 56)}),
     "ours, a vector": (OURS, VECTOR),
     "ours, everything": (OURS, {**WHOLE, **VECTOR, **DEEP, **MAP}),
-    "ours, up to a size": (COARSE, {**DEEP, **MAP}),
+    "ours, up to a size": (COARSE_GRID, {**DEEP, **MAP}),
     "S2, a map": (S2, MAP),
     "S2, a map at full size": (S2, WHOLE),
     "S2, a vector": (S2, VECTOR),
@@ -88,7 +88,7 @@ def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size:
 
 def test_nothing_is_finer_than_the_finest() -> None:
     """What is painted at 15 px and enlarged is the same wherever it is enlarged to, but for its size."""
-    made, larger = decoder(DEEP, COARSE), decoder(DEEP, COARSE, size=2 * SIZE)
+    made, larger = decoder(DEEP, COARSE_GRID), decoder(DEEP, COARSE_GRID, size=2 * SIZE)
     assert isinstance(made, MultiScaleDecoder)
     assert made.sides == [7, 15]
     assert sum(weights.numel() for weights in larger.parameters()) == sum(weights.numel() for weights in made.parameters())
@@ -112,11 +112,11 @@ def test_a_vector_begins_without_effect_and_learns() -> None:
     seen[:, :3] = torch.rand(4, 3)
     strange = torch.zeros(2, 10)
     strange[:, 5:] = torch.randn(2, 5)
-    mover = torch.optim.Adam(made.parameters())
+    optimizer = torch.optim.Adam(made.parameters())
     for _ in range(3):
-        mover.zero_grad()
+        optimizer.zero_grad()
         (made({"pool": seen}) - seen[:, :3, None, None]).square().mean().backward()
-        mover.step()
+        optimizer.step()
     pictures = made({"pool": torch.cat([strange, torch.zeros(1, 10), seen[:1]])})
     assert torch.allclose(pictures[:2], pictures[2:3].expand(2, -1, -1, -1), atol=1e-6)
     assert not torch.allclose(pictures[3], pictures[2], atol=1e-6)

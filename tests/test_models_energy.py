@@ -52,8 +52,8 @@ def test_parameters_are_as_many_as_published(width: int, count: int) -> None:
 def test_g_is_the_slope_of_the_lagrangian_by_hand_too() -> None:
     """x = (1, -1): mean 0, variance 1, so D gamma sqrt(1 + eps) + delta.x = 2 * 3 * 1 + (0.5 + 0.25)."""
     norm, x = block().norm, tokens().requires_grad_()
-    (slope,) = torch.autograd.grad(norm.lagrangian(x).sum(), x)
-    assert torch.allclose(slope, norm(x), rtol=1e-10)
+    (gradient,) = torch.autograd.grad(norm.lagrangian(x).sum(), x)
+    assert torch.allclose(gradient, norm(x), rtol=1e-10)
     norm = EnergyLayerNorm(2)
     with torch.no_grad():
         norm.gamma.fill_(3.0)
@@ -122,8 +122,8 @@ def test_a_step_is_alpha_times_the_energys_slope_at_g(alpha: float) -> None:
     """Not the slope at x, which the layer norm would stretch."""
     made, x = block(alpha=alpha, steps=1), tokens()
     g = made.norm(x).detach().requires_grad_()
-    (slope,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
-    assert torch.allclose(made(x), x - alpha * slope, rtol=1e-9, atol=1e-9)
+    (gradient,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
+    assert torch.allclose(made(x), x - alpha * gradient, rtol=1e-9, atol=1e-9)
 
 
 def test_noise_is_there_only_with_a_generator_and_is_as_large_as_it_says() -> None:

@@ -38,10 +38,10 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int
     assert pictures.shape == (3, 3, size, size)
     assert 0 <= pictures.min() < pictures.max() <= 1
     assert torch.allclose(made(z[1:2], [one[1:2] for one in noise]), pictures[1:2], atol=1e-5)
-    (slope,) = torch.autograd.grad(pictures[0].sum(), [z])
-    assert bool(torch.isfinite(slope).all())
-    assert slope[0].abs().max() > 0
-    assert slope[1:].abs().max() == 0
+    (gradient,) = torch.autograd.grad(pictures[0].sum(), [z])
+    assert bool(torch.isfinite(gradient).all())
+    assert gradient[0].abs().max() > 0
+    assert gradient[1:].abs().max() == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,8 +53,8 @@ def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None
     assert plus.shape == (2, made.layers, made.width)
     pictures = made.synthesise(plus)
     assert torch.allclose(pictures, made.synthesise(w), atol=1e-6)
-    (slope,) = torch.autograd.grad(pictures.square().sum(), [plus])
-    assert bool((slope.abs().amax(2) > 0).all())
+    (gradient,) = torch.autograd.grad(pictures.square().sum(), [plus])
+    assert bool((gradient.abs().amax(2) > 0).all())
     with pytest.raises(ValueError, match="is wanted, got"):
         made.synthesise(w[:, :-1])
 
@@ -83,24 +83,26 @@ def test_layers_and_noise_of_the_style_generator() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
-    judge = discriminator(kind)
+    extractor = discriminator(kind)
     pictures = torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0]).requires_grad_()
-    scores = judge(pictures)
+    scores = extractor(pictures)
     assert scores.shape == (4,)
-    (slope,) = torch.autograd.grad(scores.sum(), [pictures], create_graph=True)
-    slope.square().sum().backward()
-    assert all(bool(torch.isfinite(weights.grad).all()) for weights in judge.parameters() if weights.grad is not None)
-    assert any(float(weights.grad.abs().sum()) > 0 for weights in judge.parameters() if weights.grad is not None)
-    assert torch.allclose(judge(pictures.to(memory_format=torch.channels_last)), scores, atol=1e-5), "however they lie in memory"
+    (gradient,) = torch.autograd.grad(scores.sum(), [pictures], create_graph=True)
+    gradient.square().sum().backward()
+    assert all(bool(torch.isfinite(weights.grad).all()) for weights in extractor.parameters() if weights.grad is not None)
+    assert any(float(weights.grad.abs().sum()) > 0 for weights in extractor.parameters() if weights.grad is not None)
+    assert torch.allclose(extractor(pictures.to(memory_format=torch.channels_last)), scores, atol=1e-5), (
+        "however they lie in memory"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> None:
-    made, judge = generator(kind), discriminator(kind)
+    made, extractor = generator(kind), discriminator(kind)
     z = made.draw(dice(0, 1))
     with torch.autocast("cpu", torch.bfloat16):
         pictures = made(z)
-        assert bool(torch.isfinite(judge(pictures)).all())
+        assert bool(torch.isfinite(extractor(pictures)).all())
     assert pictures.dtype == torch.float32
     assert torch.allclose(pictures, made(z), atol=0.1)
     with pytest.raises(UserError, match=f"architecture {kind}: .*24"):
@@ -113,9 +115,9 @@ def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> N
 
 def test_dcgan_has_the_published_number_of_weights() -> None:
     """Latent 100, width 64, 64 px: the numbers of PyTorch's own example."""
-    made, judge = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
+    made, extractor = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
     assert sum(weights.numel() for weights in made.parameters()) == 3_576_704
-    assert sum(weights.numel() for weights in judge.parameters()) == 2_765_568
+    assert sum(weights.numel() for weights in extractor.parameters()) == 2_765_568
 
 
 @pytest.mark.parametrize("demodulates", [True, False])

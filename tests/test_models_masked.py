@@ -75,9 +75,9 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
     assert torch.allclose(alone.loss, guess.loss[1:2], rtol=1e-4)
     guess.loss.sum().backward()
     learns = {name: weights.grad for name, weights in made.named_parameters() if weights.requires_grad}
-    unused = {name for name, slope in learns.items() if slope is None}
+    unused = {name for name, gradient in learns.items() if gradient is None}
     assert all(name.startswith(("project.", "segment")) for name in unused), "only what mixing alone needs is left out"
-    assert all(bool(torch.isfinite(slope).all()) for slope in learns.values() if slope is not None)
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in learns.values() if gradient is not None)
     frozen = [weights for weights in made.parameters() if not weights.requires_grad]
     assert bool(frozen) == (case == "beit"), "its tokenizer learns nothing more"
     assert all(weights.grad is None for weights in frozen)
@@ -116,13 +116,13 @@ def test_half_precision_and_representations(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_model_learns_a_batch(case: str) -> None:
     made = model(case)
-    mover = torch.optim.Adam([weights for weights in made.parameters() if weights.requires_grad], lr=1e-2)
+    optimizer = torch.optim.Adam([weights for weights in made.parameters() if weights.requires_grad], lr=1e-2)
     first = made(IMAGES, HIDDEN).loss.mean().item()
     for _ in range(25):
         loss = made(IMAGES, HIDDEN).loss.mean()
-        mover.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        mover.step()
+        optimizer.step()
     assert made(IMAGES, HIDDEN).loss.mean().item() < 0.9 * first
 
 

@@ -153,9 +153,9 @@ def test_rows_are_apart_and_every_layer_and_map_counts(stepped: Generator) -> No
     assert torch.allclose(stepped(z[1:2], [one[1:2] for one in noise]), pictures[1:2], atol=1e-5)
     plus = stepped.spread(stepped.map(z)).clone().requires_grad_()
     assert torch.allclose(stepped.synthesise(plus, noise), pictures, atol=1e-6)
-    (slope,) = torch.autograd.grad(stepped.synthesise(plus, noise)[0].square().sum(), [plus])
-    assert bool((slope[0].abs().amax(1) > 0).all())
-    assert float(slope[1:].abs().max()) == 0
+    (gradient,) = torch.autograd.grad(stepped.synthesise(plus, noise)[0].square().sum(), [plus])
+    assert bool((gradient[0].abs().amax(1) > 0).all())
+    assert float(gradient[1:].abs().max()) == 0
     for at in range(6):
         other = [0 * one if number == at else one for number, one in enumerate(noise)]
         assert not torch.allclose(stepped(z, other), pictures, atol=1e-5)
@@ -168,9 +168,9 @@ def test_it_is_inverted_like_any_other(stepped: Generator, space: str) -> None:
     code = room.encode(torch.zeros(2, 3, 24, 24), dice(0, 1)).requires_grad_()
     pictures = room.decode(code, 24)
     assert pictures.shape == (2, 3, 24, 24)
-    (slope,) = torch.autograd.grad(pictures.sum(), [code])
-    assert bool(torch.isfinite(slope).all())
-    assert float(slope.abs().max()) > 0
+    (gradient,) = torch.autograd.grad(pictures.sum(), [code])
+    assert bool(torch.isfinite(gradient).all())
+    assert float(gradient.abs().max()) > 0
 
 
 def test_the_blur_by_hand() -> None:

@@ -160,7 +160,7 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"evaluate.sets.tap": "stage4"}, "evaluate.sets.tap", "positions"),
     ({"evaluate.sets.tap": "pol"}, "evaluate.sets.tap", "no tap 'pol'"),
     ({"evaluate.classifier": "alexnet_conv"}, "evaluate.classifier", "no tap 'logits'"),
-    ({"evaluate.reid.judges": [["resnet50", "pool"]]}, "evaluate.reid.judges.0", "not in weights.networks"),
+    ({"evaluate.reid.networks": [["resnet50", "pool"]]}, "evaluate.reid.networks.0", "not in weights.networks"),
     ({"evaluate.other_taps": [["vgg16_conv", "conv9"]]}, "evaluate.other_taps.0", "no tap 'conv9'"),
     ({"evaluate.metrics": ["lpips_squeeze"], "evaluate.paths": []}, "evaluate.metrics.0", "'squeezenet1_1' is not in"),
     ({"weights.networks": ["vgg16_conv"]}, "recipes", "'lpips_alex' is not in weights.networks"),
@@ -229,7 +229,7 @@ def _parts(section: Any, params: dict[str, Any]) -> list[Part]:
 
 def test_what_is_said_twice_without_torch_agrees() -> None:
     """The network that LPIPS looks through, and the weights that dvc.yaml declares."""
-    assert {judge: network for judge, (network, _) in LPIPS_TAPS.items()} == LPIPS
+    assert {extractor: network for extractor, (network, _) in LPIPS_TAPS.items()} == LPIPS
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stage_of = {"recipes": "invert_optimise"}
     for key in (key for key, section in SECTIONS.items() if section.weights):

@@ -105,21 +105,21 @@ OF_MASKED_FAULTS: list[Case] = [
 GAN, STYLE = "train_gan.shared", "train_gan.models.style"
 SMALL = {
     "prepare.datasets.photos_32.pixels": 16,
-    f"{GAN}.eye": {"network": "alexnet_conv", "tap": "conv5"},
-    f"{GAN}.duel.network": "vgg16_conv",
-    f"{GAN}.duel.taps": ["conv1_2"],
+    f"{GAN}.metric_network": {"network": "alexnet_conv", "tap": "conv5"},
+    f"{GAN}.objective.network": "vgg16_conv",
+    f"{GAN}.objective.taps": ["conv1_2"],
 }
 OUTER = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "pixels": 64}
 GANS: list[Case] = [
     ({f"{GAN}.dataset": "nowhere"}, f"{GAN}.dataset", "not in prepare.datasets"),
     ({f"{STYLE}.dataset": "photos"}, f"{STYLE}.dataset", "not train_gan.shared.dataset"),
-    ({f"{GAN}.duel.network": "resnet50"}, f"{GAN}.duel.network", "not in weights.networks"),
-    ({f"{GAN}.duel.taps": ["conv9"]}, f"{GAN}.duel.taps.0", "no tap 'conv9'"),
-    ({f"{GAN}.duel.network": "efficientnet_lite0"}, f"{STYLE}.duel.network", "the eye"),
-    ({f"{GAN}.duel.cells": 0}, f"{GAN}.duel.cells", "greater than or equal to 1"),
-    ({f"{GAN}.eye.network": "resnet50"}, f"{GAN}.eye.network", "not in weights.networks"),
-    ({f"{GAN}.eye.tap": "pol"}, f"{GAN}.eye.tap", "no tap 'pol'"),
-    (SMALL, f"{GAN}.eye.network", "at least 31 px, these have 16"),
+    ({f"{GAN}.objective.network": "resnet50"}, f"{GAN}.objective.network", "not in weights.networks"),
+    ({f"{GAN}.objective.taps": ["conv9"]}, f"{GAN}.objective.taps.0", "no tap 'conv9'"),
+    ({f"{GAN}.objective.network": "efficientnet_lite0"}, f"{STYLE}.objective.network", "metric network"),
+    ({f"{GAN}.objective.cells": 0}, f"{GAN}.objective.cells", "greater than or equal to 1"),
+    ({f"{GAN}.metric_network.network": "resnet50"}, f"{GAN}.metric_network.network", "not in weights.networks"),
+    ({f"{GAN}.metric_network.tap": "pol"}, f"{GAN}.metric_network.tap", "no tap 'pol'"),
+    (SMALL, f"{GAN}.metric_network.network", "at least 31 px, these have 16"),
     ({"prepare.datasets.photos_32.pixels": 48}, f"{STYLE}.dataset", "photos_32 have 48"),
     ({f"{GAN}.validation": 99}, f"{GAN}.validation", "needs 99 images of val"),
     ({f"{GAN}.withheld": 2000}, f"{STYLE}.withheld", "needs 2001 images of train"),
@@ -170,7 +170,7 @@ LANDSCAPES: list[Case] = [
     ({f"{LANDSCAPE}.dataset": "photos"}, f"{LANDSCAPE}.dataset", "not train_landscape.shared.dataset"),
     ({f"{LANDSCAPE}.generator": "models/gan/stile"}, f"{LANDSCAPE}.generator", "did you mean 'models/gan/style'"),
     ({f"{LANDSCAPE}.generator": "models/gan/stile"}, f"{PICTURES}.generator", "trained with models/gan/stile"),
-    ({"train_landscape.shared.descents.walkers": 99}, f"{LANDSCAPE}.descents.walkers", "16"),
+    ({"train_landscape.shared.descents.per_batch": 99}, f"{LANDSCAPE}.descents.per_batch", "16"),
     ({"train_landscape.shared.space": "z"}, f"{PICTURES}.mapper", "maps to w .* in z"),
     ({f"{PICTURES}.landscape": "models/landscape/moon"}, f"{PICTURES}.landscape", "of train_landscape.models"),
     ({f"{PICTURES}.mapper": "models/mapper/moon"}, f"{PICTURES}.mapper", "of train_mapper.models"),
@@ -248,7 +248,7 @@ WITHOUT_LANDSCAPES = {
             f"{LATENTS}.generator": "models/gan/outer",
             **WITHOUT_LANDSCAPES,
         },
-        SMALL | {"prepare.datasets.photos_32.pixels": 32, f"{GAN}.eye.pixels": 32},
+        SMALL | {"prepare.datasets.photos_32.pixels": 32, f"{GAN}.metric_network.pixels": 32},
     ],
 )
 def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dict[str, Any]) -> None:

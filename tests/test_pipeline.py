@@ -82,9 +82,9 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     }
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
     params["probe"].update(models=["et"])
-    eye = {"network": "vgg16_conv", "tap": "conv1_1"}
-    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, eye=eye, withheld=2)
-    params["train_gan"]["shared"]["duel"].update(taps=["conv1"], pixels=32, pictures=4)
+    metric_network = {"network": "vgg16_conv", "tap": "conv1_1"}
+    params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, metric_network=metric_network, withheld=2)
+    params["train_gan"]["shared"]["objective"].update(taps=["conv1"], pixels=32, pictures=4)
     params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
     params["score_samples"].update(count=4, withheld=2)
@@ -94,9 +94,9 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     hybrid = {"steps": 4, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": {"learning_rate": [[0, 0.1]]}}
     params["invert_latent"]["latents"]["methods"]["latent_hybrid"].update(hybrid)
     params["train_landscape"]["shared"].update(
-        architecture={"hidden": [8], "residual": True, "turned": True}, replay=4, validation=2
+        architecture={"hidden": [8], "residual": True, "rotated": True}, replay=4, validation=2
     )
-    params["train_landscape"]["shared"]["descents"].update(steps=2, walkers=2)
+    params["train_landscape"]["shared"]["descents"].update(steps=2, per_batch=2)
     params["train_landscape"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
     for way in params["invert_landscape"]["pictures"]["methods"].values():

@@ -33,7 +33,7 @@ UNTOUCHED = {"features": KEPT, "augment": {"flip": False, "crop": 0.0, "colour":
 DEEP = {"network": "alexnet_conv", "taps": ["conv5"]}
 SHORT = training(steps=4, log_every=1, validate_every=2)
 FEW = {"count": 3, "walks": 1, "steps": 2, "truncation": 1.0}
-DCGAN = {"architecture": gan_files.KINDS["dcgan"], "duel": gan_files.DUELS["dcgan"]}
+DCGAN = {"architecture": gan_files.KINDS["dcgan"], "objective": gan_files.DUELS["dcgan"]}
 GAN = gan_files.shared(samples=2, drawn=FEW, training=SHORT | {"betas": [0.0, 0.99], "clip": None})
 SECTIONS: dict[str, Any] = {
     "train_decoder": {
@@ -42,7 +42,7 @@ SECTIONS: dict[str, Any] = {
     },
     "train_gan": {
         "shared": GAN,
-        "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "duel": gan_files.DUELS["dcgan"]}},
+        "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "objective": gan_files.DUELS["dcgan"]}},
     },
     "train_landscape": {
         "shared": landscape_files.shared(losses=landscape_files.PLAIN_LOSS, training=SHORT | {"batch": 4}),
@@ -167,7 +167,7 @@ def test_faults_come_before_the_work(monkeypatch: pytest.MonkeyPatch, case: str)
 
 def test_trajectories_fit_into_every_processs_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relume.training.stage.ranks", together(2))
-    assert "train_landscape.models.alone.descents.walkers: " in trained("landscape", "alone").output
+    assert "train_landscape.models.alone.descents.per_batch: " in trained("landscape", "alone").output
 
 
 def test_processes_have_checkpoints_of_their_own_number_and_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,39 +39,39 @@ def test_losses_by_hand() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 7, 7), (5,)], ids=["map", "vector"])
 def test_rows_are_judged_apart_and_slopes_are_finite(shape: tuple[int, ...]) -> None:
-    judge = discriminator().eval()
+    extractor = discriminator().eval()
     pictures, features = drawn(3, 3, SIZE, SIZE).requires_grad_(), drawn(3, *shape, name="features")
-    scores = judge(pictures, [features])
+    scores = extractor(pictures, [features])
     assert scores.shape == (3,)
-    assert torch.allclose(judge(pictures[1:2], [features[1:2]]), scores[1:2], atol=1e-5)
-    assert not torch.allclose(judge(pictures, [features.flip(1)]), scores, atol=1e-5), "what was decoded matters"
+    assert torch.allclose(extractor(pictures[1:2], [features[1:2]]), scores[1:2], atol=1e-5)
+    assert not torch.allclose(extractor(pictures, [features.flip(1)]), scores, atol=1e-5), "what was decoded matters"
     scores.sum().backward()
     assert pictures.grad is not None
     assert bool(torch.isfinite(pictures.grad).all())
     assert float(pictures.grad.abs().sum()) > 0
-    assert bool(torch.isfinite(judge(pictures, [torch.zeros(3, *shape)])).all())
+    assert bool(torch.isfinite(extractor(pictures, [torch.zeros(3, *shape)])).all())
 
 
 def test_all_taps_are_told_each_at_a_scale_of_its_own() -> None:
     """By hand: the pooled taps, in order, each with mean 0 and deviation 1 over its channels."""
     torch.manual_seed(0)
-    judge = Discriminator([5, 3], SIZE, 8).eval()
+    extractor = Discriminator([5, 3], SIZE, 8).eval()
     pictures, first, second = drawn(2, 3, SIZE, SIZE), drawn(2, 5, 7, 7, name="first"), drawn(2, 3, name="second")
     told: list[Tensor] = []
-    judge.told.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0]))
-    scores = judge(pictures, [1000 * first, second])
+    extractor.told.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0]))
+    scores = extractor(pictures, [1000 * first, second])
     parts = [value - value.mean(1, keepdim=True) for value in (first.mean((2, 3)), second)]
     wanted = torch.cat([part / part.std(1, keepdim=True, correction=0) for part in parts], dim=1)
     assert torch.allclose(told[0], wanted, atol=1e-3), "but for what keeps constant taps finite"
     for changed in ([first.flip(1), second], [first, second.flip(1)]):
-        assert not torch.allclose(judge(pictures, changed), scores, atol=1e-5)
+        assert not torch.allclose(extractor(pictures, changed), scores, atol=1e-5)
 
 
 def test_every_matrix_has_spectral_norm_one() -> None:
-    judge = discriminator()
+    extractor = discriminator()
     for _ in range(50):  # a step of the power method each
-        judge(drawn(1, 3, SIZE, SIZE), [drawn(1, 5, name="features")])
-    layers = [layer for layer in judge.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+        extractor(drawn(1, 3, SIZE, SIZE), [drawn(1, 5, name="features")])
+    layers = [layer for layer in extractor.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
     assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
     assert len(layers) == 3 + 3, "from 32 to 4 px, and three that join"
@@ -96,10 +96,10 @@ def test_the_discriminators_opinion_counts_by_its_weight_and_in_training_alone(d
     assert set(terms) == {LOSS, "pixel", "adversarial", DISCRIMINATOR}
     assert float(terms[LOSS].detach()) == pytest.approx(float((terms["pixel"] + 0.3 * terms["adversarial"]).detach()))
     assert trainer.discriminator is not None
-    rows, judge = trainer.train[:2], trainer.discriminator.module.eval()
+    rows, extractor = trainer.train[:2], trainer.discriminator.module.eval()
     images = trainer.pixels(rows)
     seen = list(trainer.truth(rows, images)["alexnet_conv"].values())
-    assert torch.allclose(adversarial(judge, images, images, seen)["adversarial"], -judge(images, seen))
+    assert torch.allclose(adversarial(extractor, images, images, seen)["adversarial"], -extractor(images, seen))
     assert trainer.validate().keys() == toy(data).validate().keys()
     assert toy(data).discriminator is None
     assert set(toy(data).loss([0], [generator(0, 0)])) == {LOSS, "pixel"}

@@ -14,15 +14,15 @@ from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.methods.gan.config import DiffAugment, gans
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
+from relume.methods.gan.extractor import History, Paths, lengths
 from relume.methods.gan.generator import Generator, Noise
-from relume.methods.gan.judge import History, Paths, lengths
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
 from tests.decoder_files import training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, dice, shared, trainer
 
-SIDE = 64  # the eye sees no smaller ones
+SIDE = 64  # the network takes no smaller ones
 NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -69,9 +69,9 @@ def test_what_is_shown_belongs_to_its_generator_and_slopes_pass() -> None:
     shown = diff_augment(images, config, dice(0, 1, 2))
     assert torch.allclose(diff_augment(IMAGES[1:2], config, dice(1)), shown[1:2])
     assert not torch.allclose(shown, IMAGES, atol=0.01)
-    (slope,) = torch.autograd.grad(shown[0].sum(), [images])
-    assert slope[0].abs().max() > 0
-    assert slope[1:].abs().max() == 0
+    (gradient,) = torch.autograd.grad(shown[0].sum(), [images])
+    assert gradient[0].abs().max() > 0
+    assert gradient[1:].abs().max() == 0
     assert diff_augment(IMAGES, build(DiffAugment, NOTHING, "x"), []) is IMAGES
 
 
@@ -123,7 +123,7 @@ def test_path_lengths_of_a_linear_generator() -> None:
 
 
 def test_terms_of_the_logistic_objective_add_up(data: Dataset) -> None:
-    made = trainer(data, "style", duel=DUELS["style"] | {"r1_every": 1, "path_every": 1})
+    made = trainer(data, "style", objective=DUELS["style"] | {"r1_every": 1, "path_every": 1})
     terms = {name: float(value.detach()) for name, value in made.loss([0, 1, 2, 3], dice(0, 1, 2, 3)).items()}
     assert set(terms) == {LOSS, DISCRIMINATOR, "fooled", "path", "told", "r1"}
     assert terms[LOSS] == pytest.approx(terms["fooled"] + terms["path"])
@@ -133,12 +133,12 @@ def test_terms_of_the_logistic_objective_add_up(data: Dataset) -> None:
 
 def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
     """Over many draws it is due one time in three, and then threefold."""
-    duel = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
-    made = trainer(data, "style", duel=duel, diff_augment=NOTHING)
+    objective = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
+    made = trainer(data, "style", objective=objective, diff_augment=NOTHING)
     made.module.eval()
     found = [float(made.loss([0], dice(seed))["r1"].detach()) for seed in range(30)]
     assert 3 <= sum(value > 0 for value in found) <= 17
-    always = trainer(data, "style", duel=duel | {"r1_every": 1}, diff_augment=NOTHING)
+    always = trainer(data, "style", objective=objective | {"r1_every": 1}, diff_augment=NOTHING)
     due = next(seed for seed, value in enumerate(found) if value > 0)
     assert found[due] == pytest.approx(3 * float(always.loss([0], dice(due))["r1"].detach()), rel=1e-3)
 
@@ -147,7 +147,7 @@ def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
 def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Pictures that are red on the left or green on the right, seen coarsely."""
     monkeypatch.setattr(
-        "relume.methods.gan.train.embed", lambda network, eye, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1)
+        "relume.methods.gan.train.embed", lambda network, metric_network, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1)
     )
     pictures = np.full((24, 8, 8, 3), 40, np.uint8)
     pictures[::2, :, :4, 0] = pictures[1::2, :, 4:, 1] = 220
@@ -155,8 +155,8 @@ def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.M
     own = training(steps=150, batch=8, learning_rate=3e-3, betas=[0.5, 0.99], clip=None, ema=0.9, log_every=50, validate_every=50)
     plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "diff_augment": NOTHING}
     calm = plain | {"discriminator_rate": 3e-3, "samples": 16}
-    duel = DUELS[kind] | ({"r1": 0.1, "path_length": 0.0} if kind == "style" else {"history": 32})
-    made = trainer(data, kind, duel=duel, training=own | {"schedule": {"kind": "constant"}}, **calm)
+    objective = DUELS[kind] | ({"r1": 0.1, "path_length": 0.0} if kind == "style" else {"history": 32})
+    made = trainer(data, kind, objective=objective, training=own | {"schedule": {"kind": "constant"}}, **calm)
     before = made.validate()[LOSS]
     assert train(made).metrics[LOSS] < 0.6 * before
 
@@ -171,7 +171,7 @@ def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: s
 
 
 def test_faults_are_named_together() -> None:
-    section = {"shared": shared(), "models": {"a": {"duel": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
-    with pytest.raises(UserError, match=r"models.a.duel.history: a batch, 4(.|\n)*models.b.samples"):
+    section = {"shared": shared(), "models": {"a": {"objective": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
+    with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
         gans(section)
     assert set(gans({"shared": shared(), "models": {"a": {}}})) == {"a"}

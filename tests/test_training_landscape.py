@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def landscape(*, hidden: tuple[int, ...] = (8,), residual: bool = True, shape: tuple[int, ...] = (5,)) -> Landscape:
-    architecture = LandscapeArchitecture(hidden=hidden, residual=residual, turned=False)
+    architecture = LandscapeArchitecture(hidden=hidden, residual=residual, rotated=False)
     torch.manual_seed(0)
     return Landscape(torch.arange(torch.Size(shape).numel()).float().view(shape), 2.0, architecture)
 
@@ -69,13 +69,13 @@ def test_axes_are_those_that_slopes_vary_in() -> None:
 
 
 def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
-    made = trainer(data, architecture={"turned": True}, losses=PLAIN_LOSS)
+    made = trainer(data, architecture={"rotated": True}, losses=PLAIN_LOSS)
     basis, z = made.model.basis, made.starts(dice(0, 1))
     assert basis is not None
     assert torch.allclose(basis.T @ basis, torch.eye(len(basis)), atol=1e-5)
-    assert torch.equal(basis, axes(made.slopes()))
+    assert torch.equal(basis, axes(made.gradients()))
     assert torch.allclose(made.model.theta(z), z @ basis.T, atol=1e-6)
-    assert torch.allclose(made.model.unturned(made.model.turned(z)), z, atol=1e-5)
+    assert torch.allclose(made.model.unturned(made.model.rotated(z)), z, atol=1e-5)
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.6, 0.9)])
@@ -88,11 +88,11 @@ def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
     moments = list(descend(see, torch.zeros(2, 2), steps=5, rate=0.1, betas=betas))
     assert [moment.step for moment in moments] == list(range(6))
     alone = torch.zeros(2, requires_grad=True)
-    mover = torch.optim.Adam([alone], lr=0.1, betas=betas)
+    optimizer = torch.optim.Adam([alone], lr=0.1, betas=betas)
     for _ in range(5):
-        mover.zero_grad()
+        optimizer.zero_grad()
         (alone - goal[1]).pow(4).sum().backward()
-        mover.step()
+        optimizer.step()
     assert torch.allclose(moments[-1].z[1], alone.detach(), atol=1e-6)
     assert moments[-1].terms[LOSS].tolist() == pytest.approx(see(moments[-1].z)[LOSS].tolist())
     assert bool((moments[-1].terms[LOSS] < moments[0].terms[LOSS]).all())
@@ -128,13 +128,13 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
 
 
 @pytest.mark.parametrize("judge", ["alex", "vgg"])
-def test_likeness_by_hand(judge: str) -> None:
+def test_likeness_by_hand(extractor: str) -> None:
     """At 32 px every tap of either judge has a place."""
-    own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": judge}}}
+    own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
     measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
     x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
     found = measure(x, measure.target(y))
-    network, taps = LPIPS_TAPS[judge]
+    network, taps = LPIPS_TAPS[extractor]
     assert measure.network is not None
     seen = [compute({network: measure.network}, one, {network: taps})[network] for one in (x, y)]
     far = lpips([seen[0][tap] for tap in taps], [seen[1][tap] for tap in taps], measure.heads)
@@ -175,9 +175,9 @@ def test_a_relative_loss_is_the_mean_with_the_slope_of_logarithms() -> None:
     values = torch.tensor([0.1, 0.5, 3.0], requires_grad=True)
     found = relative(values)
     assert float(found.detach()) == pytest.approx(1.2)
-    (slope,) = torch.autograd.grad(found, [values])
+    (loss_gradient,) = torch.autograd.grad(found, [values])
     (wanted,) = torch.autograd.grad(1.2 * values.log().mean(), [values])
-    assert torch.allclose(slope, wanted)
+    assert torch.allclose(loss_gradient, wanted)
 
 
 class Tint(Generator):
@@ -196,7 +196,7 @@ class Tint(Generator):
 def test_it_makes_descents_fast(data: Dataset) -> None:
     """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
     steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
-    ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "walkers": 8}
+    ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "per_batch": 8}
     pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))
     index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
     colours = replace(data, images=pictures, index=index)
@@ -223,8 +223,8 @@ def test_faults_are_named_together() -> None:
     with pytest.raises(UserError, match=told):
         landscape_models({"shared": shared(), "models": models})
     few = {"a": {"generator": "models/gan/x", "training": {"batch": 1}}}
-    with pytest.raises(UserError, match="descents.walkers: a batch, 1, at most; got 2"):
+    with pytest.raises(UserError, match="descents.per_batch: .*got 2"):
         landscape_models({"shared": shared(), "models": few})
-    turned = {"a": {"generator": "models/gan/x", "architecture": {"residual": False, "turned": True}}}
-    with pytest.raises(UserError, match="architecture.turned: only what is residual can be"):
-        landscape_models({"shared": shared(), "models": turned})
+    rotated = {"a": {"generator": "models/gan/x", "architecture": {"residual": False, "rotated": True}}}
+    with pytest.raises(UserError, match="architecture.rotated: "):
+        landscape_models({"shared": shared(), "models": rotated})

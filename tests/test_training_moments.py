@@ -48,17 +48,17 @@ def test_grain_by_hand() -> None:
 
 
 def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
-    crowd = trainer(data, "style", duel=MOMENTS, eye=PLAIN).crowd
-    assert crowd is not None
+    reference = trainer(data, "style", objective=MOMENTS, metric_network=PLAIN).reference
+    assert reference is not None
     true = data.pixels(data.select("train")[:4])
     far = torch.rand(true.shape, generator=dice(1)[0])
-    assert float(crowd(true).mean()) < float(crowd(far).mean()) - 0.1
-    assert all(one.shape[0] == 8 for one in crowd.true), "four, and their mirror images"
-    assert all(float(one.mean(0).abs().max()) < 1e-3 for one in crowd.true)
+    assert float(reference(true).mean()) < float(reference(far).mean()) - 0.1
+    assert all(one.shape[0] == 8 for one in reference.true), "four, and their mirror images"
+    assert all(float(one.mean(0).abs().max()) < 1e-3 for one in reference.true)
 
 
 def test_faults_are_named() -> None:
     with pytest.raises(UserError, match=r"duel.network: vgg16_conv is the eye that judges"):
-        entry(GanConfig, shared(), {"duel": MOMENTS, "eye": {"network": "vgg16_conv", "tap": "pool"}}, "x")
+        entry(GanConfig, shared(), {"objective": MOMENTS, "metric_network": {"network": "vgg16_conv", "tap": "pool"}}, "x")
     with pytest.raises(UserError, match=r"training.batch: two pictures are wanted"):
-        entry(GanConfig, shared(), {"duel": MOMENTS, "training": {"batch": 1}}, "x")
+        entry(GanConfig, shared(), {"objective": MOMENTS, "training": {"batch": 1}}, "x")

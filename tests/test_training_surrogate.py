@@ -17,7 +17,7 @@ from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig, surrogates
 from relume.methods.surrogate.infer import learned
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattened, ridge, sides
-from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
+from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
 from relume.methods.surrogate.train import floors, nearest
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
@@ -44,8 +44,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset(tmp_path_factory.mktemp("data"))
 
 
-def eyes(data: Dataset) -> Eyes:
-    return Eyes(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
+def extractors(data: Dataset) -> Extractors:
+    return Extractors(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
 
 
 def test_every_kind_of_the_parameters_is_tried() -> None:
@@ -151,14 +151,14 @@ def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_pa
     assert read_json(tmp_path / "kept/stats.json")["taps"]["pool"]["cached"]
     assert not read_json(tmp_path / "kept/stats.json")["taps"]["conv5"]["cached"]
     config = entry(SurrogateConfig, shared(), OWN, "toy")
-    plain, read = (pairs(eyes(data), config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
+    plain, read = (pairs(extractors(data), config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
     assert torch.allclose(plain.inputs, read.inputs, rtol=1e-3, atol=1e-4)
     assert not torch.equal(plain.inputs, read.inputs)
     assert torch.equal(plain.outputs, read.outputs)
     stats = read_json(tmp_path / "kept/stats.json")
     write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
     with pytest.raises(UserError, match="99.*extract anew"):
-        pairs(eyes(data), config, [0], features=tmp_path / "kept")
+        pairs(extractors(data), config, [0], features=tmp_path / "kept")
 
 
 def test_what_is_said_and_shown_of_it(data: Dataset) -> None:
@@ -189,7 +189,8 @@ def test_the_term_asks_for_what_the_surrogate_predicts_from(
     term = learned(tmp_path, recipe, SIZE, CPU)
     assert (term.network, term.tap) == ("vgg16_conv", "pool")
     assert torch.equal(
-        made.module.predict(made.held.inputs), term.predict(eyes(data).see("alexnet_conv", ("conv5", "pool"), None)(made.val))
+        made.module.predict(made.held.inputs),
+        term.predict(extractors(data).see("alexnet_conv", ("conv5", "pool"), None)(made.val)),
     )
     with pytest.raises(UserError, match=r"predicts from alexnet_conv conv5\+pool, and alexnet_conv conv5 is inverted"):
         learned(tmp_path, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)

@@ -74,7 +74,7 @@ def surrogate(data: Dataset, kind: str = "linear", own: dict[str, Any] | None = 
 
 
 def landscape(data: Dataset, **differences: Any) -> Trainer[Any]:
-    plain = {"size": 16, "losses": landscape_files.PLAIN_LOSS, "architecture": {"turned": True}, "relative": True}
+    plain = {"size": 16, "losses": landscape_files.PLAIN_LOSS, "architecture": {"rotated": True}, "relative": True}
     return landscape_files.trainer(data, **plain | differences)
 
 
@@ -87,7 +87,7 @@ TRAINERS: dict[str, Callable[..., Trainer[Any]]] = {
     "masked_partners": lambda data, **own: toy_masked.trainer(data, "mixed", **own),
     "gan_least_squares": lambda data, **own: gan_files.trainer(data, "dcgan", **own),
     "gan_logistic": lambda data, **own: gan_files.trainer(data, "style", **own),
-    "gan_moments": lambda data, **own: gan_files.trainer(data, "style", **{"duel": MOMENTS, **own}),
+    "gan_moments": lambda data, **own: gan_files.trainer(data, "style", **{"objective": MOMENTS, **own}),
     "mapper": lambda data, **own: mapper(data, **own),
     "surrogate_linear": lambda data, **own: surrogate(data, **own),
     "surrogate_dropout": lambda data, **own: surrogate(data, architecture={**SURROGATES["residual"], "dropout": 0.5}, **own),

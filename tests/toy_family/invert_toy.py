@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from relume.core.results import Row, write_group
-from relume.core.stage import Door, stage
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.toy.family import InvertToy
 
@@ -21,8 +21,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--models", type=FOLDER, required=True)
 @click.option("--out", type=FOLDER, required=True)
 @stage("invert_toy", item="group")
-def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
-    config, data = door.section(InvertToy, f"invert_toy.{group}"), Dataset.open(images)
+def main(context: StageContext, group: str, images: Path, models: Path, out: Path) -> None:
+    config, data = context.section(InvertToy, f"invert_toy.{group}"), Dataset.open(images)
     ids = data.ids(data.select(config.split, config.count))
     about = {"family": "toy", "task": "feature", "oracle": False, "dataset": data.name, "size": data.size}
     rows, shown = [], []
@@ -31,7 +31,7 @@ def main(door: Door, group: str, images: Path, models: Path, out: Path) -> None:
         shown += [np.broadcast_to(colour.astype(np.uint8), (data.size, data.size, 3))] * len(ids)
         rows += [Row(method=name, id=id, network="identity", tap="pixels", **about) for id in ids]
     timing = [{"method": name, "step": 1, "seconds": 0.1} for name in config.models]
-    method = {"config": asdict(config), "device": "cpu", **door.provenance()}
+    method = {"config": asdict(config), "device": "cpu", **context.provenance()}
     write_group(out, images=np.stack(shown), rows=rows, method=method, timing=timing)
 
 

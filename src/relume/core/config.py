@@ -19,6 +19,18 @@ from pydantic.dataclasses import dataclass
 from relume.core.errors import UserError, one_of
 
 T = TypeVar("T")
+RENAMED = {  # keys of the last release
+    "size": "pixels",
+    "eye": "metric_network",
+    "duel": "objective",
+    "judges": "networks",
+    "walkers": "per_batch",
+    "turned": "rotated",
+    "loss": "losses",
+    "near_mean": "w_reg",
+    "shake": "w_noise",
+    "unlike_noise": "noise_reg",
+}
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -102,7 +114,9 @@ def _explain(cls: type, path: str, fault: Any) -> str:
     where, given = ".".join([path, *keys]), fault["input"]
     if fault["type"] == "unexpected_keyword_argument":
         _, parent = _locate(cls, fault["loc"][:-1])
-        return f"{where}: unknown key; {one_of(_fields(parent), keys[-1])}"
+        if (new := RENAMED.get(keys[-1])) in (known := _fields(parent)):
+            return f"{where}: unknown key; it is called {new} now"
+        return f"{where}: unknown key; {one_of(known, keys[-1])}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: missing"
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):

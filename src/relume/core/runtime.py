@@ -1,4 +1,4 @@
-"""Seed, device and precision: decided once at a stage's door, handed down as arguments."""
+"""Seed, device and precision: decided once at the stage's entry point, handed down as arguments."""
 
 import hashlib
 import platform

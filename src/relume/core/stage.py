@@ -26,7 +26,7 @@ T = TypeVar("T")
 PARAMS, CODE = Path("params.yaml"), Path("code")
 
 
-class Door:
+class StageContext:
     """The context of a running stage. `name` is its name in `dvc.yaml` (`invert_optimise`), `item` its `@item`, if any."""
 
     def __init__(self, name: str, item: str = "") -> None:
@@ -105,7 +105,7 @@ def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Calla
         def run(**options: Any) -> None:
             which = str(options[item]) if item else ""
             try:
-                function(door=Door(name, which), **options)
+                function(context=StageContext(name, which), **options)
                 importlib.import_module("relume.tracking.project").after_stage(name, which)
             except UserError as error:
                 click.secho(f"{name}: {error}", fg="red", err=True)

@@ -116,12 +116,12 @@ def further(views: Sequence[Metric]) -> tuple[str, ...]:
 def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
     """MORE and `further`: re-identification by the first judge that the method has not seen, and means."""
     row: Record = {"psnr_restarts_sd": cell.spreads["psnr"], **{name: cell.mean(name) for name in further(views)}}
-    judge = unseen(cell, views)
-    if judge is None:
+    extractor = unseen(cell, views)
+    if extractor is None:
         return row
-    found = draws.of((cell.values[judge.name] == 1).astype(float), cell.sources)
+    found = draws.of((cell.values[extractor.name] == 1).astype(float), cell.sources)
     reid = {"reid_top1": found.mean, "reid_top1_lo": found.lo, "reid_top1_hi": found.hi}
-    return {**row, **reid, "reid_net": judge.name.removeprefix(REID), "reid_n": int(cell.values[REID_N][0])}
+    return {**row, **reid, "reid_net": extractor.name.removeprefix(REID), "reid_n": int(cell.values[REID_N][0])}
 
 
 def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
@@ -258,8 +258,8 @@ def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, di
         numbers = {name: cell.mean(name) for name in headline if not circular(name, cell["network"])}
         if not cell.ratio:
             numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
-            if judge := unseen(cell, views):
-                numbers["reid_top1"] = float((cell.values[judge.name] == 1).mean())
+            if extractor := unseen(cell, views):
+                numbers["reid_top1"] = float((cell.values[extractor.name] == 1).mean())
         finite = {name: float(f"{value:.5g}") for name, value in numbers.items() if math.isfinite(value)}
         table.setdefault(cell["dataset"], {})[label] = {**finite, "n": len(cell.ids)}
     return table

@@ -73,11 +73,11 @@ class Sets:
 class Reid:
     """Does a reconstruction find its original? Tables ask the first judge that the method has not seen."""
 
-    judges: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
+    networks: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
     candidates: int | None = Field(default=None, ge=2)  # the scored originals and the first others; null: all that are held out
 
     def __post_init__(self) -> None:
-        _each_once("judges", [reid(*place).name for place in self.judges])
+        _each_once("networks", [reid(*place).name for place in self.networks])
 
 
 @config
@@ -116,7 +116,7 @@ class Evaluate:
             *((other_tap(*place), place) for place in self.other_taps),
             *((clip_cosine(place[0]), place) for place in self.clip_place),
             *((top1_agreement(place[0]), place) for place in self.classifier_place),
-            *((reid(*place), place) for place in (self.reid.judges if self.reid else ())),
+            *((reid(*place), place) for place in (self.reid.networks if self.reid else ())),
         )
 
 

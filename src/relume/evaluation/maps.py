@@ -19,7 +19,7 @@ from relume.core.images import to_float, to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.evaluation.maps_config import Maps
-from relume.evaluation.perceptual import LPIPS_METRICS, Judge
+from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor
 from relume.evaluation.pixel import PIXEL
 from relume.losses.perceptual import LPIPS_TAPS
 
@@ -84,7 +84,7 @@ class Bench:
 
     dataset: Dataset
     config: Maps
-    judge: Judge
+    extractor: FeatureExtractor
     seed: int
     micro_batch: int
     device: torch.device
@@ -215,13 +215,13 @@ def _score(bench: Bench, batch: Sequence[int], made: np.ndarray) -> dict[str, np
     """Every variant against the originals: metric -> (variants, N). What is the same is looked at once."""
     metrics, y = bench.config.metrics, bench.dataset.pixels(list(batch)).to(bench.device)
     networks = [LPIPS_TAPS[LPIPS_METRICS[metric]][0] for metric in metrics if metric in LPIPS_METRICS]
-    target = bench.judge.look(y, networks)
+    target = bench.extractor.look(y, networks)
     scored: dict[bytes, np.ndarray] = {}  # (metrics, N)
     for pixels in made:
         if pixels.tobytes() not in scored:
             x = to_float(pixels).to(bench.device)
-            seen = bench.judge.look(x, networks)
-            values = [bench.judge.lpips(one, seen, target) if one in LPIPS_METRICS else PIXEL[one](x, y) for one in metrics]
+            seen = bench.extractor.look(x, networks)
+            values = [bench.extractor.lpips(one, seen, target) if one in LPIPS_METRICS else PIXEL[one](x, y) for one in metrics]
             scored[pixels.tobytes()] = torch.stack(values).cpu().double().numpy()
     found = np.stack([scored[pixels.tobytes()] for pixels in made])  # (variants, metrics, N)
     return {metric: found[:, at] for at, metric in enumerate(metrics)}

@@ -33,7 +33,7 @@ Rows = list[dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eye:
+class MetricNetwork:
     """A network and the tap that embeddings are read at. One that accepts any size sees pictures at their own, or at `size`."""
 
     network: Network
@@ -61,19 +61,19 @@ class Eye:
         return resize(pictures.to(self.device), self.size or pictures.shape[-1])
 
 
-def open_eye(
+def open_metric_network(
     asked: Sets | None, sizes: Sequence[int], store: WeightStore, *, device: torch.device, micro_batch: int
-) -> Eye | None:
+) -> MetricNetwork | None:
     """None where none is asked for. Pictures that are too small for it are named before any work."""
     if asked is None:
         return None
-    eye = Eye(
+    metric_network = MetricNetwork(
         network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device, size=asked.pixels
     )
-    facts = eye.network.facts
+    facts = metric_network.network.facts
     if facts.any_size and (small := [size for size in sizes if (asked.pixels or size) < facts.min_size]):
         raise UserError(f"evaluate.sets.network: {facts.name} sees {facts.min_size} px or more, these pictures have {small[0]}")
-    return eye
+    return metric_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,15 @@ def cloud(e: Tensor, sources: Sequence[str]) -> Cloud:
     return Cloud(e=e, sources=sources, fit=gaussian(e))
 
 
-def set_rows(group: Group, masks: np.ndarray | None, datasets: Mapping[str, Dataset], eye: Eye, seed: int) -> Rows:
+def set_rows(
+    group: Group, masks: np.ndarray | None, datasets: Mapping[str, Dataset], metric_network: MetricNetwork, seed: int
+) -> Rows:
     """Rows of SETS: each (method, ratio) of the group (without masks: method, tap), then the originals' halves."""
     names = dict.fromkeys(row["dataset"] for row in group.index)
-    return [row for name in names for row in _of_dataset(group, masks, datasets[name], eye, seed)]
+    return [row for name in names for row in _of_dataset(group, masks, datasets[name], metric_network, seed)]
 
 
-def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, eye: Eye, seed: int) -> Rows:
+def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, metric_network: MetricNetwork, seed: int) -> Rows:
     places = {row["id"]: number for number, row in enumerate(data.index)}
     sets: dict[str, list[int]] = {}
     for number, row in enumerate(group.index):
@@ -110,12 +112,12 @@ def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, eye: Eye,
     if not splits:
         return []
     held_out = [number for number, row in enumerate(data.index) if row["split"] in splits]
-    truth = cloud(eye.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
-    same, rows = {"dataset": data.name, "net": eye.name}, Rows()
+    truth = cloud(metric_network.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
+    same, rows = {"dataset": data.name, "net": metric_network.name}, Rows()
     pasted = _pasted(group, masks, data, places)
     for label, numbers in sets.items():
         sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
-        seen = cloud(eye.embed(numbers, pasted), sources)
+        seen = cloud(metric_network.embed(numbers, pasted), sources)
         rows.append({"name": label, "kind": METHOD if masks is None else "masked", **same, **apart(seen, truth, seed)})
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})

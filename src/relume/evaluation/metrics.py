@@ -138,12 +138,12 @@ def metric(name: str) -> Metric:
     return known[name]
 
 
-def circular(judge: str | Metric, inverted: str) -> bool:
+def circular(extractor: str | Metric, inverted: str) -> bool:
     """Does this metric see with the network whose features were inverted? Then it proves nothing about that inversion.
 
     A part of a network is that network (`alexnet_conv`, `alexnet`); several inverted networks are joined by `+`.
     """
-    own = metric(judge).network if isinstance(judge, str) else judge.network
+    own = metric(extractor).network if isinstance(extractor, str) else extractor.network
     return bool(own) and trunk(own) in {trunk(network) for network in inverted.split("+")}
 
 

@@ -27,7 +27,7 @@ def path_rows(
     way = _as_group(group, descent)
     few = Scorer(
         datasets=scorer.datasets,
-        judge=scorer.judge,
+        extractor=scorer.extractor,
         scales={},
         metrics=metrics,
         micro_batch=scorer.micro_batch,

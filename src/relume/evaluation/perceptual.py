@@ -22,7 +22,7 @@ def taps_of(tap: str) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class FeatureExtractor:
     """One forward pass of each network serves every metric that looks through it. Everything is measured in float32."""
 
     networks: Mapping[str, Network]
@@ -72,14 +72,14 @@ def feature_error(seen: Mapping[str, Tensor], target: Mapping[str, Tensor], scal
     return torch.stack(errors).mean(0)
 
 
-def judge(
+def extractor(
     metrics: Iterable[str],
     inverted: Iterable[tuple[str, str]],
     store: WeightStore,
     device: torch.device,
     *,
     views: Iterable[tuple[str, str]] = (),
-) -> Judge:
+) -> FeatureExtractor:
     """Loads what `metrics` need, for features that were `inverted`, and for `views`: pairs of network and tap."""
     wanted = list(metrics)
     asked = [LPIPS_TAPS[kind] for metric, kind in LPIPS_METRICS.items() if metric in wanted]
@@ -89,7 +89,7 @@ def judge(
     taps: dict[str, dict[str, None]] = {}
     for network, names in asked:
         taps.setdefault(network, {}).update(dict.fromkeys(names))
-    return Judge(
+    return FeatureExtractor(
         networks={network: load(network, store, device) for network in taps},
         taps={network: tuple(names) for network, names in taps.items()},
         heads={

@@ -20,7 +20,7 @@ from relume.core.images import to_float
 from relume.core.runtime import generator
 from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
-from relume.evaluation.masked_sets import Cloud, Eye, Rows, apart, cloud, in_halves
+from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
 from relume.evaluation.samples_config import FLOORS, OWN, ScoreSamples
 
@@ -37,18 +37,26 @@ def read_scored(folder: Path, config: ScoreSamples) -> dict[str, tuple[Samples, 
 
 
 def sample_rows(
-    found: Mapping[str, tuple[Samples, str]], datasets: Mapping[str, Dataset], eye: Eye, config: ScoreSamples, seed: int
+    found: Mapping[str, tuple[Samples, str]],
+    datasets: Mapping[str, Dataset],
+    metric_network: MetricNetwork,
+    config: ScoreSamples,
+    seed: int,
 ) -> Rows:
     """Rows of SCORED: dataset by dataset the generators, then floors, then how far halves of the true pictures are apart."""
     names = dict.fromkeys(samples.about.dataset for samples, _ in found.values())
-    return [row for name in names for row in _of_dataset(found, datasets[name], eye, config, seed)]
+    return [row for name in names for row in _of_dataset(found, datasets[name], metric_network, config, seed)]
 
 
-def _of_dataset(found: Mapping[str, tuple[Samples, str]], data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> Rows:
-    truth = _real(data, data.select(config.split), eye)
-    made = {name: _made(one, data, eye, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name}
-    floors = {f"{name}{data.name}": seen for name, seen in zip(FLOORS, _floors(data, eye, config, seed), strict=True)}
-    same = {"dataset": data.name, "net": eye.name}
+def _of_dataset(
+    found: Mapping[str, tuple[Samples, str]], data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int
+) -> Rows:
+    truth = _real(data, data.select(config.split), metric_network)
+    made = {
+        name: _made(one, data, metric_network, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name
+    }
+    floors = {f"{name}{data.name}": seen for name, seen in zip(FLOORS, _floors(data, metric_network, config, seed), strict=True)}
+    same = {"dataset": data.name, "net": metric_network.name}
     rows = [
         {"name": name, "kind": "gan", **same, **apart(seen, truth, seed), "sha256": found[name][1]} for name, seen in made.items()
     ]
@@ -56,7 +64,7 @@ def _of_dataset(found: Mapping[str, tuple[Samples, str]], data: Dataset, eye: Ey
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{config.split}", "kind": "real", **same, **real})
     if config.withheld:
-        kept = _alone(_real(data, data.select("train")[-config.withheld :], eye), "withheld")
+        kept = _alone(_real(data, data.select("train")[-config.withheld :], metric_network), "withheld")
         beside = {**made, **{name: _alone(seen, "learned") for name, seen in floors.items()}}
         rows += [{"name": f"{name}@{OWN}", "kind": OWN, **same, **apart(seen, kept, seed)} for name, seen in beside.items()]
     return rows
@@ -67,18 +75,18 @@ def _alone(seen: Cloud, name: str) -> Cloud:
     return replace(seen, sources=[f"{name} {number}" for number in range(len(seen.sources))])
 
 
-def _made(samples: Samples, data: Dataset, eye: Eye, count: int) -> Cloud:
+def _made(samples: Samples, data: Dataset, metric_network: MetricNetwork, count: int) -> Cloud:
     if samples.about.size != data.size:
         raise UserError(f"samples of {samples.about.name} have {samples.about.size} px, pictures of {data.name} {data.size}")
-    e = eye.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
+    e = metric_network.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
     return cloud(e, [f"sample {number}" for number in range(count)])
 
 
-def _real(data: Dataset, rows: Sequence[int], eye: Eye) -> Cloud:
-    return cloud(eye.embed(rows, data.pixels), _sources(data, rows))
+def _real(data: Dataset, rows: Sequence[int], metric_network: MetricNetwork) -> Cloud:
+    return cloud(metric_network.embed(rows, data.pixels), _sources(data, rows))
 
 
-def _floors(data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
+def _floors(data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
     """The first training pictures that are not withheld, as many as samples or all there are: as they are, and shuffled."""
     if data.size % config.patches:
         raise UserError(f"score_samples.patches: pictures of {data.size} px cannot be cut into {config.patches} per side")
@@ -89,7 +97,7 @@ def _floors(data: Dataset, eye: Eye, config: ScoreSamples, seed: int) -> tuple[C
         draws = [generator(seed, "patches", id) for id in data.ids(numbers)]
         return shuffled(data.pixels(numbers), config.patches, draws)
 
-    return _real(data, rows, eye), cloud(eye.embed(rows, torn), _sources(data, rows))
+    return _real(data, rows, metric_network), cloud(metric_network.embed(rows, torn), _sources(data, rows))
 
 
 def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:

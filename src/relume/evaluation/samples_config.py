@@ -14,7 +14,7 @@ OWN = "withheld"  # the kind of rows about these, and how their names end
 
 @config
 class ScoreSamples:
-    """By whose eye: `evaluate.sets`."""
+    """Measured by the network of `evaluate.sets`."""
 
     models: Annotated[
         tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once

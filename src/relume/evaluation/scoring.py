@@ -20,7 +20,7 @@ from relume.data.store import Dataset
 from relume.evaluation import masked
 from relume.evaluation.config import Evaluate, Place
 from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N
-from relume.evaluation.perceptual import LPIPS_METRICS, Judge, feature_error, taps_of
+from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, feature_error, taps_of
 from relume.evaluation.pixel import PIXEL
 from relume.evaluation.views import View, cached, open_views
 from relume.losses.perceptual import LPIPS_TAPS
@@ -37,7 +37,7 @@ class Scorer:
     """What is needed to score any row of a group; built by the stage, from files."""
 
     datasets: Mapping[str, Dataset]
-    judge: Judge
+    extractor: FeatureExtractor
     scales: Scales
     metrics: Sequence[str]
     micro_batch: int
@@ -66,7 +66,7 @@ def _candidates(data: Dataset, scorer: Scorer, features: Path | None, place: Pla
     """Features (N, …) of these rows: as kept, or from the pictures."""
     kept = cached(features, place, rows)
     return (
-        scorer.judge.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
+        scorer.extractor.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
         if kept is None
         else kept.to(scorer.device)
     )
@@ -103,7 +103,7 @@ def score(
     for dataset, originals, numbers in _chunks(group, places, scorer.micro_batch):
         y = scorer.datasets[dataset].pixels(originals).to(scorer.device)
         rows = [group.index[number] for number in numbers]
-        target = scorer.judge.look(y, _networks(scorer, rows, () if masks is not None else scorer.views.get(dataset, ())))
+        target = scorer.extractor.look(y, _networks(scorer, rows, () if masks is not None else scorer.views.get(dataset, ())))
         for batch in _batches(group, numbers, scorer.micro_batch):
             where = torch.tensor([originals.index(places[number]) for number in batch], device=y.device)
             x = to_float(group.images[batch]).to(scorer.device)
@@ -130,14 +130,14 @@ def _measure(
 ) -> dict[str, Tensor]:
     """Each metric of a batch, (N,). All rows share `row`'s network and tap; `where` finds the originals in y and `originals`."""
     views = scorer.views.get(row["dataset"], ())
-    seen = scorer.judge.look(x, _networks(scorer, [row], views))
+    seen = scorer.extractor.look(x, _networks(scorer, [row], views))
     chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
     values = {}
     for metric in scorer.metrics:
         if metric in PIXEL:
             values[metric] = PIXEL[metric](x, y[where])
         elif metric in LPIPS_METRICS:
-            values[metric] = scorer.judge.lpips(metric, seen, chosen)
+            values[metric] = scorer.extractor.lpips(metric, seen, chosen)
         elif row["network"]:
             scales = scorer.scales[row["dataset"], row["network"], row["tap"]]
             values[metric] = feature_error(seen[row["network"]], chosen[row["network"]], scales)
@@ -151,10 +151,10 @@ def _measure_masked(
 ) -> dict[str, Tensor]:
     """Each metric of a batch of predictions x with `hidden` (N, side, side), (N,)."""
     originals = y[where]
-    seen = scorer.judge.look(masked.paste(x, originals, hidden), target)
+    seen = scorer.extractor.look(masked.paste(x, originals, hidden), target)
     chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
     judged = [metric for metric in scorer.metrics if metric in LPIPS_METRICS]
-    return masked.score(x, originals, hidden) | {metric: scorer.judge.lpips(metric, seen, chosen) for metric in judged}
+    return masked.score(x, originals, hidden) | {metric: scorer.extractor.lpips(metric, seen, chosen) for metric in judged}
 
 
 def _dark(masks: np.ndarray, rows: Sequence[int], device: torch.device) -> Tensor:

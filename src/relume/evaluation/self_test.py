@@ -94,7 +94,7 @@ class Verdict:
     faults: list[str]
 
 
-def judge(
+def extractor(
     scores: Scores, metrics: Sequence[Metric], sources: Sequence[str], exceptions: Mapping[str, Sequence[str]], *, seed: int
 ) -> Verdict:
     """`scores` hold the rungs from weak to strong; a metric that does not apply (NaN) is not judged."""

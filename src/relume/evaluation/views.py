@@ -85,14 +85,14 @@ def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
     """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N counts the candidates."""
-    judges = list(config.reid.judges) if config.reid else []
+    networks = list(config.reid.networks) if config.reid else []
     views = [View.at(place, other_tap(*place).name, _error(place[1], scales[place])) for place in config.other_taps]
     views += [View.at(place, CLIP, _cosine) for place in config.clip_place]
     views += [View.at(place, TOP1, _same_class) for place in config.classifier_place]
     if config.reid:
         rows = candidates(data, scored, config.reid.candidates)
-        views += [View.at(place, reid(*place).name, gallery(look(place, rows), rows).rank) for place in judges]
-        views.append(View.at(judges[0], REID_N, _always(len(rows))))
+        views += [View.at(place, reid(*place).name, gallery(look(place, rows), rows).rank) for place in networks]
+        views.append(View.at(networks[0], REID_N, _always(len(rows))))
     return views
 
 

@@ -12,7 +12,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.config import entry
 from relume.core.files import given, write_csv
 from relume.core.runtime import Run, deterministic, device_of
-from relume.core.stage import Door
+from relume.core.stage import StageContext
 from relume.data.store import Dataset
 from relume.networks.weights import WeightStore
 from relume.training.loop import OnLog, ignore, train
@@ -45,7 +45,7 @@ def optional(path: Path) -> Path | None:
 
 
 def train_entry(
-    door: Door,
+    context: StageContext,
     entries: str,
     name: str,
     config: type[C],
@@ -62,8 +62,8 @@ def train_entry(
 
     `inputs`: other folders that the training reads. `also`: writes what else the stage makes of the finished model.
     """
-    run, key = door.section(Run, "run"), f"{entries}.{name}"
-    own = entry(config, door.plain(f"{door.name}.shared"), door.plain(key), key)
+    run, key = context.section(Run, "run"), f"{entries}.{name}"
+    own = entry(config, context.plain(f"{context.name}.shared"), context.plain(key), key)
     deterministic()
     device = device_of(run)
     with ranks(device) as here:
@@ -72,11 +72,13 @@ def train_entry(
             name=name, key=key, config=own, run=run, dataset=dataset, store=WeightStore(*weights), device=device, ranks=here
         )
         trainer = build(setup)
-        scratch = door.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
+        scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
         state = scratch.path("training.safetensors")
-        with door.live(asdict(own)) if here.first else nullcontext() as live:
+        with context.live(asdict(own)) if here.first else nullcontext() as live:
             on_log = live.log if live is not None else ignore
-            trained = train_model(trainer, out, state, lambda _: {"device": where, **door.provenance()}, on_log=on_log, also=also)
+            trained = train_model(
+                trainer, out, state, lambda _: {"device": where, **context.provenance()}, on_log=on_log, also=also
+            )
         if here.first:
             write_csv(timing, ("step", "seconds"), trained.timing)
             scratch.clear()

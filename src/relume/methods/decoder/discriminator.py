@@ -30,12 +30,12 @@ class Discriminator(nn.Module):
         outs = [width * min(WIDEST, 2**i) for i in range(halvings)]
         self.down = nn.Sequential(*(part for i, o in zip([3, *outs[:-1]], outs, strict=True) for part in _halved(i, o)))
         self.told = _joined(sum(channels), outs[-1])
-        self.judge = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
+        self.extractor = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
 
     def forward(self, pictures: Tensor, features: Sequence[Tensor]) -> Tensor:
         seen = self.down(2 * pictures - 1).sum((2, 3))
         told = self.told(torch.cat([_pooled(tap) for tap in features], dim=1))
-        score: Tensor = self.judge(torch.cat([seen, told], dim=1)).squeeze(1)
+        score: Tensor = self.extractor(torch.cat([seen, told], dim=1)).squeeze(1)
         return score
 
 

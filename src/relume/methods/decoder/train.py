@@ -35,8 +35,8 @@ class DecoderTrainer(Trainer[DecoderConfig]):
         config, device = self.config, self.device
         names = [*wishes(config, decoded=False), *wishes(config, decoded=True)]
         self.networks = {network: load(network, self.store, device) for network in dict.fromkeys(names)}
-        judge = config.measures.lpips.network
-        heads = heads_of(judge, self.store.tensors(f"lpips_{judge}")) if config.losses.lpips > 0 else []
+        extractor = config.measures.lpips.network
+        heads = heads_of(extractor, self.store.tensors(f"lpips_{extractor}")) if config.losses.lpips > 0 else []
         self.heads = [head.to(device) for head in heads]
         self.cache = self._cache(features) if config.cached else {}  # the features that are decoded
         self.shapes = self._shapes()

@@ -57,7 +57,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 @config
 class LeastSquares:
-    """S0's duel."""
+    """Least squares, with a history of earlier samples (multi-objective inversion)."""
 
     kind: Literal["least_squares"]
     label: float = Field(gt=0, le=1)  # the score of a true picture; S0's 0.9
@@ -66,7 +66,7 @@ class LeastSquares:
 
 @config
 class Logistic:
-    """StyleGAN2's duel. What is asked with probability 1 / every counts so many times more."""
+    """StyleGAN2's objective. What is asked with probability 1 / every counts so many times more."""
 
     kind: Literal["logistic"]
     r1: float = Field(ge=0)  # gamma: half of it times the squared slope of the score of true pictures
@@ -77,12 +77,12 @@ class Logistic:
 
 @config
 class Moments:
-    """No duel, no discriminator: pictures are to be, as a set, what a frozen network sees in true ones."""
+    """No discriminator: pictures are to be, as a set, what a frozen network sees in true ones."""
 
     kind: Literal["moments"]
     network: Annotated[
         str, Entry(("weights.networks",)), Sees("pixels")
-    ]  # another than the eye's, whose judgement would else be of what it was trained for
+    ]  # another than metric_network's, whose KID would otherwise measure what was trained for
     taps: tuple[Annotated[str, Tap()], ...] = Field(min_length=1)
     pixels: int | None = Field(ge=8)  # pictures are enlarged to it; null: as they are
     cells: int = Field(ge=1)  # per side of a tap's map; each has means of its own
@@ -99,7 +99,7 @@ class DiffAugment:
 
 
 @config
-class Eye:
+class MetricNetwork:
     """By whose embeddings samples are compared with validation pictures while it trains: a tap's mean over positions."""
 
     network: Annotated[str, Entry(("weights.networks",)), Sees("pixels")]
@@ -123,13 +123,13 @@ class SharedGan:
 
     dataset: Annotated[TrainingSet, Same("train_gan.shared.dataset")]
     architecture: GanArchitecture
-    duel: Annotated[LeastSquares | Logistic | Moments, Field(discriminator="kind")]
+    objective: Annotated[LeastSquares | Logistic | Moments, Field(discriminator="kind")]
     discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
     discriminator_betas: tuple[Beta, Beta]  # of its Adam; S0's 0.5 and 0.999, StyleGAN2's 0 and 0.99
     diff_augment: DiffAugment
     augment: Augment  # of the true pictures, for good: what the generator makes will look so, too
     training: Training  # of the generator
-    eye: Eye
+    metric_network: MetricNetwork
     samples: int = Field(ge=2)  # pictures that are made for a comparison
     validation: Validation = Field(ge=2)  # the first pictures of the validation split; null: all of them
     withheld: int = Field(ge=0)  # the last so many training pictures are not learned from, but kept for score_samples
@@ -141,13 +141,13 @@ class GanConfig(SharedGan):
     """One generator."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.duel, LeastSquares) and self.duel.history < self.training.batch:
+        if isinstance(self.objective, LeastSquares) and self.objective.history < self.training.batch:
             raise ValueError(
-                f"duel.history: a batch, {self.training.batch} pictures, is wanted at least; got {self.duel.history}"
+                f"objective.history: a batch, {self.training.batch} pictures, is wanted at least; got {self.objective.history}"
             )
-        if isinstance(self.duel, Moments) and self.duel.network == self.eye.network:
-            raise ValueError(f"duel.network: {self.eye.network} is the eye that judges, which may not be what was learned by")
-        if isinstance(self.duel, Moments) and self.training.batch < 2:
+        if isinstance(self.objective, Moments) and self.objective.network == self.metric_network.network:
+            raise ValueError(f"objective.network: {self.metric_network.network} is the metric network: another one is needed")
+        if isinstance(self.objective, Moments) and self.training.batch < 2:
             raise ValueError("training.batch: two pictures are wanted at least; by one no set can be known")
 
 

@@ -18,11 +18,11 @@ from relume.networks.network import Network
 from relume.networks.taps import collect
 
 FLOOR = 0.05  # of the mean deviation, added to each: what hardly ever differs is not to count most
-BLUNT = 1e-4  # added to variances: at 0 a root has no slope
-COARSE = 8  # cells per side of the pictures themselves
+VARIANCE_EPS = 1e-4  # added to variances: at 0 a root has no slope
+COARSE_GRID = 8  # cells per side of the pictures themselves
 
 
-class Crowd:
+class ReferenceFeatures:
     """True pictures in several respects, (M, D) each, every number at mean 0 and about deviation 1."""
 
     def __init__(self, config: Moments, network: Network, pictures: Iterable[Tensor]) -> None:
@@ -45,7 +45,7 @@ class Crowd:
         with collect(self.network, self.config.taps) as tapped:
             maps = tapped(resize(pictures, self.config.pixels or pictures.shape[-1])).values()
         taps = [torch.cat([_means(x.float(), self.config.cells), _deviations(x.float())], dim=1) for x in maps]
-        return [_means(pictures, COARSE), grain(pictures), *taps]
+        return [_means(pictures, COARSE_GRID), grain(pictures), *taps]
 
     def _measured(self, seen: list[Tensor]) -> list[Tensor]:
         return [(one - mean) / scale for one, mean, scale in zip(seen, self.means, self.scales, strict=True)]
@@ -63,4 +63,4 @@ def _means(x: Tensor, cells: int) -> Tensor:
 
 
 def _deviations(x: Tensor) -> Tensor:
-    return (x.var((2, 3), correction=0) + BLUNT).sqrt()
+    return (x.var((2, 3), correction=0) + VARIANCE_EPS).sqrt()

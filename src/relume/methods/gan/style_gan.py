@@ -96,12 +96,12 @@ class StyleDiscriminator(nn.Module):
         self.down = nn.Sequential(*(Residual(i, o) for i, o in zip(widths, widths[1:], strict=False)))
         self.last = EqualConv(widths[-1] + 1, widths[-1], 3)
         self.joined = EqualLinear(widths[-1] * sides[-1] ** 2, widths[-1])
-        self.judge = EqualLinear(widths[-1], 1)
+        self.extractor = EqualLinear(widths[-1], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = with_deviation(self.down(active(self.enter(2 * pictures - 1))))
         x = active(self.joined(active(self.last(x)).flatten(1)))
-        scores: Tensor = self.judge(x).squeeze(1)
+        scores: Tensor = self.extractor(x).squeeze(1)
         return scores
 
 

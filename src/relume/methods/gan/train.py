@@ -18,12 +18,12 @@ from relume.core.samples import Samples
 from relume.losses import gan as losses
 from relume.losses.kernel import kid
 from relume.methods.gan import model as gans
-from relume.methods.gan.config import Eye, GanConfig, LeastSquares, Logistic, Moments
+from relume.methods.gan.adversary import Adversary
+from relume.methods.gan.config import GanConfig, LeastSquares, Logistic, MetricNetwork, Moments
 from relume.methods.gan.diff_augment import diff_augment
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.judge import Judge
 from relume.methods.gan.mean_latent import centre
-from relume.methods.gan.moments import Crowd
+from relume.methods.gan.moments import ReferenceFeatures
 from relume.methods.gan.samples import Sampler, sampled
 from relume.networks.network import Network, load
 from relume.networks.taps import collect
@@ -49,22 +49,22 @@ class GanTrainer(Trainer[GanConfig]):
             there = f"{self.dataset.name} has {len(self.train)} to train on"
             raise UserError(f"generator {self.name}: {config.withheld} images are withheld, {there}")
         self.train = learned
-        self.judge: Judge | None = None
-        self.crowd: Crowd | None = None  # true images, which generated ones are compared with
+        self.adversary: Adversary | None = None
+        self.reference: ReferenceFeatures | None = None  # true images, which generated ones are compared with
         with self.seeded():
             self.module = gans.generator(config.architecture, size).to(device)
-            if not isinstance(config.duel, Moments):
-                self.judge = _judge(config, size).to(device)
-        if self.judge is not None:
-            self.discriminator = DiscriminatorState(self.judge, config.discriminator_rate, config.discriminator_betas)
-        self.eye = load(config.eye.network, self.store, device)
-        if isinstance(config.duel, Moments):
-            true = map(self.pixels, self.batches(learned[: config.duel.pictures]))
-            self.crowd = Crowd(config.duel, load(config.duel.network, self.store, device), true)
+            if not isinstance(config.objective, Moments):
+                self.adversary = _judge(config, size).to(device)
+        if self.adversary is not None:
+            self.discriminator = DiscriminatorState(self.adversary, config.discriminator_rate, config.discriminator_betas)
+        self.metric_network = load(config.metric_network.network, self.store, device)
+        if isinstance(config.objective, Moments):
+            true = map(self.pixels, self.batches(learned[: config.objective.pictures]))
+            self.reference = ReferenceFeatures(config.objective, load(config.objective.network, self.store, device), true)
         self.held_out = torch.cat([self.embed(self.pixels(rows)) for rows in self.batches(self.val)])
 
     def embed(self, pictures: Tensor) -> Tensor:
-        return embed(self.eye, self.config.eye, pictures)
+        return embed(self.metric_network, self.config.metric_network, pictures)
 
     def draw(self, count: int) -> Iterator[Tensor]:
         """The first `count` images of the fixed draws, a micro-batch at a time."""
@@ -74,19 +74,19 @@ class GanTrainer(Trainer[GanConfig]):
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """Each player's loss and its terms. No gradient of one reaches the other."""
-        config, made, judge = self.config, self.module, self.judge
-        if judge is None:
-            assert self.crowd is not None
-            return {LOSS: self.crowd(made(made.draw(generators), made.draw_noise(generators))).mean()}
+        config, made, adversary = self.config, self.module, self.adversary
+        if adversary is None:
+            assert self.reference is not None
+            return {LOSS: self.reference(made(made.draw(generators), made.draw_noise(generators))).mean()}
         images = augment(self.pixels([self.train[row] for row in rows]), config.augment, generators)
         fakes = made(made.draw(generators), made.draw_noise(generators))
         real = diff_augment(images, config.diff_augment, generators)
         fake = diff_augment(fakes, config.diff_augment, generators)
-        if isinstance(config.duel, LeastSquares):
-            past = diff_augment(judge.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
-            return mean_terms(by_squares(judge, config.duel, real, fake, past=past))
-        assert isinstance(config.duel, Logistic)
-        return mean_terms(by_logits(judge, made, config.duel, real, fake, generators=generators))
+        if isinstance(config.objective, LeastSquares):
+            past = diff_augment(adversary.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
+            return mean_terms(by_squares(adversary, config.objective, real, fake, past=past))
+        assert isinstance(config.objective, Logistic)
+        return mean_terms(by_logits(adversary, made, config.objective, real, fake, generators=generators))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -120,45 +120,54 @@ class GanTrainer(Trainer[GanConfig]):
         return sampled(sampler, self.name, self.dataset.name)
 
     def summary(self, metrics: Mapping[str, float]) -> str:
-        return f"KID {metrics[LOSS]:.4f} to validation images, in features of {self.config.eye.network}"
+        return f"KID {metrics[LOSS]:.4f} to validation images, in features of {self.config.metric_network.network}"
 
 
-def _judge(config: GanConfig, size: int) -> Judge:
-    history = config.duel.history if isinstance(config.duel, LeastSquares) else 0
-    return Judge(gans.discriminator(config.architecture, size), size, history)
+def _judge(config: GanConfig, size: int) -> Adversary:
+    history = config.objective.history if isinstance(config.objective, LeastSquares) else 0
+    return Adversary(gans.discriminator(config.architecture, size), size, history)
 
 
 @torch.no_grad()
-def embed(network: Network, eye: Eye, pictures: Tensor) -> Tensor:
+def embed(network: Network, metric_network: MetricNetwork, pictures: Tensor) -> Tensor:
     """(N, 3, H, W) -> (N, D): the tap's mean over positions."""
-    pictures = resize(pictures, eye.pixels or pictures.shape[-1])
-    with collect(network, (eye.tap,)) as tapped:
-        values = tapped(pictures)[eye.tap].float()
+    pictures = resize(pictures, metric_network.pixels or pictures.shape[-1])
+    with collect(network, (metric_network.tap,)) as tapped:
+        values = tapped(pictures)[metric_network.tap].float()
     return values.flatten(2).mean(2) if values.ndim == 4 else values
 
 
-def by_squares(judge: Judge, duel: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
+def by_squares(adversary: Adversary, objective: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
     """S0's adversarial objective: (N,) each."""
-    told = losses.lsgan_discriminator(judge(real), judge(fake.detach()), judge(past), duel.label)
-    with frozen(judge):
-        return {LOSS: losses.least_squares(judge(fake), duel.label), DISCRIMINATOR: told}
+    told = losses.lsgan_discriminator(adversary(real), adversary(fake.detach()), adversary(past), objective.label)
+    with frozen(adversary):
+        return {LOSS: losses.least_squares(adversary(fake), objective.label), DISCRIMINATOR: told}
 
 
 def by_logits(
-    judge: Judge, made: Generator, duel: Logistic, real: Tensor, fake: Tensor, *, generators: Sequence[torch.Generator]
+    adversary: Adversary,
+    made: Generator,
+    objective: Logistic,
+    real: Tensor,
+    fake: Tensor,
+    *,
+    generators: Sequence[torch.Generator],
 ) -> dict[str, Tensor]:
     """StyleGAN2's adversarial objective: (N,) each, or means over parts of the batch. Paths use half as many images."""
-    told = losses.logistic_discriminator(judge(real), judge(fake.detach()))
-    with frozen(judge):
-        fooled = losses.logistic_generator(judge(fake))
+    told = losses.logistic_discriminator(adversary(real), adversary(fake.detach()))
+    with frozen(adversary):
+        fooled = losses.logistic_generator(adversary(fake))
     r1 = path = torch.zeros_like(told.detach())
-    if duel.r1 > 0 and _now(duel.r1_every, generators):
+    if objective.r1 > 0 and _now(objective.r1_every, generators):
         shown = real.detach().requires_grad_()
-        r1 = duel.r1 / 2 * losses.gradient_penalty(judge(shown), shown)
-    if duel.path_length > 0 and _now(duel.path_every, generators):
-        path = duel.path_length * judge.paths(made, generators[: max(1, len(generators) // 2)])
-    whole = {LOSS: fooled.mean() + duel.path_every * path.mean(), DISCRIMINATOR: told.mean() + duel.r1_every * r1.mean()}
-    return {**whole, "fooled": fooled, "path": duel.path_every * path, "told": told, "r1": duel.r1_every * r1}
+        r1 = objective.r1 / 2 * losses.gradient_penalty(adversary(shown), shown)
+    if objective.path_length > 0 and _now(objective.path_every, generators):
+        path = objective.path_length * adversary.paths(made, generators[: max(1, len(generators) // 2)])
+    whole = {
+        LOSS: fooled.mean() + objective.path_every * path.mean(),
+        DISCRIMINATOR: told.mean() + objective.r1_every * r1.mean(),
+    }
+    return {**whole, "fooled": fooled, "path": objective.path_every * path, "told": told, "r1": objective.r1_every * r1}
 
 
 def _now(every: int, generators: Sequence[torch.Generator]) -> bool:

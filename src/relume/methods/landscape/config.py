@@ -23,11 +23,11 @@ class LandscapeArchitecture:
     hidden: tuple[int, ...] = Field(min_length=1)  # widths between state and latent; S1's 1024, 1024
     residual: bool  # what is learned is added to the state, and is nothing at first; S1's false
     # a residual one's states are along the axes of what slopes vary in, so that Adam's steps fit each; S1's false
-    turned: bool
+    rotated: bool
 
     def __post_init__(self) -> None:
-        if self.turned and not self.residual:
-            raise ValueError("turned: only what is residual can be")
+        if self.rotated and not self.residual:
+            raise ValueError("rotated: needs residual: true")
 
 
 @config
@@ -57,7 +57,7 @@ class Descents:
     learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation; S1's 0.1
     betas: Betas  # Adam's memory; S1's 0.9, 0.999
     start: float = Field(ge=0)  # spread of the latents that are begun from; 1: the generator's own, 0: the mean
-    walkers: int = Field(ge=1)  # trajectories that go on at once, a step with each of theta's
+    per_batch: int = Field(ge=1)  # trajectories that go on at once, a step with each of theta's
 
 
 @config
@@ -83,16 +83,16 @@ class LandscapeConfig(SharedLandscape):
     generator: Annotated[str, GENERATOR]  # the folder of the trained generator
 
     def __post_init__(self) -> None:
-        if self.descents.walkers > self.training.batch:
-            raise ValueError(f"descents.walkers: a batch, {self.training.batch}, at most; got {self.descents.walkers}")
-        if self.replay < self.descents.walkers:
-            raise ValueError(f"replay: one trajectory per walker, {self.descents.walkers}, at least; got {self.replay}")
+        if self.descents.per_batch > self.training.batch:
+            raise ValueError(f"descents.per_batch: a batch, {self.training.batch}, at most; got {self.descents.per_batch}")
+        if self.replay < self.descents.per_batch:
+            raise ValueError(f"replay: one trajectory per walker, {self.descents.per_batch}, at least; got {self.replay}")
 
     def check(self, processes: int, path: str) -> None:
-        """Each of them begins as many trajectories as it has walkers with its own share of a batch."""
+        """Each of them begins as many trajectories as `per_batch` says, with its own share of a batch."""
         share = self.training.batch // processes
-        if self.descents.walkers > share:
-            raise UserError(f"{path}: {processes} processes have {share} rows of a batch each; got {self.descents.walkers}")
+        if self.descents.per_batch > share:
+            raise UserError(f"{path}: {processes} processes have {share} rows of a batch each; got {self.descents.per_batch}")
 
 
 @config

@@ -28,7 +28,7 @@ from relume.methods.landscape.likeness import Likeness, likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import drawn, paint
 from relume.methods.landscape.trained import TrainedLandscape, read_landscape
-from relume.methods.landscape.trajectories import Moment, See, descend, slope
+from relume.methods.landscape.trajectories import Moment, See, descend, loss_gradient
 from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.path import FOLLOWED, moments, together, walked
 from relume.networks.network import load
@@ -126,7 +126,7 @@ def invert(
 def _warm(search: Search, rows: Sequence[int]) -> None:
     """A step that nobody keeps: the first of a process takes longer, which is no method's fault."""
     state = torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
-    slope(_seen(search, search.theta, search.dataset.pixels(list(rows)).to(search.device)), state)
+    loss_gradient(_seen(search, search.theta, search.dataset.pixels(list(rows)).to(search.device)), state)
 
 
 def _seen(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:

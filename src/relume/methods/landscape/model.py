@@ -27,7 +27,7 @@ class Landscape(nn.Module):
         self.register_buffer("centre", centre.clone())
         self.register_buffer("scale", torch.tensor(scale))
         self.residual, size = config.residual, centre.numel()
-        self.register_buffer("basis", torch.eye(size) if config.turned else None)
+        self.register_buffer("basis", torch.eye(size) if config.rotated else None)
         widths = (size, *config.hidden)
         pairs = zip(widths[:-1], widths[1:], strict=True)
         parts = [part for pair in pairs for part in (nn.Linear(*pair), nn.LayerNorm(pair[1]), nn.LeakyReLU(SLOPE))]
@@ -40,9 +40,9 @@ class Landscape(nn.Module):
     def theta(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""
         found: Tensor = self.layers(z).float()
-        return self.turned(z) + found if self.residual else found
+        return self.rotated(z) + found if self.residual else found
 
-    def turned(self, z: Tensor) -> Tensor:
+    def rotated(self, z: Tensor) -> Tensor:
         """What is added to: (N, D) -> (N, D)."""
         return z if self.basis is None else z @ self.basis.mT
 

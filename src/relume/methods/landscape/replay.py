@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.trajectories import Betas, Walkers, slope
+from relume.methods.landscape.trajectories import Betas, Trajectories, loss_gradient
 
 Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), numbers of their pictures (N,) -> LOSS and terms, (N,)
 
@@ -64,25 +64,25 @@ class Going(nn.Module):
         """Where one has ended: the start and the picture of the same row."""
         ended = self.age >= self.steps
         self.pictures.copy_(torch.where(ended[:, 0], pictures, self.pictures))
-        self._keep(Walkers.begun(torch.where(ended, starts, self.z)), ended)
+        self._keep(Trajectories.begun(torch.where(ended, starts, self.z)), ended)
 
-    def _keep(self, walkers: Walkers, where: Tensor) -> None:
+    def _keep(self, per_batch: Trajectories, where: Tensor) -> None:
         for name in ("z", "mean", "square", "age"):
             own: Tensor = getattr(self, name)
-            own.copy_(torch.where(where, getattr(walkers, name), own))
+            own.copy_(torch.where(where, getattr(per_batch, name), own))
 
     def advance(self, see: Seen, rate: float, betas: Betas) -> None:
         """A step each."""
-        walkers = Walkers(z=self.z, mean=self.mean, square=self.square, age=self.age)
-        _, gradient = slope(lambda z: see(z, self.pictures), self.z)
-        self._keep(walkers.moved(gradient, rate, betas), torch.ones_like(self.age, dtype=torch.bool))
+        per_batch = Trajectories(z=self.z, mean=self.mean, square=self.square, age=self.age)
+        _, gradient = loss_gradient(lambda z: see(z, self.pictures), self.z)
+        self._keep(per_batch.moved(gradient, rate, betas), torch.ones_like(self.age, dtype=torch.bool))
 
 
 class Learner(nn.Module):
     """A landscape with what it learns from. Only the landscape has weights, and only it is kept in the end."""
 
-    def __init__(self, landscape: Landscape, *, walkers: int, steps: int, replay: int) -> None:
+    def __init__(self, landscape: Landscape, *, per_batch: int, steps: int, replay: int) -> None:
         super().__init__()
         self.landscape, size = landscape, landscape.centre.numel()
-        self.going = Going(walkers, size, steps)
+        self.going = Going(per_batch, size, steps)
         self.ring = Ring(replay * steps, size)

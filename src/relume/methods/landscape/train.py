@@ -22,7 +22,7 @@ from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Learner
-from relume.methods.landscape.trajectories import See, descend, slope
+from relume.methods.landscape.trajectories import See, descend, loss_gradient
 from relume.methods.latent.train import mean_latent, shaped, variance
 from relume.networks.weights import canonical, digest
 from relume.training.ema import below
@@ -45,15 +45,15 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
     def __init__(self, setup: Setup[LandscapeConfig], trained: TrainedGan) -> None:
         super().__init__(setup)
         config, ways = self.config, self.config.descents
-        config.check(self.ranks.count, f"{self.key}.descents.walkers")
+        config.check(self.ranks.count, f"{self.key}.descents.per_batch")
         self.painter = trained.generator  # frozen
         scale = variance(self.painter, config.space, self.run.seed) ** 0.5
         with self.seeded():
             made = Landscape(mean_latent(self.painter, config.space).cpu(), scale, config.architecture)
         self.likeness = likeness(config, self.store, self.device)
-        self.module = Learner(made, walkers=ways.walkers, steps=ways.steps, replay=config.replay).to(self.device)
+        self.module = Learner(made, per_batch=ways.per_batch, steps=ways.steps, replay=config.replay).to(self.device)
         if made.basis is not None:
-            made.basis.copy_(axes(self.slopes()))
+            made.basis.copy_(axes(self.gradients()))
 
     @property
     def model(self) -> Landscape:
@@ -85,14 +85,14 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         return self.reached(self.model.latents)
 
     @torch.no_grad()
-    def slopes(self) -> Tensor:
+    def gradients(self) -> Tensor:
         """Gradients of the plain loss of training images, at latents between the mean and the generator's own: (N, D)."""
         found = []
         for rows in self.batches(self.train[:SLOPES]):
             draws = [generator(self.run.seed, "slope", row) for row in rows]
             initial = drawn(self.model, self.painter, self.config.space, draws)
             share = torch.stack([torch.rand((), generator=one) for one in draws]).to(initial)
-            found.append(slope(self.toward(rows, self.model.latents), share[:, None] * initial)[1])
+            found.append(loss_gradient(self.toward(rows, self.model.latents), share[:, None] * initial)[1])
         return torch.cat(found)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:

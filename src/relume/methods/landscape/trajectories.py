@@ -16,7 +16,7 @@ See = Callable[[Tensor], dict[str, Tensor]]  # states (N, D) -> LOSS and its ter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Walkers:
+class Trajectories:
     """Where trajectories stand: states and Adam's memory, (N, D) each, and the steps taken, (N, 1)."""
 
     z: Tensor
@@ -46,7 +46,7 @@ class Moment:
     terms: dict[str, Tensor]
 
 
-def slope(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def loss_gradient(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """The terms at states, and the loss's gradient there; of nothing else."""
     with torch.enable_grad():
         here = z.detach().requires_grad_()
@@ -57,10 +57,10 @@ def slope(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
 
 def descend(see: See, z: Tensor, *, steps: int, rate: float, betas: Betas) -> Iterator[Moment]:
     """From z on: steps + 1 moments, the first of them at z itself."""
-    walkers = Walkers.begun(z)
+    per_batch = Trajectories.begun(z)
     for step in range(steps):
-        terms, gradient = slope(see, walkers.z)
-        yield Moment(step=step, z=walkers.z, terms=terms)
-        walkers = walkers.moved(gradient, rate, betas)
+        terms, gradient = loss_gradient(see, per_batch.z)
+        yield Moment(step=step, z=per_batch.z, terms=terms)
+        per_batch = per_batch.moved(gradient, rate, betas)
     with torch.no_grad():
-        yield Moment(step=steps, z=walkers.z, terms=see(walkers.z))
+        yield Moment(step=steps, z=per_batch.z, terms=see(per_batch.z))

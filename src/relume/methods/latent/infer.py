@@ -92,10 +92,10 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
         frames=studio.frames,
     )
     if not isinstance(way.space, Latent):
-        (begun,) = mapped
-        return replace(made, start=_group(studio, begun))
+        (initial_image,) = mapped
+        return replace(made, start=_group(studio, initial_image))
     if way.follows:
-        return replace(made, begun=partial(_begun, studio, way))
+        return replace(made, initial_image=partial(_begun, studio, way))
     return replace(made, space=spaces(studio.generator))
 
 

@@ -50,10 +50,10 @@ class LatentSpace(Unsteered):
     @torch.no_grad()
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """The pictures are ignored: a generator cannot write them."""
-        begun = self._begun(generators)
+        initial_image = self._begun(generators)
         drawn = self.generator.draw_noise(generators) if self.sides else []
-        moved = [] if self.tuned is None else [self.tuned.none(len(begun)).to(begun)]
-        return torch.cat([begun.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
+        moved = [] if self.tuned is None else [self.tuned.none(len(initial_image)).to(initial_image)]
+        return torch.cat([initial_image.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         latent, noise = self.parts(code)
@@ -74,13 +74,13 @@ class LatentSpace(Unsteered):
             noise.sub_(noise.mean((2, 3), keepdim=True))
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
-    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+    def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
         """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are.
 
         Where weights move, they do so after the pivot, and nothing else does.
         """
         config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
-        size = config.shake * max(0.0, 1 - progress / config.shake_until) ** 2
+        size = config.w_noise * max(0.0, 1 - progress / config.shake_until) ** 2
         if size > 0:
             drawn = torch.stack([torch.randn(latent.shape[1], generator=one) for one in generators]).to(code)
             latent = latent + size * self.spread * drawn
@@ -97,11 +97,11 @@ class LatentSpace(Unsteered):
     def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
         config, (latent, noise) = self.config, self.parts(code)
         found = {}
-        if config.near_mean:
+        if config.w_reg:
             far = (latent - self.centre).square().flatten(1).sum(1) / (latent[0].numel() / self.centre.numel() * self.spread**2)
-            found["near_mean"] = config.near_mean, far
-        if config.unlike_noise and noise:
-            found["unlike_noise"] = config.unlike_noise, noise_reg(noise)
+            found["w_reg"] = config.w_reg, far
+        if config.noise_reg and noise:
+            found["noise_reg"] = config.noise_reg, noise_reg(noise)
         return found
 
     @property

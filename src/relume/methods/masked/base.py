@@ -42,7 +42,7 @@ class MaskedModel(nn.Module):
         raise TypeError(f"{type(self).__name__} has no representation of a whole picture")
 
     def admit(self, images: Tensor, hidden: Tensor) -> None:
-        """Shapes at the door."""
+        """Shapes are checked here."""
         check(images, bounded=False)
         wanted = (len(images), self.side, self.side)
         if images.shape[-1] != self.size or images.shape[-2] != self.size or tuple(hidden.shape) != wanted:

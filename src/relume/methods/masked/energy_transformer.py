@@ -91,7 +91,7 @@ class EnergyAttention(nn.Module):
     def __init__(self, config: EnergyTransformerConfig) -> None:
         super().__init__()
         self.heads, self.beta, self.own_key = config.heads, config.beta, config.own_key
-        self.slope = SLOPES[config.attention]
+        self.gradient = SLOPES[config.attention]
         self.wq = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
         self.wk = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
 
@@ -108,7 +108,7 @@ class EnergyAttention(nn.Module):
     def pull(self, g: Tensor) -> Tensor:
         """-dE/dg: (N, B, D)."""
         q, k = self._project(g)
-        ak, aq = (part.transpose(1, 2).flatten(2) for part in self.slope(q, k, self.beta, self.own_key))  # (N, B, H Y)
+        ak, aq = (part.transpose(1, 2).flatten(2) for part in self.gradient(q, k, self.beta, self.own_key))  # (N, B, H Y)
         return ak @ self.wq + aq @ self.wk
 
 

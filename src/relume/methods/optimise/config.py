@@ -58,16 +58,16 @@ class Latent:
     space: Literal["z", "w", "w_plus"]  # w_plus: a w for every layer
     start: Literal["random", "mean", "given"]  # a draw for every row, the mean w, or what was given with the problem
     noise: bool  # its noise maps are moved, too; else they are the stored ones
-    near_mean: float = Field(default=0.0, ge=0)  # weight of the squared distance from the mean latent, in units of its variance
-    unlike_noise: float = Field(default=0.0, ge=0)  # weight of what neighbours in noise maps agree about; published 1e5
-    shake: float = Field(default=0.0, ge=0)  # noise on the latent at the beginning, in units of its deviation; published 0.05
+    w_reg: float = Field(default=0.0, ge=0)  # weight of the squared distance from the mean latent, in units of its variance
+    noise_reg: float = Field(default=0.0, ge=0)  # weight of what neighbours in noise maps agree about; published 1e5
+    w_noise: float = Field(default=0.0, ge=0)  # noise on the latent at the beginning, in units of its deviation; published 0.05
     pivotal: float | None = Field(default=None, gt=0, lt=1)  # share of the run after which the generator's weights move instead
     shake_until: float = Field(default=0.75, gt=0, le=1)  # share of the run after which it is gone
 
     def __post_init__(self) -> None:
         if (self.space, self.start) == ("z", "mean"):
             raise ValueError("start: the mean latent is a w, and no z makes it: random or given is wanted")
-        if self.unlike_noise and not self.noise:
+        if self.noise_reg and not self.noise:
             raise ValueError("unlike_noise: noise maps that are not moved (noise: false) need no such weight")
 
 

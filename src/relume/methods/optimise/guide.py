@@ -26,11 +26,11 @@ class Guide:
     config: GuideTerm
     mean: Tensor  # (D,)
     centre: Tensor  # (K,)
-    slope: Tensor  # (D, K)
+    gradient: Tensor  # (D, K)
 
     def read(self, features: Mapping[str, Tensor]) -> Tensor:
         """tap -> (N, …) to the coarse picture (N, 3, g, g) in [0, 1]."""
-        read = (design(features, self.config) - self.mean) @ self.slope + self.centre
+        read = (design(features, self.config) - self.mean) @ self.gradient + self.centre
         return unfold(read, self.config.grid).clamp(0, 1)
 
 
@@ -43,8 +43,8 @@ def fit(look: Callable[[Tensor], Mapping[str, Tensor]], batches: Iterable[Tensor
         if x.shape[1] > WIDEST:
             raise UserError(f"terms.guide: a cell would read {x.shape[1]} numbers, {WIDEST} at most: a smaller reach is wanted")
         total.add(x, fold(resize(images, config.grid), pooled=len(x) == len(images)))
-    mean, centre, slope = total.solve(config.ridge)
-    return Guide(config=config, mean=mean.float(), centre=centre.float(), slope=slope.float())
+    mean, centre, gradient = total.solve(config.ridge)
+    return Guide(config=config, mean=mean.float(), centre=centre.float(), gradient=gradient.float())
 
 
 class Normal:

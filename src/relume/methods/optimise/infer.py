@@ -48,7 +48,9 @@ class Work:
     provider: Provider
     scratch: Scratch
     space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
-    begun: Callable[[Activations], parametrise.Spaces] | None = None  # the same, where the targets' features say where it begins
+    initial_image: Callable[[Activations], parametrise.Spaces] | None = (
+        None  # the same, where the targets' features say where it begins
+    )
     start: Group | None = None  # begin from an earlier group's pictures
     reference: Group | None = None  # what the `ref` term looks at
     watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
@@ -136,7 +138,7 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
     return images, index, _trace(work.name, done), _timing(work, done)
 
 
-def rehearse(work: Work) -> str:
+def dry_run_report(work: Work) -> str:
     """A dry run: what a step takes and the whole may take. Writes nothing."""
     pictures, (_, fit) = sum(map(len, _shards(work))), work.guide
     whole = fit + pace(work) * pictures * work.config.steps
@@ -245,7 +247,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
     taps = dict(work.objective.targets)
     learned, _ = work.guide
-    if learned is not None or work.begun is not None:
+    if learned is not None or work.initial_image is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
     guide = None
@@ -263,7 +265,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
         start=_start(work, ids, guide).to(provider.device),
         originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
         generators=[generator(work.run.seed, "views", *one) for one in ids],
-        space=work.space if work.begun is None else work.begun(targets),
+        space=work.space if work.initial_image is None else work.initial_image(targets),
         run=work.run,
     )
 
@@ -280,7 +282,7 @@ def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> 
     size = config.sizes[0][1] if config.sizes else dataset.size
     seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
     base = initial.base(_base(work, ids, guide), config.init, size)
-    bounded = work.begun is not None or work.space(config.parametrisation).bounded  # whatever begins with a latent is
+    bounded = work.initial_image is not None or work.space(config.parametrisation).bounded  # whatever begins with a latent is
     return initial.noised(base, config.init, seeds, bounded=bounded)
 
 

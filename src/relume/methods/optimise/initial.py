@@ -22,9 +22,9 @@ def base(pictures: Tensor | None, init: Init, size: int) -> Tensor:
 def noised(pictures: Tensor, init: Init, seeds: list[int], *, bounded: bool = True) -> Tensor:
     """One start per seed; in [0, 1] where the space is `bounded`. The same noise serves both blends: a restart has one draw."""
     noise = randn((3, *pictures.shape[-2:]), seeds)
-    begun = pictures + init.std * noise
+    initial_image = pictures + init.std * noise
     if init.noising > 0:
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         natural = mean + std * noise  # S0's noise: standard normal in the units of its networks
-        begun = (begun + init.noising * natural) / (1 + init.noising)
-    return begun.clamp(0, 1) if bounded else begun
+        initial_image = (initial_image + init.noising * natural) / (1 + init.noising)
+    return initial_image.clamp(0, 1) if bounded else initial_image

@@ -14,7 +14,7 @@ from relume.core.images import resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import autocast
 from relume.losses.objective import Known, Objective
-from relume.methods.optimise import movers, parametrise, schedules
+from relume.methods.optimise import optimizers, parametrise, schedules
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
@@ -99,7 +99,7 @@ class Descent:
         self.best = Best(problem, config)
         self.path = torch.empty(len(problem.start), 0, problem.size, problem.size, 3, dtype=torch.uint8)
         self.code = torch.empty(0)
-        self.mover = movers.build(config.optimiser)
+        self.optimizer = optimizers.build(config.optimiser)
         self.space = problem.space(config.parametrisation)
         self.at: tuple[int, int] = (-1, 0)  # number of the space, size
 
@@ -108,12 +108,12 @@ class Descent:
         started = time.perf_counter()
         config, step = self.config, self.step
         self._enter()
-        code = self.space.shaken(self.code, step / config.steps, self.problem.generators)
+        code = self.space.perturbed(self.code, step / config.steps, self.problem.generators)
         pictures, costs = self.space.decode(code, self.at[1]), self.space.costs(code)
-        values, gradient = self._slope(look, pictures)
+        values, gradient = self._gradient(look, pictures)
         weights = [torch.full_like(value, weight) for weight, value in costs.values()]
         asked = [value for _, value in costs.values()]
-        (slope,) = torch.autograd.grad([pictures, *asked], [self.code], [gradient, *weights])
+        (gradient,) = torch.autograd.grad([pictures, *asked], [self.code], [gradient, *weights])
         reports = step % config.trace_every == 0
         # a copy, for where the code is the picture, the step changes it; inside the box, since only such pictures are kept
         full = resize(pictures.detach().clone(), self.problem.size).clamp(0, 1)
@@ -128,7 +128,7 @@ class Descent:
             self.best.watch(step, values)
             self.best.see(step, full, values["objective"], whole=whole)
         rate = schedules.learning_rate(config.optimiser, step, config.steps)
-        self._move(movers.normalised(slope) if config.optimiser.normalise_gradient else slope, rate)
+        self._move(optimizers.normalised(gradient) if config.optimiser.normalise_gradient else gradient, rate)
         self._count(started, wait=reports)
         if step in self.moments:
             self._keep(self.best.images if whole and (measured or reports) else full.nan_to_num())
@@ -141,10 +141,10 @@ class Descent:
         self.path = torch.cat([self.path, torch.from_numpy(to_uint8(pictures))[:, None]], dim=1)
 
     @torch.no_grad()
-    def _move(self, slope: Tensor, rate: float) -> None:
+    def _move(self, gradient: Tensor, rate: float) -> None:
         """Rows at rest stay where they are, so that one without a number never reaches the others through `avg`."""
         before = self.code.detach().clone()
-        self.mover.step(self.code, slope, rate)
+        self.optimizer.step(self.code, gradient, rate)
         self.space.project(self.code)
         self.code.copy_(torch.where(self.best.resting.view(-1, *[1] * (self.code.ndim - 1)), before, self.code))
 
@@ -178,10 +178,10 @@ class Descent:
         return before != now
 
     def _anew(self) -> None:
-        self.mover = movers.build(self.config.optimiser)
+        self.optimizer = optimizers.build(self.config.optimiser)
         self.best.wake(self.step)
 
-    def _slope(self, look: Look, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _gradient(self, look: Look, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Values and the gradient with respect to the pictures, averaged over views; one view in memory at a time."""
         views = self.config.views
         sums: dict[str, Tensor] = {}
@@ -225,8 +225,8 @@ class Descent:
 
     def save(self, checkpoint: Checkpoint) -> None:
         views = torch.stack([generator.get_state() for generator in self.problem.generators])
-        mover = {f"mover.{name}": value for name, value in self.mover.state().items()}
-        tensors = {"code": self.code.detach(), "views": views, "path": self.path, **mover, **self.best.state()}
+        optimizer = {f"mover.{name}": value for name, value in self.optimizer.state().items()}
+        tensors = {"code": self.code.detach(), "views": views, "path": self.path, **optimizer, **self.best.state()}
         checkpoint.write(tensors, {"step": self.step, "seconds": self.seconds, "at": self.at})
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -242,7 +242,7 @@ class Descent:
         self.space = self.problem.space(self.spaces[max(self.at[0], 0)][1])
         # a copy: where a file's bytes come to lie in memory shows in the last bits of what is computed with them
         self.code = tensors.pop("code").to(device, copy=True).requires_grad_()
-        self.mover.restore(
+        self.optimizer.restore(
             {name.removeprefix("mover."): value.to(device) for name, value in tensors.items() if name.startswith("mover.")}
         )
         self.best.restore({name: value.to(device) for name, value in tensors.items()})
@@ -318,13 +318,13 @@ def looking(problem: Problem, config: InvertOptimise) -> Iterator[Look]:
         for name in problem.objective.needs:
             if config.relu_backward == "identity":
                 stack.enter_context(identity_relu(problem.networks[name]))
-        eyes = {
+        extractors = {
             name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
         }
 
         def look(pictures: Tensor) -> dict[str, dict[str, Tensor]]:
             with autocast(problem.run, pictures.device):
-                seen = {name: eye(pictures) for name, eye in eyes.items()}
+                seen = {name: metric_network(pictures) for name, metric_network in extractors.items()}
             return {name: {tap: value.float() for tap, value in taps.items()} for name, taps in seen.items()}
 
         yield look

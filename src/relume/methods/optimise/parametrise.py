@@ -40,7 +40,7 @@ class Parametrisation(Protocol):
 
     def project(self, code: Tensor) -> None: ...
 
-    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+    def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
         """As `Unsteered` has it, or with noise of its own."""
         ...
 

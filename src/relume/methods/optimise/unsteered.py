@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Unsteered:
-    def shaken(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
+    def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
         """The code that a step looks at, `progress` (0 to 1) into the run."""
         return code
 

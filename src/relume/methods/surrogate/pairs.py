@@ -33,7 +33,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eyes:
+class Extractors:
     """Whose features, where they may be kept, and who computes them."""
 
     dataset: Dataset
@@ -61,15 +61,20 @@ class Eyes:
 
 @torch.no_grad()
 def pairs(
-    eyes: Eyes, config: SurrogateConfig, rows: Sequence[int], *, features: Path | None = None, target: Path | None = None
+    extractors: Extractors,
+    config: SurrogateConfig,
+    rows: Sequence[int],
+    *,
+    features: Path | None = None,
+    target: Path | None = None,
 ) -> Pairs:
     """Of these rows of the dataset, in their order. `features`, `target`: folders where they may be kept."""
-    see = eyes.see(config.network, config.taps, features)
-    see_target = eyes.see(config.target.network, (config.target.tap,), target)
+    see = extractors.see(config.network, config.taps, features)
+    see_target = extractors.see(config.target.network, (config.target.tap,), target)
     shapes = _shapes(see(rows[:1]), config.taps)
     grid = sides(shapes, config.architecture.grid)
     inputs, outputs = [], []
-    for part in eyes.batches(rows):
+    for part in extractors.batches(rows):
         inputs.append(flattened(see(part), grid))
         outputs.append(see_target(part)[config.target.tap])
     return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.model import Draws, SurrogateMap, ridge
-from relume.methods.surrogate.pairs import Eyes, Pairs, pairs
+from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
 from relume.training.ema import copied
 from relume.training.models import Trained
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
@@ -30,9 +30,9 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
 
     def __init__(self, setup: Setup[SurrogateConfig], features: Path | None = None, target: Path | None = None) -> None:
         super().__init__(setup)
-        eyes = Eyes(dataset=self.dataset, store=self.store, device=self.device, micro_batch=self.run.micro_batch)
+        extractors = Extractors(dataset=self.dataset, store=self.store, device=self.device, micro_batch=self.run.micro_batch)
         self.learned, self.held = (
-            pairs(eyes, self.config, rows, features=features, target=target) for rows in (self.train, self.val)
+            pairs(extractors, self.config, rows, features=features, target=target) for rows in (self.train, self.val)
         )
         with self.seeded():
             outputs = self.learned.outputs.shape[1:]

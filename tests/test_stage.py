@@ -14,7 +14,7 @@ from dvc.repo import Repo
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.run import Run
-from relume.core.stage import Door, declared
+from relume.core.stage import StageContext, declared
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,13 +66,13 @@ def at(tree: Any, key: str) -> Any:
 
 def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    assert Door("floors").plain("report.pictures") == 8
+    assert StageContext("floors").plain("report.pictures") == 8
     monkeypatch.setenv("DVC_STAGE", "invert_optimise@deep")
-    door = Door("invert_optimise", "deep")
-    assert door.plain("recipes.deep")["taps"] == {"conv5": 1.0}
+    context = StageContext("invert_optimise", "deep")
+    assert context.plain("recipes.deep")["taps"] == {"conv5": 1.0}
     for key in ("recipes.shallow", "report.pictures", "evaluate"):
         with pytest.raises(UserError, match=f"params: {key}: .*invert_optimise"):
-            door.plain(key)
+            context.plain(key)
 
 
 def test_a_stage_computes_on_as_many_threads_as_its_parameters_say(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_stage_computes_on_as_many_threads_as_its_parameters_say(project: Path
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("threads: 1 ", "threads: 2 "))
     try:
-        Door("evaluate", "deep").section(Run, "run")
+        StageContext("evaluate", "deep").section(Run, "run")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

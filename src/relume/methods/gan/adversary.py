@@ -1,4 +1,4 @@
-"""The discriminator of a training, with what the duel remembers: all of it is state, so that a killed duel goes on exactly."""
+"""A discriminator and the history that its objective keeps. All of it is state: a killed training resumes exactly."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from relume.methods.gan.generator import Generator
 PATH_DECAY = 0.99  # of the running mean of path lengths
 
 
-class Judge(nn.Module):
+class Adversary(nn.Module):
     """`history`: made pictures to remember; 0: none."""
 
     def __init__(self, discriminator: nn.Module, size: int, history: int) -> None:
@@ -68,5 +68,5 @@ def lengths(generator: Generator, generators: Sequence[torch.Generator]) -> Tens
     w = generator.spread(generator.map(z))  # (N, L, D)
     pictures = 2 * generator.synthesise(w, noise)
     y = torch.stack([torch.randn(pictures.shape[1:], generator=one) for one in generators]).to(pictures)
-    (slope,) = torch.autograd.grad((pictures * y).sum() / generator.size, [w], create_graph=True)
-    return (slope.square().sum(2).mean(1) + 1e-12).sqrt()
+    (gradient,) = torch.autograd.grad((pictures * y).sum() / generator.size, [w], create_graph=True)
+    return (gradient.square().sum(2).mean(1) + 1e-12).sqrt()

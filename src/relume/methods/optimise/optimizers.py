@@ -15,7 +15,7 @@ FLAT = 1e-6  # a pair whose s.y is not above this share of |s||y| tells nothing 
 TINY = 1e-20  # nor does one so near the minimum that float32 rounds its products away
 
 
-class Mover(Protocol):
+class Optimizer(Protocol):
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
         """Move `code` in place; always the same tensor."""
         ...
@@ -27,7 +27,7 @@ class Mover(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-def build(config: Optimiser) -> Mover:
+def build(config: Optimiser) -> Optimizer:
     return RULES[config.rule](config)
 
 
@@ -152,11 +152,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(1)
 
 
-def _adam(config: Optimiser, *, signed: bool) -> Mover:
+def _adam(config: Optimiser, *, signed: bool) -> Optimizer:
     return Elementwise(partial(torch.optim.Adam, betas=config.betas), signed=signed)
 
 
-RULES: dict[str, Callable[[Optimiser], Mover]] = {
+RULES: dict[str, Callable[[Optimiser], Optimizer]] = {
     "sgd": lambda config: Elementwise(torch.optim.SGD),
     "adam": partial(_adam, signed=False),
     "signed_adam": partial(_adam, signed=True),

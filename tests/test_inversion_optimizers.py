@@ -4,20 +4,20 @@ import pytest
 import torch
 
 from relume.methods.optimise.config import Optimiser
-from relume.methods.optimise.movers import HISTORY, RULES, Lbfgs, Mover, build, normalised
+from relume.methods.optimise.optimizers import HISTORY, RULES, Lbfgs, Optimizer, build, normalised
 
 RATES = {"sgd": 0.1, "adam": 0.1, "signed_adam": 0.1, "lbfgs": 0.5}
 CURVATURES = torch.tensor([[1.0, 4.0, 9.0, 0.5], [2.0, 2.0, 2.0, 2.0]])  # one quadratic per row
 START = torch.tensor([[1.0, -1.0, 2.0, 3.0], [-2.0, 0.5, 1.0, -3.0]])
 
 
-def mover(rule: str, betas: tuple[float, float] = (0.9, 0.999)) -> Mover:
+def optimizer(rule: str, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer:
     return build(
         Optimiser(rule=rule, betas=betas, normalise_gradient=False, learning_rate=((0, 0.1),), warmup=0, cosine=False)  # type: ignore[arg-type]
     )
 
 
-def go(moving: Mover, code: torch.Tensor, curvatures: torch.Tensor, steps: int, rate: float) -> torch.Tensor:
+def go(moving: Optimizer, code: torch.Tensor, curvatures: torch.Tensor, steps: int, rate: float) -> torch.Tensor:
     """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code may have any shape."""
     for _ in range(steps):
         moving.step(code, curvatures.view_as(code) * code.detach(), rate)
@@ -27,8 +27,8 @@ def go(moving: Mover, code: torch.Tensor, curvatures: torch.Tensor, steps: int, 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_each_rule_lowers_every_rows_quadratic(rule: str) -> None:
     code = START.clone().view(2, 2, 2).requires_grad_()
-    begin = go(mover(rule), code, CURVATURES, 0, 0)
-    end = go(mover(rule), code, CURVATURES, 60, RATES[rule])
+    begin = go(optimizer(rule), code, CURVATURES, 0, 0)
+    end = go(optimizer(rule), code, CURVATURES, 60, RATES[rule])
     assert (end < 0.05 * begin).all()
     assert code.grad is None
 
@@ -36,8 +36,8 @@ def test_each_rule_lowers_every_rows_quadratic(rule: str) -> None:
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_rows_do_not_touch(rule: str) -> None:
     both, alone = START.clone(), START[:1].clone()
-    go(mover(rule), both, CURVATURES, 25, RATES[rule])
-    go(mover(rule), alone, CURVATURES[:1], 25, RATES[rule])
+    go(optimizer(rule), both, CURVATURES, 25, RATES[rule])
+    go(optimizer(rule), alone, CURVATURES[:1], 25, RATES[rule])
     assert torch.equal(both[:1], alone)
 
 
@@ -45,21 +45,21 @@ def test_rows_do_not_touch(rule: str) -> None:
 @pytest.mark.parametrize("before", [0, 1, 3, HISTORY + 4])
 def test_a_restored_state_goes_on_to_equal_bits(rule: str, before: int) -> None:
     whole, halted = START.clone(), START.clone()
-    first = mover(rule)
+    first = optimizer(rule)
     go(first, halted, CURVATURES, before, RATES[rule])
     saved = first.state()
     assert saved == {} or before
-    second, code = mover(rule), halted.clone()
+    second, code = optimizer(rule), halted.clone()
     second.restore(saved)
     assert second.state().keys() == saved.keys()
-    go(mover(rule), whole, CURVATURES, before + 5, RATES[rule])
+    go(optimizer(rule), whole, CURVATURES, before + 5, RATES[rule])
     go(second, code, CURVATURES, 5, RATES[rule])
     assert torch.equal(whole, code)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_a_saved_state_is_a_copy(rule: str) -> None:
-    moving, code = mover(rule), START.clone()
+    moving, code = optimizer(rule), START.clone()
     go(moving, code, CURVATURES, 3, RATES[rule])
     saved = moving.state()
     kept = {name: value.clone() for name, value in saved.items()}
@@ -70,7 +70,7 @@ def test_a_saved_state_is_a_copy(rule: str) -> None:
 def test_sgd_and_adam_are_torchs_to_the_bit() -> None:
     for rule, make in (("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)):
         ours, theirs = START.clone(), START.clone().requires_grad_()
-        go(mover(rule), ours, CURVATURES, 7, 0.03)
+        go(optimizer(rule), ours, CURVATURES, 7, 0.03)
         optimiser = make([theirs], lr=0.03)
         for _ in range(7):
             theirs.grad = CURVATURES * theirs.detach()
@@ -81,7 +81,7 @@ def test_sgd_and_adam_are_torchs_to_the_bit() -> None:
 def test_adams_betas_are_the_configurations() -> None:
     """Without moments adam moves by the rate along the gradient's sign."""
     code = START.clone()
-    moving = mover("adam", betas=(0.0, 0.0))
+    moving = optimizer("adam", betas=(0.0, 0.0))
     moving.step(code, torch.tensor([[5.0], [-0.01]]).expand(2, 4), 0.25)
     moving.step(code, torch.tensor([[-1.0], [-4.0]]).expand(2, 4), 0.25)
     assert torch.allclose(code, START + torch.tensor([[0.0], [0.5]]), atol=1e-5)
@@ -89,7 +89,7 @@ def test_adams_betas_are_the_configurations() -> None:
 
 def test_signed_adam_is_blind_to_the_gradients_size() -> None:
     large, small = START.clone(), START.clone()
-    moving, other = mover("signed_adam"), mover("signed_adam")
+    moving, other = optimizer("signed_adam"), optimizer("signed_adam")
     for step in range(5):
         gradient = torch.randn(2, 4, generator=torch.Generator().manual_seed(step))
         moving.step(large, gradient * 10.0**step, 0.1)
@@ -103,7 +103,7 @@ def test_lbfgs_beats_sgd_where_curvatures_differ() -> None:
     curvatures = torch.logspace(0, 3, 12).expand(2, -1)
     start = torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
     bent, plain = start.clone(), start.clone()
-    assert (go(Lbfgs(), bent, curvatures, 40, 1.0) < 1e-3 * go(mover("sgd"), plain, curvatures, 40, 2 / 1001)).all()
+    assert (go(Lbfgs(), bent, curvatures, 40, 1.0) < 1e-3 * go(optimizer("sgd"), plain, curvatures, 40, 2 / 1001)).all()
 
 
 def test_lbfgs_begins_along_the_gradient_and_then_knows_the_curvature() -> None:
@@ -172,7 +172,7 @@ def test_no_lbfgs_step_is_longer_than_the_rate_in_every_coordinate() -> None:
 def test_a_normalised_gradient_of_zero_stays(rule: str) -> None:
     gradient = normalised(torch.stack([torch.zeros(2, 2), torch.tensor([[3.0, 0.0], [0.0, 4.0]])]))
     assert torch.equal(gradient, torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[0.6, 0.0], [0.0, 0.8]]]))
-    code, moving = START.clone().view(2, 2, 2), mover(rule)
+    code, moving = START.clone().view(2, 2, 2), optimizer(rule)
     for _ in range(3):
         moving.step(code, gradient, 0.1)
     assert torch.equal(code[0].flatten(), START[0])
