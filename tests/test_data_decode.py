@@ -71,7 +71,7 @@ def png_rgb16(plane: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-@pytest.mark.parametrize(("orientation", "rotated"), [(1, 0), (6, 3), (3, 2), (8, 1)])
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, 3), (3, 2), (8, 1)])
 def test_exif_rotation_is_obeyed(orientation: int, turned: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation

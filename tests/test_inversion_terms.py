@@ -341,7 +341,7 @@ def test_every_penalty_on_variation_by_hand(default_params: dict[str, Any], pena
     assert penalty in get_args(TvTerm.__dataclass_fields__["penalty"].type)
 
 
-@pytest.mark.parametrize("judge", LPIPS_TAPS)
+@pytest.mark.parametrize("extractor", LPIPS_TAPS)
 def test_every_judge_of_lpips(default_params: dict[str, Any], extractor: str) -> None:
     whole = alone("lpips", settings(default_params, terms={"lpips": {"network": extractor}}))
     assert whole.objective.needs == dict([LPIPS_TAPS[extractor]])

@@ -97,7 +97,7 @@ OF_MASKED_FAULTS: list[Case] = [
     ({"probe.models": ["codes"]}, "probe.models", "codes is a tokenizer"),
     ({"probe.models": ["et"]}, "probe.models", "et has learned with images of 128 px, those of photos_32 have 32"),
     ({"probe.models": ["ett"]}, "probe.models.0", "not in train_masked.models"),
-    ({"probe.test": 97}, "probe.test", "needs 97 images of test"),
+    ({"probe.models": ["et"], "probe.test": 97}, "probe.test", "needs 97 images of test"),
 ]
 
 # --- generators -------------------------------------------------------------------------------------------------------

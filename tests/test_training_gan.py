@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
+from relume.methods.gan.adversary import History, Paths, lengths
 from relume.methods.gan.config import DiffAugment, gans
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
-from relume.methods.gan.extractor import History, Paths, lengths
 from relume.methods.gan.generator import Generator, Noise
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train

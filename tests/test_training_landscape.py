@@ -127,7 +127,7 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
     assert float(going.age) == 2
 
 
-@pytest.mark.parametrize("judge", ["alex", "vgg"])
+@pytest.mark.parametrize("extractor", ["alex", "vgg"])
 def test_likeness_by_hand(extractor: str) -> None:
     """At 32 px every tap of either judge has a place."""
     own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
