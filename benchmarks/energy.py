@@ -152,7 +152,7 @@ def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) 
 @click.option("--repeat", type=click.IntRange(min=3), default=15, show_default=True, help="Pairs per row.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
 def main(device: str, precision: str, repeat: int, out: Path) -> None:
-    run = build(Run, {"seed": 0, "device": device, "precision": precision, "micro_batch": 1}, "run")
+    run = build(Run, {"seed": 0, "device": device, "precision": precision, "threads": 1, "micro_batch": 1}, "run")
     where, at = device_of(run), commit()
     rows = []
     for name, size in SIZES.items():

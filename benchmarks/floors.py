@@ -80,7 +80,7 @@ def main(
     device: str,
 ) -> None:
     start, at = time.perf_counter(), commit()
-    run = build(Run, {"seed": 0, "device": device, "precision": "float32", "micro_batch": 8}, "run")
+    run = build(Run, {"seed": 0, "device": device, "precision": "float32", "threads": 1, "micro_batch": 8}, "run")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         dataset = prepare(folder, root / "images" / folder.resolve().name, size, count)

@@ -1,7 +1,7 @@
 """What takes long in a study of latents: known ones are looked for, a mapper is trained once, features are inverted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,12 +18,14 @@ from relume.core.files import digest, read_json
 from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.data.store import Dataset
+from relume.losses.config import Losses
+from relume.losses.objective import Objective
 from relume.methods.gan.trained import TrainedGan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.space import spaces
 from relume.methods.latent.train import MapperTrainer
 from relume.methods.latent.trained import TrainedMapper, read_mapper
-from relume.methods.optimise.config import InvertOptimise, merge_recipe
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, merge_recipe
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
 from relume.methods.optimise.targets import Provider
 from relume.methods.optimise.terms import Material, objective
@@ -106,7 +108,7 @@ def _sought(bench: Bench, config: InvertOptimise, pictures: Tensor, ids: Sequenc
     """The generator's own pictures, found again by their pixels."""
     problem = Problem(
         size=pictures.shape[-1],
-        objective=objective(config, {"pixel": 1.0}, Material(heads={})),
+        objective=_alone(config, Losses(pixel=1.0), bench.device),
         networks={},
         targets={},
         restarts=config.restarts,
@@ -137,6 +139,11 @@ def descents(bench: Bench, mapper: TrainedMapper, rows: Sequence[int], start: St
     return Descents(curve=curve, images=torch.cat([one.images for one in found]))
 
 
+def _alone(config: InvertOptimise, losses: Losses, device: torch.device) -> Objective:
+    whole = InversionConfig(**{field.name: getattr(config, field.name) for field in fields(config)}, losses=losses)
+    return objective(whole, Material(store=WeightStore(), device=device))
+
+
 def _parts(rows: Sequence[int], width: int) -> list[Sequence[int]]:
     return [rows[at : at + width] for at in range(0, len(rows), width)]
 
@@ -148,7 +155,7 @@ def _descended(
     latents = mapper.latents(features[mapper.network]) if given else None
     problem = Problem(
         size=size,
-        objective=objective(config, {"feature": 1.0}, Material(heads={})),
+        objective=_alone(config, Losses(feature=1.0), bench.device),
         networks=provider.networks,
         targets=features,
         start=torch.zeros(len(rows), 3, size, size, device=bench.device),

@@ -194,7 +194,7 @@ def with_surrogate(recipe: InversionConfig, weight: float) -> InversionConfig:
 @click.option("--model", default="surrogate_conv5", show_default=True, help="Of train_surrogate.models.")
 @click.option("--recipe", default="deep", show_default=True, help="With the term and without it; it begins from `init`.")
 @click.option("--strength", "strengths", type=click.FloatRange(min=0, min_open=True), multiple=True, default=[1.0])
-@click.option("--judge", default="vgg16_conv", show_default=True, help="A network that nothing looks through.")
+@click.option("--judge", "extractor", default="vgg16_conv", show_default=True, help="A network that nothing looks through.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")
 def main(

@@ -1,6 +1,5 @@
 """The study of decoders: what its file may say, and a tiny one from photographs to tables, killed and taken up again."""
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,26 +169,12 @@ def test_some_methods_alone_and_later_the_others(call: Callable[..., Result], mo
 
 
 @pytest.mark.slow
-def test_a_decoder_is_trained_by_one_process_at_a_time(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    train = decoder_runs.train
-
-    def watched(task: Any, *given: Any, **named: Any) -> Any:
-        with Path("work/locks", task.name, ".lock").open() as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with decoder_runs.alone(Path("work/locks/another")):  # which anyone may train meanwhile
-            return train(task, *given, **named)
-
-    monkeypatch.setattr(decoder_runs, "train", watched)
-    assert call(plain(), "--only", "conv1").exit_code == 0
-
-
-@pytest.mark.slow
 def test_what_is_missing_or_out_of_place_is_said_first(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(decoder_runs, "DecoderTrainer", lambda **given: pytest.fail("nothing is to begin"))
     judged = call({**plain(), "metrics": ["psnr", "lpips_alex"]})
     assert judged.exit_code == 1
     assert "lpips_alex" in judged.output
-    assert "there are 2" in call({**plain(), "count": 3}).output
+    assert "the dataset has 2" in call({**plain(), "count": 3}).output
     tuning = call(plain(), "--split", "val", "--out", "docs/results/toy.csv")
     assert tuning.exit_code == 1
     assert "tuning" in tuning.output

@@ -13,7 +13,7 @@ from relume.methods.optimise import optimise as loop
 from relume.methods.optimise.path import followed, moments, together, walked
 from tests.inversion_files import found, settings, solve, work_in
 
-SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "shake": 0.5}
+SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "w_noise": 0.5}
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "a view": {"views": {"transforms": [{"kind": "jitter", "pixels": 2}], "ensemble": 2}, "trace_every": 2},

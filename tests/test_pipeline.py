@@ -55,7 +55,7 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["compare"]["questions"] = {name: one for name, one in asked.items() if not {one["a"], one["b"]} & {"deep", "pooled"}}
     params["prepare"]["datasets"]["photos"].update(pixels=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
-    params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], pictures=8)
+    params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], held_out=[], pictures=8)
     params["invert_optimise"].update(steps=4, trace_every=2, count=3)
     for name, recipe in params["recipes"].items():
         recipe.update(network="alexnet_conv", taps={"conv2" if name == "shallow" else "conv5": 1.0}, steps=4)
@@ -66,18 +66,18 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["compare"].update(resamples=1000)
     params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_decoder"]["decoders"] = {
-        "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/images/photos"}
+        "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/none"}
     }
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
     params["train_surrogate"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_surrogate"]["models"]["surrogate_conv5"]["target"] = {
         "network": "vgg16_conv",
         "tap": "pool",
-        "features": "data/images/photos",
+        "features": "data/none",
     }
     params["train_masked"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_masked"]["models"] = {
-        name: {"architecture": architecture, "tokenizer": "data/images/photos_32"}
+        name: {"architecture": architecture, "tokenizer": "data/none"}
         for name, architecture in {"et": ENERGY, "mae": MAE}.items()
     }
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])

@@ -58,7 +58,7 @@ def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
 
 
 def test_faults_are_named() -> None:
-    with pytest.raises(UserError, match=r"duel.network: vgg16_conv is the eye that judges"):
+    with pytest.raises(UserError, match=r"objective.network: vgg16_conv is the metric network"):
         entry(GanConfig, shared(), {"objective": MOMENTS, "metric_network": {"network": "vgg16_conv", "tap": "pool"}}, "x")
     with pytest.raises(UserError, match=r"training.batch: two pictures are wanted"):
         entry(GanConfig, shared(), {"objective": MOMENTS, "training": {"batch": 1}}, "x")

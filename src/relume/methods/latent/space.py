@@ -75,7 +75,7 @@ class LatentSpace(Unsteered):
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
     def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """The projector's: the latent moved at random by shake * deviation * (1 - progress / until)^2, noise maps as they are.
+        """The projector's: the latent moved at random by w_noise * deviation * (1 - progress / until)^2, noise maps as they are.
 
         Where weights move, they do so after the pivot, and nothing else does.
         """

@@ -68,7 +68,7 @@ class Latent:
         if (self.space, self.start) == ("z", "mean"):
             raise ValueError("start: the mean latent is a w, and no z makes it: random or given is wanted")
         if self.noise_reg and not self.noise:
-            raise ValueError("unlike_noise: noise maps that are not moved (noise: false) need no such weight")
+            raise ValueError("noise_reg: needs noise: true, since it weighs noise maps that are optimised")
 
 
 Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent, Field(discriminator="kind")]
