@@ -33,7 +33,7 @@ def keep(name: str, root: Path, story: dict[str, object]) -> list[Path]:
             write_json(there.with_suffix(".json"), story)
             kept.append(there)
     picture = root / METRICS / "report/overview.jpg"
-    if picture.exists():
+    if picture.exists() and name != DEFAULT:  # the gallery keeps that one
         shutil.copyfile(picture, root / RESULTS / f"{name}.jpg")
         kept.append(root / RESULTS / f"{name}.jpg")
     return kept

@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
     write(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"compare": {"groups": list(GROUPS)}}))
     made = {name: f"invert_optimise@{name}" if name != "floors" else name for name in GROUPS}
-    outs = {stage: {"outs": [{"path": f"data/reconstructions/{name}/index.csv"}]} for name, stage in made.items()}
+    outs = {stage: {"outs": [{"path": f"data/reconstructions/{name}"}]} for name, stage in made.items()}
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": outs}))
     (tmp_path / "docs").mkdir()
     (tmp_path / PAGE).write_text("# Ours\n<!-- gallery optimised -->\nstale\n<!-- end -->\nby hand\n")

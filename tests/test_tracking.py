@@ -163,11 +163,11 @@ def test_models_are_runs_with_their_curves_metrics_and_pictures(root: Path, monk
 def test_dvc_knows_who_made_what_and_which_pictures_were_scored(tmp_path: Path) -> None:
     project_files(tmp_path)
     model(tmp_path)
-    stage = {"deps": [{"path": "data/reconstructions/deep/images.npy", "md5": "0" * 32}]}
+    stage = {"deps": [{"path": "data/reconstructions/deep", "md5": "0" * 32}]}
     stages = {
         "train_decoder@deep": {"outs": [{"path": "models/decoder/deep"}]},
         "evaluate@deep": {**stage, "outs": [{"path": "metrics/methods/deep.csv"}]},
-        "invert_optimise@deep": {"outs": [{"path": "data/reconstructions/deep/index.csv"}]},
+        "invert_optimise@deep": {"outs": [{"path": "data/reconstructions/deep"}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     (found,) = model_records(tmp_path)
@@ -379,7 +379,7 @@ def test_live_hands_in_what_an_outage_kept_back(
 def test_a_live_run_left_behind_goes_when_its_stage_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server was gone when the loop ended, or the process was killed; another stage's stays."""
     pulled = variant(monkeypatch, root, "left", strength=3.5)
-    stages = {"invert_optimise@deep": {"outs": [{"path": "data/reconstructions/deep/index.csv"}]}}
+    stages = {"invert_optimise@deep": {"outs": [{"path": "data/reconstructions/deep"}]}}
     (pulled / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     with monkeypatch.context() as patch:
         patch.setattr(Store, "delete", fail)

@@ -1,5 +1,7 @@
 """Records of groups: parameters, means, curves, images, and a hash of the files."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -133,18 +135,25 @@ def _same_pictures(rows: list[dict[str, str]], group: Group) -> bool:
 
 def _measured_on(root: Path, name: str, lock: Mapping[str, Any]) -> bool:
     """The scores belong to the current files, by the hashes in dvc.lock."""
-    folder, scores = f"{RECONSTRUCTIONS / name}/", str(METHODS / f"{name}.csv")
+    folder, scores = str(RECONSTRUCTIONS / name), str(METHODS / f"{name}.csv")
     for stage in lock.values():
         if any(out["path"] == scores for out in stage.get("outs", ())):
-            inputs = [dep for dep in stage.get("deps", ()) if dep["path"].startswith(folder)]
-            return all((root / dep["path"]).exists() and checksum(root / dep["path"], "md5") == dep["md5"] for dep in inputs)
+            inputs = [dep for dep in stage.get("deps", ()) if dep["path"] == folder]
+            return all((root / dep["path"]).exists() and folder_md5(root / dep["path"]) == dep["md5"] for dep in inputs)
     return True
 
 
+def folder_md5(folder: Path) -> str:
+    """As DVC computes it: of the sorted list of its files and their hashes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listed = [{"md5": checksum(path, "md5"), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
 def stage_of(out: Path, lock: Mapping[str, Any]) -> str:
-    """The stage that writes this output; "" before its first run."""
-    path = out.as_posix()
-    return next((stage for stage, entry in lock.items() if any(out["path"] == path for out in entry.get("outs", ()))), "")
+    """The stage that writes this output, or a folder around it; "" before its first run."""
+    paths = {out.as_posix(), *(folder.as_posix() for folder in out.parents)}
+    return next((stage for stage, entry in lock.items() if any(one["path"] in paths for one in entry.get("outs", ()))), "")
 
 
 def locked(root: Path) -> dict[str, Any]:
