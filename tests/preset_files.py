@@ -59,7 +59,7 @@ def run_all(params: dict[str, Any]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params))
     with Repo.init(".", no_scm=True) as repo:
         for stage in nx.dfs_postorder_nodes(repo.index.graph):
-            absent = [dep.def_path for dep in stage.deps if not dep.def_path.startswith(("src/", "stages/")) and not dep.exists]
+            absent = [dep.def_path for dep in stage.deps if dep.def_path not in ("src", "stages") and not dep.exists]
             assert absent == [], stage.name
             _, _, module, *words = shlex.split(stage.cmd)
             result = CliRunner().invoke(importlib.import_module(module).main, words)
