@@ -257,7 +257,7 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
 def test_more_pictures_are_wanted_than_there_are(call: Callable[..., Result], trained: list[str]):
     assert "the dataset has 4" in call({**plain(), "test": 5}).output
     assert "needs 7 images" in call({**plain(), "train": 7}).output
-    assert "val: 9" in call({**plain(), "validation": 9}).output
+    assert "needs 9 images" in call({**plain(), "validation": 9}).output
     assert not trained
 
 
