@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -251,6 +252,7 @@ def repro(targets: Sequence[str], *, jobs: int | None, force: bool, echo: Callab
     """Run what is stale; the exit code."""
     from dvc.exceptions import DvcException
 
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # `python` is this one
     try:
         return Runner(targets, jobs=jobs or default_jobs(), force=force, echo=echo).run()
     except DvcException as error:
