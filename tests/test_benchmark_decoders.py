@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from PIL import Image
 
 from benchmarks import decoder_runs, decoder_study, runs
 from benchmarks.decoders import main
@@ -68,17 +67,12 @@ def test_a_refinement_and_its_parent_differ_by_what_the_file_says(default_params
 CONV1 = {"network": "alexnet_conv", "taps": ["conv1"]}
 NARROW = {"refine": {}, "depths": {}}
 FAULTS: dict[str, dict[str, Any]] = {
-    "study.colour: unknown key": {"colour": 1},
-    "did you mean 'psnr'": {"metrics": ["psnrr"]},
     "metrics: psnr": {"metrics": ["ssim"]},
-    "no tap 'conf1'": {"decoders": {"conv1": {**CONV1, "taps": ["conf1"]}}, **NARROW},
     "study.decoders.conv1.taps: ": {
         "decoders": {"conv1": {**CONV1, "taps": ["pool"], "architecture": {"kind": "conv_only"}}},
         **NARROW,
     },
-    "trainign: unknown key": {"shared": {"trainign": {}}},
     "refine.refined.decoder: one of the study's": {"refine": {"refined": {"decoder": "conv3"}}},
-    "refine.refined.decoder: ": {"refine": {"refined": {}}},
     "depths.alexnet: ": {"depths": {"alexnet": ["conv1", "conv3"]}},
     "study.floors: ": {"floors": ["floor_blocks_8"]},
     "study.questions.q: ": {"questions": {"q": {"a": "conv1", "b": "conv9"}}},
@@ -112,7 +106,6 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     decoded = {("conv1", "decoder", "conv1"), ("conv2", "decoder", "conv2"), ("both", "decoder", "conv1+conv2")}
     assert rows == decoded | {("conv2_alone", "optimise", "conv2"), ("refined", "hybrid", "conv2")}
     assert {(line["task"], line["oracle"], line["n"]) for line in own} == {("feature", "false", "2")}
-    assert all(float(line["seconds_per_image"]) > 0 for line in board)
     assert {"floor_dataset_mean", "floor_own_mean", "floor_blocks_7"} <= {line["method"] for line in board}
     comparisons = read_csv(Path("out/toy_comparisons.csv"))
     assert tuple(comparisons[0]) == COMPARISONS
@@ -122,16 +115,12 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     errors = {(a, b) for _, a, b, metric in asked if metric == "feature_error"}
     assert errors == {("refined", "conv2"), ("refined", "conv2_alone")}, "errors of different taps are no one measure"
     assert ("against_floor_blocks_7", "both", "floor_blocks_7", "psnr") in asked
-    for table in ("toy", "toy_comparisons"):
-        about = read_json(Path(f"out/{table}.json"))
-        assert set(about) == {"command", "commit", "data", "n", "device", "seconds", "decoders", "runs"}
-        assert (about["n"], list(about["runs"])) == (2, ["conv2_alone", "refined"])
-        assert about["runs"]["refined"]["steps"] == 3
-        told = about["decoders"]["conv1"]
-        assert (told["steps"], told["batch"], told["train"]) == (STEPS, 2, 10)
-        assert told["parameters"] > 0 < told["seconds"]
-    with Image.open("out/toy.jpg") as picture:
-        assert picture.width <= 1600
+    about = read_json(Path("out/toy.json"))
+    assert about == read_json(Path("out/toy_comparisons.json"))
+    assert (about["n"], list(about["runs"]), about["runs"]["refined"]["steps"]) == (2, ["conv2_alone", "refined"], 3)
+    told = about["decoders"]["conv1"]
+    assert (told["steps"], told["batch"], told["train"]) == (STEPS, 2, 10)
+    assert Path("out/toy.jpg").stat().st_size > 0
     assert {row["id"] for row in read_group(Path("work/reconstructions/decoders_conv1")).index} == {"00.png", "10.png"}
 
     monkeypatch.setattr(stage, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
 
-from benchmarks import runs, sheet, study
+from benchmarks import runs, study
 from benchmarks.inversion import main, split_of
+from benchmarks.sheet import WIDTH
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import read_group
@@ -65,9 +65,6 @@ def test_differences_are_laid_over_each_other_in_order(default_params: dict[str,
 
 
 FAULTS: dict[str, dict[str, Any]] = {
-    "study.colour: unknown key": {"colour": 1},
-    "did you mean 'psnr'": {"metrics": ["psnrr"]},
-    "stepps: unknown key": {"base": {"stepps": 3}},
     "per_case.shalow: ": {"per_case": {"shalow": {}}},
     "questions.q: ": {"questions": {"q": {"a": "tuned", "b": "s1"}}},
     "methods.tuned.start: ": {"methods": {"tuned": {"start": "s0"}, "s0": {}}},
@@ -117,15 +114,6 @@ def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str,
         runs.equal_seconds({"a": done(job, 8.0), "b": done(job, 6.0, device="gpu")}, "a", "b")
 
 
-def test_a_sheet_keeps_to_its_width_and_shows_every_picture():
-    colours = np.arange(0, 250, 10, dtype=np.uint8)
-    pictures = {f"method{at}": ("", np.full((2, 8, 8, 3), colour)) for at, colour in enumerate(colours)}
-    drawn = sheet.draw([sheet.Block(title="first", columns=pictures), sheet.Block(title="second", columns=pictures)])
-    assert drawn.width <= sheet.WIDTH
-    seen = {pixel[0] for _, pixel in drawn.getcolors(1 << 24) or []}
-    assert set(colours.tolist()) <= seen
-
-
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     times = {"s0": 1.0, "tuned": 3.0}  # how long they take must not depend on the machine
@@ -145,8 +133,6 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     each = {(method, tap) for method in ("s0", "tuned", "tuned_equal_seconds") for tap in ("conv1", "conv2")}
     assert rows == each | {("once", "conv1+conv2")}
     assert {line["n"] for line in board} == {"2"}
-    floors = [line["method"] for line in board if line["family"] == "floor"]
-    assert len(floors) == len(set(floors)) > 3
     comparisons = read_csv(Path("out/toy_comparisons.csv"))
     assert tuple(comparisons[0]) == COMPARISONS
     asked = {(line["question"], line["a"], line["b"], line["tap"], line["metric"]) for line in comparisons}
@@ -154,15 +140,15 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
         assert ("better", "tuned", "s0", tap, "feature_error") in asked
         assert ("equal_seconds", "tuned_equal_seconds", "s0", tap, "psnr") in asked
     about = read_json(Path("out/toy.json"))
-    assert set(about) == {"command", "commit", "data", "n", "device", "seconds", "runs"}
     assert about["runs"]["deep"]["tuned"] == {"steps": 2 * STEPS, "seconds": 3.0}
     assert about["runs"]["deep"]["tuned_equal_seconds"]["steps"] == 1
-    assert read_json(Path("out/toy_comparisons.json"))["n"] == 2
     with Image.open("out/toy.jpg") as picture:
-        assert picture.width <= 1600
+        assert picture.width <= WIDTH
     used = {row["id"] for row in read_group(Path("work/reconstructions/deep_s0")).index}
     assert used == {"00.png", "10.png"}
 
+    refused = call(document, "--split", "val", "--out", "docs/results/toy.csv")
+    assert "tuning" in refused.output
     monkeypatch.setattr(runs, "invert", lambda prepared: pytest.fail("nothing is to be inverted anew"))
     first = Path("out/toy_comparisons.csv").read_bytes()
     assert call(document).exit_code == 0
@@ -209,16 +195,3 @@ def test_an_earlier_method_can_be_what_a_term_looks_at(call: Callable[..., Resul
     result = call(document)
     assert result.exit_code == 0, result.output
     assert looked == ["", "shallow_s0"]
-
-
-@pytest.mark.slow
-def test_tuning_does_not_end_in_docs(call: Callable[..., Result]):
-    document = plain()
-    document["methods"] = {"s0": {}}
-    document.update(cases={"shallow": document["cases"]["shallow"]}, per_case={}, questions={}, metrics=["psnr"])
-    del document["seconds"]
-    refused = call(document, "--split", "val", "--out", "docs/results/toy.csv")
-    assert refused.exit_code == 1
-    assert "tuning" in refused.output
-    assert call(document, "--split", "val").exit_code == 0
-    assert {row["id"] for row in read_group(Path("work/reconstructions/shallow_s0")).index} == {"02.png", "07.png"}

@@ -5,18 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from click.testing import CliRunner
 
-from benchmarks import latent, latent_runs
-from relume.core.config import build
+from benchmarks import latent
 from relume.core.files import read_csv, read_json
-from relume.core.run import Run
-from relume.data.store import Dataset
-from relume.methods.gan.trained import read_gan
 from tests import latent_files as files
-from tests.decoder_files import CPU, Store, training
+from tests.decoder_files import Store, training
 from tests.evaluation_files import write_dataset
 
 STUDY: dict[str, Any] = {
@@ -72,25 +67,6 @@ def test_one_command_writes_the_table(project: Path) -> None:
     before = (project / "out/latent.csv").read_bytes()
     assert run().exit_code == 0
     assert (project / "out/latent.csv").read_bytes() == before
-
-
-@pytest.mark.slow
-def test_known_latents_are_found_the_longer_the_better(project: Path, default_params: dict[str, Any]) -> None:
-    bench = latent_runs.Bench(
-        run=build(Run, default_params["run"] | STUDY["run"], "run"),
-        device=CPU,
-        store=Store(),  # type: ignore[arg-type]
-        dataset=Dataset.open(Path("data/images/toy")),
-        trained=read_gan(Path(files.GENERATOR), torch.device("cpu")),
-        usual=default_params["invert_optimise"],
-    )
-
-    def found(**differences: int) -> np.ndarray:
-        return latent_runs.known(bench, "w", build(latent_runs.Known, STUDY["known"] | differences, "known"))
-
-    long = found(steps=80)
-    assert (long > found(steps=1) + 5).all()
-    assert (long >= found(steps=80, restarts=1) - 1e-2).all(), "the first restart is the same, the best of two is no worse"
 
 
 def test_steps_are_counted_until_the_means_meet() -> None:

@@ -7,10 +7,7 @@ from relume.core.files import read_csv, read_json, write_csv, write_json
 
 
 def project(root: Path) -> Path:
-    board = [
-        {"method": "deep", "dataset": "shots", "n": 3, "psnr": 12.5, "device": "cpu"},
-        {"method": "conv5", "dataset": "shots", "n": 3, "psnr": 11.0, "device": "cpu"},
-    ]
+    board = [{"method": name, "dataset": "shots", "n": 3, "psnr": 12.5, "device": "cpu"} for name in ("deep", "conv5")]
     write_csv(root / "metrics/leaderboard.csv", ("method", "dataset", "n", "psnr", "device"), board)
     write_csv(root / "metrics/comparisons.csv", ("question", "a"), [{"question": "which", "a": "deep"}])
     write_csv(root / "metrics/sets.csv", ("name",), [])

@@ -111,20 +111,6 @@ def test_two_bootstraps_at_once_install_once(clone, tools):
     assert sum("waiting" in text for text in said) == 1
 
 
-def test_bootstrap_says_which_python_it_wants(clone, tools):
-    (clone / ".venv").mkdir()
-    done = run("./bootstrap.sh", cwd=clone, PATH=f"{tools}:{os.environ['PATH']}", PYTHON="python2.7")
-    assert done.returncode == 1
-    assert all(part in done.stderr for part in ("3.11 to 3.14", "python2.7"))
-
-
-def test_repro_says_that_a_clone_is_needed(clone):
-    shutil.rmtree(clone / ".git")
-    done = run("make", "repro", cwd=clone, GIT_CEILING_DIRECTORIES=str(clone.parent))
-    assert done.returncode != 0
-    assert "no git clone" in done.stderr
-
-
 def test_the_lock_names_no_address_and_every_direct_dependency():
     assert "://" not in LOCK
     assert not re.search(r"^-|\s@\s", LOCK, re.MULTILINE)
@@ -139,12 +125,6 @@ def test_what_is_installed_is_what_is_pinned():
         name: (metadata.version(name), version) for name, version in pinned(LOCK).items() if metadata.version(name) != version
     }
     assert not differing
-
-
-def test_dvc_asks_nobody_and_adds_nothing_to_git():
-    lines = (ROOT / ".dvc" / "config").read_text().split("\n")
-    assert {line.strip() for line in lines[1:] if line} == {"analytics = false", "check_update = false", "autostage = false"}
-    assert not (ROOT / "uv.lock").exists(), "`uv run` and `uv sync` would write a second lock"
 
 
 def test_large_files_are_kept_out_of_git(tmp_path):
@@ -220,11 +200,3 @@ def test_sharing_by_one_cache(pipeline, colleague, tmp_path):
     assert (colleague / "made.txt").read_text() == "given\n"
     assert "Running stage" not in said.stdout
     assert len({path.stat().st_ino for path in (pipeline / "made.txt", colleague / "made.txt")}) == 1
-
-
-@pytest.mark.slow
-def test_sharing_by_servers_is_set_up_as_shown(bare):
-    shell("".join(blocks()[4:]), bare)
-    settings = (bare / ".dvc" / "config.local").read_text()
-    for address in ("s3://bucket/relume", "https://storage.example:9000", "ssh://user@server.example/srv/relume"):
-        assert f"url = {address}\n" in settings
