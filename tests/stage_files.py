@@ -7,6 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from relume.data.store import Dataset
 from relume.networks.weights import WeightStore
 from tests.decoder_files import Store
 from tests.evaluation_files import write_dataset
@@ -16,9 +17,12 @@ MODEL = {"model.safetensors", "last.safetensors", "model.json", "history.csv", "
 IMAGES, NONE = "data/images/toy", "data/none"
 
 
-def project(root: Path, monkeypatch: pytest.MonkeyPatch, sections: dict[str, Any], size: int = 64) -> Path:
-    """`root` is the working folder, with a dataset and these sections of parameters."""
-    write_dataset(root / IMAGES, size=size)
+def project(
+    root: Path, monkeypatch: pytest.MonkeyPatch, sections: dict[str, Any], size: int = 64, data: Dataset | None = None
+) -> Path:
+    """`root` is the working folder, with a dataset (unless `data` is there) and these sections of parameters."""
+    if data is None:
+        write_dataset(root / IMAGES, size=size)
     monkeypatch.chdir(root)
     write_params({"run": RUN, **sections})
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {name: {"deps": []} for name in sections}}))

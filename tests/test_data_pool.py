@@ -9,16 +9,6 @@ from relume.core.errors import UserError
 from relume.data import pool
 
 
-def test_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RELUME_WORKERS", "3")
-    assert pool.workers() == 3
-    monkeypatch.delenv("RELUME_WORKERS")
-    assert pool.workers() >= 1
-    monkeypatch.setenv("RELUME_WORKERS", "many")
-    with pytest.raises(UserError, match="RELUME_WORKERS=many"):
-        pool.workers()
-
-
 def test_a_worker_that_dies_is_named() -> None:
     with pytest.raises(UserError, match="a worker process was killed"):
         list(pool.ordered(os._exit, range(1, 4), 2))

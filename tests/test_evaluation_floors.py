@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from click.testing import CliRunner
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png, to_float
-from relume.core.results import read_group
 from relume.evaluation.config import OWN_MEAN, Floors
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.pixel import psnr
-from stages.floors import main
 from tests.evaluation_files import write_dataset
 
 
@@ -64,7 +61,6 @@ def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
     assert [name for name, sees in oracle.items() if sees] == [OWN_MEAN, "floor_blocks_4", "floor_blocks_7"]
     assert images.shape == (15, 32, 32, 3)
     assert [row.id for row in rows[:3]] == data.ids(data.select("test"))[:3]
-    assert {(row.family, row.task, row.network, row.tap) for row in rows} == {("floor", "feature", "", "")}
     assert [line["method"] for line in timing] == list(oracle)
     own = to_float(images[[row.method == OWN_MEAN for row in rows]])
     assert torch.allclose(own, blocks(data.pixels(data.select("test", 3)), 1), atol=0.5 / 255 + 1e-6)
@@ -76,26 +72,6 @@ def test_another_dataset_or_split_is_named(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
     with pytest.raises(UserError, match="floors.dataset"):
         predict(data, config(dataset="photos"))
-    with pytest.raises(UserError, match="tset"):
-        predict(data, config(split="tset"))
-
-
-def test_the_stage_writes_the_same_group_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]):
-    write_dataset(tmp_path / "photos")
-    default_params["floors"].update(count=2, blocks=[4])
-    root = Path(__file__).parents[1]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
-    for name in ("dvc.yaml", "src", "stages"):  # provenance hashes the code that the stage declares
-        (tmp_path / name).symlink_to(root / name)
-    monkeypatch.chdir(tmp_path)
-    for out in ("a", "b"):
-        result = CliRunner().invoke(main, ["--images", "photos", "--out", out])
-        assert result.exit_code == 0, result.output
-    groups = [read_group(Path(out)) for out in ("a", "b")]
-    assert np.array_equal(groups[0].images, groups[1].images)
-    assert Path("a/index.csv").read_bytes() == Path("b/index.csv").read_bytes()
-    assert len(groups[0].index) == 8
-    assert set(groups[0].method) >= {"config", "device", "code", "params"}
 
 
 @pytest.mark.slow
@@ -113,6 +89,4 @@ def test_the_benchmark_scores_every_picture_once(tmp_path: Path):
     assert {line["n"] for line in board.values()} == {line["sources"] for line in board.values()} == {"10"}
     psnr_of = {name: float(line["psnr"]) for name, line in board.items()}
     assert psnr_of["floor_mean_picture"] < psnr_of["floor_dataset_mean"] < psnr_of[OWN_MEAN] < psnr_of["floor_blocks_4"]
-    about = read_json(out.with_suffix(".json"))
-    assert set(about) == {"command", "commit", "data", "n", "device", "seconds"}
-    assert about["n"] == 10
+    assert read_json(out.with_suffix(".json"))["n"] == 10

@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv
 from relume.core.images import to_float
 from relume.core.results import RATIO, read_group, write_group
 from relume.data.masks import masks_of
@@ -19,14 +16,13 @@ from relume.data.store import Dataset
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
 from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
-from relume.evaluation.metrics import METHOD, SETS
+from relume.evaluation.metrics import METHOD
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
 from relume.evaluation.sets import frechet, gaussian, kid
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
-from stages.evaluate import main
 from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
 CPU = torch.device("cpu")
@@ -143,30 +139,6 @@ def test_pictures_too_small_for_the_network_are_named_first(weights: Path) -> No
     with pytest.raises(UserError, match=r"evaluate.sets.network: .*31 px.* 16"):
         open_metric_network(asked, [32, 16], store, device=CPU, micro_batch=3)
     assert open_metric_network(None, [16], store, device=CPU, micro_batch=3) is None
-
-
-def test_the_stage_writes_both_tables(
-    tmp_path: Path, data: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
-) -> None:
-    default_params["run"]["device"] = "cpu"
-    default_params["evaluate"].update(sets={"network": "alexnet_conv", "tap": "pool"}, metrics=["psnr", "ssim", "lpips_alex"])
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
-    write(tmp_path / "masked", data)
-    monkeypatch.chdir(tmp_path)
-    for out in ("a", "b"):
-        options = {"group": "masked", "reconstructions": "masked", "images": "images", "weights": str(weights)}
-        options |= {"out": f"{out}/methods.csv", "sets": f"{out}/sets.csv", "paths": f"{out}/paths.csv"}
-        result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
-        assert result.exit_code == 0, result.output
-    rows = read_csv(Path("a/methods.csv"))
-    assert tuple(rows[0]) == MASKED_COLUMNS
-    assert len(rows) == 32
-    assert all(line["ssim_pasted"] and line["lpips_alex"] for line in rows)
-    assert Path("a/sets.csv").read_text().splitlines()[0] == ",".join(SETS)
-    assert len(read_csv(Path("a/sets.csv"))) == 5
-    assert read_csv(Path("a/paths.csv")) == []
-    for name in ("methods.csv", "sets.csv", "paths.csv"):
-        assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
 
 
 TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))

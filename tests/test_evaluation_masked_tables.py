@@ -51,8 +51,7 @@ def test_rows_stand_by_ratio_the_best_first(root: Path) -> None:
     assert [line["method"] for line in board if line["mask_ratio"] == "0.5"] == ["et", "floor_mean"]
     assert [line["method"] for line in board[2:]] == ["mae", "et", "floor_near", "floor_mean"]
     assert [line["method"] for line in found["leaderboard"]] == ["shallow"]
-    told = {"n": "4", "dataset": "toy", "size": "32", "device": "cpu", "psnr_masked": "17", "psnr_full": "18"}
-    told |= dict.fromkeys(("parameters", "fd_net", "fd", "probe_top1", "knn_top1", "ssim_pasted"), "")
+    told = {"n": "4", "dataset": "toy", "psnr_masked": "17", "psnr_full": "18", "fd": "", "probe_top1": ""}
     assert {name: board[3][name] for name in told} == told
     assert float(board[3]["psnr_masked_lo"]) < 17 < float(board[3]["psnr_masked_hi"])
     costs = {(line["method"], line["mask_ratio"]): float(line["seconds_per_image"]) for line in board}
@@ -60,7 +59,6 @@ def test_rows_stand_by_ratio_the_best_first(root: Path) -> None:
     assert costs["mae", "0.75"] == 1.5
     summary = found["summary"]["toy"]
     assert summary["et 75%"] == {"psnr_masked": 17, "lpips_alex": 0.575, "n": 4}
-    assert set(summary) == {"shallow", "et 50%", "et 75%", "mae 75%", "floor_mean 50%", "floor_mean 75%", "floor_near 75%"}
 
 
 def test_models_are_held_against_the_best_floor_at_each_ratio(root: Path) -> None:
@@ -99,10 +97,7 @@ def test_what_else_is_told_of_a_method_stands_beside_it(root: Path) -> None:
     assert cells["et", "0.5"] == ["698161", "eye_pool", "3.5", "0.4", "0.3"]
     assert cells["et", "0.75"] == ["698161", "", "", "0.4", "0.3"]
     assert cells["floor_near", "0.75"] == [""] * 5
-    assert [(line["name"], line["kind"], line["fd"]) for line in found["sets"]] == [
-        ("et@0.5", "masked", "3.5"),
-        ("originals@test", "real", ""),
-    ]
+    assert [(line["name"], line["fd"]) for line in found["sets"]] == [("et@0.5", "3.5"), ("originals@test", "")]
 
 
 def test_floors_may_stand_in_several_groups_but_not_for_the_same_pictures(root: Path) -> None:

@@ -78,13 +78,7 @@ def test_means_by_hand(folder: Path, data: Dataset, tmp_path: Path, monkeypatch:
 
 
 def test_without_metrics_there_are_no_rows_and_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
-    own: dict[str, Any] = {
-        "datasets": {"toy": data},
-        "extractor": extractor([], [], WeightStore(), CPU),
-        "scales": {},
-        "device": CPU,
-    }
-    tools = Scorer(metrics=["psnr"], micro_batch=3, **own)
+    tools = scorer(data, folder.parent, "psnr")
     assert table(read_group(folder), tools) == []
     (folder / "path.csv").write_text("method,id,step\n" + "walks,test9,1\n" * 4)
     with pytest.raises(UserError, match=r"path\.csv.* test9"):

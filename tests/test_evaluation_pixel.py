@@ -17,7 +17,6 @@ from relume.core.images import to_float
 from relume.evaluation.metrics import METRICS, circular, metric
 from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, extractor
 from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
-from relume.evaluation.sets import frechet, gaussian, kid
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
 from relume.networks.fetch import fetch_weights
@@ -175,18 +174,6 @@ def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch:
         wanted = theirs(x, y, normalize=True).flatten()
     assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-4, abs=1e-6)
     assert found[2] == 0 < found[:2].min()
-
-
-def test_set_distances_agree_with_torchmetrics() -> None:
-    from torchmetrics.image.fid import _compute_fid
-    from torchmetrics.image.kid import poly_mmd
-
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(60, 12, generator=generator, dtype=torch.float64)
-    y = 0.7 * torch.randn(60, 12, generator=generator, dtype=torch.float64) + 0.2
-    theirs = _compute_fid(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T))
-    assert frechet(gaussian(x), gaussian(y)) == pytest.approx(float(theirs), rel=1e-6)
-    assert kid(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-9)
 
 
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])

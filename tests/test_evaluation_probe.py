@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from relume.core.config import build
 from relume.core.errors import UserError
@@ -19,6 +18,7 @@ from relume.evaluation.probe_config import Probe
 from relume.methods.masked.represent import represent
 from relume.methods.masked.trained import read_masked
 from stages import probe as stage
+from tests import stage_files as files
 from tests.decoder_files import CPU
 from tests.evaluation_files import write_dataset
 from tests.toy_masked import write_masked
@@ -111,18 +111,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = labelled(tmp_path / "data/images", SAME)
     write_masked(tmp_path / "models/masked", data, "et")
     write_masked(tmp_path / "models/masked", data, "mae")
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"probe": {"deps": []}}}))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_STAGE", raising=False)
-    monkeypatch.setattr("relume.params.check", lambda whole: None)
-    return tmp_path
+    return files.project(tmp_path, monkeypatch, {"probe": {}}, data=data)
 
 
 def run(images: str = "data/images/toy", **differences: Any) -> Result:
     section = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config(**differences)).items()}
-    settings = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 3}
-    Path("params.yaml").write_text(yaml.safe_dump({"run": settings, "probe": section}))
-    return CliRunner().invoke(stage.main, ["--images", images, "--models", "models/masked", "--out", "metrics/probe.csv"])
+    files.write_params({"run": files.RUN, "probe": section})
+    return files.run(stage, images=images, models="models/masked", out="metrics/probe.csv")
 
 
 def test_the_stage_writes_models_beside_floors(project: Path) -> None:

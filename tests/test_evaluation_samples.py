@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv
@@ -22,8 +20,9 @@ from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuf
 from relume.evaluation.samples_config import ScoreSamples
 from relume.evaluation.sets import kid
 from relume.networks import network as networks
-from stages.score_samples import main
-from tests.evaluation_files import write_dataset, write_weights
+from stages import score_samples
+from tests import stage_files as files
+from tests.evaluation_files import write_dataset
 
 CPU = torch.device("cpu")
 CONFIG = ScoreSamples(models=("copies", "black"), split="test", withheld=0, count=8, patches=2)
@@ -113,13 +112,9 @@ def test_patches_by_hand() -> None:
 
 
 def test_faults_are_named(samples: Path, data: Dataset) -> None:
-    faults: list[tuple[dict[str, Any], str]] = [
-        ({"count": 9}, "count: .*copies"),
-        ({"models": ("nobody",)}, "nobody/samples.json"),
-    ]
-    for differences, told in faults:
+    for wrong, told in ((replace(CONFIG, count=9), "count: "), (replace(CONFIG, models=("nobody",)), "nobody/samples.json")):
         with pytest.raises(UserError, match=told):
-            read_scored(samples, replace(CONFIG, **{"models": ("copies",), **differences}))
+            read_scored(samples, wrong)
     with pytest.raises(UserError, match="5 per side"):
         rows(samples, data, replace(CONFIG, models=("black",), patches=5))
     with pytest.raises(UserError, match="64 px.* 32"):
@@ -128,21 +123,13 @@ def test_faults_are_named(samples: Path, data: Dataset) -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_stage_writes_a_table_that_compare_takes(
-    tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+    tmp_path: Path, data: Dataset, samples: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
-    monkeypatch.setattr("relume.networks.weights.PINS", {})
-    monkeypatch.setattr("relume.params.check", lambda whole: None)
-    (tmp_path / "weights").mkdir()
-    write_weights(tmp_path / "weights")
     sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
     section = {"models": ["copies"], "split": "test", "withheld": 0, "count": 8, "patches": 2}
-    run = {"seed": 0, "device": "cpu", "precision": "float32", "threads": 1, "micro_batch": 4}
-    params = {"run": run, "evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.chdir(tmp_path)
-    options = {"samples": "data/samples", "images": "data/images", "weights": "weights", "out": "metrics/samples.csv"}
-    result = CliRunner().invoke(main, [part for key, value in options.items() for part in (f"--{key}", value)])
-    assert result.exit_code == 0, result.output
+    sections = {"evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
+    files.project(tmp_path, monkeypatch, sections, data=data)
+    files.succeed(score_samples, samples="data/samples", images="data/images", weights="weights", out="metrics/samples.csv")
     table = read_csv(Path("metrics/samples.csv"))
     assert Path("metrics/samples.csv").read_text().startswith(",".join(SCORED))
     assert [row["kind"] for row in table] == (["gan", "floor", "floor", "real"] if asked else [])

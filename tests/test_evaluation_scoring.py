@@ -1,6 +1,5 @@
 """Scores of a group: networks with random weights, known answers at the ends, rows that cannot be scored, and the stage."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,21 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv, write_json
+from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.core.results import Group, Row, read_group
 from relume.data.store import Dataset
-from relume.evaluation.metrics import METRICS, SETS
+from relume.evaluation.metrics import METRICS
 from relume.evaluation.perceptual import FeatureExtractor, extractor, feature_error
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.networks import network as networks
 from relume.networks.weights import WeightStore
-from stages.evaluate import main
 from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
 
 CPU = torch.device("cpu")
@@ -142,33 +138,3 @@ def test_unknown_taps_and_missing_features_are_named(tmp_path: Path, data: Datas
         read_scales([("toy", "alexnet_conv", "conv2")], {})
     with pytest.raises(UserError, match="is missing"):
         read_scales([("toy", "vgg16_conv", "conv2_2")], {"toy": features})
-
-
-def test_the_stage_writes_the_contract(
-    tmp_path: Path, data: Dataset, weights: Path, features: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
-):
-    default_params["run"]["device"] = "cpu"
-    place = ["alexnet_conv", "conv5"]
-    default_params["evaluate"].update(reid={"networks": [place], "candidates": 6}, other_taps=[place], classifier=None, sets=None)
-    default_params["extract"]["cached"] = []
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
-    group(tmp_path / "shallow", [row("shallow", id) for id in data.ids([0, 1])], 255 - data.images[:2])
-    monkeypatch.chdir(tmp_path)
-    options = {"reconstructions": "shallow", "images": "images", "features": features, "weights": weights}
-    options |= {"sets": "sets/shallow.csv", "paths": "paths/shallow.csv"}
-    flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
-    result = CliRunner().invoke(main, ["--group", "shallow", *flags, "--out", "metrics/methods/shallow.csv"])
-    assert result.exit_code == 0, result.output
-    with Path("metrics/methods/shallow.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    views = ("feature_error_alexnet_conv5", "reid_rank_alexnet_conv5", "reid_n")
-    assert tuple(rows[0]) == (*COLUMNS, *views)
-    assert all(float(entry[views[0]]) > 0 and 1 <= float(entry[views[1]]) <= 6 and entry[views[2]] == "6" for entry in rows)
-    assert [entry["id"] for entry in rows] == ["test0", "test1"]
-    assert rows[0]["ms_ssim"] == ""
-    assert float(rows[0]["lpips_vgg"]) > 0
-    assert Path("sets/shallow.csv").read_text() == ",".join(SETS) + "\n"
-    assert [entry["step"] for entry in read_csv(Path("paths/shallow.csv"))] == ["1"], "it has no steps"
-    result = CliRunner().invoke(main, ["--group", "deep", *flags, "--out", "x.csv"])
-    assert result.exit_code == 1
-    assert "--group" in result.stderr

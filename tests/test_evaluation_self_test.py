@@ -19,6 +19,7 @@ from relume.evaluation.self_test_config import SelfTest
 from stages.self_test import main
 from tests.evaluation_files import write_dataset, write_weights
 
+TAPS = {"pool": {"msd": 1.0, "cached": False}}
 X = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
@@ -84,11 +85,10 @@ def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"jpeg": [5, 80]}, r"self_test\.jpeg: .*\[80, 5\]"),
+        ({"jpeg": [5, 80]}, r"self_test\.jpeg"),
         ({"blur": [1.0, 1.0]}, r"self_test\.blur"),
-        ({"noise": [0.1]}, r"self_test\.noise"),
-        ({"exceptions": {"psnrr": ["blur"]}}, "did you mean 'psnr'"),
-        ({"exceptions": {"psnr": ["blurr"]}}, "did you mean 'blur'"),
+        ({"exceptions": {"psnrr": ["blur"]}}, r"self_test\.exceptions.*'psnr'"),
+        ({"exceptions": {"psnr": ["blurr"]}}, r"self_test\.exceptions.*'blur'"),
     ],
 )
 def test_a_fault_is_named(default_params: dict[str, Any], changes: dict[str, Any], message: str) -> None:
@@ -102,17 +102,14 @@ def test_the_stage_writes_its_table_and_fails_by_name(
     monkeypatch.setattr("relume.networks.weights.PINS", {})
     write_dataset(tmp_path / "images" / "toy")
     weights = write_weights(tmp_path)
-    write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": {}, "pictures": 12})
+    write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": TAPS, "pictures": 12, "kept": None})
     default_params["run"]["device"] = "cpu"
-    default_params["evaluate"].update(
-        metrics=["mse", "psnr", "ms_ssim", "lpips_alex", "feature_error"], other_taps=[], classifier=None
-    )
-    default_params["evaluate"].update(reid={"networks": [["alexnet_conv", "pool"]]}, sets=None)
+    measured = ["mse", "psnr", "ms_ssim", "lpips_alex", "feature_error"]
+    reid = {"networks": [["alexnet_conv", "pool"]]}
+    default_params["evaluate"].update(metrics=measured, other_taps=[], classifier=None, reid=reid, sets=None)
     default_params["extract"]["cached"] = []
     default_params["self_test"].update(count=3, exceptions={"lpips_alex": ["blur", "noise", "jpeg", "blocks"]})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("relume.evaluation.views.cached", lambda *given: None)
-    monkeypatch.setattr("relume.evaluation.scoring.cached", lambda *given: None)
     flags = ["--images", "images/toy", "--features", "features/toy", "--weights", str(weights), "--out", "self_test.csv"]
     # toys are made of blocks of 8 pixels, so smaller blocks are no degradation
     for blocks, code in (([16, 32], 0), ([2, 4], 1)):

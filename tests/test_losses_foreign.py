@@ -1,9 +1,7 @@
 """Aggregated embeddings and ReLU policies: answers by hand, every registered name, and what holds for all of them."""
 
-import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor
 
 from relume.losses.config import ForeignTerm
@@ -28,13 +26,6 @@ def test_centres_by_hand(aggregate: str, centre: list[float]):
     assert weight.mean().item() == pytest.approx(1)
 
 
-def test_an_odd_median_and_a_deeper_trim_agree_with_numpy_and_scipy():
-    values = embeddings(0, 3, 9, 5)
-    median, trimmed = (AGGREGATES[name](values)[0].numpy() for name in ("median", "trimmed_mean"))
-    np.testing.assert_allclose(median, np.median(values.numpy(), axis=1), rtol=1e-6)
-    np.testing.assert_allclose(trimmed, stats.trim_mean(values.numpy(), 0.25, axis=1), rtol=1e-5)
-
-
 def test_the_largest_cluster_wins_over_the_mean():
     """Six lie near 0 and two near 10: at least half of the pairs are close, so the median distance is one within a cluster."""
     values = torch.tensor([0.0, 10.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0])[None, :, None] + 0.01 * embeddings(0, 1, 8, 3)
@@ -47,19 +38,9 @@ def test_agreement_weighs_coordinates_by_their_variance():
     _, weight = AGGREGATES["agreement"](ONE)
     raw = torch.tensor([1 / 2.1, 1 / 0.1])
     torch.testing.assert_close(weight[0], raw / raw.mean())
-    _, same = AGGREGATES["agreement"](embeddings(0, 2, 1, 7).expand(2, 3, 7))
-    assert torch.equal(same, torch.ones(2, 7))
 
 
-@pytest.mark.parametrize("aggregate", AGGREGATES)
-def test_one_reconstruction_is_its_own_centre(aggregate: str):
-    values = embeddings(0, 3, 1, 5)
-    centre, weight = AGGREGATES[aggregate](values)
-    assert torch.equal(centre, values[:, 0])
-    assert torch.equal(weight, torch.ones(3, 5))
-
-
-@pytest.mark.parametrize("m", [2, 3, 4, 8])
+@pytest.mark.parametrize("m", [1, 2, 3, 8])
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_order_and_neighbouring_pictures_do_not_matter(aggregate: str, m: int):
     values = embeddings(1, 4, m, 6)
@@ -71,7 +52,7 @@ def test_order_and_neighbouring_pictures_do_not_matter(aggregate: str, m: int):
     for found, wanted in zip(AGGREGATES[aggregate](values[2:3]), (centre, weight), strict=True):
         torch.testing.assert_close(found, wanted[2:3])
     equal = values[:, :1].expand(-1, m, -1)
-    torch.testing.assert_close(AGGREGATES[aggregate](equal)[0], values[:, 0])
+    torch.testing.assert_close(AGGREGATES[aggregate](equal), (values[:, 0], torch.ones(4, 6)))
 
 
 @pytest.mark.parametrize(
@@ -100,16 +81,6 @@ def test_a_dead_unit_that_should_live_has_a_gradient_under_smart_alone():
     assert gradients["relu_after"].item() == 0
 
 
-def test_names_in_the_parameters_are_the_registered_ones():
-    choices = {"networks": {"vgg16_conv": {"pool": 1.0}}, "distance": "mse"}
-    for aggregate in AGGREGATES:
-        for policy in POLICIES:
-            assert ForeignTerm(**choices, aggregate=aggregate, policy=policy).policy == policy
-    hints = ForeignTerm.__dataclass_fields__
-    assert str(hints["aggregate"].type) == f"typing.Literal[{', '.join(map(repr, AGGREGATES))}]"
-    assert str(hints["policy"].type) == f"typing.Literal[{', '.join(map(repr, POLICIES))}]"
-
-
 def test_the_distance_of_each_from_all_by_hand():
     values = ONE.transpose(0, 1)  # each of the four, (4, 1, 2)
     others = ONE.expand(4, 4, 2)
@@ -131,14 +102,6 @@ def test_maps_are_flattened_and_others_are_a_fixed_target(aggregate: str, distan
     assert torch.equal(found, flat)
     found.sum().backward()
     assert others.grad is None
-    assert values.grad is not None
-    assert values.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("aggregate", AGGREGATES)
-def test_gradients_are_finite_where_all_embeddings_are_zero(aggregate: str, distance: str, policy: str):
     values = torch.zeros(2, 5, requires_grad=True)
     (gradient,) = torch.autograd.grad(foreign(distance, policy, aggregate, values, torch.zeros(2, 3, 5)).sum(), [values])
     assert gradient.isfinite().all()

@@ -25,10 +25,9 @@ def test_orthogonal_features_differ_by_the_sum_of_their_two_weights():
 
 
 def test_it_is_symmetric_zero_at_home_and_knows_no_neighbours():
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(3, 4, 5, 5), (3, 6, 2, 2)]
-    x, y = ([torch.randn(shape, generator=generator) for shape in shapes] for _ in range(2))
-    heads = [torch.rand(shape[1], generator=generator) for shape in shapes]
+    draws, shapes = torch.Generator().manual_seed(0), [(3, 4, 5, 5), (3, 6, 2, 2)]
+    x, y = ([torch.randn(shape, generator=draws) for shape in shapes] for _ in range(2))
+    heads = [torch.rand(shape[1], generator=draws) for shape in shapes]
     assert torch.equal(lpips(x, x, heads), torch.zeros(3))
     assert torch.allclose(lpips(x, y, heads), lpips(y, x, heads))
     turned = [2, 0, 1]

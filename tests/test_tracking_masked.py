@@ -9,9 +9,7 @@ import yaml
 
 from relume.core.files import read_csv, write_csv
 from relume.core.results import GREY, pasted, read_masked_group
-from relume.tracking.model_records import model_records
 from relume.tracking.records import Record, records
-from relume.tracking.sheets import sheets
 from tests.contract_files import SIZE, write
 from tests.masked_files import CELL, GROUP, NOISE, RATIOS, STEPS, write_masked
 
@@ -63,13 +61,6 @@ def test_sheets_show_what_was_shown_predicted_and_pasted(root: Path) -> None:
     assert found["steps-et"].shape == (2 * STEP - 2, (STEPS + 1) * STEP - 2, 3)
 
 
-def test_without_originals_only_predictions_are_shown(root: Path, tmp_path: Path) -> None:
-    group, _ = read_masked_group(root / "data/reconstructions" / GROUP)
-    sheet = sheets(group, tmp_path)["pictures-0.5"]
-    assert sheet.shape == (len(NOISE) * STEP - 2, 8 * STEP - 2, 3)
-    assert np.array_equal(tile(sheet, 0, 0), group.images[len(group.images) // len(NOISE) // 2])
-
-
 def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(root, tmp_path / "moved"))
     before = record(moved)
@@ -82,13 +73,3 @@ def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_pat
     assert (record(moved).means, record(moved).measured) == ({}, "")
     (folder / "path.csv").unlink()
     assert [found.name for found in records(moved)] == ["floors"], "a masked group without its ways is not whole"
-
-
-def test_masked_models_are_records_with_curves_and_pictures(root: Path) -> None:
-    found = {record.name: record for record in model_records(root)}
-    assert set(found) == {"masked/et", "masked/mae"}
-    et = found["masked/et"]
-    assert et.means == {"best/loss": 0.5, "best/psnr_masked": 15.5, "best/floor_mean_visible": 14.0}
-    assert ("val/psnr_masked", 20, 15.5) in et.curves
-    assert et.params["masks.ratio"] == "0.85"
-    assert {name: picture.shape for name, picture in et.pictures().items()} == dict.fromkeys(("progress", "samples"), (20, 62, 3))
