@@ -7,9 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from benchmarks.gallery import PAGE, RECORD, main, numbers
+from benchmarks.gallery import PAGE, RECORD, main
 from benchmarks.gallery_pictures import Outputs, reconstructed
-from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
 from tests.contract_files import GROUPS, write
 
@@ -66,14 +65,3 @@ def test_a_sheet_shows_the_pictures_of_its_methods(root: Path) -> None:
         shown = block.columns[name][1]
         times = shown.shape[1] // pictures.shape[1]
         assert np.array_equal(shown[:, ::times, ::times], pictures[[0, 4, 8]]), name
-
-
-def test_what_is_not_there_is_named(root: Path) -> None:
-    with pytest.raises(UserError, match="nobody"):
-        numbers("<!-- numbers photos psnr:1 -->\n| m | P |\n|---|---|\n| `nobody` | 1 |\n<!-- end -->", {"photos": {}})
-    with pytest.raises(UserError, match="invert_decoder"):
-        reconstructed(Outputs(root), "invert_decoder")
-    (root / PAGE).write_text("<!-- gallery elsewhere -->\n<!-- end -->")
-    done = CliRunner().invoke(main, ["--root", str(root)])
-    assert done.exit_code == 1
-    assert "elsewhere" in done.output

@@ -175,23 +175,3 @@ def test_only_what_depends_on_a_change_runs_again(call: Callable[..., Result], m
     shutil.rmtree("work/reconstructions/deep_once")
     assert call(document).exit_code == 0
     assert ran[2:] == ["conv1+conv2"]
-
-
-@pytest.mark.slow
-def test_an_earlier_method_can_be_what_a_term_looks_at(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    document = {**plain(), "cases": {"shallow": plain()["cases"]["shallow"]}, "per_case": {}, "metrics": ["psnr"]}
-    del document["seconds"]
-    document["methods"] = {"s0": {"losses": {"ref": 0.0}}, "tuned": {"reference": "s0"}}
-    document["losses"]["ref"] = 1.0
-    document["base"]["terms"] = {"ref": {"networks": {"alexnet_conv": {"conv2": 1.0}}}}
-    looked: list[str] = []
-    work = runs.work
-
-    def watched(**given: Any) -> Any:
-        looked.append(given["reference"].name if given["reference"] else "")
-        return work(**given)
-
-    monkeypatch.setattr(runs, "work", watched)
-    result = call(document)
-    assert result.exit_code == 0, result.output
-    assert looked == ["", "shallow_s0"]

@@ -45,13 +45,3 @@ def test_all_decoders_of_one_tap_from_shallow_to_deep(work: Path) -> None:
     sheets = {f"maps_{name}.jpg" for name in ("z_shallow", "a_deep", "vector")}
     assert {path.name for path in (work / "results").iterdir()} == {"maps.csv", "maps.json", *sheets}
     assert read_json(work / "results/maps.json")["n"] == 3
-
-
-@pytest.mark.parametrize(
-    ("more", "words"), [(["--decoder", "both"], "conv5+conv2"), (["--folder", "photos/other"], "images/other")]
-)
-def test_faults_are_named_and_nothing_is_written(work: Path, more: list[str], words: str) -> None:
-    done = run(*more)
-    assert done.exit_code == 1
-    assert words in done.output
-    assert not (work / "results").exists()

@@ -85,11 +85,3 @@ def test_predictions_are_held_against_the_true_embedding(project: Path, monkeypa
     told = read_csv(project / "results/surrogate.csv")
     assert [float(row["mean_a"]) for row in told] == pytest.approx([-1.0, -1.0], abs=1e-6)
     assert all(float(row["mean_b"]) > 0 for row in told)
-
-
-@pytest.mark.parametrize("more", [["--model", "none"], ["--recipe", "deeep"], ["--recipe", "shallow"], ["--judge", "vgg16_conv"]])
-def test_faults_come_before_any_work(project: Path, more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surrogate, "prepare", lambda *given: pytest.fail("work has begun"))
-    result = run(*more)
-    assert result.exit_code == 1
-    assert f"{more[0]}: " in result.output

@@ -18,7 +18,6 @@ from benchmarks.tables import table
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png, to_float
-from relume.core.results import read_masked_group
 from relume.evaluation.comparison import MASKED
 from relume.training import stage
 from tests.decoder_files import training as few_steps
@@ -178,33 +177,6 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
 
 
 @pytest.mark.slow
-def test_sets_are_of_all_methods_against_the_pictures_that_they_fill(
-    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-):
-    seen: dict[str, Any] = {}
-
-    def set_rows(group: Any, masks: Any, datasets: Any, metric_network: Any, seed: int) -> list[dict[str, object]]:
-        truth = datasets["toy"].ids(datasets["toy"].select("test"))
-        seen.update(methods={row["method"] for row in group.index}, rows=(len(group.images), len(masks)), truth=truth)
-        return [{"name": "et@0.5", "kind": "masked", "dataset": "toy", "n": 3, "net": "eye_pool", "fd": 1 / 3, "kid": 0.0}]
-
-    monkeypatch.setattr(masked_tables, "open_metric_network", lambda *given, **named: "a network")
-    monkeypatch.setattr(masked_tables, "set_rows", set_rows)
-    monkeypatch.setattr("relume.networks.weights.WeightStore.folder", lambda store, name: Path(name))
-    wanted = {**plain(), "models": {"et": ET}, "questions": {}, "probe": None, "sets": {"network": "alexnet", "tap": "pool"}}
-    result = call(wanted, "--out", "out/toy.csv")
-    assert result.exit_code == 0, result.output
-    assert seen["methods"] == {"et", *masked_study.MASKED_FLOORS}
-    assert seen["rows"] == (6 * 2 * 3, 6 * 2 * 3)
-    index = read_masked_group(Path("work/reconstructions/et"))[0].index
-    assert sorted(seen["truth"]) == sorted({row["id"] for row in index})  # three of the four
-    told = {(row["method"], row["mask_ratio"]): (row["fd_net"], row["fd"]) for row in read_csv(Path("out/toy.csv"))}
-    assert told["et", "0.5"] == ("eye_pool", "0.3333333")
-    assert told["et", "0.75"] == ("", "")
-    assert read_csv(Path("out/toy_sets.csv"))[0]["fd"] == "0.3333333"
-
-
-@pytest.mark.slow
 def test_some_models_alone_and_later_the_others(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):
     assert call(plain(), "--only", "et").exit_code == 0
     assert trained == ["et"]
@@ -241,19 +213,6 @@ def test_what_is_missing_is_said_before_the_first_training(
     assert refused.exit_code == 1
     assert words in refused.output
     assert not trained
-
-
-@pytest.mark.slow
-def test_times_are_told_and_nothing_is_trained(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(masked_runs, "_seconds", lambda work, device: (work(), 0.25)[1])
-    result = call(plain(), "--time", "--budget", "10")
-    assert result.exit_code == 0, result.output
-    lines = {line.split("\t")[0]: line.split("\t")[1:] for line in result.output.splitlines()}
-    assert set(plain()["models"]) < set(lines)
-    assert lines["et"][1:] == ["0.2500", "0.25", str(STEPS), "1", "40"]  # 4 steps of 0.25 s; 40 of them in 10 s
-    assert not trained
-    assert call(plain(), "--only", "et").exit_code == 0
-    assert int(lines["et"][0]) == read_json(Path("work/models/masked/et/model.json"))["parameters"]
 
 
 def test_pictures_of_cells_of_one_colour_are_told_by_their_colours_and_others_are_not() -> None:

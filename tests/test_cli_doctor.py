@@ -219,18 +219,6 @@ def test_datasets_that_are_not_here(project, monkeypatch, tmp_path, source, need
     assert (finding.state, str(tmp_path / name) in finding.found) == ("note", True)
 
 
-def test_imagenet_in_parts_and_a_prepared_dataset(project):
-    folder = project / "data" / "images" / "photos"
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"counts": {"all": 3, "train": 2, "val": 0, "test": 1}}))
-    finding, _ = doctor_inputs.datasets(project)
-    assert all(part in finding.found for part in ("data/images/photos", "2 train", "1 test", "128 px"))
-    change("prepare.datasets", {"some": IMAGENET | {"archive": "part_*"}})
-    (project / "data" / "sources").mkdir(parents=True)
-    (project / "data" / "sources" / "part_00").touch()
-    assert "data/sources/part_00" in by_name(doctor_inputs.datasets(project))["some"].found
-
-
 def remotes(project: Path, url: str, **more: str) -> Finding:
     settings = "".join(f"    {key} = {value}\n" for key, value in {"url": url, **more}.items())
     (project / ".dvc" / "config.local").write_text(f"[core]\n    remote = team\n['remote \"team\"']\n{settings}")
@@ -249,17 +237,6 @@ def dead() -> int:
 def alive() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])
-
-
-def test_cache_and_no_remote(project, tmp_path):
-    (finding,) = doctor_services.remote(project)
-    assert finding.state == "note"
-    (finding,) = doctor_services.cache(project)
-    assert f"{project}/.dvc/cache" in finding.found
-    settings = f"[cache]\n    dir = {tmp_path}/c\n    type = hardlink,symlink\n    shared = group\n"
-    (project / ".dvc" / "config.local").write_text(settings)
-    (finding,) = doctor_services.cache(project)
-    assert all(part in finding.found for part in (f"{tmp_path}/c", "hardlink, symlink", "group"))
 
 
 def test_remotes(project, tmp_path, monkeypatch, dead, alive):

@@ -79,7 +79,7 @@ def environment() -> dict[str, str]:
 def start(folder: Path, *targets: str, jobs: int = 4) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, str(jobs), *targets], cwd=folder, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )  # fmt: skip
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from relume.core.errors import UserError
 from relume.data import locate
 from relume.data.sources import cifar as cifar_source
 from tests import data_files as files
-from tests.data_files import column, encoded, fault, made, pictures, pixels, source
+from tests.data_files import column, encoded, fault, made, pictures, pixels
 
 FOLDER = {"source": "folder", "pixels": 16, "seed": 0, "split": "every"}
 
@@ -85,13 +84,6 @@ def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> No
         path = files.tar(here / kind, data, mode)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert f"{path} is truncated" in fault(**FOLDER, path=kind)
-
-
-def test_limits_and_a_crop_that_does_not_fit(here: Path) -> None:
-    files.tree(here / "mine", pictures(*[f"{number}.png" for number in range(10)]))
-    assert len(made(**FOLDER, path="mine", train=3, test=1).index) == 4
-    with pytest.raises(UserError, match="prepare.datasets.toy.short_side"):
-        source(**FOLDER, path="mine", short_side=8)
 
 
 def test_relume_sources_come_before_the_projects_own(here: Path) -> None:

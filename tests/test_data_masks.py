@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from relume.core.runtime import generator
-from relume.data.masks import PATTERNS, bayer, hidden_cells, in_pixels, masks, masks_of
+from relume.data.masks import PATTERNS, bayer, hidden_cells, masks, masks_of
 from relume.data.masks_config import Masks
 
 IDS = [f"p{number}" for number in range(12)]
@@ -60,13 +60,3 @@ def test_blocks_hang_together() -> None:
         return float((found[:, 1:] & found[:, :-1]).sum() / found.sum())
 
     assert neighbours("block") > neighbours("random") + 0.2
-
-
-def test_cells_in_pixels() -> None:
-    mask = torch.tensor([[[True, False], [False, False]]])
-    found = in_pixels(mask, 3)
-    assert found.shape == (1, 1, 6, 6)
-    assert found[0, 0, :3, :3].all()
-    assert found.sum() == 9
-    with pytest.raises(ValueError, match="1 x 1 cells"):
-        hidden_cells(1, 0.5)

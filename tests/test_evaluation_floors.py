@@ -68,12 +68,6 @@ def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
     assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training pictures none is blind"
 
 
-def test_another_dataset_or_split_is_named(tmp_path: Path):
-    data = write_dataset(tmp_path / "toy")
-    with pytest.raises(UserError, match="floors.dataset"):
-        predict(data, config(dataset="photos"))
-
-
 @pytest.mark.slow
 def test_the_benchmark_scores_every_picture_once(tmp_path: Path):
     from benchmarks.floors import main as benchmark
