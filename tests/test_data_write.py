@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from relume.core.errors import UserError
+from relume.data import pool
 from relume.data.pictures import Contents, File, Picture, Slice
 from relume.data.rows import Rows
 from relume.data.store import Dataset
@@ -195,3 +196,22 @@ def test_rows_grow_to_a_plain_array_and_a_slice_may_lie_across_parts(tmp_path: P
     sizes = tuple((tmp_path / str(number), len(part)) for number, part in enumerate(parts))
     assert Slice("x", sizes, 25, 50).read() == data[25:75]
     assert Slice("x", sizes, 40, 5).read() == data[40:45]
+
+
+def test_a_worker_that_dies_is_named() -> None:
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(pool.ordered(os._exit, range(1, 4), 2))
+
+
+def test_few_results_are_under_way_at_a_time() -> None:
+    drawn: list[int] = []
+
+    def tasks() -> Any:
+        for number in range(1000):
+            drawn.append(number)
+            yield number
+
+    results = pool.ordered(abs, tasks(), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert len(drawn) <= 8 * pool.CHUNK
+    results.close()  # type: ignore[attr-defined]

@@ -1,24 +1,34 @@
 """Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import Result
 from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv
+from relume.core.images import to_float, to_uint8
 from relume.data.store import Dataset
 from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
 from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
+from relume.evaluation.pixel import psnr
+from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.trained import read_decoder
+from relume.networks import network as networks
+from relume.networks.taps import collect
+from stages import maps
+from tests import stage_files as files
+from tests.decoder_files import CPU, Store, dataset
 from tests.evaluation_files import write_dataset
+from tests.maps_files import write_decoder
 
-CPU = torch.device("cpu")
 EYES = FeatureExtractor(networks={}, taps={}, heads={})
 SIZE = 16
 
@@ -157,3 +167,75 @@ def test_tables_and_sheet(data: Dataset, tmp_path: Path) -> None:
     again = tmp_path / "again"
     write(again, [Toy(data)], bench(data), Draws(seed=0, resamples=1000, level=0.95))
     assert all((out / name).read_bytes() == (again / name).read_bytes() for name in ("maps.csv", "channels.csv", "toy.jpg"))
+
+
+DECODERS = {"deep": ["conv5"], "vector": ["pool"], "both": ["conv5", "conv2"]}
+METRICS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with decoders of random weights of a network of random weights."""
+    data = dataset(tmp_path / "data/images")
+    for name, taps in DECODERS.items():
+        write_decoder(tmp_path / "models/decoder" / name, data, taps)
+    return files.project(tmp_path, monkeypatch, {"maps": {}}, data=data)
+
+
+def run(out: str = "metrics/maps", **differences: Any) -> Result:
+    section = asdict(config(groups=2, pictures=2, probes=1, metrics=METRICS, shown=1, count=3)) | differences
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+    files.write_params({"run": files.RUN, "maps": plain, "compare": {"resamples": 1000, "level": 0.95}})
+    return files.run(maps, weights="models/weights", models="models/decoder", out=out)
+
+
+def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
+    done = run(decoders=["deep", "vector"])
+    assert done.exit_code == 0, done.output
+    out = project / "metrics/maps"
+    assert sorted(path.name for path in out.iterdir()) == ["channels.csv", "deep.jpg", "maps.csv", "vector.jpg"]
+    table = read_csv(out / "maps.csv")
+    assert [row["decoder"] for row in table] == ["deep"] * 13 + ["vector"] * 13
+    assert {(row["network"], row["tap"], row["n"], row["sources"]) for row in table} == {
+        ("alexnet_conv", "conv5", "3", "2"),
+        ("alexnet_conv", "pool", "3", "2"),
+    }
+    for row in table:
+        if row["action"] != "intact":
+            assert row["psnr_change_lo"]
+            assert row["lpips_vgg_change_hi"]
+            assert (row["lpips_alex_change"] != "", row["lpips_alex_change_lo"]) == (True, ""), "circular: it proves nothing"
+    data, decoder = Dataset.open(project / "data/images/toy"), read_decoder(project / "models/decoder/deep", CPU)
+    images = data.pixels(data.select("test", 3))
+    with torch.no_grad(), collect(networks.random("alexnet_conv"), ["conv5"]) as tapped:
+        pictures = to_float(to_uint8(decoder.module(tapped(images))))
+    assert float(table[0]["psnr"]) == pytest.approx(float(psnr(pictures, images).mean()), abs=0.01)
+
+    assert run("again", decoders=["deep", "vector"]).exit_code == 0
+    assert all((project / "again" / path.name).read_bytes() == path.read_bytes() for path in out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("differences", "words"),
+    [
+        ({"decoders": ["nobody"]}, "models/decoder/nobody/model.json"),
+        ({"decoders": ["both"]}, "both"),
+        ({"decoders": ["deep"], "count": 9}, "9 images"),
+        ({"decoders": ["deep"], "metrics": ["feature_error"]}, "maps.metrics: "),
+        ({"decoders": ["deep", "deep"]}, "maps.decoders: "),
+    ],
+)
+def test_a_fault_leaves_no_folder_and_names_itself(project: Path, differences: dict[str, Any], words: str) -> None:
+    done = run(**differences)
+    assert done.exit_code == 1
+    assert words in done.output
+    assert not Path("metrics").exists()
+
+
+def test_a_codec_wants_the_pictures_and_features_of_the_training(project: Path) -> None:
+    data, folder = Dataset.open(project / "data/images/toy"), project / "models/decoder/deep"
+    (one,) = codecs([folder], data, Store(), CPU)  # type: ignore[arg-type]
+    assert one.decode(one.encode([0, 1])).shape == (2, 3, 64, 64)
+    for change in ({"size": 32}, {"shapes": {"conv5": (256, 2, 2)}}):
+        with pytest.raises(UserError, match="deep"):
+            replace(one, decoder=replace(one.decoder, **change)).encode([0])  # type: ignore[arg-type]

@@ -1,13 +1,20 @@
 """Every term: known answers worked out by hand, finite gradients at constant pictures, a descent step that lowers it."""
 
-import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from relume.losses import feature, image
+from relume.evaluation import sets
+from relume.losses import feature, gan, image
 from relume.losses.feature import batchnorm
+from relume.losses.kernel import kid
 from relume.losses.objective import Known, Objective, Term
+from relume.losses.perceptual import heads_of, lpips, ssim
+from relume.networks.fetch import fetch_weights
+from relume.networks.weights import WeightStore
 
 X = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
 Y = torch.tensor([[0.0, 4.0], [0.0, 2.0]])
@@ -31,32 +38,21 @@ def test_distances_vanish_where_features_agree_and_have_finite_gradients_at_zero
         assert torch.isfinite(gradient).all()
 
 
-def test_several_taps_are_a_weighted_mean() -> None:
+def test_several_taps_are_a_weighted_mean_and_cosine_ignores_length() -> None:
+    assert feature.cosine(X, 5 * X).tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert feature.cosine(X, -X)[0].item() == pytest.approx(2)
     values, targets = {"a": X, "b": Y}, {"a": Y, "b": Y}
     assert feature.weighted("mse", values, targets, {"a": 3, "b": 1}).tolist() == pytest.approx([9 * 0.75, 5 * 0.75])
 
 
-def test_tv_of_a_ramp() -> None:
-    """Every pixel differs by 0.1 from its right neighbour and not from the one below."""
+def test_priors_by_hand() -> None:
+    """A ramp of 0.1 stays under S0's threshold of 0.3. Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0."""
     ramp = (torch.arange(8) * 0.1).expand(1, 3, 8, 8)
-    assert image.tv(ramp, 2).item() == pytest.approx(0.01)
-    assert image.tv(ramp, 1).item() == pytest.approx(0.1, rel=1e-2)
-
-
-def test_tv_of_s0_by_hand() -> None:
-    """Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0. A ramp of 0.1 stays under the threshold of 0.3."""
-    stripes = (torch.arange(8) % 2).float().expand(1, 3, 8, 8)
-    ramp = (torch.arange(8) * 0.1).expand(1, 3, 8, 8).transpose(2, 3)
-    both = torch.cat([stripes, ramp])
+    assert (image.tv(ramp, 2).item(), image.tv(ramp, 1).item()) == pytest.approx((0.01, 0.1), rel=1e-2)
+    both = torch.cat([(torch.arange(8) % 2).float().expand(1, 3, 8, 8), ramp.transpose(2, 3)])
     assert image.tv_linear(both).tolist() == pytest.approx([1, 0.1])
     assert image.tv_squared_relu(both).tolist() == pytest.approx([0.7 + 10 * 0.49, 0])
-
-
-def test_batchnorm_is_the_mean_over_layers() -> None:
     assert batchnorm(torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 0.0]])).tolist() == [3, 0]
-
-
-def test_alpha_norm_and_pixel_by_hand() -> None:
     grey, white = torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 3, 4, 4)
     assert image.alpha_norm(torch.cat([grey, white]), 6).tolist() == [0, 1]
     assert image.pixel(grey, white).item() == 0.25
@@ -92,6 +88,106 @@ def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_
     assert whole.item() == 8
 
 
-def test_cosine_ignores_length() -> None:
-    assert feature.cosine(X, 5 * X).tolist() == pytest.approx([0, 0], abs=1e-6)
-    assert math.isclose(feature.cosine(X, -X)[0].item(), 2, rel_tol=1e-6)
+def test_the_duels_losses_by_hand() -> None:
+    real, fake, past = torch.tensor([0.9, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0])
+    assert gan.lsgan_discriminator(real, fake, past, 0.9).tolist() == pytest.approx([0.0, 0.81 + 0.5 * (1 + 4)])
+    assert gan.least_squares(fake, 0.9).tolist() == pytest.approx([0.81, 0.01])
+    real, fake = torch.tensor([0.0, 50.0, -50.0]), torch.tensor([0.0, -50.0, 50.0])
+    two = torch.tensor(2.0).log().item()
+    assert gan.logistic_discriminator(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
+    assert gan.logistic_generator(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
+
+
+def test_steepness_by_hand() -> None:
+    """A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on."""
+    pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    gradient = torch.tensor(3.0, requires_grad=True)
+    found = gan.gradient_penalty(gradient * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
+    assert found.tolist() == pytest.approx([2.25, 9.0])
+    (second,) = torch.autograd.grad(found.sum(), [gradient])
+    assert second.item() == pytest.approx(0.5 * 3 * (1 + 4))
+
+
+def test_kid_is_evaluations_own() -> None:
+    draws = torch.Generator().manual_seed(0)
+    x, y = torch.randn(7, 5, generator=draws), 1 + torch.randn(9, 5, generator=draws)
+    assert kid(x, y) == pytest.approx(sets.kid(x, y), rel=1e-9)
+    assert kid(x, y) > kid(x, x[torch.randperm(7, generator=draws)])
+
+
+def axis(channel: int, channels: int = 3, side: int = 2) -> Tensor:
+    """Every position's feature vector is the axis `channel`."""
+    x = torch.zeros(1, channels, side, side)
+    x[:, channel] = 1
+    return x
+
+
+def test_orthogonal_features_differ_by_the_sum_of_their_two_weights():
+    heads = [torch.tensor([0.5, 0.25, 7.0]), torch.tensor([1.0, 2.0, 4.0])]
+    x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # lengths do not count
+    assert lpips(x, y, heads).item() == pytest.approx(0.5 + 0.25 + 4.0 + 2.0)
+
+
+def test_it_is_symmetric_zero_at_home_and_knows_no_neighbours():
+    draws, shapes = torch.Generator().manual_seed(0), [(3, 4, 5, 5), (3, 6, 2, 2)]
+    x, y = ([torch.randn(shape, generator=draws) for shape in shapes] for _ in range(2))
+    heads = [torch.rand(shape[1], generator=draws) for shape in shapes]
+    assert torch.equal(lpips(x, x, heads), torch.zeros(3))
+    assert torch.allclose(lpips(x, y, heads), lpips(y, x, heads))
+    turned = [2, 0, 1]
+    assert torch.allclose(lpips([v[turned] for v in x], [v[turned] for v in y], heads), lpips(x, y, heads)[turned])
+
+
+def test_dead_positions_have_a_finite_gradient():
+    x = torch.zeros(1, 4, 3, 3, requires_grad=True)
+    lpips([x], [torch.rand(1, 4, 3, 3)], [torch.ones(4)]).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_heads_that_do_not_fit_are_refused(tmp_path: Path):
+    for heads in ([], [torch.ones(3)] * 2, [torch.ones(4)]):
+        with pytest.raises(ValueError, match="lpips"):
+            lpips([axis(0)], [axis(1)], heads)
+    fetch_weights("lpips_alex", tmp_path)
+    tensors = WeightStore(tmp_path).tensors("lpips_alex")
+    assert [head.shape for head in heads_of("alex", tensors)] == [(64,), (192,), (384,), (256,), (256,)]
+    with pytest.raises(ValueError, match="5 heads"):
+        heads_of("alex", {"lin0": tensors["lin0"]})
+
+
+def pictures(seed: int, count: int = 2, side: int = 16) -> Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def test_ssim_is_zero_at_home_with_finite_gradients_and_rows_do_not_touch():
+    flat = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(ssim(flat, torch.full_like(flat, 0.5), (7, 11)).sum(), [flat])
+    assert gradient.isfinite().all()
+    x, y = pictures(0, 3), pictures(1, 3)
+    assert ssim(x, x, (7, 11)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    together = ssim(x, y, (7,))
+    assert together.shape == (3,)
+    torch.testing.assert_close(together, torch.cat([ssim(x[i : i + 1], y[i : i + 1], (7,)) for i in range(3)]))
+
+
+def test_several_windows_are_a_mean_and_one_that_does_not_fit_is_refused():
+    x, y = pictures(0), pictures(1)
+    torch.testing.assert_close(ssim(x, y, (7, 11)), (ssim(x, y, (7,)) + ssim(x, y, (11,))) / 2)
+    with pytest.raises(ValueError, match="ssim: .*11.* 8 px"):
+        ssim(pictures(0, side=8), pictures(1, side=8), (7, 11))
+
+
+def test_eleven_pixels_agree_with_scikit_image():
+    from skimage.metrics import structural_similarity
+
+    x = pictures(0)
+    y = (x + 0.2 * pictures(1)).clamp(0, 1)
+    found = ssim(x, y, (11,))
+    for row, (one, other) in enumerate(zip(x.numpy(), y.numpy(), strict=True)):
+        _, values = structural_similarity(
+            *(one.astype(np.float64), other.astype(np.float64)),
+            **{"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
+            **{"data_range": 1.0, "channel_axis": 0, "full": True},
+        )
+        assert found[row].item() == pytest.approx(1 - values[:, 5:-5, 5:-5].mean(), abs=1e-5)  # valid positions alone

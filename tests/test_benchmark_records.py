@@ -1,0 +1,132 @@
+"""What is kept in docs: the gallery and README from tables, a preset's tables, what the pipeline costs; claims on the record."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from benchmarks import pipeline
+from benchmarks.gallery import PAGE, RECORD, main
+from benchmarks.gallery_pictures import Outputs, reconstructed
+from benchmarks.preset import keep, story
+from relume.core.files import read_csv, read_json, write_csv, write_json
+from tests.contract_files import GROUPS, write
+
+ROOT = Path(__file__).resolve().parents[1]
+SPREAD = 0.3  # dB, between machines and between seeds
+
+
+def test_every_default_decoder_is_above_the_mean_colour() -> None:
+    """Of the data: that of conv5 by less than the spread. Of the picture itself, which an oracle knows: not that of conv5."""
+    rows = read_csv(ROOT / f"{RECORD}.csv")
+    psnr = {row["method"]: float(row["psnr"]) for row in rows}
+    decoders = {row["method"] for row in rows if row["family"] == "decoder"}
+    assert decoders == {"alexnet_conv1", "alexnet_conv3", "alexnet_conv5", "lite0_stage4"}
+    assert all(psnr[name] > psnr["floor_dataset_mean"] for name in decoders)
+    for floor in ("floor_dataset_mean", "floor_own_mean"):
+        assert {name for name in decoders if psnr[name] < psnr[floor] + SPREAD} == {"alexnet_conv5"}, floor
+
+
+def test_the_energy_transformer_is_above_the_nearest_visible_colour_where_most_is_hidden() -> None:
+    rows = [row for row in read_csv(ROOT / f"{RECORD}_masked.csv") if row["mask_ratio"] == "0.85"]
+    psnr = {row["method"]: float(row["psnr_masked"]) for row in rows}
+    assert psnr["et"] > psnr["floor_nearest_visible"] + SPREAD
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A toy project with a page and a README that have marks and no numbers."""
+    write(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"compare": {"groups": list(GROUPS)}}))
+    made = {name: f"invert_optimise@{name}" if name != "floors" else name for name in GROUPS}
+    outs = {stage: {"outs": [{"path": f"data/reconstructions/{name}"}]} for name, stage in made.items()}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": outs}))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / PAGE).write_text("# Ours\n<!-- gallery optimised -->\nstale\n<!-- end -->\nby hand\n")
+    table = "<!-- numbers photos psnr:1 -->\n| method | PSNR |\n|---|---|\n| `deep` | 99.9 |\n<!-- end -->\n"
+    masked = "<!-- numbers photos 85%/psnr_masked:1 -->\n| method | 85% |\n|---|---|\n| `et` | |\n<!-- end -->\n"
+    (tmp_path / "README.md").write_text(f"{table}{masked}by hand\n")
+    record = read_csv(tmp_path / "metrics/leaderboard.csv")
+    write_csv(tmp_path / f"{RECORD}.csv", tuple(record[0]), record)
+    row = {"method": "et", "dataset": "photos", "mask_ratio": 0.85, "psnr_masked": 17.26}
+    write_csv(tmp_path / f"{RECORD}_masked.csv", tuple(row), [row])
+    (tmp_path / "metrics/report").mkdir()
+    (tmp_path / "metrics/report/overview.jpg").write_bytes(b"a picture")
+    return tmp_path
+
+
+def test_one_command_redraws_all_and_a_second_changes_nothing(root: Path) -> None:
+    def files() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in [root / "README.md", *sorted((root / "docs").rglob("*.*"))]}
+
+    done = CliRunner().invoke(main, ["--root", str(root)])
+    assert done.exit_code == 0, done.output
+    first = files()
+    board = {row["method"]: row for row in read_csv(root / "metrics/leaderboard.csv")}
+    psnr, low, high = (float(board["deep"][f"psnr{end}"]) for end in ("", "_lo", "_hi"))
+    page = (root / PAGE).read_text()
+    line = f"| `deep` | alexnet_conv `conv5` | {psnr:.2f} [{low:.2f}, {high:.2f}] | `dvc repro invert_optimise@deep` |"
+    assert line in page.splitlines()
+    assert "stale" not in page
+    assert page.startswith("# Ours\n")
+    assert page.endswith("by hand\n")
+    assert {f"| `deep` | {psnr:.1f} |", "| `et` | 17.3 |"} <= {*(root / "README.md").read_text().splitlines()}
+    assert (root / "docs/overview.jpg").read_bytes() == b"a picture"
+    CliRunner().invoke(main, ["--root", str(root)])
+    assert files() == first
+
+
+def test_a_sheet_shows_the_pictures_of_its_methods(root: Path) -> None:
+    """One picture of each photograph, originals first, small ones enlarged to whole squares."""
+    (block,) = reconstructed(Outputs(root), "invert_optimise").blocks
+    assert list(block.columns) == ["original", "shallow", "deep"]
+    originals, made = (np.load(root / path) for path in ("data/images/photos/images.npy", "data/reconstructions/deep/images.npy"))
+    for name, pictures in (("original", originals), ("deep", made)):
+        shown = block.columns[name][1]
+        times = shown.shape[1] // pictures.shape[1]
+        assert np.array_equal(shown[:, ::times, ::times], pictures[[0, 4, 8]]), name
+
+
+def project(root: Path) -> Path:
+    board = [{"method": name, "dataset": "shots", "n": 3, "psnr": 12.5, "device": "cpu"} for name in ("deep", "conv5")]
+    write_csv(root / "metrics/leaderboard.csv", ("method", "dataset", "n", "psnr", "device"), board)
+    write_csv(root / "metrics/comparisons.csv", ("question", "a"), [{"question": "which", "a": "deep"}])
+    write_csv(root / "metrics/sets.csv", ("name",), [])
+    counts = {"train": 7, "val": 2, "test": 3, "all": 12}
+    write_json(root / "data/images/shots/manifest.json", {"counts": counts, "size": 64})
+    times = [{"method": name, "step": step, "seconds": step} for name in ("a", "b") for step in (1, 4)]
+    write_csv(root / "metrics/runs/deep/timing.csv", ("method", "step", "seconds"), times)
+    write_csv(root / "metrics/training/conv5.csv", ("step", "seconds"), [{"step": 9, "seconds": 2.5}])
+    (root / "docs/results").mkdir(parents=True)
+    return root
+
+
+def test_tables_that_hold_something_are_copied_with_their_story(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    told = story(root, "abc")
+    assert (told["n"], told["commit"], told["device"]) == (3, "abc", "cpu")
+    assert told["data"] == "shots: 7 to learn from, 2 to choose by, 3 to judge by, 64 px"
+    assert told["seconds"] == 4 + 4 + 2.5  # each method's last
+    kept = keep("mine", root, told)
+    assert [path.name for path in kept] == ["mine.csv", "mine_comparisons.csv"]  # no sets: that table is empty
+    assert read_csv(root / "docs/results/mine.csv") == read_csv(root / "metrics/leaderboard.csv")
+    assert read_json(root / "docs/results/mine_comparisons.json")["n"] == 3
+
+
+KEYS = {"what", "ours", "theirs", "limit", "unit", "ratio", "ratio_lo", "ratio_hi", "n"}
+
+
+def test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([300.0, 2.0, 6.0, 1.0, 3.0, 6.0, 1.5, 10.0, 6.0, 9.0])
+    monkeypatch.setattr(pipeline, "timed", lambda command, root: next(seconds))
+    write_json(tmp_path / pipeline.SECONDS, {"prepare@photos": [20.0, 30.0]})
+    rows = {str(row["what"]): row for row in pipeline.measure(tmp_path, whole=True, jobs=2)}
+    assert all(set(row) == KEYS for row in rows.values())
+    assert (rows["everything stale"]["ours"], rows["everything stale"]["limit"]) == (300.0, 720.0)
+    idle = rows["nothing stale"]
+    assert (idle["ours"], idle["theirs"], idle["ratio"], idle["n"]) == (3.0, 6.0, 0.5, 3)
+    assert (idle["ratio_lo"], idle["ratio_hi"]) == (0.333, 1.667)
+    assert rows["dvc status"]["ours"] == 1.5
+    assert (rows["prepare@photos"]["ours"], rows["prepare@photos, processor"]["ours"]) == (20.0, 30.0)
