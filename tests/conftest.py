@@ -2,6 +2,8 @@
 
 import copy
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,21 @@ _PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 @pytest.fixture
 def default_params() -> dict[str, Any]:
-    """The committed params.yaml, to be changed at will."""
     return copy.deepcopy(_PARAMS)
+
+
+@pytest.fixture
+def alive() -> Iterator[int]:
+    """A port that takes a call and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield int(server.getsockname()[1])
+
+
+@pytest.fixture
+def dead() -> int:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,6 @@ from relume.data.store import Dataset
 
 
 def source(**section: Any) -> Source:
-    """A dataset's section as its dataclass."""
     return build(Prepare, {"datasets": {"toy": section}}, "prepare").datasets["toy"]
 
 
@@ -72,7 +71,6 @@ def tree(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def pictures(*names: str) -> dict[str, bytes]:
-    """A picture of its own for every name."""
     return {name: encoded(pixels(number)) for number, name in enumerate(names)}
 
 
@@ -152,7 +150,6 @@ def tiny_imagenet(folder: Path, classes: int = 3, train: int = 4, val: int = 2) 
 
 
 def imagenet_files(count: int = 10) -> dict[str, bytes]:
-    """Loose, as in the owner's archive."""
     return {f"ILSVRC2012_val_{k:08d}.JPEG": encoded(pixels(k), "JPEG", quality=95) for k in range(1, count + 1)}
 
 

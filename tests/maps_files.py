@@ -10,7 +10,6 @@ from tests.decoder_files import fingerprint, toy
 
 
 def write_decoder(folder: Path, data: Dataset, taps: list[str]) -> None:
-    """`folder`: models/decoder/<name>."""
     trainer = toy(data, taps=taps)
     tensors = {key: value.contiguous() for key, value in trainer.module.state_dict().items()}
     folder.mkdir(parents=True)

@@ -38,7 +38,6 @@ def write_params(params: dict[str, Any]) -> None:
 
 
 def change(path: str, value: Any) -> None:
-    """One key of the parameters."""
     params = yaml.safe_load(Path("params.yaml").read_text())
     *parents, last = path.split(".")
     place = params
@@ -66,5 +65,4 @@ def train(stage: Any, name: str, out: str = "models", **options: Any) -> Result:
 
 
 def read(folder: Path | str) -> dict[str, bytes]:
-    """Of every file below, its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}

@@ -22,7 +22,6 @@ STEPS = 4
 
 
 def plain() -> dict[str, Any]:
-    """Three decoders, one of them refined."""
     return {
         "pixels": 32,
         "count": 2,

@@ -22,7 +22,6 @@ SIZE, STEPS = 32, 2
 
 
 def plain() -> dict[str, Any]:
-    """Two cases, two methods of which one looks at the other, the slower one also in equal seconds."""
     return {
         "pixels": SIZE,
         "count": 2,

@@ -19,7 +19,6 @@ DECODERS = {"a_deep": ["conv5"], "both": ["conv5", "conv2"], "vector": ["pool"],
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a study of decoders on the photographs `toy`."""
     data = dataset(tmp_path / "images")
     for name, taps in DECODERS.items():
         write_decoder(tmp_path / "models/decoder" / name, data, taps)

@@ -27,7 +27,6 @@ STEPS = 4
 
 
 def plain() -> dict[str, Any]:
-    """Two models and a tokenizer; the model that needs it stands first."""
     return {
         "pixels": 16,
         "cell": 4,
@@ -123,7 +122,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the models whose training was begun."""
     names: list[str] = []
     train = stage.train
 

@@ -1,6 +1,5 @@
 """The tables: which pictures count, what they cost, who is held against whom, what no claim is made of, what stops by name."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +7,20 @@ import numpy as np
 import pytest
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv
+from relume.core.files import read_csv, read_json, write_csv, write_json
 from relume.core.results import Row
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import OWN_MEAN, Compare, Question
-from relume.evaluation.evidence import gather
-from tests.evaluation_files import row, write_dataset, write_scores
+from relume.evaluation.evidence import gather, gather_sets, read_probe
+from relume.evaluation.metrics import SETS
+from relume.evaluation.probe import PROBE
+from tests.evaluation_files import row, write_dataset, write_masked_scores, write_scores
 
 IDS = ("test0", "test1", "test2", "test3")  # of two photographs
 Table = list[dict[str, str]]
 
 
 def numbers(psnr: float, at: int) -> dict[str, float]:
-    """A picture's scores; every picture is a little harder than the one before."""
     return {"psnr": psnr - at, "ssim": psnr / 40, "lpips_alex": 1 - psnr / 40, "lpips_vgg": 1 - psnr / 50 + at / 100}
 
 
@@ -46,13 +46,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def compare(root: Path, groups: tuple[str, ...] = ("floors", "shallow", "deep"), **other: Any) -> dict[str, Any]:
+def compare(root: Path, groups: tuple[str, ...] = (), probe: Table | None = None, **other: Any) -> dict[str, Any]:
+    """The tables of `groups`; without, of all that are there."""
+    groups = groups or tuple(path.stem for path in sorted((root / "metrics/methods").glob("*.csv")))
     plain: dict[str, Any] = {"metrics": ("psnr", "lpips_alex"), "questions": {}, "resamples": 1000, "level": 0.95}
-    config = Compare(groups=groups, **{**plain, **other})
-    folders = {"methods": root / "metrics" / "methods", "reconstructions": root / "data" / "reconstructions"}
-    write_tables(root / "metrics", gather(groups, images=root / "data" / "images", **folders), config, 0)
-    tables: dict[str, Any] = {name: read_csv(root / "metrics" / f"{name}.csv") for name in ("leaderboard", "comparisons")}
-    return {**tables, "summary": json.loads((root / "metrics" / "summary.json").read_text())}
+    folders = {"methods": root / "metrics/methods", "reconstructions": root / "data/reconstructions"}
+    cells, sets = gather(groups, images=root / "data/images", **folders), gather_sets(groups, root / "metrics/sets")
+    write_tables(root / "out", cells, Compare(groups=groups, **{**plain, **other}), 0, sets=sets, probe=probe or [])
+    names = ("leaderboard", "masked", "sets", "comparisons")
+    return {**{name: read_csv(root / f"out/{name}.csv") for name in names}, "summary": read_json(root / "out/summary.json")}
 
 
 def asked(table: Table, question: str, metric: str) -> dict[str, str]:
@@ -166,7 +168,7 @@ def test_missing_and_foreign_groups_stop_by_name(root: Path):
             compare(root, groups=("floors", "shallow"))
         (root / "metrics/methods/deep.csv").unlink(missing_ok=True)
     method(root, "deep", ("shallow", 16, {}))
-    with pytest.raises(UserError, match="method shallow is in group shallow and in group deep"):
+    with pytest.raises(UserError, match="method shallow is in group deep and in group shallow"):
         compare(root)
 
 
@@ -182,3 +184,107 @@ def test_rows_that_cannot_be_ranked_are_named(root: Path, rows: list[Row], messa
     write_scores(root, "deep", rows, [numbers(16, 0) for _ in rows])
     with pytest.raises(UserError, match=message):
         compare(root)
+
+
+SCORES = {
+    ("floor_mean", "0.75"): [14.0, 14, 12, 12],
+    ("floor_near", "0.75"): [15.0, 15, 15, 15],
+    ("et", "0.75"): [17.0, 16, 18, 17],
+    ("mae", "0.75"): [18.0, 18, 18, 18],
+    ("floor_mean", "0.5"): [16.0, 16, 16, 16],
+    ("et", "0.5"): [20.0, 20, 20, 20],
+}
+TOLD = {"kind": "masked", "dataset": "toy", "n": 4, "net": "eye_pool", "kid": 0.1}
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Path:
+    write_dataset(tmp_path / "data" / "images" / "toy")
+    numbers = [{"psnr": psnr, "ssim": 0.5, "lpips_alex": 0.3, "lpips_vgg": 0.4} for psnr in (20.0, 21.0)]
+    write_scores(tmp_path, "shallow", [row("shallow", id) for id in ("test0", "test1")], numbers)
+    write_masked_scores(tmp_path, "masked", SCORES)
+    return tmp_path
+
+
+def test_rows_stand_by_ratio_the_best_first(masked: Path) -> None:
+    found = compare(masked)
+    board = found["masked"]
+    assert [line["method"] for line in board if line["mask_ratio"] == "0.5"] == ["et", "floor_mean"]
+    assert [line["method"] for line in board[2:]] == ["mae", "et", "floor_near", "floor_mean"]
+    assert [line["method"] for line in found["leaderboard"]] == ["shallow"]
+    told = {"n": "4", "dataset": "toy", "psnr_masked": "17", "psnr_full": "18", "fd": "", "probe_top1": ""}
+    assert {name: board[3][name] for name in told} == told
+    assert float(board[3]["psnr_masked_lo"]) < 17 < float(board[3]["psnr_masked_hi"])
+    costs = {(line["method"], line["mask_ratio"]): float(line["seconds_per_image"]) for line in board}
+    assert costs["et", "0.5"] == costs["et", "0.75"] == 0.75, "6 s for each method: of eight pictures, or of four"
+    assert costs["mae", "0.75"] == 1.5
+    summary = found["summary"]["toy"]
+    assert summary["et 75%"] == {"psnr_masked": 17, "lpips_alex": 0.575, "n": 4}
+
+
+def test_models_are_held_against_the_best_floor_at_each_ratio(masked: Path) -> None:
+    table = [line for line in compare(masked)["comparisons"] if line["b"].startswith("floor")]
+    asked = {(line["question"], line["metric"]): line for line in table}
+    assert set(asked) == {
+        (f"{name} against the best floor, {share} % hidden", metric)
+        for name, share in (("et", 50), ("et", 75), ("mae", 75))
+        for metric in ("psnr_masked", "lpips_alex")
+    }
+    line = asked["et against the best floor, 75 % hidden", "psnr_masked"]
+    assert (line["a"], line["b"], line["n"], line["sources"]) == ("et", "floor_near", "4", "2")
+    assert [float(line[name]) for name in ("mean_a", "mean_b", "diff")] == [17, 15, 2]
+    assert float(line["lo"]) < 2 < float(line["hi"])
+    assert asked["et against the best floor, 50 % hidden", "psnr_masked"]["b"] == "floor_mean"
+
+
+def test_questions_meet_at_the_ratios_that_both_have(masked: Path) -> None:
+    question = Question(a="et", b="mae", metrics=("psnr_masked", "psnr"))
+    found = [line for line in compare(masked, questions={"q": question})["comparisons"] if line["question"].startswith("q")]
+    assert [(line["question"], line["metric"], float(line["diff"])) for line in found] == [("q, 75 % hidden", "psnr_masked", -1)]
+    other = Question(a="et", b="shallow", metrics=("lpips_alex",))
+    with pytest.raises(UserError, match=r"questions.q: "):
+        compare(masked, questions={"q": other})
+
+
+def test_what_else_is_told_of_a_method_stands_beside_it(masked: Path) -> None:
+    sets = [{**TOLD, "name": "et@0.5", "fd": 3.5}, {**TOLD, "name": "originals@test", "kind": "real", "n": 2}]
+    write_csv(masked / "metrics/sets/masked.csv", SETS, sets)
+    write_json(masked / "metrics/runs/masked/method.json", {"device": "cpu", "parameters": {"et": 698161}})
+    probe = {"method": "et", "dataset": "toy", "n": 100, "classes": 10, "probe_top1": 0.4, "knn_top1": 0.3}
+    write_csv(masked / "probe.csv", PROBE, [probe, {**probe, "dataset": "other", "probe_top1": 0.9}])
+    found = compare(masked, probe=read_probe(masked / "probe.csv"))
+    told = ("parameters", "fd_net", "fd", "probe_top1", "knn_top1")
+    cells = {(line["method"], line["mask_ratio"]): [line[name] for name in told] for line in found["masked"]}
+    assert cells["et", "0.5"] == ["698161", "eye_pool", "3.5", "0.4", "0.3"]
+    assert cells["et", "0.75"] == ["698161", "", "", "0.4", "0.3"]
+    assert cells["floor_near", "0.75"] == [""] * 5
+    assert [(line["name"], line["fd"]) for line in found["sets"]] == [("et@0.5", "3.5"), ("originals@test", "")]
+
+
+def test_floors_may_stand_in_several_groups_but_not_for_the_same_pictures(masked: Path) -> None:
+    """And what groups say alike of the originals stands once."""
+    again = {("floor_mean", "0.25"): [20.0] * 4}
+    write_masked_scores(masked, "more", again)
+    real = {**TOLD, "name": "originals@test", "kind": "real"}
+    for group in ("masked", "more"):
+        write_csv(masked / f"metrics/sets/{group}.csv", SETS, [real])
+    found = compare(masked)
+    assert found["masked"][0]["mask_ratio"] == "0.25"
+    assert len(found["sets"]) == 1
+    write_masked_scores(masked, "more", {("floor_mean", "0.5"): [20.0] * 4})
+    with pytest.raises(UserError, match="floor_mean on toy.* masked .* more"):
+        compare(masked)
+
+
+def test_files_that_do_not_fit_are_named(masked: Path) -> None:
+    path = masked / "metrics/methods/masked.csv"
+    path.write_text(path.read_text().replace("mse_masked", "mse"))
+    with pytest.raises(UserError, match="masked.csv: column mse_masked"):
+        compare(masked)
+    with pytest.raises(UserError, match=r"sets/deep.csv"):
+        gather_sets(("shallow", "masked", "deep"), masked / "metrics/sets")
+    probe = {"method": "et", "dataset": "toy", "probe_top1": 0.4}
+    for columns, rows, told in ((tuple(probe), [probe], "column knn_top1"), (PROBE, [probe, probe], "two rows of .*et on toy")):
+        write_csv(masked / "probe.csv", columns, rows)
+        with pytest.raises(UserError, match=rf"probe.csv: {told}"):
+            read_probe(masked / "probe.csv")

@@ -175,7 +175,6 @@ METRICS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with decoders of random weights of a network of random weights."""
     data = dataset(tmp_path / "data/images")
     for name, taps in DECODERS.items():
         write_decoder(tmp_path / "models/decoder" / name, data, taps)

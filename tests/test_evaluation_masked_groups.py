@@ -43,7 +43,6 @@ def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    """Eight test pictures of four sources."""
     return write_dataset(tmp_path / "images" / "toy", each=8)
 
 

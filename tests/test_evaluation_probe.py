@@ -41,7 +41,6 @@ def clouds(each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndar
 
 
 def labelled(folder: Path, labels: dict[str, list[str]]) -> Dataset:
-    """The toy dataset with these labels, by split."""
     data = write_dataset(folder / "toy", size=SIZE, each=4)
     index = [{**row, "label": labels[row["split"]][int(row["id"][-1])]} for row in data.index]
     write_csv(folder / "toy/index.csv", tuple(index[0]), index)

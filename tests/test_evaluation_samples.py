@@ -31,7 +31,6 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    """Eight pictures of four sources in each split."""
     return write_dataset(tmp_path / "data/images/toy", size=64, each=8)
 
 

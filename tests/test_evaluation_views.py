@@ -32,7 +32,6 @@ def test_ranks_by_hand() -> None:
 
 
 def test_candidates_are_what_is_held_out(tmp_path: Path) -> None:
-    """test0 … test3, val0 … val3, train0 … train3; other crops of a photograph are among them."""
     data = write_dataset(tmp_path / "toy")
     assert candidates(data, [0, 1], None) == list(range(8))
     assert candidates(data, [1, 3], 4) == [0, 1, 2, 3]

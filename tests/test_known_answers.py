@@ -62,7 +62,6 @@ def normalised(originals: Tensor) -> Tensor:
 
 
 def published(pictures: Tensor, originals: Tensor) -> Tensor:
-    """S3's PSNR, per picture: against normalised targets, at a data range of 1."""
     return -10 * (pictures - normalised(originals)).square().flatten(1).mean(1).log10()
 
 

@@ -131,7 +131,6 @@ def commit(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Reproduced once."""
     root = copied(tmp_path_factory.mktemp("pipeline") / "tree")
     Image.fromarray(skimage.data.chelsea()).save(root / "my.jpg")
     hole = np.zeros(skimage.data.chelsea().shape[:2], np.uint8)
@@ -198,7 +197,6 @@ def first_tv(root: Path) -> float:
 
 
 def test_every_command_of_the_readme_runs(tree: Path) -> None:
-    """In the toy tree; `make` targets are the business of .ci/run and test_setup.py."""
     run("git", "checkout", "-q", "-f", "--", ".", cwd=tree)
     shown = [command for command in commands() if command.startswith(("dvc ", "relume "))]
     assert len(shown) >= 5

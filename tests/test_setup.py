@@ -62,7 +62,6 @@ def bootstrap(clone: Path, tools: Path, **environment: str) -> "subprocess.Compl
 
 
 def calls(tools: Path) -> list[str]:
-    """What uv was asked to do since the last question, `uv --version` apart."""
     notes = tools / "calls"
     lines = notes.read_text().splitlines() if notes.exists() else []
     notes.unlink(missing_ok=True)
