@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from benchmarks import energy
-from benchmarks.energy import PASSES, Size, agree, main, ours, pairs, row, theirs
+from benchmarks.energy import PASSES, Size, agree, main, ours, row, theirs
 from relume.core.files import read_json
 from tests.test_benchmark_pipeline import KEYS
 
@@ -53,14 +53,6 @@ def test_ratios_are_of_pairs() -> None:
     found = row("x", np.array([[1.0, 2.0], [2.0, 8.0], [4.0, 12.0]]))
     assert (found["ours"], found["theirs"], found["unit"]) == (0.5, 0.125, "steps/s")
     assert (found["ratio"], found["ratio_lo"], found["ratio_hi"], found["n"]) == (3.0, 2.0, 4.0, 3)
-
-
-def test_sides_take_turns_and_short_ones_are_called_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    monkeypatch.setattr(energy.time, "process_time", lambda: 0.008 * len(order))  # every call takes 8 of the 20 ms
-    taken = pairs(lambda: order.append("ours"), lambda: order.append("theirs"), CPU, 2)
-    assert taken == pytest.approx(np.full((2, 2), 0.008))
-    assert order[1:] == ["ours"] * 2 + ["theirs"] * 4 + ["ours"] * 2
 
 
 def test_the_file_is_as_the_contract_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from benchmarks import landscape
 from benchmarks.landscape import Reached, bench_of, main, rows_of
-from benchmarks.landscape_runs import Bench, judged, rated, searches
+from benchmarks.landscape_runs import Bench
 from relume.core.files import read_csv, read_json
 from relume.evaluation.comparison import COMPARISONS
 from relume.methods.landscape.infer import Descents
@@ -63,22 +63,6 @@ def test_differences_by_hand(files: Path) -> None:
         ("plain_mean_1", "in the seconds of 1 plain steps"): (6.0, 4.5, 1.5),
     }
     assert told == wanted | {(b.replace("mean", "noise"), question): values for (b, question), values in wanted.items()}
-
-
-@pytest.mark.slow
-def test_a_rate_is_chosen_by_validation_pictures_for_just_as_many_steps(files: Path) -> None:
-    made = bench(files)
-    found = searches(made)
-    rates = rated(made, found[0])
-    assert set(rates) == {
-        f"{name}_{start}_{n}" for name, n in (("plain", 1), ("plain", 3), ("landscape", 1)) for start in made.starts
-    }
-    rows = made.dataset.select("val", 2)
-    reached = {}
-    for rate in made.study.rates:
-        done = judged(made, found[:1], dict.fromkeys(rates, (rate, (0.9, 0.999))), rows)
-        reached[rate] = float(np.mean([done["plain_noise_1", seed].best[:, -1].mean() for seed in [0]]))
-    assert rates["plain_noise_1"][0] == min(reached, key=reached.__getitem__)
 
 
 @pytest.mark.slow

@@ -4,14 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks import gan_runs
-from benchmarks.gan_runs import Bench, GanStudy, configs, planned, taught
+from benchmarks.gan_runs import Bench, GanStudy, configs, planned
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.core.files import read_json, write_json
-from relume.core.samples import read_samples
 from tests.decoder_files import CPU, RUN, Store
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, shared
@@ -49,22 +46,6 @@ def test_steps_fill_the_seconds_in_whole_looks(bench: Bench, monkeypatch: pytest
     assert len(asked) == 1, "measured once"
     planned(bench, study(seconds=7.0), wanted, Store())  # type: ignore[arg-type]
     assert len(asked) == 2
-
-
-@pytest.mark.slow
-def test_a_model_is_trained_once_and_draws_its_samples(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gan_runs, "PACED", 1)
-    wanted = configs(study(), PARAMS, "toy")
-    torch.manual_seed(0)
-    found = planned(bench, study(seconds=0.01), wanted, Store())  # type: ignore[arg-type]
-    assert read_json(bench.root / "plan.json")["seconds_per_step"]["dcgan"] > 0
-    one = found["style"]
-    assert one.training.steps == 6, "a row of 2 steps for each of three looks"
-    card = taught(bench, "style", one, Store())  # type: ignore[arg-type]
-    assert card["seconds_per_step"] == read_json(bench.root / "plan.json")["seconds_per_step"]["style"]
-    assert read_samples(bench.root / "samples/style").images.shape == (3, 64, 64, 3)
-    write_json(bench.root / "models/style/model.json", card | {"seconds": -1.0})
-    assert taught(bench, "style", one, Store())["seconds"] == -1.0  # type: ignore[arg-type]
 
 
 def test_faults_are_named() -> None:

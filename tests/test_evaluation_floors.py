@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv, read_json
-from relume.core.images import save_png, to_float
+from relume.core.images import to_float
 from relume.evaluation.config import OWN_MEAN, Floors
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.pixel import psnr
@@ -66,21 +63,3 @@ def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
     assert torch.allclose(own, blocks(data.pixels(data.select("test", 3)), 1), atol=0.5 / 255 + 1e-6)
     alone = write_dataset(tmp_path / "tests/toy", splits=("test",))
     assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training pictures none is blind"
-
-
-@pytest.mark.slow
-def test_the_benchmark_scores_every_picture_once(tmp_path: Path):
-    from benchmarks.floors import main as benchmark
-
-    noise = np.random.default_rng(0).integers(0, 256, (10, 60, 50, 3), dtype=np.uint8)
-    for number, pixels in enumerate(noise):
-        save_png(tmp_path / "noise" / "any" / f"{number}.png", pixels)
-    flags = ["--size", "32", "--blocks", "4", "--metrics", "psnr", "--device", "cpu"]
-    out = tmp_path / "floors_noise.csv"
-    result = CliRunner().invoke(benchmark, ["--folder", str(tmp_path / "noise"), *flags, "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    board = {line["method"]: line for line in read_csv(out)}
-    assert {line["n"] for line in board.values()} == {line["sources"] for line in board.values()} == {"10"}
-    psnr_of = {name: float(line["psnr"]) for name, line in board.items()}
-    assert psnr_of["floor_mean_picture"] < psnr_of["floor_dataset_mean"] < psnr_of[OWN_MEAN] < psnr_of["floor_blocks_4"]
-    assert read_json(out.with_suffix(".json"))["n"] == 10

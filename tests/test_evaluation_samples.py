@@ -121,9 +121,7 @@ def test_faults_are_named(samples: Path, data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_stage_writes_a_table_that_compare_takes(
-    tmp_path: Path, data: Dataset, samples: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
-) -> None:
+def test_the_stage_writes_a_table_that_compare_takes(tmp_path, data, samples, monkeypatch, asked) -> None:
     sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
     section = {"models": ["copies"], "split": "test", "withheld": 0, "count": 8, "patches": 2}
     sections = {"evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}

@@ -1,7 +1,6 @@
 """Metrics on trial: degradations by hand, what counts as ordered, and the stage, which fails by name."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,9 +95,7 @@ def test_a_fault_is_named(default_params: dict[str, Any], changes: dict[str, Any
         build(SelfTest, {**default_params["self_test"], **changes}, "self_test")
 
 
-def test_the_stage_writes_its_table_and_fails_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
-) -> None:
+def test_the_stage_writes_its_table_and_fails_by_name(tmp_path, monkeypatch, default_params) -> None:
     monkeypatch.setattr("relume.networks.weights.PINS", {})
     write_dataset(tmp_path / "images" / "toy")
     weights = write_weights(tmp_path)

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from relume.core.files import read_csv, sha256
 from tests.gan_files import KINDS
 from tests.preset_files import JUDGES, LADDERS
+from tests.stage_files import NONE
 from tests.test_readme import README, commands
 from tests.toy_masked import ENERGY, STACK
 
@@ -30,12 +31,8 @@ MEASURED = {"timing.csv"}  # times live in files of their own; of the tables onl
 
 
 def run(*command: str, cwd: Path, fails: bool = False, **more: str) -> str:
-    env = {
-        **os.environ,
-        **more,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "DVC_NO_ANALYTICS": "1",
-    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | more | {"PATH": path, "DVC_NO_ANALYTICS": "1"}
     env = {key: value for key, value in env.items() if key not in ("PYTHONPATH", "DVC_ROOT", "DVC_STAGE")}
     done = subprocess.run(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert (done.returncode != 0) == fails, done.stdout
@@ -48,6 +45,9 @@ def executed(output: str) -> set[str]:
 
 def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
+    for section in params.values():
+        if "training" in section.get("shared", {}):
+            section["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     for recipe in ("deep", "pooled"):  # they are made like others; every item costs seconds of starting
         del params["recipes"][recipe]
         params["compare"]["groups"].remove(recipe)
@@ -64,40 +64,26 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["evaluate"].update(other_taps=[["alexnet_conv", "conv5"]])
     params["self_test"].update(count=2, exceptions=dict.fromkeys(JUDGES, LADDERS))  # of so few pictures nothing is asked
     params["compare"].update(resamples=1000)
-    params["train_decoder"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    params["train_decoder"]["decoders"] = {
-        "alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/none"}
-    }
+    params["train_decoder"]["decoders"] = {"alexnet_conv5": {"network": "alexnet_conv", "taps": ["conv5"], "features": NONE}}
     params["invert_decoder"]["decoders"]["decoders"] = ["alexnet_conv5"]
-    params["train_surrogate"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    params["train_surrogate"]["models"]["surrogate_conv5"]["target"] = {
-        "network": "vgg16_conv",
-        "tap": "pool",
-        "features": "data/none",
-    }
-    params["train_masked"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    params["train_masked"]["models"] = {
-        name: {"architecture": architecture, "tokenizer": "data/none"}
-        for name, architecture in {"et": ENERGY, "mae": MAE}.items()
-    }
+    target = {"network": "vgg16_conv", "tap": "pool", "features": NONE}
+    params["train_surrogate"]["models"]["surrogate_conv5"]["target"] = target
+    models = {"et": ENERGY, "mae": MAE}.items()
+    params["train_masked"]["models"] = {name: {"architecture": kind, "tokenizer": NONE} for name, kind in models}
     params["reconstruct_masked"]["masked"].update(models=["et", "mae"])
     params["probe"].update(models=["et"])
     metric_network = {"network": "vgg16_conv", "tap": "conv1_1"}
     params["train_gan"]["shared"].update(architecture=KINDS["style"], samples=2, metric_network=metric_network, withheld=2)
     params["train_gan"]["shared"]["objective"].update(taps=["conv1"], pixels=32, pictures=4)
-    params["train_gan"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["train_gan"]["shared"]["drawn"].update(count=4, walks=1, steps=2)
     params["score_samples"].update(count=4, withheld=2)
     params["train_mapper"]["shared"]["architecture"].update(width=8)
-    params["train_mapper"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_latent"]["latents"]["base"].update(steps=4, trace_every=2, count=3)
     hybrid = {"steps": 4, "switches": [[2, {"kind": "fourier", "decay": 1.0}]], "optimiser": {"learning_rate": [[0, 0.1]]}}
     params["invert_latent"]["latents"]["methods"]["latent_hybrid"].update(hybrid)
-    params["train_landscape"]["shared"].update(
-        architecture={"hidden": [8], "residual": True, "rotated": True}, replay=4, validation=2
-    )
+    residual = {"hidden": [8], "residual": True, "rotated": True}
+    params["train_landscape"]["shared"].update(architecture=residual, replay=4, validation=2)
     params["train_landscape"]["shared"]["descents"].update(steps=2, per_batch=2)
-    params["train_landscape"]["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
     for way in params["invert_landscape"]["pictures"]["methods"].values():
         way.update(steps=2)
@@ -144,12 +130,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def outputs(root: Path) -> dict[str, str]:
     """Checksums of everything that stages wrote, but for measured times."""
-    files = [
-        path
-        for folder in ("data", "models", "metrics/methods", "metrics/sets", "metrics/paths")
-        for path in (root / folder).rglob("*")
-        if path.is_file()
-    ]
+    folders = ("data", "models", "metrics/methods", "metrics/sets", "metrics/paths")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
     written = ("sets.csv", "comparisons.csv", "correlations.csv", "self_test.csv", "summary.json")
     tables = [root / "metrics" / name for name in written]
     found = [path for path in [*files, *tables] if path.name not in MEASURED | {".gitignore"}]
@@ -243,7 +225,6 @@ def history(folder: Path) -> dict[tuple[str, str], float]:
     return {(row["step"], row["term"]): float(row["value"]) for row in read_csv(folder / "history.csv")}
 
 
-@pytest.mark.slow
 def test_pictures_have_the_size_that_is_asked_for(tmp_path: Path) -> None:
     """DVC's run cache would restore those of another size if it did not see the key that states it."""
     root = copied(tmp_path / "tree")
