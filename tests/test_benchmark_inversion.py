@@ -1,6 +1,5 @@
 """The study harness: what a study's file may say, and a tiny study from photographs to tables, killed and taken up again."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,25 +151,3 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     first = Path("out/toy_comparisons.csv").read_bytes()
     assert call(document).exit_code == 0
     assert Path("out/toy_comparisons.csv").read_bytes() == first
-
-
-@pytest.mark.slow
-def test_only_what_depends_on_a_change_runs_again(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    document = plain()
-    del document["seconds"]
-    document["floors"] = False
-    assert call(document).exit_code == 0
-    ran: list[str] = []
-    invert = runs.invert
-
-    def counted(prepared: Any) -> Any:
-        ran.append("+".join(prepared.config.taps))
-        return invert(prepared)
-
-    monkeypatch.setattr(runs, "invert", counted)
-    document["per_case"]["shallow"] = {"s0": {"init": {"std": 0.1}}}
-    assert call(document).exit_code == 0
-    assert ran == ["conv1", "conv1"]  # s0, and tuned, which starts from it
-    shutil.rmtree("work/reconstructions/deep_once")
-    assert call(document).exit_code == 0
-    assert ran[2:] == ["conv1+conv2"]

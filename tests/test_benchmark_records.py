@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from benchmarks import pipeline
 from benchmarks.gallery import PAGE, RECORD, main
-from benchmarks.gallery_pictures import Outputs, reconstructed
 from benchmarks.preset import keep, story
 from relume.core.files import read_csv, read_json, write_csv, write_json
 from tests.contract_files import GROUPS, write
@@ -76,17 +74,6 @@ def test_one_command_redraws_all_and_a_second_changes_nothing(root: Path) -> Non
     assert (root / "docs/overview.jpg").read_bytes() == b"a picture"
     CliRunner().invoke(main, ["--root", str(root)])
     assert files() == first
-
-
-def test_a_sheet_shows_the_pictures_of_its_methods(root: Path) -> None:
-    """One picture of each photograph, originals first, small ones enlarged to whole squares."""
-    (block,) = reconstructed(Outputs(root), "invert_optimise").blocks
-    assert list(block.columns) == ["original", "shallow", "deep"]
-    originals, made = (np.load(root / path) for path in ("data/images/photos/images.npy", "data/reconstructions/deep/images.npy"))
-    for name, pictures in (("original", originals), ("deep", made)):
-        shown = block.columns[name][1]
-        times = shown.shape[1] // pictures.shape[1]
-        assert np.array_equal(shown[:, ::times, ::times], pictures[[0, 4, 8]]), name
 
 
 def project(root: Path) -> Path:

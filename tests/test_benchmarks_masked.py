@@ -2,20 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import Result
 
 from benchmarks import masked_runs, masked_study, masked_tables
 from benchmarks.masked import main
-from benchmarks.masked_tables import told_colours
 from benchmarks.tables import table
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
-from relume.core.images import to_float
 from relume.evaluation.comparison import MASKED
 from relume.training import stage
 from tests.decoder_files import training as few_steps
@@ -195,14 +191,3 @@ def test_what_is_missing_is_said_before_the_first_training(call, trained, change
     assert refused.exit_code == 1
     assert words in refused.output
     assert not trained
-
-
-def test_pictures_of_cells_of_one_colour_are_told_by_their_colours_and_others_are_not() -> None:
-    study: Any = SimpleNamespace(test=None, cell=4)
-    flat = np.repeat(np.repeat(np.arange(4, dtype=np.uint8).reshape(1, 2, 2, 1) * 60, 4, 1), 4, 2).repeat(3, 3)
-    stripes = np.zeros((1, 8, 8, 3), np.uint8)
-    stripes[:, ::2] = 255  # every cell is half black, half white, so half of the range off everywhere
-    for images, wanted in ((flat, 100.0), (stripes, 10 * np.log10(4))):
-        dataset = SimpleNamespace(select=lambda *_: [0], pixels=lambda rows, images=images: to_float(images))
-        bench: Any = SimpleNamespace(dataset=dataset)
-        assert told_colours(bench, study) == pytest.approx(wanted, abs=0.01)

@@ -244,13 +244,6 @@ def test_tracking(project, monkeypatch, dead, alive):
         assert next(doctor_services.tracking(project)).state == state
 
 
-@pytest.mark.parametrize(("free", "state", "needed"), [(1, "lack", True), (5, "note", False), (500, "ok", False)])
-def test_disk(project, monkeypatch, free, state, needed):
-    monkeypatch.setattr(doctor_services.shutil, "disk_usage", lambda path: SimpleNamespace(free=free * 2**30))
-    (finding,) = doctor_services.disk(project)
-    assert (finding.state, finding.needed) == (state, needed)
-
-
 @pytest.mark.slow
 def test_stale_stages_are_asked_for(project, monkeypatch):
     (project / "dvc.yaml").write_text("stages: {one: {cmd: 'true', deps: [params.yaml]}}\n")

@@ -180,9 +180,3 @@ def test_stopped_it_leaves_no_process_and_no_lock_and_goes_on(toy: Path, kind: s
     assert set(done) | set(again) == set(ABOVE)
     assert set(known).isdisjoint(again)
     assert json.loads(dvc(toy, "status", "--json")) == {}
-
-
-def test_one_job_shows_what_a_stage_says_as_it_comes(toy: Path) -> None:
-    code, text = repro(toy, "s0", jobs=1)
-    assert code == 0
-    assert "working on s0" in text

@@ -133,16 +133,6 @@ def test_contribution_is_the_change_when_a_channel_is_taken_away(vector: bool) -
         assert torch.allclose(found[:, channel], change, rtol=0.15)
 
 
-def test_a_picture_has_its_own_signs_in_whatever_batch(data: Dataset) -> None:
-    assert set(signs(0, "a", 2, 8).unique().tolist()) == {-1, 1}
-    assert torch.equal(signs(0, "a", 2, 8), signs(0, "a", 2, 8))
-    assert not torch.equal(signs(0, "a", 2, 8), signs(0, "b", 2, 8))
-    toy, one = Toy(data), bench(data)
-    other = Bench(**{**vars(one), "micro_batch": 1})
-    for name, scores in examine(toy, one).scores.items():
-        assert torch.allclose(scores, examine(toy, other).scores[name], rtol=1e-5)
-
-
 def test_tables_and_sheet(data: Dataset, tmp_path: Path) -> None:
     write(tmp_path / "none", [], bench(data), Draws(seed=0, resamples=1000, level=0.95))
     assert read_csv(tmp_path / "none/maps.csv") == read_csv(tmp_path / "none/channels.csv") == [], "without decoders"

@@ -131,16 +131,6 @@ def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features:
         score(found, plain_scorer(data, tmp_path, "psnr"))
 
 
-def test_unknown_taps_and_missing_features_are_named(tmp_path: Path, data: Dataset, features: Path):
-    wrong = group(tmp_path / "g", [row("m", "test0", tap="conv2+conv9")], data.images[:1])
-    with pytest.raises(UserError, match="alexnet_conv has no tap 'conv9'"):
-        inverted(wrong)
-    with pytest.raises(UserError, match="toy"):
-        read_scales([("toy", "alexnet_conv", "conv2")], {})
-    with pytest.raises(UserError, match="is missing"):
-        read_scales([("toy", "vgg16_conv", "conv2_2")], {"toy": features})
-
-
 IDS = ["test0", "test1"]
 
 

@@ -14,7 +14,7 @@ from relume.core.files import write_json
 from relume.evaluation.comparison import Draws, leaderboard, summary
 from relume.evaluation.config import Evaluate
 from relume.evaluation.evidence import IDENTITY, Cell
-from relume.evaluation.metrics import METHOD, METRICS, SETS, circular
+from relume.evaluation.metrics import METHOD, METRICS, SETS
 from relume.evaluation.seen import Witness
 from relume.evaluation.views import candidates, gallery, open_views
 from tests.evaluation_files import write_dataset
@@ -59,19 +59,6 @@ def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
         "reid_n": [4.0, 4.0],
     }
     assert {(view.network, view.tap) for view in views if view.name == "clip_cosine"} == {("clip_vit_l_14", "pool")}
-
-
-def test_columns_carry_their_protocol() -> None:
-    config = build(Evaluate, {"metrics": ["psnr"], "reid": REID, "other_taps": REID["networks"]}, "evaluate")
-    metrics = {metric.name: metric for metric, _ in config.views}
-    places = ("efficientnet_lite0_pool", "vgg16_conv5_3")
-    assert list(metrics) == [f"{kind}_{place}" for kind in ("feature_error", "reid_rank") for place in places]
-    assert circular(metrics["reid_rank_vgg16_conv5_3"], "vgg16")
-    assert not circular(metrics["reid_rank_vgg16_conv5_3"], "alexnet+efficientnet_lite0")
-    twice = [["vgg16", "pool"], ["vgg16_conv", "pool"]]
-    for key, section in (("other_taps", {"other_taps": twice}), ("reid", {"reid": {"networks": twice}})):
-        with pytest.raises(UserError, match=rf"evaluate\.{key}"):
-            build(Evaluate, {"metrics": ["psnr"], **section}, "evaluate")
 
 
 SQUEEZE = {"losses": {"lpips": 1.0}, "measures": {"lpips": {"network": "squeeze"}}}

@@ -302,22 +302,6 @@ def test_live_leaves_what_failed_and_is_silent_in_a_short_loop(root: Path) -> No
     assert ask(root, "select count(*) from runs") == before
 
 
-def test_live_hands_in_what_an_outage_kept_back(root, monkeypatch, capsys) -> None:
-    write, calls = Store.log, iter(range(100))
-
-    def faulty(store: Store, run: str, **what: Any) -> None:
-        if "metrics" in what and next(calls) < 3:
-            fail()
-        write(store, run, **what)
-
-    monkeypatch.setattr(Store, "log", faulty)
-    with live("stumbling", {}, root=root, delay=0, every=0.05) as log:
-        for step in range(4):
-            log.log(step, {"kept": float(step)})
-        wait_for(lambda: ask(root, "select value from metrics where key = 'kept'") == [(0.0,), (1.0,), (2.0,), (3.0,)])
-    assert capsys.readouterr().err.count("cable") == 1, "one line per outage"
-
-
 def test_a_live_run_left_behind_goes_when_its_stage_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server was gone when the loop ended, or the process was killed; another stage's stays."""
     pulled = variant(monkeypatch, root, "left", strength=3.5)
