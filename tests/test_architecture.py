@@ -45,12 +45,14 @@ def test_arrows_point_one_way(name: str) -> None:
         assert {other[0] for other in imports(module)} <= MAY_IMPORT[name] | {name}, module
 
 
-def test_every_family_is_a_folder_in_the_registry() -> None:
+def test_every_family_is_a_folder_in_the_registry_and_report_waits_for_its_models() -> None:
     folders = {path.parent.name for path in (SRC / "relume/methods").glob("*/__init__.py")}
     assert folders == {family.name for family in FAMILIES}
     assert len(FAMILIES) == len(folders)
     for family in FAMILIES:
         assert family.checks == (SRC / f"relume/methods/{family.name}/checks.py").exists(), family.name
+    kinds = {f"models/{family.kind}" for family in FAMILIES if family.kind}
+    assert kinds <= set(stages()["report"]["deps"])
 
 
 def families(path: Path) -> set[str]:
@@ -72,24 +74,16 @@ def test_no_other_module_lists_the_families() -> None:
     assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1, "the search finds what it looks for"
 
 
-def test_tables_and_report_wait_for_the_models_of_every_family() -> None:
-    kinds = {f"models/{family.kind}" for family in FAMILIES if family.kind}
-    assert kinds <= set(stages()["report"]["deps"])
-
-
-def test_a_stage_depends_on_the_file_of_its_code() -> None:
-    for name, stage in stages().items():
-        code = [dep for dep in stage["deps"] if dep.startswith(("code/", "src", "stages"))]
-        assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name
-
-
-def test_stage_script_and_section_share_a_name() -> None:
+def test_stage_script_section_and_code_share_a_name() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
     assert scripts == set(stages())
     scripts -= {"code"}  # has no parameters
     assert scripts <= set(params)
     assert set(params) - scripts == {"run", "losses", "recipes"}
+    for name, stage in stages().items():
+        code = [dep for dep in stage["deps"] if dep.startswith(("code/", "src", "stages"))]
+        assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name
 
 
 def test_command_lines_name_their_dependencies() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks import energy
 from benchmarks.energy import PASSES, Size, agree, main, ours, row, theirs
 from relume.core.files import read_json
-from tests.test_benchmark_pipeline import KEYS
+from tests.test_benchmark_records import KEYS
 
 pytestmark = pytest.mark.slow
 

@@ -48,13 +48,10 @@ def descents(*losses: list[float], seconds: list[float]) -> Descents:
     return Descents(images=np.zeros(0), path=np.zeros(0), values={LOSS: np.array(losses)}, seconds=np.array(seconds))
 
 
-def test_equal_seconds_are_the_last_step_by_then() -> None:
+def test_differences_and_equal_seconds_by_hand(files: Path) -> None:
     one = Reached(loss=np.array([[4.0, 3.0, 2.0]]), seconds=np.array([1.0, 2.0, 3.0]))
     assert [float(one.at(when)[0]) for when in (0.5, 1.0, 2.9, 3.0, 9.0)] == [4, 4, 3, 2, 2]
-
-
-def test_differences_by_hand(files: Path) -> None:
-    """Two sources, two seeds; few steps are one, many are three; a descent that rises is worth what it had."""
+    # two sources, two seeds; few steps are one, many are three; a descent that rises is worth what it had
     few = descents([4, 3], [8, 6], seconds=[1, 2])
     many = descents([4, 3.5, 2, 5], [8, 7, 6, 4], seconds=[1, 2, 3, 4])
     found = {(f"plain_{start}_{len(one.seconds) - 1}", 0): one for start in ("mean", "noise") for one in (few, many)}

@@ -51,7 +51,7 @@ def test_a_tenth_for_the_test_and_a_fifth_for_tuning():
     assert [at for at, split in enumerate(found) if split == "val"] == [2, 7]
 
 
-def test_differences_are_laid_over_each_other_in_order(default_params: dict[str, Any]):
+def test_differences_are_laid_over_each_other_and_schedules_keep_their_proportion(default_params: dict[str, Any]) -> None:
     jobs = {job.folder: job for job in planned(default_params)}
     assert list(jobs) == ["shallow_s0", "shallow_tuned", "deep_s0", "deep_tuned", "deep_once"]
     assert [jobs[name].config.steps for name in jobs] == [2, 2, 2, 4, 2]
@@ -60,6 +60,15 @@ def test_differences_are_laid_over_each_other_in_order(default_params: dict[str,
     assert jobs["deep_tuned"].start == "s0"
     weights = {name: (job.config.losses.tv, job.config.losses.alpha_norm) for name, job in jobs.items()}
     assert (weights["deep_tuned"], weights["deep_s0"]) == ((0.1, 0.2), (0.1, 0.0))
+    long = {"steps": 100, "sizes": [[0, 16], [50, 32]], "switches": [[40, {"kind": "pixels", "box": "projection"}]]}
+    long |= {"optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]}}
+    job = study.shortened(planned(default_params, base=long, per_case={})[0], 0.5)
+    assert (job.method, job.config.steps) == ("s0_equal_seconds", 50)
+    assert job.config.sizes == ((0, 16), (25, 32))
+    assert [step for step, _ in job.config.switches] == [20]
+    assert job.config.optimiser.learning_rate == ((0, 0.3), (30, 0.1))
+    least = study.shortened(job, 0.001).config
+    assert (least.steps, least.sizes, least.optimiser.learning_rate) == (1, ((0, 32),), ((0, 0.1),))
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -76,18 +85,6 @@ def test_faults_are_named_before_any_work(message: str, default_params: dict[str
     with pytest.raises(UserError) as caught:
         planned(default_params, **FAULTS[message])
     assert message in str(caught.value)
-
-
-def test_a_shortened_method_keeps_its_schedules_in_proportion(default_params: dict[str, Any]):
-    long = {"steps": 100, "sizes": [[0, 16], [50, 32]], "switches": [[40, {"kind": "pixels", "box": "projection"}]]}
-    long |= {"optimiser": {"learning_rate": [[0, 0.3], [60, 0.1]]}}
-    job = study.shortened(planned(default_params, base=long, per_case={})[0], 0.5)
-    assert (job.method, job.config.steps) == ("s0_equal_seconds", 50)
-    assert job.config.sizes == ((0, 16), (25, 32))
-    assert [step for step, _ in job.config.switches] == [20]
-    assert job.config.optimiser.learning_rate == ((0, 0.3), (30, 0.1))
-    least = study.shortened(job, 0.001).config
-    assert (least.steps, least.sizes, least.optimiser.learning_rate) == (1, ((0, 32),), ((0, 0.1),))
 
 
 def done(job: study.Job, seconds: float, upstream: float = 0.0, device: str = "cpu", fixed: float = 0.0) -> runs.Done:

@@ -69,7 +69,7 @@ def test_one_command_writes_the_table(project: Path) -> None:
     assert (project / "out/latent.csv").read_bytes() == before
 
 
-def test_steps_are_counted_until_the_means_meet() -> None:
+def test_steps_and_shares_by_hand() -> None:
     curve, names = np.array([[3.0, 5.0], [2.0, 3.0], [1.0, 2.0]]), ["a", "b"]
     assert latent.steps_to(curve, np.array([2.0, 3.0]), names).mean == 1, "2.5 is first met by the mean 2.5"
     assert latent.steps_to(curve, np.array([0.0, 1.0]), names).mean == 3, "never"
@@ -77,10 +77,7 @@ def test_steps_are_counted_until_the_means_meet() -> None:
     assert (alike.mean, alike.lo, alike.hi) == (1, 1, 1)
     apart = latent.steps_to(curve, np.array([2.0, 2.5]), names)
     assert (apart.mean, apart.lo, apart.hi) == (2, 1, 2), "a alone is there after a step, b alone after two"
-
-
-def test_the_interval_of_a_share_by_hand() -> None:
-    """None of n: 1 - (a/2)^(1/n); all of n: the mirror image."""
+    # none of n: 1 - (a/2)^(1/n); all of n: the mirror image
     assert latent.share(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
     assert latent.share(10, 10) == (pytest.approx(0.025**0.1), 1.0)
     assert latent.share(45, 50)[0] == pytest.approx(0.7819, abs=1e-3)

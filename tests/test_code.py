@@ -73,12 +73,9 @@ def test_a_stage_is_stale_when_code_that_it_runs_changes(tmp_path: Path, file: s
     assert {name for name in before if before[name] != after[name]} == stale
 
 
-def test_relative_imports_are_refused(tmp_path: Path) -> None:
+def test_relative_imports_are_refused_and_families_stay_apart(tmp_path: Path) -> None:
     with pytest.raises(ImportError, match="absolute"):
         files_of(["stages.first"], tree(tmp_path, **{"src/relume/a.py": "from . import pack\n"}))
-
-
-def test_this_tree() -> None:
     decoder, masked = closure(["stages.train_decoder"]), closure(["stages.train_masked"])
     assert {"relume.training.loop", "relume.methods.decoder.multi_scale"} <= decoder
     assert not any(name.startswith("relume.methods.masked") for name in decoder)
@@ -119,6 +116,7 @@ def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> N
         assert len(files[0]) == len(keys)
 
 
+@pytest.mark.slow
 def test_determinism_is_asked_for_without_importing_the_compiler() -> None:
     told = "torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()"
     code = "import sys, torch; from relume.core.runtime import deterministic; deterministic()"

@@ -92,24 +92,18 @@ def test_corrupt_data_within_a_png_and_a_bomb_are_refused(monkeypatch: pytest.Mo
         decode(encoded(RGB))
 
 
-def test_square_is_the_centre_and_leaves_what_fits_untouched() -> None:
+def test_a_square_is_the_centre_antialiased_after_the_short_side() -> None:
     wide = np.zeros((8, 24, 3), np.uint8)
     wide[:, 8:16] = 255
     assert (square(Image.fromarray(wide), 8) == 255).all()
     assert (square(Image.fromarray(wide.transpose(1, 0, 2)), 8) == 255).all()
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert np.array_equal(square(Image.fromarray(noise), 16), noise)
-
-
-def test_square_is_antialiased_and_enlarges() -> None:
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     small = square(Image.fromarray(board).convert("RGB"), 8)
     assert np.abs(small.astype(int) - 127).max() <= 2
     assert square(RGB, 100).shape == (100, 100, 3)
     assert square(Image.new("RGB", (1, 500)), 8).shape == (8, 8, 3)
-
-
-def test_short_side_decides_how_much_is_cut_off() -> None:
     framed = np.zeros((64, 64, 3), np.uint8)
     framed[8:56, 8:56] = 255
     assert square(Image.fromarray(framed), 24).min() == 0

@@ -77,12 +77,17 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "sources" / "set.tar"
 
 
-def test_a_file_comes_whole_and_once(server: Any, place: Path) -> None:
+def test_a_file_comes_whole_and_once_and_an_altered_one_is_named(server: Any, place: Path) -> None:
     assert fetch(server.url, place, sha256=SHA256, md5=MD5) == place
     assert place.read_bytes() == DATA
     fetch(server.url, place, sha256=SHA256[:8])  # a prefix, as in torch's names
     assert server.asked == [None]
     assert [path.name for path in place.parent.glob("*") if not path.name.endswith(".lock")] == ["set.tar"]
+    place.write_bytes(b"other")
+    with pytest.raises(UserError, match=f"{place}.* md5"):
+        fetch("http://127.0.0.1:9/set.tar", place, md5=MD5)
+    with pytest.raises(UserError, match="sha256 .*ask the owner"):
+        check(place, sha256="00", hint="ask the owner")
 
 
 def test_a_cut_is_gone_on_with_in_the_same_run(server: Any, place: Path) -> None:
@@ -140,15 +145,6 @@ def test_a_missing_page_no_network_and_a_silent_server(server: Any, dead: int, p
     server.sleep = 1.0
     with pytest.raises(UserError, match="no connection .*timed out"):
         fetch(server.url, place, timeout=0.2)
-
-
-def test_a_file_that_is_here_but_altered_is_named(place: Path) -> None:
-    place.parent.mkdir()
-    place.write_bytes(b"other")
-    with pytest.raises(UserError, match=f"{place}.* md5"):
-        fetch("http://127.0.0.1:9/set.tar", place, md5=MD5)
-    with pytest.raises(UserError, match="sha256 .*ask the owner"):
-        check(place, sha256="00", hint="ask the owner")
 
 
 def test_a_full_disk_is_seen_beforehand_and_an_unwritable_place_named(server, place, tmp_path, monkeypatch) -> None:

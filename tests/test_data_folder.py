@@ -20,16 +20,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return files.empty_project(tmp_path, monkeypatch)
 
 
-def test_a_folder_in_sorted_order_every_fifth_is_a_test(here: Path) -> None:
+def test_a_folder_in_sorted_order_and_with_class_folders(here: Path) -> None:
     files.tree(here / "mine", pictures(*[f"{letter}.png" for letter in "jihgfedcba"]))
     dataset = made(**FOLDER, path="mine", val_every=4)
     assert sorted(column(dataset, "id", "test")) == ["e", "j"]
     assert sorted(column(dataset, "id", "val")) == ["d", "i"]
     assert sorted(column(dataset, "id", "train")) == list("abcfgh")
     assert dataset.manifest["classes"] == []
-
-
-def test_a_folder_with_class_folders_hidden_files_and_strangers(here: Path) -> None:
     data = pictures("cat/1.png", "dog/1.png", "dog/deep/2.PNG", "cat/3.png", "cat/3.bmp")
     strangers = {"cat/notes.txt": b"", "cat/._1.png": b"", ".git/x.png": b""}
     files.tree(here / "mine", data | strangers)
@@ -53,16 +50,13 @@ def test_a_folder_and_archives_of_it_give_the_same_rows(here: Path, kind: str) -
     assert column(dataset, "id", "test") == ["b-1"]
 
 
-def test_a_folder_with_splits_of_its_own(here: Path) -> None:
+def test_a_folder_with_splits_of_its_own_and_one_picture(here: Path) -> None:
     files.tree(here / "mine", pictures("train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png"))
     found = {(row["id"], row["split"], row["label"]) for row in made(**FOLDER | {"split": "folders"}, path="mine").index}
     wanted = {("train-a-1", "train", "a"), ("train-b-2", "train", "b"), ("val-a-3", "val", "a"), ("test-b-4", "test", "b")}
     assert found == wanted
     files.tree(here / "mine", pictures("extra/1.png"))
     assert "extra" in fault(**FOLDER | {"split": "folders"}, path="mine")
-
-
-def test_one_picture_is_a_test(here: Path) -> None:
     files.tree(here, {"me.jpg": encoded(pixels(0), "JPEG")})
     assert column(made(**FOLDER, path="me.jpg"), "id", "test") == ["me"]
     files.tree(Path(), {"pics/mine.png": encoded(pixels(0))})

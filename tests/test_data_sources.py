@@ -31,7 +31,7 @@ def test_an_unknown_source_and_a_key_of_another_source_are_named() -> None:
         build(Prepare, {"datasets": {"x": {"source": "cifar10", "seed": 0, "val": 0, "split": "every"}}}, "prepare")
 
 
-def test_cifar10_from_the_official_archive(here: Path) -> None:
+def test_cifar10_from_the_official_archive_and_a_sample_drawn_by_the_seed(here: Path) -> None:
     files.cifar10(here)
     dataset = made(source="cifar10", seed=0, val=3, verify=False)
     assert dataset.manifest["counts"] == {"all": 24, "test": 4, "val": 3, "train": 17}
@@ -43,9 +43,6 @@ def test_cifar10_from_the_official_archive(here: Path) -> None:
     assert dataset.index[row]["label"] == "dog"
     train = dict(zip(column(dataset, "id", "train"), column(dataset, "label", "train"), strict=True))
     assert all(label == ("cat", "dog")[int(id[-5:]) % 2] for id, label in train.items())
-
-
-def test_cifar_counts_are_a_sample_drawn_by_the_seed(here: Path) -> None:
     files.cifar10(here)
     section = {"source": "cifar10", "val": 2, "verify": False, "test": 3, "train": 5}
     first, second = (column(made(**section, seed=seed), "id", "train") for seed in (0, 1))
@@ -68,15 +65,6 @@ def test_cifar10_as_jpeg_copies_from_a_folder_and_from_an_archive(here: Path) ->
         assert dataset.manifest["notes"], "they are no original pictures"
         assert np.array_equal(dataset.images, found[0].images)
     assert sorted(path.name for path in Path("data/images").iterdir()) == ["toy"]  # nothing unpacked is left
-
-
-def test_cifar100(here: Path) -> None:
-    files.cifar100(here)
-    dataset = made(source="cifar100", seed=0, val=0, verify=False)
-    assert dataset.manifest["counts"] == {"all": 10, "test": 4, "val": 0, "train": 6}
-    assert dataset.manifest["classes"] == ["apple", "bee"]
-    labels = dict(zip(column(dataset, "id", "test"), column(dataset, "label", "test"), strict=True))
-    assert labels["test-00000"] == "bee"
 
 
 def test_a_cifar_archive_that_is_not_whole_or_not_the_owners_is_refused(here: Path) -> None:
@@ -106,16 +94,22 @@ def test_a_pickle_runs_nothing(data: bytes) -> None:
     assert not Path("broken-in").exists()
 
 
-def test_a_pickle_of_arrays_of_either_numpy_is_read() -> None:
+def test_pickles_of_either_numpy_and_of_cifar100_are_read(here: Path) -> None:
     value = {b"data": np.arange(6, dtype=np.uint8).reshape(2, 3), b"labels": [0, 1]}
     data = files.pickled(value)
     for module in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
         loaded = unpickle(io.BytesIO(data.replace(b"numpy.core.multiarray", module)), encoding="bytes")
         assert np.array_equal(loaded["data"], value[b"data"])
         assert loaded["labels"] == [0, 1]
+    files.cifar100(here)
+    dataset = made(source="cifar100", seed=0, val=0, verify=False)
+    assert dataset.manifest["counts"] == {"all": 10, "test": 4, "val": 0, "train": 6}
+    assert dataset.manifest["classes"] == ["apple", "bee"]
+    labels = dict(zip(column(dataset, "id", "test"), column(dataset, "label", "test"), strict=True))
+    assert labels["test-00000"] == "bee"
 
 
-def test_tiny_imagenet_takes_a_class_subset(here: Path) -> None:
+def test_tiny_imagenet_takes_a_class_subset_or_is_named(here: Path) -> None:
     files.tiny_imagenet(here)
     section = {"source": "tiny_imagenet", "verify": False, "classes": 2, "val": 1}
     dataset = made(**section, seed=0)
@@ -125,6 +119,13 @@ def test_tiny_imagenet_takes_a_class_subset(here: Path) -> None:
     assert all(row["id"].startswith(row["label"]) for row in dataset.index if row["split"] != "test")
     subsets = {tuple(made(**section, seed=seed).manifest["classes"]) for seed in range(5)}
     assert len(subsets) > 1
+    path = files.tiny_imagenet(here)
+    section = {"source": "tiny_imagenet", "verify": False, "seed": 0, "val": 0}
+    assert "classes: " in fault(**section, classes=4)
+    path.write_bytes(path.read_bytes()[:-500])
+    assert f"{path} is truncated" in fault(**section, classes=2)
+    files.zipped(path, {"other/x.txt": b""})
+    assert "wnids.txt" in fault(**section, classes=2)
 
 
 @pytest.mark.parametrize(("val", "each"), [(4, {2}), (5, {2, 3})])
@@ -136,16 +137,6 @@ def test_tiny_imagenet_holds_out_as_many_of_every_class(here: Path, val: int, ea
     held = set(column(dataset, "id", "val"))
     assert held > set(column(made(**section, val=val - 1), "id", "val")), "more hold out the same and others"
     assert not held & set(column(dataset, "id", "train"))
-
-
-def test_tiny_imagenet_with_too_many_classes_or_broken(here: Path) -> None:
-    path = files.tiny_imagenet(here)
-    section = {"source": "tiny_imagenet", "verify": False, "seed": 0, "val": 0}
-    assert "classes: " in fault(**section, classes=4)
-    path.write_bytes(path.read_bytes()[:-500])
-    assert f"{path} is truncated" in fault(**section, classes=2)
-    files.zipped(path, {"other/x.txt": b""})
-    assert "wnids.txt" in fault(**section, classes=2)
 
 
 IMAGENET = {"source": "imagenet_val", "pixels": 24, "short_side": 24, "seed": 0, "test": 3, "val": 2, "verify": False}

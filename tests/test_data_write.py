@@ -63,7 +63,7 @@ def test_one_and_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch:
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
 
 
-def test_bad_pictures_stop_the_stage_by_name(tmp_path: Path) -> None:
+def test_bad_pictures_stop_the_stage_by_name_and_there_must_be_some(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         write(tmp_path / "toy", contents(tmp_path / "in", "lltt", bad=(1, 2)), name="toy", size=8, max_bad=1)
     assert all(words in str(caught.value) for words in ("max_bad", "1.png: ", "2.png: "))
@@ -71,6 +71,12 @@ def test_bad_pictures_stop_the_stage_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         write(tmp_path / "toy", contents(tmp_path / "in", "l" * 30, bad=tuple(range(30))), name="toy", size=8)
     assert str(caught.value).count(".png: ") == 20, "of many, twenty are named"
+    made = contents(tmp_path / "in", "ll")
+    (tmp_path / "in" / "0.png").unlink()
+    with pytest.raises(UserError, match="0.png: cannot be read .No such file"):
+        write(tmp_path / "toy", made, name="toy", size=8)
+    with pytest.raises(UserError, match="toy: no image"):
+        write(tmp_path / "toy", Contents(pictures=[], classes=[], licence="", origin=[]), name="toy", size=8)
 
 
 def test_bad_pictures_that_are_allowed_are_listed_and_a_run_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
@@ -84,16 +90,7 @@ def test_bad_pictures_that_are_allowed_are_listed_and_a_run_that_fails_leaves_th
     assert len(Dataset.open(tmp_path / "toy").images) == 4
 
 
-def test_a_file_that_vanishes_is_a_bad_picture_and_there_must_be_some(tmp_path: Path) -> None:
-    made = contents(tmp_path / "in", "ll")
-    (tmp_path / "in" / "0.png").unlink()
-    with pytest.raises(UserError, match="0.png: cannot be read .No such file"):
-        write(tmp_path / "toy", made, name="toy", size=8)
-    with pytest.raises(UserError, match="toy: no image"):
-        write(tmp_path / "toy", Contents(pictures=[], classes=[], licence="", origin=[]), name="toy", size=8)
-
-
-def test_duplicates_do_not_leak_between_splits(tmp_path: Path) -> None:
+def test_duplicates_do_not_leak_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
     made = contents(tmp_path / "in", "ltlvl", same={0: 1, 3: 1, 4: 2})
     manifest = write(tmp_path / "toy", made, name="toy", size=8)
     rows = [(row["id"], row["split"]) for row in Dataset.open(tmp_path / "toy").index]
@@ -103,9 +100,6 @@ def test_duplicates_do_not_leak_between_splits(tmp_path: Path) -> None:
         {"id": "p0", "of": "p1", "done": "left out"},
         {"id": "p4", "of": "p2", "done": "kept"},
     ]
-
-
-def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
     made = contents(tmp_path / "in", "lt")
     twin = Picture("p0", "test", "", "s9", made.pictures[0].material)
     with pytest.raises(UserError, match="p0"):
@@ -115,6 +109,7 @@ def test_ids_are_unique_and_sources_in_one_split(tmp_path: Path) -> None:
         write(tmp_path / "toy", Contents(pictures=[*made.pictures, stray], classes=[], licence="", origin=[]), name="t", size=8)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_leaves_nothing_that_opens(tmp_path: Path) -> None:
     script = """
 import os, signal

@@ -62,7 +62,7 @@ def asked(table: Table, question: str, metric: str) -> dict[str, str]:
     return found
 
 
-def test_the_leaderboard_ranks_and_counts(root: Path):
+def test_the_leaderboard_ranks_and_the_summary_is_small_and_nested(root: Path) -> None:
     board = compare(root)["leaderboard"]
     assert [line["method"] for line in board] == ["shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"]
     best = board[0]
@@ -71,6 +71,14 @@ def test_the_leaderboard_ranks_and_counts(root: Path):
     assert float(best["psnr_lo"]) < 18.5 < float(best["psnr_hi"])
     assert float(best["seconds_per_image"]) == 1.5  # 6 s for four pictures
     assert {best[name] for name in ("ms_ssim", "feature_error", "reid_top1", "fd")} == {""}
+    found = compare(root)
+    summary = found["summary"]["toy"]
+    assert set(summary) == {"shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"}
+    assert summary["deep"] == {"psnr": 14.5, "ssim": 0.4, "lpips_alex": 0.6, "lpips_vgg": 0.695, "n": 4}
+    assert "lpips_alex" not in summary["shallow"]
+    own, other = (asked(found["comparisons"], f"{name} against its mean colour", "lpips_alex") for name in ("shallow", "deep"))
+    assert (own["lo"], own["hi"], own["diff"] == "", other["lo"] == "") == ("", "", False, False)
+    assert all(line["lpips_alex"] for line in found["leaderboard"])
 
 
 def test_only_the_chosen_restart_is_ranked_and_all_are_paid_for(root: Path):
@@ -127,17 +135,6 @@ def test_questions_pair_the_pictures_that_both_have(root: Path):
 def test_questions_that_have_no_answer_are_named(root: Path, question: Question, message: str):
     with pytest.raises(UserError, match=f"compare.questions.q{message}"):
         compare(root, questions={"q": question})
-
-
-def test_the_summary_is_small_and_nested_and_no_claim_is_made_of_a_circular_judge(root: Path):
-    found = compare(root)
-    summary = found["summary"]["toy"]
-    assert set(summary) == {"shallow", "deep", OWN_MEAN, "floor_mean_picture", "floor_dataset_mean"}
-    assert summary["deep"] == {"psnr": 14.5, "ssim": 0.4, "lpips_alex": 0.6, "lpips_vgg": 0.695, "n": 4}
-    assert "lpips_alex" not in summary["shallow"]
-    own, other = (asked(found["comparisons"], f"{name} against its mean colour", "lpips_alex") for name in ("shallow", "deep"))
-    assert (own["lo"], own["hi"], own["diff"] == "", other["lo"] == "") == ("", "", False, False)
-    assert all(line["lpips_alex"] for line in found["leaderboard"])
 
 
 def test_one_source_has_no_interval_and_two_taps_of_one_method_stand_apart(root: Path):
@@ -206,7 +203,7 @@ def masked(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_rows_stand_by_ratio_the_best_first(masked: Path) -> None:
+def test_masked_rows_stand_by_ratio_and_are_held_against_the_best_floor(masked: Path) -> None:
     found = compare(masked)
     board = found["masked"]
     assert [line["method"] for line in board if line["mask_ratio"] == "0.5"] == ["et", "floor_mean"]
@@ -220,9 +217,6 @@ def test_rows_stand_by_ratio_the_best_first(masked: Path) -> None:
     assert costs["mae", "0.75"] == 1.5
     summary = found["summary"]["toy"]
     assert summary["et 75%"] == {"psnr_masked": 17, "lpips_alex": 0.575, "n": 4}
-
-
-def test_models_are_held_against_the_best_floor_at_each_ratio(masked: Path) -> None:
     table = [line for line in compare(masked)["comparisons"] if line["b"].startswith("floor")]
     asked = {(line["question"], line["metric"]): line for line in table}
     assert set(asked) == {

@@ -21,7 +21,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_statistics_by_hand_and_by_scipy():
+def test_statistics_and_distances_by_hand_and_by_scipy() -> None:
     found = statistics(torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]))
     wanted = {"negative_share": [0.25, 0], "zero_share": [0.5, 0.75], "mean": [-0.25, 0.25], "norm": [5, 1]}
     assert {name: found[name].tolist() for name in wanted} == wanted
@@ -30,15 +30,12 @@ def test_statistics_by_hand_and_by_scipy():
     assert statistics(e)["excess_kurtosis"].tolist() == pytest.approx(scipy.stats.kurtosis(e.numpy(), axis=1).tolist())
     constant = statistics(torch.stack([torch.zeros(5), torch.ones(5)]))
     assert all(torch.isfinite(values).all() for values in constant.values())
-
-
-def test_distances_by_hand():
     a, b, truth = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[0.0, 6.0]])
     assert relative_l2(a, b, truth).tolist() == [0.5]
     assert cosine(a, b, truth).tolist() == pytest.approx([0.2])
 
 
-def test_squared_errors_are_bias_and_scatter():
+def test_squared_errors_are_bias_and_scatter_and_nothing_is_proved_within_a_network() -> None:
     truth, m = normal(1, 7, seed=1).expand(2, 7).contiguous(), 4
     cloud = normal(2, m, 7, seed=2)
     t = truth[:, None]
@@ -46,9 +43,6 @@ def test_squared_errors_are_bias_and_scatter():
     found = scatter(cloud, truth)["relative_l2"]
     scattered = found["unbiased"].square() * (m - 1)  # mean over k of |r_k - r|^2 / |t|^2
     assert torch.allclose(one, found["mean"].square() + scattered)
-
-
-def test_nothing_is_proved_within_a_network():
     assert same_trunk("alexnet", "alexnet_conv")
     assert not same_trunk("vgg16_conv", "alexnet_conv")
     line = compared({}, torch.ones(3), torch.zeros(3), ["a", "b", "c"], seed=0, proves=False)

@@ -32,15 +32,12 @@ def pictures(side: int = 30) -> torch.Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_blocks_are_means_of_a_partition():
+def test_blocks_are_means_and_finer_ones_nearer() -> None:
     x = torch.arange(5.0).expand(1, 3, 5, 5)  # columns 0 1 2 | 3 4
     wanted = torch.tensor([1.0, 1.0, 1.0, 3.5, 3.5]).expand(1, 3, 5, 5)
     assert torch.allclose(blocks(x, 2), wanted)
     pooled = torch.nn.functional.avg_pool2d(pictures(), 6)
     assert torch.allclose(blocks(pictures(), 5), torch.nn.functional.interpolate(pooled, scale_factor=6), atol=1e-6)
-
-
-def test_finer_blocks_are_nearer_until_they_are_the_picture():
     x = pictures(32)
     ladder = [psnr(blocks(x, k).clamp(0, 1), x) for k in (1, 2, 4, 8, 16)]
     assert all((fine > coarse).all() for coarse, fine in zip(ladder, ladder[1:], strict=False))
@@ -79,16 +76,13 @@ TAPS = {"pool": {"msd": 1.0, "cached": False}}
 X = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_blur_spreads_a_point_into_a_gaussian() -> None:
+def test_degradations_by_hand() -> None:
     point = torch.zeros(1, 3, 33, 33)
     point[..., 16, 16] = 1
     spread = blur(point, 2.0)
     assert spread.sum().item() == pytest.approx(3, rel=1e-4)
     assert (spread[0, 0, 16, 18] / spread[0, 0, 16, 16]).item() == pytest.approx(math.exp(-4 / 8), rel=1e-3)
     assert torch.allclose(blur(torch.full_like(X, 0.3), 4.0), torch.full_like(X, 0.3), atol=1e-6)
-
-
-def test_noise_blocks_and_jpeg() -> None:
     grey = torch.full((2, 3, 64, 64), 0.5)
     assert (noisy(grey, 0.05, ["a", "b"], 0) - grey).std().item() == pytest.approx(0.05, rel=0.05)
     assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "a picture's own noise"

@@ -67,7 +67,7 @@ def bench(data: Dataset, **other: Any) -> Bench:
     return Bench(dataset=data, config=config(**other), extractor=EYES, seed=0, micro_batch=3, device=CPU)
 
 
-def test_both_rankings_find_the_channel_that_is_read(data: Dataset) -> None:
+def test_both_rankings_find_the_channel_whose_removal_loses_everything(data: Dataset) -> None:
     found = examine(Toy(data), bench(data))
     assert found.scores["activation"].argmax() == found.scores["contribution"].argmax() == 0
     assert found.scores["contribution"][1:].abs().max() == 0
@@ -79,9 +79,6 @@ def test_both_rankings_find_the_channel_that_is_read(data: Dataset) -> None:
         parts(torch.zeros(3), 4)
     assert blank(found.mean, "mean") is found.mean
     assert not blank(found.mean, "zero").any()
-
-
-def test_removing_what_is_read_loses_everything_and_nothing_else_does(data: Dataset) -> None:
     toy, table = Toy(data), bench(data)
     outcome = study(toy, table)
     intact = outcome.scores["mse"][0]

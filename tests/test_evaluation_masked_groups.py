@@ -215,10 +215,7 @@ def test_fillings_by_hand() -> None:
     mean = torch.rand(1, 3, 8, 8, generator=generator(0, "mean"))
     images, hidden = pictures()
     assert torch.equal(paste(mean_patch(mean)(images, hidden), images, hidden), torch.where(in_pixels(hidden, 2), mean, images))
-
-
-def test_inverse_distance_by_hand() -> None:
-    """Cell (0, 1) is 1 from (0, 0) of grey 0 and sqrt 5 from (2, 2) of grey 1: weights 1 and 1/5."""
+    # cell (0, 1) is 1 from (0, 0) of grey 0 and sqrt 5 from (2, 2) of grey 1: weights 1 and 1/5
     images, hidden = greys([0.0, 0.4, 1.0], cell=2), mask((0, 0), (2, 2))
     assert inverse_distance(images, hidden)[0, 1, 0, 2].item() == pytest.approx((1 / 5) / (1 + 1 / 5))
     filled = inverse_distance_pixels(greys([0.0, 0.4, 1.0]), hidden)

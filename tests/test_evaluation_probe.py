@@ -52,17 +52,14 @@ def labelled(folder: Path, labels: dict[str, list[str]]) -> Dataset:
 SAME = {"train": ["a", "a", "a", "b"], "val": ["a", "b", "a", ""], "test": ["a", "b", "b", "c"]}
 
 
-def test_what_is_apart_is_told_apart_and_what_is_not_is_guessed() -> None:
+def test_classes_are_told_apart_under_a_penalty_chosen_on_validation_pictures() -> None:
     far, val, test = (clouds(20, 0.05, seed) for seed in range(3))
     assert probe.linear_top1(far, val, test, PENALTIES) == 1
     assert (probe.neighbours(far, test[0], count=5, temperature=0.1) == test[1]).all()
     noise = [(np.random.default_rng(seed).normal(size=(600, 5)), np.tile(["a", "b", "c"], 200)) for seed in range(3)]
     assert probe.linear_top1(noise[0], noise[1], noise[2], PENALTIES) == pytest.approx(1 / 3, abs=0.08)
-
-
-def test_the_penalty_is_chosen_on_validation_pictures() -> None:
-    """One feature; under a penalty that forbids weights only the bias speaks, for the commoner class, and `val` holds that class
-    alone. Whatever the test pictures would like."""
+    # One feature; under a penalty that forbids weights only the bias speaks, for the commoner class, and `val` holds
+    # that class alone. Whatever the test pictures would like.
     train = (np.array([[-1.0], [-1.0], [1.0], [1.0], [-1.0]]), np.array(["a", "a", "b", "b", "a"]))
     common, honest = (np.array([[1.0]]), np.array(["a"])), (np.array([[1.0]]), np.array(["b"]))
     assert probe.linear_top1(train, common, honest, [1e-3, 1e6]) == 0
@@ -119,7 +116,7 @@ def run(images: str = "data/images/toy", **differences: Any) -> Result:
     return files.run(stage, images=images, models="models/masked", out="metrics/probe.csv")
 
 
-def test_the_stage_writes_models_beside_floors(project: Path) -> None:
+def test_the_stage_writes_models_beside_floors_and_faults_name_themselves(project: Path) -> None:
     assert (done := run(models=["et", "mae"])).exit_code == 0, done.output
     table = read_csv(Path("metrics/probe.csv"))
     assert tuple(table[0]) == probe.PROBE
@@ -129,9 +126,6 @@ def test_the_stage_writes_models_beside_floors(project: Path) -> None:
     with torch.no_grad():
         wanted = model.module.represent(data.pixels([0, 3, 5, 7]))
     assert np.allclose(represent(model, data, [0, 3, 5, 7], 3), wanted.numpy(), atol=1e-6)
-
-
-def test_without_models_there_is_a_header_and_without_common_classes_rows_without_numbers(project: Path) -> None:
     assert (done := run()).exit_code == 0, done.output
     assert Path("metrics/probe.csv").read_text() == ",".join(probe.PROBE) + "\n"
     labelled(project / "apart", {**SAME, "test": ["x", "x", "y", "y"]})
@@ -139,9 +133,6 @@ def test_without_models_there_is_a_header_and_without_common_classes_rows_withou
     assert "toy" in done.output
     rows = [tuple(row.values()) for row in read_csv(Path("metrics/probe.csv"))]
     assert rows == [(name, "toy", "", "", "", "") for name in ("chance", "pixels", "et")]
-
-
-def test_faults_name_themselves(project: Path) -> None:
     assert "models/masked/nobody/model.json" in run(models=["nobody"]).output
     write_dataset(project / "large/toy", size=32)
     data, model = Dataset.open(project / "large/toy"), read_masked(Path("models/masked/et"), CPU)

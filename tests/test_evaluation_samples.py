@@ -48,21 +48,13 @@ def metric_network() -> MetricNetwork:
     return MetricNetwork(network=networks.random("alexnet_conv"), tap="pool", micro_batch=3, device=CPU)
 
 
-def test_an_eye_may_see_pictures_enlarged(data: Dataset) -> None:
-    plain, large = metric_network(), replace(metric_network(), size=96)
-    assert large.name == f"{plain.name}@96"
-    found = large.embed([0, 1], data.pixels)
-    assert torch.allclose(found, plain.embed([0, 1], lambda numbers: resize(data.pixels(numbers), 96)))
-    assert not torch.allclose(found, plain.embed([0, 1], data.pixels), rtol=1e-3)
-
-
 def rows(samples: Path, data: Dataset, config: ScoreSamples = CONFIG) -> dict[str, Row]:
     return {
         str(row["name"]): row for row in sample_rows(read_scored(samples, config), {"toy": data}, metric_network(), config, 0)
     }
 
 
-def test_generators_stand_beside_floors_and_true_halves(samples: Path, data: Dataset) -> None:
+def test_generators_stand_beside_floors_and_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> None:
     found = rows(samples, data)
     kinds = [(row["kind"], row["n"]) for row in found.values()]
     assert list(found) == ["copies", "black", "floor_train_toy", "floor_shuffled_patches_toy", "originals@test"]
@@ -73,10 +65,7 @@ def test_generators_stand_beside_floors_and_true_halves(samples: Path, data: Dat
     assert found["copies"]["kid"] < found["floor_train_toy"]["kid"] < found["black"]["kid"]
     assert found["black"]["kid_lo"] <= found["black"]["kid"] <= found["black"]["kid_hi"]
     assert found["black"]["sha256"] == sha256(samples / "black/images.npy")
-
-
-def test_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> None:
-    """Of the held-out pictures, and of the training pictures; samples have no source in common."""
+    # of the held-out pictures, and of the training pictures; samples have no source in common
     look, test, train = metric_network(), data.select("test"), data.select("train")
     e = {name: look.embed(numbers, data.pixels) for name, numbers in (("test", test), ("train", train))}
     by_photo, own = torch.arange(8) // 2, torch.arange(8)
@@ -98,7 +87,7 @@ def test_what_was_withheld_is_asked_about_too(samples: Path, data: Dataset) -> N
     assert own[floors[0]]["kid"] == pytest.approx(kid(e[:5], e[5:], torch.arange(5), torch.arange(3) + 10), rel=1e-9)
 
 
-def test_patches_by_hand() -> None:
+def test_patches_by_hand_and_a_network_may_see_pictures_enlarged(data: Dataset) -> None:
     images = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
     found = shuffled(images, 2, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
     for picture, torn, seed in zip(images, found, (1, 2), strict=True):
@@ -108,6 +97,11 @@ def test_patches_by_hand() -> None:
             wanted = picture[:, 2 * v : 2 * v + 2, 2 * u : 2 * u + 2]
             assert torch.equal(torn[:, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2], wanted)
     assert not torch.equal(found, images)
+    plain, large = metric_network(), replace(metric_network(), size=96)
+    assert large.name == f"{plain.name}@96"
+    found = large.embed([0, 1], data.pixels)
+    assert torch.allclose(found, plain.embed([0, 1], lambda numbers: resize(data.pixels(numbers), 96)))
+    assert not torch.allclose(found, plain.embed([0, 1], data.pixels), rtol=1e-3)
 
 
 def test_faults_are_named(samples: Path, data: Dataset) -> None:

@@ -90,16 +90,15 @@ def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Datas
         assert line["psnr"] == pytest.approx(psnr(x, y).item(), abs=1e-4)
 
 
-def test_micro_batches_change_no_score(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+def test_micro_batches_change_nothing_and_only_what_is_asked_for_is_loaded(
+    tmp_path: Path, data: Dataset, weights: Path, features: Path
+) -> None:
     ids = data.ids([0, 1, 2])
     rows = [row("m", id, restart=restart, selected=restart == 0) for restart in (0, 1) for id in ids]
     found = group(tmp_path / "g", rows, 255 - data.images[[0, 1, 2, 3, 4, 5]])
     few, many = (score(found, scorer(data, weights, features, found, micro_batch=size)) for size in (1, 8))
     for a, b in zip(few, many, strict=True):
         assert {k: a[k] for k in ALL} == pytest.approx({k: b[k] for k in ALL}, rel=1e-4, nan_ok=True)
-
-
-def test_only_what_is_asked_for_is_loaded_and_measured(tmp_path: Path, data: Dataset, weights: Path, features: Path):
     found = group(tmp_path / "g", [row("m", "test0")], data.images[:1])
     tools = scorer(data, tmp_path / "no weights", features, found, ["psnr", "ssim"])
     assert set(score(found, tools)[0]) - {"psnr", "ssim"} == set(COLUMNS) - set(METRICS)
@@ -163,7 +162,7 @@ def table(found: Group, tools: Scorer, *metrics: str) -> list[dict[str, Any]]:
     return path_rows(found, read_descent(found.folder), score(found, tools), tools, metrics)
 
 
-def test_means_by_hand(folder: Path, data: Dataset, weights: Path) -> None:
+def test_paths_by_hand_and_none_without_metrics(folder: Path, data: Dataset, weights: Path) -> None:
     tools = plain_scorer(data, weights, "mse", "psnr", "lpips_alex")
     rows = table(read_group(folder), tools, "psnr", "lpips_alex")
     assert all(set(line) < set(PATHS) for line in rows), "lpips_vgg was not asked for"
@@ -178,9 +177,6 @@ def test_means_by_hand(folder: Path, data: Dataset, weights: Path) -> None:
     assert rows[0]["lpips_alex"] > rows[2]["lpips_alex"] == pytest.approx(0, abs=1e-6)
     own = [line for line in score(read_group(folder), tools) if line["method"] == "walks"]
     assert rows[1]["lpips_alex"] == pytest.approx((own[1]["lpips_alex"] + own[3]["lpips_alex"]) / 2), "the restart selected"
-
-
-def test_without_metrics_there_are_no_rows_and_a_path_to_nowhere_is_named(folder: Path, data: Dataset) -> None:
     tools = plain_scorer(data, folder, "psnr")
     assert table(read_group(folder), tools) == []
     (folder / "path.csv").write_text("method,id,step\n" + "walks,test9,1\n" * 4)

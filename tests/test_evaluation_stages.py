@@ -21,7 +21,7 @@ PLACE = ["alexnet_conv", "conv5"]
 VIEWS = ("feature_error_alexnet_conv5", "reid_rank_alexnet_conv5", "reid_n")
 TIMED = {"groups/floors/timing.csv", "tables/leaderboard.csv", "tables/paths.csv"}  # how long the floors took
 METHODS = ("floors", "shallow", "masked")
-EVALUATE = {"metrics": ["psnr", "lpips_vgg", "feature_error"], "paths": ["psnr"], "other_taps": [PLACE]}
+EVALUATE = {"metrics": ["psnr", "lpips_alex", "feature_error"], "paths": ["psnr"], "other_taps": [PLACE]}
 EVALUATE |= {"sets": {"network": "alexnet_conv", "tap": "pool"}, "reid": {"networks": [PLACE], "candidates": 6}}
 QUESTION = {"a": "shallow", "b": "floor_blocks_4", "metrics": ["psnr"]}
 SECTIONS = {
@@ -64,7 +64,7 @@ def test_from_groups_to_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert set(group.method) >= {"config", "device", "code", "params"}
     assert np.array_equal(group.images, read_group(Path("b/groups/floors")).images)
     scores = read_csv(Path("a/methods/shallow.csv"))
-    assert all(float(line["lpips_vgg"]) > 0 and 1 <= float(line["reid_rank_alexnet_conv5"]) <= 6 for line in scores)
+    assert all(float(line["lpips_alex"]) > 0 and 1 <= float(line["reid_rank_alexnet_conv5"]) <= 6 for line in scores)
     assert {line["net"] for line in read_csv(Path("a/sets/masked.csv"))} == {"alexnet_conv_pool"}
     assert read_csv(Path("a/paths/masked.csv")) == []
     assert [line["step"] for line in read_csv(Path("a/paths/shallow.csv"))] == ["1"], "it has no steps"

@@ -36,7 +36,7 @@ def coverage(sources: int, *, whole: bool, trials: int = 300) -> float:
     return hits / trials
 
 
-def test_intervals_by_hand():
+def test_intervals_by_hand_for_equal_seeds_and_many_sources() -> None:
     found = interval([2.5] * 6, list("aabbcc"), seed=0)
     assert (found.mean, found.lo, found.hi, found.n, found.sources) == (2.5, 2.5, 2.5, 6, 3), "equal values"
     found = interval([1.0, 2.0, 3.0], ["a"] * 3, seed=0)
@@ -48,17 +48,14 @@ def test_intervals_by_hand():
     assert np.mean(means == 0.5) == pytest.approx(0.5, abs=0.02)
     assert spread([1.0, 3.0, 10.0, 10.0], ["a", "a", "b", "b"]) == pytest.approx(1.0), "pooled variances 2 and 0"
     assert math.isnan(spread([1.0, 2.0], ["a", "b"]))
-
-
-def test_equal_seeds_give_equal_intervals_whatever_the_labels():
     values, labels = clustered(6, 4, 0)
     assert interval(values, labels, seed=3) == interval(values, [f"x{label}" for label in labels], seed=3)
     assert interval(values, labels, seed=3) != interval(values, labels, seed=4)
-
-
-def test_expansion_vanishes_with_many_sources():
     assert expanded_tail(100_000, 0.95) == pytest.approx(0.025, abs=1e-4)
     assert expanded_tail(6, 0.95) == pytest.approx(0.00243, abs=1e-4)  # Phi(-sqrt(6/5) * 2.5706)
+    for values, labels in (([1.0, float("nan")], ["a", "b"]), ([], []), ([1.0], ["a", "b"])):
+        with pytest.raises(ValueError, match="one finite value per source"):
+            interval(values, labels, seed=0)
 
 
 @pytest.mark.parametrize("sources", [6, 20])
@@ -77,12 +74,6 @@ def test_pairing_takes_out_what_pictures_have_in_common():
     assert (turned.lo, turned.hi) == pytest.approx((-found.hi, -found.lo), abs=1e-12)
 
 
-def test_what_is_no_number_is_refused():
-    for values, labels in (([1.0, float("nan")], ["a", "b"]), ([], []), ([1.0], ["a", "b"])):
-        with pytest.raises(ValueError, match="one finite value per source"):
-            interval(values, labels, seed=0)
-
-
 RNG = np.random.default_rng(0)
 
 
@@ -94,17 +85,14 @@ def cell(method: str, network: str = "", ids: int = 4, **values: Sequence[float]
     return Cell(identity=identity, ids=sources, sources=sources, values=full, spreads={}, seconds=None, device="")
 
 
-def test_scipy_agrees_also_on_ties_and_repeated_rows() -> None:
+def test_rank_correlations_by_scipy_and_by_hand() -> None:
     values = np.stack([RNG.normal(size=30), RNG.integers(0, 4, 30), RNG.integers(0, 2, 30)], 1)
     counts = RNG.integers(0, 3, (2, 30))
     found = spearman(values, counts.astype(float))
     for weights, table in zip(counts, found, strict=True):
         wanted = spearmanr(values.repeat(weights, 0)).statistic
         assert table == pytest.approx(wanted, abs=1e-12)
-
-
-def test_methods_are_ranked_by_their_means() -> None:
-    """Means 1, 2, 3 against 5, 4, 9: ranks 1, 2, 3 against 2, 1, 3, so 1 - 6 (1 + 1) / (3 * 8) = 0.5."""
+    # means 1, 2, 3 against 5, 4, 9: ranks 1, 2, 3 against 2, 1, 3, so 1 - 6 (1 + 1) / (3 * 8) = 0.5
     values = np.array([[0, 5], [2, 5], [2, 0], [2, 8], [3, 9], [3, 9.0]])
     part = Pool(values=values, method=np.array([0, 0, 1, 1, 4, 4]), source=np.arange(6))
     assert of_methods(part, np.ones((1, 6)))[0, 0, 1] == pytest.approx(0.5)
@@ -150,7 +138,7 @@ def diagonal(mean: list[float], deviations: list[float]) -> Gaussian:
     return Gaussian(mean=torch.tensor(mean).double(), root=torch.diag(torch.tensor(deviations).double()))
 
 
-def test_frechet_by_hand() -> None:
+def test_frechet_and_kid_by_hand() -> None:
     """|m - m'|^2 + sum (s - s')^2: 9 + 16 + 1 + 4. Of -1 and 1: mean 0, variance 2 (over n - 1); of 1 and 5: 3 and 8."""
     assert frechet(diagonal([0, 1], [1, 5]), diagonal([3, 5], [2, 3])) == pytest.approx(9 + 16 + 1 + 4)
     assert frechet(diagonal([0, 1], [1, 5]), diagonal([0, 1], [1, 5])) == pytest.approx(0, abs=1e-12)
@@ -158,6 +146,12 @@ def test_frechet_by_hand() -> None:
     assert frechet(a, b) == pytest.approx(9 + (8**0.5 - 2**0.5) ** 2)
     with pytest.raises(ValueError, match="N >= 2"):
         gaussian(draw(1, 3, "x"))
+    # x = 0, 1, 2 against y = 1, 1, with D = 1: k(a, b) = (ab + 1)^3
+    within_x, within_y, across = (1 + 1 + 27) / 3, 8, (2 * 1 + 2 * 8 + 2 * 27) / 6
+    x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [1.0]])
+    assert kid(x, y) == pytest.approx(within_x + within_y - 2 * across)
+    of_x, of_y = torch.tensor([0, 1, 1]), torch.tensor([1, 2])  # k(1, 2) within, and k(1, 1) and k(2, 1) across are left out
+    assert kid(x, y, of_x, of_y) == pytest.approx((1 + 1) / 2 + within_y - 2 * (2 * 1 + 8 + 27) / 4)
 
 
 @pytest.mark.parametrize(("n", "m"), [(40, 30), (5, 40), (5, 4)], ids=["many", "few against many", "few"])
@@ -170,16 +164,7 @@ def test_frechet_agrees_with_a_matrix_root(n: int, m: int) -> None:
     assert frechet(gaussian(x), gaussian(y)) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_kid_by_hand() -> None:
-    """x = 0, 1, 2 against y = 1, 1, with D = 1: k(a, b) = (ab + 1)^3."""
-    within_x, within_y, across = (1 + 1 + 27) / 3, 8, (2 * 1 + 2 * 8 + 2 * 27) / 6
-    x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [1.0]])
-    assert kid(x, y) == pytest.approx(within_x + within_y - 2 * across)
-    of_x, of_y = torch.tensor([0, 1, 1]), torch.tensor([1, 2])  # k(1, 2) within, and k(1, 1) and k(2, 1) across are left out
-    assert kid(x, y, of_x, of_y) == pytest.approx((1 + 1) / 2 + within_y - 2 * (2 * 1 + 8 + 27) / 4)
-
-
-def test_kid_agrees_with_its_sums() -> None:
+def test_kid_agrees_with_its_sums_also_of_subsets() -> None:
     """More rows than a block; means over i != j, written out. A set against itself is at nothing without its own meetings."""
     x, y = draw(BLOCK + 5, 2, "x"), 1.2 * draw(7, 2, "y")
 
@@ -192,6 +177,12 @@ def test_kid_agrees_with_its_sums() -> None:
     x = draw(9, 4, "x")
     assert kid(x, x, torch.arange(9), torch.arange(9)) == pytest.approx(0, abs=1e-12)
     assert kid(x, x) < 0
+    x, y = draw(6, 3, "x"), draw(5, 3, "y")
+    in_x, in_y = torch.tensor([[1, 0, 1, 1, 0, 1]]).T.bool(), torch.tensor([[0, 1, 1, 0, 1]]).T.bool()
+    of_x, of_y = torch.tensor([0, 0, 1, 2, 3, 3]), torch.tensor([4, 0, 0, 5, 2])
+    found = kids(x, y, in_x, in_y, of_x, of_y)
+    own = kid(x[in_x[:, 0]], y[in_y[:, 0]], of_x[in_x[:, 0]], of_y[in_y[:, 0]])
+    assert found.tolist() == pytest.approx([own])
 
 
 def test_crops_of_one_source_make_no_distance() -> None:
@@ -206,15 +197,6 @@ def test_crops_of_one_source_make_no_distance() -> None:
     naive = torch.tensor([kid(x, y) for x, y in pairs])
     assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5
     assert naive.mean() > 5 * naive.std() / len(values) ** 0.5
-
-
-def test_subsets_are_sets_of_their_own() -> None:
-    x, y = draw(6, 3, "x"), draw(5, 3, "y")
-    in_x, in_y = torch.tensor([[1, 0, 1, 1, 0, 1]]).T.bool(), torch.tensor([[0, 1, 1, 0, 1]]).T.bool()
-    of_x, of_y = torch.tensor([0, 0, 1, 2, 3, 3]), torch.tensor([4, 0, 0, 5, 2])
-    found = kids(x, y, in_x, in_y, of_x, of_y)
-    own = kid(x[in_x[:, 0]], y[in_y[:, 0]], of_x[in_x[:, 0]], of_y[in_y[:, 0]])
-    assert found.tolist() == pytest.approx([own])
 
 
 def test_halves_take_half_of_every_stratum() -> None:

@@ -22,16 +22,13 @@ from tests.evaluation_files import write_dataset
 REID = {"networks": [["efficientnet_lite0", "pool"], ["vgg16_conv", "conv5_3"]]}
 
 
-def test_ranks_by_hand() -> None:
+def test_ranks_by_hand_among_what_is_held_out(tmp_path: Path) -> None:
     """Four candidates at right angles around their mean (1, 1): the angle to each of them is known."""
     found = gallery(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), [5, 6, 7, 8])
     x = torch.tensor([[3.0, 1.5], [1.0, 9.0], [0.5, 0.5]])  # 14 degrees above the first; on the second; between the last two
     assert found.rank(x[:1].expand(4, 2), x, [5, 6, 7, 8]).tolist() == [1, 2, 4, 3]
     assert found.rank(x[1:2], x, [6]).tolist() == [1]
     assert found.rank(x[2:].expand(2, 2), x, [7, 8]).tolist() == [2, 2]  # a tie is not found
-
-
-def test_candidates_are_what_is_held_out(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "toy")
     assert candidates(data, [0, 1], None) == list(range(8))
     assert candidates(data, [1, 3], 4) == [0, 1, 2, 3]
@@ -127,7 +124,7 @@ def cell(seen: set[str], ranks: dict[str, list[float]]) -> Cell:
     return Cell(identity=identity | {"size": "32"}, values=values, spreads=spreads, seen=frozenset(seen), **plain)
 
 
-def test_tables_ask_the_first_judge_that_was_not_seen() -> None:
+def test_tables_ask_the_first_judge_that_was_not_seen_and_hold_distances_of_sets() -> None:
     views = [metric for metric, _ in build(Evaluate, {"metrics": ["psnr"], "reid": REID}, "evaluate").views]
     ranks = {"reid_rank_efficientnet_lite0_pool": [1, 2, 3, 1], "reid_rank_vgg16_conv5_3": [1, 1, 1, 7]}
     draws = Draws(seed=0, resamples=1000, level=0.95)
@@ -141,9 +138,6 @@ def test_tables_ask_the_first_judge_that_was_not_seen() -> None:
     assert summary(cells[:1], views)["toy"]["m"]["reid_top1"] == 0.5
     absent = cell({"alexnet"}, {"reid_rank_efficientnet_lite0_pool": [math.nan] * 4, "reid_rank_vgg16_conv5_3": [1, 1, 2, 2]})
     assert leaderboard([absent], draws, views=views)[0]["reid_net"] == "vgg16_conv5_3"
-
-
-def test_methods_have_their_distance_as_sets() -> None:
     told = dict.fromkeys(SETS, "") | {"name": "m", "dataset": "toy", "net": "net_pool@128", "kid": "0.25"}
     draws = Draws(seed=0, resamples=1000, level=0.95)
     sets = [

@@ -88,7 +88,7 @@ def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_
     assert whole.item() == 8
 
 
-def test_the_duels_losses_by_hand() -> None:
+def test_the_duels_losses_by_hand_and_kid_as_in_evaluation() -> None:
     real, fake, past = torch.tensor([0.9, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0])
     assert gan.lsgan_discriminator(real, fake, past, 0.9).tolist() == pytest.approx([0.0, 0.81 + 0.5 * (1 + 4)])
     assert gan.least_squares(fake, 0.9).tolist() == pytest.approx([0.81, 0.01])
@@ -96,19 +96,13 @@ def test_the_duels_losses_by_hand() -> None:
     two = torch.tensor(2.0).log().item()
     assert gan.logistic_discriminator(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
     assert gan.logistic_generator(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
-
-
-def test_steepness_by_hand() -> None:
-    """A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on."""
+    # A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on
     pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     gradient = torch.tensor(3.0, requires_grad=True)
     found = gan.gradient_penalty(gradient * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
     assert found.tolist() == pytest.approx([2.25, 9.0])
     (second,) = torch.autograd.grad(found.sum(), [gradient])
     assert second.item() == pytest.approx(0.5 * 3 * (1 + 4))
-
-
-def test_kid_is_evaluations_own() -> None:
     draws = torch.Generator().manual_seed(0)
     x, y = torch.randn(7, 5, generator=draws), 1 + torch.randn(9, 5, generator=draws)
     assert kid(x, y) == pytest.approx(sets.kid(x, y), rel=1e-9)
@@ -122,13 +116,10 @@ def axis(channel: int, channels: int = 3, side: int = 2) -> Tensor:
     return x
 
 
-def test_orthogonal_features_differ_by_the_sum_of_their_two_weights():
+def test_lpips_by_hand_symmetric_zero_at_home_with_finite_gradients() -> None:
     heads = [torch.tensor([0.5, 0.25, 7.0]), torch.tensor([1.0, 2.0, 4.0])]
     x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # lengths do not count
     assert lpips(x, y, heads).item() == pytest.approx(0.5 + 0.25 + 4.0 + 2.0)
-
-
-def test_it_is_symmetric_zero_at_home_and_knows_no_neighbours():
     draws, shapes = torch.Generator().manual_seed(0), [(3, 4, 5, 5), (3, 6, 2, 2)]
     x, y = ([torch.randn(shape, generator=draws) for shape in shapes] for _ in range(2))
     heads = [torch.rand(shape[1], generator=draws) for shape in shapes]
@@ -136,9 +127,6 @@ def test_it_is_symmetric_zero_at_home_and_knows_no_neighbours():
     assert torch.allclose(lpips(x, y, heads), lpips(y, x, heads))
     turned = [2, 0, 1]
     assert torch.allclose(lpips([v[turned] for v in x], [v[turned] for v in y], heads), lpips(x, y, heads)[turned])
-
-
-def test_dead_positions_have_a_finite_gradient():
     x = torch.zeros(1, 4, 3, 3, requires_grad=True)
     lpips([x], [torch.rand(1, 4, 3, 3)], [torch.ones(4)]).sum().backward()
     assert x.grad is not None
@@ -160,7 +148,7 @@ def pictures(seed: int, count: int = 2, side: int = 16) -> Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def test_ssim_is_zero_at_home_with_finite_gradients_and_rows_do_not_touch():
+def test_ssim_is_zero_at_home_a_mean_over_windows_and_agrees_with_scikit_image() -> None:
     flat = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
     (gradient,) = torch.autograd.grad(ssim(flat, torch.full_like(flat, 0.5), (7, 11)).sum(), [flat])
     assert gradient.isfinite().all()
@@ -169,16 +157,10 @@ def test_ssim_is_zero_at_home_with_finite_gradients_and_rows_do_not_touch():
     together = ssim(x, y, (7,))
     assert together.shape == (3,)
     torch.testing.assert_close(together, torch.cat([ssim(x[i : i + 1], y[i : i + 1], (7,)) for i in range(3)]))
-
-
-def test_several_windows_are_a_mean_and_one_that_does_not_fit_is_refused():
     x, y = pictures(0), pictures(1)
     torch.testing.assert_close(ssim(x, y, (7, 11)), (ssim(x, y, (7,)) + ssim(x, y, (11,))) / 2)
     with pytest.raises(ValueError, match="ssim: .*11.* 8 px"):
         ssim(pictures(0, side=8), pictures(1, side=8), (7, 11))
-
-
-def test_eleven_pixels_agree_with_scikit_image():
     from skimage.metrics import structural_similarity
 
     x = pictures(0)

@@ -26,15 +26,12 @@ def test_centres_by_hand(aggregate: str, centre: list[float]):
     assert weight.mean().item() == pytest.approx(1)
 
 
-def test_the_largest_cluster_wins_over_the_mean():
+def test_clusters_win_over_means_and_agreement_weighs_by_variance() -> None:
     """Six lie near 0 and two near 10: at least half of the pairs are close, so the median distance is one within a cluster."""
     values = torch.tensor([0.0, 10.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0])[None, :, None] + 0.01 * embeddings(0, 1, 8, 3)
     assert AGGREGATES["mean"](values)[0].mean().item() == pytest.approx(2.5, abs=0.05)
     assert AGGREGATES["cluster"](values)[0].abs().max().item() < 0.05
-
-
-def test_agreement_weighs_coordinates_by_their_variance():
-    """Variances 12.5 and 0: relative ones 2 and 0, weights 1 / 2.1 and 1 / 0.1 before they are brought to mean 1."""
+    # variances 12.5 and 0: relative ones 2 and 0, weights 1 / 2.1 and 1 / 0.1 before they are brought to mean 1
     _, weight = AGGREGATES["agreement"](ONE)
     raw = torch.tensor([1 / 2.1, 1 / 0.1])
     torch.testing.assert_close(weight[0], raw / raw.mean())
@@ -71,7 +68,7 @@ def test_policies_by_hand(policy: str, x: list[float], y: list[float]):
     assert own.looks_at("pool") == ("pool" if policy == "as_is" else "pool_pre")
 
 
-def test_a_dead_unit_that_should_live_has_a_gradient_under_smart_alone():
+def test_distances_by_hand_and_dead_units_under_smart() -> None:
     gradients = {}
     for policy in ("smart", "relu_after"):
         values = torch.tensor([[-1.0]], requires_grad=True)
@@ -79,9 +76,6 @@ def test_a_dead_unit_that_should_live_has_a_gradient_under_smart_alone():
         (gradients[policy],) = torch.autograd.grad((x - y).square().sum(), [values])
     assert gradients["smart"].item() == -6
     assert gradients["relu_after"].item() == 0
-
-
-def test_the_distance_of_each_from_all_by_hand():
     values = ONE.transpose(0, 1)  # each of the four, (4, 1, 2)
     others = ONE.expand(4, 4, 2)
     assert foreign("mse", "as_is", "mean", values, others).tolist() == pytest.approx([9, 4, 1, 36])

@@ -33,7 +33,7 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
     return sheet[row * STEP : row * STEP + SIZE, column * STEP : column * STEP + SIZE]
 
 
-def test_means_are_those_of_the_table_and_energies_are_curves(root: Path) -> None:
+def test_means_energies_and_sheets_of_masked_groups(root: Path) -> None:
     found = record(root)
     for row in read_csv(root / "metrics/masked.csv"):
         label = f"{row['method']}/photos/{row['mask_ratio']}"
@@ -42,9 +42,6 @@ def test_means_are_those_of_the_table_and_energies_are_curves(root: Path) -> Non
     assert {name for name, _, _ in found.curves} == {f"et/energy_{ratio:g}" for ratio in RATIOS}
     wanted = [(f"et/energy_{RATIOS[0]:g}", step, -85.0 - 10 * step) for step in range(STEPS + 1)]
     assert found.curves[: STEPS + 1] == wanted
-
-
-def test_sheets_show_what_was_shown_predicted_and_pasted(root: Path) -> None:
     found = record(root).pictures()
     assert set(found) == {*(f"pictures-{ratio:g}" for ratio in RATIOS), "steps-et"}
     group, masks = read_masked_group(root / "data/reconstructions" / GROUP)
