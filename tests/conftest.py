@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.evaluation_files import write_weights
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on toys two threads wait for each other, badly where others work
 os.environ["RELUME_TRACKING"] = "off"  # the tests of tracking turn it on for themselves
@@ -20,6 +22,18 @@ _PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 @pytest.fixture
 def default_params() -> dict[str, Any]:
     return copy.deepcopy(_PARAMS)
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def weights(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Random weights are not the pinned ones; their card still holds them to their sha256."""
+    monkeypatch.setattr("relume.networks.weights.PINS", {})
+    return random_weights
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from benchmarks import gan_runs, landscape
+from benchmarks import gan_runs, landscape, latent
 from benchmarks.gan_runs import GanStudy, configs, planned
 from benchmarks.landscape import Reached, bench_of, main, rows_of
 from benchmarks.landscape_runs import Bench
@@ -120,3 +120,17 @@ def test_faults_are_named() -> None:
         study(patches=7)
     with pytest.raises(UserError, match=r"study\.models\.style.*objective"):
         configs(study(models={"style": {"objective": {"kind": "hinge"}}}), PARAMS, "toy")
+
+
+def test_steps_and_shares_by_hand() -> None:
+    curve, names = np.array([[3.0, 5.0], [2.0, 3.0], [1.0, 2.0]]), ["a", "b"]
+    assert latent.steps_to(curve, np.array([2.0, 3.0]), names).mean == 1, "2.5 is first met by the mean 2.5"
+    assert latent.steps_to(curve, np.array([0.0, 1.0]), names).mean == 3, "never"
+    alike = latent.steps_to(np.array([[3.0, 3.0], [1.0, 1.0]]), np.array([2.0, 2.0]), names)
+    assert (alike.mean, alike.lo, alike.hi) == (1, 1, 1)
+    apart = latent.steps_to(curve, np.array([2.0, 2.5]), names)
+    assert (apart.mean, apart.lo, apart.hi) == (2, 1, 2), "a alone is there after a step, b alone after two"
+    # none of n: 1 - (a/2)^(1/n); all of n: the mirror image
+    assert latent.share(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
+    assert latent.share(10, 10) == (pytest.approx(0.025**0.1), 1.0)
+    assert latent.share(45, 50)[0] == pytest.approx(0.7819, abs=1e-3)

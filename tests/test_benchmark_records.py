@@ -1,12 +1,15 @@
-"""What is kept in docs: the gallery and README from tables, a preset's tables, what the pipeline costs; claims on the record."""
+"""Claims on the record; how records, gallery and README are written; what the pipeline and a step down the energy cost."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
-from benchmarks import pipeline
+from benchmarks import energy, pipeline
+from benchmarks.energy import PASSES, Size, ours, theirs
 from benchmarks.gallery import PAGE, RECORD, main
 from benchmarks.preset import keep, story
 from relume.core.files import read_csv, read_json, write_csv, write_json
@@ -105,7 +108,7 @@ def test_tables_that_hold_something_are_copied_with_their_story(tmp_path: Path) 
 KEYS = {"what", "ours", "theirs", "limit", "unit", "ratio", "ratio_lo", "ratio_hi", "n"}
 
 
-def test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_pipeline_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([300.0, 2.0, 6.0, 1.0, 3.0, 6.0, 1.5, 10.0, 6.0, 9.0])
     monkeypatch.setattr(pipeline, "timed", lambda command, root: next(seconds))
     write_json(tmp_path / pipeline.SECONDS, {"prepare@photos": [20.0, 30.0]})
@@ -115,5 +118,39 @@ def test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     idle = rows["nothing stale"]
     assert (idle["ours"], idle["theirs"], idle["ratio"], idle["n"]) == (3.0, 6.0, 0.5, 3)
     assert (idle["ratio_lo"], idle["ratio_hi"]) == (0.333, 1.667)
-    assert rows["dvc status"]["ours"] == 1.5
     assert (rows["prepare@photos"]["ours"], rows["prepare@photos, processor"]["ours"]) == (20.0, 30.0)
+
+
+TOY = Size(B=7, D=12, H=3, Y=5, M=20, few=2, many=4)
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("attention", ["plain", "fused"])
+@pytest.mark.parametrize("way", PASSES)
+def test_both_sides_take_the_same_step_and_learn_the_same(attention: str, way: str) -> None:
+    x = TOY.tokens(CPU).double()
+    found = [PASSES[way](step, TOY.block(attention, CPU).double(), x) for step in (ours, theirs)]
+    assert len(found[0]) == (1 if way == "forward" else 2 + 5)  # x, then gamma, delta, Wq, Wk and Xi
+    for mine, other in zip(*found, strict=True):
+        assert not mine.requires_grad
+        assert ((mine - other).norm() / other.norm()).item() < 1e-5
+    assert (found[0][0] - x).norm() > 0.1, "it is a step"
+
+
+def test_ratios_are_of_pairs() -> None:
+    """2, 3 and 4 times as fast; the medians of the speeds alone would say 1 / 2 against 1 / 8."""
+    found = energy.row("x", np.array([[1.0, 2.0], [2.0, 8.0], [4.0, 12.0]]))
+    assert (found["ours"], found["theirs"], found["unit"]) == (0.5, 0.125, "steps/s")
+    assert (found["ratio"], found["ratio_lo"], found["ratio_hi"], found["n"]) == (3.0, 2.0, 4.0, 3)
+
+
+@pytest.mark.slow
+def test_the_file_is_as_the_contract_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(energy, "SIZES", {"toy": TOY})
+    out = tmp_path / "metrics/energy.json"
+    done = CliRunner().invoke(energy.main, ["--device", "cpu", "--precision", "bfloat16", "--repeat", "3", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    written = read_json(out)
+    assert all(set(found) == KEYS for found in written["rows"])
+    assert all(found["ratio_lo"] <= found["ratio"] <= found["ratio_hi"] for found in written["rows"])
+    assert len(written["rows"]) == 4, "plain and fused, forward and training"

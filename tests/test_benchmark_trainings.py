@@ -1,13 +1,12 @@
 """A benchmark's models: trained once, by one process at a time, resumed after a kill, trained anew where something differs."""
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.trainings import alone, trained_once
+from benchmarks.trainings import trained_once
 from relume.core.files import read_json
 from relume.data.store import Dataset
 from relume.training import stage
@@ -59,15 +58,3 @@ def test_a_killed_training_resumes(call: Callable[..., Any], tmp_path: Path, mon
     assert (steps, kept) == ([1, 2, 3, 3, 4, 5, 6], False)
     assert card["sha256"] == whole["sha256"]
     assert not list((tmp_path / "work/scratch").iterdir())
-
-
-def test_one_process_at_a_time(call: Callable[..., Any], tmp_path: Path) -> None:
-    locks = tmp_path / "work/locks"
-
-    def watched(trainer: Any) -> None:
-        with (locks / "toy/.lock").open() as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with alone(locks / "another"):
-            assert not (tmp_path / "work/models/toy").exists(), "the model is written last: it tells that all is there"
-
-    call(also=watched)

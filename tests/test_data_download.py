@@ -1,13 +1,11 @@
 """Downloads against a server of our own: whole, resumed, cut, altered, missing, unreachable."""
 
 import hashlib
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,15 +143,6 @@ def test_a_missing_page_no_network_and_a_silent_server(server: Any, dead: int, p
     server.sleep = 1.0
     with pytest.raises(UserError, match="no connection .*timed out"):
         fetch(server.url, place, timeout=0.2)
-
-
-def test_a_full_disk_is_seen_beforehand_and_an_unwritable_place_named(server, place, tmp_path, monkeypatch) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="file/set.tar"):
-        fetch(server.url, tmp_path / "file" / "set.tar")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match="full"):
-        fetch(server.url, place)
 
 
 def test_two_processes_fetch_once(server: Any, place: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from relume.core.errors import UserError
 from relume.data import pool
-from relume.data.pictures import Contents, File, Picture, Slice
+from relume.data.pictures import Contents, File, Picture
 from relume.data.rows import Rows
 from relume.data.store import Dataset
 from relume.data.write import write
@@ -174,23 +174,6 @@ def test_what_does_not_hold_together_does_not_open(tmp_path: Path, file: str, ch
         path.write_bytes(change(path.read_bytes()))
     with pytest.raises(UserError, match="toy"):
         Dataset.open(tmp_path / "toy")
-
-
-def test_rows_grow_to_a_plain_array_and_a_slice_may_lie_across_parts(tmp_path: Path) -> None:
-    path = tmp_path / "rows.npy"
-    with Rows(path, 4) as rows:
-        for value in range(1001):
-            rows.append(np.full((4, 4, 3), value % 256, np.uint8))
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    assert array.shape == (1001, 4, 4, 3)
-    assert (array[:, 0, 0, 0] == np.arange(1001) % 256).all()
-    assert path.stat().st_size == 128 + 1001 * 48
-    data = bytes(range(100))
-    parts = [data[:30], data[30:40], data[40:]]
-    tree(tmp_path, {str(number): part for number, part in enumerate(parts)})
-    sizes = tuple((tmp_path / str(number), len(part)) for number, part in enumerate(parts))
-    assert Slice("x", sizes, 25, 50).read() == data[25:75]
-    assert Slice("x", sizes, 40, 5).read() == data[40:45]
 
 
 def test_a_worker_that_dies_is_named() -> None:

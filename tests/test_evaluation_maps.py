@@ -1,7 +1,7 @@
 """Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
 from relume.evaluation.pixel import psnr
-from relume.methods.decoder.codec import codecs
 from relume.methods.decoder.trained import read_decoder
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import maps
 from tests import stage_files as files
-from tests.decoder_files import CPU, Store, dataset
+from tests.decoder_files import CPU, dataset
 from tests.evaluation_files import write_dataset
 from tests.maps_files import write_decoder
 
@@ -204,12 +203,3 @@ def test_a_fault_leaves_no_folder_and_names_itself(project: Path, differences: d
     assert done.exit_code == 1
     assert words in done.output
     assert not Path("metrics").exists()
-
-
-def test_a_codec_wants_the_pictures_and_features_of_the_training(project: Path) -> None:
-    data, folder = Dataset.open(project / "data/images/toy"), project / "models/decoder/deep"
-    (one,) = codecs([folder], data, Store(), CPU)  # type: ignore[arg-type]
-    assert one.decode(one.encode([0, 1])).shape == (2, 3, 64, 64)
-    for change in ({"size": 32}, {"shapes": {"conv5": (256, 2, 2)}}):
-        with pytest.raises(UserError, match="deep"):
-            replace(one, decoder=replace(one.decoder, **change)).encode([0])  # type: ignore[arg-type]

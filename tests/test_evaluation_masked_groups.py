@@ -35,22 +35,12 @@ from relume.evaluation.sets import frechet, gaussian, kid
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
-from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
+from tests.evaluation_files import row, write_dataset, write_reconstructions
 
 CPU = torch.device("cpu")
 RATIOS = (0.5, 0.75)
 METHODS = ("same", "wrong")
 MASKED = {"task": "masked", "family": "masked", "network": "", "tap": ""}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(autouse=True)
-def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relume.networks.weights.PINS", {})
 
 
 @pytest.fixture

@@ -23,21 +23,10 @@ from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.networks import network as networks
 from relume.networks.weights import WeightStore
-from tests.evaluation_files import row, write_dataset, write_reconstructions, write_weights
+from tests.evaluation_files import row, write_dataset, write_reconstructions
 
 CPU = torch.device("cpu")
 ALL = tuple(name for name in METRICS if name != "lpips_squeeze")  # whose network is compared with the lpips package's
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(autouse=True)
-def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights are not the pinned ones; their card still holds them to their sha256."""
-    monkeypatch.setattr("relume.networks.weights.PINS", {})
 
 
 @pytest.fixture
