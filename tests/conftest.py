@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.evaluation_files import write_weights
-
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on toys two threads wait for each other, badly where others work
 os.environ["RELUME_TRACKING"] = "off"  # the tests of tracking turn it on for themselves
@@ -26,6 +24,8 @@ def default_params() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.evaluation_files import write_weights  # torch, which reads OMP_NUM_THREADS once
+
     return write_weights(tmp_path_factory.mktemp("weights"))
 
 

@@ -1,10 +1,6 @@
-"""Files as the contracts of DESIGN §3 want them, made up in a second: for tests of what only reads files.
-
-`python -m tests.contract_files FOLDER` writes them there, to be looked at.
-"""
+"""Files as the contracts of DESIGN §3 want them, made up in a second: for tests of what only reads files."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -177,13 +173,7 @@ def _comparisons(rows: list[dict[str, object]]) -> list[dict[str, object]]:
         for metric, half in (("psnr", 1.1), ("lpips_vgg", 0.04)):
             mean_a, mean_b = (float(str(by_name[name][metric])) for name in (a, b))
             same = {key: by_name[a][key] for key in ("dataset", "size", "network", "tap", "n", "sources", "device")}
-            values = {"mean_a": mean_a, "mean_b": mean_b, "diff": mean_a - mean_b}
-            found.append(
-                {"question": question, "a": a, "b": b, "metric": metric, **same, **values}
-                | {"lo": mean_a - mean_b - half, "hi": mean_a - mean_b + half}
-            )
+            diff = mean_a - mean_b
+            values = {"mean_a": mean_a, "mean_b": mean_b, "diff": diff, "lo": diff - half, "hi": diff + half}
+            found.append({"question": question, "a": a, "b": b, "metric": metric, **same, **values})
     return found
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

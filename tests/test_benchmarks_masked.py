@@ -177,17 +177,9 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "flags", "words"),
-    [
-        ({}, ["--only", "bert"], "--only"),
-        ({"metrics": ["psnr_masked", "lpips_alex"]}, ["--weights", "nowhere"], "lpips_alex"),
-        ({"sets": {"network": "alexnet", "tap": "pool"}}, ["--weights", "nowhere"], "alexnet"),
-        ({"train": 7}, [], "needs 7 images"),
-    ],
-)
-def test_what_is_missing_is_said_before_the_first_training(call, trained, changes, flags, words) -> None:
-    refused = call({**plain(), **changes}, *flags)
-    assert refused.exit_code == 1
-    assert words in refused.output
+def test_what_is_missing_is_said_before_the_first_training(call: Callable[..., Result], trained: list[str]):
+    assert "--only" in call(plain(), "--only", "bert").output
+    assert "7 images" in call({**plain(), "train": 7}).output
+    assert "lpips_alex" in call({**plain(), "metrics": ["psnr_masked", "lpips_alex"]}, "--weights", "nowhere").output
+    assert "alexnet" in call({**plain(), "sets": {"network": "alexnet", "tap": "pool"}}, "--weights", "nowhere").output
     assert not trained

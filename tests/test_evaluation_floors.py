@@ -21,7 +21,7 @@ from relume.evaluation.pixel import psnr
 from relume.evaluation.self_test import COLUMNS, blur, extractor, jpeg, mosaic, noisy
 from relume.evaluation.self_test_config import SelfTest
 from stages.self_test import main
-from tests.evaluation_files import write_dataset, write_weights
+from tests.evaluation_files import write_dataset
 
 
 def config(**changes: Any) -> Floors:
@@ -132,10 +132,8 @@ def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not
     assert ["noise" in fault for fault in verdict.faults] == [True]
 
 
-def test_the_stage_writes_its_table_and_fails_by_name(tmp_path, monkeypatch, default_params) -> None:
-    monkeypatch.setattr("relume.networks.weights.PINS", {})
+def test_the_stage_writes_its_table_and_fails_by_name(tmp_path, weights, monkeypatch, default_params) -> None:
     write_dataset(tmp_path / "images" / "toy")
-    weights = write_weights(tmp_path)
     write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": TAPS, "pictures": 12, "kept": None})
     default_params["run"]["device"] = "cpu"
     measured = ["mse", "psnr", "ms_ssim", "lpips_alex", "feature_error"]

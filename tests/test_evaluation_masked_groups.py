@@ -79,6 +79,13 @@ def scored(folder: Path, data: Dataset, weights: Path, micro_batch: int = 3) -> 
     return score(group, tools, masks=masks)
 
 
+def network_of(weights: Path, *sizes: int) -> MetricNetwork:
+    asked = Sets(network="alexnet_conv", tap="pool")
+    found = open_metric_network(asked, sizes or [32], WeightStore(weights), device=CPU, micro_batch=3)
+    assert found is not None
+    return found
+
+
 def test_predictions_are_judged_pasted_and_over_what_was_hidden(tmp_path: Path, data: Dataset, weights: Path) -> None:
     rows = scored(write(tmp_path / "g", data), data, weights)
     assert len(rows) == 32
@@ -111,10 +118,7 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
     group, masks = read(write(tmp_path / "g", data))
     assert masks is not None
     net = networks.load("alexnet_conv", WeightStore(weights))
-    metric_network = open_metric_network(
-        Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3
-    )
-    assert isinstance(metric_network, MetricNetwork)
+    metric_network = network_of(weights)
     rows = set_rows(group, masks, {"toy": data}, metric_network, 0)
     assert [line["name"] for line in rows] == ["same@0.5", "same@0.75", "wrong@0.5", "wrong@0.75", "originals@test"]
     assert {(line["dataset"], line["net"]) for line in rows} == {("toy", "alexnet_conv_pool")}
@@ -136,10 +140,8 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
 
 
 def test_pictures_too_small_for_the_network_are_named_first(weights: Path) -> None:
-    asked, store = Sets(network="alexnet_conv", tap="pool"), WeightStore(weights)
     with pytest.raises(UserError, match=r"evaluate.sets.network: .*31 px.* 16"):
-        open_metric_network(asked, [32, 16], store, device=CPU, micro_batch=3)
-    assert open_metric_network(None, [16], store, device=CPU, micro_batch=3) is None
+        network_of(weights, 32, 16)
 
 
 TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))
@@ -149,10 +151,7 @@ def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path
     """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
     rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
     write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
-    metric_network = open_metric_network(
-        Sets(network="alexnet_conv", tap="pool"), [32], WeightStore(weights), device=CPU, micro_batch=3
-    )
-    assert metric_network is not None
+    metric_network = network_of(weights)
     good, bad, real = set_rows(read_group(tmp_path / "g"), None, {"toy": data}, metric_network, 0)
     assert [good["name"], bad["name"], real["kind"]] == ["good@alexnet_conv conv2", "bad", "real"]
     assert good["kind"] == bad["kind"] == METHOD

@@ -170,11 +170,7 @@ def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
 def test_networks_refuse_out_of_range(bad: float) -> None:
     """Every metric of a network looks through this function."""
-    look = FeatureExtractor(
-        networks={"alexnet_conv": networks.random("alexnet_conv")}, taps={"alexnet_conv": ("conv1",)}, heads={}
-    )
-    x = torch.full((1, 3, 32, 32), 0.5)
-    assert look.look(x, ["alexnet_conv"])["alexnet_conv"]["conv1"].isfinite().all()
-    x[0, 1, 2, 3] = bad
-    with pytest.raises(ValueError, match="^metrics that see through alexnet_conv: "):
-        look.look(x, ["alexnet_conv"])
+    name = "alexnet_conv"
+    look = FeatureExtractor(networks={name: networks.random(name)}, taps={name: ("conv1",)}, heads={})
+    with pytest.raises(ValueError, match=f"^metrics that see through {name}: "):
+        look.look(torch.full((1, 3, 32, 32), bad), [name])

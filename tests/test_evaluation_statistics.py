@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from scipy.linalg import sqrtm
 from scipy.stats import spearmanr
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from relume.core.runtime import generator
 from relume.evaluation.correlations import CORRELATIONS, Pool, correlations, of_methods, spearman
+from relume.evaluation.embeddings import compared, cosine, relative_l2, same_trunk, scatter, statistics
 from relume.evaluation.evidence import IDENTITY, Cell
 from relume.evaluation.metrics import METRICS
 from relume.evaluation.sets import BLOCK, Gaussian, frechet, gaussian, halves, kid, kids
@@ -205,3 +207,35 @@ def test_halves_take_half_of_every_stratum() -> None:
     assert (torch.stack([drawn[source] for source in "abcd"]).sum(0) == 2).all()
     assert (torch.stack([drawn[source] for source in "efg"]).sum(0) == 1).all()
     assert all(taken.any() and not taken.all() for taken in drawn.values())
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_statistics_and_distances_by_hand_and_by_scipy() -> None:
+    found = statistics(torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]))
+    wanted = {"negative_share": [0.25, 0], "zero_share": [0.5, 0.75], "mean": [-0.25, 0.25], "norm": [5, 1]}
+    assert {name: found[name].tolist() for name in wanted} == wanted
+    assert found["cosine"].tolist() == pytest.approx([-0.8, -0.8])
+    e = normal(3, 50).exp()
+    assert statistics(e)["excess_kurtosis"].tolist() == pytest.approx(scipy.stats.kurtosis(e.numpy(), axis=1).tolist())
+    constant = statistics(torch.stack([torch.zeros(5), torch.ones(5)]))
+    assert all(torch.isfinite(values).all() for values in constant.values())
+    a, b, truth = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[0.0, 6.0]])
+    assert relative_l2(a, b, truth).tolist() == [0.5]
+    assert cosine(a, b, truth).tolist() == pytest.approx([0.2])
+
+
+def test_squared_errors_are_bias_and_scatter_and_nothing_is_proved_within_a_network() -> None:
+    truth, m = normal(1, 7, seed=1).expand(2, 7).contiguous(), 4
+    cloud = normal(2, m, 7, seed=2)
+    t = truth[:, None]
+    one = relative_l2(cloud, t, t).square().mean(1)
+    found = scatter(cloud, truth)["relative_l2"]
+    scattered = found["unbiased"].square() * (m - 1)  # mean over k of |r_k - r|^2 / |t|^2
+    assert torch.allclose(one, found["mean"].square() + scattered)
+    assert same_trunk("alexnet", "alexnet_conv")
+    assert not same_trunk("vgg16_conv", "alexnet_conv")
+    line = compared({}, torch.ones(3), torch.zeros(3), ["a", "b", "c"], seed=0, proves=False)
+    assert (line["diff"], line["lo"], line["hi"]) == (1, None, None)

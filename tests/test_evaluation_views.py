@@ -64,7 +64,7 @@ TERMS = {"lpips": {"network": "vgg"}, "ref": {"networks": {"resnet18": {"pool": 
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
-    cards = {
+    cards: dict[str, Any] = {
         "decoder/plain": {"network": "alexnet_conv", "losses": {"lpips": 0.0}, "measures": {"lpips": {"network": "vgg"}}},
         "decoder/sharp": {"network": "alexnet_conv", "losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}},
         "gan/style": {"metric_network": {"network": "efficientnet_lite0"}, "losses": {}},
