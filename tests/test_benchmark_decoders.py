@@ -12,7 +12,7 @@ from benchmarks.decoders import main
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
 from relume.core.results import read_group
-from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
+from relume.evaluation.comparison import LEADERBOARD
 from relume.methods.optimise import tuned
 from relume.training import stage
 from tests.decoder_files import training as few_steps
@@ -63,14 +63,12 @@ def test_a_refinement_and_its_parent_differ_by_what_the_file_says(default_params
     assert refined.config.init.std == 0.0 < alone.config.init.std
 
 
-CONV1 = {"network": "alexnet_conv", "taps": ["conv1"]}
+CONV_ONLY = {"kind": "conv_only"}
+CONV1: dict[str, Any] = {"network": "alexnet_conv", "taps": ["conv1"]}
 NARROW = {"refine": {}, "depths": {}}
 FAULTS: dict[str, dict[str, Any]] = {
     "metrics: psnr": {"metrics": ["ssim"]},
-    "study.decoders.conv1.taps: ": {
-        "decoders": {"conv1": {**CONV1, "taps": ["pool"], "architecture": {"kind": "conv_only"}}},
-        **NARROW,
-    },
+    "study.decoders.conv1.taps: ": {"decoders": {"conv1": CONV1 | {"taps": ["pool"], "architecture": CONV_ONLY}}, **NARROW},
     "refine.refined.decoder: one of the study's": {"refine": {"refined": {"decoder": "conv3"}}},
     "depths.alexnet: ": {"depths": {"alexnet": ["conv1", "conv3"]}},
     "study.floors: ": {"floors": ["floor_blocks_8"]},
@@ -105,9 +103,7 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     decoded = {("conv1", "decoder", "conv1"), ("conv2", "decoder", "conv2"), ("both", "decoder", "conv1+conv2")}
     assert rows == decoded | {("conv2_alone", "optimise", "conv2"), ("refined", "hybrid", "conv2")}
     assert {(line["task"], line["oracle"], line["n"]) for line in own} == {("feature", "false", "2")}
-    assert {"floor_dataset_mean", "floor_own_mean", "floor_blocks_7"} <= {line["method"] for line in board}
     comparisons = read_csv(Path("out/toy_comparisons.csv"))
-    assert tuple(comparisons[0]) == COMPARISONS
     asked = {(line["question"], line["a"], line["b"], line["metric"]) for line in comparisons}
     assert ("depth_alexnet", "conv1", "conv2", "psnr") in asked
     assert ("refined_alone", "refined", "conv2_alone", "feature_error") in asked
@@ -115,11 +111,9 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     assert errors == {("refined", "conv2"), ("refined", "conv2_alone")}, "errors of different taps are no one measure"
     assert ("against_floor_blocks_7", "both", "floor_blocks_7", "psnr") in asked
     about = read_json(Path("out/toy.json"))
-    assert about == read_json(Path("out/toy_comparisons.json"))
     assert (about["n"], list(about["runs"]), about["runs"]["refined"]["steps"]) == (2, ["conv2_alone", "refined"], 3)
     told = about["decoders"]["conv1"]
     assert (told["steps"], told["batch"], told["train"]) == (STEPS, 2, 10)
-    assert Path("out/toy.jpg").stat().st_size > 0
     assert {row["id"] for row in read_group(Path("work/reconstructions/decoders_conv1")).index} == {"00.png", "10.png"}
 
     monkeypatch.setattr(stage, "train", lambda *given, **named: pytest.fail("nothing is to be trained anew"))

@@ -13,7 +13,6 @@ from benchmarks.gan_runs import GanStudy, configs, planned
 from benchmarks.landscape import Reached, bench_of, main, rows_of
 from benchmarks.landscape_runs import Bench
 from relume.core.config import build
-from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.evaluation.comparison import COMPARISONS
 from relume.methods.landscape.infer import Descents
@@ -113,13 +112,6 @@ def test_steps_fill_the_seconds_in_whole_looks(tmp_path: Path, monkeypatch: pyte
     assert len(asked) == 1, "measured once"
     planned(bench, study(seconds=7.0), wanted, Store())  # type: ignore[arg-type]
     assert len(asked) == 2
-
-
-def test_faults_are_named() -> None:
-    with pytest.raises(UserError, match="study.*patches"):
-        study(patches=7)
-    with pytest.raises(UserError, match=r"study\.models\.style.*objective"):
-        configs(study(models={"style": {"objective": {"kind": "hinge"}}}), PARAMS, "toy")
 
 
 def test_steps_and_shares_by_hand() -> None:

@@ -125,7 +125,6 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
     lines = {(row["method"], row["mask_ratio"]): row for row in board}
     methods = {"et", "beit", *masked_study.MASKED_FLOORS}
     assert set(lines) == {(method, ratio) for method in methods for ratio in ("0.5", "0.75")}
-    assert {row["n"] for row in board} == {"3"}
     about = read_json(Path("out/toy.json"))
     assert set(about["models"]) == {"codes", "et", "beit"}
     told = about["models"]["et"]
@@ -136,7 +135,6 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
     assert set(probed) == {"chance", "pixels", "beit", "et"}
     assert lines["et", "0.75"]["probe_top1"] == probed["et"]["probe_top1"] != ""
     assert not Path("out/toy_sets.csv").exists()
-    assert Path("out/toy.jpg").stat().st_size > 0
     asked = {(row["question"], row["metric"]): row for row in read_csv(Path("out/toy_comparisons.csv"))}
     for ratio, told in (("0.5", "50 % hidden"), ("0.75", "75 % hidden")):
         means = [float(lines[name, ratio]["psnr_masked"]) for name in ("et", "beit")]

@@ -94,12 +94,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_declared_by_hand() -> None:
-    whole = {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"x": {"b": 2}, "y": {"b": 3}}}, "report": 5}
-    keys = ["run.seed", "train.shared", "train.models.${key}"]
-    assert declared(whole, keys, "y") == {"run": {"seed": 0}, "train": {"shared": {"a": 1}, "models": {"y": {"b": 3}}}}
-
-
 @pytest.mark.slow
 def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> None:
     whole, stages = read_params(Path("params.yaml")), yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
@@ -131,7 +125,9 @@ def at(tree: Any, key: str) -> Any:
     return tree
 
 
-def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_declared_cannot_be_read_and_threads_are_those_of_the_parameters(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
     assert StageContext("floors").plain("report.pictures") == 8
     monkeypatch.setenv("DVC_STAGE", "invert_optimise@deep")
@@ -140,9 +136,6 @@ def test_what_is_not_declared_cannot_be_read(project: Path, monkeypatch: pytest.
     for key in ("recipes.shallow", "report.pictures", "evaluate"):
         with pytest.raises(UserError, match=f"params: {key}: .*invert_optimise"):
             context.plain(key)
-
-
-def test_a_stage_computes_on_as_many_threads_as_its_parameters_say(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
     before = torch.get_num_threads()
     params = Path("params.yaml")

@@ -71,7 +71,6 @@ def test_exif_rotation_is_obeyed(orientation: int, turned: int) -> None:
         (b"", "empty file"),
         (b"no picture at all", "not an image"),
         (encoded(RGB, "JPEG")[:-200], "truncated"),
-        (encoded(RGB, "PNG")[:-40], "truncated"),
         (encoded(RGB, "JPEG")[:20], "not an image|truncated"),
         (encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "floating point"),
         (encoded(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "outside 0 to 65535"),

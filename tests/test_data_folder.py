@@ -1,7 +1,6 @@
 """Source `folder` on trees, archives and single pictures; and where all sources look for their files."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +98,3 @@ def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPat
     assert len(made(source="cifar10", seed=0, val=0).index) == 24
     official = cifar_source.CIFAR10.official
     assert asked == [(official.url, "data/sources/cifar-10-python.tar.gz", official.md5)]
-
-
-def test_without_a_network_one_message_says_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = locate.Archive(name="cifar-10-python.tar.gz", url="http://127.0.0.1:9/x", md5="c58f", describe="CIFAR-10")
-    monkeypatch.setitem(cifar_source.LAYOUTS, "cifar10", replace(cifar_source.CIFAR10, official=nowhere))
-    message = fault(source="cifar10", seed=0, val=0)
-    assert all(part in message for part in ("CIFAR-10", "http://127.0.0.1:9/x", "c58f", "data/sources/"))

@@ -194,7 +194,6 @@ def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
         ({"decoders": ["nobody"]}, "models/decoder/nobody/model.json"),
         ({"decoders": ["both"]}, "both"),
         ({"decoders": ["deep"], "count": 9}, "9 images"),
-        ({"decoders": ["deep"], "metrics": ["feature_error"]}, "maps.metrics: "),
         ({"decoders": ["deep", "deep"]}, "maps.decoders: "),
     ],
 )

@@ -97,18 +97,6 @@ def test_bootstrap_begins_anew_after_an_interruption_and_after_a_move(clone, too
     assert [line.split()[0] for line in calls(tools)] == ["venv", "pip", "pip"]
 
 
-@pytest.mark.skipif(shutil.which("flock") is None, reason="no flock here: two at once are not kept apart")
-def test_two_bootstraps_at_once_install_once(clone, tools):
-    uv = tools / "uv"
-    uv.write_text(uv.read_text().replace("pip) ", "pip) sleep 0.5; "))
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHON": sys.executable}
-    both = [subprocess.Popen("./bootstrap.sh", cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [each.communicate(timeout=60)[1] for each in both]
-    assert [each.returncode for each in both] == [0, 0]
-    assert [line.split()[0] for line in calls(tools)] == ["venv", "pip", "pip"]
-    assert sum("waiting" in text for text in said) == 1
-
-
 def test_the_lock_names_every_direct_dependency_and_is_what_is_installed() -> None:
     assert "://" not in LOCK
     assert not re.search(r"^-|\s@\s", LOCK, re.MULTILINE)

@@ -110,27 +110,15 @@ def test_one_parent_and_a_run_per_group_with_all_that_is_told_and_nothing_twice(
     assert folder.is_relative_to(root / "mlartifacts")
 
 
-def test_results_pulled_from_a_cache_show_up_under_their_own_variant(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_and_models_pulled_from_a_cache_show_up_under_their_own_variant(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pulled = variant(monkeypatch, root, "rough-sand", strength=1.5)
     assert tracking.project(pulled).written == ["shallow", "deep", "headline"], "floors are the same"
     assert tracking.project(pulled).written == []
     assert not (pulled / "mlflow.db").exists()
     assert "rough-sand" in runs(root)
-
-
-def model(root: Path, name: str = "deep", *, kind: str = "decoder", loss: float = 0.1) -> None:
-    folder = root / "models" / kind / name
-    history = [("train/loss", 10, 0.5), ("val/loss", 10, 0.4), ("learning_rate", 10, 1e-3), ("val/loss", 20, loss)]
-    rows = [{"step": step, "term": term, "value": value} for term, step, value in history]
-    write_csv(folder / "history.csv", ("step", "term", "value"), rows)
-    about = {"kind": kind, "name": name, "parameters": 7, "sha256": f"{loss}", "device": "cpu", "best_step": 20}
-    write_json(folder / "model.json", about | {"config": {"training": {"steps": 20}}, "metrics": {"loss": loss, "psnr": 12.5}})
-    for file in ("progress.jpg", "samples.png"):
-        Image.new("RGB", (8, 6), "red").save(folder / file)
-
-
-def test_models_are_runs_with_their_curves_metrics_and_pictures(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretrained weights are no results; new training, new run."""
+    # pretrained weights are no results; new training, new run
     pulled = variant(monkeypatch, root, "trained")
     model(pulled)
     model(pulled, "alexnet", kind="weights")
@@ -145,6 +133,17 @@ def test_models_are_runs_with_their_curves_metrics_and_pictures(root: Path, monk
     assert {path.name for path in Path(str(artifacts).removeprefix("file://")).iterdir()} == {"progress.png", "samples.png"}
     model(pulled, loss=0.05)
     assert tracking.project(pulled).written == ["decoder/deep"]
+
+
+def model(root: Path, name: str = "deep", *, kind: str = "decoder", loss: float = 0.1) -> None:
+    folder = root / "models" / kind / name
+    history = [("train/loss", 10, 0.5), ("val/loss", 10, 0.4), ("learning_rate", 10, 1e-3), ("val/loss", 20, loss)]
+    rows = [{"step": step, "term": term, "value": value} for term, step, value in history]
+    write_csv(folder / "history.csv", ("step", "term", "value"), rows)
+    about = {"kind": kind, "name": name, "parameters": 7, "sha256": f"{loss}", "device": "cpu", "best_step": 20}
+    write_json(folder / "model.json", about | {"config": {"training": {"steps": 20}}, "metrics": {"loss": loss, "psnr": 12.5}})
+    for file in ("progress.jpg", "samples.png"):
+        Image.new("RGB", (8, 6), "red").save(folder / file)
 
 
 def test_dvc_knows_who_made_what_and_other_scores_are_not_taken(tmp_path: Path) -> None:
