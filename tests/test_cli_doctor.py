@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,18 +111,16 @@ def test_a_fresh_project_lacks_nothing_that_repro_needs(project):
     assert (states["alexnet_conv"], states["photos"]) == ("note", "note"), "not brought and not prepared yet"
 
 
-def test_a_check_that_breaks_is_a_finding(alone, monkeypatch):
-    def broken(root: Path) -> list[Finding]:
-        raise KeyError("runs")
-
-    def lacking(root: Path) -> list[Finding]:
-        raise ModuleNotFoundError("No module named 'dvc'")
-
-    monkeypatch.setattr(doctor_services, "cache", broken)
-    monkeypatch.setattr(doctor_services, "remote", lacking)
+def test_a_check_that_breaks_and_parameters_at_fault_are_findings(alone, monkeypatch, project) -> None:
+    monkeypatch.setattr(doctor_services, "cache", lambda root: {}["runs"])
+    monkeypatch.setattr(doctor_services, "remote", lambda root: import_module("no_such_package"))
     (first,), (second,) = (doctor.guarded("area", "services", name, alone) for name in ("cache", "remote"))
     assert (first.state, first.needed, "KeyError: 'runs'" in first.found) == ("lack", False, True)
     assert (second.needed, second.remedy) == (True, doctor.REINSTALL)
+    change("run.sede", 1)
+    (finding,) = doctor_environment.parameters(project)
+    assert (finding.needed, "run.sede" in finding.found) == (True, True)
+    assert by_name(doctor_inputs.weights(project))["alexnet_conv"]  # its own section is sound
 
 
 def test_it_runs_where_packages_are_missing(project):
@@ -162,13 +161,6 @@ def test_a_broken_torch(alone, monkeypatch, torch, torchvision, name, text):
     monkeypatch.undo()
     found = by_name(doctor_environment.device(alone))
     assert (found[name].state, found[name].needed, text in found[name].found) == ("lack", True, True)
-
-
-def test_parameters_at_fault_are_named(project):
-    change("run.sede", 1)
-    (finding,) = doctor_environment.parameters(project)
-    assert (finding.needed, "run.sede" in finding.found) == (True, True)
-    assert by_name(doctor_inputs.weights(project))["alexnet_conv"]  # its own section is sound
 
 
 def test_weights(project, monkeypatch, tmp_path):

@@ -115,8 +115,7 @@ def test_determinism_is_asked_for_without_importing_the_compiler() -> None:
     told = "torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()"
     code = "import sys, torch; from relume.core.runtime import deterministic; deterministic()"
     code += f"; print({told}, 'torch._inductor' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, check=True)
-    assert done.stdout.split() == ["True", "True", "False"]
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "True", "False"]
 
 
 def at(tree: Any, key: str) -> Any:

@@ -88,11 +88,16 @@ def test_a_file_comes_whole_and_once_and_an_altered_one_is_named(server: Any, pl
         check(place, sha256="00", hint="ask the owner")
 
 
-def test_a_cut_is_gone_on_with_in_the_same_run(server: Any, place: Path) -> None:
+def test_a_cut_is_gone_on_with_and_a_server_without_ranges_starts_again(server: Any, place: Path) -> None:
     server.cuts = [300_000, 300_000]
     fetch(server.url, place, sha256=SHA256)
     assert place.read_bytes() == DATA
     assert server.asked == [None, "bytes=300000-", "bytes=600000-"]
+    server.ranges, server.cuts = False, [1000]
+    place.parent.mkdir()
+    place.with_name(".set.tar.part").write_bytes(DATA[:500])
+    fetch(server.url, place, sha256=SHA256)
+    assert place.read_bytes() == DATA
 
 
 @pytest.mark.parametrize(
@@ -106,14 +111,6 @@ def test_what_an_earlier_run_left_is_gone_on_with(server: Any, place: Path, left
     fetch(server.url, place, md5=MD5)
     assert place.read_bytes() == DATA
     assert server.asked == asked
-
-
-def test_a_server_without_ranges_starts_again(server: Any, place: Path) -> None:
-    server.ranges, server.cuts = False, [1000]
-    place.parent.mkdir()
-    place.with_name(".set.tar.part").write_bytes(DATA[:500])
-    fetch(server.url, place, sha256=SHA256)
-    assert place.read_bytes() == DATA
 
 
 def test_no_storm_of_retries(server: Any, place: Path) -> None:

@@ -79,15 +79,14 @@ def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> No
         assert f"{path} is truncated" in fault(**FOLDER, path=kind)
 
 
-def test_relume_sources_come_before_the_projects_own(here: Path) -> None:
+def test_relume_sources_come_first_and_what_is_nowhere_is_fetched_from_its_owner(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files.tree(Path("data/sources"), {"a.tar": b"own", "b.tar": b"own"})
     files.tree(here, {"a.tar": b"shared"})
     assert locate.find_local("a.tar") == here / "a.tar"
     assert locate.find_local("b.tar") == Path("data/sources/b.tar")
     assert locate.find_local("c.tar") is None
-
-
-def test_what_is_nowhere_is_fetched_from_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def fetch(url: str, path: Path, **checks: Any) -> Path:

@@ -36,7 +36,7 @@ def contents(folder: Path, splits: str, bad: tuple[int, ...] = (), same: dict[in
     return Contents(pictures=pictures, classes=["thing"], licence="CC0", origin=[{"name": "toy"}])
 
 
-def test_rows_stand_by_split_and_match_their_index(tmp_path: Path) -> None:
+def test_rows_stand_by_split_and_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write(tmp_path / "toy", contents(tmp_path / "in", "llvtlt"), name="toy", size=8)
     dataset = Dataset.open(tmp_path / "toy")
     assert (dataset.name, dataset.size, len(dataset.images)) == ("toy", 8, 6)
@@ -52,9 +52,6 @@ def test_rows_stand_by_split_and_match_their_index(tmp_path: Path) -> None:
         dataset.select("tset")
     with pytest.raises(UserError, match="train"):
         dataset.select("train", 5)
-
-
-def test_one_and_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = contents(tmp_path / "in", "l" * 70 + "tv")
     for workers in ("1", "2"):
         monkeypatch.setenv("RELUME_WORKERS", workers)

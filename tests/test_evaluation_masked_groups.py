@@ -86,7 +86,7 @@ def network_of(weights: Path, *sizes: int) -> MetricNetwork:
     return found
 
 
-def test_predictions_are_judged_pasted_and_over_what_was_hidden(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_predictions_are_judged_pasted_and_what_does_not_fit_is_named(tmp_path: Path, data: Dataset, weights: Path) -> None:
     rows = scored(write(tmp_path / "g", data), data, weights)
     assert len(rows) == 32
     assert set(rows[0]) == set(MASKED_COLUMNS) - {"lpips_vgg"}, "no plain psnr, and no metric that was not asked for"
@@ -98,9 +98,6 @@ def test_predictions_are_judged_pasted_and_over_what_was_hidden(tmp_path: Path, 
     dark = hidden(data, 0.75)[0].repeat(8, 0).repeat(8, 1)
     assert wrong["mse_masked"] == pytest.approx(np.square(negative[dark] / 255).mean(), rel=1e-4)
     assert wrong["lpips_alex"] > 0.01
-
-
-def test_masks_of_an_older_run_and_double_rows_are_named(tmp_path: Path, data: Dataset, weights: Path) -> None:
     folder = write(tmp_path / "g", data)
     masks = np.load(folder / "masks.npy")
     for wrong in (~masks[:, :2], masks[::-1], np.ones_like(masks)):
@@ -139,15 +136,10 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
     assert set_rows(group, masks, {"toy": data}, metric_network, 0) == rows
 
 
-def test_pictures_too_small_for_the_network_are_named_first(weights: Path) -> None:
-    with pytest.raises(UserError, match=r"evaluate.sets.network: .*31 px.* 16"):
-        network_of(weights, 32, 16)
-
-
 TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))
 
 
-def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_methods_are_sets_too_unless_pictures_are_too_small_for_the_network(tmp_path: Path, data: Dataset, weights: Path) -> None:
     """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
     rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
     write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
@@ -158,6 +150,8 @@ def test_methods_are_sets_too_and_few_pictures_have_no_frechet_distance(tmp_path
     assert (good["fd"], bad["fd"], real["fd"], good["n"]) == (None, None, None, 8)
     assert good["kid"] == pytest.approx(0, abs=1e-6)
     assert float(str(bad["kid"])) > 0
+    with pytest.raises(UserError, match=r"evaluate.sets.network: .*31 px.* 16"):
+        network_of(weights, 32, 16)
 
 
 ALL = {**FILLERS, "floor_mean_patch": mean_patch(torch.full((1, 3, 8, 8), 0.25))}

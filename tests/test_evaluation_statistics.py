@@ -100,7 +100,7 @@ def test_rank_correlations_by_scipy_and_by_hand() -> None:
     assert of_methods(part, np.ones((1, 6)))[0, 0, 1] == pytest.approx(0.5)
 
 
-def test_better_agrees_with_better_and_bounds_hold_the_value() -> None:
+def test_better_agrees_with_better_and_circular_metrics_are_not_asked() -> None:
     """MSE and PSNR tell the same order, though one falls where the other rises; SSIM here tells the opposite."""
     cells = []
     for number in range(5):
@@ -119,10 +119,7 @@ def test_better_agrees_with_better_and_bounds_hold_the_value() -> None:
     assert [told["mse", "psnr", "picture"][key] for key in ("lo", "spearman", "hi")] == pytest.approx([1, 1, 1])
     assert rows == correlations(cells, [], seed=0, level=0.95, draws=200)
     assert {(row["task"], row["dataset"], row["size"]) for row in rows} == {("feature", "toy", "32")}
-
-
-def test_circular_metrics_are_not_asked() -> None:
-    """Of five methods one inverts AlexNet, through which lpips_alex sees, and one has learned by it."""
+    # of five methods one inverts AlexNet, through which lpips_alex sees, and one has learned by it
     cells = [cell(f"m{number}", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)) for number in range(3)]
     cells.append(cell("own", "alexnet", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4)))
     taught = cell("taught", psnr=RNG.uniform(size=4), lpips_alex=RNG.uniform(size=4))
