@@ -1,6 +1,6 @@
 """Inverting a generator: pictures that it made are found, starts are shared, seeds are chosen, curves and the inverse by hand."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def searching(data: Dataset, **differences: Any) -> Search:
     return Search(
         dataset=data,
         painter=made.painter,
-        landscape=TrainedLandscape(name="toy", config=made.config, module=made.model.requires_grad_(False)),
+        landscape=TrainedLandscape(card={"name": "toy", "config": asdict(made.config)}, module=made.model.requires_grad_(False)),
         likeness=made.likeness,
         mapper=None,
         device=CPU,

@@ -9,13 +9,14 @@ import torch
 
 from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
-from relume.methods.decoder.config import DecoderConfig, DecoderLosses, decoders
+from relume.methods.decoder.config import DecoderConfig, DecoderLosses
 from relume.methods.decoder.model import build
 from relume.networks import network as networks
 from relume.networks import sources
 from relume.networks.catalogue import facts
 from relume.training.config import Augment, Stepwise
 from tests import data_files as files
+from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
 WIDTH = 8  # of our decoders
@@ -23,7 +24,7 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 def configs(name: str, params: dict[str, Any]) -> dict[str, DecoderConfig]:
-    return decoders(whole(name, params)["train_decoder"])
+    return entries("train_decoder", whole(name, params)["train_decoder"])
 
 
 def rule(config: DecoderConfig) -> tuple[Any, ...]:

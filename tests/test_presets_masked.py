@@ -8,11 +8,12 @@ import pytest
 
 from relume.core.files import read_csv, read_json
 from relume.data.masks import hidden_cells
-from relume.methods.masked.config import EnergyTransformerConfig, MaskedArchitecture, MaskedConfig, masked_models
+from relume.methods.masked.config import EnergyTransformerConfig, MaskedArchitecture, MaskedConfig
 from relume.methods.masked.model import build
 from relume.training.config import Training
 from relume.training.schedules import learning_rate
 from tests import data_files as files
+from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
 SIDES = {"paper_s4": 32, "paper_s4_cifar100": 32, "masked_64": 64, "energy_imagenet": 224}  # pixels
@@ -21,7 +22,7 @@ CELLS = {"paper_s4": 4, "paper_s4_cifar100": 4, "masked_64": 8, "energy_imagenet
 
 
 def models(name: str, params: dict[str, Any]) -> dict[str, MaskedConfig]:
-    return masked_models(whole(name, params)["train_masked"])
+    return entries("train_masked", whole(name, params)["train_masked"])
 
 
 def rule(training: Training) -> tuple[Any, ...]:

@@ -11,12 +11,12 @@ from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
-from relume.methods.decoder.config import DecoderGroups, decoders
+from relume.methods.decoder.config import DecoderGroups
 from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from tests.decoder_files import SIZE, Store, dataset, settings, shared, toy, training
+from tests.decoder_files import SIZE, Store, dataset, entries, settings, shared, toy, training
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -163,7 +163,7 @@ def section(**decoder: Any) -> dict[str, Any]:
 
 def test_a_decoder_states_only_differences() -> None:
     assert merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": 3}, "d": [2]}) == {"a": {"b": 1, "c": 3}, "d": [2]}
-    found = decoders(section(training={"steps": 9}, architecture={"kind": "per_layer"}))["toy"]
+    found = entries("train_decoder", section(training={"steps": 9}, architecture={"kind": "per_layer"}))["toy"]
     assert (found.training.steps, found.training.batch, found.architecture.kind) == (9, 2, "per_layer")
 
 
@@ -184,7 +184,7 @@ def test_a_decoder_states_only_differences() -> None:
 )
 def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        decoders(section(**decoder))
+        entries("train_decoder", section(**decoder))
 
 
 def test_groups_of_decoders_go_by_name() -> None:
@@ -196,7 +196,7 @@ def test_groups_of_decoders_go_by_name() -> None:
             build(DecoderGroups, {"decoders": group | fault}, "invert_decoder")
     with pytest.raises(UserError, match="invert_decoder"):
         build(DecoderGroups, {"../up": group}, "invert_decoder")
-    assert decoders({"shared": shared(), "decoders": {}}) == {}, "a preset may do without any"
+    assert entries("train_decoder", {"shared": shared(), "decoders": {}}) == {}, "a preset may do without any"
 
 
 def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:

@@ -15,7 +15,7 @@ from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.gan.generator import Generator, Noise
 from relume.methods.gan.trained import TrainedGan
-from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape, landscape_models
+from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.replay import Going, Ring
@@ -25,7 +25,7 @@ from relume.methods.landscape.trajectories import descend
 from relume.networks.taps import compute
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from tests.decoder_files import CPU, Store, training
+from tests.decoder_files import CPU, Store, entries, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
 from tests.landscape_files import PLAIN_LOSS, SIDE, gan, shared, trainer
@@ -200,7 +200,7 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
     pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))
     index = [{"id": f"{number}", "split": "val" if number < 8 else "train"} for number in range(60)]
     colours = replace(data, images=pictures, index=index)
-    painter = TrainedGan(name="tint", dataset="toy", generator=Tint().eval())
+    painter = TrainedGan(card={"name": "tint"}, module=Tint().eval())
     made = trainer(colours, trained=painter, losses=PLAIN_LOSS, training=steps, descents=ways, replay=32)
     assert made.validate()[LOSS] == pytest.approx(made.validate()["loss_plain"])
     done = train(made)
@@ -213,7 +213,7 @@ def test_the_landscape_alone_is_kept_for_its_generator_alone(data: Dataset, tmp_
     assert not [name for name in done.best | done.last if name.startswith(("ring", "going"))]
     write_model(tmp_path / "toy", done, made.card(), made.samples())
     assert read_landscape(tmp_path / "toy", gan(), CPU).config == made.config
-    with pytest.raises(UserError, match="belongs to another generator than toy"):
+    with pytest.raises(UserError, match="another generator than toy"):
         read_landscape(tmp_path / "toy", gan("dcgan"), CPU)
 
 
@@ -221,10 +221,10 @@ def test_faults_are_named_together() -> None:
     models = {"a": {"generator": "models/gan/x", "replay": 1}, "b": {}}
     told = r"models.a.replay: one trajectory(.|\n)*models.b.generator: missing"
     with pytest.raises(UserError, match=told):
-        landscape_models({"shared": shared(), "models": models})
+        entries("train_landscape", {"shared": shared(), "models": models})
     few = {"a": {"generator": "models/gan/x", "training": {"batch": 1}}}
     with pytest.raises(UserError, match="descents.per_batch: .*got 2"):
-        landscape_models({"shared": shared(), "models": few})
+        entries("train_landscape", {"shared": shared(), "models": few})
     rotated = {"a": {"generator": "models/gan/x", "architecture": {"residual": False, "rotated": True}}}
     with pytest.raises(UserError, match="architecture.rotated: "):
-        landscape_models({"shared": shared(), "models": rotated})
+        entries("train_landscape", {"shared": shared(), "models": rotated})

@@ -14,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.losses import feature
-from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig, surrogates
+from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
 from relume.methods.surrogate.infer import learned
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattened, ridge, sides
 from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
@@ -23,7 +23,7 @@ from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from tests.decoder_files import CPU, SIZE, Store, dataset, training
+from tests.decoder_files import CPU, SIZE, Store, dataset, entries, training
 from tests.gan_files import dice
 from tests.inversion_files import settings
 from tests.training_files import PREDICTED as OWN
@@ -204,4 +204,7 @@ def test_faults_are_named(data: Dataset) -> None:
     with pytest.raises(UserError, match="target.tap: pool is given already"):
         surrogate(data, own={"target": {**OWN["target"], "network": "alexnet_conv"}})  # type: ignore[dict-item]
     with pytest.raises(UserError, match=r"(?s)models\.a\.taps.*models\.b"):
-        surrogates({"shared": shared(), "models": {"a": OWN | {"taps": ["pool", "pool"]}, "b": {"network": "alexnet_conv"}}})
+        entries(
+            "train_surrogate",
+            {"shared": shared(), "models": {"a": OWN | {"taps": ["pool", "pool"]}, "b": {"network": "alexnet_conv"}}},
+        )

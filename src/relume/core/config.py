@@ -80,22 +80,6 @@ def entry(cls: type[T], shared: Mapping[str, Any], own: Mapping[str, Any], path:
     return build(cls, merge(shared, own), path)
 
 
-def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "models") -> dict[str, T]:
-    """Each entry of `section[key]`, merged into `section["shared"]`, as a `cls`. The error lists the faults of all entries.
-
-    `path` is the section's key."""
-    found: dict[str, T] = {}
-    faults = []
-    for name, own in section[key].items():
-        try:
-            found[name] = entry(cls, section["shared"], own, f"{path}.{key}.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
-
-
 def build(cls: type[T], value: object, path: str) -> T:
     """`value` (parsed YAML) as a `cls`; `path` is the section's full key, for messages."""
     try:

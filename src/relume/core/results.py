@@ -61,8 +61,7 @@ class Group:
 
     @property
     def method(self) -> dict[str, Any]:
-        described: dict[str, Any] = read_json(run_folder(self.folder) / METHOD_FILE)
-        return described
+        return read_json(run_folder(self.folder) / METHOD_FILE)
 
     @property
     def timing(self) -> list[dict[str, str]]:

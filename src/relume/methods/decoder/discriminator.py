@@ -35,8 +35,7 @@ class Discriminator(nn.Module):
     def forward(self, pictures: Tensor, features: Sequence[Tensor]) -> Tensor:
         seen = self.down(2 * pictures - 1).sum((2, 3))
         told = self.told(torch.cat([_pooled(tap) for tap in features], dim=1))
-        score: Tensor = self.extractor(torch.cat([seen, told], dim=1)).squeeze(1)
-        return score
+        return self.extractor(torch.cat([seen, told], dim=1)).squeeze(1)
 
 
 def _pooled(tap: Tensor) -> Tensor:

@@ -50,8 +50,7 @@ class DcganDiscriminator(nn.Module):
         self.apply(_begin)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        scores: Tensor = self.down(2 * pictures - 1).flatten()
-        return scores
+        return self.down(2 * pictures - 1).flatten()
 
 
 def _widths(config: Dcgan, size: int) -> list[int]:

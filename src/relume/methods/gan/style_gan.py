@@ -77,8 +77,7 @@ class Coloured(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        painted: Tensor = self.convolution(x, w) + self.bias[:, None, None]
-        return painted
+        return self.convolution(x, w) + self.bias[:, None, None]
 
 
 class StyleDiscriminator(nn.Module):
@@ -101,8 +100,7 @@ class StyleDiscriminator(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         x = with_deviation(self.down(active(self.enter(2 * pictures - 1))))
         x = active(self.joined(active(self.last(x)).flatten(1)))
-        scores: Tensor = self.extractor(x).squeeze(1)
-        return scores
+        return self.extractor(x).squeeze(1)
 
 
 class Residual(nn.Module):

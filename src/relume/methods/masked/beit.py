@@ -34,8 +34,7 @@ class Beit(MaskedModel):
         """The class token and the cells': (N, 1 + cells, D)."""
         tokens = self.embed(patches(normalise(images), self.cell))
         tokens = torch.where(hidden.flatten(1)[..., None], self.unknown.to(tokens.dtype), tokens) + self.position
-        encoded: Tensor = self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
-        return encoded
+        return self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
         self.admit(images, hidden)

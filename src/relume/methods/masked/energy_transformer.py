@@ -207,5 +207,4 @@ class EnergyTransformer(MaskedModel):
     def represent(self, images: Tensor) -> Tensor:
         """The mean of what the cells' tokens show each other at the end of the path."""
         nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        seen: Tensor = self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)
-        return seen
+        return self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)

@@ -34,8 +34,7 @@ class Mae(MaskedModel):
         """What the encoder makes of some cells, (N, K): the class token and theirs, (N, 1 + K, D)."""
         seen = take(patches(normalise(images), self.cell), places)
         tokens = self.embed(seen) + self.position[places]
-        encoded: Tensor = self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
-        return encoded
+        return self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
         self.admit(images, hidden)

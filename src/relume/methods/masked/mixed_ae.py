@@ -34,8 +34,7 @@ class HomologousAttention(nn.Module):
                 scores = q @ k.mT
                 chosen = scores >= scores.topk(most, dim=-1).values[..., -1:]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=chosen)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return out
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class MixedAe(MaskedModel):
@@ -69,8 +68,7 @@ class MixedAe(MaskedModel):
             assert isinstance(block, Block)
             tokens = tokens + block.attn(block.norm1(tokens), own)
             tokens = tokens + block.mlp(block.norm2(tokens))
-        encoded: Tensor = self.norm(tokens)
-        return encoded
+        return self.norm(tokens)
 
     def restore(self, encoded: Tensor, order: Tensor, segment: int) -> Tensor:
         """Values of all cells, from tokens of the first of them: (N, cells, 3 cell cell)."""

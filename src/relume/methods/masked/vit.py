@@ -31,8 +31,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, width / heads)
-        seen: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return seen
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -41,8 +40,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return y
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -55,8 +53,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
-        after: Tensor = x + self.mlp(self.norm2(x))
-        return after
+        return x + self.mlp(self.norm2(x))
 
 
 def blocks(config: Transformer) -> nn.Sequential:
@@ -92,5 +89,4 @@ class PatchDecoder(nn.Module):
         entered = self.enter(seen)
         missing = self.unknown.to(entered.dtype).expand(len(order), order.shape[1] - seen.shape[1], -1)
         whole = take(torch.cat([entered, missing], dim=1), order.argsort(1))
-        values: Tensor = self.leave(self.blocks(whole + self.position))
-        return values
+        return self.leave(self.blocks(whole + self.position))

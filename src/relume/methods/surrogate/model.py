@@ -83,8 +83,7 @@ class Residual(nn.Module):
         x = self.enter(x if draws is None else dropped(x, self.dropout, draws))
         for block in self.blocks:
             x = x + block(x)
-        moved: Tensor = self.leave(F.gelu(x))
-        return moved
+        return self.leave(F.gelu(x))
 
 
 def dropped(x: Tensor, share: float, draws: Draws) -> Tensor:
