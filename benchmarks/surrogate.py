@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.clouds import compared, same_trunk
 from benchmarks.common import commit, prepare, provenance
 from benchmarks.embeddings import Extractors
 from benchmarks.inversion import split_of
@@ -35,7 +36,6 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
-from relume.evaluation.embeddings import compared, same_trunk
 from relume.evaluation.pixel import psnr
 from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.infer import invert, work

@@ -8,11 +8,11 @@ import scipy.stats
 import torch
 from click.testing import CliRunner, Result
 
+from benchmarks.clouds import DISTANCES, compared, cosine, project, relative_l2, same_trunk, scatter, statistics
 from benchmarks.embeddings import main
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png
 from relume.evaluation.comparison import COMPARISONS
-from relume.evaluation.embeddings import DISTANCES, compared, cosine, project, relative_l2, same_trunk, scatter, statistics
 from relume.networks import network as networks
 from tests.evaluation_files import row, write_dataset, write_reconstructions
 

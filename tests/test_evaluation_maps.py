@@ -12,8 +12,8 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.data.store import Dataset
+from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
-from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
 from tests.evaluation_files import write_dataset

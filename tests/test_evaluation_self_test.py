@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_json
+from relume.evaluation.config import SelfTest
 from relume.evaluation.metrics import METRICS, reid
 from relume.evaluation.self_test import COLUMNS, blur, extractor, jpeg, mosaic, noisy
-from relume.evaluation.self_test_config import SelfTest
 from stages.self_test import main
 from tests.evaluation_files import write_dataset, write_weights
 

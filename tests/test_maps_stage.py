@@ -1,6 +1,6 @@
 """The stage `maps` on toy files, what it refuses, and what the parameters must agree in."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,6 @@ def test_a_codec_wants_the_pictures_and_features_of_the_training(project: Path) 
     (one,) = codecs([folder], data, Store(), CPU)  # type: ignore[arg-type]
     assert one.decode(one.encode([0, 1])).shape == (2, 3, 64, 64)
     for attribute, value, message in (("size", 32, "pictures of 32 px"), ("shapes", {"conv5": (256, 2, 2)}, "was trained on")):
-        decoder = type(one.decoder)(**{**vars(one.decoder), attribute: value})
+        decoder = replace(one.decoder, card={**one.decoder.card, attribute: value})
         with pytest.raises(UserError, match=message):
             type(one)(**{**vars(one), "decoder": decoder}).encode([0])

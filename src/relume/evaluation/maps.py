@@ -18,7 +18,7 @@ from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.evaluation.maps_config import Maps
+from relume.evaluation.config import Maps
 from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor
 from relume.evaluation.pixel import PIXEL
 from relume.losses.perceptual import LPIPS_TAPS

@@ -1,7 +1,6 @@
 """What `maps` finds, as files: every decoding with some channels against the intact one, a score per channel, pictures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +9,13 @@ from relume.core.files import atomic_folder, write_csv
 from relume.core.sheet import save_sheet
 from relume.evaluation.maps import INTACT, KEPT, REMOVED, Bench, Outcome, Subject, Variant, study
 from relume.evaluation.metrics import circular
-from relume.evaluation.statistics import interval
+from relume.evaluation.statistics import Draws
 
 NAMED = ("decoder", "network", "tap")
 LABELS = (*NAMED, "dataset", "size", "split", "fill", "ranking", "action", "group", "channels", "n", "sources")
 CHANNELS = (*NAMED, "channel", "mean", "activation", "contribution")
 TABLE, SCORES = "maps.csv", "channels.csv"
 Record = dict[str, object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draws:
-    """How intervals are drawn."""
-
-    seed: int
-    resamples: int
-    level: float
 
 
 def write(
@@ -79,7 +69,7 @@ def _change(metric: str, change: np.ndarray, sources: Sequence[str], draws: Draw
     key = f"{metric}_change"
     if draws is None or not np.isfinite(change).all():
         return {key: float(change.mean())}
-    found = interval(change, sources, seed=draws.seed, resamples=draws.resamples, level=draws.level)
+    found = draws.interval(change, sources)
     return {key: found.mean, f"{key}_lo": found.lo, f"{key}_hi": found.hi}
 
 

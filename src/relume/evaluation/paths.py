@@ -25,15 +25,7 @@ def path_rows(
     if not metrics:
         return []
     way = _as_group(group, descent)
-    few = Scorer(
-        datasets=scorer.datasets,
-        extractor=scorer.extractor,
-        scales={},
-        metrics=metrics,
-        micro_batch=scorer.micro_batch,
-        device=scorer.device,
-    )
-    passed = score(way, few)
+    passed = score(way, replace(scorer, scales={}, metrics=metrics, views={}))
     moving = dict.fromkeys(row["method"] for row in way.index)
     selected = [line for line, row in zip(scored, group.index, strict=True) if row["selected"] == "true"]
     points: dict[tuple[object, int], list[Scores]] = defaultdict(list)

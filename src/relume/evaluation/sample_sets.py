@@ -20,9 +20,9 @@ from relume.core.images import to_float
 from relume.core.runtime import generator
 from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
+from relume.evaluation.config import OWN, SAMPLE_BASELINES, ScoreSamples
 from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
-from relume.evaluation.samples_config import FLOORS, OWN, ScoreSamples
 
 SCORED = (*SETS, "sha256")  # of the samples that were scored; floors have none
 
@@ -55,7 +55,8 @@ def _of_dataset(
     made = {
         name: _made(one, data, metric_network, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name
     }
-    floors = {f"{name}{data.name}": seen for name, seen in zip(FLOORS, _floors(data, metric_network, config, seed), strict=True)}
+    baselines = zip(SAMPLE_BASELINES, _floors(data, metric_network, config, seed), strict=True)
+    floors = {f"{name}{data.name}": seen for name, seen in baselines}
     same = {"dataset": data.name, "net": metric_network.name}
     rows = [
         {"name": name, "kind": "gan", **same, **apart(seen, truth, seed), "sha256": found[name][1]} for name, seen in made.items()

@@ -48,6 +48,18 @@ def interval(
     return Interval(mean=float(v.mean()), lo=lo, hi=hi, n=len(v), sources=len(names))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """How intervals are drawn. One seed for all: values of the same sources see the same resamples."""
+
+    seed: int
+    resamples: int
+    level: float
+
+    def interval(self, values: np.ndarray, sources: Sequence[str]) -> Interval:
+        return interval(values, sources, seed=self.seed, resamples=self.resamples, level=self.level)
+
+
 def paired(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,
