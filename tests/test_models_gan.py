@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.methods.gan.config import GanArchitecture, GeneratorArchitecture
 from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled, halved
-from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.generator import set_mean
 from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
 from relume.methods.gan.style_gan import with_deviation
 from tests.gan_files import KINDS, SIZE, architecture, dice, discriminator, generator
@@ -177,12 +177,12 @@ def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
 
 def test_the_mean_of_w_and_truncation() -> None:
     made = generator("style")
-    centre(made, 0)
+    set_mean(made, 0)
     w = made.map(made.draw(dice(*range(400)))).detach()
     assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "five deviations of the mean of others"
     assert float(made.running_mean.norm()) > 10 * float((made.running_mean - w.mean(0)).norm()), "far from 0"
     assert torch.allclose(made.truncated(w, 0.5), 0.5 * (w + made.running_mean), atol=1e-6)
     assert torch.equal(made.truncated(made.spread(w[:8]), 0.0), made.running_mean.expand(8, made.layers, -1))
     plain = generator("dcgan")
-    centre(plain, 0)
+    set_mean(plain, 0)
     assert float(plain.running_mean.abs().max()) == 0, "known where w is z"

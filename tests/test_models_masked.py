@@ -13,9 +13,10 @@ from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hid
 from relume.methods.masked.beit import Beit
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.mae import Mae
-from relume.methods.masked.mixed_ae import HomologousAttention, MixedAe, recognition
+from relume.methods.masked.mixed_ae import MixedAe, recognition
 from relume.methods.masked.model import MASKED, build
 from relume.methods.masked.tokenizer import Tokenizer
+from relume.methods.masked.vit import Attention
 
 SIZE, CELL = 16, 4
 SMALL: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2}
@@ -207,7 +208,7 @@ def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
 def test_homologous_attention_attends_to_the_best_alone() -> None:
     """With as many keys as there are it is plain attention; with one, it is that key's value."""
     torch.manual_seed(0)
-    attention, x = HomologousAttention(8, 2), torch.randn(2, 5, 8)
+    attention, x = Attention(8, 2, bias=True), torch.randn(2, 5, 8)
     q, k, v = attention.qkv(x).view(2, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
     whole = (q @ k.mT / 2).softmax(-1) @ v
     best = v.gather(2, (q @ k.mT).argmax(-1, keepdim=True).expand(-1, -1, -1, 4))

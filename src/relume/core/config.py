@@ -1,8 +1,5 @@
-"""Builds a frozen, keyword-only dataclass from a section of `params.yaml`. Errors name the full key.
-
-pydantic checks strict types (an integer is accepted for a float), unknown and missing keys, and ranges (`Field(ge=…, lt=…)`).
-The section is validated as JSON, so that a YAML list is accepted for a tuple.
-"""
+"""Builds a frozen dataclass from a section of `params.yaml`; errors name the full key. pydantic checks strict types (an integer
+is accepted for a float), keys and ranges. Sections are validated as JSON, which accepts a list for a tuple."""
 
 import dataclasses
 import json

@@ -50,10 +50,8 @@ def write_tables(
     probe: Table = (),
     views: Sequence[Metric] = (),
 ) -> None:
-    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED.
-
-    `views` are the metrics of further networks; among those that re-identify, the first that a method has not seen judges it.
-    """
+    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED, `views`: the metrics of further networks; the
+    first re-identification network that a method has not seen ranks it."""
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
     write_csv(out / "leaderboard.csv", (*LEADERBOARD, *MORE, *further(views)), leaderboard(cells, draws, views=views, sets=sets))
@@ -143,10 +141,8 @@ def _masked(cell: Cell, draws: Draws) -> Record:
 
 
 def against_floors(cells: Sequence[Cell], metrics: Sequence[str], draws: Draws) -> Iterator[Record]:
-    """Every method against the best floor that has not seen the picture (best in that metric), and its mean colour.
-
-    Masked methods have floors of their own at each ratio, none of which has seen what is hidden, and metrics of their own.
-    """
+    """Every method against the best no-information baseline (in that metric) and its mean colour. Masked methods have baselines
+    and metrics of their own at each ratio."""
     for cell in cells:
         if cell["family"] == "floor":
             continue
@@ -198,10 +194,7 @@ def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
 
 
 def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterator[Record]:
-    """One row of comparisons, or none where the metric does not apply to both.
-
-    A circular judge proves nothing: its means stand there without an interval, so that no claim can be read off.
-    """
+    """One row of comparisons, or none where the metric does not apply to both. A circular metric gets no interval."""
     found = difference(a, b, name, draws) if a.applies(name) and b.applies(name) else None
     if found is None:
         return
@@ -225,10 +218,8 @@ def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterato
 
 
 def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, dict[str, dict[str, float]]]:
-    """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`.
-
-    A masked method stands there as `method 85%`, once for every share.
-    """
+    """{dataset: {method: {metric: mean, n}}}, five digits, without circular metrics, for `dvc metrics diff`; masked: `method
+    85%`."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for cell in cells:
         alike = [other for other in cells if _called(other) == _called(cell)]

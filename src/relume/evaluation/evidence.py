@@ -65,10 +65,8 @@ def gather(
     views: Sequence[str] = (),
     recipes: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
-    """All cells of these groups, in the order of the tables. Each folder is the root that holds them.
-
-    `views` are the columns of further networks; `models` and `recipes` tell which networks a method has seen.
-    """
+    """All cells of these groups, in the order of the tables. Each folder is the root that holds them. `views`: columns of further
+    networks; `models` and `recipes` tell which networks a method has seen."""
     _exactly(groups, methods, ".csv", "evaluate")
     _exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []

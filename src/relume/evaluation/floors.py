@@ -1,7 +1,5 @@
-"""Trivial predictors as methods, for the very pictures that results are scored on: one below them has shown nothing.
-
-Blind floors know other pictures of the dataset only; oracles know the picture itself, as a mosaic of mean colours.
-"""
+"""Baselines for the images that methods are scored on. No-information baselines know other images of the dataset; oracle
+baselines know the image itself, as a mosaic of mean colours."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -102,10 +102,8 @@ def metric(name: str) -> Metric:
 
 
 def circular(extractor: str | Metric, inverted: str) -> bool:
-    """Does this metric see with the network whose features were inverted? Then it proves nothing about that inversion.
-
-    A part of a network is that network (`alexnet_conv`, `alexnet`); several inverted networks are joined by `+`.
-    """
+    """Whether the metric's network is the inverted one (several are joined by `+`): it then proves nothing about that
+    inversion."""
     own = metric(extractor).network if isinstance(extractor, str) else extractor.network
     return bool(own) and trunk(own) in {trunk(network) for network in inverted.split("+")}
 

@@ -1,11 +1,6 @@
-"""Generators' samples as sets: how far they lie from held-out pictures, beside floors that need no generator.
-
-Pictures that were learned from are what no generator is expected to beat; with their patches shuffled they keep colours and
-texture, and lose everything larger. KID pairs pictures of different sources only; every sample is a source of its own.
-
-Two questions: are they like pictures of other sources (`split`), and are they like what was to be learned, training pictures that
-were kept from the training (`withheld`). There every picture is a source of its own: what is asked about is just these sources.
-"""
+"""Generated samples as sets: their distance from images of other sources (`split`) and from withheld training images, which count
+as sources of their own. Baselines: training images, and the same with shuffled patches, which keep only colours and texture. KID
+pairs images of different sources only; every sample is a source of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

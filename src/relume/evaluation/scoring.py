@@ -1,7 +1,4 @@
-"""A group of reconstructions against its originals, picture by picture, streamed in micro-batches.
-
-Of a masked group LPIPS judges the pasted picture: the prediction where it was hidden, the original elsewhere.
-"""
+"""Scores a group of reconstructions against its originals, image by image. LPIPS of masked groups sees the pasted image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,10 +87,8 @@ def score(
     *,
     masks: np.ndarray | None = None,
 ) -> list[dict[str, object]]:
-    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per picture, in the group's order; `report` hears how many more are done.
-
-    Rows are taken original by original, so that an original's taps are computed once for all its reconstructions.
-    """
+    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per image, in the group's order. Rows are taken original by original,
+    whose taps are computed once. `report` gets the number of further images done."""
     keys = KEYS if masks is None else (*KEYS, RATIO)
     places = locate(group, scorer.datasets)
     scored: dict[int, dict[str, float]] = {}

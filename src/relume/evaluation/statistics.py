@@ -1,10 +1,5 @@
-"""How sure a mean is: the bootstrap over sources. Crops of one photograph are not independent: whole sources are drawn.
-
-With few sources the plain percentile interval is too narrow: it lacks the factor S/(S - 1) of an unbiased variance and
-knows no Student's t. Its quantiles are moved outwards by just that: the expanded percentile interval of Hesterberg
-("What teachers should know about the bootstrap", 2015). BCa would correct for skew instead, with an acceleration that a
-handful of sources cannot tell.
-"""
+"""Bootstrap intervals over sources: crops of one photograph are not independent. With few sources percentile intervals are too
+narrow; this is the expanded percentile interval of Hesterberg ("What teachers should know about the bootstrap", 2015)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
-"""What networks that nobody inverted say of a reconstruction: feature errors, CLIP's cosine, classes, and re-identification.
-
-Each view compares one tap of the reconstruction with that of its original; protocols stand in `metrics`.
-"""
+"""Metrics by networks that were not inverted: feature errors, CLIP's cosine, classes, re-identification. Each compares one
+tap."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

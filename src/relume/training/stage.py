@@ -33,11 +33,9 @@ def train_command(
     also: Callable[..., None] = lambda trainer, *folders: None,
     **folders: str,
 ) -> click.Command:
-    """The command of a stage that trains one of `entries`, such as `train_gan.models`.
-
-    A killed stage resumes; under `torchrun` the first process writes. `folders`: further options with their help, None for
-    data/none. `build`: the Setup and these folders -> the Trainer. `also`: both again; writes what else the stage makes.
-    """
+    """The command of a stage that trains one of `entries` (`train_gan.models`). A killed stage resumes; under `torchrun` the
+    first process writes. `folders`: further options with their help, None for data/none. `build`: the Setup and these folders ->
+    the Trainer. `also`: the trained Trainer and these folders; writes what else the stage makes."""
     section, _, names = entries.partition(".")
     item = names.removesuffix("s")
 

@@ -1,8 +1,5 @@
-"""Tells true pictures from decoded ones, as in DeePSiM (Dosovitskiy & Brox, arXiv 1602.02644): it knows what was decoded.
-
-So a decoded picture must fit its features, not only look like a picture. Every layer's weights are held at a spectral norm
-of 1 (Miyato et al., arXiv 1802.05957) in the place of statistics over a batch: rows never touch.
-"""
+"""A discriminator that sees an image and its features, as in DeePSiM (Dosovitskiy and Brox, arXiv 1602.02644). Spectral
+normalisation (Miyato et al., arXiv 1802.05957), no batch normalisation: rows are independent."""
 
 import math
 from collections.abc import Sequence
@@ -19,10 +16,8 @@ WIDEST = 4  # times the width
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, size, size) in [0, 1] and taps of each, (N, C, h, h) or (N, C) -> scores (N,): high for a true one.
-
-    `channels`: C of every tap, in the order in which they are told.
-    """
+    """Images (N, 3, size, size) in [0, 1] and their taps, (N, C, h, h) or (N, C) -> scores (N,), high for real images.
+    `channels`: C of every tap, in order."""
 
     def __init__(self, channels: Sequence[int], size: int, width: int) -> None:
         super().__init__()

@@ -1,9 +1,5 @@
-"""Our decoder: the picture grows from the smallest tap, and each tap joins in where its resolution is reached.
-
-Nothing is shrunk to the smallest map, and growing is interpolation and a convolution: no checkerboards. The picture is a sum of
-what each resolution paints (as in StyleGAN2), so that colours, which deep taps know, have a short way to go. Where a tap says
-nothing of what is finer than some size, the ladder can end there (`finest`): most of the time is spent on the last rungs.
-"""
+"""Our decoder: the image grows by interpolation and convolutions, and each tap joins at its own resolution. The image is the sum
+of what each resolution paints (as in StyleGAN2). `finest` ends the growth early, which saves most time."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -144,11 +140,9 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _entry(shape: tuple[int, ...], width: int) -> nn.Module:
-    """A map as it is, a vector through a linear layer onto a small map.
-
-    That layer begins at 0: what training pictures never show stays without effect, where random weights would make noise of it.
-    And it sees vectors of length 1: Adam moves all its weights alike, so their number would multiply the learning rate.
-    """
+    """A map by a convolution, a vector by a linear layer onto a small map. That layer starts at 0, so directions that training
+    never shows have no effect, and takes vectors of length 1, because Adam moves all its weights alike and their number would
+    multiply the learning rate."""
     if len(shape) == 3:
         return nn.Conv2d(shape[0], width, 3, padding=1)
     linear = nn.Linear(shape[0], width * POOLED**2)

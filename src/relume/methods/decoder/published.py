@@ -1,9 +1,5 @@
-"""The decoders of S2 and S3 as they were published, but for the end: both finish in a sigmoid and at the picture's own size.
-
-S2's last layer was a LeakyReLU, so that nothing held its pictures in range. Both state five doublings for every tap, which would
-make 864 px of AlexNet's conv2: here the first of them that a map does not need keep its size, at stride 1. So layers, kernels and
-parameters are the published ones for every tap; what the doublings miss of the picture's size is resized at the end.
-"""
+"""The per-layer AlexNet decoders (after Dosovitskiy and Brox 2016) and the multi-layer ResNet-50 decoder, as published, but both
+end in a sigmoid and at the image's size. Doublings that a tap does not need have stride 1; the rest is resized at the end."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
-"""DCGAN (Radford et al., arXiv 1511.06434), as S0 trains it: 4x4 convolutions of stride 2, batch normalisation, ReLU, tanh.
-
-The discriminator ends in a plain number: its losses are least squares.
-"""
+"""DCGAN (Radford et al., arXiv 1511.06434): 4x4 convolutions of stride 2, batch normalisation, ReLU, tanh. The discriminator
+returns a plain score, for least squares."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,4 @@
-"""Layers of style-based networks: weights of deviation 1, scaled as they are used, so that all learn at one rate
-(Karras et al., arXiv 1710.10196); convolutions that a style modulates (arXiv 1912.04958); maps doubled and halved smoothly.
-"""
+"""Layers with an equalised learning rate (Karras et al., arXiv 1710.10196), modulated convolutions (arXiv 1912.04958), blurs."""
 
 import math
 from functools import lru_cache
@@ -47,11 +45,8 @@ class EqualConv(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`.
-
-    With s = A w each row is convolved with W_oi s_i, divided by its norm over i and the kernel where it demodulates. The inputs
-    are scaled in place of the weights, and the outputs: the same numbers by one plain convolution.
-    """
+    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`. With s = A w each row is convolved with
+    W_oi s_i, over its norm if it demodulates. Inputs and outputs are scaled in place of the weights: one plain convolution."""
 
     def __init__(
         self, inputs: int, outputs: int, style: int, *, kernel: int = 3, doubles: bool = False, demodulates: bool = True

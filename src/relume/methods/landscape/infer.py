@@ -1,7 +1,4 @@
-"""Inverting a generator: pictures are looked for among all that it makes, with and without a learned landscape (S1).
-
-The target is the picture, which is another task than inverting features. Of a descent the best state is kept, not the last.
-"""
+"""GAN inversion with and without a learned landscape (Liu et al. 2022). The target is the image; the best state is kept."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -220,10 +217,8 @@ def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: T
 
 
 def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
-    """States z with theta(z) close to what is wanted, (N, D): the closest that a search comes by, from where nothing is learned.
-
-    Theta alone is asked, not the generator, so this takes no time; and so theta need not be trained with any mapper.
-    """
+    """States z whose theta(z) is closest to `wanted`, (N, D), by a search that starts where nothing is learned. The generator is
+    not needed, so it is quick, and theta need not be trained with a mapper."""
     best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
     for moment in descend(
         lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)},

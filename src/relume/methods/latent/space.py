@@ -1,7 +1,4 @@
-"""A generator's latent space, as an image parametrisation: what is moved is z, w, or a w of its own for every layer (w+).
-
-A z is drawn like the generator's own; w and w+ hold pictures that no z makes, ever more of them.
-"""
+"""A generator's latent space as an image parametrisation: z, w, or a w per layer (w+), which hold ever more images."""
 
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -23,11 +20,8 @@ DRAWN = 256  # latents over which their deviation is taken
 
 
 class LatentSpace(Unsteered):
-    """The code: the latent, flat, the noise maps where they are moved, too, and each row's own differences from the generator's
-    weights where these are: (N, P). The generator rests, in eval mode.
-
-    `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
-    """
+    """The code (N, P): the flat latent, the noise maps if they are optimised, and each row's differences of the generator's
+    weights if these are. The generator is in eval mode. `given`: initial z (N, latent), w (N, width) or w+ (N, layers, width)."""
 
     keeps_code, bounded = True, True
 
@@ -75,10 +69,8 @@ class LatentSpace(Unsteered):
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
     def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """The projector's: the latent moved at random by w_noise * deviation * (1 - progress / until)^2, noise maps as they are.
-
-        Where weights move, they do so after the pivot, and nothing else does.
-        """
+        """StyleGAN2's projector: noise of w_noise * deviation * (1 - progress / until)^2 on the latent. After the pivot only the
+        weights move, before it only latent and noise."""
         config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
         size = config.w_noise * max(0.0, 1 - progress / config.shake_until) ** 2
         if size > 0:

@@ -1,8 +1,5 @@
-"""What all masked models are: part of a picture in, the whole picture out, and how far that is from the truth.
-
-A picture is cut into side x side cells of `cell` pixels; `hidden` (N, side, side) says which of them are not shown. Models
-compute in units of CENTRE and SPREAD, in which natural pictures have a mean near 0 and a variance near 1.
-"""
+"""What all masked models share. An image has side x side cells of `cell` pixels; `hidden` (N, side, side) says which are hidden.
+Models compute in units of CENTRE and SPREAD: natural images then have a mean near 0 and a variance near 1."""
 
 from dataclasses import dataclass, field
 
@@ -24,10 +21,8 @@ class Guess:
 
 
 class MaskedModel(nn.Module):
-    """`forward(images, hidden, generator)` -> Guess; `represent(images)` -> what it sees in whole pictures, (N, D).
-
-    A generator is given in training alone, to those that are random there; on the processor.
-    """
+    """`forward(images, hidden, generator)` -> Guess; `represent(images)` -> features of whole images, (N, D). The generator, on
+    the CPU, is given in training only."""
 
     sees_all = False  # it is shown what is hidden, too: no method, but part of one
 

@@ -1,7 +1,5 @@
-"""BEiT (Bao et al., arXiv 2106.08254): which discrete code a hidden cell has is predicted, by cross-entropy.
-
-Pixels come of it through the tokenizer's decoder, which is given the expected code, not the likeliest: it is nearer in the mean.
-"""
+"""BEiT (Bao et al., arXiv 2106.08254): predicts the discrete code of a hidden cell, by cross-entropy. The tokenizer decodes the
+expected code, not the likeliest, since its error is lower in the mean."""
 
 import torch
 from torch import Tensor, nn

@@ -12,10 +12,8 @@ EPS = 1e-6
 
 
 class Mae(MaskedModel):
-    """With `norm_pix` cells are predicted in units of their own mean and deviation, and these two beside, as a term of their own.
-
-    The published code takes them from the truth, for showing pictures: a look at what is hidden.
-    """
+    """`norm_pix`: cells are predicted in units of their own mean and deviation, and these two as well. The published code takes
+    them from the original when it shows images, which looks at what is hidden."""
 
     position: Tensor
 

@@ -29,9 +29,15 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, most: int | None = None) -> Tensor:
+        """`most`: every query attends to this many keys, those of the highest scores (homologous attention)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, width / heads)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        chosen = None
+        if most is not None and most < x.shape[1]:
+            with torch.no_grad():
+                scores = q @ k.mT
+                chosen = scores >= scores.topk(most, dim=-1).values[..., -1:]
+        return self.proj(F.scaled_dot_product_attention(q, k, v, attn_mask=chosen).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -51,8 +57,8 @@ class Block(nn.Module):
         self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads, qkv_bias)
         self.norm2, self.mlp = nn.LayerNorm(width, eps=1e-6), Mlp(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, most: int | None = None) -> Tensor:
+        x = x + self.attn(self.norm1(x), most)
         return x + self.mlp(self.norm2(x))
 
 

@@ -65,11 +65,8 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     keep: bool = False,
 ) -> Outcome:
-    """Minimise the objective over the pictures. Rows do not touch each other, so a batch is only a matter of speed.
-
-    With the same checkpoint a killed run goes on to the same bits. `keep`: an interrupt (Ctrl-C) ends the run with the best
-    pictures so far instead of being raised.
-    """
+    """Minimise the objective over the images; rows are independent. With the same checkpoint a killed run resumes to the same
+    bits. `keep`: Ctrl-C ends the run with the best images so far."""
     descent = Descent(problem, config)
     if checkpoint is not None:
         descent.restore(checkpoint)

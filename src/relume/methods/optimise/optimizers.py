@@ -38,10 +38,7 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 class Elementwise:
-    """An optimiser of torch's, which treats every number for itself. It is made at the first step, around the code.
-
-    `signed`: it is given the gradient's sign, so that its moments forget the gradient's size (as `breaching` does).
-    """
+    """A torch optimizer, made at the first step. `signed`: it gets the gradient's sign, so its moments forget the size."""
 
     def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer], *, signed: bool = False) -> None:
         self.make, self.signed = make, signed
@@ -83,11 +80,8 @@ class Pair(NamedTuple):
 
 
 class Lbfgs:
-    """Limited-memory BFGS (Nocedal 1980) with a two-loop recursion per row and no line search: code -= rate * H gradient.
-
-    A row without a pair, or whose direction would not descend, goes `rate` along its gradient. No step is longer than
-    rate * sqrt(D), the length of one by `rate` in every coordinate: at most what an adam of that rate does.
-    """
+    """Limited-memory BFGS (Nocedal 1980), two-loop recursion per row, no line search: code -= rate * H gradient. A row without
+    curvature pairs, or whose direction does not descend, follows its gradient. A step is at most rate * sqrt(D) long."""
 
     def __init__(self) -> None:
         self.saved: dict[str, Tensor] | None = {}  # to begin from; None once begun

@@ -1,7 +1,5 @@
-"""Image parametrisations: what the optimiser moves, and how it becomes a picture. `decode(encode(x)) == x` up to the open box.
-
-Row n of a code belongs to picture n alone, whatever the space.
-"""
+"""Image parametrisations: what the optimizer moves, and how it becomes an image. `decode(encode(x)) == x` up to the open box; row
+n of a code belongs to image n alone."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -126,12 +124,8 @@ class FourierColours(Unsteered):
 
 
 class PyramidColours(Unsteered):
-    """The code holds pictures of falling resolution, finest first, flattened and joined; their sum is the picture's logit in
-    decorrelated colours: (N, 3 * sum of side^2).
-
-    All levels have one scale: octaves of natural pictures are equally strong. A step of 0.05 in each of four levels moves a
-    pixel by a few grey levels.
-    """
+    """The code is images of falling resolution, finest first, flattened: (N, 3 * sum of side^2). Their sum is the image's logit
+    in decorrelated colours. All levels have one scale, since octaves of natural images are equally strong."""
 
     keeps_code, bounded = False, True
 

@@ -24,12 +24,9 @@ class Part(NamedTuple):
 
 
 class DeepPrior(Unsteered):
-    """The code is the weights of one network per row: (N, P). All rows run at once, as groups of the same convolutions.
-
-    noise -> (3x3 convolution, normalisation per picture and channel, leaky ReLU, bilinear upsampling) x levels -> the same
-    without upsampling -> 1x1 convolution -> sigmoid. The noise is one and the same for all rows; it is no part of the code.
-    At another size the same weights show another picture, since kernels cover another share of it: it does not grow.
-    """
+    """The code is one network's weights per row, (N, P), run as groups of the same convolutions: noise -> (3x3 convolution,
+    instance normalisation, leaky ReLU, upsampling) x levels -> 1x1 convolution -> sigmoid. At another size it shows another
+    image."""
 
     keeps_code, bounded = True, True
 
