@@ -28,13 +28,7 @@ class _Cut(Exception):
 
 
 def fetch(
-    url: str,
-    path: Path,
-    *,
-    sha256: str | None = None,
-    md5: str | None = None,
-    describe: str = "",
-    timeout: float = TIMEOUT,
+    url: str, path: Path, *, sha256: str | None = None, md5: str | None = None, describe: str = "", timeout: float = TIMEOUT
 ) -> Path:
     """Downloads `url` to `path` unless it exists. A checksum may be a prefix, as in torch's file names. `describe`: for
     messages."""

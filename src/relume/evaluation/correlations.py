@@ -103,9 +103,7 @@ def _of_place(everything: Pool, metrics: Sequence[Metric], *, seed: int, level: 
         there = asked[:, pairs[0][0]] & asked[:, pairs[0][1]]
         columns = sorted({number for pair in pairs for number in pair})
         part = Pool(
-            values=everything.values[np.ix_(there, columns)],
-            method=everything.method[there],
-            source=everything.source[there],
+            values=everything.values[np.ix_(there, columns)], method=everything.method[there], source=everything.source[there]
         )
         for which in ("picture", "method"):
             table = _intervals(part, which, seed=seed, level=level, draws=draws)

@@ -93,13 +93,7 @@ def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], li
 
 def _row(floor: Floor, id: str, dataset: Dataset) -> Row:
     return Row(
-        method=floor.name,
-        family="floor",
-        task="feature",
-        oracle=floor.oracle,
-        id=id,
-        dataset=dataset.name,
-        size=dataset.size,
+        method=floor.name, family="floor", task="feature", oracle=floor.oracle, id=id, dataset=dataset.name, size=dataset.size
     )
 
 

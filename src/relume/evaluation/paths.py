@@ -15,11 +15,7 @@ Scores = Mapping[str, object]
 
 
 def path_rows(
-    group: Group,
-    descent: Descent,
-    scored: Sequence[Scores],
-    scorer: Scorer,
-    metrics: Sequence[str],
+    group: Group, descent: Descent, scored: Sequence[Scores], scorer: Scorer, metrics: Sequence[str]
 ) -> list[dict[str, object]]:
     """Rows of PATHS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
     if not metrics:

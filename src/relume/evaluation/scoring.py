@@ -81,11 +81,7 @@ def read(folder: Path) -> tuple[Group, np.ndarray | None]:
 
 
 def score(
-    group: Group,
-    scorer: Scorer,
-    report: Callable[[int], object] = lambda done: None,
-    *,
-    masks: np.ndarray | None = None,
+    group: Group, scorer: Scorer, report: Callable[[int], object] = lambda done: None, *, masks: np.ndarray | None = None
 ) -> list[dict[str, object]]:
     """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per image, in the group's order. Rows are taken original by original,
     whose taps are computed once. `report` gets the number of further images done."""

@@ -101,7 +101,7 @@ T = TypeVar("T", bound=TrainedModel[Any])
 
 
 def load_model(
-    cls: type[T], folder: Path, device: torch.device, *, kind: str, architecture: Any, build: Callable[[Any, Any], nn.Module]
+    cls: type[T], folder: Path, device: torch.device, kind: str, architecture: Any, build: Callable[[Any, Any], nn.Module]
 ) -> T:
     """`models/<kind>/<name>/`, ready to use. `build`: the `architecture` of the card, and the card -> the module."""
     tensors, card = read_model(folder, kind)

@@ -16,10 +16,5 @@ class TrainedDecoder(TrainedModel[Decoder]):
 
 def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
     return load_model(
-        TrainedDecoder,
-        folder,
-        device,
-        kind="decoder",
-        architecture=Architecture,
-        build=lambda architecture, card: build(shapes_of(card), card["size"], architecture),
+        TrainedDecoder, folder, device, "decoder", Architecture, lambda own, card: build(shapes_of(card), card["size"], own)
     )

@@ -18,10 +18,5 @@ class TrainedGan(TrainedModel[Generator]):
 
 def read_gan(folder: Path, device: torch.device) -> TrainedGan:
     return load_model(
-        TrainedGan,
-        folder,
-        device,
-        kind="gan",
-        architecture=GeneratorArchitecture,
-        build=lambda architecture, card: gans.generator(architecture, card["size"]),
+        TrainedGan, folder, device, "gan", GeneratorArchitecture, lambda own, card: gans.generator(own, card["size"])
     )

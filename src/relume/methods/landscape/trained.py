@@ -25,9 +25,9 @@ def read_landscape(folder: Path, trained: TrainedGan, device: torch.device) -> T
         TrainedLandscape,
         folder,
         device,
-        kind="landscape",
-        architecture=LandscapeArchitecture,
-        build=lambda architecture, card: Landscape(torch.zeros(card["latent"]), 1.0, architecture),
+        "landscape",
+        LandscapeArchitecture,
+        lambda own, card: Landscape(torch.zeros(card["latent"]), 1.0, own),
     )
     if found.card["generator"] != fingerprint(trained.generator):
         raise UserError(f"{folder} was trained with another generator than {trained.name}: train it again, or name its own")

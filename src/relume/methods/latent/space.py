@@ -12,14 +12,14 @@ from relume.losses.image import noise_reg
 from relume.methods.gan.generator import Generator, maps
 from relume.methods.latent.pivotal import Tuned
 from relume.methods.optimise import parametrise
+from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Latent
-from relume.methods.optimise.parametrise import Config, Parametrisation, Spaces
-from relume.methods.optimise.unsteered import Unsteered
+from relume.methods.optimise.parametrise import Config, Spaces
 
 DRAWN = 256  # latents over which their deviation is taken
 
 
-class LatentSpace(Unsteered):
+class LatentSpace(Parametrisation):
     """The code (N, P): the flat latent, the noise maps if they are optimised, and each row's differences of the generator's
     weights if these are. The generator is in eval mode. `given`: initial z (N, latent), w (N, width) or w+ (N, layers, width)."""
 
@@ -31,11 +31,9 @@ class LatentSpace(Unsteered):
         if (config.start == "given") != (given is not None):
             raise ValueError(f"latents to begin from are {'missing' if given is None else f'given, start is {config.start}'}")
         self.generator, self.config, self.given = generator, config, given
-        self.shape = {
-            "z": (generator.latent,),
-            "w": (generator.width,),
-            "w_plus": (generator.layers, generator.width),
-        }[config.space]
+        self.shape = {"z": (generator.latent,), "w": (generator.width,), "w_plus": (generator.layers, generator.width)}[
+            config.space
+        ]
         self.sides = generator.sides if config.noise else ()
         self.tuned = None if config.pivotal is None else Tuned(generator)
         latent = torch.Size(self.shape).numel()

@@ -40,7 +40,7 @@ def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:
         TrainedMapper,
         folder,
         device,
-        kind="mapper",
-        architecture=MapperArchitecture,
-        build=lambda architecture, card: build(shapes_of(card), torch.zeros(card["latent"]), architecture),
+        "mapper",
+        MapperArchitecture,
+        lambda own, card: build(shapes_of(card), torch.zeros(card["latent"]), own),
     )

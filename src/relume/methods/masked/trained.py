@@ -31,9 +31,9 @@ def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
         TrainedMasked,
         folder,
         device,
-        kind="masked",
-        architecture=MaskedArchitecture,
-        build=lambda architecture, card: build(architecture, card["size"], card["config"]["masks"]["cell"]),
+        "masked",
+        MaskedArchitecture,
+        lambda own, card: build(own, card["size"], card["config"]["masks"]["cell"]),
     )
     if found.module.sees_all:
         kind = found.card["config"]["architecture"]["kind"]

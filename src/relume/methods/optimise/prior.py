@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.images import resize
-from relume.methods.optimise.unsteered import Unsteered
+from relume.methods.optimise.base import Parametrisation
 
 LEAST = 4  # the smallest side of a level: a map of one pixel has no deviation to normalise by
 SLOPE = 0.2  # of the leaky ReLU
@@ -23,7 +23,7 @@ class Part(NamedTuple):
     std: float
 
 
-class DeepPrior(Unsteered):
+class DeepPrior(Parametrisation):
     """The code is one network's weights per row, (N, P), run as groups of the same convolutions: noise -> (3x3 convolution,
     instance normalisation, leaky ReLU, upsampling) x levels -> 1x1 convolution -> sigmoid. At another size it shows another
     image."""
@@ -53,9 +53,6 @@ class DeepPrior(Unsteered):
             x = _block(resize(x, side), *weights[3 * level : 3 * level + 3])  # (N, C, side, side)
         kernel, shift = weights[-2:]
         return (_convolve(x, kernel) + shift[:, :, None, None]).sigmoid()
-
-    def project(self, code: Tensor) -> None:
-        """The sigmoid keeps the box."""
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         return torch.cat([(part.mean + part.std * torch.randn(part.shape, generator=generator)).flatten() for part in self.parts])

@@ -21,9 +21,9 @@ def read_surrogate(folder: Path, device: torch.device) -> TrainedSurrogate:
         TrainedSurrogate,
         folder,
         device,
-        kind="surrogate",
-        architecture=SurrogateArchitecture,
-        build=lambda architecture, card: SurrogateMap(shapes_of(card), card["shape"], architecture),
+        "surrogate",
+        SurrogateArchitecture,
+        lambda own, card: SurrogateMap(shapes_of(card), card["shape"], own),
     )
 
 
