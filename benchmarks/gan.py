@@ -91,13 +91,7 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")
 def main(
-    data: Path,
-    file: Path,
-    work: Path,
-    budget: float | None,
-    out: Path | None,
-    weights: tuple[Path, ...],
-    device: str | None,
+    data: Path, file: Path, work: Path, budget: float | None, out: Path | None, weights: tuple[Path, ...], device: str | None
 ) -> None:
     started = time.perf_counter()
     try:

@@ -93,13 +93,7 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
     if card:
         method["parameters"] = {name: card["parameters"]}
     write_group(
-        folder,
-        images=found.images,
-        masks=found.masks,
-        ratios=found.ratios,
-        rows=found.rows,
-        method=method,
-        timing=found.timing,
+        folder, images=found.images, masks=found.masks, ratios=found.ratios, rows=found.rows, method=method, timing=found.timing
     )
 
 

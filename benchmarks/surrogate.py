@@ -124,11 +124,7 @@ def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.n
 
 
 def inversions(
-    bench: Bench,
-    trainer: SurrogateTrainer,
-    recipe: InversionConfig,
-    strengths: Sequence[float],
-    extractor: str,
+    bench: Bench, trainer: SurrogateTrainer, recipe: InversionConfig, strengths: Sequence[float], extractor: str
 ) -> Iterator[Record]:
     """With the term, at each strength, against without it."""
     target, originals = trainer.config.target, bench.dataset.images[bench.rows]
@@ -162,10 +158,7 @@ def settings(
     params: Mapping[str, Any], model: str, recipe: str, dataset: str, split: str, count: int | None
 ) -> tuple[SurrogateConfig, InversionConfig]:
     """The surrogate, and the recipe without the term, from params.yaml, for the photographs."""
-    for key, name, known in (
-        ("--model", model, params["train_surrogate"]["models"]),
-        ("--recipe", recipe, params["recipes"]),
-    ):
+    for key, name, known in (("--model", model, params["train_surrogate"]["models"]), ("--recipe", recipe, params["recipes"])):
         if name not in known:
             raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
     images = f"data/images/{dataset}"

@@ -96,7 +96,7 @@ def witness(tmp_path: Path) -> Witness:
         "decoders": {"config": {"decoders": ["plain", "sharp"]}},
         "steered": {"config": {"network": "alexnet_conv", "terms": TERMS, "losses": {"feature": 1.0, "ref": 0.0}}},
         "referred": {
-            "config": {"network": "alexnet_conv", "terms": TERMS, "losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0}},
+            "config": {"network": "alexnet_conv", "terms": TERMS, "losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0}}
         },
         "latents": {
             "config": {

@@ -95,13 +95,7 @@ def test_terms_of_weight_0_do_not_exist() -> None:
 def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_once() -> None:
     terms = (
         Term(name="a", weight=2.0, value=lambda state: state.images.mean((1, 2, 3)), needs={"net": ("conv1", "conv2")}),
-        Term(
-            name="b",
-            weight=0.5,
-            value=lambda state: state.images.sum((1, 2, 3)),
-            needs={"net": ("conv2",)},
-            oracle=True,
-        ),
+        Term(name="b", weight=0.5, value=lambda state: state.images.sum((1, 2, 3)), needs={"net": ("conv2",)}, oracle=True),
     )
     goal = Objective(terms)
     assert goal.needs == {"net": ("conv1", "conv2")}

@@ -1,7 +1,6 @@
 """The stage `reconstruct_masked` on toy files, and what a masked Trainer measures: masks are everybody's, faults by name."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +19,9 @@ from relume.methods.masked.train import MaskedTrainer
 from relume.methods.masked.trained import read_masked
 from relume.training.loop import LOSS, train
 from stages import reconstruct_masked
-from tests.decoder_files import CPU, entries, setup, training
+from tests.decoder_files import CPU, setup, training
 from tests.stage_files import IMAGES, project, run, succeed
-from tests.toy_masked import ENERGY, MODELS, SHARED, trainer, write_masked
+from tests.toy_masked import MODELS, SHARED, trainer, write_masked
 
 SIZE = 16
 MASKS = Masks(pattern="random", ratio=0.75, cell=4)
@@ -118,11 +117,3 @@ def test_faults_name_themselves(data: Dataset) -> None:
         MaskedTrainer(setup(data, other), Path("models/codes"))
     with pytest.raises(UserError, match="cells of 5 px"):
         trainer(data, masks={"cell": 5})
-
-
-def test_sections_are_checked() -> None:
-    section: dict[str, Any] = {"shared": SHARED, "models": MODELS}
-    assert list(entries("train_masked", section)) == list(MODELS)
-    wrong = {"a": {"architecture": ENERGY, "tokenizer": "models/masked/codes"}, "b": {"architecture": {**ENERGY, "alpha": 0}}}
-    with pytest.raises(UserError, match=r"train_masked\.models\.a\.tokenizer(.|\n)*train_masked\.models\.b\.architecture\.alpha"):
-        entries("train_masked", {"shared": SHARED, "models": wrong})

@@ -109,10 +109,7 @@ def copied(root: Path) -> Path:
     """This tree's files with toy parameters, as a repository of their own."""
     root.mkdir()
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
     )
     for name in listed.stdout.decode().split("\0"):
         if name and (ROOT / name).exists() and name not in ("dvc.lock", "metrics/summary.json"):
@@ -141,15 +138,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hole[100:140, 200:260] = 255
     Image.fromarray(hole).save(root / "mask.png")
     first = executed(run(*DVC, "repro", cwd=root))
-    assert first >= {
-        "prepare@photos",
-        "weights",
-        "floors",
-        "invert_optimise@shallow",
-        "evaluate@floors",
-        "compare",
-        "report",
-    }
+    assert first >= {"prepare@photos", "weights", "floors", "invert_optimise@shallow", "evaluate@floors", "compare", "report"}
     commit(root)
     return root
 

@@ -89,12 +89,6 @@ def test_every_model_is_filled_in_and_probed_with_its_own_cells(name: str, defau
     assert models(name, default_params)[group["models"][0]].masks.ratio in group["ratios"]
 
 
-def test_energy_imagenet_reckons_what_is_left_to_train_on() -> None:
-    """Of 1,281,167 pictures every 500th is for tables, and every 1000th of the others chooses the best weights."""
-    others = 1_281_167 - 1_281_167 // 500
-    assert TRAIN["energy_imagenet"] == others - others // 1000
-
-
 # --- run --------------------------------------------------------------------------------------------------------------
 
 
