@@ -102,18 +102,16 @@ def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> 
     """The rows of paths.csv: how good methods are after some of their steps, and what it cost to get there."""
     _exactly(groups, folder, ".csv", "evaluate")
     tables = {group: _table(folder / f"{group}.csv", PATHS, "evaluate") for group in groups}
-    return [row for group, table in tables.items() for row in _timed(table, reconstructions / group)]
-
-
-def _timed(rows: Table, group: Path) -> Table:
-    """With seconds per picture, all its restarts together: linear between the steps that were timed."""
-    pictures = Counter(row["method"] for row in read_csv(group / "index.csv") if row["selected"] == "true")
-    timing = read_csv(run_folder(group) / TIMING_FILE)
-    return [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), pictures[row["method"]])} for row in rows]
+    rows: Table = []
+    for group, table in tables.items():
+        timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
+        count = Counter(row["method"] for row in read_csv(reconstructions / group / "index.csv") if row["selected"] == "true")
+        rows += [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), count[row["method"]])} for row in table]
+    return rows
 
 
 def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
-    """Empty where the method was not timed."""
+    """Seconds per picture, linear between the steps that were timed; empty where the method was not timed."""
     steps = [int(row["step"]) for row in timing if row["method"] == method]
     seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
     return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""

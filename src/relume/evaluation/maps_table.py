@@ -7,7 +7,7 @@ import numpy as np
 
 from relume.core.files import atomic_folder, write_csv
 from relume.core.sheet import save_sheet
-from relume.evaluation.maps import INTACT, KEPT, REMOVED, Bench, Outcome, Subject, Variant, study
+from relume.evaluation.maps import INTACT, KEPT, REMOVED, Bench, Outcome, Subject, study
 from relume.evaluation.metrics import circular
 from relume.evaluation.statistics import Draws
 
@@ -90,11 +90,9 @@ def tiles(outcome: Outcome) -> tuple[list[str], list[tuple[str, np.ndarray]]]:
     headings: list[str] = []
     for ranking in outcome.channels.scores:
         places = [at for at, one in enumerate(outcome.variants) if one.ranking == ranking and one.action in (REMOVED, KEPT)]
-        headings = ["original", "all maps", *(_heading(outcome.variants[at]) for at in places)]
+        shown = [outcome.variants[at] for at in places]
+        names = [f"without group {one.group}" if one.action == REMOVED else f"group {one.group} only" for one in shown]
+        headings = ["original", "all maps", *names]
         stacked = np.stack([outcome.originals, outcome.pictures[0], *outcome.pictures[places]], axis=1)
         blocks.append((f"ranked by {ranking}; group 1 is the strongest", stacked))
     return headings, blocks
-
-
-def _heading(variant: Variant) -> str:
-    return f"without group {variant.group}" if variant.action == REMOVED else f"group {variant.group} only"

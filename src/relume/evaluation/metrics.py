@@ -32,9 +32,7 @@ _FACTS = (
     Metric("mse", "lower", 0, 1, "mean over pixels and channels, RGB in [0, 1]"),
     Metric("psnr", "higher", 0, 100, "dB, data range 1, per picture; 100 stands for identical pictures"),
     Metric("ssim", "higher", -1, 1, "Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px"),
-    Metric(
-        "ms_ssim", "higher", 0, 1, "five scales, Gaussian window 11, mean over RGB; empty up to 160 px (the window does not fit)"
-    ),
+    Metric("ms_ssim", "higher", 0, 1, MS_SSIM),
     Metric("lpips_alex", "lower", 0, None, LPIPS, "alexnet_conv"),
     Metric("lpips_vgg", "lower", 0, None, LPIPS, "vgg16_conv"),
     Metric("lpips_squeeze", "lower", 0, None, LPIPS, "squeezenet1_1"),

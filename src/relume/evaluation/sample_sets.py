@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.files import sha256
@@ -102,9 +103,7 @@ def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:
 
 def shuffled(images: Tensor, patches: int, generators: Sequence[torch.Generator]) -> Tensor:
     """(N, 3, H, H) cut into patches x patches squares that are put back in the order that generator n draws for row n."""
-    n, c, h, _ = images.shape
-    side = h // patches
-    cut = images.view(n, c, patches, side, patches, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (N, P P, C, s, s)
+    side = images.shape[-1] // patches
+    cut = F.unfold(images, side, stride=side)  # (N, C s s, P P)
     orders = torch.stack([torch.randperm(patches**2, generator=one) for one in generators])
-    mixed = torch.stack([row[order] for row, order in zip(cut, orders, strict=True)]).unflatten(1, (patches, patches))
-    return mixed.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
+    return F.fold(cut.gather(2, orders[:, None].expand_as(cut)), images.shape[-2:], side, stride=side)

@@ -55,20 +55,6 @@ class Draws:
         return interval(values, sources, seed=self.seed, resamples=self.resamples, level=self.level)
 
 
-def paired(
-    a: Sequence[float] | np.ndarray,
-    b: Sequence[float] | np.ndarray,
-    sources: Sequence[str] | np.ndarray,
-    *,
-    seed: int,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> Interval:
-    """The mean of a - b, picture by picture, and its interval: what both find hard in a picture cancels."""
-    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    return interval(difference, sources, seed=seed, resamples=resamples, level=level)
-
-
 def resample(values: np.ndarray, which: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:
     """Means over the pictures of as many sources as there are, drawn with replacement: (resamples,)."""
     sums = np.bincount(which, values)  # (S,)

@@ -29,17 +29,10 @@ class View:
     measure: Measure  # -> (N,)
 
 
-def _cosine(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-    """cos(x, y) in [-1, 1], (N, D) -> (N,); 1 for identical pictures."""
-    return F.cosine_similarity(x, y, dim=1)
-
-
-def _same_class(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-    """1 where the highest of (N, K) logits is the same, else 0: (N,)."""
-    return (x.argmax(1) == y.argmax(1)).float()
-
-
-MEASURES: dict[str, Measure] = {CLIP: _cosine, TOP1: _same_class}
+MEASURES: dict[str, Measure] = {
+    CLIP: lambda x, y, rows: F.cosine_similarity(x, y, dim=1),
+    TOP1: lambda x, y, rows: (x.argmax(1) == y.argmax(1)).float(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +82,8 @@ def open_views(
         return MEASURES[name] if name in MEASURES else _error(place[1], scales[place])
 
     asked = [(metric.name, place, measure(metric.name, place)) for metric, place in config.views]
-    asked += [(REID_N, config.reid.networks[0], _always(len(rows)))] if config.reid else []
+    if config.reid:
+        asked.append((REID_N, config.reid.networks[0], lambda x, y, numbers: torch.full((len(x),), float(len(rows)))))
     return [View(name=name, network=network, tap=tap, measure=measured) for name, (network, tap), measured in asked]
 
 
@@ -104,7 +98,3 @@ def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | N
 
 def _error(tap: str, scale: Mapping[str, float]) -> Measure:
     return lambda x, y, rows: feature_error({tap: x}, {tap: y}, scale)
-
-
-def _always(value: float) -> Measure:
-    return lambda x, y, rows: torch.full((len(x),), value)

@@ -23,7 +23,8 @@ class Discriminator(nn.Module):
         super().__init__()
         halvings = max(1, min(HALVINGS, round(math.log2(size / LEAST))))
         outs = [width * min(WIDEST, 2**i) for i in range(halvings)]
-        self.down = nn.Sequential(*(part for i, o in zip([3, *outs[:-1]], outs, strict=True) for part in _halved(i, o)))
+        halving = [spectral_norm(nn.Conv2d(i, o, 4, stride=2, padding=1)) for i, o in zip([3, *outs[:-1]], outs, strict=True)]
+        self.down = nn.Sequential(*(part for layer in halving for part in (layer, nn.LeakyReLU(SLOPE))))
         self.told = _joined(sum(channels), outs[-1])
         self.extractor = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
 
@@ -37,10 +38,6 @@ def _pooled(tap: Tensor) -> Tensor:
     """Means over positions, (N, C), at length root C: every tap of every network has a scale of its own."""
     means = tap.flatten(2).mean(2) if tap.ndim == 4 else tap
     return F.layer_norm(means, means.shape[1:])
-
-
-def _halved(inputs: int, outputs: int) -> list[nn.Module]:
-    return [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(SLOPE)]
 
 
 def _joined(inputs: int, outputs: int) -> nn.Module:

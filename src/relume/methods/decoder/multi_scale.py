@@ -40,7 +40,8 @@ class MultiScaleDecoder(Decoder):
         self.size = size
         self.sides = ladder(sides.values(), min(size, config.finest or size))
         last = len(self.sides) - 1
-        rung = {tap: min(range(last + 1), key=lambda i: abs(_ratio(self.sides[i], side))) for tap, side in sides.items()}
+        near = self.sides
+        rung = {tap: min(range(last + 1), key=lambda i: max(near[i] / side, side / near[i])) for tap, side in sides.items()}
         widths = [config.width // 2 * min(WIDEST, 2 ** (last - i)) for i in range(last + 1)]
         self.joins = [tuple(tap for tap in shapes if rung[tap] == i) for i in range(last + 1)]
         self.normal = nn.ModuleDict({tap: Normalise(shape[0]) for tap, shape in shapes.items()})
@@ -79,11 +80,6 @@ def _check_finest(finest: int, sides: Mapping[str, int], size: int) -> None:
             raise UserError(
                 f"architecture.finest: {finest} would shrink tap {tap}, of side {side}: take {least} at least, or null"
             )
-
-
-def _ratio(a: int, b: int) -> float:
-    """How unlike two sides are: 1 where they are equal."""
-    return max(a / b, b / a)
 
 
 class Normalise(nn.Module):

@@ -28,23 +28,17 @@ class PerLayerDecoder(Decoder):
         self.size = size
         if len(shape) == 3:
             ins = (shape[0], CORNER[0], CORNER[0])
-            self.inward = nn.Sequential(*(part for i in ins for part in _convolved(nn.Conv2d(i, CORNER[0], 3, padding=1))))
+            layers = [(nn.Conv2d(i, CORNER[0], 3, padding=1), nn.BatchNorm2d(CORNER[0]), nn.LeakyReLU(SLOPE)) for i in ins]
+            self.inward = nn.Sequential(*(part for layer in layers for part in layer))
             times = doublings(shape[1], size, len(UP))
         else:
-            self.inward = nn.Sequential(*_connected(shape[0]), nn.Unflatten(1, CORNER))
+            linear = [part for i in (shape[0], HIDDEN, HIDDEN) for part in (nn.Linear(i, HIDDEN), nn.LeakyReLU(SLOPE))]
+            self.inward = nn.Sequential(*linear, nn.Unflatten(1, CORNER))
             times = doublings(CORNER[1], size, len(UP))
         self.up = upward(CORNER[0], UP, times, _five)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         return resize(self.up(self.inward(features[self.tap])), self.size).sigmoid()
-
-
-def _convolved(layer: nn.Module) -> list[nn.Module]:
-    return [layer, nn.BatchNorm2d(CORNER[0]), nn.LeakyReLU(SLOPE)]
-
-
-def _connected(inputs: int) -> list[nn.Module]:
-    return [part for i in (inputs, HIDDEN, HIDDEN) for part in (nn.Linear(i, HIDDEN), nn.LeakyReLU(SLOPE))]
 
 
 def _five(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

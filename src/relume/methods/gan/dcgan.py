@@ -42,7 +42,11 @@ class DcganDiscriminator(nn.Module):
         self.down = nn.Sequential(
             nn.Conv2d(3, widths[0], 4, stride=2, padding=1, bias=False),
             nn.LeakyReLU(SLOPE),
-            *(part for i, o in zip(widths, widths[1:], strict=False) for part in _down(i, o)),
+            *(
+                part
+                for i, o in zip(widths, widths[1:], strict=False)
+                for part in (nn.Conv2d(i, o, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(SLOPE))
+            ),
             nn.Conv2d(widths[-1], 1, 4, bias=False),
         )
         self.apply(_begin)
@@ -60,12 +64,6 @@ def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> Iterato
     yield nn.ConvTranspose2d(inputs, outputs, 4, stride=stride, padding=padding, bias=False)
     yield nn.BatchNorm2d(outputs)
     yield nn.ReLU()
-
-
-def _down(inputs: int, outputs: int) -> Iterator[nn.Module]:
-    yield nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
-    yield nn.BatchNorm2d(outputs)
-    yield nn.LeakyReLU(SLOPE)
 
 
 def _begin(module: nn.Module) -> None:

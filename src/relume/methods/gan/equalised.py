@@ -63,13 +63,11 @@ class ModulatedConv(nn.Module):
             y = blur(F.conv_transpose2d(y, weight.transpose(0, 1), stride=2))
         else:
             y = F.conv2d(y, weight, padding=weight.shape[-1] // 2)
-        return y * _norms(s, weight)[:, :, None, None] if self.demodulates else y
-
-
-def _norms(s: Tensor, weight: Tensor) -> Tensor:
-    """1 / |W_oi s_i| over i and the kernel: (N, O)."""
-    with torch.autocast(s.device.type, enabled=False):
-        return (s.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+        if not self.demodulates:
+            return y
+        with torch.autocast(s.device.type, enabled=False):  # 1 / |W_oi s_i| over i and the kernel: (N, O)
+            norms = (s.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+        return y * norms[:, :, None, None]
 
 
 @lru_cache(maxsize=8)

@@ -50,7 +50,8 @@ class GanTrainer(Trainer[GanConfig]):
         with self.seeded():
             self.module = gans.generator(config.architecture, size).to(device)
             if not isinstance(config.objective, Moments):
-                self.adversary = _judge(config, size).to(device)
+                history = config.objective.history if isinstance(config.objective, LeastSquares) else 0
+                self.adversary = Adversary(gans.discriminator(config.architecture, size), size, history).to(device)
         if self.adversary is not None:
             self.discriminator = DiscriminatorState(self.adversary, config.discriminator_rate, config.discriminator_betas)
         self.metric_network = load(config.metric_network.network, self.store, device)
@@ -117,11 +118,6 @@ class GanTrainer(Trainer[GanConfig]):
 
     def summary(self, metrics: Mapping[str, float]) -> str:
         return f"KID {metrics[LOSS]:.4f} to validation images, in features of {self.config.metric_network.network}"
-
-
-def _judge(config: GanConfig, size: int) -> Adversary:
-    history = config.objective.history if isinstance(config.objective, LeastSquares) else 0
-    return Adversary(gans.discriminator(config.architecture, size), size, history)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """A generator's latent space as an image parametrisation: z, w, or a w per layer (w+), which hold ever more images."""
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from relume.methods.latent.pivotal import Tuned
 from relume.methods.optimise import parametrise
 from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Latent
-from relume.methods.optimise.parametrise import Config, Spaces
+from relume.methods.optimise.parametrise import Spaces
 
 DRAWN = 256  # latents over which their deviation is taken
 
@@ -126,8 +126,4 @@ class LatentSpace(Parametrisation):
 
 def spaces(generator: Generator, given: Tensor | None = None) -> Spaces:
     """How an inversion with this generator builds its spaces: the latent one, and all others as ever."""
-    return partial(_build, generator, given)
-
-
-def _build(generator: Generator, given: Tensor | None, config: Config) -> Parametrisation:
-    return LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)
+    return lambda config: LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)

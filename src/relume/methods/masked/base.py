@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from relume.core.images import check
 
@@ -57,17 +58,13 @@ def picture_of(values: Tensor) -> Tensor:
 
 def patches(images: Tensor, cell: int) -> Tensor:
     """(N, C, H, W) -> (N, cells, C cell cell), row by row."""
-    n, c, h, w = images.shape
-    parts = images.view(n, c, h // cell, cell, w // cell, cell).permute(0, 2, 4, 1, 3, 5)
-    return parts.reshape(n, (h // cell) * (w // cell), c * cell * cell)
+    return F.unfold(images, cell, stride=cell).mT.contiguous()
 
 
 def unpatch(values: Tensor, cell: int) -> Tensor:
     """The way back, to square pictures of three channels: (N, cells, 3 cell cell) -> (N, 3, H, H)."""
-    n, cells, _ = values.shape
-    side = round(cells**0.5)
-    parts = values.view(n, side, side, 3, cell, cell).permute(0, 3, 1, 4, 2, 5)
-    return parts.reshape(n, 3, side * cell, side * cell)
+    side = round(values.shape[1] ** 0.5) * cell
+    return F.fold(values.mT, (side, side), cell, stride=cell)
 
 
 def interpolated(cells: Tensor, hidden: Tensor) -> Tensor:

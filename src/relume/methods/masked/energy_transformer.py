@@ -36,11 +36,6 @@ class EnergyLayerNorm(nn.Module):
         """(N, B, D) -> g, (N, B, D)."""
         return self.gamma * F.layer_norm(x, x.shape[-1:], eps=EPS) + self.delta
 
-    def lagrangian(self, x: Tensor) -> Tensor:
-        """L = D gamma sqrt(var + eps) + sum(delta x), of every token: (N, B)."""
-        deviation = (x.var(-1, correction=0) + EPS).sqrt()
-        return x.shape[-1] * self.gamma * deviation + (self.delta * x).sum(-1)
-
 
 def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
     """A K and A^T Q by A itself: (N, H, B, Y) each."""
@@ -146,7 +141,9 @@ class EnergyBlock(nn.Module):
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
         yield x
-        here = _on(x.device, generator) if generator is not None and self.noise else None
+        here = None
+        if generator is not None and self.noise:  # noise is drawn where it is needed
+            here = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _ in range(self.steps):
             x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
             if here is not None:
@@ -158,12 +155,6 @@ class EnergyBlock(nn.Module):
         """Where the path ends."""
         *_, last = self.path(x, generator)
         return last
-
-
-def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
-    """One that draws where it is needed, as the given one says."""
-    seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.Generator(device).manual_seed(seed)
 
 
 class EnergyTransformer(MaskedModel):

@@ -157,7 +157,8 @@ class Descent:
         number = max(place for place, (start, _) in enumerate(self.spaces) if start <= self.step)
         size = schedules.at(self.sizes, self.step)
         if (number, size) == self.at:
-            if self._turns():
+            before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
+            if before != now:  # other numbers of the code move from this step on
                 self._anew()
             return
         first, old = self.at[0] < 0, self.space
@@ -168,11 +169,6 @@ class Descent:
             self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
         self.at = (number, size)
         self._anew()
-
-    def _turns(self) -> bool:
-        """Whether other numbers of the code move from this step on."""
-        before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
-        return before != now
 
     def _anew(self) -> None:
         self.optimizer = optimizers.build(self.config.optimiser)

@@ -48,7 +48,9 @@ class Elementwise:
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
         if self.optimiser is None:
             self.optimiser = self.make([code])
-            self.optimiser.state[code] = {name: _placed(name, value, code) for name, value in self.saved.items()}
+            places = {"step": "cpu"}  # where torch keeps its counter; moments lie beside the code
+            copies = {name: value.to(places.get(name, code.device), copy=True) for name, value in self.saved.items()}
+            self.optimiser.state[code] = copies
         (group,) = self.optimiser.param_groups
         assert group["params"][0] is code
         group["lr"] = rate
@@ -64,11 +66,6 @@ class Elementwise:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.optimiser, self.saved = None, {name: value.clone() for name, value in state.items()}
-
-
-def _placed(name: str, value: Tensor, code: Tensor) -> Tensor:
-    """A copy where torch keeps it: moments beside the code, the counter of steps on the CPU."""
-    return value.to("cpu" if name == "step" else code.device, copy=True)
 
 
 class Pair(NamedTuple):

@@ -42,7 +42,8 @@ class DeepPrior(Parametrisation):
 
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Fresh weights from each row's generator; the pictures are ignored."""
-        return torch.stack([self._draw(one) for one in generators]).to(images.device)
+        drawn = [[part.mean + part.std * torch.randn(part.shape, generator=one) for part in self.parts] for one in generators]
+        return torch.stack([torch.cat([value.flatten() for value in values]) for values in drawn]).to(images.device)
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         lengths = [torch.Size(part.shape).numel() for part in self.parts]
@@ -53,9 +54,6 @@ class DeepPrior(Parametrisation):
             x = _block(resize(x, side), *weights[3 * level : 3 * level + 3])  # (N, C, side, side)
         kernel, shift = weights[-2:]
         return (_convolve(x, kernel) + shift[:, :, None, None]).sigmoid()
-
-    def _draw(self, generator: torch.Generator) -> Tensor:
-        return torch.cat([(part.mean + part.std * torch.randn(part.shape, generator=generator)).flatten() for part in self.parts])
 
 
 @lru_cache(maxsize=4)  # of the few sides of a run
