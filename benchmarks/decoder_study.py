@@ -19,15 +19,7 @@ from relume.training.config import Name
 
 CASE = "decoders"  # all methods stand in one case, so that a refinement finds its decoder
 ALONE = "alone"  # ending of the name of the optimiser that begins without the decoder
-FIXED = (
-    *DECIDED,
-    "network",
-    "taps",
-    "start",
-    "reference",
-    "surrogate",
-    "weights",
-)  # of a refinement, by study and decoder
+FIXED = (*DECIDED, "network", "taps", "start", "reference", "surrogate", "weights")  # of a refinement, by study and decoder
 BLIND = ("floor_dataset_mean", "floor_mean_picture")
 
 

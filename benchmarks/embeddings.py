@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clouds import compared, project, same_trunk, scatter, statistics
 from benchmarks.common import commit, prepare, provenance
 from relume.core.errors import UserError
 from relume.core.files import atomic, write_csv, write_json
@@ -27,7 +28,6 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
-from relume.evaluation.embeddings import compared, project, same_trunk, scatter, statistics
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass
 from relume.networks.weights import WeightStore

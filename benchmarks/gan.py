@@ -28,10 +28,10 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic
 from relume.core.samples import read_samples
 from relume.core.sheet import save_sheet
+from relume.evaluation.config import ScoreSamples
 from relume.evaluation.masked_sets import MetricNetwork, open_metric_network
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import read_scored, sample_rows
-from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
 
 PARAMS = Path("params.yaml")
@@ -91,13 +91,7 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")
 def main(
-    data: Path,
-    file: Path,
-    work: Path,
-    budget: float | None,
-    out: Path | None,
-    weights: tuple[Path, ...],
-    device: str | None,
+    data: Path, file: Path, work: Path, budget: float | None, out: Path | None, weights: tuple[Path, ...], device: str | None
 ) -> None:
     started = time.perf_counter()
     try:

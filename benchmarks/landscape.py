@@ -168,13 +168,7 @@ def draw(found: Mapping[tuple[str, int], Any], out: Path, *, pictures: int) -> N
 @click.option("--weights", type=FOLDER, multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
 def main(
-    data: Path,
-    file: Path,
-    work: Path,
-    generator: Path,
-    mapper: Path | None,
-    weights: tuple[Path, ...],
-    out: Path | None,
+    data: Path, file: Path, work: Path, generator: Path, mapper: Path | None, weights: tuple[Path, ...], out: Path | None
 ) -> None:
     started, at = time.perf_counter(), commit()
     try:

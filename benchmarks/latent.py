@@ -35,7 +35,7 @@ from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.config import Floors
 from relume.evaluation.floors import floors
-from relume.evaluation.statistics import Interval, expanded_tail, interval, paired, resample
+from relume.evaluation.statistics import Interval, expanded_tail, interval, resample
 from relume.losses.image import psnr
 from relume.methods.gan.trained import read_gan
 from relume.methods.latent.trained import TrainedMapper
@@ -105,7 +105,7 @@ def start_rows(found: Mapping[str, Descents], sources: Sequence[str], about: Rec
 
 
 def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> Record:
-    found = paired(a, b, sources, seed=0, resamples=RESAMPLES, level=LEVEL)
+    found = interval(a.astype(np.float64) - b, sources, seed=0, resamples=RESAMPLES, level=LEVEL)
     means = {"mean_a": float(a.mean()), "mean_b": float(b.mean()), "diff": found.mean, "lo": found.lo, "hi": found.hi}
     return {"n": found.n, "sources": found.sources, **means}
 

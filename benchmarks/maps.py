@@ -25,8 +25,8 @@ from relume.core.files import read_json, write_json
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.data.store import Dataset
+from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench
-from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import TABLE, Draws, write
 from relume.evaluation.perceptual import extractor
 from relume.methods.decoder.codec import codecs

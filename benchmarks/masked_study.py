@@ -10,10 +10,9 @@ from pydantic import Field
 from benchmarks.study import FLOOR, Asked, Differences
 from relume.core.config import build, config, entry, merge, read_params
 from relume.core.errors import UserError, one_of
-from relume.evaluation.config import Question, Sets
+from relume.evaluation.config import Probe, Question, Sets
 from relume.evaluation.masked_floors import FILLERS, MEAN_PATCH
 from relume.evaluation.metrics import OF_MASKED
-from relume.evaluation.probe_config import Probe
 from relume.methods.masked import model as masked_models
 from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked
 from relume.training.config import Name

@@ -21,6 +21,7 @@ from relume.core.results import GREY, RATIO, read_masked_group, write_group
 from relume.core.runtime import describe
 from relume.core.sheet import save_sheet
 from relume.evaluation.comparison import COMPARISONS, MASKED, Record, against_floors, answers, masked_board
+from relume.evaluation.config import Probe
 from relume.evaluation.evidence import Cell, gather, hidden
 from relume.evaluation.masked_floors import fillers
 from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
@@ -28,7 +29,6 @@ from relume.evaluation.metrics import SETS
 from relume.evaluation.perceptual import LPIPS_METRICS, extractor
 from relume.evaluation.pixel import psnr
 from relume.evaluation.probe import PROBE, table
-from relume.evaluation.probe_config import Probe
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
 from relume.losses.config import LPIPS
 from relume.methods.masked.infer import Predictor, predictors, reconstruct
@@ -93,13 +93,7 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
     if card:
         method["parameters"] = {name: card["parameters"]}
     write_group(
-        folder,
-        images=found.images,
-        masks=found.masks,
-        ratios=found.ratios,
-        rows=found.rows,
-        method=method,
-        timing=found.timing,
+        folder, images=found.images, masks=found.masks, ratios=found.ratios, rows=found.rows, method=method, timing=found.timing
     )
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.clouds import compared, same_trunk
 from benchmarks.common import commit, prepare, provenance
 from benchmarks.embeddings import Extractors
 from benchmarks.inversion import split_of
@@ -35,7 +36,6 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, Record
-from relume.evaluation.embeddings import compared, same_trunk
 from relume.evaluation.pixel import psnr
 from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.infer import invert, work
@@ -124,11 +124,7 @@ def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.n
 
 
 def inversions(
-    bench: Bench,
-    trainer: SurrogateTrainer,
-    recipe: InversionConfig,
-    strengths: Sequence[float],
-    extractor: str,
+    bench: Bench, trainer: SurrogateTrainer, recipe: InversionConfig, strengths: Sequence[float], extractor: str
 ) -> Iterator[Record]:
     """With the term, at each strength, against without it."""
     target, originals = trainer.config.target, bench.dataset.images[bench.rows]
@@ -162,10 +158,7 @@ def settings(
     params: Mapping[str, Any], model: str, recipe: str, dataset: str, split: str, count: int | None
 ) -> tuple[SurrogateConfig, InversionConfig]:
     """The surrogate, and the recipe without the term, from params.yaml, for the photographs."""
-    for key, name, known in (
-        ("--model", model, params["train_surrogate"]["models"]),
-        ("--recipe", recipe, params["recipes"]),
-    ):
+    for key, name, known in (("--model", model, params["train_surrogate"]["models"]), ("--recipe", recipe, params["recipes"])):
         if name not in known:
             raise UserError(f"{key}: params.yaml has no {name!r}; {one_of(known, name)}")
     images = f"data/images/{dataset}"

@@ -10,8 +10,8 @@ from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
+from relume.evaluation.config import Probe
 from relume.evaluation.probe import PROBE, table
-from relume.evaluation.probe_config import Probe
 from relume.methods.masked.represent import represent
 from relume.methods.masked.trained import read_masked
 

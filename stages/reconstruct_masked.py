@@ -43,7 +43,7 @@ def main(context: StageContext, group: str, images: Path, models: Path, out: Pat
         method={
             "config": asdict(config),
             "device": describe(device),
-            "parameters": {model.name: model.parameters for model in learned},
+            "parameters": {model.name: model.card["parameters"] for model in learned},
             **context.provenance(),
         },
         trace=() if ways is None else ways.trace,

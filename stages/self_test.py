@@ -11,12 +11,11 @@ from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.evaluation.config import Evaluate, Floors
+from relume.evaluation.config import Evaluate, Floors, SelfTest
 from relume.evaluation.metrics import METRICS
 from relume.evaluation.perceptual import extractor as look
 from relume.evaluation.scoring import Scorer, read_scales, score, with_views
 from relume.evaluation.self_test import COLUMNS, as_group, extractor, spoilt
-from relume.evaluation.self_test_config import SelfTest
 from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from relume.core.config import entry
+from relume.core.config import build, entry
+from relume.core.errors import UserError
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS
@@ -15,6 +16,7 @@ from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
 from relume.networks.weights import canonical, digest
+from relume.params import SECTIONS
 from relume.training.ranks import Ranks
 from relume.training.trainer import C, Setup
 from tests.evaluation_files import write_dataset
@@ -54,6 +56,19 @@ def training(**differences: Any) -> dict[str, Any]:
         "validate_every": 2,
     }
     return plain | differences
+
+
+def entries(key: str, section: dict[str, Any]) -> dict[str, Any]:
+    """The models of a section `train_…`, each as its dataclass."""
+    found, models, faults = SECTIONS[key], {}, []
+    for name in found.entries(build(found.cls, section, key)):
+        try:
+            models[name], _ = found.built({key: section}, {}, name)
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError("\n".join(faults))
+    return models
 
 
 def settings(**differences: Any) -> DecoderConfig:

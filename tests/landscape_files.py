@@ -35,7 +35,7 @@ def gan(kind: str = "style", size: int = SIDE) -> TrainedGan:
     """Frozen; it knows its mean latent."""
     painter = generator(kind, size).requires_grad_(False)
     painter.running_mean.copy_(painter.map(painter.draw(dice(*range(64)))).mean(0))
-    return TrainedGan(name="toy", dataset="toy", generator=painter)
+    return TrainedGan(card={"name": "toy"}, module=painter)
 
 
 def trainer(data: Dataset, size: int = SIDE, trained: TrainedGan | None = None, **differences: Any) -> LandscapeTrainer:

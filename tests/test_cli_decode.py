@@ -111,10 +111,6 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path)
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
     reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
     larger = api.features(torch.rand(1, 3, 2 * SIZE, 2 * SIZE), "alexnet_conv", ["conv2", "conv3"])
-    for given, told in (
-        ({"conv2": features["conv2"]}, "missing: conv3"),
-        ({}, "conv3, conv2"),
-        (larger, "toy was trained"),
-    ):
+    for given, told in (({"conv2": features["conv2"]}, "missing: conv3"), ({}, "conv3, conv2"), (larger, "toy was trained")):
         with pytest.raises(UserError, match=told):
             api.decode(given, reader)

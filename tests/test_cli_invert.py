@@ -74,13 +74,7 @@ def test_every_option(project: Path) -> None:
     changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1")
     done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)), network="alexnet_conv")
     assert done.exit_code == 0, done.output
-    told = (
-        "conv2+conv3",
-        "vgg_deep",
-        "3 steps, 2 starts, 32 px",
-        "feature x 1, guide x 0.5, tv x 20",
-        "training images of toy",
-    )
+    told = ("conv2+conv3", "vgg_deep", "3 steps, 2 starts, 32 px", "feature x 1, guide x 0.5, tv x 20", "training images of toy")
     assert [part for part in told if part not in done.output] == []
     assert files(project) == {"my.png", "a.gif", "sub"}
     with Image.open("a.gif") as moving:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from relume.core.config import build, config, entries, read_params
+from relume.core.config import build, config, read_params
 from relume.core.errors import UserError
 
 
@@ -71,16 +71,6 @@ def test_what_is_right_comes_through() -> None:
     with pytest.raises(AttributeError):
         built.rate = 0.1  # type: ignore[misc]
     assert built.shapes == {"a": Round(kind="round", radius=2.0), "b": Flat(kind="level", width=4)}
-
-
-def test_entries_are_laid_over_what_they_share() -> None:
-    section = {"shared": {"steps": 5, "pair": [1, 2.0]}, "models": {"a": {}, "b": {"steps": 7}}}
-    found = entries(Inner, section, "outer")
-    assert {name: one.steps for name, one in found.items()} == {"a": 5, "b": 7}
-    section["models"] = {"a": {"steps": 0}, "b": {}, "c": {"pairs": 1}}
-    with pytest.raises(UserError, match=r"(?s)outer\.models\.a\.steps: .*outer\.models\.c\.pairs: unknown key") as caught:
-        entries(Inner, section, "outer")
-    assert "models.b" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def test_pictures_and_features_must_be_those_of_the_training(data: Dataset) -> N
         return decode([one], data, config, networks=nets, device=CPU, micro_batch=8)[1]
 
     assert [row.id for row in rows(decoder, config)] == ["test0", "test1"]
-    for other, message in ((replace(decoder, size=32), "32 px"), (replace(decoder, shapes={"pool": (9,)}), "was trained on")):
+    for wrong, message in (({"size": 32}, "32 px"), ({"shapes": {"pool": (9,)}}, "was trained on")):
         with pytest.raises(UserError, match=message):
-            rows(other, config)
+            rows(replace(decoder, card={**decoder.card, **wrong}), config)
     with pytest.raises(UserError, match="photos.*toy"):
         rows(decoder, replace(config, dataset="photos"))

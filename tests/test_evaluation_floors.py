@@ -14,12 +14,11 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_json
 from relume.core.images import to_float
-from relume.evaluation.config import OWN_MEAN, Compare, Evaluate, Floors
+from relume.evaluation.config import OWN_MEAN, Compare, Evaluate, Floors, SelfTest
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.metrics import METRICS, reid
 from relume.evaluation.pixel import psnr
 from relume.evaluation.self_test import COLUMNS, blur, extractor, jpeg, mosaic, noisy
-from relume.evaluation.self_test_config import SelfTest
 from stages.self_test import main
 from tests.evaluation_files import write_dataset
 

@@ -14,8 +14,8 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.core.images import to_float, to_uint8
 from relume.data.store import Dataset
+from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench, blank, contribution, examine, parts, signs, study, variants
-from relume.evaluation.maps_config import Maps
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
 from relume.evaluation.pixel import psnr

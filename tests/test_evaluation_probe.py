@@ -14,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, sha256, write_csv, write_json
 from relume.data.store import Dataset
 from relume.evaluation import probe
-from relume.evaluation.probe_config import Probe
+from relume.evaluation.config import Probe
 from relume.methods.masked.represent import represent
 from relume.methods.masked.trained import read_masked
 from stages import probe as stage

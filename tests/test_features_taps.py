@@ -99,10 +99,7 @@ def test_a_place_that_is_never_passed_is_named():
     network = networks.random("alexnet_conv")
     network.body.features = nn.Sequential(*list(network.body.features)[:3], nn.Identity(), nn.ReLU())
     network.body.forward = lambda x: x
-    with (
-        pytest.raises(RuntimeError, match=r"alexnet_conv: .*features\.1"),
-        collect(network, ["conv1"]) as taps,
-    ):
+    with pytest.raises(RuntimeError, match=r"alexnet_conv: .*features\.1"), collect(network, ["conv1"]) as taps:
         taps(PICTURES)
 
 

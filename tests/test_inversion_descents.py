@@ -5,21 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.results import (
-    GREY,
-    Descent,
-    Row,
-    is_masked,
-    pasted,
-    read_descent,
-    read_masked_group,
-    visible,
-    write_group,
-)
+from relume.core.results import GREY, Descent, Row, is_masked, pasted, read_descent, read_masked_group, visible, write_group
 from relume.data.store import Dataset
 from relume.methods.masked.config import EnergyTransformerConfig, ReconstructMasked
 from relume.methods.masked.descents import SHOWN, Descents, descents
@@ -88,15 +77,6 @@ def test_micro_batches_change_nothing_that_is_kept(model: EnergyTransformer, dat
 def test_predictors_that_jump_have_no_way(model: EnergyTransformer, data: Dataset) -> None:
     still = Predictor(name="still", family="floor", predict=lambda x, m: x)
     assert descents([still], data, CONFIG, seed=0, device=CPU, micro_batch=4) is None
-
-
-def test_energies_that_are_no_numbers_are_named(data: Dataset) -> None:
-    def broken(images: Tensor, hidden: Tensor):
-        yield torch.full((len(images),), torch.inf), images
-
-    bad = Predictor(name="bad", family="masked", predict=lambda x, m: x, trajectory=broken)
-    with pytest.raises(UserError, match="bad has energies that are no numbers"):
-        descents([bad], data, CONFIG, seed=0, device=CPU, micro_batch=4)
 
 
 def write_toy(folder: Path, descent: Descent | None) -> None:

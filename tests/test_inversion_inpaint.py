@@ -29,6 +29,7 @@ class Painter(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.cell = CELL
         self.nothing = torch.nn.Parameter(torch.zeros(()))
         self.shown: list[tuple[Tensor, Tensor]] = []
 
@@ -38,7 +39,7 @@ class Painter(torch.nn.Module):
 
 
 def model(module: Any = None) -> TrainedMasked:
-    return TrainedMasked(name="toy", dataset="toy", size=SIZE, cell=CELL, parameters=0, module=module or Painter())
+    return TrainedMasked(card={"name": "toy", "size": SIZE}, module=module or Painter())
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Inverting a generator: pictures that it made are found, starts are shared, seeds are chosen, curves and the inverse by hand."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def searching(data: Dataset, **differences: Any) -> Search:
     return Search(
         dataset=data,
         painter=made.painter,
-        landscape=TrainedLandscape(name="toy", config=made.config, module=made.model.requires_grad_(False)),
+        landscape=TrainedLandscape(card={"name": "toy", "config": asdict(made.config)}, module=made.model.requires_grad_(False)),
         likeness=made.likeness,
         mapper=None,
         device=CPU,
@@ -195,11 +195,3 @@ def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pyte
         assert np.array_equal(one.images, again[key].images)
         assert np.array_equal(one.path, again[key].path)
         assert all(np.array_equal(value, again[key].values[name]) for name, value in one.values.items())
-
-
-def test_faults_are_named() -> None:
-    mapped = {"a": {"start": "mapper", "theta": False, "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]}}
-    with pytest.raises(UserError, match="mapper: a begins where a mapper says"):
-        settings(methods=mapped)
-    with pytest.raises(UserError, match="seeds: each once"):
-        settings(seeds=[1, 1])

@@ -1,6 +1,5 @@
 """Latent spaces in the loop: where they begin, what is moved, a known latent found again, on to pixels, after a kill."""
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,6 @@ from relume.methods.latent.space import LatentSpace, spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import parametrise
 from relume.methods.optimise.optimise import Descent, looking, optimise
-from relume.methods.optimise.schedules import learning_rate
 from tests.gan_files import KINDS, dice, generator, latent
 from tests.inversion_files import SIZE, found, problem, settings, work_in
 
@@ -170,31 +168,6 @@ def test_the_latent_is_shaken_ever_less_and_its_noise_maps_never() -> None:
     assert [float(one.abs().max()) for one in moved[2:]] == [0.0, 0.0]
 
 
-def test_a_space_is_pulled_to_the_mean(default_params: dict[str, Any]) -> None:
-    """The heavier the weight, the nearer; the values are traced."""
-    made, reached = generator("style").requires_grad_(False), []
-    made.running_mean.copy_(made.map(made.draw(dice(*range(64)))).mean(0))
-    for weight in (1e-6, 100.0):
-        config = settings(default_params, parametrisation=plain("w", w_reg=weight), steps=40, trace_every=39)
-        reports: list[Any] = []
-        optimise(replace(problem(config), space=spaces(made)), config, reports.append)
-        reached.append(float(reports[1].terms["w_reg"].mean()))
-    assert reached[1] < 0.2 * reached[0]
-
-
-def test_the_rate_falls_at_the_end(default_params: dict[str, Any]) -> None:
-    """As the projector has it: up over 5 of 100 steps, down over the last 25."""
-    falling = {"rule": "adam", "learning_rate": [[0, 2.0]], "warmup": 5, "cooldown": 25}
-    config = settings(default_params, steps=100, optimiser=falling).optimiser
-    rates = [learning_rate(config, step, 100) for step in range(101)]
-    assert rates[0] == pytest.approx(2 / 5)
-    assert set(rates[5:76]) == {2.0}
-    assert rates[80] == pytest.approx(2 * (0.5 - 0.5 * math.cos(0.8 * math.pi)))
-    assert rates[100] == pytest.approx(0, abs=1e-9)
-    with pytest.raises(UserError, match=r"optimiser.cooldown: the rate falls already"):
-        settings(default_params, steps=100, optimiser={**falling, "cosine": True})
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None:
     """Until its weights move; then no other row sees it."""
@@ -208,20 +181,6 @@ def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None
     after = space.decode(code, made.size)
     assert torch.allclose(after[0], before[0], atol=1e-6)
     assert not torch.allclose(after[1], before[1], atol=1e-3)
-
-
-def test_after_the_pivot_the_weights_move_and_reach_further(default_params: dict[str, Any]) -> None:
-    made = generator("style", 8).requires_grad_(False)
-    falling = {"rule": "adam", "learning_rate": [[0, 0.1], [20, 0.01]]}
-    reached = {}
-    for share in (None, 0.5):
-        config = settings(default_params, parametrisation=plain("w", pivotal=share), steps=40, optimiser=falling, trace_every=20)
-        given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(made))
-        reports: list[Any] = []
-        outcome = optimise(given, config, reports.append)
-        reached[share] = (float(reports[1].terms["objective"].mean()), float(outcome.objective.mean()))
-    assert reached[0.5][0] == pytest.approx(reached[None][0], rel=1e-4), "the same until the pivot"
-    assert reached[0.5][1] < 0.9 * reached[None][1]
 
 
 def test_at_the_pivot_latent_and_noise_stand_still(default_params: dict[str, Any]) -> None:

@@ -119,20 +119,6 @@ def test_what_is_told_of_a_picture_is_measured_without_a_view(default_params: di
         torch.testing.assert_close(report.terms["objective"], clean, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("box", BOXES)
-def test_a_box_holds_at_every_step(default_params: dict[str, Any], box: str) -> None:
-    """The brighter the better."""
-    space = {"kind": "pixels", "box": box}
-    config = settings(default_params, parametrisation=space, optimiser={"learning_rate": [[0, 2.0]]}, steps=20)
-    goal = Objective((Term(name="dark", weight=1.0, value=lambda state: -state.images.mean((1, 2, 3))),))
-    reports: list[Report] = []
-    outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
-    brightest = max(float(report.images.max()) for report in reports[:-1])
-    assert 0.95 < brightest <= 1, "also where the space has no box, only pictures inside it are told and kept"
-    assert outcome.images.max() <= 1
-    torch.testing.assert_close(outcome.objective, -outcome.images.mean((1, 2, 3)))
-
-
 def test_a_zero_gradient_is_no_catastrophe(default_params: dict[str, Any]) -> None:
     """At a constant picture the total variation has no slope at all: the normalised step stays where it is."""
     rule = {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}
@@ -170,14 +156,6 @@ def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(defaul
     before = min(range(3), key=lambda step: float(reports[step].terms["objective"][0]))
     assert torch.equal(outcome.images[0], reports[before].images[0].clamp(0, 1))
     assert torch.isfinite(outcome.objective).all()
-
-
-def test_a_run_whose_rows_are_all_without_numbers_ends_early(default_params: dict[str, Any]) -> None:
-    config = settings(default_params, steps=50)
-    reports: list[Report] = []
-    outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)
-    assert [report.step for report in reports] == [0, 1, 2, 3]
-    assert outcome.faults == ("row 0: step 2: trap is not finite",)
 
 
 @pytest.mark.parametrize("differences", [{}, {"views": {"transforms": [JITTER]}}, {"sizes": [[0, 32], [1, SIZE]]}])
@@ -237,3 +215,25 @@ def test_an_interrupt_returns_the_best_so_far_where_it_is_wanted(default_params:
     with pytest.raises(KeyboardInterrupt):
         interrupted(config, 4, keep=False)
     assert all(len(module._forward_hooks) == 0 for module in net("alexnet_conv").modules())
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_box_holds_at_every_step(default_params: dict[str, Any], box: str) -> None:
+    """The brighter the better."""
+    space = {"kind": "pixels", "box": box}
+    config = settings(default_params, parametrisation=space, optimiser={"learning_rate": [[0, 2.0]]}, steps=20)
+    goal = Objective((Term(name="dark", weight=1.0, value=lambda state: -state.images.mean((1, 2, 3))),))
+    reports: list[Report] = []
+    outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
+    brightest = max(float(report.images.max()) for report in reports[:-1])
+    assert 0.95 < brightest <= 1, "also where the space has no box, only pictures inside it are told and kept"
+    assert outcome.images.max() <= 1
+    torch.testing.assert_close(outcome.objective, -outcome.images.mean((1, 2, 3)))
+
+
+def test_a_run_whose_rows_are_all_without_numbers_ends_early(default_params: dict[str, Any]) -> None:
+    config = settings(default_params, steps=50)
+    reports: list[Report] = []
+    outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)
+    assert [report.step for report in reports] == [0, 1, 2, 3]
+    assert outcome.faults == ("row 0: step 2: trap is not finite",)

@@ -10,7 +10,7 @@ import torch
 from relume.core.images import to_uint8
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import optimise as loop
-from relume.methods.optimise.path import followed, moments, together, walked
+from relume.methods.optimise.path import followed, moments
 from tests.inversion_files import found, settings, solve, work_in
 
 SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "w_noise": 0.5}
@@ -91,12 +91,3 @@ def test_only_the_first_pictures_are_followed(
     way = followed("toy", [row.id for row in rows], 1, work.scratch)
     assert [row["id"] for row in way.rows] == [row.id for row in rows[:3]]
     assert np.array_equal(way.images, images[:3])
-
-
-def test_methods_one_after_the_other() -> None:
-    parts = [walked(name, ["a"], 1, np.full((1, 1, 2, 2, 3), value, np.uint8)) for name, value in (("m", 1), ("n", 2))]
-    whole = together(parts)
-    assert whole is not None
-    assert [row["method"] for row in whole.rows] == ["m", "n"]
-    assert whole.images[:, 0, 0, 0].tolist() == [1, 2]
-    assert together([]) is None

@@ -80,22 +80,6 @@ def test_a_killed_run_goes_on_to_the_same_bits(default_params: dict[str, Any], t
     assert [file.read_bytes() for file in kept[0]] == [file.read_bytes() for file in kept[1]]
 
 
-def test_patience_ends_runs_early_here(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """So that the case above is about something."""
-    trace = group.invert(work_in(tmp_path, settings(default_params, **CHANGES["patience"])))[2]
-    assert 3 < max(row["step"] for row in trace) < 30
-
-
-def test_no_step_is_taken_twice(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Killed while it tells of step 3, it goes on with step 3."""
-    config = settings(default_params)
-    told: list[int] = []
-    with pytest.raises(Killed):
-        group.invert(work_in(tmp_path, config, watch=killed_at(3)))
-    group.invert(work_in(tmp_path, config, watch=lambda step, values, sheet: told.append(step)))
-    assert told == [3, 4, 5, *range(5, 11)]
-
-
 def test_finished_shards_are_not_computed_again(
     default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,15 +98,6 @@ def test_finished_shards_are_not_computed_again(
         group.invert(work_in(tmp_path / "halted", config))
     same(group.invert(work_in(tmp_path / "halted", config)), whole)
     assert len(calls) == 3
-
-
-def test_nothing_is_written_before_its_time(
-    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 1e6)
-    with pytest.raises(Killed):
-        group.invert(work_in(tmp_path, settings(default_params), watch=killed_at(3)))
-    assert not list((tmp_path / "scratch").glob("*"))
 
 
 def test_a_checkpoint_gives_back_what_it_was_given(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid, resize, to_float, to_uint8
+from relume.core.images import grid, to_float, to_uint8
 from relume.core.results import Group, Row, read_group, write_group
 from relume.methods.optimise import infer as group
 from relume.methods.optimise.optimise import Outcome, Report, optimise
@@ -131,18 +131,6 @@ def test_a_picture_can_begin_with_what_its_features_say_or_with_the_mean(default
     assert torch.equal(start("grey")[1], torch.full((2, 3, SIZE, SIZE), 0.5))
 
 
-def test_the_guide_draws_the_coarse_picture_towards_it(default_params: dict[str, Any], tmp_path: Path) -> None:
-    config = settings(default_params, terms={"guide": {"grid": 4, "reach": 1}}, steps=40, restarts=2)
-    made = work_in(tmp_path, config, losses={"guide": 1.0}, run=replace(RUN, micro_batch=4))
-    images, _, trace, timing = group.invert(made)
-    learned, seconds = made.guide
-    assert learned is not None
-    features = made.provider.features([0, 1, 2, 3], {"alexnet_conv": ("conv2",)})["alexnet_conv"]
-    far = (resize(to_float(images), 4) - learned.read(features).repeat_interleave(2, 0)).square().mean()
-    assert far < 0.2 * trace[0]["value"]
-    assert timing[0]["seconds"] > seconds > 0
-
-
 def test_a_term_that_looks_at_the_picture_marks_every_row(default_params: dict[str, Any], tmp_path: Path) -> None:
     config = settings(default_params, steps=1)
     assert {row.oracle for row in group.invert(work_in(tmp_path / "plain", config))[1]} == {False}
@@ -169,15 +157,6 @@ def test_rows_trace_and_timing_speak_of_the_same_run(default_params: dict[str, A
     assert [row["step"] for row in timing] == [0, 2, 4, 5]
     seconds = [row["seconds"] for row in timing]
     assert 0 < seconds[0] <= seconds[1] <= seconds[2] <= seconds[3]
-
-
-def test_seconds_of_shards_add_up() -> None:
-    logs = [[(0, 1.0), (2, 3.0), (4, 5.0)], [(0, 0.5), (2, 1.0)]]  # the second came to rest after two steps
-    shards = [
-        group.Shard(images=np.zeros(0), rows=[], log=[{"step": step, "seconds": seconds, "terms": {}} for step, seconds in log])
-        for log in logs
-    ]
-    assert [sum(group._spent(shard, step) for shard in shards) for step in (0, 2, 4)] == [1.5, 4, 6]
 
 
 def test_sheets_are_shown_where_someone_watches(default_params: dict[str, Any], tmp_path: Path) -> None:
@@ -225,12 +204,6 @@ def test_a_row_without_numbers_is_told_and_keeps_its_best(
     trace = group.invert(work_in(tmp_path, settings(default_params)))[2]
     assert {row["value"] for row in trace if row["term"] == "tv"} == {7}
     assert "toy, shard 1: row 0: step 3: tv is not finite: its best picture from before is kept" in capsys.readouterr().err
-
-
-def test_growth_ends_with_pictures_of_the_datas_size(default_params: dict[str, Any], tmp_path: Path) -> None:
-    images, _, trace, _ = group.invert(work_in(tmp_path, settings(default_params, sizes=[[0, 16], [2, SIZE]])))
-    assert images.shape == (4, SIZE, SIZE, 3)
-    assert [row["value"] for row in trace if row["term"] == "size"] == [16, 16, SIZE, SIZE, SIZE, SIZE]
 
 
 def test_a_dataset_is_found_by_its_own_pictures(default_params: dict[str, Any], tmp_path: Path) -> None:

@@ -172,10 +172,7 @@ def starts(whole: Problem) -> Tensor:
 
 Answer = tuple[Callable[[Problem], Tensor], Callable[[Problem, Tensor], Tensor]]  # pictures, and the term's value of them
 ANSWERS: dict[str, Answer] = {
-    "feature": (
-        starts,
-        lambda whole, x: relative(*(alexnet(one, "conv2") for one in pair(whole))),
-    ),
+    "feature": (starts, lambda whole, x: relative(*(alexnet(one, "conv2") for one in pair(whole)))),
     "guide": (constant(0.25), lambda whole, x: (resize(pair(whole)[1], 4) - 0.25).square().mean((1, 2, 3))),
     "ref": (starts, lambda whole, x: relative(pooled(x), whole.references[OTHER]["pool"].mean(1))),
     "avg": (starts, lambda whole, x: relative(pooled(x), pooled(x).view(2, 2, -1).mean(1).repeat_interleave(2, 0))),
@@ -341,22 +338,6 @@ def test_every_penalty_on_variation_by_hand(default_params: dict[str, Any], pena
     assert penalty in get_args(TvTerm.__dataclass_fields__["penalty"].type)
 
 
-@pytest.mark.parametrize("extractor", LPIPS_TAPS)
-def test_every_judge_of_lpips(default_params: dict[str, Any], extractor: str) -> None:
-    whole = alone("lpips", settings(default_params, terms={"lpips": {"network": extractor}}))
-    assert whole.objective.needs == dict([LPIPS_TAPS[extractor]])
-    assert value(whole, pictures()).tolist() == pytest.approx([0, 0], abs=1e-6)
-    assert (value(whole, whole.start) > 0).all()
-
-
-def test_the_guide_looks_at_the_picture_from_afar(default_params: dict[str, Any]) -> None:
-    """Detail finer than a cell costs nothing; another colour does."""
-    whole = alone("guide", config_for("guide", default_params))
-    coarse = resize(resize(pictures(), 4), 48)
-    assert value(whole, pictures()).tolist() == pytest.approx([0, 0], abs=1e-8)
-    assert (value(whole, coarse) < 0.1 * value(whole, 1 - pictures())).all()
-
-
 def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
     with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
@@ -364,10 +345,3 @@ def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):
             objective(weighted(config, {term: 1.0}), NOTHING)(pictures(), {}, Known(targets={}))
-
-
-def test_a_network_without_normalisations_or_head_is_named(default_params: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="alexnet_conv has no batch normalisation"):
-        solve(settings(default_params), losses={"batchnorm": 1.0})
-    with pytest.raises(UserError, match="alexnet_conv has no tap 'logits'"):
-        solve(settings(default_params), losses={"logits": 1.0})

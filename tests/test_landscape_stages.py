@@ -12,7 +12,7 @@ from stages import invert_landscape, train_landscape, train_mapper
 from tests import landscape_files as files
 from tests.decoder_files import training
 from tests.latent_files import GENERATOR, mapper_section, write_gan
-from tests.stage_files import project, run, succeed
+from tests.stage_files import project, succeed
 
 GROUP = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}
 FROM_MAPPER = {
@@ -57,9 +57,3 @@ def test_from_training_to_a_group(toy: Path) -> None:
     assert last == pytest.approx([np.mean([float(row["objective"]) for row in group.index[:6]])], rel=1e-5)
     assert [row["step"] for row in group.timing if row["method"] == "landscape"] == ["0", "1", "2"]
     assert not list(toy.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
-
-
-def test_a_missing_landscape_is_named() -> None:
-    result = run(invert_landscape, **OPTIONS)
-    assert result.exit_code == 1
-    assert "models/landscape/toy/model.json" in result.output

@@ -16,7 +16,6 @@ from relume.core.results import read_group
 from relume.core.runtime import seed_of
 from relume.data.store import Dataset
 from relume.methods.gan.trained import read_gan
-from relume.methods.latent.config import InvertLatent, Method, inherited, method
 from relume.methods.latent.trained import read_mapper
 from relume.methods.optimise import initial
 from relume.methods.optimise.config import Init
@@ -150,31 +149,3 @@ def test_without_a_mapper(toy: Path) -> None:
     changed(methods={})
     assert inverted(mapper=NONE).exit_code == 0
     assert {row["method"] for row in read_group(toy / "out").index} == {"floor_mean_toy"}
-
-
-def test_a_mapper_of_another_network_is_named(toy: Path) -> None:
-    changed(base=files.group()["base"] | {"network": "vgg16_conv", "taps": {"conv1_1": 1.0}})
-    result = inverted()
-    assert result.exit_code == 1
-    assert "toy_mapper maps alexnet_conv to models/gan/toy, not vgg16_conv to models/gan/toy" in result.output
-
-
-@pytest.mark.parametrize(
-    ("differences", "message"),
-    [
-        ({"losses": {"tvv": 1.0}}, "losses.tvv: unknown key; did you mean 'tv'"),
-        ({"methods": {"a": {"losses": {"tvv": 1.0}}}}, "methods.a.losses.tvv: unknown key"),
-        ({"methods": {"a": {"losses": {"feature": 0.0, "tv": 0.0}}}}, "methods.a.losses: every weight is 0"),
-        ({"methods": {"a": {"parametrisation": {"kind": "prior", "channels": 4, "levels": 1}}}}, "a.parametrisation.kind: prior"),
-        ({"methods": {"a": {"stepz": 3}}}, "methods.a.stepz: unknown key"),
-        ({"methods": {"a": {"parametrisation": {"noise_reg": 1.0}}}}, "noise_reg: "),
-    ],
-)
-def test_sections_are_checked(default_params: dict[str, Any], differences: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        read(files.group(**differences), default_params["invert_optimise"])
-    assert message in str(caught.value)
-
-
-def read(plain: dict[str, Any], section: dict[str, Any]) -> Method:
-    return method(inherited(build(InvertLatent, plain, "invert_latent.toy"), section), "a", "invert_latent.toy")

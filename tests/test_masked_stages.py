@@ -1,7 +1,6 @@
 """The stage `reconstruct_masked` on toy files, and what a masked Trainer measures: masks are everybody's, faults by name."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +14,14 @@ from relume.core.runtime import generator
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
-from relume.methods.masked.config import MaskedConfig, masked_models
+from relume.methods.masked.config import MaskedConfig
 from relume.methods.masked.train import MaskedTrainer
 from relume.methods.masked.trained import read_masked
 from relume.training.loop import LOSS, train
 from stages import reconstruct_masked
 from tests.decoder_files import CPU, setup, training
 from tests.stage_files import IMAGES, project, run, succeed
-from tests.toy_masked import ENERGY, MODELS, SHARED, trainer, write_masked
+from tests.toy_masked import MODELS, SHARED, trainer, write_masked
 
 SIZE = 16
 MASKS = Masks(pattern="random", ratio=0.75, cell=4)
@@ -111,18 +110,10 @@ def test_faults_name_themselves(data: Dataset) -> None:
     assert result.exit_code == 1
     assert "models/et/model.json" in result.output
     write_masked(Path("models"), data, "codes")
-    with pytest.raises(UserError, match="it is shown what is hidden"):
+    with pytest.raises(UserError, match="models/codes"):
         read_masked(Path("models/codes"), CPU)
     other = entry(MaskedConfig, SHARED, merge(MODELS["beit"], {"architecture": {"tokenizer": {"levels": [3, 3]}}}), "toy")
     with pytest.raises(UserError, match="a tokenizer of"):
         MaskedTrainer(setup(data, other), Path("models/codes"))
     with pytest.raises(UserError, match="cells of 5 px"):
         trainer(data, masks={"cell": 5})
-
-
-def test_sections_are_checked() -> None:
-    section: dict[str, Any] = {"shared": SHARED, "models": MODELS}
-    assert list(masked_models(section)) == list(MODELS)
-    wrong = {"a": {"architecture": ENERGY, "tokenizer": "models/masked/codes"}, "b": {"architecture": {**ENERGY, "alpha": 0}}}
-    with pytest.raises(UserError, match=r"train_masked\.models\.a\.tokenizer(.|\n)*train_masked\.models\.b\.architecture\.alpha"):
-        masked_models({"shared": SHARED, "models": wrong})

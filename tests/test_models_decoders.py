@@ -86,16 +86,6 @@ def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size:
     assert ladder(sides, size) == rungs
 
 
-def test_nothing_is_finer_than_the_finest() -> None:
-    """What is painted at 15 px and enlarged is the same wherever it is enlarged to, but for its size."""
-    made, larger = decoder(DEEP, COARSE_GRID), decoder(DEEP, COARSE_GRID, size=2 * SIZE)
-    assert isinstance(made, MultiScaleDecoder)
-    assert made.sides == [7, 15]
-    assert sum(weights.numel() for weights in larger.parameters()) == sum(weights.numel() for weights in made.parameters())
-    flat = torch.full((1, 9, 7, 7), 0.3)
-    assert torch.allclose(made({"deep": flat}).mean((2, 3)), larger({"deep": flat}).mean((2, 3)), atol=1e-3)
-
-
 def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:
     def made(finest: int, size: int = SIZE) -> Decoder:
         return build({**VECTOR, **MAP}, size, MultiScale(kind="multi_scale", width=16, finest=finest))
@@ -104,22 +94,6 @@ def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:
     with pytest.raises(UserError, match="architecture.finest: .*conv"):
         made(9)
     assert made(8, size=12).state_dict(), "it is the picture that is smaller"
-
-
-def test_a_vector_begins_without_effect_and_learns() -> None:
-    """What training pictures never show stays so: the weights move within what they have seen."""
-    made, seen = build({"pool": (10,)}, SIZE, OURS), torch.zeros(4, 10)
-    seen[:, :3] = torch.rand(4, 3)
-    strange = torch.zeros(2, 10)
-    strange[:, 5:] = torch.randn(2, 5)
-    optimizer = torch.optim.Adam(made.parameters())
-    for _ in range(3):
-        optimizer.zero_grad()
-        (made({"pool": seen}) - seen[:, :3, None, None]).square().mean().backward()
-        optimizer.step()
-    pictures = made({"pool": torch.cat([strange, torch.zeros(1, 10), seen[:1]])})
-    assert torch.allclose(pictures[:2], pictures[2:3].expand(2, -1, -1, -1), atol=1e-6)
-    assert not torch.allclose(pictures[3], pictures[2], atol=1e-6)
 
 
 def test_moments_are_kept_with_the_weights_and_matter() -> None:
@@ -192,16 +166,6 @@ def test_s3_has_all_its_layers_whatever_the_tap(side: int) -> None:
     assert [layer.kernel_size for layer in layers(made, nn.ConvTranspose2d)] == [(4, 4)] * 5
     assert sum(weights.numel() for weights in made.parameters()) == sum(16 * i * o + o for i, o in pairwise(widths))
     assert made({"layer": torch.empty(1, 16, side, side, device="meta")}).shape == (1, 3, 224, 224)
-
-
-@pytest.mark.parametrize("side", [8, 16, 32])
-def test_s3_leaves_everything_in_its_place(side: int) -> None:
-    """Kernels that are their own mirror images make the mirror image of a mirrored map: the margin is cut evenly."""
-    made = decoder({"conv": (2, side, side)}, S3, 64)
-    for layer in layers(made, nn.ConvTranspose2d):
-        layer.weight.data = (layer.weight.data + layer.weight.data.flip(-1)) / 2
-    values = features({"conv": (2, side, side)})["conv"]
-    assert torch.allclose(made({"conv": values.flip(-1)}).flip(-1), made({"conv": values}), atol=1e-5)
 
 
 @pytest.mark.parametrize(

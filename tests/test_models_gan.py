@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.methods.gan.config import GanArchitecture, GeneratorArchitecture
 from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled, halved
-from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.generator import set_mean
 from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
 from relume.methods.gan.style_gan import with_deviation
 from tests.gan_files import KINDS, SIZE, architecture, dice, discriminator, generator
@@ -66,19 +66,6 @@ def test_draws_belong_to_their_generators(kind: str) -> None:
     noise = made.draw_noise(dice(0, 7))
     assert [tuple(one.shape) for one in noise] == [(2, 1, side, side) for side in made.sides]
     assert all(torch.equal(one[1:], other) for one, other in zip(noise, made.draw_noise(dice(7)), strict=True))
-
-
-def test_layers_and_noise_of_the_style_generator() -> None:
-    """At 16 px: 4, 8, 8, 16, 16; every map counts; without maps the stored ones serve."""
-    made = generator("style")
-    assert (made.layers, made.sides) == (6, (4, 8, 8, 16, 16))
-    z, noise = made.draw(dice(0)), made.draw_noise(dice(1))
-    plain = made(z, noise)
-    for at in range(5):
-        other = [0 * one if number == at else one for number, one in enumerate(noise)]
-        assert not torch.allclose(made(z, other), plain, atol=1e-5)
-    assert torch.equal(made(z), made(z))
-    assert torch.equal(made(z), made(z, [layer.noise for layer in made.convolutions]))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -177,12 +164,12 @@ def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
 
 def test_the_mean_of_w_and_truncation() -> None:
     made = generator("style")
-    centre(made, 0)
+    set_mean(made, 0)
     w = made.map(made.draw(dice(*range(400)))).detach()
     assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "five deviations of the mean of others"
     assert float(made.running_mean.norm()) > 10 * float((made.running_mean - w.mean(0)).norm()), "far from 0"
     assert torch.allclose(made.truncated(w, 0.5), 0.5 * (w + made.running_mean), atol=1e-6)
     assert torch.equal(made.truncated(made.spread(w[:8]), 0.0), made.running_mean.expand(8, made.layers, -1))
     plain = generator("dcgan")
-    centre(plain, 0)
+    set_mean(plain, 0)
     assert float(plain.running_mean.abs().max()) == 0, "known where w is z"

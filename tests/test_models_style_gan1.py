@@ -18,8 +18,7 @@ from relume.methods.gan.generator import Generator
 from relume.methods.gan.style_gan1 import smooth
 from relume.methods.gan.style_gan1_files import read_style_gan1
 from relume.methods.gan.style_mixing import mixed
-from relume.methods.latent.space import LatentSpace
-from tests.gan_files import dice, latent
+from tests.gan_files import dice
 from tests.style_gan1_files import BLUR, blocks, saved, steps
 
 WIDTHS = [6, 5, 4, 3]  # steps at 4, 8, 16 and 32 px; the last is not used
@@ -147,32 +146,6 @@ def test_numbers_are_read_off_the_file(tmp_path: Path) -> None:
     assert read_style_gan1(path, 32)[0] == StyleGan1(**wanted, widths=(6, 5, 4, 3), fused=32)  # type: ignore[arg-type]
 
 
-def test_rows_are_apart_and_every_layer_and_map_counts(stepped: Generator) -> None:
-    z, noise = stepped.draw(dice(0, 1, 2)), stepped.draw_noise(dice(3, 4, 5))
-    pictures = stepped(z, noise)
-    assert torch.allclose(stepped(z[1:2], [one[1:2] for one in noise]), pictures[1:2], atol=1e-5)
-    plus = stepped.spread(stepped.map(z)).clone().requires_grad_()
-    assert torch.allclose(stepped.synthesise(plus, noise), pictures, atol=1e-6)
-    (gradient,) = torch.autograd.grad(stepped.synthesise(plus, noise)[0].square().sum(), [plus])
-    assert bool((gradient[0].abs().amax(1) > 0).all())
-    assert float(gradient[1:].abs().max()) == 0
-    for at in range(6):
-        other = [0 * one if number == at else one for number, one in enumerate(noise)]
-        assert not torch.allclose(stepped(z, other), pictures, atol=1e-5)
-    assert torch.equal(stepped(z), stepped(z, [layer.noise for layer in stepped.styled]))  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("space", ["z", "w", "w_plus"])
-def test_it_is_inverted_like_any_other(stepped: Generator, space: str) -> None:
-    room = LatentSpace(stepped, latent(space, noise=True))
-    code = room.encode(torch.zeros(2, 3, 24, 24), dice(0, 1)).requires_grad_()
-    pictures = room.decode(code, 24)
-    assert pictures.shape == (2, 3, 24, 24)
-    (gradient,) = torch.autograd.grad(pictures.sum(), [code])
-    assert bool(torch.isfinite(gradient).all())
-    assert float(gradient.abs().max()) > 0
-
-
 def test_the_blur_by_hand() -> None:
     """One lit cell becomes (1, 2, 1) / 4 both ways; what goes over the border is lost."""
     lit = torch.zeros(1, 2, 5, 5)
@@ -215,14 +188,6 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, told: str) -> None:
         read_style_gan1(saved(tmp_path / "steps.model", held), 16)
 
 
-def test_blocks_of_other_sizes_are_foreign_or_missing(tmp_path: Path) -> None:
-    path = saved(tmp_path / "published.pt", blocks(WIDTHS))
-    with pytest.raises(UserError, match=r"foreign here: g_synthesis\.blocks\.32x32"):
-        read_style_gan1(saved(path, blocks([6, 5, 4, 4])), 16)
-    with pytest.raises(UserError, match=r"blocks\.64x64\.conv0_up\.weight is missing"):
-        read_style_gan1(path, 64)
-
-
 class Trap:
     """What runs when a pickle with it is opened without care."""
 
@@ -253,12 +218,6 @@ def test_other_files_are_refused(tmp_path: Path, held: object) -> None:
         saved(path, held)
     with pytest.raises(UserError, match=r"other\.pt"):
         read_style_gan1(path, 16)
-
-
-def test_widths_and_size_must_agree() -> None:
-    config = StyleGan1(kind="stylegan", latent=2, style=2, mapping=1, widths=(2, 2), fused=128, bias_last=False)
-    with pytest.raises(UserError, match="architecture stylegan: .*widths"):
-        gans.generator(config, 16)
 
 
 def test_at_1024_px_it_has_the_published_number_of_weights() -> None:

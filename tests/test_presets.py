@@ -232,8 +232,3 @@ def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
     told = run(sys.executable, "-m", "relume.presets", "bad", cwd=tmp_path, fails=True)
     assert "params: losses.tvv: unknown key" in told
     assert "Traceback" not in told
-
-
-def test_make_hands_preset_and_arguments_on() -> None:
-    shown = run("make", "--no-print-directory", "-n", "exp", "PRESET=paper_s0", "ARGS=--queue", cwd=ROOT)
-    assert shown.splitlines()[-1] == "python -m relume.presets paper_s0 --queue"

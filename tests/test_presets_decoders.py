@@ -9,13 +9,12 @@ import torch
 
 from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
-from relume.methods.decoder.config import DecoderConfig, DecoderLosses, decoders
-from relume.methods.decoder.model import build
+from relume.methods.decoder.config import DecoderConfig, DecoderLosses
 from relume.networks import network as networks
 from relume.networks import sources
-from relume.networks.catalogue import facts
 from relume.training.config import Augment, Stepwise
 from tests import data_files as files
+from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
 WIDTH = 8  # of our decoders
@@ -23,7 +22,7 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 def configs(name: str, params: dict[str, Any]) -> dict[str, DecoderConfig]:
-    return decoders(whole(name, params)["train_decoder"])
+    return entries("train_decoder", whole(name, params)["train_decoder"])
 
 
 def rule(config: DecoderConfig) -> tuple[Any, ...]:
@@ -83,38 +82,6 @@ def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_p
     assert (data["pixels"], "train" in data) == (224, False)
     for config in configs("paper_s3", default_params).values():
         assert config.training.steps * config.training.batch == 32 * left
-
-
-def test_decoders_all_asks_of_other_networks_what_paper_s3_asks(default_params: dict[str, Any]) -> None:
-    """Four depths together and alone, ours and S3's; same pictures, same training."""
-    theirs, ours = (whole(name, default_params) for name in ("paper_s3", "decoders_all"))
-    assert ours["prepare"]["datasets"] == theirs["prepare"]["datasets"]
-    (alike,) = {config.training for config in configs("paper_s3", default_params).values()}
-    found = configs("decoders_all", default_params)
-    assert {config.training for config in found.values()} == {alike}
-    assert all(plain(config) for config in found.values())
-    for kind, middle in (("multi_scale", ""), ("conv_only", "s3_")):
-        for network in ("vgg16", "lite0", "clip"):
-            depths = [found.pop(f"{network}_{middle}{depth}") for depth in ("all", "early", "mid", "deep", "very_deep")]
-            assert {config.architecture.kind for config in depths} == {kind}
-            assert len({config.network for config in depths}) == 1
-            together, *alone = (config.taps for config in depths)
-            assert together == tuple(tap for (tap,) in alone)
-            known = list(facts(depths[0].network).taps)
-            assert sorted(together, key=known.index) == list(together), "from early to deep"
-    assert found == {}
-
-
-def test_every_decoder_of_decoders_all_makes_pictures(default_params: dict[str, Any]) -> None:
-    """From taps of the shapes that networks declare, at the size that the pictures have."""
-    size = whole("decoders_all", default_params)["prepare"]["datasets"]["imagenet_val"]["pixels"]
-    for name, config in configs("decoders_all", default_params).items():
-        known = facts(config.network)
-        assert known.any_size or known.size == size
-        shapes = {tap: (known.taps[tap].channels, *[size // (known.taps[tap].stride or size)] * 2) for tap in config.taps}
-        with torch.device("meta"):
-            made = build(shapes, size, config.architecture)({tap: torch.empty(1, *shape) for tap, shape in shapes.items()})
-        assert made.shape == (1, 3, size, size), name
 
 
 @pytest.mark.parametrize(("point", "tap"), list(zip(("layer1.2", "layer2.3", "layer3.5", "layer4.2"), LAYERS, strict=True)))

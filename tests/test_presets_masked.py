@@ -8,11 +8,12 @@ import pytest
 
 from relume.core.files import read_csv, read_json
 from relume.data.masks import hidden_cells
-from relume.methods.masked.config import EnergyTransformerConfig, MaskedArchitecture, MaskedConfig, masked_models
+from relume.methods.masked.config import EnergyTransformerConfig, MaskedArchitecture, MaskedConfig
 from relume.methods.masked.model import build
 from relume.training.config import Training
 from relume.training.schedules import learning_rate
 from tests import data_files as files
+from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
 SIDES = {"paper_s4": 32, "paper_s4_cifar100": 32, "masked_64": 64, "energy_imagenet": 224}  # pixels
@@ -21,7 +22,7 @@ CELLS = {"paper_s4": 4, "paper_s4_cifar100": 4, "masked_64": 8, "energy_imagenet
 
 
 def models(name: str, params: dict[str, Any]) -> dict[str, MaskedConfig]:
-    return masked_models(whole(name, params)["train_masked"])
+    return entries("train_masked", whole(name, params)["train_masked"])
 
 
 def rule(training: Training) -> tuple[Any, ...]:
@@ -86,12 +87,6 @@ def test_every_model_is_filled_in_and_probed_with_its_own_cells(name: str, defau
     assert (group["dataset"], group["cell"], group["split"]) == (dataset, CELLS[name], "test")
     assert group["models"] == params["probe"]["models"] == list(params["train_masked"]["models"])
     assert models(name, default_params)[group["models"][0]].masks.ratio in group["ratios"]
-
-
-def test_energy_imagenet_reckons_what_is_left_to_train_on() -> None:
-    """Of 1,281,167 pictures every 500th is for tables, and every 1000th of the others chooses the best weights."""
-    others = 1_281_167 - 1_281_167 // 500
-    assert TRAIN["energy_imagenet"] == others - others // 1000
 
 
 # --- run --------------------------------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ import torch
 
 from relume.core.config import build
 from relume.core.files import read_csv, read_json, sha256
-from relume.methods.gan.config import gans
-from relume.methods.latent.config import InvertLatent, Method, inherited, mappers, method
+from relume.methods.latent.config import InvertLatent, Method, inherited, method
 from relume.networks import network as networks
 from relume.networks import sources
 from tests import data_files as files
+from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
 SIZE = 64  # pixels of the toy run's pictures
@@ -31,14 +31,14 @@ def methods(params: dict[str, Any]) -> dict[str, Method]:
 
 
 def test_generators_and_mapper_are_the_published_ones(params: dict[str, Any]) -> None:
-    found = gans(params["train_gan"])
+    found = entries("train_gan", params["train_gan"])
     assert [(one.architecture.kind, one.architecture.latent) for one in found.values()] == [("dcgan", 128), ("dcgan", 2048)]
     for one in found.values():
         training = one.training
         assert (training.learning_rate, training.betas, training.batch) == (2e-4, (0.5, 0.999), 256)
         assert (one.discriminator_rate, one.discriminator_betas) == (2e-4, (0.5, 0.999))
         assert training.steps == 100 * -(-(50_000 - 50 - 128) // 256), "epochs of what is neither test nor validation"
-    (mapper,) = mappers(params["train_mapper"]).values()
+    (mapper,) = entries("train_mapper", params["train_mapper"]).values()
     assert (mapper.space, mapper.architecture.kind, mapper.architecture.width) == ("z", "published", 2048)
     assert mapper.losses.pixel == mapper.losses.feature == 0
 

@@ -9,8 +9,7 @@ from relume.data.store import Dataset
 from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import adversarial
-from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
-from relume.training.ranks import ALONE
+from relume.training.adversarial import DISCRIMINATOR
 from relume.training.trainer import LOSS
 from tests.decoder_files import dataset, toy
 
@@ -52,21 +51,6 @@ def test_rows_are_judged_apart_and_slopes_are_finite(shape: tuple[int, ...]) -> 
     assert bool(torch.isfinite(extractor(pictures, [torch.zeros(3, *shape)])).all())
 
 
-def test_all_taps_are_told_each_at_a_scale_of_its_own() -> None:
-    """By hand: the pooled taps, in order, each with mean 0 and deviation 1 over its channels."""
-    torch.manual_seed(0)
-    extractor = Discriminator([5, 3], SIZE, 8).eval()
-    pictures, first, second = drawn(2, 3, SIZE, SIZE), drawn(2, 5, 7, 7, name="first"), drawn(2, 3, name="second")
-    told: list[Tensor] = []
-    extractor.told.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0]))
-    scores = extractor(pictures, [1000 * first, second])
-    parts = [value - value.mean(1, keepdim=True) for value in (first.mean((2, 3)), second)]
-    wanted = torch.cat([part / part.std(1, keepdim=True, correction=0) for part in parts], dim=1)
-    assert torch.allclose(told[0], wanted, atol=1e-3), "but for what keeps constant taps finite"
-    for changed in ([first.flip(1), second], [first, second.flip(1)]):
-        assert not torch.allclose(extractor(pictures, changed), scores, atol=1e-5)
-
-
 def test_every_matrix_has_spectral_norm_one() -> None:
     extractor = discriminator()
     for _ in range(50):  # a step of the power method each
@@ -75,19 +59,6 @@ def test_every_matrix_has_spectral_norm_one() -> None:
     norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
     assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
     assert len(layers) == 3 + 3, "from 32 to 4 px, and three that join"
-
-
-def test_it_learns_to_tell_pictures_apart() -> None:
-    """Noise from its own mean, whatever the features."""
-    state = DiscriminatorState(discriminator(), learning_rate=0.01)
-    told = []
-    for step in range(60):
-        pictures, features = drawn(4, 3, SIZE, SIZE, name=f"{step}"), [drawn(4, 5, name=f"features {step}")]
-        grey = pictures.mean((2, 3), keepdim=True).expand_as(pictures)
-        found = hinge_discriminator(state.module(pictures, features), state.module(grey, features)).mean()
-        state.step(found, 1.0, ALONE)
-        told.append(float(found.detach()))
-    assert told[-1] < 0.5 * told[0]
 
 
 def test_the_discriminators_opinion_counts_by_its_weight_and_in_training_alone(data: Dataset) -> None:

@@ -14,7 +14,7 @@ from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from tests import decoder_files
-from tests.decoder_files import CPU, dataset, settings
+from tests.decoder_files import CPU, dataset
 
 FOLDER = Path("data/features/toy/alexnet_conv")
 UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
@@ -71,12 +71,6 @@ def test_a_network_is_loaded_only_for_what_is_not_in_the_cache(data: Dataset, fo
     assert set(toy(data, folder, losses={"feature": 0.3}).networks) == {"alexnet_conv"}
     vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, folder, **vgg).networks) == {"vgg16_conv"}
-
-
-def test_pictures_that_are_changed_are_in_no_cache() -> None:
-    for change in ({"flip": True}, {"crop": 0.1}, {"colour": 0.1}):
-        with pytest.raises(UserError, match=r"toy.features: .* set augment.flip to false, augment.crop and augment.colour to 0"):
-            settings(features=str(FOLDER), augment=UNTOUCHED["augment"] | change)
 
 
 def test_a_cache_that_does_not_fit_is_refused_by_name(data: Dataset, folder: Path, tmp_path: Path) -> None:

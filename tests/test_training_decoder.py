@@ -6,17 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from relume.core.config import build, merge
 from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
-from relume.methods.decoder.config import DecoderGroups, decoders
 from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from tests.decoder_files import SIZE, Store, dataset, settings, shared, toy, training
+from tests.decoder_files import SIZE, Store, dataset, entries, settings, shared, toy, training
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -112,11 +110,6 @@ def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
     assert {"psnr", LOSS, "pixel"} <= set(metrics)
 
 
-def test_the_seed_and_the_name_decide_the_first_weights(data: Dataset) -> None:
-    first, again = (toy(data).module.state_dict() for _ in range(2))
-    assert all(torch.equal(value, again[name]) for name, value in first.items())
-
-
 def test_rows_of_a_batch_draw_for_themselves() -> None:
     config = Augment(flip=True, crop=0.3, colour=0.5)
     both, alone = augment(IMAGES, config, draws(4)), augment(IMAGES[:1], config, draws(1))
@@ -161,21 +154,11 @@ def section(**decoder: Any) -> dict[str, Any]:
     return {"shared": shared(), "decoders": {"toy": {"network": "alexnet_conv", "taps": ["conv3"], **decoder}}}
 
 
-def test_a_decoder_states_only_differences() -> None:
-    assert merge({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": 3}, "d": [2]}) == {"a": {"b": 1, "c": 3}, "d": [2]}
-    found = decoders(section(training={"steps": 9}, architecture={"kind": "per_layer"}))["toy"]
-    assert (found.training.steps, found.training.batch, found.architecture.kind) == (9, 2, "per_layer")
-
-
 @pytest.mark.parametrize(
     ("decoder", "message"),
     [
-        ({"tapps": []}, "train_decoder.decoders.toy.tapps: unknown key"),
-        ({"taps": []}, "train_decoder.decoders.toy.taps"),
-        ({"taps": ["conv1", "conv1"]}, "each once"),
         ({"taps": ["conv1", "conv2"], "architecture": {"kind": "per_layer"}}, "decodes one tap, got 2"),
         ({"architecture": {"kind": "conv_only", "width": 8}}, "architecture.width: unknown key"),
-        ({"architecture": {"kind": "unet"}}, "architecture.kind: unknown 'unet'"),
         ({"losses": {"pixel": 0.0}}, "nothing to learn"),
         ({"losses": {"pixel": 0.0, "adversarial": 1.0}}, "losses.pixel: .* cannot tell by itself which weights are best"),
         ({"measures": {"adversarial": {"width": 2}}}, "toy.measures.adversarial.width"),
@@ -184,19 +167,7 @@ def test_a_decoder_states_only_differences() -> None:
 )
 def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        decoders(section(**decoder))
-
-
-def test_groups_of_decoders_go_by_name() -> None:
-    group = {"dataset": "toy", "split": "test", "count": None, "decoders": ["a"]}
-    assert build(DecoderGroups, {"decoders": group}, "invert_decoder")["decoders"].decoders == ("a",)
-    wrong = {"decoders.decoders": {"decoders": []}, "decoders.cuont: unknown key; did you mean 'count'": {"cuont": 3}}
-    for message, fault in wrong.items():
-        with pytest.raises(UserError, match=f"invert_decoder.{message}"):
-            build(DecoderGroups, {"decoders": group | fault}, "invert_decoder")
-    with pytest.raises(UserError, match="invert_decoder"):
-        build(DecoderGroups, {"../up": group}, "invert_decoder")
-    assert decoders({"shared": shared(), "decoders": {}}) == {}, "a preset may do without any"
+        entries("train_decoder", section(**decoder))
 
 
 def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:

@@ -13,12 +13,12 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.methods.gan.adversary import History, Paths, lengths
-from relume.methods.gan.config import DiffAugment, gans
+from relume.methods.gan.config import DiffAugment
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
 from relume.methods.gan.generator import Generator, Noise
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
-from tests.decoder_files import training
+from tests.decoder_files import entries, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, dice, shared, trainer
 
@@ -173,5 +173,5 @@ def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: s
 def test_faults_are_named_together() -> None:
     section = {"shared": shared(), "models": {"a": {"objective": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
     with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
-        gans(section)
-    assert set(gans({"shared": shared(), "models": {"a": {}}})) == {"a"}
+        entries("train_gan", section)
+    assert set(entries("train_gan", {"shared": shared(), "models": {"a": {}}})) == {"a"}

@@ -17,7 +17,7 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import describe
 from relume.training import loop
-from relume.training.adversarial import BETAS, DISCRIMINATOR, DiscriminatorState
+from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
 from relume.training.config import Training
 from relume.training.ema import Ema
 from relume.training.loop import TrainState, row_at, train
@@ -140,30 +140,8 @@ def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.Monkey
     assert seen == [("step", True), ("step", True), ("validation", False)]
 
 
-def test_seconds_are_those_of_steps_and_of_the_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that steps move by 1, the wait for a row of the history by 5, and validation by 100."""
-    now, means = [0.0], TrainState._means
-
-    def after(seconds: float, value: Callable[[], Any]) -> Any:
-        now[0] += seconds
-        return value()
-
-    class Slow(Line):
-        def loss(self, *batch: Any) -> dict[str, Tensor]:
-            return after(1, lambda: Line.loss(self, *batch))  # type: ignore[no-any-return]
-
-        def validate(self) -> dict[str, float]:
-            return after(100, lambda: Line.validate(self))  # type: ignore[no-any-return]
-
-    monkeypatch.setattr("relume.training.loop.time.perf_counter", lambda: now[0])
-    monkeypatch.setattr(TrainState, "_means", lambda self: after(5, lambda: means(self)))
-    done = train(Slow(steps=5, log_every=2))
-    assert done.timing == [{"step": 2, "seconds": 7.0}, {"step": 4, "seconds": 14.0}, {"step": 5, "seconds": 20.0}]
-
-
 @pytest.mark.parametrize(
-    ("steps", "previews"),
-    [(6, [1, 2, 3]), (5, [1, 2, 3]), (32, [2, 4, 6, 8, 10, 12, 14, 16]), (19, [2, 3, 4, 5, 7, 8, 9, 10])],
+    ("steps", "previews"), [(6, [1, 2, 3]), (5, [1, 2, 3]), (32, [2, 4, 6, 8, 10, 12, 14, 16]), (19, [2, 3, 4, 5, 7, 8, 9, 10])]
 )
 def test_previews_are_kept_evenly_spread_with_the_last(steps: int, previews: list[int]) -> None:
     progress = train(Seen(steps=steps, log_every=1, validate_every=2)).progress
@@ -222,29 +200,6 @@ def test_the_average_of_weights_by_hand() -> None:
     assert module.weight.item() == 2.0
 
 
-def test_a_checkpoint_takes_little_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 1.0, 5.0, 85.0, 86.0])  # born; writing begins, ends; asked, asked
-    monkeypatch.setattr("relume.core.checkpoint.time.monotonic", lambda: next(now))
-    checkpoint = Checkpoint(tmp_path / "c", [])
-    checkpoint.write({"x": torch.zeros(1)}, {})
-    assert not checkpoint.due(), "80 seconds after a writing of 4"
-    assert checkpoint.due()
-
-
-def test_a_discriminator_without_weight_changes_no_bit_and_learns_at_its_own_pace() -> None:
-    watched, alone = Line(critic=0.0), Line()
-    assert watched.discriminator is not None
-    before = [value.clone() for value in watched.discriminator.module.state_dict().values()]
-    done, plain = train(watched), train(alone)
-    assert all(torch.equal(value, done.last[name]) for name, value in plain.last.items())
-    after = watched.discriminator.module.state_dict().values()
-    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it has learned"
-    assert {"train/discriminator", "val/loss"} <= {row["term"] for row in done.history}
-    for betas in (BETAS, (0.0, 0.99)):
-        state = DiscriminatorState(nn.Linear(2, 1), 0.1, betas)
-        assert state.optimizer.param_groups[0]["betas"] == betas
-
-
 def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
     with pytest.raises(UserError, match=r"batch: 3 .* 2 processes"):
@@ -290,3 +245,14 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     together, alone = torch.load(out), train(shared_line()).last
     for name, value in alone.items():
         assert torch.allclose(together[name], value, atol=TOLERANCE), name
+
+
+def test_a_discriminator_without_weight_changes_no_bit_and_learns_at_its_own_pace() -> None:
+    watched, alone = Line(critic=0.0), Line()
+    assert watched.discriminator is not None
+    before = [value.clone() for value in watched.discriminator.module.state_dict().values()]
+    done, plain = train(watched), train(alone)
+    assert all(torch.equal(value, done.last[name]) for name, value in plain.last.items())
+    after = watched.discriminator.module.state_dict().values()
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it has learned"
+    assert {"train/discriminator", "val/loss"} <= {row["term"] for row in done.history}

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from relume.core.config import build as configured
-from relume.core.errors import UserError
-from relume.core.images import resize
 from relume.data.store import Dataset
 from relume.losses import feature, image
 from relume.methods.latent.config import MapperArchitecture
@@ -56,13 +54,6 @@ def test_latents_have_the_shape_of_the_mean_and_rows_are_apart(kind: str, shape:
         assert not torch.allclose(made(other), found, atol=1e-4), "every tap counts"
 
 
-def test_s0s_mapper_has_its_number_of_weights() -> None:
-    """2048 to 2048 to 2048, two batch normalisations."""
-    with torch.device("meta"):
-        made = build({"pool": (2048,)}, torch.zeros(2048), architecture(CASES["published"] | {"width": 2048}))
-    assert sum(weights.numel() for weights in made.parameters()) == 2 * (2048 * 2048 + 2048) + 2 * 2 * 2048
-
-
 @pytest.mark.parametrize("space", ["z", "w", "w_plus"])
 def test_the_residual_mapper_begins_at_the_mean_latent(data: Dataset, space: str) -> None:
     made = mapper(data, space=space)
@@ -71,14 +62,6 @@ def test_the_residual_mapper_begins_at_the_mean_latent(data: Dataset, space: str
     assert torch.equal(made.module(made.see(images)), centre.expand(2, *centre.shape))
     floors = made.validate()
     assert floors["psnr"] == pytest.approx(floors["floor_mean_latent"], rel=1e-5)
-
-
-def test_pictures_of_a_larger_generator_are_shown_at_the_datas_size(data: Dataset) -> None:
-    made = mapper(data, size=2 * SIDE)
-    w = mean_latent(made.painter, "w")[None]
-    assert made.painter.synthesise(w).shape == (1, 3, 2 * SIDE, 2 * SIDE)
-    assert torch.equal(made.paint(w), resize(made.painter.synthesise(w), SIDE))
-    assert set(made.loss([0, 1], dice(0, 1))) == {LOSS, "latent", "pixel", "feature"}
 
 
 def test_terms_by_hand(data: Dataset) -> None:
@@ -107,10 +90,3 @@ def test_it_learns_latents_of_drawn_pictures(data: Dataset, kind: str, made_by: 
     reached = float(made.latent_error(dice(*range(40, 72))).mean().detach())
     assert reached < 0.8
     assert done.best.keys() == made.module.state_dict().keys()
-
-
-def test_faults_are_named(data: Dataset) -> None:
-    with pytest.raises(UserError, match="losses.latent: this weight, pixel and feature are all 0"):
-        mapper(data, losses={"latent": 0.0, "pixel": 0.0, "feature": 0.0})
-    with pytest.raises(UserError, match="space: the published mapper maps to z or w"):
-        mapper(data, "published", space="w_plus")

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -14,11 +13,11 @@ from relume.core.errors import UserError
 from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.losses import feature
-from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig, surrogates
+from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
 from relume.methods.surrogate.infer import learned
-from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, flattened, ridge, sides
+from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, ridge
 from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
-from relume.methods.surrogate.train import floors, nearest
+from relume.methods.surrogate.train import floors
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
@@ -76,12 +75,6 @@ def test_rows_are_apart_and_every_tap_counts(kind: str) -> None:
         assert not torch.allclose(made(FEATURES | {tap: FEATURES[tap].flip(1)}), found, atol=1e-4)
 
 
-def test_maps_are_averaged_to_the_grid() -> None:
-    rows = flattened(FEATURES, sides(SHAPES, 1))
-    assert torch.allclose(rows, torch.cat([FEATURES["map"].mean((2, 3)), FEATURES["pool"]], 1), atol=1e-6)
-    assert sides(SHAPES, 9) == {"map": 5, "pool": None}
-
-
 def test_moments_by_hand_and_what_hardly_moves() -> None:
     made = SurrogateMap({"pool": (2,)}, (1,), architecture("linear"))
     made.set_moments(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.tensor([[0.0], [4.0]]))
@@ -102,11 +95,6 @@ def test_a_linear_truth_is_found_again_where_the_floors_are_far() -> None:
     module.set_linear(ridge(module.standard(x[:150]), module.standard_out(y[:150]), 1e-6))
     assert float(feature.cosine(module.predict(x[150:]), y[150:]).max()) < 1e-4
     assert float(feature.cosine(floors(module, *seen)["floor_nearest"], y[150:]).mean()) > 0.05
-
-
-def test_the_nearest_is_so_by_cosine() -> None:
-    others = torch.tensor([[10.0, 10.0], [0.1, 0.0], [0.0, -1.0]])
-    assert nearest(torch.tensor([[5.0, 1.0], [-1.0, -9.0]]), others).tolist() == [1, 2]
 
 
 def test_terms_and_floors_by_hand(data: Dataset) -> None:
@@ -161,15 +149,6 @@ def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_pa
         pairs(extractors(data), config, [0], features=tmp_path / "kept")
 
 
-def test_what_is_said_and_shown_of_it(data: Dataset) -> None:
-    made = surrogate(data)
-    assert made.card()["shapes"] == {"conv5": [256, 3, 3], "pool": [256]}
-    assert made.card()["penalty"] in (0.01, 1.0)
-    seen = made.preview()
-    assert seen.shape == (2, 4, SIZE, SIZE, 3)
-    assert all(any(np.array_equal(image, data.images[row]) for row in made.train) for image in seen[1])
-
-
 def test_what_is_dropped_is_the_draws_own_and_the_rest_makes_up_for_it() -> None:
     x = torch.ones(3, 4000)
     found = dropped(x, 0.25, dice(0, 1, 0))
@@ -196,12 +175,3 @@ def test_the_term_asks_for_what_the_surrogate_predicts_from(
         learned(tmp_path, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)
     with pytest.raises(UserError, match="64 px.* 32"):
         learned(tmp_path, recipe, 32, CPU)
-
-
-def test_faults_are_named(data: Dataset) -> None:
-    with pytest.raises(UserError, match="cosine: this weight and mse are both 0"):
-        surrogate(data, losses={"cosine": 0.0, "mse": 0.0})
-    with pytest.raises(UserError, match="target.tap: pool is given already"):
-        surrogate(data, own={"target": {**OWN["target"], "network": "alexnet_conv"}})  # type: ignore[dict-item]
-    with pytest.raises(UserError, match=r"(?s)models\.a\.taps.*models\.b"):
-        surrogates({"shared": shared(), "models": {"a": OWN | {"taps": ["pool", "pool"]}, "b": {"network": "alexnet_conv"}}})

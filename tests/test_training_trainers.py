@@ -41,7 +41,7 @@ READERS: dict[str, Callable[..., Any]] = {
 
 
 def painter(trainer: Any) -> TrainedGan:
-    return TrainedGan(name="toy", dataset="toy", generator=trainer.painter)
+    return TrainedGan(card={"name": "toy"}, module=trainer.painter)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def mapper(data: Dataset, kind: str = "residual", size: int = 64, made_by: str =
         painter(painter.draw(dice(*range(16))))
     painter.eval()
     painter.running_mean.copy_(painter.map(painter.draw(dice(*range(200, 264)))).mean(0))
-    return MapperTrainer(setup(data, config), TrainedGan(name="toy", dataset="toy", generator=painter))
+    return MapperTrainer(setup(data, config), TrainedGan(card={"name": "toy"}, module=painter))
 
 
 def surrogates(kind: str = "linear", **differences: Any) -> dict[str, Any]:

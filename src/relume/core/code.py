@@ -1,7 +1,5 @@
-"""Which code a stage runs: the files that its script imports, each with a digest of its syntax without comments and docstrings.
-
-The stage `code` writes it to `code/<stage>.json`, on which the stage depends: DVC does not follow imports (treeverse/dvc#9195).
-"""
+"""Which code a stage runs: the files that its script imports, with digests of their syntax without comments and docstrings. The
+stage `code` writes `code/<stage>.json`, since DVC does not follow imports (treeverse/dvc#9195)."""
 
 import ast
 from collections.abc import Iterable, Iterator

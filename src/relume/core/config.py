@@ -1,8 +1,5 @@
-"""Builds a frozen, keyword-only dataclass from a section of `params.yaml`. Errors name the full key.
-
-pydantic checks strict types (an integer is accepted for a float), unknown and missing keys, and ranges (`Field(ge=…, lt=…)`).
-The section is validated as JSON, so that a YAML list is accepted for a tuple.
-"""
+"""Builds a frozen dataclass from a section of `params.yaml`; errors name the full key. pydantic checks strict types (an integer
+is accepted for a float), keys and ranges. Sections are validated as JSON, which accepts a list for a tuple."""
 
 import dataclasses
 import json
@@ -78,22 +75,6 @@ def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Conta
 def entry(cls: type[T], shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> T:
     """`own` laid over `shared`, as a `cls`; `path` is the full key of `own`."""
     return build(cls, merge(shared, own), path)
-
-
-def entries(cls: type[T], section: Mapping[str, Any], path: str, key: str = "models") -> dict[str, T]:
-    """Each entry of `section[key]`, merged into `section["shared"]`, as a `cls`. The error lists the faults of all entries.
-
-    `path` is the section's key."""
-    found: dict[str, T] = {}
-    faults = []
-    for name, own in section[key].items():
-        try:
-            found[name] = entry(cls, section["shared"], own, f"{path}.{key}.{name}")
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-    return found
 
 
 def build(cls: type[T], value: object, path: str) -> T:

@@ -28,18 +28,10 @@ class _Cut(Exception):
 
 
 def fetch(
-    url: str,
-    path: Path,
-    *,
-    sha256: str | None = None,
-    md5: str | None = None,
-    describe: str = "",
-    timeout: float = TIMEOUT,
+    url: str, path: Path, *, sha256: str | None = None, md5: str | None = None, describe: str = "", timeout: float = TIMEOUT
 ) -> Path:
-    """Downloads `url` to `path` unless it exists. A checksum may be a prefix, as in the file names of torch.
-
-    `describe`: what the file is, for messages.
-    """
+    """Downloads `url` to `path` unless it exists. A checksum may be a prefix, as in torch's file names. `describe`: for
+    messages."""
     checks = {kind: value for kind, value in (("sha256", sha256), ("md5", md5)) if value}
     part = path.with_name(f".{path.name}.part")
     try:

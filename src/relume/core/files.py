@@ -123,10 +123,8 @@ def given(path: Path | str) -> bool:
 
 
 class Scratch:
-    """A folder for the intermediate results of long work. It lies outside the outputs, which DVC deletes before a stage runs.
-
-    Its name is a hash of everything that the result depends on, so a changed parameter starts anew.
-    """
+    """A folder for intermediate results, outside the outputs, which DVC deletes. Its name hashes all that the result depends
+    on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,7 +1,5 @@
-"""What a key of `params.yaml` may name, declared in its annotation: `dataset: Dataset`, `tap: Annotated[str, Tap()]`.
-
-Plain data. `relume.methods.references` checks it against the whole file, so that a stage depends on no check.
-"""
+"""What a key of `params.yaml` may name, declared in its annotation: `dataset: Dataset`, `tap: Annotated[str, Tap()]`. Plain data,
+checked by `relume.methods.references`, so that a stage depends on no check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,10 +101,8 @@ class Sees(Reference):
 
 @dataclass(frozen=True)
 class Features(Reference):
-    """The folder of the features of the fields `dataset` and `network`, or data/none: they are computed.
-
-    `strict`: features that are named are kept for all images.
-    """
+    """The folder of the features of the fields `dataset` and `network`, or data/none: they are computed. `strict`: named features
+    are kept for all images."""
 
     strict: bool = False
 

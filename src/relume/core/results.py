@@ -1,10 +1,6 @@
-"""A group of reconstructions in `data/reconstructions/<group>/`: images, one index row for each, and a trace.
-
-`metrics/runs/<group>/` holds what scoring must not depend on: `method.json` (config, device, provenance) and `timing.csv`.
-`path.npy` and `path.csv`: iterative methods save the first images at some of their steps.
-Groups of masked reconstructions also have `masks.npy`, boolean (N, side, side), True where a cell is hidden, and a column
-`mask_ratio`. Their images are the whole predictions; evaluation pastes them into the originals.
-"""
+"""A group of reconstructions in `data/reconstructions/<group>/`: images, one index row each, a trace; iterative methods also save
+the first images at some steps. `metrics/runs/<group>/` holds `method.json` and `timing.csv`, on which no score depends. Masked
+groups have `masks.npy`, boolean (N, side, side), True where hidden, and a column `mask_ratio`; images are whole predictions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,8 +57,7 @@ class Group:
 
     @property
     def method(self) -> dict[str, Any]:
-        described: dict[str, Any] = read_json(run_folder(self.folder) / METHOD_FILE)
-        return described
+        return read_json(run_folder(self.folder) / METHOD_FILE)
 
     @property
     def timing(self) -> list[dict[str, str]]:
@@ -96,10 +91,8 @@ def write_group(
     masks: np.ndarray | None = None,
     ratios: Sequence[float] = (),
 ) -> None:
-    """`method` holds `config`, `device` and the provenance. Equal inputs give equal bytes, except `timing.csv`.
-
-    `masks` and `ratios`, of masked groups, have an entry for each row: a mask hides the number of cells nearest to its ratio.
-    """
+    """`method`: config, device, provenance. Equal inputs give equal bytes, except `timing.csv`. `masks` and `ratios`, of masked
+    groups, have an entry for each row: a mask hides the number of cells nearest to its ratio."""
     if images.dtype != np.uint8 or len(images) != len(rows):
         raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
     index: list[dict[str, object]] = [{key: getattr(row, key) for key in KEYS} for row in rows]

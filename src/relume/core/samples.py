@@ -1,8 +1,5 @@
-"""Images that a generator draws, in `data/samples/<name>/`.
-
-`images.npy`: uint8 (N, H, W, 3). `walk.npy`: interpolations between latents, uint8 (R, K, H, W, 3). `samples.json`: the generator
-and the sampling.
-"""
+"""Images that a generator draws, in `data/samples/<name>/`: `images.npy`, uint8 (N, H, W, 3); `walk.npy`, interpolations, uint8
+(R, K, H, W, 3); `samples.json`, the generator and the sampling."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,8 +1,5 @@
-"""The stage entry point: reads the declared parameters, shows errors, records provenance, provides scratch folders.
-
-`relume.params` and `relume.tracking` are imported by name: they can stop a run or describe it, but not change its outputs. So
-they are not code dependencies of a stage, and editing them reruns nothing.
-"""
+"""The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
+imported by name: they can stop a run, but not change its outputs, so they are no code dependencies."""
 
 import functools
 import importlib
@@ -80,10 +77,8 @@ class StageContext:
 
 
 def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[str, Any]:
-    """The parameters that `dvc.yaml` declares for the running stage.
-
-    DVC's own `params_show` gives the same, but takes seconds: it reads all of `dvc.lock`.
-    """
+    """The parameters that `dvc.yaml` declares for the running stage. DVC's `params_show` takes seconds: it reads all of
+    `dvc.lock`."""
     found: dict[str, Any] = {}
     for key in keys:
         *parents, last = key.replace("${key}", item).split(".")
@@ -95,10 +90,8 @@ def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[s
 
 
 def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator for a stage's click command: passes the context as `door`, and writes to MLflow at the end.
-
-    `item` is the option that holds the item of a `foreach` or `matrix`.
-    """
+    """Decorator for a stage's click command: passes the context, and writes to MLflow at the end. `item`: the option that holds
+    the item of a `foreach` or `matrix`."""
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)

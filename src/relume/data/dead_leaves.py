@@ -88,11 +88,7 @@ def _background(size: int, generator: np.random.Generator, palette: np.ndarray) 
 
 
 def _draw_leaf(
-    canvas: np.ndarray,
-    radius: float,
-    generator: np.random.Generator,
-    palette: np.ndarray,
-    photographs: Sequence[np.ndarray],
+    canvas: np.ndarray, radius: float, generator: np.random.Generator, palette: np.ndarray, photographs: Sequence[np.ndarray]
 ) -> None:
     """Draws one leaf with an antialiased edge and a shadow."""
     size = len(canvas)

@@ -32,10 +32,7 @@ class Finding:
 ok, note, lack = partial(Finding, "ok"), partial(Finding, "note"), partial(Finding, "lack")
 
 # area, module, function: (root) -> findings. Imported by name, so that a missing import fails only the checks of its module.
-QUICK = (
-    ("environment", "environment", "python"),
-    ("environment", "environment", "packages"),
-)
+QUICK = (("environment", "environment", "python"), ("environment", "environment", "packages"))
 DEVICE = ("device", "environment", "device")
 REST = (
     ("project", "environment", "clone"),

@@ -2,10 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
@@ -13,7 +10,7 @@ from relume.evaluation.config import OWN_MEAN, Compare, Question
 from relume.evaluation.correlations import CORRELATIONS, correlations
 from relume.evaluation.evidence import Cell, find, hidden
 from relume.evaluation.metrics import METHOD, REID, REID_N, SETS, Metric, circular, is_reid, metric, set_name, trunk
-from relume.evaluation.statistics import Interval, interval, paired
+from relume.evaluation.statistics import Draws, Interval
 
 # fmt: off
 LEADERBOARD = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap", "n", "sources",
@@ -32,31 +29,15 @@ Record = dict[str, object]
 Table = Sequence[Mapping[str, str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draws:
-    """How intervals are drawn. One seed for all: cells on the same sources see the same resamples."""
-
-    seed: int
-    resamples: int
-    level: float
-
-    def mean(self, cell: Cell, name: str) -> Interval:
-        return self.of(cell.values[name], cell.sources)
-
-    def of(self, values: np.ndarray, sources: Sequence[str]) -> Interval:
-        return interval(values, sources, seed=self.seed, resamples=self.resamples, level=self.level)
-
-    def difference(self, a: Cell, b: Cell, name: str) -> tuple[float, float, Interval] | None:
-        """Means of a and b over the pictures that both have, and the interval of a - b; None without such pictures."""
-        at_a, at_b = ({id: number for number, id in enumerate(cell.ids)} for cell in (a, b))
-        common = [id for id in a.ids if id in at_b]
-        if not common:
-            return None
-        left = a.values[name][[at_a[id] for id in common]]
-        right = b.values[name][[at_b[id] for id in common]]
-        sources = [a.sources[at_a[id]] for id in common]
-        found = paired(left, right, sources, seed=self.seed, resamples=self.resamples, level=self.level)
-        return float(left.mean()), float(right.mean()), found
+def difference(a: Cell, b: Cell, name: str, draws: Draws) -> tuple[float, float, Interval] | None:
+    """Means of a and b over the images that both have, and the interval of a - b; None without such images."""
+    at_a, at_b = ({id: number for number, id in enumerate(cell.ids)} for cell in (a, b))
+    common = [id for id in a.ids if id in at_b]
+    if not common:
+        return None
+    left, right = (cell.values[name][[at[id] for id in common]] for cell, at in ((a, at_a), (b, at_b)))
+    found = draws.interval(left - right, [a.sources[at_a[id]] for id in common])
+    return float(left.mean()), float(right.mean()), found
 
 
 def write_tables(
@@ -69,10 +50,8 @@ def write_tables(
     probe: Table = (),
     views: Sequence[Metric] = (),
 ) -> None:
-    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED.
-
-    `views` are the metrics of further networks; among those that re-identify, the first that a method has not seen judges it.
-    """
+    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED, `views`: the metrics of further networks; the
+    first re-identification network that a method has not seen ranks it."""
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
     write_csv(out / "leaderboard.csv", (*LEADERBOARD, *MORE, *further(views)), leaderboard(cells, draws, views=views, sets=sets))
@@ -96,12 +75,15 @@ def leaderboard(cells: Sequence[Cell], draws: Draws, *, views: Sequence[Metric] 
 
 def _ranked(cell: Cell, draws: Draws) -> Record:
     means = {name: cell.mean(name) for name in ("psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")}
-    bounds: Record = {}
-    if cell.applies("psnr"):
-        psnr = draws.mean(cell, "psnr")
-        bounds = {"psnr_lo": psnr.lo, "psnr_hi": psnr.hi}
-    size = {"n": len(cell.ids), "sources": len(set(cell.sources))}
-    return {**cell.identity, **size, **means, **bounds, "seconds_per_image": cell.seconds, "device": cell.device}
+    about = {"n": len(cell.ids), "sources": len(set(cell.sources)), "seconds_per_image": cell.seconds, "device": cell.device}
+    return {**cell.identity, **about, **means, **_bounds(cell, "psnr", draws)}
+
+
+def _bounds(cell: Cell, name: str, draws: Draws) -> Record:
+    if not cell.applies(name):
+        return {}
+    found = draws.interval(cell.values[name], cell.sources)
+    return {f"{name}_lo": found.lo, f"{name}_hi": found.hi}
 
 
 def _as_set(row: Mapping[str, str] | None) -> Record:
@@ -119,7 +101,7 @@ def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
     extractor = unseen(cell, views)
     if extractor is None:
         return row
-    found = draws.of((cell.values[extractor.name] == 1).astype(float), cell.sources)
+    found = draws.interval((cell.values[extractor.name] == 1).astype(float), cell.sources)
     reid = {"reid_top1": found.mean, "reid_top1_lo": found.lo, "reid_top1_hi": found.hi}
     return {**row, **reid, "reid_net": extractor.name.removeprefix(REID), "reid_n": int(cell.values[REID_N][0])}
 
@@ -147,15 +129,11 @@ def masked_board(cells: Sequence[Cell], draws: Draws, sets: Table, probe: Table)
 
 def _masked(cell: Cell, draws: Draws) -> Record:
     names = ("psnr_masked", "psnr_pasted", "psnr_full", "mse_masked", "ssim_pasted", "lpips_alex")
-    bounds: Record = {}
-    if cell.applies("psnr_masked"):
-        psnr = draws.mean(cell, "psnr_masked")
-        bounds = {"psnr_masked_lo": psnr.lo, "psnr_masked_hi": psnr.hi}
     return {
         **{key: cell[key] for key in ("method", "dataset", "size", "mask_ratio")},
         "n": len(cell.ids),
         **{name: cell.mean(name) for name in names},
-        **bounds,
+        **_bounds(cell, "psnr_masked", draws),
         "parameters": cell.parameters,
         "seconds_per_image": cell.seconds,
         "device": cell.device,
@@ -163,10 +141,8 @@ def _masked(cell: Cell, draws: Draws) -> Record:
 
 
 def against_floors(cells: Sequence[Cell], metrics: Sequence[str], draws: Draws) -> Iterator[Record]:
-    """Every method against the best floor that has not seen the picture (best in that metric), and its mean colour.
-
-    Masked methods have floors of their own at each ratio, none of which has seen what is hidden, and metrics of their own.
-    """
+    """Every method against the best no-information baseline (in that metric) and its mean colour. Masked methods have baselines
+    and metrics of their own at each ratio."""
     for cell in cells:
         if cell["family"] == "floor":
             continue
@@ -218,14 +194,11 @@ def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
 
 
 def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterator[Record]:
-    """One row of comparisons, or none where the metric does not apply to both.
-
-    A circular judge proves nothing: its means stand there without an interval, so that no claim can be read off.
-    """
-    found = draws.difference(a, b, name) if a.applies(name) and b.applies(name) else None
+    """One row of comparisons, or none where the metric does not apply to both. A circular metric gets no interval."""
+    found = difference(a, b, name, draws) if a.applies(name) and b.applies(name) else None
     if found is None:
         return
-    mean_a, mean_b, difference = found
+    mean_a, mean_b, gain = found
     proves = not circular(name, a["network"]) and not circular(name, b["network"])
     yield {
         "question": question,
@@ -233,22 +206,20 @@ def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterato
         "b": b["method"],
         **{key: a[key] for key in ("dataset", "size", "network", "tap")},
         "metric": name,
-        "n": difference.n,
-        "sources": difference.sources,
+        "n": gain.n,
+        "sources": gain.sources,
         "mean_a": mean_a,
         "mean_b": mean_b,
-        "diff": difference.mean,
-        "lo": difference.lo if proves else None,
-        "hi": difference.hi if proves else None,
+        "diff": gain.mean,
+        "lo": gain.lo if proves else None,
+        "hi": gain.hi if proves else None,
         "device": "; ".join(dict.fromkeys([a.device, b.device])),
     }
 
 
 def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, dict[str, dict[str, float]]]:
-    """{dataset: {method: {metric: mean, n}}}: numbers that prove something, five digits, for `dvc metrics diff`.
-
-    A masked method stands there as `method 85%`, once for every share.
-    """
+    """{dataset: {method: {metric: mean, n}}}, five digits, without circular metrics, for `dvc metrics diff`; masked: `method
+    85%`."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for cell in cells:
         alike = [other for other in cells if _called(other) == _called(cell)]

@@ -1,7 +1,7 @@
-"""Sections `floors`, `evaluate` and `compare`: what trivial predictors there are, what is measured, what is asked."""
+"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `probe` and `score_samples`."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,17 +17,36 @@ from relume.core.references import (
     HasTap,
     Lpips,
     NetworkTap,
+    Once,
     Same,
     Split,
     Tap,
 )
-from relume.evaluation.metrics import MASKED_METRICS, METRICS, Metric, clip_cosine, other_tap, reid, top1_agreement
+from relume.evaluation.metrics import (
+    CLIP,
+    MASKED_METRICS,
+    METRICS,
+    REID,
+    TOP1,
+    Metric,
+    clip_cosine,
+    other_tap,
+    reid,
+    top1_agreement,
+)
 
 OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 Place = tuple[str, str]  # a network and one of its taps
 TIMED_PATHS = (*PATHS[: PATHS.index("n")], "seconds", *PATHS[PATHS.index("n") :])  # of metrics/paths.csv: one picture's
+Positive = Annotated[float, Field(gt=0)]
+LADDERS = ("blur", "noise", "jpeg", "blocks")
+MEASURED = tuple(name for name in METRICS if name != "feature_error")  # maps are taken away: features are not to be met
+PROBE_BASELINES = ("chance", "pixels")
+SPLITS = ("train", "val", "test")
+SAMPLE_BASELINES = ("floor_train_", "floor_shuffled_patches_")  # what their names begin with; the dataset follows
+OWN = "withheld"  # the kind of rows about these, and how their names end
 
 
 def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:
@@ -49,10 +68,7 @@ class Floors:
     dataset: Annotated[Dataset, Same("invert_optimise.dataset")]
     split: Annotated[str, Split()]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
-    blocks: tuple[Annotated[int, Field(ge=2)], ...]  # blocks per side: 8 is a picture of 8x8 colours
-
-    def __post_init__(self) -> None:
-        _each_once("blocks", self.blocks)
+    blocks: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Once]  # blocks per side: 8 is a picture of 8x8 colours
 
     @property
     def methods(self) -> list[str]:
@@ -88,13 +104,11 @@ class Evaluate:
     paths: tuple[str, ...] = ()  # of these, what is measured after a method's steps, too
     sets: Sets | None = None  # of groups and of generators' samples; null: not measured
     reid: Reid | None = None
-    other_taps: tuple[
-        Annotated[Place, NetworkTap(("weights.networks", "extract.networks"))], ...
-    ] = ()  # where feature errors are measured beside the inverted tap
+    # where feature errors are measured beside the inverted tap
+    other_taps: tuple[Annotated[Place, NetworkTap(("weights.networks", "extract.networks"))], ...] = ()
     clip: Annotated[str | None, Entry(("weights.networks",)), HasTap("pool")] = None  # the network of clip_cosine
-    classifier: Annotated[str | None, Entry(("weights.networks",)), HasTap("logits")] = (
-        None  # whose classes are compared in top1_agreement
-    )
+    # whose classes are compared in top1_agreement
+    classifier: Annotated[str | None, Entry(("weights.networks",)), HasTap("logits")] = None
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
@@ -102,22 +116,12 @@ class Evaluate:
         _each_once("other_taps", [metric.name for metric, _ in self.views])
 
     @property
-    def clip_place(self) -> list[Place]:
-        return [(self.clip, "pool")] if self.clip else []
-
-    @property
-    def classifier_place(self) -> list[Place]:
-        return [(self.classifier, "logits")] if self.classifier else []
-
-    @property
-    def views(self) -> tuple[tuple[Metric, Place], ...]:
-        """The metrics of further networks, with where they look; those of `reid` come last, in the order of the judges."""
-        return (
-            *((other_tap(*place), place) for place in self.other_taps),
-            *((clip_cosine(place[0]), place) for place in self.clip_place),
-            *((top1_agreement(place[0]), place) for place in self.classifier_place),
-            *((reid(*place), place) for place in (self.reid.networks if self.reid else ())),
-        )
+    def views(self) -> list[tuple[Metric, Place]]:
+        """The metrics of further networks and their taps; those of `reid` come last, in its order."""
+        found = [(other_tap(*place), place) for place in self.other_taps]
+        found += [(clip_cosine(self.clip), (self.clip, "pool"))] if self.clip else []
+        found += [(top1_agreement(self.classifier), (self.classifier, "logits"))] if self.classifier else []
+        return found + [(reid(*place), place) for place in (self.reid.networks if self.reid else ())]
 
 
 @config
@@ -136,7 +140,7 @@ class Question:
 class Compare:
     """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
 
-    groups: tuple[Annotated[str, Entry((GROUPS,))], ...] = Field(min_length=1)
+    groups: Annotated[tuple[Annotated[str, Entry((GROUPS,))], ...], Once] = Field(min_length=1)
     metrics: tuple[str, ...]  # in which every method is held against the floors, masked ones apart
     questions: dict[str, Question]  # beyond those
     resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails
@@ -144,4 +148,84 @@ class Compare:
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
-        _each_once("groups", self.groups)
+
+
+@config
+class SelfTest:
+    """On the pictures of section `floors`. Each ladder: at least two strengths, each stronger than the one before."""
+
+    count: int | None = Field(ge=2)  # the first pictures; null: all that floors predict
+    blur: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of a Gaussian, pixels
+    noise: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of Gaussian noise; pictures are in [0, 1]
+    jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(min_length=2)  # quality, falling
+    blocks: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=2)  # pixels per side of a block of one colour
+    exceptions: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # metric -> ladders that it need not put in order
+
+    def __post_init__(self) -> None:
+        for name in LADDERS:
+            strengths: Sequence[float] = getattr(self, name)
+            wanted = sorted(set(strengths), reverse=name == "jpeg")
+            if list(strengths) != wanted:
+                raise ValueError(f"{name}: from weak to strong, {wanted}, is wanted; got {list(strengths)}")
+        for metric, ladders in self.exceptions.items():
+            if metric not in (*METRICS, CLIP, TOP1) and not metric.startswith(("feature_error_", REID)):
+                raise ValueError(f"exceptions: unknown metric {metric!r}; {one_of(METRICS, metric)}")
+            for ladder in ladders:
+                if ladder not in LADDERS:
+                    raise ValueError(f"exceptions.{metric}: unknown ladder {ladder!r}; {one_of(LADDERS, ladder)}")
+
+
+@config
+class Maps:
+    """Channels are ranked on training pictures, their groups removed and kept on those of `split`."""
+
+    dataset: Dataset
+    split: Annotated[str, Split(held_out=True)]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    decoders: Annotated[tuple[Annotated[str, Entry(("train_decoder.decoders",))], ...], Once]  # of one tap; none: empty tables
+    rankings: Annotated[tuple[Literal["activation", "contribution"], ...], Once] = Field(min_length=1)
+    groups: int = Field(ge=2, le=16)  # equal parts of a ranking, the strongest first
+    fill: Literal["mean", "zero"]  # what a channel holds that is taken away: its mean over training pictures, or 0
+    pictures: int = Field(ge=2)  # training pictures, at most, that means and rankings are taken over
+    probes: int = Field(ge=1)  # random directions per picture in which contributions are measured
+    metrics: Annotated[tuple[Annotated[str, Lpips()], ...], Once] = Field(min_length=1)
+    shown: int = Field(ge=1, le=16)  # pictures on a sheet
+
+    def __post_init__(self) -> None:
+        _known("metrics", self.metrics, MEASURED)
+
+
+@config
+class Probe:
+    """Learned on split `train`, the penalty chosen on `val`, told on `test`. The first pictures of each; null: all of them."""
+
+    dataset: Dataset
+    models: Annotated[tuple[Annotated[str, Entry(("train_masked.models",))], ...], Once]  # none: a table without rows
+    train: Annotated[int | None, Count("train")] = Field(ge=1)
+    val: Annotated[int | None, Count("val")] = Field(ge=1)
+    test: Annotated[int | None, Count("test")] = Field(ge=1)
+    # on half the squared weights, by the mean loss
+    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(min_length=1)
+    neighbours: int = Field(ge=1)
+    temperature: float = Field(gt=0)  # a neighbour counts exp(cosine / temperature)
+
+    def __post_init__(self) -> None:
+        if taken := [name for name in self.models if name in PROBE_BASELINES]:
+            raise ValueError(f"models: {taken[0]} is the name of a baseline")
+
+
+@config
+class ScoreSamples:
+    """Measured by the network of `evaluate.sets`."""
+
+    models: Annotated[tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once]  # none: a table without rows
+    split: str  # held-out pictures that training has not seen
+    withheld: int = Field(ge=0)  # the last so many training pictures, which no generator learned from, are asked about too
+    count: int = Field(ge=2)  # samples, and pictures of every floor: Frechet distances compare at equal n only
+    patches: int = Field(ge=2)  # per side, of the floor that is made of shuffled ones
+
+    def __post_init__(self) -> None:
+        if self.withheld == 1:
+            raise ValueError("withheld: a distance needs two pictures; 0 asks about none")
+        if self.split == "train":
+            raise ValueError("split: generators have learned from train: name another")

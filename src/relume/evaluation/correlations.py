@@ -1,9 +1,5 @@
-"""How far metrics agree: Spearman's rank correlations between all of them, over pictures and over methods.
-
-1: both put everything in the same order, better is better; -1: in the opposite one. Values are turned so that more is better. A
-metric whose network a method has seen, or that does not apply to it, is not asked about it. For the intervals whole sources are
-drawn.
-"""
+"""Spearman's rank correlations between metrics, over images and over methods; 1: both rank alike, more is better. A metric whose
+network a method has seen, or that does not apply to it, is left out. Intervals resample sources."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +20,8 @@ PLACE = ("task", "dataset", "size")
 
 
 def spearman(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rank correlations between the columns of (N, M), each row counted as often as (R, N) says: (R, M, M).
-
-    Ties share their mean rank; NaN for a column that is constant.
-    """
+    """Rank correlations between the columns of (N, M), rows counted as often as (R, N) says: (R, M, M). Ties share their mean
+    rank; NaN for a constant column."""
     ranks = np.stack([_mean_ranks(column, weights) for column in values.T], 1)  # (R, M, N)
     total = weights.sum(1)[:, None, None]
     apart = ranks - (ranks * weights[:, None]).sum(2, keepdims=True) / total
@@ -109,9 +103,7 @@ def _of_place(everything: Pool, metrics: Sequence[Metric], *, seed: int, level: 
         there = asked[:, pairs[0][0]] & asked[:, pairs[0][1]]
         columns = sorted({number for pair in pairs for number in pair})
         part = Pool(
-            values=everything.values[np.ix_(there, columns)],
-            method=everything.method[there],
-            source=everything.source[there],
+            values=everything.values[np.ix_(there, columns)], method=everything.method[there], source=everything.source[there]
         )
         for which in ("picture", "method"):
             table = _intervals(part, which, seed=seed, level=level, draws=draws)

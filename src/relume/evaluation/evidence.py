@@ -1,7 +1,7 @@
 """What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from relume.evaluation.statistics import spread
 IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # what tells cells apart
 PROBED = ("method", "dataset", "probe_top1", "knn_top1")  # what is read of probe.csv
 Table = list[dict[str, str]]
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,40 +65,28 @@ def gather(
     views: Sequence[str] = (),
     recipes: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
-    """All cells of these groups, in the order of the tables. Each folder is the root that holds them.
-
-    `views` are the columns of further networks; `models` and `recipes` tell which networks a method has seen.
-    """
+    """All cells of these groups, in the order of the tables. Each folder is the root that holds them. `views`: columns of further
+    networks; `models` and `recipes` tell which networks a method has seen."""
     _exactly(groups, methods, ".csv", "evaluate")
     _exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
     owner: dict[str, str] = {}
     sources: dict[str, dict[str, str]] = {}
     tables = {group: read_csv(methods / f"{group}.csv") for group in groups}
-    witness = _witness(tables, reconstructions, recipes or {}, models)
+    described = {group: read_json(run_folder(reconstructions / group) / METHOD_FILE) for group in groups}
+    known = {group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in tables[group])) for group in groups}
+    witness = Witness(methods=described, rows=known, recipes=recipes or {}, models=models)
     for group, rows in tables.items():
-        path = methods / f"{group}.csv"
         for name in dict.fromkeys(map(_who, rows)):
             if name in owner:
                 raise UserError(f"method {name} is in group {owner[name]} and in group {group}: name one of them otherwise")
             owner[name] = group
         for dataset in {row["dataset"] for row in rows} - sources.keys():
             sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
-        found = _cells(rows, path, sources, _costs(reconstructions / group), witness.methods[group], views=views)
+        timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
+        found = _cells(rows, methods / f"{group}.csv", sources, timing, described[group], views)
         cells += [replace(cell, seen=witness.seen(group, cell["method"])) for cell in found]
     return sorted(cells, key=_rank)
-
-
-def _witness(tables: Mapping[str, Table], reconstructions: Path, recipes: Mapping[str, Any], models: Path | None) -> Witness:
-    return Witness(
-        methods={group: read_json(run_folder(reconstructions / group) / METHOD_FILE) for group in tables},
-        rows={
-            group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in rows))
-            for group, rows in tables.items()
-        },
-        recipes=recipes,
-        models=models,
-    )
 
 
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
@@ -113,18 +102,16 @@ def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> 
     """The rows of paths.csv: how good methods are after some of their steps, and what it cost to get there."""
     _exactly(groups, folder, ".csv", "evaluate")
     tables = {group: _table(folder / f"{group}.csv", PATHS, "evaluate") for group in groups}
-    return [row for group, table in tables.items() for row in _timed(table, reconstructions / group)]
-
-
-def _timed(rows: Table, group: Path) -> Table:
-    """With seconds per picture, all its restarts together: linear between the steps that were timed."""
-    pictures = Counter(row["method"] for row in read_csv(group / "index.csv") if row["selected"] == "true")
-    timing = read_csv(run_folder(group) / TIMING_FILE)
-    return [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), pictures[row["method"]])} for row in rows]
+    rows: Table = []
+    for group, table in tables.items():
+        timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
+        count = Counter(row["method"] for row in read_csv(reconstructions / group / "index.csv") if row["selected"] == "true")
+        rows += [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), count[row["method"]])} for row in table]
+    return rows
 
 
 def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
-    """Empty where the method was not timed."""
+    """Seconds per picture, linear between the steps that were timed; empty where the method was not timed."""
     steps = [int(row["step"]) for row in timing if row["method"] == method]
     seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
     return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""
@@ -169,78 +156,53 @@ def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> No
 
 
 def _cells(
-    rows: Sequence[Mapping[str, str]],
+    rows: Table,
     path: Path,
     sources: Mapping[str, Mapping[str, str]],
-    costs: Mapping[str, float],
-    described: Mapping[str, Any],
-    *,
-    views: Sequence[str] = (),
-) -> list[Cell]:
+    timing: Table,
+    about: Mapping[str, Any],
+    views: Sequence[str],
+) -> Iterator[Cell]:
     masked = bool(rows) and RATIO in rows[0]
     identity, metrics = ((*IDENTITY, RATIO), OF_MASKED) if masked else (IDENTITY, (*METRICS, *views))
-    apart: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    apart: dict[tuple[str, ...], Table] = {}
     for row in rows:
         if missing := {*KEYS, *metrics} - row.keys():
             raise UserError(f"{path}: column {min(missing)} is missing: run evaluate again")
         apart.setdefault(tuple(row[key] for key in identity), []).append(row)
-    pictures: dict[str, int] = {}
+    costs = {row["method"]: float(row["seconds"]) for row in timing}  # up to the last step
+    pictures = Counter(row["method"] for row in rows if row["selected"] == "true")
     for key, members in apart.items():
-        pictures[key[0]] = pictures.get(key[0], 0) + sum(row["selected"] == "true" for row in members)
-    return [
-        _cell(
-            dict(zip(identity, key, strict=True)),
-            members,
-            path,
-            sources[members[0]["dataset"]],
-            metrics=metrics,
-            seconds=costs[key[0]] / pictures[key[0]] if key[0] in costs and pictures[key[0]] else None,
-            described=described,
+        cell, method = dict(zip(identity, key, strict=True)), key[0]
+        chosen = _chosen(members, sources[cell["dataset"]], f"{path}: {method}")
+        everyone = [row["id"] for row in members]
+        yield Cell(
+            identity=cell,
+            ids=[row["id"] for row in chosen],
+            sources=[sources[cell["dataset"]][row["id"]] for row in chosen],
+            values={metric: _numbers(chosen, metric) for metric in metrics},
+            spreads={metric: spread(_numbers(members, metric), everyone) for metric in metrics},
+            seconds=costs[method] / pictures[method] if method in costs else None,
+            device=str(about.get("device", "")),
+            parameters=about.get("parameters", {}).get(method),
         )
-        for key, members in apart.items()
-    ]
 
 
-def _cell(
-    identity: Mapping[str, str],
-    rows: Sequence[Mapping[str, str]],
-    path: Path,
-    sources: Mapping[str, str],
-    *,
-    metrics: Sequence[str],
-    seconds: float | None,
-    described: Mapping[str, Any],
-) -> Cell:
+def _chosen(rows: Table, known: Collection[str], where: str) -> Table:
+    """The selected restart of each image, by id."""
     chosen = sorted((row for row in rows if row["selected"] == "true"), key=lambda row: row["id"])
     ids = [row["id"] for row in chosen]
-    method = identity["method"]
-    for id in ids:
-        if id not in sources:
-            raise UserError(f"{path}: {method}: id {id!r} is not in dataset {identity['dataset']}: run evaluate again")
-    twice = {id for id, after in zip(ids, ids[1:], strict=False) if id == after}
-    if twice or not ids:
-        fault = f"several selected restarts of {min(twice)}" if twice else "no selected picture"
-        raise UserError(f"{path}: {method} has {fault}")
-    everyone = [row["id"] for row in rows]
-    return Cell(
-        identity=identity,
-        ids=ids,
-        sources=[sources[id] for id in ids],
-        values={metric: _numbers(chosen, metric) for metric in metrics},
-        spreads={metric: spread(_numbers(rows, metric), everyone) for metric in metrics},
-        seconds=seconds,
-        device=str(described.get("device", "")),
-        parameters=described.get("parameters", {}).get(method),
-    )
+    if foreign := [id for id in ids if id not in known]:
+        raise UserError(f"{where}: id {foreign[0]!r} is not in dataset {rows[0]['dataset']}: run evaluate again")
+    if not ids:
+        raise UserError(f"{where} has no selected picture")
+    if twice := [id for id, after in zip(ids, ids[1:], strict=False) if id == after]:
+        raise UserError(f"{where} has several selected restarts of {twice[0]}")
+    return chosen
 
 
 def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
     return np.array([float(row[column] or "nan") for row in rows])
-
-
-def _costs(folder: Path) -> dict[str, float]:
-    """method -> seconds from its start to its last step."""
-    return {row["method"]: float(row["seconds"]) for row in read_csv(run_folder(folder) / TIMING_FILE)}
 
 
 def _rank(cell: Cell) -> tuple[object, ...]:

@@ -1,11 +1,11 @@
-"""Trivial predictors as methods, for the very pictures that results are scored on: one below them has shown nothing.
-
-Blind floors know other pictures of the dataset only; oracles know the picture itself, as a mosaic of mean colours.
-"""
+"""Baselines for the images that methods are scored on. No-information baselines know other images of the dataset; oracle
+baselines know the image itself, as a mosaic of mean colours."""
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +30,11 @@ class Floor:
 
 def blocks(images: Tensor, k: int) -> Tensor:
     """Each picture as k x k blocks of its mean colours, of equal size up to a pixel: (N, 3, H, W) -> (N, 3, H, W)."""
-    rows, columns = (_membership(side, k, images) for side in images.shape[-2:])  # (H, k), (W, k)
+    if not 1 <= k <= min(images.shape[-2:]):
+        raise UserError(f"floors.blocks: {k} blocks do not fit {min(images.shape[-2:])} pixels")
+    rows, columns = (F.one_hot(torch.arange(side) * k // side, k).to(images) for side in images.shape[-2:])  # (H, k), (W, k)
     means = (rows / rows.sum(0)).T @ images @ (columns / columns.sum(0))  # (N, 3, k, k)
     return rows @ means @ columns.T
-
-
-def _membership(side: int, k: int, like: Tensor) -> Tensor:
-    """Which pixel lies in which block, as 0 and 1: (side, k)."""
-    if not 1 <= k <= side:
-        raise UserError(f"floors.blocks: {k} blocks do not fit {side} pixels")
-    return F.one_hot(torch.arange(side) * k // side, k).to(like)
 
 
 def mean_picture(dataset: Dataset, rows: list[int]) -> Tensor:
@@ -63,19 +58,11 @@ def floors(dataset: Dataset, config: Floors) -> list[Floor]:
     others = known(dataset, config.split)
     if others:
         mean = mean_picture(dataset, others)
-        found.append(Floor(name="floor_dataset_mean", oracle=False, predict=_constant(blocks(mean, 1))))
-        found.append(Floor(name="floor_mean_picture", oracle=False, predict=_constant(mean)))
-    found.append(Floor(name=OWN_MEAN, oracle=True, predict=_mosaic(1)))
-    found += [Floor(name=f"floor_blocks_{k}", oracle=True, predict=_mosaic(k)) for k in config.blocks]
+        for name, image in (("floor_dataset_mean", blocks(mean, 1)), ("floor_mean_picture", mean)):
+            found.append(Floor(name=name, oracle=False, predict=image[0].expand_as))
+    for name, k in ((OWN_MEAN, 1), *((f"floor_blocks_{k}", k) for k in config.blocks)):
+        found.append(Floor(name=name, oracle=True, predict=partial(blocks, k=k)))
     return found
-
-
-def _constant(picture: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda images: picture.expand(len(images), -1, -1, -1)
-
-
-def _mosaic(k: int) -> Callable[[Tensor], Tensor]:
-    return lambda images: blocks(images, k)
 
 
 def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
@@ -89,20 +76,9 @@ def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], li
         start = time.perf_counter()
         images += [to_uint8(floor.predict(to_float(dataset.images[chunk]))) for chunk in _chunks(wanted)]
         timing.append({"method": floor.name, "step": 0, "seconds": time.perf_counter() - start})
-        rows += [_row(floor, id, dataset) for id in ids]
+        same: dict[str, Any] = {"method": floor.name, "family": "floor", "task": "feature", "oracle": floor.oracle}
+        rows += [Row(**same, id=id, dataset=dataset.name, size=dataset.size) for id in ids]
     return np.concatenate(images), rows, timing
-
-
-def _row(floor: Floor, id: str, dataset: Dataset) -> Row:
-    return Row(
-        method=floor.name,
-        family="floor",
-        task="feature",
-        oracle=floor.oracle,
-        id=id,
-        dataset=dataset.name,
-        size=dataset.size,
-    )
 
 
 def _chunks(rows: list[int]) -> Iterator[list[int]]:

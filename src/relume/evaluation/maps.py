@@ -1,10 +1,6 @@
-"""Which feature maps matter: a decoder's pictures with groups of its tap's channels taken away.
-
-Channels are ranked on training pictures, by how active they are or by what they contribute to the decoder's picture. A ranking
-is cut into equal groups, the strongest first. On other pictures each group is then removed, or kept alone, or the strongest
-groups are kept together. A channel that is taken away holds its mean over training pictures, which says nothing of this one; a 0
-would say something: that what the channel looks for is nowhere in the picture.
-"""
+"""Which feature maps matter: a decoder's images with groups of its tap's channels removed, kept alone, or the strongest kept
+together. Channels are ranked on training images by activity or contribution. A removed channel holds its training mean: a 0 would
+say that what it looks for is nowhere in the image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.evaluation.maps_config import Maps
+from relume.evaluation.config import Maps
 from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor
 from relume.evaluation.pixel import PIXEL
 from relume.losses.perceptual import LPIPS_TAPS
@@ -151,12 +147,9 @@ def signs(seed: int, id: str, probes: int, size: int) -> Tensor:
 
 
 def contribution(x: Tensor, fill: Tensor, decode: Decode, probes: Tensor) -> Tensor:
-    """How much the decoded picture changes, to first order, when a channel alone is taken away: (N, C), mean square per value.
-
-    |J d_c|^2 / 3HW with J the decoder's Jacobian at x (N, C, …) and d_c what is taken away of channel c. With v of random signs
-    the mean of (v . J d_c)^2 over v is just |J d_c|^2 (Hutchinson), and one backward pass gives v J for all channels together,
-    where taking each away in turn would want C decodings. `probes` are those v: (P, N, 3, H, W).
-    """
+    """How much the decoded image changes, to first order, when one channel is removed: (N, C), mean square per value, |J d_c|^2 /
+    3HW with J the decoder's Jacobian at x (N, C, …) and d_c what is removed. The mean of (v . J d_c)^2 over random signs v is |J
+    d_c|^2 (Hutchinson): one backward pass serves all channels. `probes` are v: (P, N, 3, H, W)."""
     x = x.detach().requires_grad_()
     away = x.detach() - shaped(fill, x)
     with torch.enable_grad():

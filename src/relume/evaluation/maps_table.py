@@ -1,31 +1,21 @@
 """What `maps` finds, as files: every decoding with some channels against the intact one, a score per channel, pictures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from relume.core.files import atomic_folder, write_csv
 from relume.core.sheet import save_sheet
-from relume.evaluation.maps import INTACT, KEPT, REMOVED, Bench, Outcome, Subject, Variant, study
+from relume.evaluation.maps import INTACT, KEPT, REMOVED, Bench, Outcome, Subject, study
 from relume.evaluation.metrics import circular
-from relume.evaluation.statistics import interval
+from relume.evaluation.statistics import Draws
 
 NAMED = ("decoder", "network", "tap")
 LABELS = (*NAMED, "dataset", "size", "split", "fill", "ranking", "action", "group", "channels", "n", "sources")
 CHANNELS = (*NAMED, "channel", "mean", "activation", "contribution")
 TABLE, SCORES = "maps.csv", "channels.csv"
 Record = dict[str, object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draws:
-    """How intervals are drawn."""
-
-    seed: int
-    resamples: int
-    level: float
 
 
 def write(
@@ -79,7 +69,7 @@ def _change(metric: str, change: np.ndarray, sources: Sequence[str], draws: Draw
     key = f"{metric}_change"
     if draws is None or not np.isfinite(change).all():
         return {key: float(change.mean())}
-    found = interval(change, sources, seed=draws.seed, resamples=draws.resamples, level=draws.level)
+    found = draws.interval(change, sources)
     return {key: found.mean, f"{key}_lo": found.lo, f"{key}_hi": found.hi}
 
 
@@ -100,11 +90,9 @@ def tiles(outcome: Outcome) -> tuple[list[str], list[tuple[str, np.ndarray]]]:
     headings: list[str] = []
     for ranking in outcome.channels.scores:
         places = [at for at, one in enumerate(outcome.variants) if one.ranking == ranking and one.action in (REMOVED, KEPT)]
-        headings = ["original", "all maps", *(_heading(outcome.variants[at]) for at in places)]
+        shown = [outcome.variants[at] for at in places]
+        names = [f"without group {one.group}" if one.action == REMOVED else f"group {one.group} only" for one in shown]
+        headings = ["original", "all maps", *names]
         stacked = np.stack([outcome.originals, outcome.pictures[0], *outcome.pictures[places]], axis=1)
         blocks.append((f"ranked by {ranking}; group 1 is the strongest", stacked))
     return headings, blocks
-
-
-def _heading(variant: Variant) -> str:
-    return f"without group {variant.group}" if variant.action == REMOVED else f"group {variant.group} only"

@@ -1,7 +1,5 @@
-"""How good a masked prediction is, per picture: over hidden pixels only, over all of it, and pasted into what was visible.
-
-Never mixed up: visible pixels cost a prediction nothing in training, and pasting makes any of them look good.
-"""
+"""Metrics of a masked prediction per image: over hidden pixels, over all of it, and pasted into the visible ones. They are kept
+apart: visible pixels cost a prediction nothing in training, and pasting flatters any."""
 
 import torch
 from torch import Tensor

@@ -1,8 +1,5 @@
-"""What fills hidden cells without any learning: masked models have to beat it, on the very pictures and masks that they meet.
-
-All know the visible pixels, which they keep, and nothing of the hidden ones. (N, 3, H, W) in [0, 1] and hidden (N, side, side) ->
-(N, 3, H, W) in [0, 1].
-"""
+"""Baselines of masked models: they know the visible pixels, which they keep. (N, 3, H, W) in [0, 1], hidden (N, side, side) ->
+(N, 3, H, W) in [0, 1]."""
 
 from collections.abc import Callable
 

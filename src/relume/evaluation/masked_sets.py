@@ -1,10 +1,6 @@
-"""Reconstructions as sets: how far a method's pictures (masked ones pasted, at one ratio) lie from the originals of the split.
-
-The reconstructed pictures are among these originals, as in FIDs over a test set: a perfect method is at 0, below even two halves
-of the originals (the rows of kind `real`, at half the n). So the numbers order methods here; they are no FID of new pictures.
-With no more pictures than channels a fitted covariance is singular, and the Frechet distance mostly tells n: methods that are
-not masked have none then, but KID, which is unbiased at any n.
-"""
+"""Reconstructions as sets: how far a method's images (masked ones pasted, at one ratio) lie from the originals of the split,
+which include their own: a perfect method is at 0. With no more images than channels the Frechet distance mostly tells n, so
+methods that are not masked then have only KID, which is unbiased at any n."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from typing import Literal
 from relume.core.errors import UserError, one_of
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Metric:
     """One column of `metrics/methods/<group>.csv`: a value per picture, and means are means over pictures."""
 
@@ -22,56 +22,30 @@ class Metric:
         return value > over if self.better == "higher" else value < over
 
 
+MS_SSIM = "five scales, Gaussian window 11, mean over RGB; empty up to 160 px (the window does not fit)"
+LPIPS = "LPIPS v0.1 at native size"
+FEATURE_ERROR = (
+    "squared distance at the inverted tap over the mean squared deviation from the dataset's mean feature: 1 is as bad as that"
+    " mean; several taps are averaged. It tells how well features were met, not likeness"
+)
 _FACTS = (
-    Metric(name="mse", better="lower", low=0, high=1, protocol="mean over pixels and channels, RGB in [0, 1]"),
-    Metric(
-        name="psnr",
-        better="higher",
-        low=0,
-        high=100,
-        protocol="dB, data range 1, per picture; 100 stands for identical pictures",
-    ),
-    Metric(
-        name="ssim",
-        better="higher",
-        low=-1,
-        high=1,
-        protocol="Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px",
-    ),
-    Metric(
-        name="ms_ssim",
-        better="higher",
-        low=0,
-        high=1,
-        protocol="five scales, Gaussian window 11, mean over RGB; empty up to 160 px (the window does not fit)",
-    ),
-    Metric(
-        name="lpips_alex",
-        better="lower",
-        low=0,
-        high=None,
-        protocol="LPIPS v0.1 at native size",
-        network="alexnet_conv",
-    ),
-    Metric(name="lpips_vgg", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="vgg16_conv"),
-    Metric(name="lpips_squeeze", better="lower", low=0, high=None, protocol="LPIPS v0.1 at native size", network="squeezenet1_1"),
-    Metric(
-        name="feature_error",
-        better="lower",
-        low=0,
-        high=None,
-        protocol="squared distance at the inverted tap over the mean squared deviation from the dataset's mean feature:"
-        " 1 is as bad as that mean; several taps are averaged. It tells how well features were met, not likeness",
-    ),
+    Metric("mse", "lower", 0, 1, "mean over pixels and channels, RGB in [0, 1]"),
+    Metric("psnr", "higher", 0, 100, "dB, data range 1, per picture; 100 stands for identical pictures"),
+    Metric("ssim", "higher", -1, 1, "Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px"),
+    Metric("ms_ssim", "higher", 0, 1, MS_SSIM),
+    Metric("lpips_alex", "lower", 0, None, LPIPS, "alexnet_conv"),
+    Metric("lpips_vgg", "lower", 0, None, LPIPS, "vgg16_conv"),
+    Metric("lpips_squeeze", "lower", 0, None, LPIPS, "squeezenet1_1"),
+    Metric("feature_error", "lower", 0, None, FEATURE_ERROR),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _FACTS}
 
 _MASKED = (
-    Metric(name="psnr_masked", better="higher", low=0, high=100, protocol="as psnr, over hidden pixels only"),
-    Metric(name="psnr_pasted", better="higher", low=0, high=100, protocol="as psnr, the prediction pasted into what is visible"),
-    Metric(name="psnr_full", better="higher", low=0, high=100, protocol="as psnr, the prediction of the whole picture"),
-    Metric(name="mse_masked", better="lower", low=0, high=1, protocol="as mse, over hidden pixels only"),
-    Metric(name="ssim_pasted", better="higher", low=-1, high=1, protocol="as ssim, pasted"),
+    Metric("psnr_masked", "higher", 0, 100, "as psnr, over hidden pixels only"),
+    Metric("psnr_pasted", "higher", 0, 100, "as psnr, the prediction pasted into what is visible"),
+    Metric("psnr_full", "higher", 0, 100, "as psnr, the prediction of the whole picture"),
+    Metric("mse_masked", "lower", 0, 1, "as mse, over hidden pixels only"),
+    Metric("ssim_pasted", "higher", -1, 1, "as ssim, pasted"),
 )
 MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
 OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # what masked groups are scored by; LPIPS sees the pasted picture
@@ -83,30 +57,19 @@ METHOD = "method"  # the kind of rows of sets.csv that speak of a method's recon
 
 def other_tap(network: str, tap: str) -> Metric:
     """As feature_error, at a tap of a network of our own choice."""
-    return Metric(
-        name=f"feature_error_{trunk(network)}_{tap}",
-        better="lower",
-        low=0,
-        high=None,
-        protocol=f"squared distance at {network} {tap} over the mean squared deviation from the dataset's mean feature: 1 is as"
-        " bad as that mean",
-        network=network,
-    )
+    protocol = f"squared distance at {network} {tap} over the mean squared deviation from the dataset's mean feature: 1 is as bad"
+    return Metric(f"feature_error_{trunk(network)}_{tap}", "lower", 0, None, f"{protocol} as that mean", network)
 
 
 def reid(network: str, tap: str) -> Metric:
-    """Where the original stands among the candidates that are likest the reconstruction."""
-    return Metric(
-        name=f"{REID}{trunk(network)}_{tap}",
-        better="lower",
-        low=1,
-        high=None,
-        protocol="1 + the number of other candidates that lie no farther from the reconstruction than its original: 1 is found, a"
+    """Re-identification: the rank of the original among the candidates, by likeness to the reconstruction."""
+    protocol = (
+        "1 + the number of other candidates that lie no farther from the reconstruction than its original: 1 is found, a"
         f" tie is not. Distance: 1 - cosine of features at {network} {tap} less the candidates' mean feature. Candidates: all"
         " reid_n originals of the dataset outside its training split, other crops of the same photograph among them; these are"
-        " wrong answers. Chance finds 1 in reid_n",
-        network=network,
+        " wrong answers. Chance finds 1 in reid_n"
     )
+    return Metric(f"{REID}{trunk(network)}_{tap}", "lower", 1, None, protocol, network)
 
 
 def is_reid(name: str) -> bool:
@@ -119,13 +82,11 @@ def set_name(row: Mapping[str, str]) -> str:
 
 
 def clip_cosine(network: str) -> Metric:
-    protocol = f"cosine of {network} embeddings"
-    return Metric(name=CLIP, better="higher", low=-1, high=1, protocol=protocol, network=network)
+    return Metric(CLIP, "higher", -1, 1, f"cosine of {network} embeddings", network)
 
 
 def top1_agreement(network: str) -> Metric:
-    protocol = f"1 where {network} names the same class of 1000 for both, else 0"
-    return Metric(name=TOP1, better="higher", low=0, high=1, protocol=protocol, network=network)
+    return Metric(TOP1, "higher", 0, 1, f"1 where {network} names the same class of 1000 for both, else 0", network)
 
 
 SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # of pictures taken together
@@ -139,10 +100,8 @@ def metric(name: str) -> Metric:
 
 
 def circular(extractor: str | Metric, inverted: str) -> bool:
-    """Does this metric see with the network whose features were inverted? Then it proves nothing about that inversion.
-
-    A part of a network is that network (`alexnet_conv`, `alexnet`); several inverted networks are joined by `+`.
-    """
+    """Whether the metric's network is the inverted one (several are joined by `+`): it then proves nothing about that
+    inversion."""
     own = metric(extractor).network if isinstance(extractor, str) else extractor.network
     return bool(own) and trunk(own) in {trunk(network) for network in inverted.split("+")}
 

@@ -15,25 +15,13 @@ Scores = Mapping[str, object]
 
 
 def path_rows(
-    group: Group,
-    descent: Descent,
-    scored: Sequence[Scores],
-    scorer: Scorer,
-    metrics: Sequence[str],
+    group: Group, descent: Descent, scored: Sequence[Scores], scorer: Scorer, metrics: Sequence[str]
 ) -> list[dict[str, object]]:
     """Rows of PATHS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
     if not metrics:
         return []
     way = _as_group(group, descent)
-    few = Scorer(
-        datasets=scorer.datasets,
-        extractor=scorer.extractor,
-        scales={},
-        metrics=metrics,
-        micro_batch=scorer.micro_batch,
-        device=scorer.device,
-    )
-    passed = score(way, few)
+    passed = score(way, replace(scorer, scales={}, metrics=metrics, views={}))
     moving = dict.fromkeys(row["method"] for row in way.index)
     selected = [line for line, row in zip(scored, group.index, strict=True) if row["selected"] == "true"]
     points: dict[tuple[object, int], list[Scores]] = defaultdict(list)

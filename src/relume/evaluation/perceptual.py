@@ -64,10 +64,8 @@ class FeatureExtractor:
 
 
 def feature_error(seen: Mapping[str, Tensor], target: Mapping[str, Tensor], scales: Mapping[str, float]) -> Tensor:
-    """mean over taps of ||phi(x) - phi(x0)||^2 / scale: (N,).
-
-    With the mean squared deviation from the mean feature as scale, 1 is as bad as the dataset's mean feature.
-    """
+    """mean over taps of |phi(x) - phi(x0)|^2 / scale: (N,). At the mean squared deviation as scale, 1 is as bad as the mean
+    feature."""
     errors = [(seen[tap] - target[tap]).flatten(1).square().sum(1) / scale for tap, scale in scales.items()]
     return torch.stack(errors).mean(0)
 

@@ -1,7 +1,5 @@
-"""What pixels say of likeness, per sample: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,). Protocols: `metrics`.
-
-Means over pictures are means of these values: a PSNR of pooled errors would be half a decibel lower or more.
-"""
+"""Pixel metrics per sample: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,). Means are means of these values, not of pooled
+errors."""
 
 from collections.abc import Callable
 

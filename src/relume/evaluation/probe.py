@@ -1,7 +1,4 @@
-"""What features know of classes: a linear probe and weighted nearest neighbours on them, as they are, beside pixels and chance.
-
-All shares are of test pictures whose class is named rightly, in [0, 1].
-"""
+"""Linear probes and weighted nearest neighbours on frozen features, beside pixels and chance: top-1 shares of test images."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +12,7 @@ from torch.nn import functional as F
 
 from relume.core.images import resize
 from relume.data.store import Dataset
-from relume.evaluation.probe_config import FLOORS, SPLITS, Probe
+from relume.evaluation.config import PROBE_BASELINES, SPLITS, Probe
 
 PROBE = ("method", "dataset", "n", "classes", "probe_top1", "knn_top1")
 SIDE = 32  # px, of pictures as features: larger ones are shrunk
@@ -39,7 +36,7 @@ def table(dataset: Dataset, readers: Mapping[str, Reader], config: Probe) -> lis
         return []
     splits = labelled(dataset, config)
     if splits is None:
-        return [{"method": name, "dataset": dataset.name} for name in (*FLOORS, *readers)]
+        return [{"method": name, "dataset": dataset.name} for name in (*PROBE_BASELINES, *readers)]
     counts = {"n": len(splits["test"].rows), "classes": len(np.unique(splits["train"].labels))}
     every: dict[str, Reader] = {"pixels": partial(pixels, dataset), **readers}
     scores = {"chance": chance(splits)} | {name: score(read, splits, config) for name, read in every.items()}

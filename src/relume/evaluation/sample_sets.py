@@ -1,11 +1,6 @@
-"""Generators' samples as sets: how far they lie from held-out pictures, beside floors that need no generator.
-
-Pictures that were learned from are what no generator is expected to beat; with their patches shuffled they keep colours and
-texture, and lose everything larger. KID pairs pictures of different sources only; every sample is a source of its own.
-
-Two questions: are they like pictures of other sources (`split`), and are they like what was to be learned, training pictures that
-were kept from the training (`withheld`). There every picture is a source of its own: what is asked about is just these sources.
-"""
+"""Generated samples as sets: their distance from images of other sources (`split`) and from withheld training images, which count
+as sources of their own. Baselines: training images, and the same with shuffled patches, which keep only colours and texture. KID
+pairs images of different sources only; every sample is a source of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.files import sha256
@@ -20,9 +16,9 @@ from relume.core.images import to_float
 from relume.core.runtime import generator
 from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
+from relume.evaluation.config import OWN, SAMPLE_BASELINES, ScoreSamples
 from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
-from relume.evaluation.samples_config import FLOORS, OWN, ScoreSamples
 
 SCORED = (*SETS, "sha256")  # of the samples that were scored; floors have none
 
@@ -55,7 +51,8 @@ def _of_dataset(
     made = {
         name: _made(one, data, metric_network, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name
     }
-    floors = {f"{name}{data.name}": seen for name, seen in zip(FLOORS, _floors(data, metric_network, config, seed), strict=True)}
+    baselines = zip(SAMPLE_BASELINES, _floors(data, metric_network, config, seed), strict=True)
+    floors = {f"{name}{data.name}": seen for name, seen in baselines}
     same = {"dataset": data.name, "net": metric_network.name}
     rows = [
         {"name": name, "kind": "gan", **same, **apart(seen, truth, seed), "sha256": found[name][1]} for name, seen in made.items()
@@ -106,9 +103,7 @@ def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:
 
 def shuffled(images: Tensor, patches: int, generators: Sequence[torch.Generator]) -> Tensor:
     """(N, 3, H, H) cut into patches x patches squares that are put back in the order that generator n draws for row n."""
-    n, c, h, _ = images.shape
-    side = h // patches
-    cut = images.view(n, c, patches, side, patches, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (N, P P, C, s, s)
+    side = images.shape[-1] // patches
+    cut = F.unfold(images, side, stride=side)  # (N, C s s, P P)
     orders = torch.stack([torch.randperm(patches**2, generator=one) for one in generators])
-    mixed = torch.stack([row[order] for row, order in zip(cut, orders, strict=True)]).unflatten(1, (patches, patches))
-    return mixed.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
+    return F.fold(cut.gather(2, orders[:, None].expand_as(cut)), images.shape[-2:], side, stride=side)

@@ -1,7 +1,4 @@
-"""A group of reconstructions against its originals, picture by picture, streamed in micro-batches.
-
-Of a masked group LPIPS judges the pasted picture: the prediction where it was hidden, the original elsewhere.
-"""
+"""Scores a group of reconstructions against its originals, image by image. LPIPS of masked groups sees the pasted image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,12 +61,9 @@ def with_views(scorer: Scorer, group: Group, config: Evaluate, features: Mapping
 
 def _candidates(data: Dataset, scorer: Scorer, features: Path | None, place: Place, rows: Sequence[int]) -> Tensor:
     """Features (N, …) of these rows: as kept, or from the pictures."""
-    kept = cached(features, place, rows)
-    return (
-        scorer.extractor.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
-        if kept is None
-        else kept.to(scorer.device)
-    )
+    if (kept := cached(features, place, rows)) is not None:
+        return kept.to(scorer.device)
+    return scorer.extractor.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
 
 
 def read(folder: Path) -> tuple[Group, np.ndarray | None]:
@@ -87,16 +81,10 @@ def read(folder: Path) -> tuple[Group, np.ndarray | None]:
 
 
 def score(
-    group: Group,
-    scorer: Scorer,
-    report: Callable[[int], object] = lambda done: None,
-    *,
-    masks: np.ndarray | None = None,
+    group: Group, scorer: Scorer, report: Callable[[int], object] = lambda done: None, *, masks: np.ndarray | None = None
 ) -> list[dict[str, object]]:
-    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per picture, in the group's order; `report` hears how many more are done.
-
-    Rows are taken original by original, so that an original's taps are computed once for all its reconstructions.
-    """
+    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per image, in the group's order. Rows are taken original by original,
+    whose taps are computed once. `report` gets the number of further images done."""
     keys = KEYS if masks is None else (*KEYS, RATIO)
     places = locate(group, scorer.datasets)
     scored: dict[int, dict[str, float]] = {}
@@ -110,7 +98,7 @@ def score(
             if masks is None:
                 measured = _measure(group.index[batch[0]], x, y, target, where, scorer=scorer, originals=originals)
             else:
-                measured = _measure_masked(x, _dark(masks, batch, y.device), y, target, where, scorer)
+                measured = _measure_masked(x, torch.from_numpy(masks[batch]).to(y.device), y, target, where, scorer)
             for metric, values in measured.items():
                 for number, value in zip(batch, values.tolist(), strict=True):
                     scored.setdefault(number, {})[metric] = value
@@ -155,10 +143,6 @@ def _measure_masked(
     chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
     judged = [metric for metric in scorer.metrics if metric in LPIPS_METRICS]
     return masked.score(x, originals, hidden) | {metric: scorer.extractor.lpips(metric, seen, chosen) for metric in judged}
-
-
-def _dark(masks: np.ndarray, rows: Sequence[int], device: torch.device) -> Tensor:
-    return torch.from_numpy(masks[rows]).to(device)
 
 
 def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]], views: Sequence[View]) -> list[str]:

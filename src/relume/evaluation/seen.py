@@ -1,9 +1,5 @@
-"""Which networks a method has seen: those that it inverts, and all that taught, steered or chose what it is made of.
-
-A judge that is one of them proves nothing. It is read off files: the index's network column, the group's `method.json`, the
-cards of the models that these name, and for recipes where they begin. Terms of weight 0 are not counted, all else that is named
-is: rather one network too many than one too few.
-"""
+"""Which networks a method has seen: those it inverts, and all that trained, steered or chose it; metrics by these prove nothing.
+Read from the index, `method.json`, the cards of named models, and recipes. Only terms of weight 0 are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -20,9 +20,9 @@ from relume.core.images import to_float, to_uint8
 from relume.core.results import KEYS, Group
 from relume.core.runtime import generator
 from relume.data.store import Dataset
+from relume.evaluation.config import LADDERS, SelfTest
 from relume.evaluation.floors import blocks, known, mean_picture
 from relume.evaluation.metrics import TOP1, Metric, is_reid
-from relume.evaluation.self_test_config import LADDERS, SelfTest
 from relume.evaluation.statistics import interval
 
 COLUMNS = ("metric", "degradation", "strength", "mean", "lo", "hi", "ordered")

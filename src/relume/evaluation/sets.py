@@ -1,8 +1,5 @@
-"""How far apart two sets of embeddings lie: the Frechet distance between Gaussians fitted to them, and KID.
-
-The Frechet distance (Heusel et al. 2017) is biased upwards the smaller the sets are, and with fewer pictures than channels the
-fitted covariance is singular: compare it at equal n only. KID (Binkowski et al. 2018) is unbiased at any n.
-"""
+"""Distances between two sets of embeddings. The Frechet distance (Heusel et al. 2017) is biased upwards for small sets: compare
+it at equal n only. KID (Binkowski et al. 2018) is unbiased at any n."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,22 +28,17 @@ def gaussian(e: Tensor) -> Gaussian:
 
 
 def frechet(a: Gaussian, b: Gaussian) -> float:
-    """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)) >= 0.
-
-    With A = R^T R and B = S^T S the last trace is the sum of the singular values of R S^T: no root of a singular matrix is taken.
-    """
+    """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)) >= 0. With A = R^T R and B = S^T S the last trace is the sum of the singular
+    values of R S^T: no root of a singular matrix."""
     shared = torch.linalg.svdvals(a.root @ b.root.T).sum()
     squared = (a.mean - b.mean).square().sum() + a.root.square().sum() + b.root.square().sum() - 2 * shared
     return max(0.0, float(squared))
 
 
 def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | None = None) -> float:
-    """The unbiased squared MMD between x (N, D) and y (M, D) under k(a, b) = (a·b / D + 1)^3; about 0 for equal distributions.
-
-    mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and (M,). Where none
-    are given each row has its own: the first two means are then over i != j. Pairs of one source would bias it: crops of one
-    photograph are alike, and a picture is most like its own reconstruction.
-    """
+    """The unbiased squared MMD between x (N, D) and y (M, D) under k(a, b) = (a·b / D + 1)^3: mean k(x_i, x_j) + mean k(y_i, y_j)
+    - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and (M,); by default each row has its own. Pairs of one
+    source would bias it: crops of one photograph are alike."""
     own = torch.arange(len(x) + len(y), device=x.device)
     everything = [torch.ones(len(e), 1, dtype=torch.bool, device=e.device) for e in (x, y)]
     sources = own[: len(x)] if from_x is None else from_x, own[len(x) :] if from_y is None else from_y
@@ -54,10 +46,8 @@ def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | Non
 
 
 def kids(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor, from_x: Tensor, from_y: Tensor) -> Tensor:
-    """KID between R subsets of x and y: boolean (N, R) and (M, R) -> (R,). One pass over each kernel matrix serves all.
-
-    NaN where a subset is of one source.
-    """
+    """KID between R subsets of x and y: boolean (N, R) and (M, R) -> (R,), by one pass over each kernel matrix; NaN for one
+    source."""
     x, y, v, w = x.double(), y.double(), in_x.double(), in_y.double()
     within = _mean(x, x, v, v, from_x, from_x) + _mean(y, y, w, w, from_y, from_y)
     return within - 2 * _mean(x, y, v, w, from_x, from_y)
@@ -77,11 +67,9 @@ def _mean(x: Tensor, y: Tensor, v: Tensor, w: Tensor, from_x: Tensor, from_y: Te
 
 
 def halves(strata: Sequence[Sequence[str]], draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """In which of the draws each source is: source -> boolean (draws,). Half of each stratum's sources, without replacement.
-
-    Subsets of half the size spread as much around the whole as the whole does around the truth, (1/(n/2) - 1/n) s^2 = s^2/n:
-    the quantiles of their KIDs are its interval. Drawing with replacement would pair pictures with their copies.
-    """
+    """source -> boolean (draws,): in which draws it is. Half of each stratum's sources, without replacement: subsets of half the
+    size spread around the whole as the whole around the truth, (1/(n/2) - 1/n) s^2 = s^2/n. With replacement, copies would be
+    paired."""
     found: dict[str, Tensor] = {}
     for sources in strata:
         order = torch.stack([torch.randperm(len(sources), generator=generator) for _ in range(draws)])  # (draws, S)

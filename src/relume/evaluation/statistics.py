@@ -1,10 +1,5 @@
-"""How sure a mean is: the bootstrap over sources. Crops of one photograph are not independent: whole sources are drawn.
-
-With few sources the plain percentile interval is too narrow: it lacks the factor S/(S - 1) of an unbiased variance and
-knows no Student's t. Its quantiles are moved outwards by just that: the expanded percentile interval of Hesterberg
-("What teachers should know about the bootstrap", 2015). BCa would correct for skew instead, with an acceleration that a
-handful of sources cannot tell.
-"""
+"""Bootstrap intervals over sources: crops of one photograph are not independent. With few sources percentile intervals are too
+narrow; this is the expanded percentile interval of Hesterberg ("What teachers should know about the bootstrap", 2015)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,18 +43,16 @@ def interval(
     return Interval(mean=float(v.mean()), lo=lo, hi=hi, n=len(v), sources=len(names))
 
 
-def paired(
-    a: Sequence[float] | np.ndarray,
-    b: Sequence[float] | np.ndarray,
-    sources: Sequence[str] | np.ndarray,
-    *,
-    seed: int,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> Interval:
-    """The mean of a - b, picture by picture, and its interval: what both find hard in a picture cancels."""
-    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    return interval(difference, sources, seed=seed, resamples=resamples, level=level)
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """How intervals are drawn. One seed for all: values of the same sources see the same resamples."""
+
+    seed: int
+    resamples: int
+    level: float
+
+    def interval(self, values: np.ndarray, sources: Sequence[str]) -> Interval:
+        return interval(values, sources, seed=self.seed, resamples=self.resamples, level=self.level)
 
 
 def resample(values: np.ndarray, which: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:

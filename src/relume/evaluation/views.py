@@ -1,12 +1,9 @@
-"""What networks that nobody inverted say of a reconstruction: feature errors, CLIP's cosine, classes, and re-identification.
-
-Each view compares one tap of the reconstruction with that of its original; protocols stand in `metrics`.
-"""
+"""Metrics by networks that were not inverted: feature errors, CLIP's cosine, classes, re-identification. Each compares one
+tap."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,7 +12,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Place
-from relume.evaluation.metrics import CLIP, REID_N, TOP1, other_tap, reid
+from relume.evaluation.metrics import CLIP, REID_N, TOP1, is_reid
 from relume.evaluation.perceptual import feature_error
 from relume.networks.store import Features
 
@@ -31,19 +28,11 @@ class View:
     tap: str
     measure: Measure  # -> (N,)
 
-    @classmethod
-    def at(cls, place: Place, name: str, measure: Measure) -> Self:
-        return cls(name=name, network=place[0], tap=place[1], measure=measure)
 
-
-def _cosine(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-    """cos(x, y) in [-1, 1], (N, D) -> (N,); 1 for identical pictures."""
-    return F.cosine_similarity(x, y, dim=1)
-
-
-def _same_class(x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-    """1 where the highest of (N, K) logits is the same, else 0: (N,)."""
-    return (x.argmax(1) == y.argmax(1)).float()
+MEASURES: dict[str, Measure] = {
+    CLIP: lambda x, y, rows: F.cosine_similarity(x, y, dim=1),
+    TOP1: lambda x, y, rows: (x.argmax(1) == y.argmax(1)).float(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +74,17 @@ def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
     """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N counts the candidates."""
-    networks = list(config.reid.networks) if config.reid else []
-    views = [View.at(place, other_tap(*place).name, _error(place[1], scales[place])) for place in config.other_taps]
-    views += [View.at(place, CLIP, _cosine) for place in config.clip_place]
-    views += [View.at(place, TOP1, _same_class) for place in config.classifier_place]
+    rows = candidates(data, scored, config.reid.candidates) if config.reid else []
+
+    def measure(name: str, place: Place) -> Measure:
+        if is_reid(name):
+            return gallery(look(place, rows), rows).rank
+        return MEASURES[name] if name in MEASURES else _error(place[1], scales[place])
+
+    asked = [(metric.name, place, measure(metric.name, place)) for metric, place in config.views]
     if config.reid:
-        rows = candidates(data, scored, config.reid.candidates)
-        views += [View.at(place, reid(*place).name, gallery(look(place, rows), rows).rank) for place in networks]
-        views.append(View.at(networks[0], REID_N, _always(len(rows))))
-    return views
+        asked.append((REID_N, config.reid.networks[0], lambda x, y, numbers: torch.full((len(x),), float(len(rows)))))
+    return [View(name=name, network=network, tap=tap, measure=measured) for name, (network, tap), measured in asked]
 
 
 def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | None:
@@ -107,7 +98,3 @@ def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | N
 
 def _error(tap: str, scale: Mapping[str, float]) -> Measure:
     return lambda x, y, rows: feature_error({tap: x}, {tap: y}, scale)
-
-
-def _always(value: float) -> Measure:
-    return lambda x, y, rows: torch.full((len(x),), value)

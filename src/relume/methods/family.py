@@ -14,11 +14,8 @@ DECLARED = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A dataclass made of maps laid over each other.
-
-    `layers`: (key, map), the uppermost first. `unused`: keys inside whose references are not checked, for nothing reads them.
-    `around`: dataclasses whose fields it may name.
-    """
+    """A dataclass made of maps laid over each other: `layers` of (key, map), the uppermost first. `unused`: keys whose references
+    are not checked, since nothing reads them. `around`: dataclasses whose fields it may name."""
 
     value: Any
     layers: tuple[tuple[str, Any], ...]

@@ -6,25 +6,10 @@ from functools import cache, singledispatch
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from relume.core import references as marks
 from relume.core.errors import UserError, one_of
 from relume.core.files import NONE
-from relume.core.references import (
-    AtMost,
-    Count,
-    Entry,
-    Features,
-    Folder,
-    ForeignTap,
-    HasTap,
-    Holds,
-    Lpips,
-    NetworkTap,
-    Reference,
-    Same,
-    Sees,
-    Split,
-    Tap,
-)
+from relume.core.references import Reference
 from relume.losses.config import LPIPS
 from relume.methods.family import Part
 from relume.networks.catalogue import Tap as TapFacts
@@ -110,10 +95,10 @@ def marked(part: Part) -> Iterator[Found]:
 
 
 def _walk(value: Any, annotation: Any, path: tuple[Any, ...], holders: tuple[Any, ...]) -> Iterator[Found]:
-    marks, kind = _taken_apart(annotation)
+    own, kind = _taken_apart(annotation)
     if value is None:
         return
-    yield from (Found(value=value, mark=mark, path=path, holders=holders) for mark in marks)
+    yield from (Found(value=value, mark=mark, path=path, holders=holders) for mark in own)
     if is_dataclass(value):
         hints = _hints(value.__class__)
         for field in fields(value):
@@ -137,15 +122,15 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 def _taken_apart(annotation: Any) -> tuple[list[Reference], Any]:
     """The markers of an annotation, and what it is without them and without None."""
-    marks: list[Reference] = []
+    found: list[Reference] = []
     while True:
         if get_origin(annotation) is Annotated:
             annotation, *notes = get_args(annotation)
-            marks += [note for note in notes if isinstance(note, Reference)]
+            found += [note for note in notes if isinstance(note, Reference)]
         elif get_origin(annotation) in (Union, UnionType):
             annotation = next(choice for choice in get_args(annotation) if choice is not type(None))
         else:
-            return marks, annotation
+            return found, annotation
 
 
 @singledispatch
@@ -155,7 +140,7 @@ def check(mark: Reference, found: Found, params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Entry, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Entry, found: Found, params: Params) -> Iterator[str]:
     yield from absent(found.value, mark.lists, params)
 
 
@@ -166,26 +151,26 @@ def absent(name: str, lists: Sequence[str], params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Folder, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Folder, found: Found, params: Params) -> Iterator[str]:
     known = [*([str(NONE)] if mark.none else []), *(f"{mark.root}/{name}" for name in params.names(*mark.lists))]
     if found.value not in known:
         yield f"{found.value!r} is not {mark.root}/<name> of {' or '.join(mark.lists)}; {one_of(known, found.value)}"
 
 
 @check.register
-def _(mark: Same, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Same, found: Found, params: Params) -> Iterator[str]:
     if found.value != params[mark.key]:
         yield f"{found.value!r} is not {mark.key}, {params[mark.key]!r}: both must be the same"
 
 
 @check.register
-def _(mark: AtMost, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.AtMost, found: Found, params: Params) -> Iterator[str]:
     if found.value > params[mark.key]:
         yield f"{found.value} is more than {mark.key}, {params[mark.key]}"
 
 
 @check.register
-def _(mark: Split, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Split, found: Found, params: Params) -> Iterator[str]:
     dataset, allowed = found.field("dataset"), [split for split in SPLITS if split != "train" or not mark.held_out]
     if found.value == "train" and mark.held_out:
         yield f"models learn from 'train'; {one_of(allowed)}"
@@ -196,12 +181,12 @@ def _(mark: Split, found: Found, params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Holds, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Holds, found: Found, params: Params) -> Iterator[str]:
     yield from (f"{found.value} has no images in {split}" for split in mark.splits if params.images(found.value, split) == 0)
 
 
 @check.register
-def _(mark: Count, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Count, found: Found, params: Params) -> Iterator[str]:
     dataset, split = found.field("dataset"), mark.split or found.field("split")
     known = params.images(dataset, split) if split in SPLITS else None
     if known and found.value > known:
@@ -209,7 +194,7 @@ def _(mark: Count, found: Found, params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Tap, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Tap, found: Found, params: Params) -> Iterator[str]:
     network = found.field("network")
     yield from no_tap(network, found.value)
     tap = _taps(network).get(found.value)
@@ -232,24 +217,24 @@ def _taps(network: str) -> Mapping[str, TapFacts]:
 
 
 @check.register
-def _(mark: HasTap, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.HasTap, found: Found, params: Params) -> Iterator[str]:
     yield from no_tap(found.value, mark.tap)
 
 
 @check.register
-def _(mark: NetworkTap, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.NetworkTap, found: Found, params: Params) -> Iterator[str]:
     for key in mark.lists:
         yield from absent(found.value[0], (key,), params)
     yield from no_tap(*found.value)
 
 
 @check.register
-def _(mark: ForeignTap, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.ForeignTap, found: Found, params: Params) -> Iterator[str]:
     yield from no_tap(found.path[-2], found.holders[0].looks_at(found.value))
 
 
 @check.register
-def _(mark: Sees, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Sees, found: Found, params: Params) -> Iterator[str]:
     own = found.field(mark.pixels) if mark.pixels else None
     side = own or params.pixels(found.field("dataset"))
     try:
@@ -261,7 +246,7 @@ def _(mark: Sees, found: Found, params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Features, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Features, found: Found, params: Params) -> Iterator[str]:
     dataset, network, extract = found.field("dataset"), found.field("network"), params["extract"]
     kept = f"{FEATURES}/{dataset}/{network}"
     if found.value not in (str(NONE), kept):
@@ -274,15 +259,15 @@ def _(mark: Features, found: Found, params: Params) -> Iterator[str]:
 
 
 @check.register
-def _(mark: Lpips, found: Found, params: Params) -> Iterator[str]:
+def _(mark: marks.Lpips, found: Found, params: Params) -> Iterator[str]:
     for name in _needs(found):
         yield from absent(name, ("weights.networks",), params)
 
 
 def _needs(found: Found) -> list[str]:
     """The networks that a marked value needs."""
-    if isinstance(found.mark, Lpips):
+    if isinstance(found.mark, marks.Lpips):
         kind = found.value.removeprefix("lpips_")
         return [LPIPS[kind], f"lpips_{kind}"] if kind in LPIPS else []
-    network = isinstance(found.mark, Entry) and {*found.mark.lists} & {"weights.networks", "extract.networks"}
+    network = isinstance(found.mark, marks.Entry) and {*found.mark.lists} & {"weights.networks", "extract.networks"}
     return [found.value] if network else []

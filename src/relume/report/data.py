@@ -156,9 +156,7 @@ def _trained(models: Path, names: Container[str]) -> dict[str, Trained]:
 def _training(folder: Path) -> Trained:
     images = [folder / name for name in PROGRESS if (folder / name).is_file()]
     return Trained(
-        card=read_json(folder / "model.json"),
-        history=read_csv(folder / "history.csv"),
-        image=images[0] if images else None,
+        card=read_json(folder / "model.json"), history=read_csv(folder / "history.csv"), image=images[0] if images else None
     )
 
 

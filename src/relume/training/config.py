@@ -1,6 +1,6 @@
 """What every training states: steps, optimiser, schedule, averages."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,11 @@ from relume.core.config import config
 
 FEATURES = "data/features"  # where `extract` keeps what it keeps
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # a folder's, and a method's in every table
+
+
+def models_of(shared: type, names: str = "models") -> type:
+    """The section of a stage that trains: `shared`, and below `names` the models, which state only what differs from it."""
+    return config(type("Models", (), {"__annotations__": {"shared": shared, names: dict[Name, dict[str, Any]]}}))
 
 
 @config

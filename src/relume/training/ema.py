@@ -10,10 +10,8 @@ State = dict[str, Tensor]
 
 
 class Ema:
-    """average <- d average + (1 - d) weights, with d = min(decay, (1 + step) / (10 + step)): the random start is soon forgotten.
-
-    Counters and the like are copied. A decay of 0 keeps the weights as they are.
-    """
+    """average <- d average + (1 - d) weights, d = min(decay, (1 + step) / (10 + step)). Integers are copied; decay 0 averages
+    nothing."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay

@@ -9,10 +9,8 @@ from relume.training.models import CARD
 
 
 def model_folder(kind: str, name: str | Path, models: Path, *, stages: str, names: Iterable[str] | None = None) -> Path:
-    """The folder `name` below `models`, or the folder `name` itself, with a model of this kind.
-
-    For the error: `stages` write such models; `names` are allowed (default: all in `models`).
-    """
+    """The folder `name` below `models`, or the folder `name` itself, with a model of this kind. For the error: `stages` write
+    such models; `names` are allowed (default: all in `models`)."""
     folder = next((place for place in (models / name, Path(name)) if (place / CARD).exists()), None)
     if folder is None:
         allowed = names if names is not None else [card.parent.name for card in models.glob(f"*/{CARD}")]

@@ -1,8 +1,5 @@
-"""The loop, whatever is trained: seeded batches, one optimiser, averages, validation, best and last weights, resuming.
-
-Everything random is drawn from a generator of its own per sample, made from the seed and the sample's place in the whole
-training: there is no generator's state to keep, and whoever resumes, or takes a share of a batch, draws the same.
-"""
+"""The training loop: seeded batches, one optimizer, averages, validation, best and last weights, resuming. Each sample draws from
+a generator made from the seed and its place in the training, so resumed and shared trainings draw the same."""
 
 import math
 import time

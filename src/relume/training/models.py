@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -64,15 +64,51 @@ def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
     return tensors, card
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel(Generic[M]):
+    """A trained module as it is used, frozen and in eval mode, with its `model.json`."""
+
+    card: Mapping[str, Any]
+    module: M
+
+    @property
+    def name(self) -> str:
+        return self.card["name"]
+
+    @property
+    def dataset(self) -> str:
+        return self.card["data"]["dataset"]
+
+    @property
+    def size(self) -> int:
+        """Side of its images, pixels."""
+        return self.card["size"]
+
+    @property
+    def network(self) -> str:
+        return self.card["config"]["network"]
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        return tuple(self.card["config"]["taps"])
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return shapes_of(self.card)
+
+
+T = TypeVar("T", bound=TrainedModel[Any])
+
+
 def load_model(
-    folder: Path, device: torch.device, *, kind: str, architecture: Any, build: Callable[[Any, dict[str, Any]], M]
-) -> tuple[M, dict[str, Any]]:
-    """The trained module, frozen and ready to use, and its card. `build`: the `architecture` of the card, and the card."""
+    cls: type[T], folder: Path, device: torch.device, kind: str, architecture: Any, build: Callable[[Any, Any], nn.Module]
+) -> T:
+    """`models/<kind>/<name>/`, ready to use. `build`: the `architecture` of the card, and the card -> the module."""
     tensors, card = read_model(folder, kind)
     module = build(configured(architecture, card["config"]["architecture"], f"{folder}/{CARD}: config.architecture"), card)
     module.load_state_dict(tensors)
     module.requires_grad_(False)
-    return module.eval().to(device), card
+    return cls(card=card, module=module.eval().to(device))
 
 
 def shapes_of(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,8 +1,5 @@
-"""Several processes that train one thing, as `torchrun` starts them: each takes a share of every batch, gradients are averaged.
-
-All hold the same weights at all times, so that one process or several compute the same, up to the order of sums; but batch
-normalisation sees its own share only, as always in data-parallel training.
-"""
+"""Data-parallel training under `torchrun`: each process takes a share of every batch, gradients are averaged. All hold the same
+weights, so the number of processes changes only the order of sums, and batch normalisation."""
 
 import os
 from collections.abc import Iterator, Sequence

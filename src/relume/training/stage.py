@@ -12,7 +12,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.config import entry
 from relume.core.files import given, write_csv
 from relume.core.runtime import Run, deterministic, device_of
-from relume.core.stage import StageContext
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.networks.weights import WeightStore
 from relume.training.loop import OnLog, ignore, train
@@ -20,69 +20,63 @@ from relume.training.models import Trained, write_model
 from relume.training.ranks import ranks
 from relume.training.trainer import C, Setup, Trainer
 
-FOLDER = click.Path(path_type=Path)
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=Trainer[Any])
 
 
-def options(command: F) -> F:
-    """Those of every stage that trains."""
-    for name, about in (
-        ("timing", "Table of the seconds that it took."),
-        ("out", "Folder of the model."),
-        ("images", "The dataset to learn from."),
-    ):
-        command = click.option(f"--{name}", type=FOLDER, required=True, help=about)(command)
-    return command
-
-
-weights_option = click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-
-
-def optional(path: Path) -> Path | None:
-    """An input that may be absent: dvc.yaml then names data/none."""
-    return path if given(path) else None
-
-
-def train_entry(
-    context: StageContext,
+def train_command(
     entries: str,
-    name: str,
     config: type[C],
-    build: Callable[[Setup[C]], T],
+    build: Callable[..., T],
+    about: str | None,
     *,
-    images: Path,
-    out: Path,
-    timing: Path,
-    weights: Sequence[Path] = (),
-    inputs: Iterable[Path | None] = (),
-    also: Callable[[T], None] = lambda trainer: None,
-) -> None:
-    """Train entry `name` of `entries` (`train_gan.models`). A killed stage resumes; under `torchrun` the first process writes.
+    weights: bool = True,
+    also: Callable[..., None] = lambda trainer, *folders: None,
+    **folders: str,
+) -> click.Command:
+    """The command of a stage that trains one of `entries` (`train_gan.models`). A killed stage resumes; under `torchrun` the
+    first process writes. `folders`: further options with their help, None for data/none. `build`: the Setup and these folders ->
+    the Trainer. `also`: the trained Trainer and these folders; writes what else the stage makes."""
+    section, _, names = entries.partition(".")
+    item = names.removesuffix("s")
 
-    `inputs`: other folders that the training reads. `also`: writes what else the stage makes of the finished model.
-    """
-    run, key = context.section(Run, "run"), f"{entries}.{name}"
-    own = entry(config, context.plain(f"{context.name}.shared"), context.plain(key), key)
-    deterministic()
-    device = device_of(run)
-    with ranks(device) as here:
-        where, dataset = here.describe(device), Dataset.open(images)
-        setup = Setup(
-            name=name, key=key, config=own, run=run, dataset=dataset, store=WeightStore(*weights), device=device, ranks=here
-        )
-        trainer = build(setup)
-        scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
-        state = scratch.path("training.safetensors")
-        with context.live(asdict(own)) if here.first else nullcontext() as live:
-            on_log = live.log if live is not None else ignore
-            trained = train_model(
-                trainer, out, state, lambda _: {"device": where, **context.provenance()}, on_log=on_log, also=also
-            )
-        if here.first:
-            write_csv(timing, ("step", "seconds"), trained.timing)
-            scratch.clear()
-            click.echo(f"{name}: {trainer.summary(trained.metrics)}")
+    @stage(section, item=item)
+    def main(context: StageContext, images: Path, out: Path, timing: Path, weights: Sequence[Path] = (), **options: Any) -> None:
+        name, inputs = options[item], [options[folder] if given(options[folder]) else None for folder in folders]
+        run, key = context.section(Run, "run"), f"{entries}.{name}"
+        own = entry(config, context.plain(f"{section}.shared"), context.plain(key), key)
+        deterministic()
+        device, dataset, store = device_of(run), Dataset.open(images), WeightStore(*weights)
+        with ranks(device) as here:
+            where = here.describe(device)
+            setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=here)
+            trainer = build(setup, *inputs)
+            scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
+            with context.live(asdict(own)) if here.first else nullcontext() as live:
+                trained = train_model(
+                    trainer,
+                    out,
+                    scratch.path("training.safetensors"),
+                    lambda _: {"device": where, **context.provenance()},
+                    on_log=live.log if live is not None else ignore,
+                    also=lambda trainer: also(trainer, *inputs),
+                )
+            if here.first:
+                write_csv(timing, ("step", "seconds"), trained.timing)
+                scratch.clear()
+                click.echo(f"{name}: {trainer.summary(trained.metrics)}")
+
+    path = click.Path(path_type=Path)
+    texts = {
+        "images": "The dataset to learn from.",
+        "out": "Folder of the model.",
+        "timing": "Table of the seconds that it took.",
+    }
+    for option, told in (texts | folders).items():
+        main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=told)(main)
+    if weights:
+        main = click.option("--weights", type=path, multiple=True, required=True, help="Folders of networks; repeat.")(main)
+    main = click.option(f"--{item}", required=True, help=f"Name below `{entries}`; also the name in every table.")(main)
+    return click.command(section.replace("_", "-"), help=about)(main)
 
 
 def train_model(

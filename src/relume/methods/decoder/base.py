@@ -1,8 +1,5 @@
-"""What all decoders are, and what the published ones share.
-
-A decoder goes from features to the picture that had them. It is built from the features' shapes alone. Features are a map
-tap -> (N, C, h, h) or (N, D), taps in the order of `shapes`; pictures are (N, 3, size, size) in [0, 1].
-"""
+"""What all decoders share. A decoder maps features, tap -> (N, C, h, h) or (N, D), taps in the order of `shapes`, to images (N,
+3, size, size) in [0, 1]; it is built from the features' shapes alone."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

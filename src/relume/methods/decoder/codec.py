@@ -53,8 +53,7 @@ class Codec:
 
     def decode(self, features: Tensor) -> Tensor:
         """Those -> (N, 3, H, W) in [0, 1], with gradients."""
-        made: Tensor = self.decoder.module({self.tap: features})
-        return made
+        return self.decoder.module({self.tap: features})
 
 
 def codecs(folders: Sequence[Path], dataset: Dataset, store: WeightStore, device: torch.device) -> list[Codec]:

@@ -1,11 +1,10 @@
 """Sections `train_decoder` and `invert_decoder`: architectures, trainings and groups of decoders."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import config
 from relume.core.files import NONE, given
 from relume.core.references import Count, Entry, Extracted, Features, Once, Same, Tap, TrainingSet, Validation
 from relume.losses.config import LpipsTerm
@@ -102,20 +101,6 @@ class DecoderConfig(Shared):
         if self.cached and self.augment != Augment(flip=False, crop=0.0, colour=0.0):
             cure = "set augment.flip to false, augment.crop and augment.colour to 0"
             raise ValueError(f"features: those in the cache are of untouched pictures: {cure}")
-
-
-@config
-class TrainDecoder:
-    """Section `train_decoder`. An entry of `decoders` states network, taps, and only what differs from `shared`."""
-
-    shared: Shared
-    decoders: dict[Name, dict[str, Any]]
-
-
-def decoders(section: Mapping[str, Any]) -> dict[str, DecoderConfig]:
-    """All of a section `train_decoder` given as plain data; every fault of every decoder is named."""
-    build(TrainDecoder, section, "train_decoder")
-    return entries(DecoderConfig, section, "train_decoder", "decoders")
 
 
 @config

@@ -1,8 +1,5 @@
-"""Tells true pictures from decoded ones, as in DeePSiM (Dosovitskiy & Brox, arXiv 1602.02644): it knows what was decoded.
-
-So a decoded picture must fit its features, not only look like a picture. Every layer's weights are held at a spectral norm
-of 1 (Miyato et al., arXiv 1802.05957) in the place of statistics over a batch: rows never touch.
-"""
+"""A discriminator that sees an image and its features, as in DeePSiM (Dosovitskiy and Brox, arXiv 1602.02644). Spectral
+normalisation (Miyato et al., arXiv 1802.05957), no batch normalisation: rows are independent."""
 
 import math
 from collections.abc import Sequence
@@ -19,34 +16,28 @@ WIDEST = 4  # times the width
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, size, size) in [0, 1] and taps of each, (N, C, h, h) or (N, C) -> scores (N,): high for a true one.
-
-    `channels`: C of every tap, in the order in which they are told.
-    """
+    """Images (N, 3, size, size) in [0, 1] and their taps, (N, C, h, h) or (N, C) -> scores (N,), high for real images.
+    `channels`: C of every tap, in order."""
 
     def __init__(self, channels: Sequence[int], size: int, width: int) -> None:
         super().__init__()
         halvings = max(1, min(HALVINGS, round(math.log2(size / LEAST))))
         outs = [width * min(WIDEST, 2**i) for i in range(halvings)]
-        self.down = nn.Sequential(*(part for i, o in zip([3, *outs[:-1]], outs, strict=True) for part in _halved(i, o)))
+        halving = [spectral_norm(nn.Conv2d(i, o, 4, stride=2, padding=1)) for i, o in zip([3, *outs[:-1]], outs, strict=True)]
+        self.down = nn.Sequential(*(part for layer in halving for part in (layer, nn.LeakyReLU(SLOPE))))
         self.told = _joined(sum(channels), outs[-1])
         self.extractor = nn.Sequential(_joined(2 * outs[-1], outs[-1]), spectral_norm(nn.Linear(outs[-1], 1)))
 
     def forward(self, pictures: Tensor, features: Sequence[Tensor]) -> Tensor:
         seen = self.down(2 * pictures - 1).sum((2, 3))
         told = self.told(torch.cat([_pooled(tap) for tap in features], dim=1))
-        score: Tensor = self.extractor(torch.cat([seen, told], dim=1)).squeeze(1)
-        return score
+        return self.extractor(torch.cat([seen, told], dim=1)).squeeze(1)
 
 
 def _pooled(tap: Tensor) -> Tensor:
     """Means over positions, (N, C), at length root C: every tap of every network has a scale of its own."""
     means = tap.flatten(2).mean(2) if tap.ndim == 4 else tap
     return F.layer_norm(means, means.shape[1:])
-
-
-def _halved(inputs: int, outputs: int) -> list[nn.Module]:
-    return [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(SLOPE)]
 
 
 def _joined(inputs: int, outputs: int) -> nn.Module:

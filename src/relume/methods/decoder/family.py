@@ -1,7 +1,8 @@
 """Decoders: trained from taps back to images, a method each."""
 
-from relume.methods.decoder.config import DecoderConfig, DecoderGroups, TrainDecoder
+from relume.methods.decoder.config import DecoderConfig, DecoderGroups, Shared
 from relume.methods.family import DECLARED, Family, Section
+from relume.training.config import models_of
 
 FAMILY = Family(
     name="decoder",
@@ -9,7 +10,7 @@ FAMILY = Family(
     sections=(
         Section(
             key="train_decoder",
-            cls=TrainDecoder,
+            cls=models_of(Shared, "decoders"),
             names="decoders",
             entry=DecoderConfig,
             models=True,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,20 @@ def decode(
                 started = time.perf_counter()
                 images[decoder.name].append(to_uint8(apply(decoder, features)))
                 seconds[decoder.name] += time.perf_counter() - started
-    index = [_row(decoder, id, dataset) for decoder in decoders for id in dataset.ids(rows)]
+    same: dict[str, Any] = {"family": "decoder", "task": "feature", "oracle": False, "dataset": dataset.name}
+    index = [
+        Row(
+            **same,
+            method=decoder.name,
+            id=id,
+            dataset=dataset.name,
+            size=dataset.size,
+            network=decoder.network,
+            tap="+".join(decoder.taps),
+        )
+        for decoder in decoders
+        for id in dataset.ids(rows)
+    ]
     timing: list[dict[str, object]] = [{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()]
     return np.concatenate([batch for batches in images.values() for batch in batches]), index, timing
 
@@ -78,17 +92,3 @@ def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
     if not bool(torch.isfinite(pictures).all()):
         raise UserError(f"decoder {decoder.name} made values that are no numbers")
     return pictures
-
-
-def _row(decoder: TrainedDecoder, id: str, dataset: Dataset) -> Row:
-    return Row(
-        method=decoder.name,
-        family="decoder",
-        task="feature",
-        oracle=False,
-        id=id,
-        dataset=dataset.name,
-        size=dataset.size,
-        network=decoder.network,
-        tap="+".join(decoder.taps),
-    )

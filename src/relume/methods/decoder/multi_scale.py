@@ -1,9 +1,5 @@
-"""Our decoder: the picture grows from the smallest tap, and each tap joins in where its resolution is reached.
-
-Nothing is shrunk to the smallest map, and growing is interpolation and a convolution: no checkerboards. The picture is a sum of
-what each resolution paints (as in StyleGAN2), so that colours, which deep taps know, have a short way to go. Where a tap says
-nothing of what is finer than some size, the ladder can end there (`finest`): most of the time is spent on the last rungs.
-"""
+"""Our decoder: the image grows by interpolation and convolutions, and each tap joins at its own resolution. The image is the sum
+of what each resolution paints (as in StyleGAN2). `finest` ends the growth early, which saves most time."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -44,7 +40,8 @@ class MultiScaleDecoder(Decoder):
         self.size = size
         self.sides = ladder(sides.values(), min(size, config.finest or size))
         last = len(self.sides) - 1
-        rung = {tap: min(range(last + 1), key=lambda i: abs(_ratio(self.sides[i], side))) for tap, side in sides.items()}
+        near = self.sides
+        rung = {tap: min(range(last + 1), key=lambda i: max(near[i] / side, side / near[i])) for tap, side in sides.items()}
         widths = [config.width // 2 * min(WIDEST, 2 ** (last - i)) for i in range(last + 1)]
         self.joins = [tuple(tap for tap in shapes if rung[tap] == i) for i in range(last + 1)]
         self.normal = nn.ModuleDict({tap: Normalise(shape[0]) for tap, shape in shapes.items()})
@@ -83,11 +80,6 @@ def _check_finest(finest: int, sides: Mapping[str, int], size: int) -> None:
             raise UserError(
                 f"architecture.finest: {finest} would shrink tap {tap}, of side {side}: take {least} at least, or null"
             )
-
-
-def _ratio(a: int, b: int) -> float:
-    """How unlike two sides are: 1 where they are equal."""
-    return max(a / b, b / a)
 
 
 class Normalise(nn.Module):
@@ -144,11 +136,9 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _entry(shape: tuple[int, ...], width: int) -> nn.Module:
-    """A map as it is, a vector through a linear layer onto a small map.
-
-    That layer begins at 0: what training pictures never show stays without effect, where random weights would make noise of it.
-    And it sees vectors of length 1: Adam moves all its weights alike, so their number would multiply the learning rate.
-    """
+    """A map by a convolution, a vector by a linear layer onto a small map. That layer starts at 0, so directions that training
+    never shows have no effect, and takes vectors of length 1, because Adam moves all its weights alike and their number would
+    multiply the learning rate."""
     if len(shape) == 3:
         return nn.Conv2d(shape[0], width, 3, padding=1)
     linear = nn.Linear(shape[0], width * POOLED**2)

@@ -1,9 +1,5 @@
-"""The decoders of S2 and S3 as they were published, but for the end: both finish in a sigmoid and at the picture's own size.
-
-S2's last layer was a LeakyReLU, so that nothing held its pictures in range. Both state five doublings for every tap, which would
-make 864 px of AlexNet's conv2: here the first of them that a map does not need keep its size, at stride 1. So layers, kernels and
-parameters are the published ones for every tap; what the doublings miss of the picture's size is resized at the end.
-"""
+"""The per-layer AlexNet decoders (after Dosovitskiy and Brox 2016) and the multi-layer ResNet-50 decoder, as published, but both
+end in a sigmoid and at the image's size. Doublings that a tap does not need have stride 1; the rest is resized at the end."""
 
 from collections.abc import Mapping
 
@@ -32,23 +28,17 @@ class PerLayerDecoder(Decoder):
         self.size = size
         if len(shape) == 3:
             ins = (shape[0], CORNER[0], CORNER[0])
-            self.inward = nn.Sequential(*(part for i in ins for part in _convolved(nn.Conv2d(i, CORNER[0], 3, padding=1))))
+            layers = [(nn.Conv2d(i, CORNER[0], 3, padding=1), nn.BatchNorm2d(CORNER[0]), nn.LeakyReLU(SLOPE)) for i in ins]
+            self.inward = nn.Sequential(*(part for layer in layers for part in layer))
             times = doublings(shape[1], size, len(UP))
         else:
-            self.inward = nn.Sequential(*_connected(shape[0]), nn.Unflatten(1, CORNER))
+            linear = [part for i in (shape[0], HIDDEN, HIDDEN) for part in (nn.Linear(i, HIDDEN), nn.LeakyReLU(SLOPE))]
+            self.inward = nn.Sequential(*linear, nn.Unflatten(1, CORNER))
             times = doublings(CORNER[1], size, len(UP))
         self.up = upward(CORNER[0], UP, times, _five)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         return resize(self.up(self.inward(features[self.tap])), self.size).sigmoid()
-
-
-def _convolved(layer: nn.Module) -> list[nn.Module]:
-    return [layer, nn.BatchNorm2d(CORNER[0]), nn.LeakyReLU(SLOPE)]
-
-
-def _connected(inputs: int) -> list[nn.Module]:
-    return [part for i in (inputs, HIDDEN, HIDDEN) for part in (nn.Linear(i, HIDDEN), nn.LeakyReLU(SLOPE))]
 
 
 def _five(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

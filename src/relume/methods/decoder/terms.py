@@ -26,10 +26,7 @@ class Pair:
 
 
 def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
-    """The taps that are needed of the pictures, or of what the decoder makes of them: those of its terms alone.
-
-    Of the pictures also those that are decoded, unless they are in the cache.
-    """
+    """The taps needed of the real images, or with `decoded` of the decoder's images. Features in the cache are not needed."""
     parts: list[tuple[str, tuple[str, ...]]] = []
     own = config.losses.feature > 0 if decoded else not config.cached
     if own:
@@ -43,10 +40,7 @@ def wishes(config: DecoderConfig, *, decoded: bool) -> Wanted:
 
 
 def terms(config: DecoderConfig, heads: Sequence[Tensor], pair: Pair) -> dict[str, Tensor]:
-    """Every term of weight, unweighted, and their weighted sum: (N,).
-
-    Without the term `adversarial`, which is no measure: its scale moves with the discriminator.
-    """
+    """Every term of non-zero weight, unweighted, and their weighted sum: (N,). Without `adversarial`, whose scale drifts."""
     weights = {name: weight for name, weight in asdict(config.losses).items() if name in TERMS and weight > 0}
     found = {name: TERMS[name](config, heads, pair) for name in weights}
     total = torch.stack([weight * found[name] for name, weight in weights.items()]).sum(0)

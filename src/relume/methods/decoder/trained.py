@@ -1,6 +1,5 @@
-"""A trained decoder as it is used: frozen, with the features that it wants."""
+"""A trained decoder."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,33 +7,14 @@ import torch
 from relume.methods.decoder.base import Decoder
 from relume.methods.decoder.config import Architecture
 from relume.methods.decoder.model import build
-from relume.training.models import load_model, shapes_of
+from relume.training.models import TrainedModel, load_model, shapes_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedDecoder:
-    name: str
-    network: str
-    taps: tuple[str, ...]
-    shapes: dict[str, tuple[int, ...]]
-    size: int
-    module: Decoder
+class TrainedDecoder(TrainedModel[Decoder]):
+    """`shapes` are those of the features that it decodes."""
 
 
 def read_decoder(folder: Path, device: torch.device) -> TrainedDecoder:
-    """`models/decoder/<name>/`, ready to decode."""
-    module, card = load_model(
-        folder,
-        device,
-        kind="decoder",
-        architecture=Architecture,
-        build=lambda architecture, card: build(shapes_of(card), card["size"], architecture),
-    )
-    return TrainedDecoder(
-        name=card["name"],
-        network=card["config"]["network"],
-        taps=tuple(card["config"]["taps"]),
-        shapes=shapes_of(card),
-        size=card["size"],
-        module=module,
+    return load_model(
+        TrainedDecoder, folder, device, "decoder", Architecture, lambda own, card: build(shapes_of(card), card["size"], own)
     )

@@ -20,8 +20,7 @@ class Adversary(nn.Module):
         self.paths = Paths()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(pictures).float()
-        return scores
+        return self.discriminator(pictures).float()
 
 
 class History(nn.Module):

@@ -1,11 +1,10 @@
 """Sections `train_gan` and `import_gan`: architectures and trainings of generators, and generators read from files."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import config
 from relume.core.references import Entry, Same, Sees, Tap, TrainingSet, Validation
 from relume.training.config import Augment, Name, Training
 
@@ -149,20 +148,6 @@ class GanConfig(SharedGan):
             raise ValueError(f"objective.network: {self.metric_network.network} is the metric network: another one is needed")
         if isinstance(self.objective, Moments) and self.training.batch < 2:
             raise ValueError("training.batch: two pictures are wanted at least; by one no set can be known")
-
-
-@config
-class TrainGan:
-    """Section `train_gan`. An entry of `models` states only what differs from `shared`."""
-
-    shared: SharedGan
-    models: dict[Name, dict[str, Any]]
-
-
-def gans(section: Mapping[str, Any]) -> dict[str, GanConfig]:
-    """All of a section `train_gan` given as plain data; every fault of every generator is named."""
-    build(TrainGan, section, "train_gan")
-    return entries(GanConfig, section, "train_gan")
 
 
 @config

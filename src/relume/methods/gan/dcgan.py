@@ -1,7 +1,5 @@
-"""DCGAN (Radford et al., arXiv 1511.06434), as S0 trains it: 4x4 convolutions of stride 2, batch normalisation, ReLU, tanh.
-
-The discriminator ends in a plain number: its losses are least squares.
-"""
+"""DCGAN (Radford et al., arXiv 1511.06434): 4x4 convolutions of stride 2, batch normalisation, ReLU, tanh. The discriminator
+returns a plain score, for least squares."""
 
 from collections.abc import Iterator
 
@@ -44,14 +42,17 @@ class DcganDiscriminator(nn.Module):
         self.down = nn.Sequential(
             nn.Conv2d(3, widths[0], 4, stride=2, padding=1, bias=False),
             nn.LeakyReLU(SLOPE),
-            *(part for i, o in zip(widths, widths[1:], strict=False) for part in _down(i, o)),
+            *(
+                part
+                for i, o in zip(widths, widths[1:], strict=False)
+                for part in (nn.Conv2d(i, o, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(SLOPE))
+            ),
             nn.Conv2d(widths[-1], 1, 4, bias=False),
         )
         self.apply(_begin)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        scores: Tensor = self.down(2 * pictures - 1).flatten()
-        return scores
+        return self.down(2 * pictures - 1).flatten()
 
 
 def _widths(config: Dcgan, size: int) -> list[int]:
@@ -63,12 +64,6 @@ def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> Iterato
     yield nn.ConvTranspose2d(inputs, outputs, 4, stride=stride, padding=padding, bias=False)
     yield nn.BatchNorm2d(outputs)
     yield nn.ReLU()
-
-
-def _down(inputs: int, outputs: int) -> Iterator[nn.Module]:
-    yield nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
-    yield nn.BatchNorm2d(outputs)
-    yield nn.LeakyReLU(SLOPE)
 
 
 def _begin(module: nn.Module) -> None:

@@ -1,6 +1,4 @@
-"""What a discriminator is shown of true and of made pictures alike, so that few pictures are not learned by heart: moved, with a
-square cut out, in other colours (Zhao et al., arXiv 2006.10738). Slopes pass through it.
-"""
+"""Differentiable augmentation of real and generated images (Zhao et al., arXiv 2006.10738): colours, translation, cutout."""
 
 from collections.abc import Sequence
 

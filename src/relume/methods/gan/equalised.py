@@ -1,6 +1,4 @@
-"""Layers of style-based networks: weights of deviation 1, scaled as they are used, so that all learn at one rate
-(Karras et al., arXiv 1710.10196); convolutions that a style modulates (arXiv 1912.04958); maps doubled and halved smoothly.
-"""
+"""Layers with an equalised learning rate (Karras et al., arXiv 1710.10196), modulated convolutions (arXiv 1912.04958), blurs."""
 
 import math
 from functools import lru_cache
@@ -47,11 +45,8 @@ class EqualConv(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`.
-
-    With s = A w each row is convolved with W_oi s_i, divided by its norm over i and the kernel where it demodulates. The inputs
-    are scaled in place of the weights, and the outputs: the same numbers by one plain convolution.
-    """
+    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`. With s = A w each row is convolved with
+    W_oi s_i, over its norm if it demodulates. Inputs and outputs are scaled in place of the weights: one plain convolution."""
 
     def __init__(
         self, inputs: int, outputs: int, style: int, *, kernel: int = 3, doubles: bool = False, demodulates: bool = True
@@ -68,13 +63,11 @@ class ModulatedConv(nn.Module):
             y = blur(F.conv_transpose2d(y, weight.transpose(0, 1), stride=2))
         else:
             y = F.conv2d(y, weight, padding=weight.shape[-1] // 2)
-        return y * _norms(s, weight)[:, :, None, None] if self.demodulates else y
-
-
-def _norms(s: Tensor, weight: Tensor) -> Tensor:
-    """1 / |W_oi s_i| over i and the kernel: (N, O)."""
-    with torch.autocast(s.device.type, enabled=False):
-        return (s.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+        if not self.demodulates:
+            return y
+        with torch.autocast(s.device.type, enabled=False):  # 1 / |W_oi s_i| over i and the kernel: (N, O)
+            norms = (s.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+        return y * norms[:, :, None, None]
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,5 @@
-"""What all generators are: z (N, latent) -> w (N, width) -> pictures (N, 3, size, size) in [0, 1].
-
-A picture is made of `layers` w's, all the same or each its own (w+), and of noise maps, one per entry of `sides`. Who inverts a
-generator in z, in w or in w+ needs to know no more. Without noise of its own a picture is made with the generator's stored maps.
-"""
+"""What all generators are: z (N, latent) -> w (N, width) -> images (N, 3, size, size) in [0, 1]. An image is made of `layers`
+w's, all the same or each its own (w+), and of one noise map per entry of `sides`, stored or given."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from relume.core import runtime
+
+DRAWS = 10_000  # of the mean w
 Noise = Sequence[Tensor]  # (N, 1, h, h) per noise map, standard normal
 
 
@@ -56,6 +56,15 @@ class Generator(nn.Module, ABC):
     def truncated(self, w: Tensor, psi: float) -> Tensor:
         """w or w+ drawn towards the mean: psi 1 leaves it, 0 gives the mean."""
         return torch.lerp(self.running_mean, w, psi)
+
+
+@torch.no_grad()
+def set_mean(made: Generator, seed: int, *keys: object) -> None:
+    """The mean w of DRAWS fixed draws. Where w is z itself it is known, and stays 0."""
+    z = torch.randn(DRAWS, made.latent, generator=runtime.generator(seed, *keys, "mean")).to(made.running_mean)
+    w = made.map(z)
+    if w is not z:
+        made.running_mean.copy_(w.double().mean(0))
 
 
 def maps(flat: Tensor, sides: Sequence[int]) -> list[Tensor]:

@@ -14,8 +14,7 @@ from relume.core.images import grid, resize, to_uint8
 from relume.core.runtime import generator
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import ExternalGan, StyleGan1
-from relume.methods.gan.generator import Generator
-from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.style_gan1_files import read_style_gan1
 from relume.training.models import Trained
 
@@ -51,7 +50,7 @@ def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
     noise = made.draw_noise([generator(SEED, "import_gan", "noise")])
     own = {f"styled.{number}.noise": one for number, one in enumerate(noise)}
     made.load_state_dict({**tensors, **own, "running_mean": made.running_mean})
-    centre(made, SEED, "import_gan")
+    set_mean(made, SEED, "import_gan")
     return architecture, made.eval()
 
 

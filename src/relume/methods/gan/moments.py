@@ -1,9 +1,5 @@
-"""A generator without a discriminator: a frozen network is to see in made pictures what it sees in true ones.
-
-As in GFMN (Santos et al., arXiv 1904.02762) pictures are compared by features of a classifier's layers, and as in GMMN (Li et
-al., arXiv 1502.02761) as whole sets, by a kernel. Nothing here learns, so nothing learns few pictures by heart. What a classifier
-overlooks, colours and grain, is read off the pictures themselves.
-"""
+"""A generator trained without a discriminator: a frozen network's features of generated and real images must match as sets, as in
+GFMN (Santos et al., arXiv 1904.02762) by a kernel (GMMN, Li et al., arXiv 1502.02761); colours and grain are added."""
 
 from collections.abc import Iterable
 

@@ -48,10 +48,8 @@ class Sampler:
 
 
 def between(model: Generator, start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """From z (1, latent) to z (1, latent), both among them: w (steps, width).
-
-    In w straight. Where w is z itself, along the arc: normal vectors are all about as long, and halfway on the chord is none.
-    """
+    """From z (1, latent) to z (1, latent), both included: w (steps, width), in w a line. Where w is z it is an arc, since normal
+    vectors are all about equally long."""
     share = torch.linspace(0, 1, steps, device=start.device)[:, None]
     a, b = model.map(start), model.map(end)
     return arc(a, b, share) if a is start else torch.lerp(a.expand(steps, -1), b.expand(steps, -1), share)

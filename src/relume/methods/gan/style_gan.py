@@ -1,8 +1,5 @@
-"""A compact style-based generator and its residual discriminator, after StyleGAN2 (Karras et al., arXiv 1912.04958).
-
-Every side has two convolutions (the first, one) and a way to colours; colours of all sides are added up. A tanh holds pictures in
-range, which the published ones leave open: what is optimised through it never leaves the box.
-"""
+"""A compact style-based generator and its residual discriminator, after StyleGAN2 (Karras et al., arXiv 1912.04958). A tanh
+bounds the images, which the published ones leave open, so an inversion never leaves [0, 1]."""
 
 import math
 
@@ -77,16 +74,12 @@ class Coloured(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        painted: Tensor = self.convolution(x, w) + self.bias[:, None, None]
-        return painted
+        return self.convolution(x, w) + self.bias[:, None, None]
 
 
 class StyleDiscriminator(nn.Module):
-    """(N, 3, size, size) in [0, 1] -> scores (N,): high for a true one.
-
-    Here alone rows touch, on purpose: it is told how much the pictures of a group differ, so that a generator that makes one
-    picture again and again is found out.
-    """
+    """(N, 3, size, size) in [0, 1] -> scores (N,), high for real images. Only here rows depend on each other: it sees the
+    deviation within a group, so that a generator that repeats one image is found out."""
 
     def __init__(self, config: Style, size: int) -> None:
         super().__init__()
@@ -101,8 +94,7 @@ class StyleDiscriminator(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         x = with_deviation(self.down(active(self.enter(2 * pictures - 1))))
         x = active(self.joined(active(self.last(x)).flatten(1)))
-        scores: Tensor = self.extractor(x).squeeze(1)
-        return scores
+        return self.extractor(x).squeeze(1)
 
 
 class Residual(nn.Module):
@@ -120,10 +112,8 @@ class Residual(nn.Module):
 
 
 def with_deviation(x: Tensor) -> Tensor:
-    """(N, C, h, h) -> (N, C + 1, h, h): the mean deviation of every place within a group of at most GROUP rows beside it.
-
-    Groups are as large as N allows.
-    """
+    """(N, C, h, h) -> (N, C + 1, h, h): beside it the mean deviation within groups of at most GROUP rows, as large as N
+    allows."""
     n, _, h, w = x.shape
     size = next(size for size in range(GROUP, 0, -1) if n % size == 0)
     groups = x.float().reshape(size, n // size, -1)

@@ -1,8 +1,5 @@
-"""The generator of the first StyleGAN (Karras et al., arXiv 1812.04948), for weights that others have trained.
-
-Weights are stored as they are used: the scales of equalised training are multiplied in when a file is read. Its pictures are
-open in range; here they are cut off at black and white.
-"""
+"""The generator of the first StyleGAN (Karras et al., arXiv 1812.04948), for imported weights, which are stored as they are used,
+without the scales of equalised training. Its images are clamped to [0, 1]."""
 
 import torch
 from torch import Tensor, nn

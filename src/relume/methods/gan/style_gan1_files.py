@@ -1,11 +1,7 @@
-"""Files of the first StyleGAN, in either of the forms that PyTorch's files have it in, as our module's numbers and tensors.
-
-Equalised training stores weights with deviation 1: here its scales are multiplied in. A 3x3 kernel that doubles becomes the 4x4
-one that a transposed convolution wants.
-"""
+"""Reads files of the first StyleGAN in two PyTorch forms. Scales of equalised training are multiplied in; a 3x3 kernel that
+doubles becomes the 4x4 kernel of a transposed convolution."""
 
 import math
-from abc import ABC, abstractmethod
 from pathlib import Path
 
 import torch
@@ -25,79 +21,14 @@ BLUR = (0.25, 0.5, 0.25)
 Layer = tuple[Tensor, Tensor]  # weight, bias
 
 
-class Form(ABC):
-    """Takes layer by layer what a file has found; step n makes maps of side 4 * 2^n."""
-
-    bias_last: bool
-    fused: int
-
-    def __init__(self, found: Found, sides: list[int]) -> None:
-        self.found, self.sides = found, sides
-
-    @abstractmethod
-    def dense(self) -> list[Layer]:
-        """z -> w."""
-
-    @abstractmethod
-    def start(self) -> Tensor:
-        """(1, C, 4, 4)."""
-
-    @abstractmethod
-    def doubling(self, step: int, inputs: int) -> Layer: ...
-
-    @abstractmethod
-    def plain(self, step: int, channels: int) -> Layer: ...
-
-    @abstractmethod
-    def strength(self, step: int, which: int, channels: int) -> Tensor:
-        """Of the noise after the first (0) or the second layer: (1, C, 1, 1)."""
-
-    @abstractmethod
-    def style(self, step: int, which: int, shape: tuple[int, int]) -> Layer:
-        """w -> scale and shift there."""
-
-    @abstractmethod
-    def colours(self, channels: int) -> Layer: ...
-
-    def assembled(self) -> tuple[StyleGan1, Tensors]:
-        """By the names of `models.style_gan1`."""
-        dense, start = self.dense(), self.start()
-        tensors, widths, style = {"start": start}, [start.shape[1]], len(dense[-1][1])
-        layers = {f"mapping.{number}": layer for number, layer in enumerate(dense)}
-        for step in range(len(self.sides)):
-            if step:
-                layers[f"styled.{2 * step}.body"] = doubling = self.doubling(step, widths[-1])
-                widths.append(len(doubling[1]))
-            layers[f"styled.{2 * step + 1}.body"] = self.plain(step, widths[-1])
-            for which in (0, 1):
-                name = f"styled.{2 * step + which}"
-                tensors[f"{name}.strength"] = self.strength(step, which, widths[-1])
-                layers[f"{name}.style"] = self.style(step, which, (2 * widths[-1], style))
-        layers["colours"] = self.colours(widths[-1])
-        for name, (weight, bias) in layers.items():
-            tensors |= {f"{name}.weight": weight.contiguous(), f"{name}.bias": bias}
-        config = StyleGan1(
-            kind="stylegan",
-            latent=dense[0][0].shape[1],
-            style=style,
-            mapping=len(dense),
-            widths=tuple(widths),
-            fused=self.fused,
-            bias_last=self.bias_last,
-        )
-        return config, tensors
-
-
-class Steps(Form):
-    """Checkpoints of style-based-gan-pytorch. They hold steps up to 1024 px, whatever the pictures' size.
-
-    There a step's two layers share a noise map; here each has its own, as in the paper.
-    """
+class Steps:
+    """Checkpoints of style-based-gan-pytorch, with steps up to 1024 px. Its two layers of a step share a noise map; here each has
+    one."""
 
     bias_last = False
 
     def __init__(self, found: Found, sides: list[int]) -> None:
-        super().__init__(found, sides)
+        self.found, self.sides = found, sides
         last = len(sides) - 1
         found.drop(r"generator\.progression\.(\d+)\.", lambda step: step > last)
         found.drop(r"generator\.to_rgb\.(\d+)\.", lambda step: step != last)
@@ -130,6 +61,7 @@ class Steps(Form):
         return self._layer(f"generator.progression.{step}.conv2.conv", channels, channels, 3, 3)
 
     def strength(self, step: int, which: int, channels: int) -> Tensor:
+        """Of the noise after the first (0) or the second layer: (1, C, 1, 1)."""
         return scaled(self.found.take(f"generator.progression.{step}.noise{which + 1}.weight_orig", 1, channels, 1, 1))
 
     def style(self, step: int, which: int, shape: tuple[int, int]) -> Layer:
@@ -147,17 +79,15 @@ class Steps(Form):
             check_blur(self.found, f"{name}.{each}", channels)
 
 
-class Blocks(Form):
-    """The published weights, converted from TensorFlow: `karras2019stylegan-ffhq-1024x1024.for_g_all.pt` and its like.
-
-    Doubling sums what it takes the mean of elsewhere, and its bias comes after the blur. A style scales by 1 + what it says.
-    """
+class Blocks:
+    """The published weights, converted from TensorFlow: `karras2019stylegan-ffhq-1024x1024.for_g_all.pt` and others like it.
+    Doubling sums, and its bias comes after the blur. A style scales by 1 + its value."""
 
     bias_last = True
     fused = FUSED
 
     def __init__(self, found: Found, sides: list[int]) -> None:
-        super().__init__(found, sides)
+        self.found, self.sides = found, sides
         found.left.pop("truncation.avg_latent", None)
 
     def dense(self) -> list[Layer]:
@@ -199,7 +129,36 @@ class Blocks(Form):
         return weight, self.found.take(f"{name}.bias", len(weight))
 
 
-FORMS: dict[str, type[Form]] = {"generator.": Steps, "g_synthesis.": Blocks}
+def assembled(form: "Steps | Blocks") -> tuple[StyleGan1, Tensors]:
+    """Our numbers and tensors, by the names of `style_gan1`. Step n makes maps of side 4 * 2^n."""
+    dense, start = form.dense(), form.start()
+    tensors, widths, style = {"start": start}, [start.shape[1]], len(dense[-1][1])
+    layers = {f"mapping.{number}": layer for number, layer in enumerate(dense)}
+    for step in range(len(form.sides)):
+        if step:
+            layers[f"styled.{2 * step}.body"] = doubling = form.doubling(step, widths[-1])
+            widths.append(len(doubling[1]))
+        layers[f"styled.{2 * step + 1}.body"] = form.plain(step, widths[-1])
+        for which in (0, 1):
+            name = f"styled.{2 * step + which}"
+            tensors[f"{name}.strength"] = form.strength(step, which, widths[-1])
+            layers[f"{name}.style"] = form.style(step, which, (2 * widths[-1], style))
+    layers["colours"] = form.colours(widths[-1])
+    for name, (weight, bias) in layers.items():
+        tensors |= {f"{name}.weight": weight.contiguous(), f"{name}.bias": bias}
+    config = StyleGan1(
+        kind="stylegan",
+        latent=dense[0][0].shape[1],
+        style=style,
+        mapping=len(dense),
+        widths=tuple(widths),
+        fused=form.fused,
+        bias_last=form.bias_last,
+    )
+    return config, tensors
+
+
+FORMS: dict[str, type[Steps | Blocks]] = {"generator.": Steps, "g_synthesis.": Blocks}
 
 
 def read_style_gan1(path: Path, size: int) -> tuple[StyleGan1, Tensors]:
@@ -207,7 +166,7 @@ def read_style_gan1(path: Path, size: int) -> tuple[StyleGan1, Tensors]:
     found, sides = Found(path, load(path)), doubled_sides(size)
     for beginning, form in FORMS.items():
         if any(name.startswith(beginning) for name in found.left):
-            read = form(found, sides).assembled()
+            read = assembled(form(found, sides))
             found.end()
             return read
     wanted, got = " or ".join(f"{beginning}…" for beginning in FORMS), ", ".join(sorted(found.left)[:3])

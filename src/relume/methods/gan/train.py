@@ -1,8 +1,5 @@
-"""Training a generator, against a discriminator or by moments of a frozen network's features.
-
-The last weights are kept, averaged. KID between generated and held-out images is logged, since neither player's loss tells the
-quality; nothing is chosen by it.
-"""
+"""Training a generator, against a discriminator or by moments of a frozen network's features. The averaged last weights are kept.
+KID between generated and held-out images is logged; nothing is chosen by it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +18,7 @@ from relume.methods.gan import model as gans
 from relume.methods.gan.adversary import Adversary
 from relume.methods.gan.config import GanConfig, LeastSquares, Logistic, MetricNetwork, Moments
 from relume.methods.gan.diff_augment import diff_augment
-from relume.methods.gan.generator import Generator
-from relume.methods.gan.mean_latent import centre
+from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.moments import ReferenceFeatures
 from relume.methods.gan.samples import Sampler, sampled
 from relume.networks.network import Network, load
@@ -54,7 +50,8 @@ class GanTrainer(Trainer[GanConfig]):
         with self.seeded():
             self.module = gans.generator(config.architecture, size).to(device)
             if not isinstance(config.objective, Moments):
-                self.adversary = _judge(config, size).to(device)
+                history = config.objective.history if isinstance(config.objective, LeastSquares) else 0
+                self.adversary = Adversary(gans.discriminator(config.architecture, size), size, history).to(device)
         if self.adversary is not None:
             self.discriminator = DiscriminatorState(self.adversary, config.discriminator_rate, config.discriminator_betas)
         self.metric_network = load(config.metric_network.network, self.store, device)
@@ -98,7 +95,7 @@ class GanTrainer(Trainer[GanConfig]):
         """The last weights, averaged, with their mean latent."""
         made, steps = self.module, self.config.training.steps
         made.load_state_dict(trained.last)
-        centre(made, self.run.seed, "gan")
+        set_mean(made, self.run.seed, "gan")
         weights = {name: value.cpu() for name, value in copied(made.state_dict()).items()}
         reached = {row["term"]: row["value"] for row in trained.history if row["step"] == steps}
         return replace(trained, best=weights, best_step=steps, metrics={LOSS: reached[f"val/{LOSS}"]})
@@ -121,11 +118,6 @@ class GanTrainer(Trainer[GanConfig]):
 
     def summary(self, metrics: Mapping[str, float]) -> str:
         return f"KID {metrics[LOSS]:.4f} to validation images, in features of {self.config.metric_network.network}"
-
-
-def _judge(config: GanConfig, size: int) -> Adversary:
-    history = config.objective.history if isinstance(config.objective, LeastSquares) else 0
-    return Adversary(gans.discriminator(config.architecture, size), size, history)
 
 
 @torch.no_grad()

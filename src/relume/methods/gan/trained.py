@@ -1,6 +1,5 @@
-"""A trained generator as it is used: frozen."""
+"""A trained generator."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,23 +7,16 @@ import torch
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import GeneratorArchitecture
 from relume.methods.gan.generator import Generator
-from relume.training.models import load_model
+from relume.training.models import TrainedModel, load_model
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedGan:
-    name: str
-    dataset: str
-    generator: Generator
+class TrainedGan(TrainedModel[Generator]):
+    @property
+    def generator(self) -> Generator:
+        return self.module
 
 
 def read_gan(folder: Path, device: torch.device) -> TrainedGan:
-    """`models/gan/<name>/`, ready to generate images."""
-    module, card = load_model(
-        folder,
-        device,
-        kind="gan",
-        architecture=GeneratorArchitecture,
-        build=lambda architecture, card: gans.generator(architecture, card["size"]),
+    return load_model(
+        TrainedGan, folder, device, "gan", GeneratorArchitecture, lambda own, card: gans.generator(own, card["size"])
     )
-    return TrainedGan(name=card["name"], dataset=card["data"]["dataset"], generator=module)

@@ -1,11 +1,10 @@
 """Sections `train_landscape` and `invert_landscape`: learned loss landscapes (Liu et al. 2022) and searches through them."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import config
 from relume.core.errors import UserError
 from relume.core.files import given
 from relume.core.references import Count, Dataset, Folder, Once, Same, Split, TrainingSet, Validation
@@ -93,20 +92,6 @@ class LandscapeConfig(SharedLandscape):
         share = self.training.batch // processes
         if self.descents.per_batch > share:
             raise UserError(f"{path}: {processes} processes have {share} rows of a batch each; got {self.descents.per_batch}")
-
-
-@config
-class TrainLandscape:
-    """Section `train_landscape`. An entry of `models` states its generator, and only what differs from `shared`."""
-
-    shared: SharedLandscape
-    models: dict[Name, dict[str, Any]]
-
-
-def landscape_models(section: Mapping[str, Any]) -> dict[str, LandscapeConfig]:
-    """All of a section `train_landscape` given as plain data; every fault of every landscape is named."""
-    build(TrainLandscape, section, "train_landscape")
-    return entries(LandscapeConfig, section, "train_landscape")
 
 
 @config

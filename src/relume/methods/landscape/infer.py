@@ -1,7 +1,4 @@
-"""Inverting a generator: pictures are looked for among all that it makes, with and without a learned landscape (S1).
-
-The target is the picture, which is another task than inverting features. Of a descent the best state is kept, not the last.
-"""
+"""GAN inversion with and without a learned landscape (Liu et al. 2022). The target is the image; the best state is kept."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +25,7 @@ from relume.methods.landscape.likeness import Likeness, likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import drawn, paint
 from relume.methods.landscape.trained import TrainedLandscape, read_landscape
-from relume.methods.landscape.trajectories import Moment, See, descend, loss_gradient
+from relume.methods.landscape.trajectories import See, descend, loss_gradient
 from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.path import FOLLOWED, moments, together, walked
 from relume.networks.network import load
@@ -36,11 +33,7 @@ from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
 from relume.training.trainer import LOSS
 
-INVERSE_STEPS, INVERSE_RATE, INVERSE_BETAS = (
-    100,
-    0.05,
-    (0.9, 0.999),
-)  # of the search for the state that theta makes a wanted latent of
+INVERSE = {"steps": 100, "rate": 0.05, "betas": (0.9, 0.999)}  # of the search for the state that gives a wanted latent
 
 Mapper = Callable[[Tensor], Tensor]  # pictures (N, 3, size, size) of the dataset -> latents (N, ...)
 
@@ -119,14 +112,10 @@ def invert(
         raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {search.dataset.name}")
     plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
     plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
-    _warm(search, rows[: search.micro_batch])
+    first = search.dataset.pixels(list(rows[: search.micro_batch])).to(search.device)
+    state = torch.zeros(len(first), search.theta.centre.numel(), device=search.device)
+    loss_gradient(_seen(search, search.theta, first), state)  # kept by nobody: the first step of a process takes longer
     return {(name, seed): _joined(list(_shards(search, name, way, seed, rows, scratch))) for name, way, seed in plan}
-
-
-def _warm(search: Search, rows: Sequence[int]) -> None:
-    """A step that nobody keeps: the first of a process takes longer, which is no method's fault."""
-    state = torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
-    loss_gradient(_seen(search, search.theta, search.dataset.pixels(list(rows)).to(search.device)), state)
 
 
 def _seen(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
@@ -177,7 +166,9 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
     for moment in descend(see, z, steps=way.steps, rate=way.learning_rate, betas=way.betas):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
-        noted.append(_noted(moment))  # waits for the device
+        noted.append({name: value.cpu().double().numpy() for name, value in moment.terms.items()})  # waits for the device
+        if not np.isfinite(noted[-1][LOSS]).all():
+            raise UserError(f"step {moment.step}: {LOSS} is not finite: a smaller learning_rate may cure it")
         seconds.append(time.perf_counter() - begun)
         if moment.step in moments(way.steps)[:-1]:
             passed.append(best[:followed])
@@ -191,13 +182,6 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
 def _painted(search: Search, through: Callable[[Tensor], Tensor], z: Tensor) -> np.ndarray:
     """uint8 (N, H, W, 3), at the data's size."""
     return to_uint8(resize(search.paint(through(z)), search.dataset.size))
-
-
-def _noted(moment: Moment) -> dict[str, np.ndarray]:
-    found = {name: value.cpu().double().numpy() for name, value in moment.terms.items()}
-    if not np.isfinite(found[LOSS]).all():
-        raise UserError(f"step {moment.step}: {LOSS} is not finite: a smaller learning_rate may cure it")
-    return found
 
 
 def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: Tensor) -> Tensor:
@@ -220,18 +204,10 @@ def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: T
 
 
 def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
-    """States z with theta(z) close to what is wanted, (N, D): the closest that a search comes by, from where nothing is learned.
-
-    Theta alone is asked, not the generator, so this takes no time; and so theta need not be trained with any mapper.
-    """
+    """States z whose theta(z) is closest to `wanted`, (N, D), by a search that starts where nothing is learned. The generator is
+    not needed, so it is quick, and theta need not be trained with a mapper."""
     best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
-    for moment in descend(
-        lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)},
-        best,
-        steps=INVERSE_STEPS,
-        rate=INVERSE_RATE,
-        betas=INVERSE_BETAS,
-    ):
+    for moment in descend(lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)}, best, **INVERSE):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
     return best
@@ -247,8 +223,10 @@ def index(
         rivals = np.stack([values for (other, _), values in lowest.items() if other == name])
         chosen = [key for key in lowest if key[0] == name].index((name, seed)) == rivals.argmin(0)
         images.append(one.images)
+        family = "landscape" if config.methods[name].theta else "latent"  # no oracle: this task gives the image
+        same: dict[str, Any] = {"method": name, "family": family, "task": "image", "oracle": False, "dataset": dataset.name}
         table += [
-            _row(name, config.methods[name], id, dataset, config.seeds.index(seed), chosen=bool(ours), loss=float(value))
+            Row(**same, id=id, size=dataset.size, restart=config.seeds.index(seed), selected=bool(ours), objective=float(value))
             for id, ours, value in zip(dataset.ids(list(rows)), chosen, lowest[name, seed], strict=True)
         ]
     return np.concatenate(images), table
@@ -262,21 +240,6 @@ def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, i
         chosen = np.stack([one.best[:, -1] for one in of(found, name)]).argmin(0)[: paths.shape[1]]
         parts.append(walked(name, ids, config.methods[name].steps, paths[chosen, np.arange(len(chosen))]))
     return together(parts)
-
-
-def _row(name: str, way: Way, id: str, dataset: Dataset, restart: int, *, chosen: bool, loss: float) -> Row:
-    return Row(
-        method=name,
-        family="landscape" if way.theta else "latent",
-        task="image",
-        oracle=False,  # the picture is what this task gives
-        id=id,
-        dataset=dataset.name,
-        size=dataset.size,
-        restart=restart,
-        selected=chosen,
-        objective=loss,
-    )
 
 
 def trace(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:

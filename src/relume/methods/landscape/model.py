@@ -1,8 +1,5 @@
-"""theta: where one descends -> where the generator is asked (landscape learning, arXiv 2206.09027, S1).
-
-States z (N, D) and what theta makes of them are in units: 0 is the mean latent, 1 the deviation of the generator's own latents,
-so that a step is as long in every latent space. Plain inference has theta(z) = z.
-"""
+"""theta of landscape learning (Liu et al. 2022, arXiv 2206.09027): where one descends -> the generator's latent. States (N, D)
+and theta's outputs are in units: 0 the mean latent, 1 the latents' deviation. Plain inference has theta(z) = z."""
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +10,8 @@ SLOPE = 0.2  # of the LeakyReLU
 
 
 class Landscape(nn.Module):
-    """`centre`: the mean latent, whose shape all latents have; `scale`: their deviation around it.
-
-    S1 leaves open which normalisation it takes. Layer normalisation keeps the rows of a batch apart.
-    """
+    """`centre`: the mean latent, of the shape of all latents; `scale`: their deviation. Layer normalisation keeps rows
+    independent."""
 
     centre: Tensor
     scale: Tensor  # ()

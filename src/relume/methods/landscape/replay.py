@@ -1,8 +1,5 @@
-"""What a landscape is trained on: trajectories that go on while it learns, and a memory of their states.
-
-All of it is state, so that a killed training goes on exactly. Of several processes each has trajectories of its own; a checkpoint
-holds the first one's.
-"""
+"""What a landscape is trained on: trajectories that go on while it learns, and a replay memory of their states. All of it is
+state of the module, so a killed training resumes. Each process has its own; a checkpoint holds the first one's."""
 
 from collections.abc import Callable, Sequence
 

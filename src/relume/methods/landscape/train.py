@@ -1,8 +1,5 @@
-"""Training a landscape (S1): theta lowers the loss at states of descents that went through earlier selves of it.
-
-At every step some trajectories take a step through theta as it is, and their states are remembered; then theta takes a step on
-states drawn from the memory. The generator is frozen.
-"""
+"""Training a landscape (Liu et al. 2022): in each step some trajectories descend through the current theta and their states are
+remembered; then theta learns from remembered states. The generator is frozen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

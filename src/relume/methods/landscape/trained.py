@@ -1,6 +1,6 @@
-"""A trained landscape as it is used: frozen, for the generator that it was trained with."""
+"""A trained landscape, with the generator that it was trained with."""
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,26 +11,24 @@ from relume.methods.gan.trained import TrainedGan
 from relume.methods.landscape.config import LandscapeArchitecture, LandscapeConfig
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import fingerprint
-from relume.training.models import load_model
+from relume.training.models import TrainedModel, load_model
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedLandscape:
-    name: str
-    config: LandscapeConfig
-    module: Landscape
+class TrainedLandscape(TrainedModel[Landscape]):
+    @cached_property
+    def config(self) -> LandscapeConfig:
+        return build(LandscapeConfig, self.card["config"], f"{self.name}/model.json")
 
 
 def read_landscape(folder: Path, trained: TrainedGan, device: torch.device) -> TrainedLandscape:
-    """`models/landscape/<name>/`, ready for descents, with the generator that it was trained with."""
-    module, card = load_model(
+    found = load_model(
+        TrainedLandscape,
         folder,
         device,
-        kind="landscape",
-        architecture=LandscapeArchitecture,
-        build=lambda architecture, card: Landscape(torch.zeros(card["latent"]), 1.0, architecture),
+        "landscape",
+        LandscapeArchitecture,
+        lambda own, card: Landscape(torch.zeros(card["latent"]), 1.0, own),
     )
-    if card["generator"] != fingerprint(trained.generator):
-        raise UserError(f"{folder} belongs to another generator than {trained.name}: train it again, or name its own")
-    config = build(LandscapeConfig, card["config"], f"{folder}/model.json")
-    return TrainedLandscape(name=card["name"], config=config, module=module)
+    if found.card["generator"] != fingerprint(trained.generator):
+        raise UserError(f"{folder} was trained with another generator than {trained.name}: train it again, or name its own")
+    return found

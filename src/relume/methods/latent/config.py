@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import build, config
 from relume.core.errors import UserError
 from relume.core.files import given
 from relume.core.references import Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
@@ -79,20 +79,6 @@ class MapperConfig(SharedMapper):
     def __post_init__(self) -> None:
         if self.space == "w_plus" and self.architecture.kind == "published":
             raise ValueError("space: the published mapper maps to z or w")
-
-
-@config
-class TrainMapper:
-    """Section `train_mapper`. An entry of `models` states generator, network, taps, and only what differs from `shared`."""
-
-    shared: SharedMapper
-    models: dict[Name, dict[str, Any]]
-
-
-def mappers(section: Mapping[str, Any]) -> dict[str, MapperConfig]:
-    """All of a section `train_mapper` given as plain data; every fault of every mapper is named."""
-    build(TrainMapper, section, "train_mapper")
-    return entries(MapperConfig, section, "train_mapper")
 
 
 @config

@@ -11,12 +11,13 @@ from relume.methods.latent.config import (
     LatentGroups,
     MapperConfig,
     Method,
-    TrainMapper,
+    SharedMapper,
     base,
     inherited,
     method,
 )
 from relume.methods.optimise.family import unused
+from relume.training.config import models_of
 
 Group = tuple[InvertLatent, dict[str, Method]]
 
@@ -52,7 +53,7 @@ FAMILY = Family(
     name="latent",
     kind="mapper",
     sections=(
-        Section(key="train_mapper", cls=TrainMapper, names="models", entry=MapperConfig, models=True),
+        Section(key="train_mapper", cls=models_of(SharedMapper), names="models", entry=MapperConfig, models=True),
         Section(
             key="invert_latent",
             cls=LatentGroups,

@@ -88,7 +88,7 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
         store=studio.store,
         device=studio.device,
         scratch=Scratch(studio.scratch / name),
-        watch=_watched(studio, name),
+        watch=lambda step, values, sheet: studio.watch(step, {f"{name}/{key}": value for key, value in values.items()}, sheet),
         frames=studio.frames,
     )
     if not isinstance(way.space, Latent):
@@ -104,11 +104,6 @@ def _group(studio: Studio, made: Result) -> Group:
     pictures, rows, *_ = made
     index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
     return Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch)
-
-
-def _watched(studio: Studio, name: str) -> Watch:
-    """Every method's values below its name."""
-    return lambda step, values, sheet: studio.watch(step, {f"{name}/{key}": value for key, value in values.items()}, sheet)
 
 
 def _begun(studio: Studio, way: Method, targets: Activations) -> Spaces:

@@ -1,7 +1,4 @@
-"""From features to a generator's latent, in one pass: a picture at once, and a good place to begin from.
-
-Features are a map tap -> (N, C, h, h) or (N, D); `centre` is the mean latent, whose shape all latents have.
-"""
+"""Mappers: features by tap, (N, C, h, h) or (N, D) -> a generator's latent in one pass, of the shape of the mean `centre`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

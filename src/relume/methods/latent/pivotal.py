@@ -1,7 +1,5 @@
-"""Pivotal tuning (Roich et al., arXiv 2106.05744): a generator of one's own for every picture, around the latent that was found.
-
-Every row moves all weights that make pictures of w, as differences from the trained ones; they begin at 0.
-"""
+"""Pivotal tuning (Roich et al., arXiv 2106.05744): each row fine-tunes the weights of synthesis, as differences from the trained
+ones, around the latent that was found."""
 
 import torch
 from torch import Tensor, nn

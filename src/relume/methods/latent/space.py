@@ -1,10 +1,7 @@
-"""A generator's latent space, as an image parametrisation: what is moved is z, w, or a w of its own for every layer (w+).
-
-A z is drawn like the generator's own; w and w+ hold pictures that no z makes, ever more of them.
-"""
+"""A generator's latent space as an image parametrisation: z, w, or a w per layer (w+), which hold ever more images."""
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,19 +12,16 @@ from relume.losses.image import noise_reg
 from relume.methods.gan.generator import Generator, maps
 from relume.methods.latent.pivotal import Tuned
 from relume.methods.optimise import parametrise
+from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Latent
-from relume.methods.optimise.parametrise import Config, Parametrisation, Spaces
-from relume.methods.optimise.unsteered import Unsteered
+from relume.methods.optimise.parametrise import Spaces
 
 DRAWN = 256  # latents over which their deviation is taken
 
 
-class LatentSpace(Unsteered):
-    """The code: the latent, flat, the noise maps where they are moved, too, and each row's own differences from the generator's
-    weights where these are: (N, P). The generator rests, in eval mode.
-
-    `given`: where rows begin if that is what the configuration says: z (N, latent), w (N, width) or w+ (N, layers, width).
-    """
+class LatentSpace(Parametrisation):
+    """The code (N, P): the flat latent, the noise maps if they are optimised, and each row's differences of the generator's
+    weights if these are. The generator is in eval mode. `given`: initial z (N, latent), w (N, width) or w+ (N, layers, width)."""
 
     keeps_code, bounded = True, True
 
@@ -37,11 +31,9 @@ class LatentSpace(Unsteered):
         if (config.start == "given") != (given is not None):
             raise ValueError(f"latents to begin from are {'missing' if given is None else f'given, start is {config.start}'}")
         self.generator, self.config, self.given = generator, config, given
-        self.shape = {
-            "z": (generator.latent,),
-            "w": (generator.width,),
-            "w_plus": (generator.layers, generator.width),
-        }[config.space]
+        self.shape = {"z": (generator.latent,), "w": (generator.width,), "w_plus": (generator.layers, generator.width)}[
+            config.space
+        ]
         self.sides = generator.sides if config.noise else ()
         self.tuned = None if config.pivotal is None else Tuned(generator)
         latent = torch.Size(self.shape).numel()
@@ -75,10 +67,8 @@ class LatentSpace(Unsteered):
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
     def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """The projector's: the latent moved at random by w_noise * deviation * (1 - progress / until)^2, noise maps as they are.
-
-        Where weights move, they do so after the pivot, and nothing else does.
-        """
+        """StyleGAN2's projector: noise of w_noise * deviation * (1 - progress / until)^2 on the latent. After the pivot only the
+        weights move, before it only latent and noise."""
         config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
         size = config.w_noise * max(0.0, 1 - progress / config.shake_until) ** 2
         if size > 0:
@@ -136,8 +126,4 @@ class LatentSpace(Unsteered):
 
 def spaces(generator: Generator, given: Tensor | None = None) -> Spaces:
     """How an inversion with this generator builds its spaces: the latent one, and all others as ever."""
-    return partial(_build, generator, given)
-
-
-def _build(generator: Generator, given: Tensor | None, config: Config) -> Parametrisation:
-    return LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)
+    return lambda config: LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)

@@ -1,7 +1,5 @@
-"""Training a mapper: from features of a frozen network to a latent of a frozen generator.
-
-Latents are learned from generated images, whose latents are known; pixels and features from true images.
-"""
+"""Training a mapper: from features of a frozen network to a latent of a frozen generator. Latents are learned from generated
+images, pixels and features from real images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

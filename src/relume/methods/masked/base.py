@@ -1,13 +1,11 @@
-"""What all masked models are: part of a picture in, the whole picture out, and how far that is from the truth.
-
-A picture is cut into side x side cells of `cell` pixels; `hidden` (N, side, side) says which of them are not shown. Models
-compute in units of CENTRE and SPREAD, in which natural pictures have a mean near 0 and a variance near 1.
-"""
+"""What all masked models share. An image has side x side cells of `cell` pixels; `hidden` (N, side, side) says which are hidden.
+Models compute in units of CENTRE and SPREAD: natural images then have a mean near 0 and a variance near 1."""
 
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from relume.core.images import check
 
@@ -24,10 +22,8 @@ class Guess:
 
 
 class MaskedModel(nn.Module):
-    """`forward(images, hidden, generator)` -> Guess; `represent(images)` -> what it sees in whole pictures, (N, D).
-
-    A generator is given in training alone, to those that are random there; on the processor.
-    """
+    """`forward(images, hidden, generator)` -> Guess; `represent(images)` -> features of whole images, (N, D). The generator, on
+    the CPU, is given in training only."""
 
     sees_all = False  # it is shown what is hidden, too: no method, but part of one
 
@@ -62,17 +58,13 @@ def picture_of(values: Tensor) -> Tensor:
 
 def patches(images: Tensor, cell: int) -> Tensor:
     """(N, C, H, W) -> (N, cells, C cell cell), row by row."""
-    n, c, h, w = images.shape
-    parts = images.view(n, c, h // cell, cell, w // cell, cell).permute(0, 2, 4, 1, 3, 5)
-    return parts.reshape(n, (h // cell) * (w // cell), c * cell * cell)
+    return F.unfold(images, cell, stride=cell).mT.contiguous()
 
 
 def unpatch(values: Tensor, cell: int) -> Tensor:
     """The way back, to square pictures of three channels: (N, cells, 3 cell cell) -> (N, 3, H, H)."""
-    n, cells, _ = values.shape
-    side = round(cells**0.5)
-    parts = values.view(n, side, side, 3, cell, cell).permute(0, 3, 1, 4, 2, 5)
-    return parts.reshape(n, 3, side * cell, side * cell)
+    side = round(values.shape[1] ** 0.5) * cell
+    return F.fold(values.mT, (side, side), cell, stride=cell)
 
 
 def interpolated(cells: Tensor, hidden: Tensor) -> Tensor:

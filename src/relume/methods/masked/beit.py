@@ -1,7 +1,5 @@
-"""BEiT (Bao et al., arXiv 2106.08254): which discrete code a hidden cell has is predicted, by cross-entropy.
-
-Pixels come of it through the tokenizer's decoder, which is given the expected code, not the likeliest: it is nearer in the mean.
-"""
+"""BEiT (Bao et al., arXiv 2106.08254): predicts the discrete code of a hidden cell, by cross-entropy. The tokenizer decodes the
+expected code, not the likeliest, since its error is lower in the mean."""
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +32,7 @@ class Beit(MaskedModel):
         """The class token and the cells': (N, 1 + cells, D)."""
         tokens = self.embed(patches(normalise(images), self.cell))
         tokens = torch.where(hidden.flatten(1)[..., None], self.unknown.to(tokens.dtype), tokens) + self.position
-        encoded: Tensor = self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
-        return encoded
+        return self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
         self.admit(images, hidden)

@@ -1,11 +1,10 @@
 """Sections `train_masked` and `reconstruct_masked`: architectures, trainings and groups of masked models."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import config
 from relume.core.files import NONE, given
 from relume.core.references import Count, Dataset, Entry, Folder, Once, Same, Split, TrainingSet, Validation
 from relume.data.masks_config import Masks
@@ -145,20 +144,6 @@ class MaskedConfig(SharedMasked):
     def __post_init__(self) -> None:
         if self.tokenized != (self.architecture.kind == "beit"):
             raise ValueError(f"tokenizer: {MODELS}/<name> for architecture beit, {NONE} for others; got {self.tokenizer!r}")
-
-
-@config
-class TrainMasked:
-    """Section `train_masked`. An entry of `models` states its architecture, and only what differs from `shared`."""
-
-    shared: SharedMasked
-    models: dict[Name, dict[str, Any]]
-
-
-def masked_models(section: Mapping[str, Any]) -> dict[str, MaskedConfig]:
-    """All of a section `train_masked` given as plain data; every fault of every model is named."""
-    build(TrainMasked, section, "train_masked")
-    return entries(MaskedConfig, section, "train_masked")
 
 
 @config

@@ -1,7 +1,4 @@
-"""How methods go to their picture, where they go step by step: the energy over the steps, and the picture at each of them.
-
-Nothing here is measured against the truth: the energy is the method's own.
-"""
+"""Energies and images at every step of models that descend an energy. Nothing is compared with the original image."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,14 +1,12 @@
-"""Energy Transformer (Hoover et al., arXiv 2302.07253): tokens go down an energy, and where they come to rest is the picture.
-
-Letters as in the paper: N pictures, B tokens, D numbers per token, H heads, Y numbers per key, M memories, T steps.
+"""Energy Transformer (Hoover et al., arXiv 2302.07253): tokens descend an energy. Letters as in the paper: N images, B tokens,
+D numbers per token, H heads, Y numbers per key, M memories, T steps.
 
     g = gamma (x - mean) / sqrt(var + eps) + delta                   the energy LayerNorm; g = dL/dx
     E_att = -1/beta sum_h sum_q log sum_k exp(beta K_hk . Q_hq)      K = Wk g, Q = Wq g
     E_hn = -1/2 sum relu(g Xi)^2
     x <- x - alpha dE/dg                                             T times, with the same weights
 
-The pull -dE/dg is written out, not derived by autograd. With A = softmax_k(beta Q.K): -dE/dQ = A K, -dE/dK = A^T Q. It has as
-many multiplications as autograd would need, but fewer passes over memory (`benchmarks/energy.py`).
+-dE/dg is written out: with A = softmax_k(beta Q.K), -dE/dQ = A K and -dE/dK = A^T Q (timed in `benchmarks/energy.py`).
 """
 
 import math
@@ -38,11 +36,6 @@ class EnergyLayerNorm(nn.Module):
         """(N, B, D) -> g, (N, B, D)."""
         return self.gamma * F.layer_norm(x, x.shape[-1:], eps=EPS) + self.delta
 
-    def lagrangian(self, x: Tensor) -> Tensor:
-        """L = D gamma sqrt(var + eps) + sum(delta x), of every token: (N, B)."""
-        deviation = (x.var(-1, correction=0) + EPS).sqrt()
-        return x.shape[-1] * self.gamma * deviation + (self.delta * x).sum(-1)
-
 
 def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
     """A K and A^T Q by A itself: (N, H, B, Y) each."""
@@ -51,13 +44,11 @@ def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tenso
 
 
 def fused_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
-    """The same by three fused attentions, which never hold A: exact, and as differentiable as they are.
+    """The same by three fused attentions, exact and differentiable, which never hold A.
 
-    A K is the attention of queries to keys, whose values are the keys. A^T Q is one of keys to queries but for how its weights
-    are normed: A_qk = exp(beta q.k - l_q) with l_q = log sum_k exp(beta q.k), and their sum over q is not 1. What an attention's
-    weights sum to before they are normed can be read off a further key of known weight, whose value alone is not 0: if it weighs
-    exp(c) and gets the share w, all others weigh exp(c) (1 - w) / w. The right c for l_q is beta q.(A K)_q, the scores' mean
-    under A: it lies below l_q by the entropy of A, log B at most, so that w is never small.
+    A K is attention of queries to keys with the keys as values. A^T Q is attention of keys to queries, but normed by
+    l_q = log sum_k exp(beta q.k). The sum is read off one further key of known weight exp(c), whose value alone is not 0: if its
+    share is w, the others weigh exp(c) (1 - w) / w. c = beta q.(A K)_q lies below l_q by at most log B, so w is never small.
     """
     own = None if own_key else ~torch.eye(q.shape[-2], dtype=torch.bool, device=q.device)
     met = None if own is None else F.pad(own, (0, 1), value=True)
@@ -150,7 +141,9 @@ class EnergyBlock(nn.Module):
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
         yield x
-        here = _on(x.device, generator) if generator is not None and self.noise else None
+        here = None
+        if generator is not None and self.noise:  # noise is drawn where it is needed
+            here = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _ in range(self.steps):
             x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
             if here is not None:
@@ -162,12 +155,6 @@ class EnergyBlock(nn.Module):
         """Where the path ends."""
         *_, last = self.path(x, generator)
         return last
-
-
-def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
-    """One that draws where it is needed, as the given one says."""
-    seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.Generator(device).manual_seed(seed)
 
 
 class EnergyTransformer(MaskedModel):
@@ -207,5 +194,4 @@ class EnergyTransformer(MaskedModel):
     def represent(self, images: Tensor) -> Tensor:
         """The mean of what the cells' tokens show each other at the end of the path."""
         nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        seen: Tensor = self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)
-        return seen
+        return self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)

@@ -1,13 +1,21 @@
 """Masked models: trained to fill in what is hidden of an image, a method each."""
 
 from relume.methods.family import Family, Section
-from relume.methods.masked.config import MaskedConfig, MaskedGroups, TrainMasked
+from relume.methods.masked.config import MaskedConfig, MaskedGroups, SharedMasked
+from relume.training.config import models_of
 
 FAMILY = Family(
     name="masked",
     kind="masked",
     sections=(
-        Section(key="train_masked", cls=TrainMasked, names="models", entry=MaskedConfig, models=True, stated=("tokenizer",)),
+        Section(
+            key="train_masked",
+            cls=models_of(SharedMasked),
+            names="models",
+            entry=MaskedConfig,
+            models=True,
+            stated=("tokenizer",),
+        ),
         Section(key="reconstruct_masked", cls=MaskedGroups, groups=True, methods=lambda name, group: group.models),
     ),
 )

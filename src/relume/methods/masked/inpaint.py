@@ -1,8 +1,5 @@
-"""Filling holes in a picture of any size by a masked model, which sees small squares: windows around the holes.
-
-A window is brought to the model's size by means over boxes, so that no visible pixel of it knows of a hidden one beyond its own
-cell; cells that a hidden pixel touches are hidden. What is predicted is brought back, and only hidden pixels are taken from it.
-"""
+"""Fills holes in an image of any size by a masked model, in square windows around them. A window is resized by box means, so
+visible cells know nothing of hidden ones; cells that touch a hidden pixel are hidden. Only hidden pixels are replaced."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -12,10 +12,8 @@ EPS = 1e-6
 
 
 class Mae(MaskedModel):
-    """With `norm_pix` cells are predicted in units of their own mean and deviation, and these two beside, as a term of their own.
-
-    The published code takes them from the truth, for showing pictures: a look at what is hidden.
-    """
+    """`norm_pix`: cells are predicted in units of their own mean and deviation, and these two as well. The published code takes
+    them from the original when it shows images, which looks at what is hidden."""
 
     position: Tensor
 
@@ -34,8 +32,7 @@ class Mae(MaskedModel):
         """What the encoder makes of some cells, (N, K): the class token and theirs, (N, 1 + K, D)."""
         seen = take(patches(normalise(images), self.cell), places)
         tokens = self.embed(seen) + self.position[places]
-        encoded: Tensor = self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
-        return encoded
+        return self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
         self.admit(images, hidden)

@@ -1,12 +1,6 @@
-"""Mixed autoencoder (Chen et al., arXiv 2303.17152): where a picture is hidden another shows, and the two must be told apart.
-
-In training a sequence holds the visible cells of a picture and as many of its partner, from where the picture is hidden; with
-half of it hidden that is the published mixture, with more some cells are left out, as in MAE. Both pictures are restored, each
-from its own cells. The encoder is helped to find out which cells are of one picture: a token attends to as many others as its
-picture has (homologous attention), and its features are drawn to theirs (homologous recognition). A segment embedding says it
-openly, but to the decoder: before, nothing would be left to recognise. One picture alone, as always but in training, is a
-sequence of its own.
-"""
+"""Mixed autoencoder (Chen et al., arXiv 2303.17152). In training a sequence holds the visible cells of an image and as many of a
+partner from where the image is hidden; both are restored. Each token attends to as many others as its image has (homologous
+attention), and is drawn to them (homologous recognition). Only the decoder gets a segment embedding. Otherwise one image."""
 
 import torch
 from torch import Tensor, nn
@@ -14,28 +8,7 @@ from torch.nn import functional as F
 
 from relume.methods.masked.base import Guess, MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
 from relume.methods.masked.config import MixedAeConfig
-from relume.methods.masked.vit import Block, PatchDecoder, initialise, positions, token
-
-
-class HomologousAttention(nn.Module):
-    """Every query attends to the `most` keys alone that it agrees with best."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, most: int) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, B, d) each
-        chosen = None
-        if most < x.shape[1]:
-            with torch.no_grad():
-                scores = q @ k.mT
-                chosen = scores >= scores.topk(most, dim=-1).values[..., -1:]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=chosen)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return out
+from relume.methods.masked.vit import Attention, Block, PatchDecoder, initialise, positions, token
 
 
 class MixedAe(MaskedModel):
@@ -51,7 +24,7 @@ class MixedAe(MaskedModel):
         self.register_buffer("position", positions(self.side, width), persistent=False)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(config.encoder.depth))
         for block in self.blocks:
-            block.attn = HomologousAttention(width, heads)
+            block.attn = Attention(width, heads, bias=True)
         self.norm = nn.LayerNorm(width)
         self.segment = token(2, width)
         self.project = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.projection))
@@ -66,11 +39,8 @@ class MixedAe(MaskedModel):
     def encode(self, tokens: Tensor, own: int) -> Tensor:
         """(N, B, D) -> the same; `own`: how many of them a picture has."""
         for block in self.blocks:
-            assert isinstance(block, Block)
-            tokens = tokens + block.attn(block.norm1(tokens), own)
-            tokens = tokens + block.mlp(block.norm2(tokens))
-        encoded: Tensor = self.norm(tokens)
-        return encoded
+            tokens = block(tokens, own)
+        return self.norm(tokens)
 
     def restore(self, encoded: Tensor, order: Tensor, segment: int) -> Tensor:
         """Values of all cells, from tokens of the first of them: (N, cells, 3 cell cell)."""
@@ -113,10 +83,8 @@ class MixedAe(MaskedModel):
 
 
 def recognition(features: Tensor, first: int, temperature: float) -> Tensor:
-    """-log of the share of a token's likeness that goes to each other token of its picture, in the mean: (N, B, P) -> (N,).
-
-    The first `first` tokens are of one picture, the others of another; likeness is exp(cosine / temperature).
-    """
+    """Mean -log share of a token's similarity, exp(cosine / temperature), to the others of its image: (N, B, P) -> (N,). The
+    first `first` tokens are of one image, the others of another."""
     unit = F.normalize(features.float(), dim=-1)
     count = unit.shape[1]
     oneself = torch.eye(count, dtype=torch.bool, device=unit.device)

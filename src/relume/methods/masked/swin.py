@@ -45,8 +45,7 @@ class WindowAttention(nn.Module):
         scores = q * self.scale @ k.transpose(-2, -1) + bias
         if apart is not None:
             scores = (scores.unflatten(0, (-1, len(apart))) + apart[:, None]).flatten(0, 1)
-        seen: Tensor = self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
-        return seen
+        return self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -77,8 +76,7 @@ class Block(nn.Module):
         y = torch.roll(self.norm1(x), (-self.shift, -self.shift), (1, 2)) if self.shift else self.norm1(x)
         y = together(self.attn(windows(y, self.window), self.attn_mask), self.window, height, width)
         x = x + (torch.roll(y, (self.shift, self.shift), (1, 2)) if self.shift else y)
-        after: Tensor = x + self.mlp(self.norm2(x))
-        return after
+        return x + self.mlp(self.norm2(x))
 
 
 class Merge(nn.Module):
@@ -91,8 +89,7 @@ class Merge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
-        merged: Tensor = self.reduction(self.norm(x))
-        return merged
+        return self.reduction(self.norm(x))
 
 
 class Stage(nn.Module):
@@ -109,5 +106,4 @@ class Stage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.blocks(self.downsample(x))
-        return y
+        return self.blocks(self.downsample(x))

@@ -1,7 +1,4 @@
-"""A discrete visual tokenizer: a picture as one code per cell, by finite scalar quantisation (Mentzer et al., arXiv 2309.15505).
-
-A code is a few numbers, each rounded to one of its levels: there is no book of codes to learn, so none of them dies.
-"""
+"""A discrete visual tokenizer by finite scalar quantisation (Mentzer et al., arXiv 2309.15505): a code per cell, no codebook."""
 
 import math
 

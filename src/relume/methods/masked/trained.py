@@ -1,6 +1,5 @@
-"""A trained masked model as it is used: frozen, at the size and cells that it learned."""
+"""A trained masked model: it predicts images of the size and in the cells that it was trained with."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,44 +9,33 @@ from relume.core.errors import UserError
 from relume.methods.masked.base import MaskedModel
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.model import build
-from relume.training.models import load_model
+from relume.training.models import TrainedModel, load_model
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedMasked:
-    name: str
-    dataset: str
-    size: int
-    cell: int
-    parameters: int
-    module: MaskedModel
+class TrainedMasked(TrainedModel[MaskedModel]):
+    @property
+    def cell(self) -> int:
+        return self.module.cell
 
     @torch.no_grad()
     def predict(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """(N, 3, size, size), hidden (N, side, side) -> the whole pictures, predicted."""
-        picture: Tensor = self.module(images, hidden).picture
-        if not bool(torch.isfinite(picture).all()):
+        """(N, 3, size, size), hidden (N, side, side) -> the whole images, predicted."""
+        image = self.module(images, hidden).picture
+        if not bool(torch.isfinite(image).all()):
             raise UserError(f"masked model {self.name} made NaN or Inf")
-        return picture
+        return image
 
 
 def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
-    """`models/masked/<name>/`, ready to predict."""
-    module, card = load_model(
+    found = load_model(
+        TrainedMasked,
         folder,
         device,
-        kind="masked",
-        architecture=MaskedArchitecture,
-        build=lambda architecture, card: build(architecture, card["size"], card["config"]["masks"]["cell"]),
+        "masked",
+        MaskedArchitecture,
+        lambda own, card: build(own, card["size"], card["config"]["masks"]["cell"]),
     )
-    if module.sees_all:
-        kind = card["config"]["architecture"]["kind"]
-        raise UserError(f"{folder} is a {kind}: it is shown what is hidden, so it predicts nothing")
-    return TrainedMasked(
-        name=card["name"],
-        dataset=card["data"]["dataset"],
-        size=card["size"],
-        cell=module.cell,
-        parameters=card["parameters"],
-        module=module,
-    )
+    if found.module.sees_all:
+        kind = found.card["config"]["architecture"]["kind"]
+        raise UserError(f"{folder} is a {kind}: it sees what is hidden, so it predicts nothing")
+    return found

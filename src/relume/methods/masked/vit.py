@@ -29,10 +29,15 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, most: int | None = None) -> Tensor:
+        """`most`: every query attends to this many keys, those of the highest scores (homologous attention)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, width / heads)
-        seen: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return seen
+        chosen = None
+        if most is not None and most < x.shape[1]:
+            with torch.no_grad():
+                scores = q @ k.mT
+                chosen = scores >= scores.topk(most, dim=-1).values[..., -1:]
+        return self.proj(F.scaled_dot_product_attention(q, k, v, attn_mask=chosen).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -41,8 +46,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return y
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -53,10 +57,9 @@ class Block(nn.Module):
         self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads, qkv_bias)
         self.norm2, self.mlp = nn.LayerNorm(width, eps=1e-6), Mlp(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        after: Tensor = x + self.mlp(self.norm2(x))
-        return after
+    def forward(self, x: Tensor, most: int | None = None) -> Tensor:
+        x = x + self.attn(self.norm1(x), most)
+        return x + self.mlp(self.norm2(x))
 
 
 def blocks(config: Transformer) -> nn.Sequential:
@@ -92,5 +95,4 @@ class PatchDecoder(nn.Module):
         entered = self.enter(seen)
         missing = self.unknown.to(entered.dtype).expand(len(order), order.shape[1] - seen.shape[1], -1)
         whole = take(torch.cat([entered, missing], dim=1), order.argsort(1))
-        values: Tensor = self.leave(self.blocks(whole + self.position))
-        return values
+        return self.leave(self.blocks(whole + self.position))

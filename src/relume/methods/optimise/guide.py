@@ -1,9 +1,5 @@
-"""The guide: a coarse picture read from features by a linear map (ridge regression) that was fitted on training pictures.
-
-Deep features hardly change with the lowest frequencies of a picture, so optimisation alone leaves brightness and colours where
-they happen to be. What natural pictures with such features look like from afar is what the map has learned; it never sees the
-picture that is to be found.
-"""
+"""The guide: a coarse image read from features by ridge regression, fitted on training images. Deep features hardly depend on the
+lowest frequencies, so optimisation alone leaves brightness and colours where they start."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import initial, parametrise
-from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Optimiser
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
 from relume.methods.optimise.guide import Guide
 from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, looking, optimise
 from relume.methods.optimise.path import FOLLOWED, KEPT
@@ -48,9 +48,7 @@ class Work:
     provider: Provider
     scratch: Scratch
     space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
-    initial_image: Callable[[Activations], parametrise.Spaces] | None = (
-        None  # the same, where the targets' features say where it begins
-    )
+    initial_image: Callable[[Activations], parametrise.Spaces] | None = None  # the same, begun where targets' features say
     start: Group | None = None  # begin from an earlier group's pictures
     reference: Group | None = None  # what the `ref` term looks at
     watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
@@ -130,12 +128,10 @@ def fitting(group: Group, config: InvertOptimise, name: str) -> Group:
 def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
     """Pictures (uint8), index rows, trace rows and timing rows of the group."""
     config, shards = work.config, _shards(work)
-    count = sum(map(len, shards))
-    with tqdm(total=count * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
+    with tqdm(total=sum(map(len, shards)) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
-    images = np.concatenate([shard.images for shard in done])
-    index = [row for shard in done for row in shard.rows]
-    return images, index, _trace(work.name, done), _timing(work, done)
+    rows = [row for shard in done for row in shard.rows]
+    return np.concatenate([shard.images for shard in done]), rows, _trace(work.name, done), _timing(work, done)
 
 
 def dry_run_report(work: Work) -> str:
@@ -151,7 +147,8 @@ def dry_run_report(work: Work) -> str:
 
 def pace(work: Work, steps: int = 3) -> float:
     """Seconds that one picture's step takes: the quickest of a few, at full size, in the first shard."""
-    short = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=_steady(work.config))
+    steady = replace(work.config.optimiser, learning_rate=work.config.optimiser.learning_rate[:1])
+    short = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
     problem = _problem(replace(work, config=short), rows := _shards(work)[0])
     descent, taken = Descent(problem, short), []
     with looking(problem, short) as look:
@@ -160,10 +157,6 @@ def pace(work: Work, steps: int = 3) -> float:
             descent.advance(look, lambda report: None)
             taken.append(descent.seconds - before)
     return min(taken[1:]) / len(rows)  # the first step warms up, and reports
-
-
-def _steady(config: InvertOptimise) -> Optimiser:
-    return replace(config.optimiser, learning_rate=config.optimiser.learning_rate[:1])
 
 
 def _shards(work: Work) -> list[list[int]]:
@@ -271,9 +264,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
 
 
 def _repeated(features: Activations, times: int) -> Activations:
-    return {
-        network: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for network, taps in features.items()
-    }
+    return {one: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for one, taps in features.items()}
 
 
 def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor:
@@ -302,22 +293,11 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     config, dataset = work.config, work.provider.dataset
     values = outcome.objective.cpu().double().view(len(rows), config.restarts)
     chosen = values.argmin(1)
+    same: dict[str, Any] = {"method": work.name, "family": work.family, "task": "feature", "oracle": work.oracle}
+    same |= {"dataset": dataset.name, "size": dataset.size, "network": config.network, "tap": "+".join(config.taps)}
     return [
-        Row(
-            method=work.name,
-            family=work.family,
-            task="feature",
-            oracle=work.oracle,
-            id=name,
-            dataset=dataset.name,
-            size=dataset.size,
-            network=config.network,
-            tap="+".join(config.taps),
-            restart=restart,
-            selected=bool(restart == chosen[place]),
-            objective=float(values[place, restart]),
-        )
-        for place, name in enumerate(dataset.ids(rows))
+        Row(**same, id=id, restart=restart, selected=bool(restart == chosen[at]), objective=float(values[at, restart]))
+        for at, id in enumerate(dataset.ids(rows))
         for restart in range(config.restarts)
     ]
 
@@ -340,9 +320,8 @@ def _timing(work: Work, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """Shards one after the other, so their seconds add up; one that came to rest early has spent its last."""
     steps = sorted({note["step"] for shard in shards for note in shard.log})
     _, fit = work.guide
-    spent = {step: fit + sum(_spent(shard, step) for shard in shards) for step in steps}
-    return [{"method": work.name, "step": step, "seconds": seconds} for step, seconds in spent.items()]
-
-
-def _spent(shard: Shard, step: int) -> float:
-    return max((note["seconds"] for note in shard.log if note["step"] <= step), default=0.0)
+    rows = []
+    for step in steps:
+        spent = sum(max((note["seconds"] for note in one.log if note["step"] <= step), default=0.0) for one in shards)
+        rows.append({"method": work.name, "step": step, "seconds": fit + spent})
+    return rows

@@ -65,11 +65,8 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     keep: bool = False,
 ) -> Outcome:
-    """Minimise the objective over the pictures. Rows do not touch each other, so a batch is only a matter of speed.
-
-    With the same checkpoint a killed run goes on to the same bits. `keep`: an interrupt (Ctrl-C) ends the run with the best
-    pictures so far instead of being raised.
-    """
+    """Minimise the objective over the images; rows are independent. With the same checkpoint a killed run resumes to the same
+    bits. `keep`: Ctrl-C ends the run with the best images so far."""
     descent = Descent(problem, config)
     if checkpoint is not None:
         descent.restore(checkpoint)
@@ -160,7 +157,8 @@ class Descent:
         number = max(place for place, (start, _) in enumerate(self.spaces) if start <= self.step)
         size = schedules.at(self.sizes, self.step)
         if (number, size) == self.at:
-            if self._turns():
+            before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
+            if before != now:  # other numbers of the code move from this step on
                 self._anew()
             return
         first, old = self.at[0] < 0, self.space
@@ -171,11 +169,6 @@ class Descent:
             self.code = self.space.encode(grown, self.problem.generators).detach().requires_grad_()
         self.at = (number, size)
         self._anew()
-
-    def _turns(self) -> bool:
-        """Whether other numbers of the code move from this step on."""
-        before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
-        return before != now
 
     def _anew(self) -> None:
         self.optimizer = optimizers.build(self.config.optimiser)

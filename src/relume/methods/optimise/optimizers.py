@@ -38,10 +38,7 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 class Elementwise:
-    """An optimiser of torch's, which treats every number for itself. It is made at the first step, around the code.
-
-    `signed`: it is given the gradient's sign, so that its moments forget the gradient's size (as `breaching` does).
-    """
+    """A torch optimizer, made at the first step. `signed`: it gets the gradient's sign, so its moments forget the size."""
 
     def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer], *, signed: bool = False) -> None:
         self.make, self.signed = make, signed
@@ -51,7 +48,9 @@ class Elementwise:
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
         if self.optimiser is None:
             self.optimiser = self.make([code])
-            self.optimiser.state[code] = {name: _placed(name, value, code) for name, value in self.saved.items()}
+            places = {"step": "cpu"}  # where torch keeps its counter; moments lie beside the code
+            copies = {name: value.to(places.get(name, code.device), copy=True) for name, value in self.saved.items()}
+            self.optimiser.state[code] = copies
         (group,) = self.optimiser.param_groups
         assert group["params"][0] is code
         group["lr"] = rate
@@ -69,11 +68,6 @@ class Elementwise:
         self.optimiser, self.saved = None, {name: value.clone() for name, value in state.items()}
 
 
-def _placed(name: str, value: Tensor, code: Tensor) -> Tensor:
-    """A copy where torch keeps it: moments beside the code, the counter of steps on the CPU."""
-    return value.to("cpu" if name == "step" else code.device, copy=True)
-
-
 class Pair(NamedTuple):
     """What a step taught of the curvature."""
 
@@ -83,11 +77,8 @@ class Pair(NamedTuple):
 
 
 class Lbfgs:
-    """Limited-memory BFGS (Nocedal 1980) with a two-loop recursion per row and no line search: code -= rate * H gradient.
-
-    A row without a pair, or whose direction would not descend, goes `rate` along its gradient. No step is longer than
-    rate * sqrt(D), the length of one by `rate` in every coordinate: at most what an adam of that rate does.
-    """
+    """Limited-memory BFGS (Nocedal 1980), two-loop recursion per row, no line search: code -= rate * H gradient. A row without
+    curvature pairs, or whose direction does not descend, follows its gradient. A step is at most rate * sqrt(D) long."""
 
     def __init__(self) -> None:
         self.saved: dict[str, Tensor] | None = {}  # to begin from; None once begun

@@ -1,10 +1,7 @@
-"""Image parametrisations: what the optimiser moves, and how it becomes a picture. `decode(encode(x)) == x` up to the open box.
-
-Row n of a code belongs to picture n alone, whatever the space.
-"""
+"""Image parametrisations: what the optimizer moves, and how it becomes an image. `decode(encode(x)) == x` up to the open box; row
+n of a code belongs to image n alone."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,9 +9,9 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import resize
+from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Fourier, Latent, Pixels, Prior, Pyramid
 from relume.methods.optimise.prior import DeepPrior
-from relume.methods.optimise.unsteered import Unsteered
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
 MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
@@ -24,36 +21,11 @@ COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.
 COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 
-class Parametrisation(Protocol):
-    """`encode` gives the tensor that the optimiser moves, `decode` the picture, `project` what is done after a step."""
-
-    keeps_code: bool  # one code decodes at any size: growth keeps it instead of encoding the grown picture
-    bounded: bool  # `decode` stays in [0, 1]
-
-    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """(N, 3, size, size) -> (N, …). Spaces that cannot write a picture ignore it and draw from the rows' generators."""
-        ...
-
-    def decode(self, code: Tensor, size: int) -> Tensor:
-        """(N, …) -> (N, 3, size, size)."""
-        ...
-
-    def project(self, code: Tensor) -> None: ...
-
-    def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """As `Unsteered` has it, or with noise of its own."""
-        ...
-
-    def phase(self, progress: float) -> int: ...
-
-    def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]: ...
-
-
 Config = Pixels | Fourier | Pyramid | Prior | Latent
 Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
 
 
-class ProjectedPixels(Unsteered):
+class ProjectedPixels(Parametrisation):
     """The code is the picture; the box is a projection."""
 
     keeps_code, bounded = False, True
@@ -68,7 +40,7 @@ class ProjectedPixels(Unsteered):
         code.clamp_(0, 1)
 
 
-class SigmoidPixels(Unsteered):
+class SigmoidPixels(Parametrisation):
     """The code is the picture's logit."""
 
     keeps_code, bounded = False, True
@@ -79,11 +51,8 @@ class SigmoidPixels(Unsteered):
     def decode(self, code: Tensor, size: int) -> Tensor:
         return code.sigmoid()
 
-    def project(self, code: Tensor) -> None:
-        """The sigmoid keeps the box."""
 
-
-class FreePixels(Unsteered):
+class FreePixels(Parametrisation):
     """The code is the ImageNet-normalised picture, (x - mean) / std, without bounds."""
 
     keeps_code, bounded = False, False
@@ -94,11 +63,8 @@ class FreePixels(Unsteered):
     def decode(self, code: Tensor, size: int) -> Tensor:
         return code * per_channel(IMAGENET_STD, code) + per_channel(IMAGENET_MEAN, code)
 
-    def project(self, code: Tensor) -> None:
-        """There is no box."""
 
-
-class FourierColours(Unsteered):
+class FourierColours(Parametrisation):
     """The code is the scaled half spectrum of the picture's logit in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
 
     keeps_code, bounded = False, True
@@ -114,9 +80,6 @@ class FourierColours(Unsteered):
         spectrum = torch.view_as_complex(code) * self._scale(size, code.device)
         return _coloured(torch.fft.irfft2(spectrum, s=(size, size), norm="ortho"))
 
-    def project(self, code: Tensor) -> None:
-        """The sigmoid keeps the box."""
-
     def _scale(self, size: int, device: torch.device) -> Tensor:
         """1 / frequency^decay, frequency in cycles per picture, the mean counted as one: (H, W // 2 + 1)."""
         down = torch.fft.fftfreq(size, 1 / size, device=device)
@@ -125,13 +88,9 @@ class FourierColours(Unsteered):
         return frequency.pow(-self.decay) * size**self.decay / 8  # an eighth: a step of 0.05 moves a pixel by a few grey levels
 
 
-class PyramidColours(Unsteered):
-    """The code holds pictures of falling resolution, finest first, flattened and joined; their sum is the picture's logit in
-    decorrelated colours: (N, 3 * sum of side^2).
-
-    All levels have one scale: octaves of natural pictures are equally strong. A step of 0.05 in each of four levels moves a
-    pixel by a few grey levels.
-    """
+class PyramidColours(Parametrisation):
+    """The code is images of falling resolution, finest first, flattened: (N, 3 * sum of side^2). Their sum is the image's logit
+    in decorrelated colours. All levels have one scale, since octaves of natural images are equally strong."""
 
     keeps_code, bounded = False, True
 
@@ -152,9 +111,6 @@ class PyramidColours(Unsteered):
         levels = code.split([3 * side * side for side in sides], dim=1)
         pictures = [resize(level.unflatten(1, (3, side, side)), size) for level, side in zip(levels, sides, strict=True)]
         return _coloured(torch.stack(pictures).sum(0))
-
-    def project(self, code: Tensor) -> None:
-        """The sigmoid keeps the box."""
 
     def _sides(self, size: int) -> list[int]:
         """ceil(size / 2^level) for as long as the level is a pixel or more."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.images import resize
-from relume.methods.optimise.unsteered import Unsteered
+from relume.methods.optimise.base import Parametrisation
 
 LEAST = 4  # the smallest side of a level: a map of one pixel has no deviation to normalise by
 SLOPE = 0.2  # of the leaky ReLU
@@ -23,13 +23,10 @@ class Part(NamedTuple):
     std: float
 
 
-class DeepPrior(Unsteered):
-    """The code is the weights of one network per row: (N, P). All rows run at once, as groups of the same convolutions.
-
-    noise -> (3x3 convolution, normalisation per picture and channel, leaky ReLU, bilinear upsampling) x levels -> the same
-    without upsampling -> 1x1 convolution -> sigmoid. The noise is one and the same for all rows; it is no part of the code.
-    At another size the same weights show another picture, since kernels cover another share of it: it does not grow.
-    """
+class DeepPrior(Parametrisation):
+    """The code is one network's weights per row, (N, P), run as groups of the same convolutions: noise -> (3x3 convolution,
+    instance normalisation, leaky ReLU, upsampling) x levels -> 1x1 convolution -> sigmoid. At another size it shows another
+    image."""
 
     keeps_code, bounded = True, True
 
@@ -45,7 +42,8 @@ class DeepPrior(Unsteered):
 
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Fresh weights from each row's generator; the pictures are ignored."""
-        return torch.stack([self._draw(one) for one in generators]).to(images.device)
+        drawn = [[part.mean + part.std * torch.randn(part.shape, generator=one) for part in self.parts] for one in generators]
+        return torch.stack([torch.cat([value.flatten() for value in values]) for values in drawn]).to(images.device)
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         lengths = [torch.Size(part.shape).numel() for part in self.parts]
@@ -56,12 +54,6 @@ class DeepPrior(Unsteered):
             x = _block(resize(x, side), *weights[3 * level : 3 * level + 3])  # (N, C, side, side)
         kernel, shift = weights[-2:]
         return (_convolve(x, kernel) + shift[:, :, None, None]).sigmoid()
-
-    def project(self, code: Tensor) -> None:
-        """The sigmoid keeps the box."""
-
-    def _draw(self, generator: torch.Generator) -> Tensor:
-        return torch.cat([(part.mean + part.std * torch.randn(part.shape, generator=generator)).flatten() for part in self.parts])
 
 
 @lru_cache(maxsize=4)  # of the few sides of a run

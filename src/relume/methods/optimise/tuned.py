@@ -1,8 +1,5 @@
-"""Tuned recipes, by family of networks and depth of tap: what `relume invert` takes, and good material for `recipes`.
-
-Each states only its differences from `invert_optimise` in params.yaml, and was tuned, at the tap that is named, on photographs
-that no table is computed from (docs/inversion.md). Families without a recipe of their own take their nearest relative's.
-"""
+"""Tuned recipes by network family and depth of tap, for `relume invert` and as material for `recipes`: differences from
+`invert_optimise`, tuned at the named tap on photographs that no table uses (docs/inversion.md)."""
 
 from typing import Any
 

@@ -1,7 +1,5 @@
-"""Views: what the networks see of the picture. Drawn per sample; never what is scored or regularised.
-
-Each row draws from its own generator, and draws as much whether it moves or not: its view depends on no other row.
-"""
+"""Views: what the networks see of the image; scores and regularisers never do. Each row draws from its own generator, always as
+much, so its view depends on no other row."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -52,10 +50,8 @@ def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor
 
 
 def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
-    """x -> (x - shift u) e^(stretch v), x in ImageNet's deviations from its mean, u and v uniform in [-1, 1] per channel.
-
-    The result may leave [0, 1]: only networks see it.
-    """
+    """x -> (x - shift u) e^(stretch v), x in ImageNet's deviations, u and v uniform in [-1, 1] per channel. It may leave [0,
+    1]."""
     draws = 2 * torch.stack([torch.rand(2, 3, generator=one) for one in generators]) - 1
     mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
     centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, 3, 1, 1)

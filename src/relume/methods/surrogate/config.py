@@ -1,13 +1,12 @@
 """Section `train_surrogate`: maps from one network's features to another's embedding."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relume.core.config import build, config, entries
+from relume.core.config import config
 from relume.core.references import Features, Fetched, Once, Same, Tap, TrainingSet, Validation
-from relume.training.config import Name, Training
+from relume.training.config import Training
 
 
 @config
@@ -80,17 +79,3 @@ class SurrogateConfig(SharedSurrogate):
     def __post_init__(self) -> None:
         if self.network == self.target.network and self.target.tap in self.taps:
             raise ValueError(f"target.tap: {self.target.tap} is given already, so there is nothing to predict")
-
-
-@config
-class TrainSurrogate:
-    """Section `train_surrogate`. An entry of `models` states its taps and its target, and only what differs from `shared`."""
-
-    shared: SharedSurrogate
-    models: dict[Name, dict[str, Any]]
-
-
-def surrogates(section: Mapping[str, Any]) -> dict[str, SurrogateConfig]:
-    """All of a section `train_surrogate` given as plain data; every fault of every surrogate is named."""
-    build(TrainSurrogate, section, "train_surrogate")
-    return entries(SurrogateConfig, section, "train_surrogate")

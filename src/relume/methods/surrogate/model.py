@@ -1,8 +1,5 @@
-"""What another network would see, told from the features of one: S0's `sclip`, a learned map between embeddings.
-
-Features are a map tap -> (N, C, h, h) or (N, D). Inputs and outputs are standardised, number by number, by their moments over
-the training pictures.
-"""
+"""A learned map from one network's features, tap -> (N, C, h, h) or (N, D), to another's embedding. Inputs and outputs are
+standardised by their moments over the training images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -83,8 +80,7 @@ class Residual(nn.Module):
         x = self.enter(x if draws is None else dropped(x, self.dropout, draws))
         for block in self.blocks:
             x = x + block(x)
-        moved: Tensor = self.leave(F.gelu(x))
-        return moved
+        return self.leave(F.gelu(x))
 
 
 def dropped(x: Tensor, share: float, draws: Draws) -> Tensor:
@@ -113,10 +109,8 @@ def flattened(features: Mapping[str, Tensor], sides: Mapping[str, int | None]) -
 
 
 def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    """argmin |x w - y|^2 + penalty * v |w|^2, v the mean of |x_i|^2 over the rows: (n, D), (n, E) -> (D, E).
-
-    Solved on the smaller side, in float64: w = (x'x + v p)^-1 x'y = x'(xx' + v p)^-1 y.
-    """
+    """argmin |x w - y|^2 + penalty * v |w|^2, v the mean |x_i|^2 of the rows: (n, D), (n, E) -> (D, E). Solved in float64 on the
+    smaller side: w = (x'x + v p)^-1 x'y = x'(xx' + v p)^-1 y."""
     x, y = x.cpu().double(), y.cpu().double()
     strength = penalty * x.square().sum(1).mean().clamp_min(1e-12)
     if len(x) < x.shape[1]:

@@ -1,7 +1,5 @@
-"""Training a surrogate: a map from one network's features to another's, initialised by ridge regression in closed form.
-
-Two baselines beside it: the embedding of the training image with the nearest features, and the mean embedding.
-"""
+"""Training a surrogate, initialised by ridge regression. Baselines: the nearest training image's embedding, the mean
+embedding."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
