@@ -217,7 +217,7 @@ def test_sets_are_of_all_methods_against_the_pictures_that_they_fill(
     result = call(wanted, "--out", "out/toy.csv")
     assert result.exit_code == 0, result.output
     assert seen["methods"] == {"et", *masked_study.MASKED_FLOORS}
-    assert seen["rows"] == (6 * 2 * 3, 6 * 2 * 3)
+    assert seen["rows"] == (7 * 2 * 3, 7 * 2 * 3)
     index = read_masked_group(Path("work/reconstructions/et"))[0].index
     assert sorted(seen["truth"]) == sorted({row["id"] for row in index})  # three of the four
     told = {(row["method"], row["mask_ratio"]): (row["fd_net"], row["fd"]) for row in read_csv(Path("out/toy.csv"))}
