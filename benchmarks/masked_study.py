@@ -11,7 +11,7 @@ from benchmarks.study import FLOOR, Asked, Differences
 from relume.core.config import build, config, entry, merge, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import Probe, Question, Sets
-from relume.evaluation.masked_floors import FILLERS, MEAN_PATCH
+from relume.evaluation.masked_floors import FILLERS, LINEAR, MEAN_PATCH
 from relume.evaluation.metrics import OF_MASKED
 from relume.methods.masked import model as masked_models
 from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked
@@ -19,7 +19,7 @@ from relume.training.config import Name
 
 FLOORS = "floors"  # the folder of their group
 TOKENIZER = "tokenizer"  # the kind of architecture that fills nothing by itself
-MASKED_FLOORS = (MEAN_PATCH, *FILLERS)
+MASKED_FLOORS = (MEAN_PATCH, *FILLERS, LINEAR)
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 

@@ -1,5 +1,9 @@
-"""Baselines of masked models: they know the visible pixels, which they keep. (N, 3, H, W) in [0, 1], hidden (N, side, side) ->
-(N, 3, H, W) in [0, 1]."""
+"""Baselines of masked reconstruction, on the same images and masks as the models. A model below `floor_linear` knows no more
+than a covariance.
+
+All see the visible pixels, which they keep, and nothing of the hidden ones. (N, 3, H, W) in [0, 1] and hidden (N, side, side) ->
+(N, 3, H, W) in [0, 1].
+"""
 
 from collections.abc import Callable
 
@@ -7,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relume.data.linear import LinearFill
 from relume.data.masks import in_pixels
 from relume.data.store import Dataset
 from relume.evaluation.floors import known, mean_picture
@@ -65,13 +70,15 @@ FILLERS: dict[str, Filler] = {
     "floor_inverse_distance": inverse_distance,
     "floor_inverse_distance_pixels": inverse_distance_pixels,
 }
-MEAN_PATCH = "floor_mean_patch"
+MEAN_PATCH, LINEAR = "floor_mean_patch", "floor_linear"
 
 
 def fillers(dataset: Dataset, scored: str) -> dict[str, Filler]:
-    """All floors for the pictures of a split; without other pictures to learn from there is no mean patch."""
+    """All baselines for the images of a split; those that learn need other images."""
     others = known(dataset, scored)
-    return ({MEAN_PATCH: mean_patch(mean_picture(dataset, others))} if others else {}) | FILLERS
+    if not others:
+        return FILLERS
+    return {MEAN_PATCH: mean_patch(mean_picture(dataset, others)), **FILLERS, LINEAR: LinearFill.fit(dataset, others)}
 
 
 def _cell(images: Tensor, hidden: Tensor) -> int:
