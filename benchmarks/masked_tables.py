@@ -86,9 +86,7 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
     folder = bench.group(name)
     if (folder / "index.csv").exists() and read_masked_group(folder)[0].method.get("digest") == key:
         return
-    found = reconstruct(
-        read(), bench.dataset, config, seed=bench.run.seed, device=bench.device, micro_batch=bench.run.micro_batch
-    )
+    found = reconstruct(read(), bench.dataset, config, bench.run, bench.device)
     method = {"config": asdict(config), "digest": key, "device": describe(bench.device)}
     if card:
         method["parameters"] = {name: card["parameters"]}

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,24 +33,13 @@ def main(context: StageContext, group: str, images: Path, models: Path, out: Pat
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
     learned = [read_masked(models / name, device) for name in config.models]
     trained = predictors(learned, dataset, config)
-    filled = reconstruct([*floors, *trained], dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
-    ways = descents(trained, dataset, config, seed=run.seed, device=device, micro_batch=run.micro_batch)
-    write_group(
-        out,
-        images=filled.images,
-        masks=filled.masks,
-        ratios=filled.ratios,
-        rows=filled.rows,
-        method={
-            "config": asdict(config),
-            "device": describe(device),
-            "parameters": {model.name: model.card["parameters"] for model in learned},
-            **context.provenance(),
-        },
-        trace=() if ways is None else ways.trace,
-        timing=filled.timing,
-        descent=None if ways is None else ways.shown,
-    )
+    filled = reconstruct([*floors, *trained], dataset, config, run, device)
+    ways = descents(trained, dataset, config, run, device)
+    parameters = {model.name: model.card["parameters"] for model in learned}
+    method = {"config": asdict(config), "device": describe(device), "parameters": parameters, **context.provenance()}
+    trace, descent = ((), None) if ways is None else (ways.trace, ways.shown)
+    cells: dict[str, Any] = {"masks": filled.masks, "ratios": filled.ratios, "timing": filled.timing}
+    write_group(out, images=filled.images, rows=filled.rows, method=method, trace=trace, descent=descent, **cells)
 
 
 if __name__ == "__main__":

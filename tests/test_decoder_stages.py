@@ -63,13 +63,6 @@ def test_a_group_of_one_method_per_decoder(data: Dataset) -> None:
     assert np.abs(group.images[:4].astype(int) - wanted.astype(int)).max() <= 1
 
 
-def test_a_missing_decoder_is_named_and_nothing_is_written(data: Dataset) -> None:
-    result = run(invert_decoder, **OPTIONS)
-    assert result.exit_code == 1
-    assert "models/both/model.json" in result.output
-    assert not Path("out").exists()
-
-
 def test_pictures_and_features_must_be_those_of_the_training(data: Dataset) -> None:
     write(data, "vector")
     decoder, nets = read_decoder(Path("models/vector"), CPU), {"alexnet_conv": networks.random("alexnet_conv")}

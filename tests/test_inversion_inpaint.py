@@ -10,7 +10,6 @@ from torch import Tensor
 
 from relume.api.masked import draw_hole
 from relume.core.errors import UserError
-from relume.core.images import to_float
 from relume.core.runtime import seed_of
 from relume.data.masks_config import Masks
 from relume.methods.masked import inpaint
@@ -116,17 +115,6 @@ def test_the_model_is_shown_nothing_that_is_hidden() -> None:
         assert torch.equal(shown, again)
         assert 0 < dark.sum() < dark.numel()
         assert shown[:, :, dark[0].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)].abs().max() == 0
-
-
-def test_a_window_of_the_models_size_is_shown_as_it_is_and_a_larger_one_in_means() -> None:
-    pixels, nothing = picture(32, 32), np.zeros((32, 32), bool)
-    shown, _ = seen(model(), Window(top=3, left=5, side=16), pixels, nothing)
-    assert torch.equal(shown, to_float(pixels[None, 3:19, 5:21]))
-    shown, _ = seen(model(), Window(top=0, left=0, side=32), pixels, nothing)
-    means = pixels.reshape(16, 2, 16, 2, 3).mean((1, 3))
-    assert np.abs(shown[0].permute(1, 2, 0).numpy() * 255 - means).max() <= 1  # rounded both ways
-    _, outside = seen(model(), Window(top=-16, left=0, side=32), pixels, nothing)
-    assert outside[0].tolist() == [[True] * 4, [True] * 4, [False] * 4, [False] * 4]
 
 
 def test_a_film_ends_in_the_filled_picture() -> None:

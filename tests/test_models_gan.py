@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.methods.gan.config import GanArchitecture, GeneratorArchitecture
-from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled, halved
+from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled
 from relume.methods.gan.generator import set_mean
 from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
 from relume.methods.gan.style_gan import with_deviation
@@ -130,16 +130,6 @@ def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
     wanted = F.conv2d(doubled(x), kernel, padding=1)
     assert layer(x, w).shape == wanted.shape
     assert torch.allclose(layer(x, w)[..., 3:-3, 3:-3], wanted[..., 3:-3, 3:-3], atol=1e-5)
-
-
-def test_maps_are_doubled_bilinearly_and_halved_smoothly() -> None:
-    x = drawn(2, 3, 6, 6)
-    wanted = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    assert torch.allclose(doubled(x)[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1], atol=1e-6)
-    assert float(binomial(torch.device("cpu")).sum()) == 4
-    assert torch.allclose(halved(torch.ones(1, 1, 8, 8))[..., 1:-1, 1:-1], torch.ones(1, 1, 2, 2))
-    line = torch.arange(8.0).expand(1, 1, 8, 8)
-    assert halved(line)[0, 0, 1, 1:-1].tolist() == pytest.approx([2.5, 4.5])
 
 
 def test_a_deviation_is_told_to_every_row_of_its_group() -> None:

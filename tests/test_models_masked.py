@@ -12,7 +12,6 @@ from relume.core.runtime import generator
 from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
 from relume.methods.masked.beit import Beit
 from relume.methods.masked.config import MaskedArchitecture
-from relume.methods.masked.mae import Mae
 from relume.methods.masked.mixed_ae import MixedAe, recognition
 from relume.methods.masked.model import MASKED, build
 from relume.methods.masked.tokenizer import Tokenizer
@@ -126,16 +125,6 @@ def test_an_order_puts_visible_cells_first() -> None:
     assert over_hidden(torch.tensor([[1.0, 5, 7, 3]]), hidden[:1].flatten(1)).item() == 2
     with pytest.raises(ValueError, match="in every row"):
         ordered(torch.tensor([[[True, False]], [[True, True]]]))
-
-
-def test_norm_pix_by_its_own_terms() -> None:
-    """A picture whose cells are all flat has no pattern; then the whole loss is in the moments."""
-    made = model("mae, norm_pix")
-    assert isinstance(made, Mae)
-    torch.nn.init.zeros_(made.decoder.leave.weight)
-    guess = made(torch.full_like(IMAGES, 0.75), HIDDEN)  # one SPREAD above CENTRE
-    assert guess.terms["pattern"].tolist() == pytest.approx([0, 0, 0], abs=1e-4)
-    assert guess.terms["moments"].tolist() == pytest.approx([0.5, 0.5, 0.5], rel=1e-4)
 
 
 def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:

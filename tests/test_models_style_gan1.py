@@ -15,7 +15,6 @@ from relume.methods.gan import model as gans
 from relume.methods.gan.config import StyleGan1
 from relume.methods.gan.foreign_tensors import load
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.style_gan1 import smooth
 from relume.methods.gan.style_gan1_files import read_style_gan1
 from relume.methods.gan.style_mixing import mixed
 from tests.gan_files import dice
@@ -144,15 +143,6 @@ def test_numbers_are_read_off_the_file(tmp_path: Path) -> None:
     wanted = {"kind": "stylegan", "latent": 6, "style": 6, "mapping": 3, "bias_last": False}
     assert read_style_gan1(path, 16)[0] == StyleGan1(**wanted, widths=(6, 5, 4), fused=32)  # type: ignore[arg-type]
     assert read_style_gan1(path, 32)[0] == StyleGan1(**wanted, widths=(6, 5, 4, 3), fused=32)  # type: ignore[arg-type]
-
-
-def test_the_blur_by_hand() -> None:
-    """One lit cell becomes (1, 2, 1) / 4 both ways; what goes over the border is lost."""
-    lit = torch.zeros(1, 2, 5, 5)
-    lit[0, 0, 2, 2] = lit[0, 1, 0, 0] = 16
-    assert smooth(lit)[0, 0, 1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
-    assert smooth(lit)[0, 1, :2, :2].tolist() == [[4, 2], [2, 1]]
-    assert smooth(lit).sum() == 16 + 9
 
 
 def test_mixed_layers_come_from_where_they_should(stepped: Generator) -> None:

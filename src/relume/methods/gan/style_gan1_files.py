@@ -2,7 +2,9 @@
 doubles becomes the 4x4 kernel of a transposed convolution."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,14 @@ BLUR = (0.25, 0.5, 0.25)
 Layer = tuple[Tensor, Tensor]  # weight, bias
 
 
+def chained(depth: int, layer: Callable[[int, int | None], Layer]) -> list[Layer]:
+    """Each layer takes as many numbers as the one before it gives."""
+    layers: list[Layer] = []
+    for number in range(depth):
+        layers.append(layer(number, len(layers[-1][1]) if layers else None))
+    return layers
+
+
 class Steps:
     """Checkpoints of style-based-gan-pytorch, with steps up to 1024 px. Its two layers of a step share a noise map; here each has
     one."""
@@ -37,11 +47,7 @@ class Steps:
 
     def dense(self) -> list[Layer]:
         depth = (max(self.found.numbers(r"style\.(\d+)\."), default=1) + 1) // 2
-        layers: list[Layer] = []
-        for number in range(depth):
-            inputs = len(layers[-1][1]) if layers else None
-            layers.append(self._layer(f"style.{2 * number + 1}.linear", None, inputs))
-        return layers
+        return chained(depth, lambda number, inputs: self._layer(f"style.{2 * number + 1}.linear", None, inputs))
 
     def start(self) -> Tensor:
         return self.found.take("generator.progression.0.conv1.input", 1, None, 4, 4)
@@ -92,12 +98,8 @@ class Blocks:
 
     def dense(self) -> list[Layer]:
         depth = max(self.found.numbers(r"g_mapping\.dense(\d+)\."), default=0) + 1
-        layers: list[Layer] = []
-        for number in range(depth):
-            inputs = len(layers[-1][1]) if layers else None
-            weight, bias = self._layer(f"g_mapping.dense{number}", None, inputs)
-            layers.append((SLOWER * weight, SLOWER * bias))
-        return layers
+        layers = chained(depth, lambda number, inputs: self._layer(f"g_mapping.dense{number}", None, inputs))
+        return [(SLOWER * weight, SLOWER * bias) for weight, bias in layers]
 
     def start(self) -> Tensor:
         constant = self.found.take(f"{self._at(0)}const", 1, None, 4, 4)
@@ -146,16 +148,8 @@ def assembled(form: "Steps | Blocks") -> tuple[StyleGan1, Tensors]:
     layers["colours"] = form.colours(widths[-1])
     for name, (weight, bias) in layers.items():
         tensors |= {f"{name}.weight": weight.contiguous(), f"{name}.bias": bias}
-    config = StyleGan1(
-        kind="stylegan",
-        latent=dense[0][0].shape[1],
-        style=style,
-        mapping=len(dense),
-        widths=tuple(widths),
-        fused=form.fused,
-        bias_last=form.bias_last,
-    )
-    return config, tensors
+    numbers: dict[str, Any] = {"latent": dense[0][0].shape[1], "style": style, "mapping": len(dense), "widths": tuple(widths)}
+    return StyleGan1(kind="stylegan", **numbers, fused=form.fused, bias_last=form.bias_last), tensors
 
 
 FORMS: dict[str, type[Steps | Blocks]] = {"generator.": Steps, "g_synthesis.": Blocks}

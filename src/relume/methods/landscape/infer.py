@@ -33,7 +33,7 @@ from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
 from relume.training.trainer import LOSS
 
-INVERSE = {"steps": 100, "rate": 0.05, "betas": (0.9, 0.999)}  # of the search for the state that gives a wanted latent
+INVERSE: dict[str, Any] = {"steps": 100, "rate": 0.05, "betas": (0.9, 0.999)}  # of the search for the state of a latent
 
 Mapper = Callable[[Tensor], Tensor]  # pictures (N, 3, size, size) of the dataset -> latents (N, ...)
 

@@ -9,6 +9,7 @@ import torch
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.results import Descent
+from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.methods.masked.config import ReconstructMasked
 from relume.methods.masked.infer import Predictor, Scene, scenes
@@ -23,25 +24,14 @@ class Descents:
 
 
 def descents(
-    predictors: Sequence[Predictor],
-    dataset: Dataset,
-    config: ReconstructMasked,
-    *,
-    seed: int,
-    device: torch.device,
-    micro_batch: int,
+    predictors: Sequence[Predictor], dataset: Dataset, config: ReconstructMasked, run: Run, device: torch.device
 ) -> Descents | None:
     """Of the predictors that have a trajectory, on the pictures and masks that `reconstruct` gives to all; None without one."""
-    moving = [one for one in predictors if one.trajectory is not None]
-    ways = [_descents(one, scenes(dataset, config, seed=seed, size=micro_batch), device) for one in moving]
+    ways = [_descents(one, scenes(dataset, config, run), device) for one in predictors if one.trajectory is not None]
     if not ways:
         return None
-    return Descents(
-        trace=[row for way in ways for row in way.trace],
-        shown=Descent(
-            images=np.concatenate([way.shown.images for way in ways]), rows=[row for way in ways for row in way.shown.rows]
-        ),
-    )
+    images, rows = np.concatenate([way.shown.images for way in ways]), [row for way in ways for row in way.shown.rows]
+    return Descents(trace=[row for way in ways for row in way.trace], shown=Descent(images=images, rows=rows))
 
 
 def _descents(one: Predictor, met: Iterable[Scene], device: torch.device) -> Descents:
@@ -53,7 +43,11 @@ def _descents(one: Predictor, met: Iterable[Scene], device: torch.device) -> Des
         way, steps = _follow(one, scene, device, kept)
         energies.setdefault(scene.ratio, []).append(way)
         pictures.append(steps.reshape(-1, *steps.shape[2:]))
-        rows += _rows(one.name, scene, way[:, :kept])
+        rows += [
+            {"method": one.name, "id": scene.ids[at], "mask_ratio": scene.ratio, "step": step, "energy": float(energy)}
+            for at, energies_of in enumerate(way[:, :kept].T)
+            for step, energy in enumerate(energies_of)
+        ]
         left = max(0, left - len(scene.ids))
     trace = [
         {"method": one.name, "step": step, "term": f"energy@{ratio:g}", "value": float(mean)}
@@ -74,12 +68,3 @@ def _follow(one: Predictor, scene: Scene, device: torch.device, kept: int) -> tu
     if not np.isfinite(energies).all():
         raise UserError(f"masked model {one.name} has energies that are no numbers")
     return np.stack(energies), np.stack(pictures, axis=1)
-
-
-def _rows(name: str, scene: Scene, energies: np.ndarray) -> list[dict[str, object]]:
-    """STEPS, picture by picture: energies are (T + 1, kept)."""
-    return [
-        {"method": name, "id": scene.ids[picture], "mask_ratio": scene.ratio, "step": step, "energy": float(energy)}
-        for picture, way in enumerate(energies.T)
-        for step, energy in enumerate(way)
-    ]

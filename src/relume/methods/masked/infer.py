@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.results import Row
+from relume.core.run import Run
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
@@ -52,35 +54,23 @@ def predictors(models: Sequence[TrainedMasked], dataset: Dataset, config: Recons
     """The models as predictors, if they fit what they are to predict."""
     for model in models:
         if (model.size, model.cell) != (dataset.size, config.cell):
-            wanted = f"pictures of {dataset.size} px in cells of {config.cell}"
-            raise UserError(
-                f"masked model {model.name} has learned with {model.size} px in cells of {model.cell}; here are {wanted}"
-            )
+            learned = f"has learned with {model.size} px in cells of {model.cell}"
+            raise UserError(f"masked model {model.name} {learned}; here are {dataset.size} px in cells of {config.cell}")
+    ways = [model.module.trajectory if isinstance(model.module, EnergyTransformer) else None for model in models]
     return [
-        Predictor(
-            name=model.name,
-            family="masked",
-            predict=model.predict,
-            trajectory=model.module.trajectory if isinstance(model.module, EnergyTransformer) else None,
-        )
-        for model in models
+        Predictor(name=model.name, family="masked", predict=model.predict, trajectory=way)
+        for model, way in zip(models, ways, strict=True)
     ]
 
 
 def reconstruct(
-    predictors: Sequence[Predictor],
-    dataset: Dataset,
-    config: ReconstructMasked,
-    *,
-    seed: int,
-    device: torch.device,
-    micro_batch: int,
+    predictors: Sequence[Predictor], dataset: Dataset, config: ReconstructMasked, run: Run, device: torch.device
 ) -> Filled:
     """One method per predictor, in their order. What is hidden is blanked before anyone looks."""
     made: dict[str, list[np.ndarray]] = {one.name: [] for one in predictors}
     seconds = dict.fromkeys(made, 0.0)
     masks, met = [], []
-    for scene in scenes(dataset, config, seed=seed, size=micro_batch):
+    for scene in scenes(dataset, config, run):
         masks.append(scene.hidden.numpy())
         met += [(scene.ratio, id) for id in scene.ids]
         here, there = scene.images.to(device), scene.hidden.to(device)
@@ -88,17 +78,18 @@ def reconstruct(
             started = time.perf_counter()
             made[one.name].append(to_uint8(one.predict(here, there)))  # waits for the device
             seconds[one.name] += time.perf_counter() - started
+    same: dict[str, Any] = {"task": "masked", "oracle": False, "dataset": dataset.name}
     return Filled(
         images=np.concatenate([batch for batches in made.values() for batch in batches]),
         masks=np.tile(np.concatenate(masks), (len(predictors), 1, 1)),
         ratios=[ratio for _ in predictors for ratio, _ in met],
-        rows=[_row(one, id, dataset) for one in predictors for _, id in met],
+        rows=[Row(**same, method=one.name, family=one.family, id=id, size=dataset.size) for one in predictors for _, id in met],
         timing=[{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()],
     )
 
 
-def scenes(dataset: Dataset, config: ReconstructMasked, *, seed: int, size: int) -> Iterator[Scene]:
-    """All that is to be filled, a ratio after the other, `size` pictures at a time."""
+def scenes(dataset: Dataset, config: ReconstructMasked, run: Run) -> Iterator[Scene]:
+    """All images to fill in, one ratio after the other, in micro-batches."""
     if dataset.name != config.dataset:
         raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {dataset.name}")
     if dataset.size % config.cell or dataset.size < 2 * config.cell:
@@ -106,12 +97,8 @@ def scenes(dataset: Dataset, config: ReconstructMasked, *, seed: int, size: int)
     numbers, side = dataset.select(config.split, config.count), dataset.size // config.cell
     for ratio in config.ratios:
         masks = Masks(pattern=config.pattern, ratio=ratio, cell=config.cell)
-        for at in range(0, len(numbers), size):
-            part = list(numbers[at : at + size])
-            hidden = masks_of(dataset.ids(part), side, masks, seed)
+        for at in range(0, len(numbers), run.micro_batch):
+            part = list(numbers[at : at + run.micro_batch])
+            hidden = masks_of(dataset.ids(part), side, masks, run.seed)
             images = dataset.pixels(part).masked_fill(in_pixels(hidden, config.cell), 0.0)
             yield Scene(ratio=ratio, ids=dataset.ids(part), images=images, hidden=hidden)
-
-
-def _row(one: Predictor, id: str, dataset: Dataset) -> Row:
-    return Row(method=one.name, family=one.family, task="masked", oracle=False, id=id, dataset=dataset.name, size=dataset.size)
