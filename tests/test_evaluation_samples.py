@@ -13,11 +13,11 @@ from relume.core.files import read_csv, sha256, write_csv
 from relume.core.images import resize
 from relume.core.samples import About, Samples, write_samples
 from relume.data.store import Dataset
-from relume.evaluation.config import ScoreSamples
 from relume.evaluation.evidence import gather_sets
 from relume.evaluation.masked_sets import MetricNetwork
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuffled
+from relume.evaluation.samples_config import ScoreSamples
 from relume.evaluation.sets import kid
 from relume.networks import network as networks
 from stages import score_samples

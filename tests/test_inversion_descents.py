@@ -1,5 +1,6 @@
 """Energies over the steps and pictures on their way: what the model says, whatever the batches; files that are always there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from relume.methods.masked.config import EnergyTransformerConfig, ReconstructMas
 from relume.methods.masked.descents import SHOWN, Descents, descents
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.infer import Predictor, scenes
-from tests.decoder_files import CPU
+from tests.decoder_files import CPU, RUN
 from tests.evaluation_files import write_dataset
 
 STEPS, COUNT, RATIOS = 3, 11, (0.75, 0.5)
@@ -40,14 +41,14 @@ def predictor(model: EnergyTransformer) -> Predictor:
 
 
 def ways(model: EnergyTransformer, data: Dataset, micro_batch: int) -> Descents:
-    found = descents([predictor(model)], data, CONFIG, seed=0, device=CPU, micro_batch=micro_batch)
+    found = descents([predictor(model)], data, CONFIG, replace(RUN, micro_batch=micro_batch), CPU)
     assert found is not None
     return found
 
 
 def test_energies_are_means_over_pictures_and_never_rise_with_small_steps(model: EnergyTransformer, data: Dataset) -> None:
     found = ways(model, data, 4)
-    for ratio, scene in zip(RATIOS, scenes(data, CONFIG, seed=0, size=COUNT), strict=True):
+    for ratio, scene in zip(RATIOS, scenes(data, CONFIG, replace(RUN, micro_batch=COUNT)), strict=True):
         with torch.no_grad():
             wanted = [float(energy.double().mean()) for energy, _ in model.trajectory(scene.images, scene.hidden)]
         mine = [row for row in found.trace if row["term"] == f"energy@{ratio:g}"]
@@ -61,7 +62,7 @@ def test_the_first_pictures_are_kept_at_the_first_ratio(model: EnergyTransformer
     assert {row["mask_ratio"] for row in shown.rows} == {RATIOS[0]}
     assert list(dict.fromkeys(row["id"] for row in shown.rows)) == data.ids(data.select("test", SHOWN))
     assert shown.images.shape == (SHOWN * (STEPS + 1), 16, 16, 3)
-    first = next(scenes(data, CONFIG, seed=0, size=SHOWN))
+    first = next(scenes(data, CONFIG, replace(RUN, micro_batch=SHOWN)))
     with torch.no_grad():
         last = to_uint8(model(first.images, first.hidden).picture)
     assert np.array_equal(shown.images[STEPS :: STEPS + 1], last), "the way ends at the prediction"
@@ -76,7 +77,7 @@ def test_micro_batches_change_nothing_that_is_kept(model: EnergyTransformer, dat
 
 def test_predictors_that_jump_have_no_way(model: EnergyTransformer, data: Dataset) -> None:
     still = Predictor(name="still", family="floor", predict=lambda x, m: x)
-    assert descents([still], data, CONFIG, seed=0, device=CPU, micro_batch=4) is None
+    assert descents([still], data, CONFIG, RUN, CPU) is None
 
 
 def write_toy(folder: Path, descent: Descent | None) -> None:

@@ -22,13 +22,6 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_moments() -> None:
-    assert moments(1) == [1]
-    assert moments(5) == [1, 2, 5]
-    assert moments(250) == [1, 2, 5, 10, 20, 50, 100, 200, 250]
-    assert moments(0) == [0]
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_looking_changes_nothing(default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     config = settings(default_params, steps=7, **{"trace_every": 3, **CASES[case]})

@@ -13,7 +13,6 @@ from relume.core.errors import UserError
 from relume.core.images import grid, to_float, to_uint8
 from relume.core.results import Group, Row, read_group, write_group
 from relume.methods.optimise import infer as group
-from relume.methods.optimise.optimise import Outcome, Report, optimise
 from relume.methods.optimise.targets import reconstructions
 from tests.inversion_files import LOSSES, RUN, SIZE, found, settings, work_in
 
@@ -179,24 +178,6 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(default_params: dict[s
     assert not (tmp_path / "scratch").exists()
     oracle = group.dry_run_report(work_in(tmp_path, config, losses={"pixel": 1.0}))
     assert oracle.endswith("pixel x 1; an oracle: it has looked at the pictures")
-
-
-def test_a_row_without_numbers_is_told_and_keeps_its_best(
-    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Numbers that are none count in no mean."""
-
-    def broken(problem: Any, config: Any, report: Any, **options: Any) -> Outcome:
-        def told(one: Report) -> None:
-            report(Report(**{**vars(one), "terms": {**one.terms, "tv": torch.tensor([torch.nan, 7.0])}}))
-
-        outcome = optimise(problem, config, told, **options)
-        return Outcome(**{**vars(outcome), "faults": ("row 0: step 3: tv is not finite",)})
-
-    monkeypatch.setattr(group, "optimise", broken)
-    trace = group.invert(work_in(tmp_path, settings(default_params)))[2]
-    assert {row["value"] for row in trace if row["term"] == "tv"} == {7}
-    assert "toy, shard 1: row 0: step 3: tv is not finite: its best picture from before is kept" in capsys.readouterr().err
 
 
 def test_a_dataset_is_found_by_its_own_pictures(default_params: dict[str, Any], tmp_path: Path) -> None:

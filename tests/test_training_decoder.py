@@ -14,7 +14,7 @@ from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from tests.decoder_files import SIZE, Store, dataset, entries, settings, shared, toy, training
+from tests.decoder_files import dataset, entries, settings, shared, toy, training
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -127,13 +127,6 @@ def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
     assert augment(IMAGES, Augment(flip=False, crop=0.0, colour=0.0), draws(4)) is IMAGES
 
 
-def test_a_crop_shows_a_part_of_the_picture() -> None:
-    """On a ramp from left to right, whatever is cut out still rises, by less."""
-    ramp = torch.linspace(0, 1, 16).expand(4, 3, 16, 16).contiguous()
-    rises = [row[0, 0, -1] - row[0, 0, 0] for row in augment(ramp, Augment(flip=False, crop=0.5, colour=0.0), draws(4))]
-    assert all(0.4 < float(rise) < 1 for rise in rises)
-
-
 def test_colours_turn_about_the_greys() -> None:
     """A third of a turn makes green of red; greys stay; without saturation only they are left."""
     colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
@@ -141,13 +134,6 @@ def test_colours_turn_about_the_greys() -> None:
     assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
     assert torch.allclose(colours @ grey, grey.expand(2, 3))
     assert torch.allclose(colours[1] @ red, torch.full((3,), 1 / 3))
-
-
-def test_a_share_of_the_pictures_is_recoloured() -> None:
-    config = Augment(flip=False, crop=0.0, colour=0.5)
-    images = torch.rand(32, 3, 4, 4)
-    changed = [not torch.equal(a, b) for a, b in zip(augment(images, config, draws(32)), images, strict=True)]
-    assert 8 <= sum(changed) <= 24
 
 
 def section(**decoder: Any) -> dict[str, Any]:
@@ -168,13 +154,3 @@ def section(**decoder: Any) -> dict[str, Any]:
 def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         entries("train_decoder", section(**decoder))
-
-
-def test_loss_is_the_mean_over_augmented_pictures(data: Dataset) -> None:
-    trainer = toy(data)
-    trainer.module.eval()
-    images = augment(trainer.pixels([trainer.train[row] for row in (1, 2)]), trainer.config.augment, draws(2))
-    _, terms = trainer.measure(images, trainer.truth(trainer.train[1:3], images))
-    assert torch.allclose(trainer.loss([1, 2], draws(2))[LOSS], terms[LOSS].mean())
-    assert images.shape == (2, 3, SIZE, SIZE)
-    assert Store().tensors("lpips_alex").keys() == {str(i) for i in range(5)}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.methods.gan.adversary import History, Paths, lengths
+from relume.methods.gan.adversary import Paths, lengths
 from relume.methods.gan.config import DiffAugment
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
 from relume.methods.gan.generator import Generator, Noise
@@ -73,23 +73,6 @@ def test_what_is_shown_belongs_to_its_generator_and_slopes_pass() -> None:
     assert gradient[0].abs().max() > 0
     assert gradient[1:].abs().max() == 0
     assert diff_augment(IMAGES, build(DiffAugment, NOTHING, "x"), []) is IMAGES
-
-
-def test_the_history_is_a_ring_that_is_drawn_from() -> None:
-    """Pictures of the colours 1, 2, 3, …; five are remembered."""
-
-    def exchanged(history: History, first: int, seed: int = 0) -> set[float]:
-        colours = torch.arange(first, first + 3.0).view(3, 1, 1, 1).expand(3, 3, 2, 2)
-        return set(history.exchange(colours, dice(seed, seed + 100, seed + 200))[:, 0, 0, 0].tolist())
-
-    drawn = [exchanged(History(5, 2), 1, seed) for seed in range(8)]
-    assert set().union(*drawn) == {1, 2, 3}, "what is empty is never drawn"
-    history = History(5, 2)
-    exchanged(history, 1)
-    exchanged(history, 4)
-    assert history.pictures[:, 0, 0, 0].tolist() == [6, 2, 3, 4, 5]
-    drawn = [exchanged(history, 4 + 3 * turn, turn) for turn in range(1, 8)]
-    assert any(min(found) < 4 + 3 * turn for turn, found in enumerate(drawn, 1)), "older ones come back"
 
 
 class Scaled(Generator):

@@ -17,13 +17,14 @@ from relume.methods.gan.trained import TrainedGan
 from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.replay import Going, Ring
+from relume.methods.landscape.replay import Going
 from relume.methods.landscape.train import axes, relative
 from relume.methods.landscape.trained import read_landscape
 from relume.methods.landscape.trajectories import descend
 from relume.networks.taps import compute
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
+from relume.training.replay import Ring
 from tests.decoder_files import CPU, Store, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
@@ -84,7 +85,7 @@ def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
 
 
 def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
-    ring = Ring(4, 1)
+    ring = Ring(states=torch.zeros(4, 1), pictures=torch.zeros(4, dtype=torch.int64))
     ring.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2, 3]))
     states, pictures = ring.draw(dice(*range(40)))
     assert set(pictures.tolist()) == {1, 2, 3}

@@ -1,4 +1,4 @@
-"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `probe` and `score_samples`."""
+"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps` and `probe`."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
@@ -45,8 +45,6 @@ LADDERS = ("blur", "noise", "jpeg", "blocks")
 MEASURED = tuple(name for name in METRICS if name != "feature_error")  # maps are taken away: features are not to be met
 PROBE_BASELINES = ("chance", "pixels")
 SPLITS = ("train", "val", "test")
-SAMPLE_BASELINES = ("floor_train_", "floor_shuffled_patches_")  # what their names begin with; the dataset follows
-OWN = "withheld"  # the kind of rows about these, and how their names end
 
 
 def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:
@@ -212,20 +210,3 @@ class Probe:
     def __post_init__(self) -> None:
         if taken := [name for name in self.models if name in PROBE_BASELINES]:
             raise ValueError(f"models: {taken[0]} is the name of a baseline")
-
-
-@config
-class ScoreSamples:
-    """Measured by the network of `evaluate.sets`."""
-
-    models: Annotated[tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once]  # none: a table without rows
-    split: str  # held-out pictures that training has not seen
-    withheld: int = Field(ge=0)  # the last so many training pictures, which no generator learned from, are asked about too
-    count: int = Field(ge=2)  # samples, and pictures of every floor: Frechet distances compare at equal n only
-    patches: int = Field(ge=2)  # per side, of the floor that is made of shuffled ones
-
-    def __post_init__(self) -> None:
-        if self.withheld == 1:
-            raise ValueError("withheld: a distance needs two pictures; 0 asks about none")
-        if self.split == "train":
-            raise ValueError("split: generators have learned from train: name another")

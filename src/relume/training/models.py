@@ -45,7 +45,9 @@ def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples
         write_csv(temporary / HISTORY, HISTORY_COLUMNS, trained.history)
         save_png(temporary / SAMPLES, samples)
         if trained.progress is not None:
-            _save_jpeg(temporary / PROGRESS, trained.progress)
+            from PIL import Image
+
+            Image.fromarray(trained.progress).save(temporary / PROGRESS, format="JPEG", quality=90, subsampling=0)
         about = {"sha256": digest(trained.best), "best_step": trained.best_step, "metrics": trained.metrics}
         write_json(temporary / CARD, {**card, **about})
 
@@ -114,13 +116,6 @@ def load_model(
 def shapes_of(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Of the features that the model was trained on, in the order of its taps: JSON sorts its keys."""
     return {tap: tuple(card["shapes"][tap]) for tap in card["config"]["taps"]}
-
-
-def _save_jpeg(path: Path, pixels: np.ndarray) -> None:
-    from PIL import Image
-
-    with atomic(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="JPEG", quality=90, subsampling=0)
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -66,11 +66,7 @@ def train_command(
                 click.echo(f"{name}: {trainer.summary(trained.metrics)}")
 
     path = click.Path(path_type=Path)
-    texts = {
-        "images": "The dataset to learn from.",
-        "out": "Folder of the model.",
-        "timing": "Table of the seconds that it took.",
-    }
+    texts = {"images": "The dataset to learn from.", "out": "Folder of the model.", "timing": "Table of its seconds."}
     for option, told in (texts | folders).items():
         main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=told)(main)
     if weights:

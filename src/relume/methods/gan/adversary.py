@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.methods.gan.generator import Generator
+from relume.training.replay import Ring
 
 PATH_DECAY = 0.99  # of the running mean of path lengths
 
@@ -16,33 +17,11 @@ class Adversary(nn.Module):
     def __init__(self, discriminator: nn.Module, size: int, history: int) -> None:
         super().__init__()
         self.discriminator = discriminator
-        self.history = History(history, size)
+        self.history = Ring(pictures=torch.zeros(history, 3, size, size))
         self.paths = Paths()
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.discriminator(pictures).float()
-
-
-class History(nn.Module):
-    """The last made pictures, a ring. Nothing here waits for the device."""
-
-    pictures: Tensor  # (capacity, 3, size, size)
-    seen: Tensor  # (): how many there ever were
-
-    def __init__(self, capacity: int, size: int) -> None:
-        super().__init__()
-        self.register_buffer("pictures", torch.zeros(capacity, 3, size, size))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def exchange(self, made: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Remember these, and return as many of all that are remembered: row n is drawn by generator n."""
-        capacity = len(self.pictures)
-        slots = (self.seen + torch.arange(len(made), device=made.device)) % capacity
-        self.pictures.index_copy_(0, slots, made)
-        self.seen.add_(len(made))
-        drawn = torch.stack([torch.rand((), generator=one, dtype=torch.float64) for one in generators]).to(made.device)
-        return self.pictures[(drawn * self.seen.clamp(max=capacity)).long()]
 
 
 class Paths(nn.Module):

@@ -80,7 +80,8 @@ class GanTrainer(Trainer[GanConfig]):
         real = diff_augment(images, config.diff_augment, generators)
         fake = diff_augment(fakes, config.diff_augment, generators)
         if isinstance(config.objective, LeastSquares):
-            past = diff_augment(adversary.history.exchange(fakes.detach(), generators), config.diff_augment, generators)
+            adversary.history.add(fakes.detach())
+            past = diff_augment(*adversary.history.draw(generators), config.diff_augment, generators)
             return mean_terms(by_squares(adversary, config.objective, real, fake, past=past))
         assert isinstance(config.objective, Logistic)
         return mean_terms(by_logits(adversary, made, config.objective, real, fake, generators=generators))

@@ -1,42 +1,16 @@
 """What a landscape is trained on: trajectories that go on while it learns, and a replay memory of their states. All of it is
 state of the module, so a killed training resumes. Each process has its own; a checkpoint holds the first one's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trajectories import Betas, Trajectories, loss_gradient
+from relume.training.replay import Ring
 
 Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), numbers of their pictures (N,) -> LOSS and terms, (N,)
-
-
-class Ring(nn.Module):
-    """The last states, each with the number of the picture that it looks for."""
-
-    states: Tensor  # (capacity, D)
-    pictures: Tensor  # (capacity,)
-    seen: Tensor  # (): how many there ever were
-
-    def __init__(self, capacity: int, size: int) -> None:
-        super().__init__()
-        self.register_buffer("states", torch.zeros(capacity, size))
-        self.register_buffer("pictures", torch.zeros(capacity, dtype=torch.int64))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def add(self, states: Tensor, pictures: Tensor) -> None:
-        slots = (self.seen + torch.arange(len(states), device=states.device)) % len(self.states)
-        self.states.index_copy_(0, slots, states)
-        self.pictures.index_copy_(0, slots, pictures)
-        self.seen.add_(len(states))
-
-    def draw(self, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
-        """As many states as generators, row n drawn by generator n, and their pictures."""
-        drawn = torch.stack([torch.rand((), generator=one, dtype=torch.float64) for one in generators]).to(self.states.device)
-        slots = (drawn * self.seen.clamp(max=len(self.states))).long()
-        return self.states[slots], self.pictures[slots]
 
 
 class Going(nn.Module):
@@ -82,4 +56,4 @@ class Learner(nn.Module):
         super().__init__()
         self.landscape, size = landscape, landscape.centre.numel()
         self.going = Going(per_batch, size, steps)
-        self.ring = Ring(replay * steps, size)
+        self.ring = Ring(states=torch.zeros(replay * steps, size), pictures=torch.zeros(replay * steps, dtype=torch.int64))

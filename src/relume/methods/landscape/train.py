@@ -99,7 +99,8 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         going.renew(self.starts(generators[:count]), torch.tensor(rows[:count], device=self.device))
         going.advance(self.seen, ways.learning_rate, ways.betas)
         ring.add(going.z, going.pictures)
-        found = self.seen(*ring.draw(generators))
+        states, pictures = ring.draw(generators)
+        found = self.seen(states, pictures)
         means = mean_terms(found)
         return means | {LOSS: relative(found[LOSS])} if self.config.relative else means
 

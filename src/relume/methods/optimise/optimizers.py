@@ -143,13 +143,9 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(1)
 
 
-def _adam(config: Optimiser, *, signed: bool) -> Optimizer:
-    return Elementwise(partial(torch.optim.Adam, betas=config.betas), signed=signed)
-
-
 RULES: dict[str, Callable[[Optimiser], Optimizer]] = {
     "sgd": lambda config: Elementwise(torch.optim.SGD),
-    "adam": partial(_adam, signed=False),
-    "signed_adam": partial(_adam, signed=True),
+    "adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas)),
+    "signed_adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas), signed=True),
     "lbfgs": lambda config: Lbfgs(),
 }
