@@ -45,6 +45,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
     "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "tokens_shallow": _recipe(0.3, tv=2.0, guide=0.0),
+    "tokens_middle": _recipe(0.3, tv=10.0, guide=1.0, grid=7),
+    "tokens_deep": _recipe(0.2, tv=30.0, guide=3.0, grid=7, **GUIDED),
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 
@@ -70,6 +73,13 @@ def name_for(network: str, taps: list[str]) -> str:
     kin = family(network)
     reached = min((depth(network, tap) for tap in taps), key=DEPTHS.index)
     return f"{RELATIVES.get(kin, kin)}_{reached}"
+
+
+def own_name(kind: str, depth: float) -> str:
+    """The recipe for a layer of a network that the catalogue does not know; `kind`: map, tokens or vector; `depth`: 0 to 1."""
+    if kind == "vector":
+        return "efficientnet_pooled"
+    return f"{'tokens' if kind == 'tokens' else 'efficientnet'}_{DEPTHS[min(2, int(3 * depth))]}"
 
 
 def recipe(name: str) -> dict[str, Any]:
