@@ -33,6 +33,13 @@ def check(images: Tensor, *, bounded: bool = True, channels: int = 3) -> None:
         raise ValueError(f"needs images in [0, 1], got [{images.min():.3g}, {images.max():.3g}]")
 
 
+def as_channels(images: Tensor, channels: int) -> Tensor:
+    """RGB (N, 3, H, W) -> (N, 1, H, W), its luma (ITU-R 601), (N, 3, H, W), or (N, 4, H, W), opaque."""
+    if channels == 1:
+        return (images * per_channel((0.299, 0.587, 0.114), images)).sum(1, keepdim=True)
+    return images if channels == 3 else torch.cat([images, torch.ones_like(images[:, :1])], 1)
+
+
 def per_channel(values: Sequence[float], like: Tensor) -> Tensor:
     """One number per channel, (1, C, 1, 1); their mean where `like` (N, C, H, W) has other channels than the three colours."""
     given = torch.tensor(values, device=like.device, dtype=like.dtype)

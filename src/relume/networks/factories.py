@@ -1,4 +1,5 @@
-"""Builds a user's network by name: `timm:<name>`, `torchvision:<name>`, `open_clip:<name>` or `<module>:<factory>`; reads its file."""
+"""Builds a user's network by name, `timm:<name>`, `torchvision:<name>`, `open_clip:<name>` or `<module>:<factory>`; reads its
+file."""
 
 import difflib
 import importlib
@@ -6,16 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
+from relume.networks.convert import InvalidWeights, tensors_of
 
 PACKAGES = ("timm", "torchvision", "open_clip")
-NESTED = ("state_dict", "model_state_dict", "model")  # keys below which training scripts keep the tensors
 
 
 def is_source(name: str) -> bool:
@@ -87,25 +86,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".onnx":
         raise UserError(f"{path}: ONNX files cannot be inverted, for torch has no reader of them; export a state dict instead")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors import SafetensorError
-            from safetensors.torch import load_file
-
-            try:
-                return dict(load_file(path))
-            except SafetensorError as error:
-                raise UserError(f"{path}: {error}") from None
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise UserError(f"{path}: holds more than tensors; save model.state_dict(), best as safetensors") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    for key in NESTED:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"{path}: needs a state dict, name -> tensor")
-    return {name.removeprefix("module."): value for name, value in loaded.items()}
+        return dict(tensors_of(path))
+    except (OSError, InvalidWeights) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}; needs a state dict, best as safetensors") from None
 
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> nn.Module:

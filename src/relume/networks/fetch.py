@@ -16,12 +16,12 @@ from relume.networks.sources import Candidate, File, candidates, download_path, 
 from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
 
-def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None) -> Path:
+def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None, download: bool = True) -> Path:
     """Writes `root/<name>/`. The error lists all sources that were tried. `log` gets a line with the source."""
     if name == "identity":
         return _write(name, root, {}, None, None)
     tried: list[str] = []
-    for candidate in _all(files(name), tried):
+    for candidate in _all(files(name), tried) if download else candidates(files(name)):
         path = candidate.path
         if path is None or not path.is_file():
             tried.append(candidate.why or f"{path}: not found")

@@ -153,6 +153,11 @@ def _home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+def cache_folder() -> Path:
+    """Of what the library keeps for itself."""
+    return _home() / "relume"
+
+
 def _in_caches(file: File) -> list[Path]:
     """The caches of torch, open_clip and the hub, and our own."""
     paths = [download_path(file)]
@@ -169,6 +174,6 @@ def download_path(file: File) -> Path:
     if file.cache == "clip":
         return Path.home() / ".cache" / "clip" / file.name  # open_clip ignores XDG_CACHE_HOME
     if file.cache == "hub":
-        return _home() / "relume" / "weights" / file.name  # the hub manages its own cache
+        return cache_folder() / "weights" / file.name  # the hub manages its own cache
     home = Path(os.environ.get("TORCH_HOME") or _home() / "torch")
     return home / "hub" / "checkpoints" / file.name

@@ -135,7 +135,7 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
     images = np.concatenate([shard.images for shard in done])
     index = [row for shard in done for row in shard.rows]
-    return images, index, _trace(work.name, done), _timing(work, done)
+    return images, index, trace_rows(work.name, done), _timing(work, done)
 
 
 def dry_run_report(work: Work) -> str:
@@ -195,7 +195,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     before, began = number * work.config.steps, bar.n  # shards follow each other on the live view's axis
 
     def note(report: Report) -> None:
-        log.append(_entry(report))
+        log.append(entry(report))
         bar.update(began + len(rows) * report.step - bar.n)
         bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
         work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
@@ -215,7 +215,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     return shard
 
 
-def _entry(report: Report) -> dict[str, Any]:
+def entry(report: Report) -> dict[str, Any]:
     """Sums over the rows that still have a number."""
     values = {name: value.cpu().double() for name, value in report.terms.items()}
     finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
@@ -357,7 +357,7 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     ]
 
 
-def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def trace_rows(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """Means over all pictures and restarts."""
     sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0])
     for note in (note for shard in shards for note in shard.log):

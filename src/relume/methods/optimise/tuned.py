@@ -31,6 +31,13 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
     }
 
 
+def _tokens(rate: float, *, tv: float, guide: float, **more: Any) -> dict[str, Any]:
+    """Attention has looked around already: a cell of the guide reads one token, and the class token."""
+    made = _recipe(rate, tv=tv, guide=guide, grid=7, **more)
+    made["terms"]["guide"]["reach"] = 1
+    return made
+
+
 GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
 RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv1
@@ -46,8 +53,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
     "tokens_shallow": _recipe(0.3, tv=2.0, guide=0.0),
-    "tokens_middle": _recipe(0.3, tv=10.0, guide=1.0, grid=7),
-    "tokens_deep": _recipe(0.2, tv=30.0, guide=3.0, grid=7, **GUIDED),
+    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),
+    "tokens_deep": _tokens(0.2, tv=30.0, guide=3.0, **GUIDED),
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 
