@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relume.api.inversion import PARAMS
 from relume.api.models import Layers, Model, Opened, Source, weighted
-from relume.api.pictures import Images, load
+from relume.api.pictures import Images, load, side_of
 from relume.core.config import build, entry, read_params
 from relume.core.errors import UserError
 from relume.core.files import find_root
@@ -64,7 +64,7 @@ class Decoder:
         source, chosen = Source(model, mean=mean, std=std, weights=weights, device=device), weighted(layer)
         if source.channels != 3:
             raise UserError(f"model: decoders make images of 3 channels, {source.facts.name} takes {source.channels}")
-        side, whole = size or source.default_size, read_params(PARAMS)
+        side, whole = size or side_of(images) or source.default_size, read_params(PARAMS)
         dataset = _dataset(to_uint8(load(images, size=side, channels=3)))
         with source.borrow(), tempfile.TemporaryDirectory() as scratch:
             opened = source.opened(chosen, side, spatial=True)
