@@ -1,4 +1,4 @@
-"""`relume inpaint` and `api.inpaint`: holes filled by a trained masked model, and faults before anything is predicted."""
+"""`relume inpaint` and the function: holes filled by a trained masked model, and faults before anything is predicted."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume import api
+import relume
 from relume.cli import show
 from relume.cli.main import main
 from relume.core.errors import UserError
@@ -56,7 +56,7 @@ def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) 
     original, filled, hidden = shown("my.png"), shown("my_filled_et.png"), _hole() == 255
     assert np.array_equal(filled[~hidden], original[~hidden])
     assert (filled[hidden] != original[hidden]).any()
-    found = api.inpaint("my.png", hidden, "et", models=project / api.MASKED)
+    found = relume.inpaint("my.png", hidden, "et")
     assert np.array_equal(found.image, filled)
     assert all(part in done.output for part in ("24 px", "16 px", "4.7%", "my_filled_et.png\n", "my_filled_et_panels.png\n"))
     panels = shown("my_filled_et_panels.png")
@@ -160,13 +160,12 @@ def test_a_picture_that_cannot_be_read_is_named(project: Path) -> None:
 
 
 def test_arrays_are_held_to_their_kind(project: Path) -> None:
-    models = project / api.MASKED
     with pytest.raises(UserError, match="uint8"):
-        api.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et", models=models)
+        relume.inpaint(np.zeros((4, 4, 3)), np.zeros((4, 4), bool), "et")
     with pytest.raises(UserError, match="bool"):
-        api.inpaint("my.png", _hole(), "et", models=models)
+        relume.inpaint("my.png", _hole(), "et")
     with pytest.raises(UserError, match="film: .*mae"):
-        api.inpaint("my.png", _hole() == 255, "mae", models=models, film=True)
+        relume.inpaint("my.png", _hole() == 255, "mae", film=True)
 
 
 def test_on_a_terminal_the_panels_are_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

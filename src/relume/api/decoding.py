@@ -132,9 +132,8 @@ class Decoder:
     def _as_decoded(value: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Tokens as a map; maps with their channels first."""
         value = spatial(value)
-        return (
-            value.permute(0, 3, 1, 2) if tuple(value.permute(0, 3, 1, 2).shape[1:]) == shape != tuple(value.shape[1:]) else value
-        )
+        turned = value.movedim(-1, 1)
+        return turned if tuple(turned.shape[1:]) == shape != tuple(value.shape[1:]) else value
 
 
 def _dataset(pixels: np.ndarray) -> Dataset:

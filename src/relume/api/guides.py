@@ -57,7 +57,7 @@ def guide(opened: Opened, config: InversionConfig, dataset: Dataset, *, progress
     """From the cache, where the same network, layers, size, pictures and code have been fitted before."""
     path = cache_folder() / "guides" / f"{_key(opened, config, dataset)}.safetensors"
     if path.exists():
-        found = load_file(path, device=str(opened.device))
+        found = {name: value.to(opened.device, copy=True) for name, value in load_file(path).items()}
         return Guide(config=config.terms.guide, channels=opened.channels, **found)
     provider = Provider(dataset, {opened.name: opened.network}, opened.device, opened.channels)
 
@@ -67,7 +67,7 @@ def guide(opened: Opened, config: InversionConfig, dataset: Dataset, *, progress
     made = provider.guide(config, opened.size, watch)
     with atomic(path) as temporary:
         numbers = {"mean": made.mean, "centre": made.centre, "gradient": made.gradient}
-        save_file({name: value.cpu().contiguous() for name, value in numbers.items()}, temporary)
+        save_file({name: value.cpu() for name, value in numbers.items()}, temporary)
     return made
 
 

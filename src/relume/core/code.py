@@ -63,9 +63,9 @@ def _file(name: str, root: Path) -> Path:
 
 
 def _packages(name: str, root: Path) -> Iterator[Path]:
-    """The `__init__.py` files that importing a module runs."""
+    """The `__init__.py` files that importing a module runs, but for the library's own: it holds lazy names alone."""
     parts = name.split(".")
-    return (_file(".".join(parts[:end]), root) for end in range(1, len(parts)))
+    return (_file(".".join(parts[:end]), root) for end in range(2, len(parts)))
 
 
 @cache

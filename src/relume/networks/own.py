@@ -80,7 +80,7 @@ def described(
     as many channels as the first convolution takes.
     """
     first = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
-    count = channels or (len(mean) if mean else first)
+    count = channels or first
     if count not in (1, 3, 4):
         raise UserError(f"channels: images of 1, 3 or 4 channels can be found, got {count}; give channels=")
     carried = _carried(model)

@@ -47,7 +47,9 @@ def fit(look: Callable[[Tensor], Mapping[str, Tensor]], batches: Iterable[Tensor
             raise UserError(f"terms.guide: a cell would read {x.shape[1]} numbers, {WIDEST} at most: a smaller reach is wanted")
         total.add(x, fold(resize(images, config.grid), pooled=len(x) == len(images)))
     mean, centre, gradient = total.solve(config.ridge)
-    return Guide(config=config, mean=mean.float(), centre=centre.float(), gradient=gradient.float(), channels=channels)
+    # a matrix in the usual order: one that is read from a file gives the same bits
+    slope = gradient.float().contiguous()
+    return Guide(config=config, mean=mean.float(), centre=centre.float(), gradient=slope, channels=channels)
 
 
 class Normal:
