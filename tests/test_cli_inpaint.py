@@ -12,6 +12,7 @@ import relume
 from relume.cli import show
 from relume.cli.main import main
 from relume.core.errors import UserError
+from relume.core.sheet import LINE
 from relume.methods.masked.trained import TrainedMasked
 from tests.evaluation_files import write_dataset
 from tests.test_readme import commands
@@ -59,7 +60,7 @@ def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) 
     found = relume.inpaint("my.png", hidden, "et")
     assert np.array_equal(found.image, filled)
     assert all(part in done.output for part in ("24 px", "16 px", "4.7%", "my_filled_et.png\n", "my_filled_et_panels.png\n"))
-    panels = shown("my_filled_et_panels.png")
+    panels = shown("my_filled_et_panels.png")[LINE:]
     assert panels.shape == (80, 3 * 128 + 4, 3)
     assert (panels[20:40, 60:84] == 128).all()
     assert np.array_equal(panels[::2, 2 * 130 :: 2], filled)
@@ -69,7 +70,7 @@ def test_a_masks_light_pixels_are_filled_and_no_other_is_touched(project: Path) 
 def test_a_drawn_mask_is_scored_against_the_picture(project: Path) -> None:
     done = call("--hide", "0.5", "--pattern", "block", "--out", "o.png", model="mae")
     assert done.exit_code == 0, done.output
-    original, filled, panels = shown("my.png"), shown("o.png"), shown("o_panels.png")
+    original, filled, panels = shown("my.png"), shown("o.png"), shown("o_panels.png")[LINE:]
     assert panels.shape == (80, 4 * 128 + 6, 3)
     assert np.array_equal(panels[::2, 3 * 130 :: 2], original)
     hidden = (panels[::2, :128:2] == 128).all(-1)

@@ -22,7 +22,6 @@ from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.train import DecoderTrainer
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
-from relume.networks.taps import spatial
 from relume.training.find import model_folder
 from relume.training.stage import train_model
 from relume.training.trainer import Setup
@@ -67,7 +66,7 @@ class Decoder:
         side, whole = size or side_of(images) or source.default_size, read_params(PARAMS)
         dataset = _dataset(to_uint8(load(images, size=side, channels=3)))
         with source.borrow(), tempfile.TemporaryDirectory() as scratch:
-            opened = source.opened(chosen, side, spatial=True)
+            opened = source.opened(chosen, side)
             own: dict[str, Any] = {"network": opened.name, "taps": list(chosen), "dataset": dataset.name, **(settings or {})}
             shared = whole["train_decoder"]["shared"]
             if not opened.store.has("alexnet_conv"):
@@ -126,12 +125,11 @@ class Decoder:
 
     def _opened(self) -> Opened:
         assert self.source is not None
-        return self.source.opened(dict.fromkeys(self.trained.taps, 1.0), self.trained.size, spatial=True)
+        return self.source.opened(dict.fromkeys(self.trained.taps, 1.0), self.trained.size)
 
     @staticmethod
     def _as_decoded(value: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Tokens as a map; maps with their channels first."""
-        value = spatial(value)
+        """Maps have their channels first."""
         turned = value.movedim(-1, 1)
         return turned if tuple(turned.shape[1:]) == shape != tuple(value.shape[1:]) else value
 

@@ -154,8 +154,8 @@ class Source:
             return {name: layer.shape for name, layer in found.items()}
         return self._shapes(self._named(list(self.facts.taps)), list(self.facts.taps), size)
 
-    def opened(self, weights: dict[str, float], size: int, *, spatial: bool = False) -> Opened:
-        """To be used while the model is borrowed. `spatial`: tokens come as maps, which decoders take."""
+    def opened(self, weights: dict[str, float], size: int) -> Opened:
+        """To be used while the model is borrowed."""
         if self.module is None:
             net = self._named(list(weights))
             recipe, shapes = tuned.name_for(net.facts.name, list(weights)), self._shapes(net, list(weights), size)
@@ -163,7 +163,7 @@ class Source:
             own = OwnNetwork(self.facts, self.module)
             chosen = choose(layers(own, size), list(weights), self.facts.name)
             first = min(chosen.values(), key=lambda layer: layer.depth)
-            net, recipe = with_taps(own, chosen, size, spatial=spatial), tuned.own_name(first.kind, first.depth)
+            net, recipe = with_taps(own, chosen, size), tuned.own_name(first.kind, first.depth)
             shapes = {name: layer.shape for name, layer in chosen.items()}
         store = Store({net.facts.name: net})
         return Opened(network=net, store=store, weights=weights, shapes=shapes, recipe=recipe, size=size)

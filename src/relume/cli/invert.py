@@ -128,7 +128,8 @@ def _summary(result: Result, files: list[Path]) -> str:
         why = "interrupted" if result.interrupted else "stopped"
         lines.append(f"{why} after {steps} of {wanted} steps: this is the best result so far")
     assert result.originals is not None
-    x, y, mean = (one[:, :3].expand(-1, 3, -1, -1) for one in (result.images, result.originals, blocks(result.originals, 1)))
+    shown = [images.mul(255).round() / 255 for images in (result.images, result.originals, blocks(result.originals, 1))]
+    x, y, mean = (one[:, :3].expand(-1, 3, -1, -1) for one in shown)  # as they are written
     lines.append(
         f"recipe {result.settings['recipe']}, {steps} steps, {result.seconds:.1f} s; PSNR {float(psnr(x, y)):.2f} dB "
         f"(mean colour {float(psnr(mean, y)):.2f}), relative feature error {result.feature_error[0]:.3g}"

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
-from relume.networks.convert import InvalidWeights, tensors_of
 
 PACKAGES = ("timm", "torchvision", "open_clip")
 
@@ -85,6 +84,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a state dict saved by torch, which is read with `weights_only`."""
     if path.suffix == ".onnx":
         raise UserError(f"{path}: ONNX files cannot be inverted, for torch has no reader of them; export a state dict instead")
+    from relume.networks.convert import InvalidWeights, tensors_of  # which imports this module
+
     try:
         return dict(tensors_of(path))
     except (OSError, InvalidWeights) as error:

@@ -1,13 +1,13 @@
 """The facts of a network: normalisation, image size, and taps with their modules. Plain data, without torch."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
-Form = Literal["map", "mean", "tokens", "raw", "raw_last", "spatial"]
+Form = Literal["map", "mean", "tokens", "raw", "raw_last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Tap:
 
     Several places are concatenated along the channels. `form`: "map" is the activation itself, "mean" its mean over positions,
     "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map. Of a user's modules: "raw" is the
-    output itself, "raw_last" a map (N, H, W, C) in the usual order, "spatial" one with all tokens as a map (`taps.spatial`).
+    output itself, tokens (N, L, C) among them, "raw_last" a map (N, H, W, C) in the usual order.
     """
 
     channels: int
@@ -49,6 +49,10 @@ class Facts:
     taps: dict[str, Tap]
     variant: str  # which training and which part of the network
     licence: str
+    module: str = ""  # of builder `own`: <package or module>:<factory>
+    kwargs: dict[str, Any] = field(default_factory=dict)  # of that factory
+    file: str = ""  # of its weights
+    sha256: str = ""  # of that file
 
 
 def activation_taps(

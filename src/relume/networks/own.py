@@ -55,12 +55,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     frozen = [(weight, weight.requires_grad) for weight in model.parameters()]
     inplace = [module for module in model.modules() if getattr(module, "inplace", None) is True]
     try:
-        for module, _ in modes:
-            module.training = False
-        for weight, _ in frozen:
-            weight.requires_grad_(False)
-        for module in inplace:
-            setattr(module, "inplace", False)  # noqa: B010  mypy types attributes of modules as tensors
+        freeze(model)
         yield
     finally:
         for module, mode in modes:
@@ -68,7 +63,15 @@ def borrowed(model: nn.Module) -> Iterator[None]:
         for weight, wanted in frozen:
             weight.requires_grad_(wanted)
         for module in inplace:
-            setattr(module, "inplace", True)  # noqa: B010
+            setattr(module, "inplace", True)  # noqa: B010  mypy types attributes of modules as tensors
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        module.training = False
+        if getattr(module, "inplace", None) is True:
+            setattr(module, "inplace", False)  # noqa: B010
+    return model.requires_grad_(False)
 
 
 def described(
@@ -168,15 +171,14 @@ def choose(known: Mapping[str, Layer], names: Sequence[str], network: str) -> di
     return {name: known[name] for name in names}
 
 
-def with_taps(network: OwnNetwork, chosen: Mapping[str, Layer], size: int, *, spatial: bool = False) -> OwnNetwork:
-    """The network with these layers as its taps. `spatial`: tokens as maps, for decoders."""
-    taps = {name: _tap(layer, size, spatial=spatial) for name, layer in chosen.items()}
+def with_taps(network: OwnNetwork, chosen: Mapping[str, Layer], size: int) -> OwnNetwork:
+    """The network with these layers as its taps."""
+    taps = {name: _tap(layer, size) for name, layer in chosen.items()}
     return OwnNetwork(replace(network.facts, taps=taps), network.body)
 
 
-def _tap(layer: Layer, size: int, *, spatial: bool) -> Tap:
+def _tap(layer: Layer, size: int) -> Tap:
     shape = layer.shape
     channels = shape[0] if layer.kind == "map" and layer.form == "raw" else shape[-1]
     side = {"map": shape[1] if len(shape) == 3 else 0, "tokens": max(1, int(shape[0] ** 0.5)), "vector": 0}[layer.kind]
-    form: Form = "spatial" if spatial and layer.kind == "tokens" else layer.form
-    return output(layer.name, channels, max(1, round(size / side)) if side else None, form=form)
+    return output(layer.name, channels, max(1, round(size / side)) if side else None, form=layer.form)

@@ -79,11 +79,11 @@ def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
 
 
 def compute(networks: Mapping[str, Network], images: Tensor, taps: Mapping[str, Sequence[str]]) -> Seen:
-    """Features in float32 of each network's taps, in one forward pass per network."""
+    """Features in float32 of each network's taps, in one forward pass per network; tokens as maps."""
     seen: Seen = {}
     for name, own in taps.items():
         with collect(networks[name], own) as tapped:
-            seen[name] = {tap: value.float() for tap, value in tapped(images).items()}
+            seen[name] = {tap: spatial(value.float()) for tap, value in tapped(images).items()}
     return seen
 
 
@@ -156,9 +156,8 @@ def _form(tap: Tap, found: Found) -> Tensor:
     value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     if tap.form == "mean":
         return value.mean((2, 3))
-    if tap.form.startswith("raw") or tap.form == "spatial":
-        value = value.permute(0, 3, 1, 2) if tap.form == "raw_last" else value
-        return spatial(value) if tap.form == "spatial" else value
+    if tap.form in ("raw", "raw_last"):
+        return value if tap.form == "raw" else value.permute(0, 3, 1, 2)
     if tap.form == "tokens":
         side = round((value.shape[1] - 1) ** 0.5)
         return value[:, 1:].transpose(1, 2).unflatten(2, (side, side))
