@@ -135,8 +135,8 @@ def test_a_declared_network_is_built_fetched_and_loaded(params: dict[str, Any], 
         ({"recipes.shallow.taps": {"3": 1.0}}, "recipes.shallow.taps.3", "no tap"),
         (
             {"weights.networks": ["alexnet_conv", "vgg16_conv", "efficientnet_lite0", "lpips_alex", "lpips_vgg", "mini"]},
-            "weights",
-            "",
+            "weights.networks",
+            "mini",
         ),
     ],
 )

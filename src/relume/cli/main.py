@@ -8,16 +8,23 @@ import click
 
 from relume.core.errors import UserError
 
+PIPELINE = ("dvc", "mlflow", "jinja2")  # packages that the library does without
+
 
 class Group(click.Group):
-    """Shows a UserError as a message."""
+    """Shows a UserError, or that the pipeline's packages are not here, as a message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.secho(str(error), fg="red", err=True)
-            ctx.exit(1)
+            told = str(error)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in PIPELINE:
+                raise
+            told = f"{error.name} is not installed: the pipeline needs the extra relume[pipeline]"
+        click.secho(told, fg="red", err=True)
+        return ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

