@@ -47,5 +47,5 @@ ui: env ## the runs in MLflow's pages, on PORT (5000) or where MLFLOW_TRACKING_U
 	esac
 
 lock: ## requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
-	@uv=$$(./bootstrap.sh uv) && $$uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 \
+	@uv=$$(./bootstrap.sh uv) && $$uv pip compile -q pyproject.toml --extra pipeline --group dev --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url -o requirements.lock $(ARGS)

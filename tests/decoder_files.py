@@ -79,6 +79,8 @@ def settings(**differences: Any) -> DecoderConfig:
 class Store:
     """Weights of networks, drawn at random, in the place of the files that a stage declares."""
 
+    given: dict[str, networks.Network] = {}
+
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         if name.startswith("lpips_"):
             taps = LPIPS_TAPS[name.removeprefix("lpips_")]

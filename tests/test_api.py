@@ -1,134 +1,376 @@
-"""What a notebook does: a picture's features, and a picture from features alone."""
+"""What a notebook does: images from the features of any module, which is put back as it was found; faults told by their key."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-import yaml
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from relume import api
+import relume
+from relume.api import inversion
+from relume.api.inversion import Inversion
+from relume.api.models import Source
+from relume.api.pictures import load
 from relume.core.errors import UserError
-from relume.core.images import save_png, to_float
-from relume.methods.optimise import tuned
-from relume.methods.optimise.optimise import Report
+from relume.core.files import Scratch
+from relume.core.images import to_uint8
+from relume.methods.optimise import infer
 from tests.evaluation_files import write_dataset
-from tests.inversion_files import SIZE, found, pictures
 
-ROOT = Path(__file__).resolve().parents[1]
-PARAMS = ROOT / "params.yaml"
-NET = "alexnet_conv"
-UNGUIDED: dict[str, Any] = {"losses": {"guide": 0.0}, "init": {"base": "grey"}}
+SIZE = 32
+FEW: dict[str, Any] = {"steps": 3, "progress": False}
+BLIND: dict[str, Any] = {"losses": {"guide": 0.0}, "settings": {"init": {"base": "grey"}}}
+
+
+class Net(nn.Module):
+    """Of anybody: one channel, ReLUs in place, a map, tokens and vectors."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(channels, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.mix = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.drop, self.head = nn.Dropout(0.5), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        tokens = self.mix(self.conv(x).flatten(2).transpose(1, 2))
+        return self.head(self.drop(tokens.mean(1))), {"tokens": tokens}
 
 
 @pytest.fixture(autouse=True)
-def random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "load", found)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The library's own folder, with toy training pictures in it; no project is around."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "cache/relume/images/photos", size=SIZE, splits=("train",), each=8)
+    return tmp_path / "cache/relume"
 
 
 @pytest.fixture
-def images(tmp_path: Path, default_params: dict[str, Any]) -> Path:
-    """The dataset that params.yaml names, of toy pictures."""
-    name = default_params["invert_optimise"]["dataset"]
-    write_dataset(tmp_path / name, size=SIZE, splits=("train",), each=8)
-    return tmp_path
+def net() -> Net:
+    torch.manual_seed(0)
+    return Net()
 
 
-def seen(tap: str, count: int = 1) -> dict[str, torch.Tensor]:
-    return api.features(pictures(count), NET, [tap])
+def smooth(channels: int = 3, count: int = 1, size: int = SIZE) -> Tensor:
+    small = torch.rand(count, channels, 6, 6, generator=torch.Generator().manual_seed(0))
+    return nn.functional.interpolate(small, size=(size, size), mode="bicubic").clamp(0, 1)
 
 
-def test_from_a_picture_to_features_and_back(tmp_path: Path) -> None:
-    save_png(tmp_path / "cat.png", skimage.data.chelsea())
-    picture = api.picture(tmp_path / "cat.png", size=64)
-    assert picture.shape == (1, 3, 64, 64)
-    targets = api.features(picture, NET, ["conv2"])
-    told: list[int] = []
-    made = api.invert(targets, NET, size=64, params=PARAMS, report=lambda step: told.append(step.step), steps=20, trace_every=10)
-    assert made.image.shape == (1, 64, 64, 3)
-    assert made.image.dtype == np.uint8
-    assert made.recipe == "alexnet_shallow"
-    assert made.trace[-1]["objective"] < 0.5 * made.trace[0]["objective"]
-    assert made.objective == [made.trace[-1]["objective"]]
-    assert told == [row["step"] for row in made.trace] == [0, 10, 20]
-    assert made.frames == []
+def state(model: nn.Module) -> list[Any]:
+    """All that an inversion could leave behind."""
+    hooks = [(len(one._forward_hooks), len(one._forward_pre_hooks), one.training) for one in model.modules()]
+    tensors = [(value.device, value.requires_grad, value.grad, value.stride()) for value in model.parameters()]
+    return [hooks, tensors, [getattr(one, "inplace", None) for one in model.modules()], *model.buffers()]
 
 
-def test_the_fitting_recipe_is_taken_and_can_be_named(images: Path) -> None:
-    few: dict[str, Any] = {"size": SIZE, "params": PARAMS, "steps": 1, "images": images}
-    guided: dict[str, Any] = {"terms": {"guide": {"reach": 1}}}  # narrow, so that the fit is quick
-    assert api.invert(seen("conv5"), NET, **few, **guided).recipe == tuned.name_for(NET, ["conv5"]) == "alexnet_deep"
-    named = api.invert(seen("conv5"), NET, recipe="vgg_shallow", **few, **UNGUIDED)
-    assert named.recipe == "vgg_shallow"
-    with pytest.raises(UserError, match="did you mean 'alexnet_deep'"):
-        api.invert(seen("conv5"), NET, recipe="alexnet_deeep", **few)
-    with pytest.raises(UserError, match="no tap 'conv55'"):
-        api.invert({"conv55": torch.zeros(1, 3)}, NET, **few)
-    with pytest.raises(UserError, match="invert.stepz: unknown key"):
-        api.invert(seen("conv5"), NET, size=SIZE, params=PARAMS, stepz=1)
+def same(before: list[Any], after: list[Any]) -> bool:
+    return before[:3] == after[:3] and all(map(torch.equal, before[3:], after[3:]))
 
 
-def test_the_guide_wants_training_pictures_and_can_be_switched_off(tmp_path: Path, images: Path) -> None:
-    few: dict[str, Any] = {"size": SIZE, "params": PARAMS, "steps": 2}
-    with pytest.raises(UserError, match="is missing"):
-        api.invert(seen("pool"), NET, images=tmp_path / "none", **few)
-    api.invert(seen("pool"), NET, images=tmp_path / "none", **few, **UNGUIDED)
-    guided = api.invert(seen("pool"), NET, images=images, **few)
-    assert "guide" in guided.trace[0]
+def torchvision_net(name: str) -> nn.Module:
+    import torchvision
+
+    return torchvision.models.get_model(name, weights=None)  # type: ignore[no-any-return]
 
 
-def test_pictures_can_begin_with_the_mean_of_the_training_pictures(images: Path, default_params: dict[str, Any]) -> None:
-    begun: list[torch.Tensor] = []
+def timm_net(name: str, **options: Any) -> nn.Module:
+    import timm
 
-    def report(step: Report) -> None:
-        begun.append(step.images.clone())
-
-    start: dict[str, Any] = {"losses": {"guide": 0.0}, "init": {"base": "mean_image", "std": 0.0}}
-    api.invert(seen("conv2"), NET, size=SIZE, params=PARAMS, images=images, report=report, steps=1, **start)
-    mean = to_float(np.load(images / default_params["invert_optimise"]["dataset"] / "images.npy")).mean(0, keepdim=True)
-    torch.testing.assert_close(begun[0], mean, atol=0.01, rtol=0)
+    return timm.create_model(name, pretrained=False, **options)  # type: ignore[no-any-return]
 
 
-def test_frames_show_how_the_pictures_came_about() -> None:
-    made = api.invert(seen("conv2", 2), NET, size=SIZE, params=PARAMS, frames=2, steps=5, trace_every=1, restarts=2, **UNGUIDED)
-    assert [frame.shape for frame in made.frames] == [(2, SIZE, SIZE, 3)] * 3
-    assert made.image.shape == (2, SIZE, SIZE, 3)
-    assert not np.array_equal(made.frames[0], made.frames[2])
+EIGHT: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "resnet": (lambda: torchvision_net("resnet18"), "layer1"),
+    "convnext": (lambda: torchvision_net("convnext_tiny"), "features.1"),
+    "swin": (lambda: torchvision_net("swin_t"), "features.1"),
+    "regnet": (lambda: torchvision_net("regnet_y_400mf"), "trunk_output.block1"),
+    "vit": (lambda: timm_net("vit_tiny_patch16_224", img_size=64), "blocks.1"),
+    "mobilenet": (lambda: timm_net("mobilenetv3_small_050"), "blocks.0"),
+    "mixer": (lambda: timm_net("mixer_s32_224", img_size=64), "blocks.0"),
+    "own": (Net, "conv"),
+}
 
 
-def test_of_the_restarts_the_objective_chooses() -> None:
-    reached: list[torch.Tensor] = []
-    few: dict[str, Any] = {"losses": {"guide": 0.0}, "init": {"base": "grey", "std": 0.3}, "restarts": 3, "steps": 4}
-    told = {"report": lambda step: reached.append(step.terms["objective"])}
-    made = api.invert(seen("conv3", 2), NET, size=SIZE, params=PARAMS, **few, **told)
-    assert made.objective == reached[-1].view(2, 3).amin(1).tolist()
-    assert made.image.shape == (2, SIZE, SIZE, 3)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EIGHT)
+def test_modules_that_nobody_tuned_for(name: str) -> None:
+    make, layer = EIGHT[name]
+    torch.manual_seed(0)
+    model = make().train()
+    before = state(model)
+    images = smooth(1 if name == "own" else 3, size=64)
+    made = relume.invert(model, layer=layer, images=images, steps=60, progress=False, **(BLIND if name == "own" else {}))
+    assert made.feature_error[0] < 0.2
+    assert made.images.shape == images.shape
+    assert same(before, state(model))
 
 
-def test_equal_seeds_give_equal_bits() -> None:
-    few: dict[str, Any] = {"size": SIZE, "params": PARAMS, "steps": 3, **UNGUIDED, "init": {"base": "grey", "std": 0.1}}
-    one, same, other = (api.invert(seen("conv2"), NET, seed=seed, **few).image for seed in (1, 1, 2))
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
+def test_importing_is_quick_and_brings_no_torch() -> None:
+    code = "import sys, relume; assert 'torch' not in sys.modules; assert dir(relume)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert {getattr(relume, name) for name in relume.__all__}
+    assert not hasattr(relume, "inverse")
 
 
-@pytest.mark.parametrize("term", ["pixel", "lpips", "ssim", "clip", "avg", "ref", "surrogate", "logits"])
-def test_terms_that_features_alone_cannot_serve_are_refused(tmp_path: Path, term: str) -> None:
-    params = yaml.safe_load(PARAMS.read_text())
-    params["losses"][term] = 1.0
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(UserError, match=term):
-        api.invert(seen("conv2"), NET, size=64, params=tmp_path / "params.yaml")
+def test_layers_are_listed_in_the_order_of_the_pass(net: Net) -> None:
+    found = relume.layers(net, size=SIZE)
+    assert [found[name] for name in ("conv", "mix", "head")] == [(8, 16, 16), (256, 8), (5,)]
+    names = list(found)
+    assert names.index("conv") < names.index("mix") < names.index("head") < names.index("")
+    assert relume.layers("alexnet_conv", size=64)["conv2"] == (192, 7, 7)
 
 
-def test_a_recipe_without_a_term_is_refused() -> None:
-    with pytest.raises(UserError, match="weight"):
-        api.invert(seen("conv2"), NET, size=64, params=PARAMS, losses={"feature": 0.0, "tv": 0.0, "guide": 0.0})
+@pytest.mark.parametrize(
+    ("layer", "recipe"), [("conv", "efficientnet_shallow"), ("mix", "tokens_deep"), ("head", "efficientnet_pooled")]
+)
+def test_maps_tokens_and_vectors_with_their_guides(net: Net, cache: Path, layer: str, recipe: str) -> None:
+    before, images = state(net), smooth(1, count=3)
+    made = relume.invert(net, layer=layer, images=images, micro_batch=2, restarts=2, **FEW)
+    assert made.settings["recipe"] == recipe
+    assert (made.images.shape, len(made.objective), len(made.feature_error)) == (images.shape, 3, 3)
+    assert made.trace[-1]["step"] == 3
+    assert same(before, state(net))
+    fitted = list((cache / "guides").glob("*")) if recipe != "efficientnet_shallow" else []
+    again = relume.invert(net, layer=layer, images=images, micro_batch=2, restarts=2, **FEW)
+    assert torch.equal(made.images, again.images)
+    assert len(fitted) == len(list((cache / "guides").glob("*"))) == (recipe != "efficientnet_shallow")
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "note.txt").write_text("hello")
-    with pytest.raises(UserError, match=r"note\.txt"):
-        api.picture(tmp_path / "note.txt", size=64)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_features_alone_give_the_same_bits_as_images(channels: int) -> None:
+    torch.manual_seed(0)
+    net, images = Net(channels), smooth(channels)
+    wanted: dict[str, Any] = {
+        "layer": {"conv": 1.0, "mix": 0.5},
+        **FEW,
+        **BLIND,
+        "mean": [0.5] * channels,
+        "std": [0.2] * channels,
+    }
+    options = {key: wanted[key] for key in ("layer", "mean", "std")}
+    given = relume.features(net, images=images, **options)
+    by_images = relume.invert(net, images=images, **wanted)
+    by_features = relume.invert(net, features=given, size=SIZE, **wanted)
+    assert torch.equal(by_images.images, by_features.images)
+    assert by_features.originals is None
+    assert by_images.feature_error == by_features.feature_error
+
+
+def test_maps_with_channels_last_are_given_back_as_they_come() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.turn = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Identity()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.turn(self.conv(x).permute(0, 2, 3, 1))
+
+    net = Last()
+    assert relume.layers(net, size=SIZE)["turn"] == (16, 16, 8)
+    given = relume.features(net, layer="turn", images=smooth())["turn"]
+    assert given.shape == (1, 16, 16, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(given, net(smooth()))
+    assert relume.invert(net, layer="turn", features=given, size=SIZE, **FEW, **BLIND).feature_error[0] < 1
+
+
+def test_the_pipeline_makes_the_same_bits(tmp_path: Path, net: Net) -> None:
+    data = write_dataset(tmp_path / "data/images/toy", size=SIZE, splits=("test", "train"), each=3)
+    rows = data.select("test")
+    torch.manual_seed(0)
+    work = Inversion(Source(Net(3)), "mix", data.pixels(rows), micro_batch=2, ids=data.ids(rows), steps=4, dataset="toy")
+    made = work.run(progress=False)
+    with work.source.borrow():
+        staged = infer.work(
+            name="toy",
+            config=infer.replace(work.config, split="test"),
+            run=work.settings,
+            dataset=data,
+            store=work.opened.store,
+            device=torch.device("cpu"),
+            scratch=Scratch(tmp_path / "scratch"),
+        )
+        images, index, trace, _ = infer.invert(staged)
+    assert np.array_equal(images, to_uint8(made.images))
+    assert [row.objective for row in index] == made.objective
+    assert [row["value"] for row in trace] == [row["value"] for row in made.trace]
+
+
+def test_the_configuration_that_a_model_carries_is_taken() -> None:
+    vit = timm_net("vit_tiny_patch16_224", img_size=32)
+    assert Source(vit).facts.mean == (0.5, 0.5, 0.5)
+    assert Source(torchvision_net("resnet18")).facts.mean == (0.485, 0.456, 0.406)
+    assert (Source(Net(4)).facts.mean, Source(Net(4)).channels, Source(Net(1)).default_size) == ((0.0,) * 4, 4, 224)
+    assert Source(vit, mean=[0.1], std=[0.2]).facts.mean == (0.1, 0.1, 0.1)
+
+
+def test_an_error_or_an_interrupt_leaves_nothing_behind_and_the_best_is_kept(net: Net) -> None:
+    before, calls, broken = state(net), 0, {"layer": "mix", "images": smooth(1), **BLIND, **FEW}
+
+    def failing(report: object) -> None:
+        assert not net.training
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        relume.invert(net, on_step=failing, **broken)
+    assert same(before, state(net))
+
+    def struck(report: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"settings": {**BLIND["settings"], "trace_every": 1}, "losses": BLIND["losses"]}
+    made = relume.invert(net, layer="mix", images=smooth(1, 3), steps=9, progress=False, micro_batch=2, on_step=struck, **options)
+    assert made.interrupted
+    assert len(made) == 2  # of those that were begun
+    assert same(before, state(net))
+
+
+def test_images_of_every_kind(tmp_path: Path) -> None:
+    pixels = (smooth(4)[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "a.png")
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    rgb = torch.from_numpy(pixels[..., :3].copy()).permute(2, 0, 1).float() / 255
+    for given in (
+        "a.png",
+        tmp_path / "a.png",
+        Image.open(tmp_path / "a.png"),
+        pixels[..., :3],
+        pixels[..., :3] / 255,
+        rgb,
+        [rgb[None]],
+    ):
+        torch.testing.assert_close(load(given, size=SIZE, channels=3)[0], rgb, atol=1e-6, rtol=0)
+    assert load(tmp_path, size=16, channels=1).shape == (2, 1, 16, 16)
+    assert load(["a.png", "b.png"], size=16, channels=4)[0, 3].min() == 1
+    over_white = load("b.png", size=SIZE, channels=3)
+    assert (over_white - load(pixels, size=SIZE, channels=3)).abs().max() < 0.01
+    with pytest.warns(UserWarning, match="enlarged"):
+        load("a.png", size=64, channels=3)
+
+
+def test_a_file_of_weights_is_read(tmp_path: Path, net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("from tests.test_api import Net\n")
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    torch.save({"state_dict": {f"module.{name}": value for name, value in net.state_dict().items()}}, tmp_path / "net.pt")
+    monkeypatch.syspath_prepend(tmp_path)
+    expected = relume.features(net, layer="mix", images=smooth(1))["mix"]
+    for file in ("net.safetensors", "net.pt"):
+        found = relume.features("mine:Net", weights=tmp_path / file, layer="mix", images=smooth(1))
+        assert torch.equal(found["mix"].cpu(), expected)
+    torch.save(net, tmp_path / "whole.pt")
+    save_file({"head.weight": torch.zeros(2, 8)}, tmp_path / "other.safetensors")
+    faults: dict[str, tuple[str, str | None]] = {
+        "whole.pt": ("mine:Net", "whole.pt"),
+        "other.safetensors": ("mine:Net", "other.safetensors"),
+        "none.safetensors": ("mine:Net", "none.safetensors"),
+        "net.onnx": ("mine:Net", "ONNX"),
+        "random": ("mine:Nett", "near: Net"),
+    }
+    for file, (name, told) in faults.items():
+        with pytest.raises(UserError, match=told):
+            relume.layers(name, weights=file if file == "random" else tmp_path / file)
+    for name in ("timm:vit_tinny_patch16_224", "torchvision:resnet19", "nowhere:net", "mine:Net"):
+        with pytest.raises(UserError, match=name.partition(":")[0 if name.startswith("mine") else 2]):
+            relume.layers(name, weights=None if name.startswith("mine") else "random")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"layer": "cnv"}, "near: .*'conv'"),
+        ({"layer": []}, "^layer"),
+        ({"layer": {"conv": -1.0}}, "^layer"),
+        ({"images": smooth(1) * 255}, "divide by 255"),
+        ({"images": smooth(1) - 1}, "mean= and std="),
+        ({"images": torch.rand(1, 5, 32, 32)}, "^images"),
+        ({"images": torch.rand(1, 1, 4, 4), "size": None}, "^size"),
+        ({"images": "nothing.png"}, "nothing.png"),
+        ({"images": 3}, "^images"),
+        ({"images": None}, "^images, features"),
+        ({"images": None, "features": torch.rand(1, 8, 3, 3)}, r"^features.*\(N, 8, 16, 16\)"),
+        ({"images": None, "features": {"mix": torch.rand(1, 8)}}, "^features.*conv"),
+        ({"images": None, "features": torch.rand(1, 8, 16, 16), "losses": {"pixel": 1.0}}, "losses.pixel"),
+        ({"steps": -3}, "^steps"),
+        ({"restarts": 0}, "^restarts"),
+        ({"learning_rate": -1}, "^learning_rate"),
+        ({"losses": {"tvv": 1.0}}, "losses.tvv"),
+        ({"losses": {"ref": 1.0}}, "losses.ref"),
+        ({"losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "^losses"),
+        ({"settings": {"optimser": {}}}, "optimiser"),
+        ({"settings": {"init": {"bas": 1}}}, "^init.bas"),
+        ({"recipe": "tokens_depp"}, "tokens_deep"),
+        ({"mean": [0.5, 0.5]}, "^mean"),
+        ({"std": [0.0]}, "^std"),
+        ({"seed": -1}, "seed"),
+        ({"ids": ["a", "b"]}, "^ids"),
+        ({"weights": "a.safetensors", "model": "alexnet_conv"}, "^weights"),
+        ({"model": "alexnett_conv"}, "did you mean"),
+        ({"model": "alexnet_conv", "layer": "conv22"}, "did you mean"),
+        ({"model": 3}, "^model"),
+        ({"size": 8, "model": "alexnet_conv", "layer": "conv2", "images": smooth()}, "^size"),
+    ],
+)
+def test_faults_name_the_argument(net: Net, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str) -> None:
+    monkeypatch.setattr(inversion, "optimise", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(UserError, match=told):
+        relume.invert(**{"model": net, "layer": "conv", "images": smooth(1), "size": SIZE, **FEW, **options})
+
+
+def test_a_result_is_saved_shown_and_scored(tmp_path: Path, net: Net) -> None:
+    made = relume.invert(net, layer="conv", images=smooth(1, 2), **FEW, **BLIND)
+    folder = made.save(tmp_path / "made")
+    assert {path.name for path in folder.iterdir()} == {"0000.png", "0001.png", "sheet.jpg", "result.json"}
+    assert np.array_equal(np.asarray(Image.open(folder / "0001.png")), to_uint8(made.images)[1, ..., 0])
+    assert made._repr_html_().count("<img") == 4
+    scores = relume.evaluate(made)
+    assert set(scores.index.get_level_values("method")) == {"inversion", "mean colour", "nearest"}
+    assert {"psnr", "ssim", "feature_error"} <= {*scores.columns}
+    assert scores.loc["inversion"].feature_error.mean() < scores.loc["mean colour"].feature_error.mean()
+    own = relume.evaluate(made, smooth(1, 2), others=smooth(1, 2)).loc["nearest"]
+    assert (own.feature_error == 0).all()
+    assert (own.psnr == 100).all()
+    with pytest.raises(UserError, match="originals"):
+        relume.evaluate(made, smooth(1, 1))
+
+
+def test_losses_that_look_at_the_images_make_an_oracle(net: Net) -> None:
+    assert not relume.invert(net, layer="conv", images=smooth(1), **FEW, **BLIND).oracle
+    seen = relume.invert(
+        net,
+        layer="conv",
+        images=smooth(1),
+        losses={"guide": 0.0, "pixel": 0.5, "feature": 0.0, "tv": 0.0},
+        steps=60,
+        progress=False,
+    )
+    assert seen.oracle
+    assert (seen.images - smooth(1)).square().mean() < 0.005
+
+
+@pytest.mark.parametrize("layer", ["conv", "mix", "head"])
+def test_a_decoder_learns_one_layer_and_is_read_again(tmp_path: Path, layer: str) -> None:
+    torch.manual_seed(0)
+    net, images = Net(3), smooth(count=10)
+    before = state(net)
+    decoder = relume.Decoder.train(net, layer, images, folder=tmp_path / "mine", steps=2, settings={"losses": {"lpips": 0.0}})
+    made = decoder(images)
+    assert made.shape == images.shape
+    given = relume.features(net, layer=layer, images=images)
+    torch.testing.assert_close(decoder(features=given[layer]), made)
+    torch.testing.assert_close(relume.Decoder.load(tmp_path / "mine", net)(images), made)
+    torch.testing.assert_close(relume.Decoder.load(tmp_path / "mine")(features=given), made)
+    assert same(before, state(net))
+    with pytest.raises(UserError, match="model"):
+        relume.Decoder.load(tmp_path / "mine")(images)
+    with pytest.raises(UserError, match="channels"):
+        relume.Decoder.train(Net(1), layer, images)

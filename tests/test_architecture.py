@@ -80,7 +80,7 @@ def test_stage_script_section_and_code_share_a_name() -> None:
     assert scripts == set(stages())
     scripts -= {"code"}  # has no parameters
     assert scripts <= set(params)
-    assert set(params) - scripts == {"run", "losses", "recipes"}
+    assert set(params) - scripts == {"run", "losses", "networks", "recipes"}
     for name, stage in stages().items():
         code = [dep for dep in stage["deps"] if dep.startswith(("code/", "src", "stages"))]
         assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name

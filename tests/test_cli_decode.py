@@ -1,8 +1,9 @@
-"""`relume decode` and `api.decode`: a picture's features through a trained decoder, and faults before a network is loaded."""
+"""`relume decode` and `relume.Decoder`: a picture's features through a trained decoder, and faults before a network is loaded."""
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume import api
+from relume.api import models
+from relume.api.decoding import Decoder
+from relume.api.pictures import load
 from relume.cli import show
 from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
+from relume.core.sheet import LINE
 from relume.networks import network as networks
 from tests.decoder_files import SIZE, dataset
 from tests.maps_files import write_decoder
@@ -31,7 +35,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(20, 0).repeat(20, 1)
     Image.fromarray(pixels).save(tmp_path / "here/my.png")
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(api, "load", lambda name, store, device: networks.random(name, seed=0))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def random(name: str, store: Any, device: object) -> networks.Network:
+        store.folder(name)
+        return networks.random(name, seed=0)
+
+    monkeypatch.setattr(models, "load_network", random)
     return tmp_path
 
 
@@ -40,16 +50,16 @@ def call(*words: str, decoder: str = "toy") -> Result:
 
 
 def seen() -> dict[str, torch.Tensor]:
-    return api.features(api.picture("my.png", SIZE), "alexnet_conv", ["conv2", "conv3"])
+    return Decoder.load("toy").features(load("my.png", size=SIZE, channels=3))
 
 
 def test_original_and_decoded_stand_side_by_side_with_true_numbers(project: Path) -> None:
     done = call()
     assert done.exit_code == 0, done.output
-    pixels = np.asarray(Image.open("my_decoded_toy.png"))
+    pixels = np.asarray(Image.open("my_decoded_toy.png"))[LINE:]
     assert pixels.shape == (SIZE, 2 * SIZE + 2, 3)
     original, decoded = pixels[:, :SIZE] / 255, pixels[:, SIZE + 2 :] / 255
-    assert (pixels[:, :SIZE] == to_uint8(api.picture("my.png", SIZE))[0]).all()
+    assert (pixels[:, :SIZE] == to_uint8(load("my.png", size=SIZE, channels=3))[0]).all()
     reached = -10 * np.log10(np.square(original - decoded).mean())
     floor = -10 * np.log10(np.square(original - (255 * original.mean((0, 1))).round() / 255).mean())
     assert f"my_decoded_toy.png\nPSNR {reached:.2f} dB; baseline (mean colour) {floor:.2f} dB\n" in done.output
@@ -58,18 +68,18 @@ def test_original_and_decoded_stand_side_by_side_with_true_numbers(project: Path
 
 
 def test_the_decoded_picture_is_the_modules(project: Path) -> None:
-    reader = api.decoder("toy", decoders=project / api.DECODERS)
-    features = seen()
+    decoder, features = Decoder.load("toy"), seen()
     with torch.no_grad():
-        wanted = to_uint8(reader.module(features))
-    assert wanted.shape == (1, SIZE, SIZE, 3)
-    for by in (reader, project / "models/decoder/toy", "toy"):
-        assert (api.decode(features, by, decoders=project / api.DECODERS) == wanted).all()
-    halves = api.decode({tap: value.half() for tap, value in features.items()}, reader)  # as they lie in the cache
-    assert np.abs(halves.astype(int) - wanted).max() <= 1
+        expected = decoder.trained.module(features)
+    assert expected.shape == (1, 3, SIZE, SIZE)
+    for by in (decoder, Decoder.load(project / "models/decoder/toy")):
+        assert torch.equal(by(features=features), expected)
+        assert torch.equal(by("my.png"), expected)
+    halves = decoder(features={tap: value.half() for tap, value in features.items()})  # as they lie in the cache
+    torch.testing.assert_close(halves, expected, atol=0.01, rtol=0)
     shutil.move(project / "models/decoder/toy", "mine")
     assert call("--out", "o.png", decoder="mine").exit_code == 0, "a decoder lies anywhere"
-    assert (np.asarray(Image.open("o.png"))[:, SIZE + 2 :] == wanted[0]).all()
+    assert (np.asarray(Image.open("o.png"))[LINE:, SIZE + 2 :] == to_uint8(expected)[0]).all()
 
 
 def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,26 +101,26 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
 def test_a_fault_is_told_before_any_work(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], decoder: str, told: str
 ) -> None:
-    monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
+    monkeypatch.setattr(Decoder, "__call__", lambda *_: pytest.fail("the work began"))
     done = call(*words, decoder=decoder)
     assert done.exit_code == 1, done.output
     assert told in done.output
     assert [path.name for path in Path().iterdir()] == ["my.png"]
 
 
-def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path) -> None:
+def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("my.png").rename("other.png")
     assert "my.png" in (done := call()).output
     assert done.exit_code == 1
-    shutil.rmtree(project / "models/weights")
-    assert "dvc repro weights" in call().output
     shutil.rmtree(project / "models/decoder")
     assert "dvc repro train_decoder" in call().output
 
 
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
-    reader, features = api.decoder("toy", decoders=project / api.DECODERS), seen()
-    larger = api.features(torch.rand(1, 3, 2 * SIZE, 2 * SIZE), "alexnet_conv", ["conv2", "conv3"])
-    for given, told in (({"conv2": features["conv2"]}, "missing: conv3"), ({}, "conv3, conv2"), (larger, "toy was trained")):
+    decoder, features = Decoder.load("toy"), seen()
+    larger = {tap: value.repeat(1, 1, 2, 2) for tap, value in features.items()}
+    for given, told in (({"conv2": features["conv2"]}, "conv3"), ({}, "conv3, conv2"), (larger, "toy was trained")):
         with pytest.raises(UserError, match=told):
-            api.decode(given, reader)
+            decoder(features=given)
+    with pytest.raises(UserError, match="images, features"):
+        decoder()

@@ -8,30 +8,35 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors.torch import save_file
 
-from relume import api
+import relume
+from relume.api import inversion, models
+from relume.api.pictures import load
 from relume.cli import show
 from relume.cli.invert import spacing
 from relume.cli.main import main
+from relume.core.images import to_uint8
+from relume.core.sheet import LINE
 from relume.networks import network as networks
 from relume.networks.network import Network
 from tests.evaluation_files import write_dataset
+from tests.test_api import Net
 
 SIZE = 32
 
 
+def found(name: str, store: Any, device: object) -> Network:
+    return store.given.get(name) or networks.random(name, seed=0)  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def project(tmp_path: Path, default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree with parameters, a tiny dataset, cards of weights, and a picture in a folder below, where the caller stands."""
-    default_params["losses"] = dict.fromkeys(default_params["losses"], 0.0) | {"feature": 1.0, "guide": 1.0, "tv": 10.0}
-    default_params["invert_optimise"]["dataset"] = "toy"
-    default_params["invert_optimise"]["terms"]["guide"].update(pictures=4, reach=1)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree with a tiny dataset, cards of weights, and a picture in a folder below, where the caller stands."""
     (tmp_path / "dvc.yaml").touch()
-    write_dataset(tmp_path / "data/images/toy", size=SIZE)
+    write_dataset(tmp_path / "data/images/photos", size=SIZE)
     for name in ("alexnet_conv", "vgg16_conv"):
         (tmp_path / "models/weights" / name).mkdir(parents=True)
         (tmp_path / "models/weights" / name / "model.json").write_text(json.dumps({"name": name}))
@@ -39,49 +44,79 @@ def project(tmp_path: Path, default_params: dict[str, Any], monkeypatch: pytest.
     pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
     Image.fromarray(pixels).save(tmp_path / "here" / "my.png")
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(api, "load", lambda name, store, device: networks.random(name, seed=0))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def load_named(name: str, store: Any, device: object) -> Network:
+        store.folder(name)  # an error where the weights are not here
+        return found(name, store, device)
+
+    monkeypatch.setattr(models, "load_network", load_named)
+    monkeypatch.setattr(inversion, "load_network", found)
     return tmp_path
 
 
-def call(*words: str, network: str = "alexnet", tap: str = "conv2", steps: int = 3) -> Result:
-    return CliRunner().invoke(
-        main, ["invert", "my.png", "--network", network, "--tap", tap, "--size", str(SIZE), "--steps", str(steps), *words]
-    )
+def call(*words: str, network: str = "alexnet_conv", tap: str = "conv2", steps: int = 3, size: int = SIZE) -> Result:
+    options = ["--network", network, "--tap", tap, "--size", str(size), "--steps", str(steps)]
+    return CliRunner().invoke(main, ["invert", "my.png", *options, *words])
 
 
 def files(project: Path) -> set[str]:
     return {path.name for path in (project / "here").iterdir()}
 
 
-def test_original_and_rebuilding_stand_side_by_side(project: Path) -> None:
+def test_original_and_rebuilding_stand_side_by_side_as_the_library_makes_it(project: Path) -> None:
     done = call()
     assert done.exit_code == 0, done.output
-    assert files(project) == {"my.png", "my_alexnet_conv2.png"}
-    sheet = np.asarray(Image.open("my_alexnet_conv2.png"))
+    assert files(project) == {"my.png", "my_alexnet_conv_conv2.png"}
+    sheet = np.asarray(Image.open("my_alexnet_conv_conv2.png"))[LINE:]
     assert sheet.shape == (SIZE, 2 * SIZE + 2, 3)
-    assert (sheet[:, :SIZE] == api.to_uint8(api.picture("my.png", SIZE))[0]).all()
-    mse = np.square(sheet[:, :SIZE] / 255 - sheet[:, SIZE + 2 :] / 255).mean()
-    told = ("alexnet_conv conv2", "alexnet_shallow", "3 steps, 1 start, 32 px", "feature x 1, ", "my_alexnet_conv2.png\n")
-    assert [part for part in (*told, f"PSNR {-10 * np.log10(mse):.2f} dB") if part not in done.output] == []
+    assert (sheet[:, :SIZE] == to_uint8(load("my.png", size=SIZE, channels=3))[0]).all()
+    made = relume.invert("alexnet_conv", layer="conv2", images="my.png", size=SIZE, steps=3, progress=False)
+    assert (sheet[:, SIZE + 2 :] == to_uint8(made.images)[0]).all()
+    mse = np.square(sheet[:, :SIZE] / 255 - to_uint8(made.images)[0] / 255).mean()
+    told = ("alexnet_shallow", "3 steps, 1 start, 32 px", "feature x 1, tv x 2", "my_alexnet_conv_conv2.png\n")
+    assert [part for part in told if part not in done.output] == []
+    assert f"PSNR {-10 * np.log10(mse):.2f} dB" in done.output
     assert "interrupted" not in done.output
     assert show.UPPER not in done.output
 
 
-EVERY = "--tap conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png --animation a.gif --no-picture"
+def test_a_part_serves_a_network_whose_weights_are_not_here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str, *_: object, **__: object) -> None:
+        raise relume.UserError(f"the weights of {name} were not found")
+
+    monkeypatch.setattr(models, "fetch_weights", nothing)
+    done = call(network="alexnet")
+    assert done.exit_code == 0, done.output
+    assert "alexnet_conv" in done.output
+    assert call(network="alexnet", tap="fc6", size=64).exit_code == 1
+    assert "weights of resnet18" in call(network="resnet18", tap="pool").output
+
+
+EVERY = "--layer conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png --animation a.gif --no-picture"
 
 
 def test_every_option(project: Path) -> None:
-    changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1")
-    done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)), network="alexnet_conv")
+    changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1", "terms.guide.pictures=4")
+    done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)))
     assert done.exit_code == 0, done.output
-    told = ("conv2+conv3", "vgg_deep", "3 steps, 2 starts, 32 px", "feature x 1, guide x 0.5, tv x 20", "training images of toy")
+    told = ("conv2+conv3", "vgg_deep", "3 steps, 2 starts, 32 px", "feature x 1, guide x 0.5, tv x 20")
     assert [part for part in told if part not in done.output] == []
     assert files(project) == {"my.png", "a.gif", "sub"}
     with Image.open("a.gif") as moving:
         assert (moving.n_frames, moving.size) == (4, (SIZE, SIZE))  # steps 0 to 3; the last of them is what was chosen
         moving.seek(3)
         last = np.asarray(moving.convert("RGB")).astype(int)
-    assert np.abs(last - np.asarray(Image.open("sub/o.png"))[:, SIZE + 2 :]).mean() < 16  # GIF has 256 colours
+    assert np.abs(last - np.asarray(Image.open("sub/o.png"))[LINE:, SIZE + 2 :]).mean() < 16  # GIF has 256 colours
+
+
+def test_a_network_of_ones_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "here/mine.py").write_text("from tests.test_api import Net\n")
+    save_file(Net().state_dict(), "net.safetensors")
+    done = call("--weights", "net.safetensors", network="mine:Net", tap="conv")
+    assert done.exit_code == 0, done.output
+    assert np.asarray(Image.open("my_mine-Net_conv.png")).shape == (SIZE + LINE, 2 * SIZE + 2, 3)
+    assert "mix" in CliRunner().invoke(main, ["list", "taps", "mine:Net", "--size", "32"]).output
 
 
 def test_a_seed_is_obeyed(project: Path) -> None:
@@ -91,73 +126,62 @@ def test_a_seed_is_obeyed(project: Path) -> None:
     assert a == b != c
 
 
-def test_a_dry_run_writes_nothing_and_loads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
-    done = call("--dry-run", "--animation", "a.gif", network="vgg16", tap="conv4_3", steps=300)
-    assert done.exit_code == 0, done.output
-    assert all(part in done.output for part in ("vgg16_conv conv4_3", "vgg_deep", "300 steps"))
-    assert files(project) == {"my.png"}
+def test_losses_are_weights_that_replace_the_recipes(project: Path) -> None:
+    done = call("--set", "losses.pixel=0.5", "--set", "losses.tv=2", "--dry-run")
+    assert "feature x 1, tv x 2, pixel x 0.5; an oracle" in done.output, done.output
 
 
 @pytest.mark.parametrize(
     ("words", "options", "told"),
     [
+        ("--dry-run --animation a.gif", {"network": "vgg16_conv", "tap": "conv4_3", "steps": 300}, "vgg_deep: 300 steps"),
         ("", {"network": "vgg99"}, "'vgg99'"),
         ("", {"tap": "conv9"}, "no tap 'conv9'; did you mean"),
-        ("", {"network": "alexnet", "tap": "fc6"}, "weights of alexnet"),
-        ("", {"network": "vgg19", "tap": "conv5_1"}, "found: alexnet_conv, vgg16_conv"),
-        ("--size 16", {"network": "alexnet"}, "--size"),
+        ("", {"size": 16}, "size"),
         ("--set losses.tvv=2", {}, "did you mean 'tv'"),
         ("--set losses.feature=0 --set losses.tv=0 --set losses.guide=0", {}, "nothing to minimise"),
         ("--set optimser.rule=sgd", {}, "did you mean 'optimiser'"),
-        ("--set optimiser.rate=1", {}, "invert.optimiser.rate: unknown key"),
+        ("--set optimiser.rate=1", {}, "optimiser.rate: unknown key"),
         ("--set taps.conv3=1", {}, "--set taps.conv3: unknown key"),
         ("--set losses.tv", {}, "key=value"),
         ("--set a..b=1", {}, "key=value"),
         ("--set sizes=[[0,16]", {}, "YAML"),
         ("--recipe vgg_depp", {}, "did you mean 'vgg_deep'"),
-        ("--restarts 0", {}, "invert.restarts"),
-        ("--seed -1", {}, "run.seed"),
+        ("--restarts 0", {}, "restarts"),
+        ("", {"steps": -3}, "steps"),
+        ("--weights a.safetensors", {}, "weights"),
         ("--out my.png", {}, "--out my.png"),
         ("--out o.jpg", {}, "o.jpg"),
+        ("--out my.png/o.png", {}, "cannot be written"),
         ("--animation o.mp4", {}, ".gif"),
     ],
 )
 def test_a_fault_is_told_before_any_work(
-    project: Path, monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, str], told: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, Any], told: str
 ) -> None:
-    monkeypatch.setattr(api, "load", lambda *_: pytest.fail("a network was loaded"))
-    done = call(*words.split(), **options)  # type: ignore[arg-type]
-    assert done.exit_code == 1, done.output
+    monkeypatch.setattr(inversion, "optimise", lambda *_: pytest.fail("the work began"))
+    done = call(*words.split(), **options)
+    assert done.exit_code == (0 if "--dry-run" in words else 1), done.output
     assert told in done.output
     assert files(project) == {"my.png"}
 
 
-def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path) -> None:
-    assert "dvc repro weights prepare" in call(network="resnet18", tap="pool").output
-    (project / "data/images/toy/manifest.json").unlink()
-    assert "dvc repro prepare" in call("--set", "losses.guide=1").output
-    for base in ("grey", "mean_image"):
-        assert call("--set", "losses.guide=0", "--set", f"init.base={base}").exit_code == (base != "grey")
+def test_what_is_missing_is_named(project: Path) -> None:
     (project / "here" / "my.png").write_text("not an image")
     assert "my.png: not an image" in call().output
-    (project / "params.yaml").unlink()
-    assert "params.yaml is missing" in call().output
-
-
-@pytest.mark.parametrize(("weight", "told"), [("logits", "tap logits"), ("avg", "avg"), ("clip", "clip")])
-def test_terms_that_features_cannot_serve(project: Path, default_params: dict[str, Any], weight: str, told: str) -> None:
-    default_params["losses"][weight] = 1.0
-    (project / "params.yaml").write_text(yaml.safe_dump(default_params))
-    done = call()
-    assert (done.exit_code, told in done.output) == (1, True), done.output
+    (project / "here" / "my.png").unlink()
+    assert "my.png" in call().output
+    (project / "here" / "my.png").mkdir()
+    assert "folder" in call().output
 
 
 def struck(at: int) -> Callable[..., Network]:
     """A network whose user loses patience at its `at`-th look."""
     looks = 0
 
-    def load(name: str, store: object, device: object) -> Network:
+    def load(name: str, store: Any, device: object) -> Network:
+        if name in store.given:
+            return store.given[name]  # type: ignore[no-any-return]
         network = networks.random(name, seed=0)
 
         def hook(*_: object) -> None:
@@ -177,11 +201,11 @@ def test_an_interrupt_keeps_the_best_so_far_and_a_search_at_rest_ends(project: P
     assert done.exit_code == 0, done.output
     assert "stopped after " in done.output
     assert "interrupted" not in done.output
-    monkeypatch.setattr(api, "load", struck(at=7))  # one look at the original, then five steps
+    monkeypatch.setattr(models, "load_network", struck(at=8))  # a look at the shapes, one at the original, then five steps
     done = call(steps=50)
     assert done.exit_code == 0, done.output
     assert "interrupted after 5 of 50 steps" in done.output
-    assert "my_alexnet_conv2.png" in files(project)
+    assert "my_alexnet_conv_conv2.png" in files(project)
 
 
 def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +214,23 @@ def test_on_a_terminal_the_picture_is_shown(project: Path, monkeypatch: pytest.M
     monkeypatch.setenv("LINES", "40")
     lines = [line for line in call(steps=1).output.splitlines() if show.UPPER in line]
     assert {line.count(show.UPPER) for line in lines} == {20}
-    assert len(lines) == 5  # 66 x 32 pixels, 20 wide and two to a line
     assert show.UPPER not in call("--no-picture", steps=1).output
+
+
+def test_lists_say_what_is_at_hand(project: Path) -> None:
+    def listed(*words: str) -> str:
+        done = CliRunner().invoke(main, ["list", *words])
+        assert done.exit_code == (words[-1] == "taps"), done.output
+        return done.output
+
+    assert "alexnet_conv" in listed("networks")
+    assert "conv4_3 " in listed("taps", "vgg16")
+    assert "tokens_deep" in listed("recipes")
+    assert "needs a network" in listed("taps")
+    assert "no decoders" in listed("decoders")
+    (project / "params.yaml").write_text((Path(relume.__file__).parent / "params.yaml").read_text())
+    assert "dvc repro train_decoder@alexnet_conv3" in listed("decoders")
+    assert [line.split()[:2] for line in listed("datasets").splitlines()] == [["photos", "here"], ["photos_32", "-"]]
 
 
 def test_frames_fall_on_steps_that_are_shown() -> None:

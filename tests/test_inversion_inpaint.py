@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.api.masked import draw_hole
+from relume.api.inpainting import draw_hole
 from relume.core.errors import UserError
 from relume.core.runtime import seed_of
 from relume.data.masks_config import Masks

@@ -6,6 +6,7 @@ Stages reach this module by name only: it can stop a run, never change a result.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,12 +22,14 @@ from relume.methods import references
 from relume.methods.family import Family, Part, Section
 from relume.methods.references import Params
 from relume.methods.registry import FAMILIES
-from relume.networks.config import Extract, Weights
+from relume.networks.catalogue import DECLARED
+from relume.networks.config import Extract, OwnNetwork, Weights
 from relume.report.config import Report
 
 SHARED = (
     Section(key="run", cls=Run),
     Section(key="prepare", cls=Prepare),
+    Section(key="networks", cls=dict[str, OwnNetwork]),
     Section(key="weights", cls=Weights),
     Section(key="extract", cls=Extract),
     Section(key="losses", cls=Losses),
@@ -50,6 +53,7 @@ def check(whole: Mapping[str, Any]) -> None:
     faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
     faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]
     faults += [f"params: {fault}" for fault in _ignored(whole)]
+    faults += _declare(whole.get("networks"))
     built: dict[str, Any] = {}
     parts: list[Part] = []
     for key, section in SECTIONS.items():
@@ -68,6 +72,21 @@ def check(whole: Mapping[str, Any]) -> None:
         faults = [f"params: {fault}" for fault in _between(Params(built, entries), parts)]
     if faults:
         raise UserError("\n".join(dict.fromkeys(faults)))
+
+
+def _declare(own: Any) -> list[str]:
+    """Networks of the user's own join the catalogue; what is wrong with them. Builds them, where there are any."""
+    DECLARED.clear()
+    faults: list[str] = []
+    for name, plain in (own or {}).items() if isinstance(own, Mapping | None) else ():
+        path = f"networks.{name}"
+        if (declared := _tried(faults, build, OwnNetwork, plain, path)) is None:
+            continue
+        try:
+            DECLARED[name] = import_module("relume.networks.declared").facts_of(name, declared)
+        except UserError as error:
+            faults.append(f"params: {path}: {error}")
+    return faults
 
 
 def _unstated(section: Section, whole: Mapping[str, Any], name: str) -> list[str]:

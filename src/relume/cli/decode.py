@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from relume import api
+from relume.api.decoding import Decoder
+from relume.api.pictures import load
 from relume.cli import show
-from relume.core.files import find_root
 from relume.core.images import to_float, to_uint8
 from relume.evaluation.floors import blocks
 from relume.evaluation.pixel import psnr
@@ -26,15 +26,14 @@ class Options:
 
 def run(options: Options) -> None:
     """Checks all options before loading a network."""
-    root = find_root(Path.cwd())
-    decoder, weights = api.decoder(options.decoder, decoders=root / api.DECODERS), root / api.WEIGHTS
-    network = api.available_network(decoder.network, decoder.taps, weights=weights)
-    default = Path(f"{options.picture.stem}_decoded_{decoder.name}.png")
+    decoder = Decoder.load(options.decoder)
+    trained = decoder.trained
+    default = Path(f"{options.picture.stem}_decoded_{trained.name}.png")
     out = show.output_path("--out", options.out or default, ".png", options.picture)
-    original = api.picture(options.picture, decoder.size)
-    click.echo(f"{decoder.name}: {network} {'+'.join(decoder.taps)}, {decoder.size} px")
-    image = api.decode(api.features(original, network, decoder.taps, weights=weights), decoder)
-    sheet = show.save_side_by_side(out, to_uint8(original)[0], image[0])
+    original = load(options.picture, size=trained.size, channels=3)
+    click.echo(f"{trained.name}: {trained.network} {'+'.join(trained.taps)}, {trained.size} px")
+    image = to_uint8(decoder(original))
+    sheet = show.save_panels(out, [to_uint8(original)[0], image[0]], ["original", trained.name])
     if not options.no_picture and show.can_show(sys.stdout):
         click.echo(show.fit_terminal(sheet))
     value, baseline = (float(psnr(made, original)) for made in (to_float(image), to_float(to_uint8(blocks(original, 1)))))

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from relume.api import MASKED
-from relume.api.masked import check_film, draw_hole, hole_mask, masked_model, whole_picture
+from relume.api.inpainting import MASKED, check_film, draw_hole, hole_mask, masked_model, whole_picture
 from relume.cli import show
 from relume.core.errors import UserError
 from relume.core.files import find_root
-from relume.core.images import grid, save_png
+from relume.core.images import save_png
 from relume.core.results import GREY
 from relume.data.masks_config import Masks
 from relume.methods.masked.inpaint import Hole, Inpainting, fill, holes
@@ -50,8 +49,7 @@ def run(options: Options) -> None:
     hidden, wanted = _holes(options, model, pixels)
     found = fill(model, pixels, hidden, wanted, film=options.film is not None)
     save_png(out, found.image)
-    panels = _panels(pixels, hidden, found, original=options.hide is not None)
-    save_png(sheet, panels)
+    panels = show.save_panels(sheet, *_panels(pixels, hidden, found, original=options.hide is not None))
     if options.film:
         show.animation(options.film, [show.rescale(frame) for frame in found.frames])
     if not options.no_picture and show.can_show(sys.stdout):
@@ -84,18 +82,23 @@ def _holes(options: Options, model: TrainedMasked, pixels: np.ndarray) -> tuple[
     return hidden, [hole]
 
 
-def _panels(pixels: np.ndarray, hidden: np.ndarray, found: Inpainting, *, original: bool) -> np.ndarray:
-    """Side by side: the visible part, the prediction, the pasted prediction and, with --hide, the original."""
+def _panels(pixels: np.ndarray, hidden: np.ndarray, found: Inpainting, *, original: bool) -> tuple[list[np.ndarray], list[str]]:
+    """The visible part, the prediction, the pasted prediction and, with --hide, the original; their headings."""
     visible = np.where(hidden[..., None], np.uint8(GREY), pixels)
-    shown = [visible, found.prediction, found.image, *([pixels] if original else [])]
-    return grid(np.stack([show.rescale(panel) for panel in shown])[None])
+    shown = {"visible": visible, "prediction": found.prediction, "filled": found.image} | (
+        {"original": pixels} if original else {}
+    )
+    return [show.rescale(panel) for panel in shown.values()], list(shown)
 
 
 def _summary(options: Options, model: TrainedMasked, found: Inpainting, hidden: np.ndarray) -> str:
     sides = sorted({hole.window.side for hole in found.holes})
     sizes = f"{sides[0]} px" if len(sides) == 1 else f"{sides[0]} to {sides[-1]} px"
     windows = "1 window" if len(found.holes) == 1 else f"{len(found.holes)} windows"
-    return f"{model.name}: {windows} of {sizes}, resized to {model.size} px; {hidden.mean():.1%} of {options.picture} is filled"
+    share = f"{hidden.mean():.1%} of {options.picture} is filled"
+    if options.hide is not None:
+        share = f"{options.hide:.3g} of the central square, {share}"
+    return f"{model.name}: {windows} of {sizes}, resized to {model.size} px; {share}"
 
 
 def _scores(pixels: np.ndarray, hidden: np.ndarray, filled: np.ndarray) -> str:

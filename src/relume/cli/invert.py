@@ -1,29 +1,28 @@
 """`relume invert`: reconstructs an image from its features, and saves it beside the original."""
 
 import sys
-import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
+import numpy as np
 import yaml
-from torch import Tensor
 
-from relume import api
+from relume.api.inversion import SETTABLE, Inversion, changes
+from relume.api.models import Source
+from relume.api.results import Result, to_pil
 from relume.cli import show
-from relume.core.config import parse, read_params
+from relume.core.config import parse
 from relume.core.errors import UserError, one_of
-from relume.core.files import find_root
-from relume.core.images import to_float, to_uint8
+from relume.core.images import to_uint8
+from relume.evaluation.floors import blocks
 from relume.evaluation.pixel import psnr
-from relume.losses.feature import relative_l2
-from relume.methods.optimise.config import InversionConfig, merge_recipe
-from relume.networks.catalogue import facts
+from relume.methods.optimise.config import merge_recipe
+from relume.methods.optimise.optimise import Report
 
 FRAMES = 40  # approximate number in an animation
-SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +31,13 @@ class Options:
 
     picture: Path
     network: str
-    taps: tuple[str, ...]
-    size: int
+    layers: tuple[str, ...]
+    weights: str | None
+    size: int | None
     recipe: str | None
     steps: int | None
     restarts: int | None
-    seed: int | None
+    seed: int
     settings: tuple[str, ...]  # key=value
     out: Path | None
     animation: Path | None
@@ -45,85 +45,55 @@ class Options:
     no_picture: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """The checked options."""
-
-    original: Tensor  # (1, 3, size, size)
-    network: str  # with available weights
-    taps: tuple[str, ...]
-    plan: api.Plan
-    differences: dict[str, Any]
-    weights: Path
-    params: Path
-    images: Path
-    out: Path
-    animation: Path | None
-
-
 def run(options: Options) -> None:
     """Checks all options, then inverts."""
-    work = check(options, find_root(Path.cwd()))
-    if work.network != options.network:
-        click.echo(f"{options.network} is not in {work.weights}: using its convolutions, {work.network}")
-    click.echo(_described(work))
+    out = show.output_path("--out", options.out or _default_name(options), ".png", options.picture)
+    if options.animation:
+        show.output_path("--animation", options.animation, ".gif", options.picture)
+    if options.picture.is_dir():
+        raise UserError(f"{options.picture}: is a folder, one picture is needed")
+    work = checked(options)
+    click.echo(str(work))
     if options.dry_run:
         return
-    if work.plan.needs_training_images:
-        click.echo(f"colours and brightness are fitted on the training images of {work.plan.config.dataset}")
-    started, config = time.perf_counter(), work.plan.config
-    targets = api.features(work.original, work.network, work.taps, weights=work.weights)
-    found = api.invert(
-        targets,
-        work.network,
-        size=options.size,
-        recipe=work.plan.recipe,
-        seed=options.seed,
-        weights=work.weights,
-        params=work.params,
-        images=work.images,
-        frames=spacing(config.steps, config.trace_every) if work.animation else 0,
-        **work.differences,
-    )
-    seconds = time.perf_counter() - started
-    sheet = show.save_side_by_side(work.out, to_uint8(work.original)[0], found.image[0])
-    if work.animation:
-        show.animation(work.animation, [*(frame[0] for frame in found.frames), found.image[0]])
+    frames: list[np.ndarray] = []
+    spaced = spacing(work.config.steps, work.config.trace_every)
+
+    def on_step(report: Report) -> None:
+        if options.animation and report.step % spaced == 0:
+            frames.append(to_uint8(report.images))
+
+    result = work.run(on_step=on_step)
+    original, made = (np.asarray(to_pil(to_uint8(images)[0]).convert("RGB")) for images in (work.originals, result.images))  # type: ignore[arg-type]
+    sheet = show.save_panels(out, [original, made], ["original", f"from {'+'.join(options.layers)}"])
+    if options.animation:
+        shown = [*(frame[result.restart[0]] for frame in frames), to_uint8(result.images)[0]]
+        show.animation(options.animation, [np.asarray(to_pil(frame).convert("RGB")) for frame in shown])
     if not options.no_picture and show.can_show(sys.stdout):
         click.echo(show.fit_terminal(sheet))
-    click.echo(_summary(work, found, targets, seconds))
+    click.echo(_summary(result, [path for path in (out, options.animation) if path]))
 
 
-def check(options: Options, root: Path) -> Work:
-    """Checks all options before the work starts."""
-    weights, params, images = root / api.WEIGHTS, root / api.PARAMS, root / api.IMAGES
-    read_params(params)  # fails outside of a project
-    network = api.available_network(options.network, options.taps, weights=weights)
-    smallest = max(8, facts(network).min_size if facts(network).any_size else 0)
-    if options.size < smallest:
-        raise UserError(f"--size: must be at least {smallest} for {network}, got {options.size}")
-    differences = changes(options)
-    plan = api.plan(network, options.taps, recipe=options.recipe, seed=options.seed, params=params, **differences)
-    if plan.needs_training_images:
-        api.training(images, plan)
-    return Work(
-        original=api.picture(options.picture, options.size),
-        network=network,
-        taps=options.taps,
-        plan=plan,
-        differences=differences,
-        weights=weights,
-        params=params,
-        images=images,
-        out=show.output_path("--out", options.out or _default_name(options), ".png", options.picture),
-        animation=options.animation and show.output_path("--animation", options.animation, ".gif", options.picture),
-    )
+def checked(options: Options) -> Inversion:
+    """All options, before the work starts."""
+    differences = changes(options.steps, None, options.restarts, None, settings(options.settings))
+    source = Source(options.network, weights=options.weights)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        work = Inversion(
+            source, options.layers, options.picture, size=options.size, recipe=options.recipe, seed=options.seed, **differences
+        )
+    for warning in told:
+        click.echo(str(warning.message), err=True)
+    if work.opened.name != options.network and source.catalogue:
+        click.echo(f"no weights of {options.network} are here: using its convolutions, {work.opened.name}")
+    return work
 
 
-def changes(options: Options) -> dict[str, Any]:
-    """`--set`, `--steps` and `--restarts` as differences to the recipe."""
+def settings(given: tuple[str, ...]) -> dict[str, Any]:
+    """`--set` as differences to the recipe."""
     found: dict[str, Any] = {}
-    for setting in options.settings:
+    for setting in given:
         key, sign, text = setting.partition("=")
         first, *_ = path = key.split(".")
         if not sign or not all(path):
@@ -137,8 +107,7 @@ def changes(options: Options) -> dict[str, Any]:
         for part in reversed(path):
             value = {part: value}
         found = merge_recipe(found, value)
-    given = {"steps": options.steps, "restarts": options.restarts}
-    return found | {key: number for key, number in given.items() if number is not None}
+    return found
 
 
 def spacing(steps: int, trace_every: int) -> int:
@@ -147,34 +116,22 @@ def spacing(steps: int, trace_every: int) -> int:
 
 
 def _default_name(options: Options) -> Path:
-    return Path(f"{options.picture.stem}_{options.network}_{'+'.join(options.taps)}.png".replace("/", "-"))
+    name = f"{options.picture.stem}_{options.network}_{'+'.join(options.layers)}.png"
+    return Path(name.replace("/", "-").replace(":", "-"))
 
 
-def _described(work: Work) -> str:
-    plan, config = work.plan, work.plan.config
-    terms = ", ".join(f"{name} x {weight:g}" for name, weight in config.losses.active.items())
-    return (
-        f"{work.network} {'+'.join(work.taps)}, recipe {plan.recipe}: {config.steps} steps, "
-        f"{config.restarts} {'start' if config.restarts == 1 else 'starts'}, {work.original.shape[-1]} px; terms: {terms}"
-    )
-
-
-def _summary(work: Work, found: api.Inversion, targets: dict[str, Tensor], seconds: float) -> str:
+def _summary(result: Result, files: list[Path]) -> str:
     """Files, warnings, and the distances to the image and its features."""
-    config, steps = work.plan.config, int(found.trace[-1]["step"])
-    rebuilt = to_float(found.image)
-    lines = [str(work.out), *([str(work.animation)] if work.animation else []), *found.faults]
-    if steps < config.steps:
-        why = "interrupted" if found.interrupted else "stopped"
-        lines.append(f"{why} after {steps} of {config.steps} steps: this is the best result so far")
+    steps, wanted = int(result.trace[-1]["step"]), result.settings["steps"]
+    lines = [*map(str, files), *result.faults]
+    if steps < wanted:
+        why = "interrupted" if result.interrupted else "stopped"
+        lines.append(f"{why} after {steps} of {wanted} steps: this is the best result so far")
+    assert result.originals is not None
+    shown = [images.mul(255).round() / 255 for images in (result.images, result.originals, blocks(result.originals, 1))]
+    x, y, mean = (one[:, :3].expand(-1, 3, -1, -1) for one in shown)  # as they are written
     lines.append(
-        f"recipe {found.recipe}, {steps} steps, {seconds:.1f} s; PSNR {float(psnr(rebuilt, work.original)):.2f} dB, "
-        f"relative feature error {_feature_error(work, rebuilt, targets):.3g}"
+        f"recipe {result.settings['recipe']}, {steps} steps, {result.seconds:.1f} s; PSNR {float(psnr(x, y)):.2f} dB "
+        f"(mean colour {float(psnr(mean, y)):.2f}), relative feature error {result.feature_error[0]:.3g}"
     )
     return "\n".join(lines)
-
-
-def _feature_error(work: Work, rebuilt: Tensor, targets: dict[str, Tensor]) -> float:
-    """||phi(x) - phi(x0)||^2 / ||phi(x0)||^2, mean over the taps."""
-    values = api.features(rebuilt, work.network, list(targets), weights=work.weights)
-    return float(torch.stack([relative_l2(values[tap], target) for tap, target in targets.items()]).mean())

@@ -8,16 +8,23 @@ import click
 
 from relume.core.errors import UserError
 
+PIPELINE = ("dvc", "mlflow", "jinja2")  # packages that the library does without
+
 
 class Group(click.Group):
-    """Shows a UserError as a message."""
+    """Shows a UserError, or that the pipeline's packages are not here, as a message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.secho(str(error), fg="red", err=True)
-            ctx.exit(1)
+            told = str(error)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in PIPELINE:
+                raise
+            told = f"{error.name} is not installed: the pipeline needs the extra relume[pipeline]"
+        click.secho(told, fg="red", err=True)
+        return ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +38,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--stale", is_flag=True, help="Also list the stages that DVC would run (some seconds).")
+@click.option("--stale", is_flag=True, help="Also list the stages that DVC would run (half a minute).")
 def doctor(as_json: bool, stale: bool) -> None:
     """Check the installation, and say how to fix it.
 
@@ -104,13 +111,20 @@ def track() -> None:
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--network", required=True, help="Network: alexnet, vgg16, efficientnet_lite0, resnet50, …")
-@click.option("--tap", "taps", multiple=True, required=True, help="Layer: conv4_3, layer2, pool, …; may be repeated.")
-@click.option("--size", default=128, show_default=True, help="Side of the image in pixels; its central square is used.")
+@click.option("--network", required=True, help="Network: vgg16, …, or timm:<name>, torchvision:<name>, <module>:<factory>.")
+@click.option(
+    "--layer", "--tap", "layers", multiple=True, required=True, help="Layer: conv4_3, pool, blocks.6, …; may be repeated."
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    help="Of a network that is no name of `relume list networks`: safetensors, a state dict, or random.",
+)
+@click.option("--size", type=int, help="Side of the image in pixels; its central square is used.  [128, or the network's]")
 @click.option("--recipe", help="One of relume.methods.optimise.tuned.  [the one for the network and tap]")
 @click.option("--steps", type=int, help="Steps of the optimiser.  [the recipe's]")
 @click.option("--restarts", type=int, help="Number of starts; the one with the best objective is kept.")
-@click.option("--seed", type=int, help="Random seed.  [run.seed in params.yaml]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise, or losses.tv=20.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | rebuilt.  [<picture>_<network>_<taps>.png]"
@@ -119,10 +133,11 @@ def track() -> None:
 @click.option("--dry-run", is_flag=True, help="Check all options and print the plan only.")
 @click.option("--no-picture", is_flag=True, help="Do not show the image in the terminal.")
 def invert(**options: Any) -> None:
-    """Reconstruct PICTURE from its features at some taps of a network.
+    """Reconstruct PICTURE from its features at some layers of a network.
 
-    The optimiser uses these features only, not the image. The result is saved beside the original. Networks must be in
-    models/weights: `dvc repro weights prepare` fetches those in params.yaml. Ctrl-C stops and keeps the best result so far.
+    The optimiser uses these features only, not the image, unless losses.lpips, ssim, pixel or clip are set. The result is saved
+    beside the original. `relume list networks` and `relume list taps NETWORK` show what there is. What deep features leave open
+    is guided by a map that is fitted on other pictures, once per network and layer. Ctrl-C stops and keeps the best so far.
 
     \b
     Examples:
@@ -130,10 +145,29 @@ def invert(**options: Any) -> None:
       relume invert my.jpg --network alexnet --tap conv2 --tap conv5 --animation my.gif
       relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=20 --set optimiser.learning_rate='[[0, 0.1]]'
       relume invert my.jpg --network efficientnet_lite0 --tap pool --restarts 4 --dry-run
+      relume invert my.jpg --network timm:vit_tiny_patch16_224 --weights my.safetensors --layer blocks.6
     """
     from relume.cli.invert import Options, run
 
     run(Options(**options))
+
+
+@main.command(name="list")
+@click.argument("kind", type=click.Choice(["networks", "taps", "decoders", "recipes", "datasets", "presets"]))
+@click.argument("network", required=False)
+@click.option("--size", type=int, help="Side of the images, of shapes of taps.  [128, or the network's]")
+def list_things(kind: str, network: str | None, size: int | None) -> None:
+    """List networks, taps of a NETWORK, decoders, recipes, datasets or presets, and which are at hand.
+
+    \b
+    Examples:
+      relume list networks
+      relume list taps vgg16
+      relume list taps timm:vit_tiny_patch16_224
+    """
+    from relume.cli.listing import lines
+
+    click.echo("\n".join(lines(kind, network, size)))
 
 
 @main.command()

@@ -23,6 +23,7 @@ GANS = Path("models/gan")
 CPU = torch.device("cpu")
 MIN_SIDE, MAX_SIDE = 64, 256  # px of an image on the sheet
 BATCH = 4  # images per forward pass
+MOST = 2500  # images of a sheet; at MAX_SIDE they take half a gigabyte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ def check(options: Options, gan: TrainedGan) -> None:
     layers = gan.generator.layers
     if options.rows < 1 or options.columns < 1:
         raise UserError(f"--rows, --columns: must be at least 1, got {options.rows} and {options.columns}")
+    if options.rows * options.columns > MOST:
+        raise UserError(f"--rows, --columns: at most {MOST} images together, got {options.rows} x {options.columns}")
     if not 0 <= options.truncation <= 1:
         raise UserError(f"--truncation: must be from 0 (the mean of w) to 1 (w), got {options.truncation:g}")
     if options.layers is not None and not 1 <= options.layers <= layers:

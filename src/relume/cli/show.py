@@ -11,7 +11,8 @@ from PIL import Image
 
 from relume.core.errors import UserError
 from relume.core.files import atomic
-from relume.core.images import grid, save_png
+from relume.core.images import save_png
+from relume.core.sheet import labelled
 
 UPPER = "\u2580"  # the upper half block: its colour is the upper pixel, the background the lower one
 RESET = "\x1b[0m"
@@ -19,18 +20,21 @@ STEP, LAST = 100, 2000  # milliseconds per frame
 
 
 def output_path(option: str, path: Path, suffix: str | tuple[str, ...], picture: Path) -> Path:
-    """`path`, if it has an allowed suffix and does not overwrite the original."""
+    """`path`, if it has an allowed suffix, can be written and does not overwrite the original."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
     if path.suffix.lower() not in suffixes:
         raise UserError(f"{option}: must end in {' or '.join(suffixes)}, got {path}")
     if path.is_dir() or path.resolve() == picture.resolve():
         raise UserError(f"{option} {path}: is {'a folder' if path.is_dir() else 'the original image'}")
+    folder = next(parent for parent in (path.resolve().parent, *path.resolve().parents) if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{option} {path}: cannot be written in {folder}")
     return path
 
 
-def save_side_by_side(path: Path, original: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) each, side by side in a PNG; the sheet."""
-    sheet = grid(np.stack([original, rebuilt])[None])
+def save_panels(path: Path, panels: Sequence[np.ndarray], headings: Sequence[str]) -> np.ndarray:
+    """uint8 (H, W, 3) each, side by side under their headings in a PNG; the sheet."""
+    sheet = labelled(panels, headings)
     save_png(path, sheet)
     return sheet
 

@@ -10,14 +10,20 @@ from typing import Any
 from relume.core.files import digest, read_json, write_json
 
 STAGES, SOURCES, TEMPLATES = "stages", "src", "templates"
+BUILDERS = "relume.networks.builders"
 TREE = Path(__file__).resolve().parents[3]  # stages make sure that they run the workspace's own sources
 
 
-def write_stages(out: Path, root: Path = TREE) -> list[str]:
-    """`<stage>.json` for every script of `stages/`: file -> digest."""
+def write_stages(out: Path, root: Path = TREE, factories: Iterable[str] = ()) -> list[str]:
+    """`<stage>.json` for every script of `stages/`: file -> digest.
+
+    `factories`: modules of networks of the user's own; those below `src/` count for the stages that build networks.
+    """
+    own = [name for name in factories if exists(name, root)]
     names = sorted(path.stem for path in (root / STAGES).glob("*.py") if path.stem != "__init__")
     for name in names:
-        write_json(out / f"{name}.json", files_of([f"{STAGES}.{name}"], root))
+        builds = BUILDERS in closure([f"{STAGES}.{name}"], root)
+        write_json(out / f"{name}.json", files_of([f"{STAGES}.{name}", *(own if builds else ())], root))
     return names
 
 
@@ -60,10 +66,15 @@ def _file(name: str, root: Path) -> Path:
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
 
 
+def exists(name: str, root: Path = TREE) -> bool:
+    """A module of this tree."""
+    return _file(name, root).exists()
+
+
 def _packages(name: str, root: Path) -> Iterator[Path]:
-    """The `__init__.py` files that importing a module runs."""
+    """The `__init__.py` files that importing a module runs, but for the library's own: it holds lazy names alone."""
     parts = name.split(".")
-    return (_file(".".join(parts[:end]), root) for end in range(1, len(parts)))
+    return (_file(".".join(parts[:end]), root) for end in range(1 if parts[0] == STAGES else 2, len(parts)))
 
 
 @cache

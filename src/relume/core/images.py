@@ -1,5 +1,7 @@
-"""The one image convention: float32 (N, 3, H, W), RGB, in [0, 1]; uint8 (N, H, W, 3) only in files. One conversion each way."""
+"""The one image convention: float32 (N, C, H, W) in [0, 1], C = 3 (RGB) but for networks of a user's own; uint8 (N, H, W, C)
+only in files. One conversion each way."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +20,30 @@ def to_float(pixels: np.ndarray) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
-    """float (N, 3, H, W) -> uint8 (N, H, W, 3), rounded; values outside [0, 1] are clamped."""
-    check(images, bounded=False)
+    """float (N, C, H, W) -> uint8 (N, H, W, C), rounded; values outside [0, 1] are clamped."""
+    check(images, bounded=False, channels=images.shape[1] if images.ndim == 4 else 3)
     return images.detach().float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def check(images: Tensor, *, bounded: bool = True) -> None:
+def check(images: Tensor, *, bounded: bool = True, channels: int = 3) -> None:
     """Raises ValueError unless `images` follow the convention."""
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise ValueError(f"needs float (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+    if images.ndim != 4 or images.shape[1] != channels or not images.is_floating_point():
+        raise ValueError(f"needs float (N, {channels}, H, W), got {images.dtype} {tuple(images.shape)}")
     if bounded and images.numel() and not (images.min() >= -1e-6 and images.max() <= 1 + 1e-6):
         raise ValueError(f"needs images in [0, 1], got [{images.min():.3g}, {images.max():.3g}]")
+
+
+def as_channels(images: Tensor, channels: int) -> Tensor:
+    """RGB (N, 3, H, W) -> (N, 1, H, W), its luma (ITU-R 601), (N, 3, H, W), or (N, 4, H, W), opaque."""
+    if channels == 1:
+        return (images * per_channel((0.299, 0.587, 0.114), images)).sum(1, keepdim=True)
+    return images if channels == 3 else torch.cat([images, torch.ones_like(images[:, :1])], 1)
+
+
+def per_channel(values: Sequence[float], like: Tensor) -> Tensor:
+    """One number per channel, (1, C, 1, 1); their mean where `like` (N, C, H, W) has other channels than the three colours."""
+    given = torch.tensor(values, device=like.device, dtype=like.dtype)
+    return (given if len(given) == like.shape[1] else given.mean().expand(like.shape[1])).view(1, -1, 1, 1)
 
 
 def resize(images: Tensor, size: int) -> Tensor:

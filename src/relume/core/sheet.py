@@ -29,6 +29,17 @@ def save_sheet(path: Path, columns: Sequence[str], blocks: Sequence[tuple[str, n
         sheet.save(temporary, format="JPEG", quality=85, optimize=True)
 
 
+def labelled(panels: Sequence[np.ndarray], headings: Sequence[str], gap: int = 2) -> np.ndarray:
+    """uint8 (H, W, 3) side by side, white between them, under a line of headings: (LINE + H, …, 3)."""
+    height, width, _ = panels[0].shape
+    sheet = Image.new("RGB", (len(panels) * (width + gap) - gap, LINE + height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (panel, heading) in enumerate(zip(panels, headings, strict=True)):
+        pen.text((number * (width + gap), 1), heading, INK, font=_font(12, heading, width))
+        sheet.paste(Image.fromarray(panel), (number * (width + gap), LINE))
+    return np.asarray(sheet)
+
+
 def _tile(pixels: np.ndarray) -> Image.Image:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < TILE else Image.Resampling.LANCZOS)

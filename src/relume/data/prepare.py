@@ -21,14 +21,16 @@ SOURCES: dict[str, Callable[[Any, Path], Contents]] = {
 }
 
 
-def prepare(config: Source, out: Path, *, name: str, max_bad: int = 0) -> dict[str, Any]:
-    """Writes the dataset to `out` and returns its manifest."""
+def prepare(config: Source, out: Path, *, name: str, max_bad: int = 0, processes: int | None = None) -> dict[str, Any]:
+    """Writes the dataset to `out` and returns its manifest. `processes`: None, as many as there are processors."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as scratch:
             contents = SOURCES[config.source](config, Path(scratch))
             short_side = getattr(config, "short_side", None)
-            return write(out, contents, name=name, size=config.pixels, short_side=short_side, max_bad=max_bad)
+            return write(
+                out, contents, name=name, size=config.pixels, short_side=short_side, max_bad=max_bad, processes=processes
+            )
     except UserError as error:
         raise UserError(f"prepare.datasets.{name}: {error}") from None
     except OSError as error:

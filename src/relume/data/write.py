@@ -34,7 +34,14 @@ class Tally:
 
 
 def write(
-    folder: Path, contents: Contents, *, name: str, size: int, short_side: int | None = None, max_bad: int = 0
+    folder: Path,
+    contents: Contents,
+    *,
+    name: str,
+    size: int,
+    short_side: int | None = None,
+    max_bad: int = 0,
+    processes: int | None = None,
 ) -> dict[str, Any]:
     """Writes the dataset and returns its manifest. `name` is for messages and the progress bar."""
     pictures = sorted(contents.pictures, key=lambda picture: SPLITS.index(picture.split))
@@ -43,7 +50,7 @@ def write(
     with atomic_folder(folder) as temporary:
         check_space(folder, len(pictures) * size * size * 3)
         with Rows(temporary / "images.npy", size) as rows:
-            for picture, result in _rendered(pictures, size=size, short_side=short_side, name=name):
+            for picture, result in _rendered(pictures, processes, size=size, short_side=short_side, name=name):
                 _take(picture, result, rows=rows, tally=tally)
                 if len(tally.bad) >= max(LISTED, max_bad + 1):
                     break
@@ -58,11 +65,11 @@ def write(
 
 
 def _rendered(
-    pictures: list[Picture], *, size: int, short_side: int | None, name: str
+    pictures: list[Picture], processes: int | None, *, size: int, short_side: int | None, name: str
 ) -> Iterator[tuple[Picture, np.ndarray | str]]:
     """Each image with its pixels, or with an error message."""
     function = functools.partial(render, size=size, short_side=short_side)
-    processes = min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
+    processes = processes or min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
     results = ordered(function, (picture.material for picture in pictures), processes)
     yield from tqdm(zip(pictures, results, strict=True), desc=name, total=len(pictures), unit="image", disable=None)
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from relume.core.registry import Registry
+from relume.networks import factories
 from relume.networks.convolutional import VGG16
 from relume.networks.efficientnet import EfficientNetLite0
 from relume.networks.facts import Facts
@@ -88,6 +89,12 @@ def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
     if hasattr(tower, "output_tokens"):
         tower.output_tokens = False  # else CoCa returns tokens beside the embedding
     return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
+
+
+@BUILDERS.register("own")
+def own(facts: Facts) -> tuple[nn.Module, Facts]:
+    """A user's, as section `networks` declares it."""
+    return factories.build(facts.module, facts.kwargs), facts
 
 
 @BUILDERS.register("identity")

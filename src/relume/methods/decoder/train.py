@@ -63,8 +63,6 @@ class DecoderTrainer(Trainer[DecoderConfig]):
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the features that are decoded."""
-        if self.cache:
-            return {tap: values.shape[1:] for tap, values in self.cache.items()}
         first = self.train[:1]
         return {tap: tuple(value.shape[1:]) for tap, value in self.encode(first, self.pixels(first)).items()}
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.losses.config import GuideTerm
+from relume.networks.taps import spatial
 
 WIDEST = 12288  # numbers that one cell may read: the normal equations hold its square
 
@@ -23,24 +24,28 @@ class Guide:
     mean: Tensor  # (D,)
     centre: Tensor  # (K,)
     gradient: Tensor  # (D, K)
+    channels: int = 3  # of the picture
 
     def read(self, features: Mapping[str, Tensor]) -> Tensor:
-        """tap -> (N, …) to the coarse picture (N, 3, g, g) in [0, 1]."""
+        """tap -> (N, …) to the coarse picture (N, C, g, g) in [0, 1]."""
         read = (design(features, self.config) - self.mean) @ self.gradient + self.centre
-        return unfold(read, self.config.grid).clamp(0, 1)
+        return unfold(read, self.config.grid, self.channels).clamp(0, 1)
 
 
 def fit(look: Callable[[Tensor], Mapping[str, Tensor]], batches: Iterable[Tensor], config: GuideTerm) -> Guide:
     """`look`: pictures -> features by tap; `batches` of training pictures, each of which is taken with its mirror image."""
-    total = Normal()
+    total, channels = Normal(), 3
     for images in batches:
+        channels = images.shape[1]
         images = torch.cat([images, images.flip(-1)])
         x = design(look(images), config)
         if x.shape[1] > WIDEST:
             raise UserError(f"terms.guide: a cell would read {x.shape[1]} numbers, {WIDEST} at most: a smaller reach is wanted")
         total.add(x, fold(resize(images, config.grid), pooled=len(x) == len(images)))
     mean, centre, gradient = total.solve(config.ridge)
-    return Guide(config=config, mean=mean.float(), centre=centre.float(), gradient=gradient.float())
+    # a matrix in the usual order: one that is read from a file gives the same bits
+    slope = gradient.float().contiguous()
+    return Guide(config=config, mean=mean.float(), centre=centre.float(), gradient=slope, channels=channels)
 
 
 class Normal:
@@ -71,7 +76,7 @@ class Normal:
 
 def design(features: Mapping[str, Tensor], config: GuideTerm) -> Tensor:
     """What the map reads: (N, D) where all features are pooled, else a row per cell of the grid, (N * g * g, D)."""
-    values = list(features.values())
+    values = [spatial(value) for value in features.values()]
     if all(value.ndim == 2 for value in values):
         return torch.cat(values, 1)
     grid = config.grid
@@ -81,12 +86,12 @@ def design(features: Mapping[str, Tensor], config: GuideTerm) -> Tensor:
 
 
 def fold(pictures: Tensor, *, pooled: bool) -> Tensor:
-    """(N, 3, g, g) -> a row per picture or per cell."""
-    return pictures.flatten(1) if pooled else pictures.permute(0, 2, 3, 1).reshape(-1, 3)
+    """(N, C, g, g) -> a row per picture or per cell."""
+    return pictures.flatten(1) if pooled else pictures.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def unfold(rows: Tensor, grid: int) -> Tensor:
+def unfold(rows: Tensor, grid: int, channels: int = 3) -> Tensor:
     """`fold` undone."""
-    if rows.shape[1] == 3 * grid**2 and grid > 1:
-        return rows.unflatten(1, (3, grid, grid))
-    return rows.reshape(-1, grid, grid, 3).permute(0, 3, 1, 2)
+    if rows.shape[1] == channels * grid**2 and grid > 1:
+        return rows.unflatten(1, (channels, grid, grid))
+    return rows.reshape(-1, grid, grid, channels).permute(0, 3, 1, 2)

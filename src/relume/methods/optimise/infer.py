@@ -29,7 +29,7 @@ from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, 
 from relume.methods.optimise.path import FOLLOWED, KEPT
 from relume.methods.optimise.targets import Provider
 from relume.methods.optimise.terms import Material, Surrogate, objective
-from relume.networks.network import load
+from relume.networks.network import Network, load
 from relume.networks.weights import WeightStore
 
 SHOWN = 8  # pictures on a sheet of the live view
@@ -131,7 +131,7 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
     with tqdm(total=sum(map(len, shards)) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
     rows = [row for shard in done for row in shard.rows]
-    return np.concatenate([shard.images for shard in done]), rows, _trace(work.name, done), _timing(work, done)
+    return np.concatenate([shard.images for shard in done]), rows, trace_rows(work.name, done), _timing(work, done)
 
 
 def dry_run_report(work: Work) -> str:
@@ -188,7 +188,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     before, began = number * work.config.steps, bar.n  # shards follow each other on the live view's axis
 
     def note(report: Report) -> None:
-        log.append(_entry(report))
+        log.append(entry(report))
         bar.update(began + len(rows) * report.step - bar.n)
         bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
         work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
@@ -208,7 +208,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     return shard
 
 
-def _entry(report: Report) -> dict[str, Any]:
+def entry(report: Report) -> dict[str, Any]:
     """Sums over the rows that still have a number."""
     values = {name: value.cpu().double() for name, value in report.terms.items()}
     finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
@@ -243,38 +243,73 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     if learned is not None or work.initial_image is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
+    targets = _repeated(features, restarts)
+    return problem(
+        config,
+        work.run,
+        work.objective,
+        provider.networks,
+        features,
+        provider.dataset.ids(rows),
+        size=provider.dataset.size,
+        device=provider.device,
+        learned=learned,
+        base=lambda guide: _base(work, ids, guide),
+        references=provider.references(rows, work.reference, work.objective.references),
+        originals=provider.originals(rows, work.objective),
+        space=work.space if work.initial_image is None else work.initial_image(targets),
+        bounded=True if work.initial_image is not None else None,  # whatever begins with a latent is
+    )
+
+
+def problem(
+    config: InvertOptimise,
+    run: Run,
+    goal: Objective,
+    networks: Mapping[str, Network],
+    features: Activations,
+    names: Sequence[str],
+    *,
+    size: int,
+    device: torch.device,
+    learned: Guide | None = None,
+    base: Callable[[Tensor | None], Tensor | None] = lambda guide: None,
+    references: Activations | None = None,
+    originals: Tensor | None = None,
+    space: parametrise.Spaces = parametrise.build,
+    bounded: bool | None = None,
+    channels: int = 3,
+) -> Problem:
+    """To find the pictures with these features, by network and tap. `names` seed what is random of each picture.
+
+    `base`: the pictures to begin from, (N or 1, C, h, h), where they do not begin grey; it is told what the guide says.
+    """
+    restarts = config.restarts
+    ids = [(name, restart) for name in names for restart in range(restarts)]
     guide = None
     if learned is not None:
         guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
-    originals, targets = provider.originals(rows, work.objective), _repeated(features, restarts)
+    first = initial.base(base(guide), config.init, config.sizes[0][1] if config.sizes else size, channels)
+    inside = space(config.parametrisation).bounded if bounded is None else bounded
+    start = initial.noised(first, config.init, [seed_of(run.seed, "init", *one) for one in ids], bounded=inside)
     return Problem(
-        size=provider.dataset.size,
-        objective=work.objective,
-        networks=provider.networks,
-        targets=targets,
-        references=_repeated(provider.references(rows, work.reference, work.objective.references), restarts),
+        size=size,
+        objective=goal,
+        networks=networks,
+        targets=_repeated(features, restarts),
+        references=_repeated(references or {}, restarts),
         guide=guide,
         restarts=restarts,
-        start=_start(work, ids, guide).to(provider.device),
+        start=start.to(device),
         originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
-        generators=[generator(work.run.seed, "views", *one) for one in ids],
-        space=work.space if work.initial_image is None else work.initial_image(targets),
-        run=work.run,
+        generators=[generator(run.seed, "views", *one) for one in ids],
+        space=space,
+        run=run,
     )
 
 
 def _repeated(features: Activations, times: int) -> Activations:
     return {one: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for one, taps in features.items()}
-
-
-def _start(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor:
-    """The base at the first size, its gaussian noise on top, blended with S0's noise; in [0, 1] unless the space is not."""
-    config, dataset = work.config, work.provider.dataset
-    size = config.sizes[0][1] if config.sizes else dataset.size
-    seeds = [seed_of(work.run.seed, "init", *one) for one in ids]
-    base = initial.base(_base(work, ids, guide), config.init, size)
-    bounded = work.initial_image is not None or work.space(config.parametrisation).bounded  # whatever begins with a latent is
-    return initial.noised(base, config.init, seeds, bounded=bounded)
 
 
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
@@ -302,7 +337,7 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
     ]
 
 
-def _trace(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def trace_rows(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """Means over all pictures and restarts."""
     sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0])
     for note in (note for shard in shards for note in shard.log):

@@ -4,15 +4,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relume.core.images import per_channel
 from relume.core.runtime import randn
 from relume.methods.optimise.config import Init
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
 
-def base(pictures: Tensor | None, init: Init, size: int) -> Tensor:
-    """(N or 1, 3, size, size): `pictures` shrunk by averaging or enlarged smoothly, or plain grey."""
+def base(pictures: Tensor | None, init: Init, size: int, channels: int = 3) -> Tensor:
+    """(N or 1, C, size, size): `pictures` shrunk by averaging or enlarged smoothly, or plain grey."""
     if pictures is None:
-        return torch.full((1, 3, size, size), init.mean)
+        return torch.full((1, channels, size, size), init.mean)
     pictures = pictures.cpu()
     if pictures.shape[-1] < size:
         return F.interpolate(pictures, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
@@ -21,10 +22,10 @@ def base(pictures: Tensor | None, init: Init, size: int) -> Tensor:
 
 def noised(pictures: Tensor, init: Init, seeds: list[int], *, bounded: bool = True) -> Tensor:
     """One start per seed; in [0, 1] where the space is `bounded`. The same noise serves both blends: a restart has one draw."""
-    noise = randn((3, *pictures.shape[-2:]), seeds)
+    noise = randn(tuple(pictures.shape[1:]), seeds)
     initial_image = pictures + init.std * noise
     if init.noising > 0:
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (per_channel(values, pictures) for values in (IMAGENET_MEAN, IMAGENET_STD))
         natural = mean + std * noise  # S0's noise: standard normal in the units of its networks
         initial_image = (initial_image + init.noising * natural) / (1 + init.noising)
     return initial_image.clamp(0, 1) if bounded else initial_image

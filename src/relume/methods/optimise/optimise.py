@@ -32,7 +32,7 @@ class Problem(Known):
     size: int
     objective: Objective
     networks: Mapping[str, Network]
-    start: Tensor  # (N, 3, h, h): where they begin
+    start: Tensor  # (N, C, h, h): where they begin
     generators: list[torch.Generator]  # one per row, for the views and for spaces that begin at random
     space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
     run: Run  # its precision: of what the networks see; distances and regularisers stay in float32
@@ -94,7 +94,7 @@ class Descent:
         self.spaces = ((0, config.parametrisation), *config.switches)
         self.step, self.seconds = 0, 0.0
         self.best = Best(problem, config)
-        self.path = torch.empty(len(problem.start), 0, problem.size, problem.size, 3, dtype=torch.uint8)
+        self.path = torch.empty(len(problem.start), 0, problem.size, problem.size, problem.start.shape[1], dtype=torch.uint8)
         self.code = torch.empty(0)
         self.optimizer = optimizers.build(config.optimiser)
         self.space = problem.space(config.parametrisation)
@@ -248,7 +248,7 @@ class Best:
         count, device = len(problem.start), problem.start.device
         self.stop = config.stop
         self.names = [*(term.name for term in problem.objective.terms), "objective"]
-        self.images = torch.zeros(count, 3, problem.size, problem.size, device=device)
+        self.images = torch.zeros(count, problem.start.shape[1], problem.size, problem.size, device=device)
         self.objective = torch.full((count,), torch.inf, device=device)
         self.resting = torch.zeros(count, dtype=torch.bool, device=device)
         self.anchor = self.objective.clone()  # what the objective has to fall below to count as progress

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.errors import UserError
-from relume.core.images import resize
+from relume.core.images import per_channel, resize
 from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Fourier, Latent, Pixels, Prior, Pyramid
 from relume.methods.optimise.prior import DeepPrior
@@ -108,8 +108,9 @@ class PyramidColours(Parametrisation):
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         sides = self._sides(size)
-        levels = code.split([3 * side * side for side in sides], dim=1)
-        pictures = [resize(level.unflatten(1, (3, side, side)), size) for level, side in zip(levels, sides, strict=True)]
+        channels = code.shape[1] // sum(side * side for side in sides)
+        levels = code.split([channels * side * side for side in sides], dim=1)
+        pictures = [resize(level.unflatten(1, (channels, side, side)), size) for level, side in zip(levels, sides, strict=True)]
         return _coloured(torch.stack(pictures).sum(0))
 
     def _sides(self, size: int) -> list[int]:
@@ -146,17 +147,17 @@ def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:
     return grown.clamp(0, 1) if bounded else grown
 
 
-def per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
-    """One number per colour, to be used with (N, 3, H, W)."""
-    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
-
-
 def _decorrelated(images: Tensor) -> Tensor:
     """[0, 1] -> logits in decorrelated colours; the shape stays."""
     logits = images.clamp(MARGIN, 1 - MARGIN).logit()
-    return torch.einsum("dc,nchw->ndhw", torch.linalg.inv(COLOUR).to(logits), logits)
+    return torch.einsum("dc,nchw->ndhw", torch.linalg.inv(_mixing(logits)), logits)
 
 
 def _coloured(plain: Tensor) -> Tensor:
     """The inverse of `_decorrelated`."""
-    return torch.einsum("cd,ndhw->nchw", COLOUR.to(plain), plain).sigmoid()
+    return torch.einsum("cd,ndhw->nchw", _mixing(plain), plain).sigmoid()
+
+
+def _mixing(like: Tensor) -> Tensor:
+    """Channels other than the three colours are not correlated."""
+    return COLOUR.to(like) if like.shape[1] == 3 else torch.eye(like.shape[1]).to(like)

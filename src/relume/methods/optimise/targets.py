@@ -1,12 +1,12 @@
 """Targets: the one room of an inversion that sees the pictures. It gives their features; the picture itself to oracles alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import resize, to_float
+from relume.core.images import as_channels, resize, to_float
 from relume.core.results import Group
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective, Taps
@@ -21,8 +21,8 @@ BATCH = 16  # training pictures in one forward pass
 class Provider:
     """Features of a dataset's pictures, and the networks that compute them."""
 
-    def __init__(self, dataset: Dataset, networks: Mapping[str, Network], device: torch.device) -> None:
-        self.dataset, self.networks, self.device = dataset, networks, device
+    def __init__(self, dataset: Dataset, networks: Mapping[str, Network], device: torch.device, channels: int = 3) -> None:
+        self.dataset, self.networks, self.device, self.channels = dataset, networks, device, channels
 
     def features(self, rows: Sequence[int], taps: Taps) -> dict[str, dict[str, Tensor]]:
         """network -> tap -> (N, …) for the pictures in `rows`."""
@@ -42,18 +42,18 @@ class Provider:
         """The pictures, for an objective that is an oracle and is marked so in every table."""
         return self._images(rows) if objective.oracle else None
 
-    def guide(self, config: InvertOptimise, size: int) -> Guide:
-        """Fitted on the first pictures of the training split, shown at the size of those that are to be found."""
+    def guide(self, config: InvertOptimise, size: int, watch: Callable[[range], Iterable[int]] = iter) -> Guide:
+        """Fitted on the first pictures of the training split, shown at the size of those that are to be found. `watch`: a bar."""
         rows = self.dataset.select("train")[: config.terms.guide.pictures]
         wanted = {config.network: tuple(config.taps)}
-        batches = (resize(self._images(rows[at : at + BATCH]), size) for at in range(0, len(rows), BATCH))
+        batches = (resize(self._images(rows[at : at + BATCH]), size) for at in watch(range(0, len(rows), BATCH)))
         return fit(lambda images: self._look(images, wanted)[config.network], batches, config.terms.guide)
 
     def mean_image(self) -> Tensor:
-        """Of the training split, (3, H, W)."""
+        """Of the training split, (C, H, W)."""
         rows = self.dataset.select("train")
-        batches = (self.dataset.pixels(rows[at : at + BATCH]) for at in range(0, len(rows), BATCH))
-        total = torch.zeros(3, self.dataset.size, self.dataset.size, dtype=torch.float64)
+        batches = (as_channels(self.dataset.pixels(rows[at : at + BATCH]), self.channels) for at in range(0, len(rows), BATCH))
+        total = torch.zeros(self.channels, self.dataset.size, self.dataset.size, dtype=torch.float64)
         for batch in batches:
             total += batch.double().sum(0)
         return (total / len(rows)).float()
@@ -67,7 +67,7 @@ class Provider:
         return found
 
     def _images(self, rows: Sequence[int]) -> Tensor:
-        return self.dataset.pixels(list(rows)).to(self.device)
+        return as_channels(self.dataset.pixels(list(rows)), self.channels).to(self.device)
 
 
 def reconstructions(group: Group, ids: Sequence[str]) -> list[list[int]]:

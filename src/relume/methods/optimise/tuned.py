@@ -28,6 +28,13 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
     }
 
 
+def _tokens(rate: float, *, tv: float, guide: float, **more: Any) -> dict[str, Any]:
+    """Attention has looked around already: a cell of the guide reads one token, and the class token."""
+    made = _recipe(rate, tv=tv, guide=guide, grid=7, **more)
+    made["terms"]["guide"]["reach"] = 1
+    return made
+
+
 GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
 RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv1
@@ -42,6 +49,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
     "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "tokens_shallow": _recipe(0.3, tv=2.0, guide=0.0),
+    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),
+    "tokens_deep": _tokens(0.2, tv=30.0, guide=3.0, **GUIDED),
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 
@@ -67,6 +77,13 @@ def name_for(network: str, taps: list[str]) -> str:
     kin = family(network)
     reached = min((depth(network, tap) for tap in taps), key=DEPTHS.index)
     return f"{RELATIVES.get(kin, kin)}_{reached}"
+
+
+def own_name(kind: str, depth: float) -> str:
+    """The recipe for a layer of a network that the catalogue does not know; `kind`: map, tokens or vector; `depth`: 0 to 1."""
+    if kind == "vector":
+        return "efficientnet_pooled"
+    return f"{'tokens' if kind == 'tokens' else 'efficientnet'}_{DEPTHS[min(2, int(3 * depth))]}"
 
 
 def recipe(name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relume.core.images import per_channel
 from relume.methods.optimise.config import Affine, Colour, Jitter
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
@@ -52,11 +53,11 @@ def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor
 def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
     """x -> (x - shift u) e^(stretch v), x in ImageNet's deviations, u and v uniform in [-1, 1] per channel. It may leave [0,
     1]."""
-    draws = 2 * torch.stack([torch.rand(2, 3, generator=one) for one in generators]) - 1
-    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-    centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, 3, 1, 1)
+    draws = 2 * torch.stack([torch.rand(2, images.shape[1], generator=one) for one in generators]) - 1
+    mean, std = (per_channel(values, draws[:, 0, :, None, None])[..., 0, 0] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, C, 1, 1)
     factor = (config.stretch * draws[:, 1]).exp().to(images)[:, :, None, None]
-    return (images - centre) * factor + mean.to(images)[:, None, None]
+    return (images - centre) * factor + mean.to(images)[..., None, None]
 
 
 TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Colour: colour}

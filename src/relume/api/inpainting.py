@@ -1,4 +1,4 @@
-"""`relume.api` for masked models: finds them, and fills the holes of an image."""
+"""`relume.inpaint`: finds masked models, and fills the holes of an image."""
 
 from pathlib import Path
 
@@ -6,21 +6,36 @@ import numpy as np
 import torch
 
 from relume.core.errors import UserError, one_of
-from relume.core.files import read_json
+from relume.core.files import find_root, read_json
 from relume.data.decode import BadPicture, decode
 from relume.data.masks import masks_of
 from relume.data.masks_config import Masks
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.inpaint import Hole, Window
+from relume.methods.masked.inpaint import Hole, Inpainting, Window, fill, holes
 from relume.methods.masked.trained import TrainedMasked, read_masked
 from relume.training.find import model_folder
 from relume.training.models import CARD
 
+MASKED = Path("models/masked")
 CPU = torch.device("cpu")
 LIGHT = 128  # of 255: lighter pixels of a mask are hidden
 
 Picture = str | Path | np.ndarray  # a file, or uint8 (H, W, 3)
 Mask = str | Path | np.ndarray  # a file, white where hidden, or bool (H, W)
+
+
+def inpaint(picture: Picture, mask: Mask, model: str | Path | TrainedMasked | None = None, *, film: bool = False) -> Inpainting:
+    """Fills the masked pixels of an image by a trained masked model: `image`, uint8 (H, W, 3). Visible pixels do not change.
+
+    picture: a file or uint8 (H, W, 3). mask: a file, white where hidden, or bool (H, W). model: its name in the project's
+    models/masked or its folder; None: the only one there. film: keep the image of each step of an Energy Transformer.
+    """
+    reader = model if isinstance(model, TrainedMasked) else masked_model(model, models=find_root(Path.cwd()) / MASKED)
+    if film:
+        check_film(reader)
+    pixels = whole_picture(picture)
+    hidden = hole_mask(mask, pixels.shape)
+    return fill(reader, pixels, hidden, holes(hidden, reader), film=film)
 
 
 def masked_model(name: str | Path | None = None, *, models: Path, device: torch.device = CPU) -> TrainedMasked:

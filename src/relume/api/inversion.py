@@ -1,0 +1,345 @@
+"""`relume.invert`, `relume.features` and `relume.layers`: the engine of `methods.optimise` for any network."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from relume.api import guides
+from relume.api.models import Layers, Model, Opened, Source, weighted
+from relume.api.pictures import Images, load, side_of
+from relume.api.results import Result
+from relume.core.config import build, read_params
+from relume.core.errors import UserError, one_of
+from relume.core.run import Run
+from relume.core.runtime import deterministic
+from relume.losses.feature import relative_l2
+from relume.losses.objective import Objective
+from relume.methods.optimise import infer, tuned
+from relume.methods.optimise.config import InversionConfig, Latent, Prior, merge_recipe, variation
+from relume.methods.optimise.optimise import Outcome, Report, optimise
+from relume.methods.optimise.terms import ORACLES, Material, objective
+from relume.networks.network import Network
+from relume.networks.network import load as load_network
+from relume.networks.taps import collect
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"  # the project's own, which the package carries
+SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
+
+
+def layers(
+    model: Model, *, size: int | None = None, channels: int | None = None, weights: str | Path | None = None
+) -> dict[str, tuple[int, ...]]:
+    """What can be inverted: layer -> shape of its features for one image, in the order of the forward pass.
+
+    model: any `nn.Module`; a network of the catalogue ("alexnet_conv"); or "timm:<name>", "torchvision:<name>",
+        "<module>:<factory>" with `weights`.
+    size: side of the images in pixels; None: what the model's own configuration says, else 224 (catalogue: 128).
+    """
+    source = Source(model, channels=channels, weights=weights)
+    with source.borrow():
+        return source.layers(size or source.default_size)
+
+
+def features(
+    model: Model,
+    *,
+    layer: Layers,
+    images: Images,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    channels: int | None = None,
+    weights: str | Path | None = None,
+    micro_batch: int = 8,
+) -> dict[str, Tensor]:
+    """The features of images, layer -> (N, …), as the model returns them and `invert(features=…)` takes them."""
+    source, wanted = Source(model, mean=mean, std=std, channels=channels, weights=weights), weighted(layer)
+    size = size or side_of(images) or source.default_size
+    pixels = load(images, size=size, channels=source.channels)
+    with source.borrow():
+        opened = source.opened(wanted, size)
+        found = opened.features(pixels, micro_batch)
+        last = [name for name in found if opened.network.facts.taps[name].form == "raw_last"]
+    return {name: value.permute(0, 2, 3, 1) if name in last else value for name, value in found.items()}
+
+
+def invert(
+    model: Model,
+    *,
+    layer: Layers,
+    images: Images | None = None,
+    features: Tensor | Mapping[str, Tensor] | None = None,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    channels: int | None = None,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    recipe: str | None = None,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    losses: Mapping[str, float] | None = None,
+    restarts: int | None = None,
+    seed: int = 0,
+    micro_batch: int = 8,
+    settings: Mapping[str, Any] | None = None,
+    ids: Sequence[str] | None = None,
+    progress: bool = True,
+    on_step: Callable[[Report], None] | None = None,
+) -> Result:
+    """Optimises images until `model` computes the wanted features at `layer`. The optimiser sees the features, not the images.
+
+    The model is frozen and in eval mode meanwhile, on the device where it is, and is put back as it was, also after an error.
+    Ctrl-C keeps the best images so far.
+
+    model: any `nn.Module`; a network of the catalogue ("alexnet_conv", "vgg16", …); or "timm:<name>", "torchvision:<name>",
+        "<module>:<factory>" with `weights`: a safetensors file, a state dict, or "random".
+    layer: a module's name, as `relume.layers(model)` lists them; several; or a mapping from names to weights.
+    images: a file, a folder, a PIL image, an array (H, W, C) or tensor (C, H, W) in [0, 1] or uint8, a batch, or a list of these.
+    features: instead of images: what the model returned at `layer` (of several layers a mapping), (N, …).
+    size: side of the images in pixels; None: that of a tensor or array, else of the model's configuration.
+    mean, std, channels: of the model's normalisation. None: timm's, open_clip's or torchvision's own configuration; ImageNet's
+        for torchvision's classes; else none: the model takes images in [0, 1]. 1, 3 and 4 channels can be inverted.
+    device: of models that are built here; the first accelerator by default.
+    recipe: one of `relume.methods.optimise.tuned.RECIPES`; None: by the kind of the feature and its depth in the network.
+    steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
+    losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip look at the images.
+    seed: of all that is random; ids: names by which it is drawn for each image, by default its number.
+    micro_batch: images x restarts in one pass.
+    settings: any other key of `invert_optimise` in params.yaml, as {"views": {…}}.
+    on_step: told of every tenth step.
+    """
+    differences = changes(steps, learning_rate, restarts, losses, settings)
+    source = Source(model, mean=mean, std=std, channels=channels, weights=weights, device=device)
+    work = Inversion(
+        source, layer, images, features, size=size, recipe=recipe, seed=seed, micro_batch=micro_batch, ids=ids, **differences
+    )
+    return work.run(progress=progress, on_step=on_step)
+
+
+def changes(
+    steps: int | None,
+    learning_rate: float | None,
+    restarts: int | None,
+    losses: Mapping[str, float] | None,
+    settings: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What the caller wants otherwise than the recipe; wrong values by the name of the argument."""
+    for key, value in (("steps", steps), ("restarts", restarts)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise UserError(f"{key}: must be an integer of at least 1, got {value!r}")
+    if learning_rate is not None and not learning_rate > 0:
+        raise UserError(f"learning_rate: must be above 0, as in 0.1, got {learning_rate!r}")
+    if unknown := sorted(set(settings or ()) - SETTABLE):
+        raise UserError(f"settings: unknown key {unknown[0]!r}; {one_of(SETTABLE, unknown[0])}")
+    given: dict[str, Any] = {"steps": steps, "restarts": restarts, "losses": None if losses is None else dict(losses)}
+    if learning_rate is not None:
+        given["optimiser"] = {"learning_rate": [[0, learning_rate]]}
+    return merge_recipe(settings or {}, {key: value for key, value in given.items() if value is not None})
+
+
+class Inversion:
+    """One inversion: everything is checked when it is built, before any work. `differences` are to the recipe."""
+
+    def __init__(
+        self,
+        source: Source,
+        layer: Layers,
+        images: Images | None,
+        features: Tensor | Mapping[str, Tensor] | None = None,
+        *,
+        size: int | None = None,
+        recipe: str | None = None,
+        seed: int = 0,
+        micro_batch: int = 8,
+        ids: Sequence[str] | None = None,
+        **differences: Any,
+    ) -> None:
+        if (images is None) == (features is None):
+            raise UserError("images, features: one of them is needed")
+        wanted, self.source, self.whole = weighted(layer), source, read_params(PARAMS)
+        size = size or (side_of(images) if images is not None else None) or source.default_size
+        self.originals = None if images is None else load(images, size=size, channels=source.channels)
+        with source.borrow():
+            self.opened = source.opened(wanted, size)
+        given = {"device": self.opened.device.type, "seed": seed, "micro_batch": micro_batch}
+        self.settings = build(Run, {**self.whole["run"], **given}, "run")
+        self.recipe = recipe or self.opened.recipe
+        self.config = configured(self.opened, self.recipe, differences, self.whole)
+        self.goal: Objective = objective(self.config, Material(store=self.opened.store, device=self.opened.device))
+        if images is None and (blind := sorted((ORACLES | {"clip", "logits"}) & self.config.losses.active.keys())):
+            raise UserError(f"losses.{blind[0]}: looks at the images, and here are only features: leave it out, or give images=")
+        self.given = None if features is None else self.opened.given(features)
+        count = len(next(iter(self.given.values()))) if self.given else len(self.originals)  # type: ignore[arg-type]
+        self.names = [str(number) for number in range(count)] if ids is None else list(ids)
+        if len(self.names) != count:
+            raise UserError(f"ids: needs {count}, one per image, got {len(self.names)}")
+
+    @property
+    def needs_training_images(self) -> bool:
+        return self.config.losses.guide > 0 or self.config.init.base != "grey"
+
+    def __str__(self) -> str:
+        config, terms = self.config, ", ".join(f"{name} x {weight:g}" for name, weight in self.config.losses.active.items())
+        starts = "1 start" if config.restarts == 1 else f"{config.restarts} starts"
+        oracle = "; an oracle: its losses look at the image" if self.goal.oracle else ""
+        return (
+            f"{self.opened.name} {'+'.join(self.opened.weights)}, recipe {self.recipe}: {config.steps} steps, {starts}, "
+            f"{self.opened.size} px; terms: {terms}{oracle}"
+        )
+
+    def run(self, *, progress: bool = True, on_step: Callable[[Report], None] | None = None) -> Result:
+        """Until all images are found, or Ctrl-C."""
+        opened, config, started = self.opened, self.config, time.perf_counter()
+        with self.source.borrow(), _repeatable():
+            outcomes, logs = self._outcomes(self._learned(progress), progress, on_step)
+            chosen = [_chosen(outcome, config) for outcome in outcomes]
+            images = torch.cat([outcome.images.cpu()[rows] for outcome, rows in zip(outcomes, chosen, strict=True)])
+            errors = self._errors(images)
+        return Result(
+            images=images,
+            originals=None if self.originals is None else self.originals[: len(images)],
+            objective=[float(outcome.objective[row]) for outcome, rows in zip(outcomes, chosen, strict=True) for row in rows],
+            feature_error=errors,
+            trace=[{key: row[key] for key in ("step", "term", "value")} for row in infer.trace_rows("", logs)],
+            settings={
+                "network": opened.name,
+                "layers": opened.weights,
+                "recipe": self.recipe,
+                "size": opened.size,
+                "steps": config.steps,
+                "restarts": config.restarts,
+                "seed": self.settings.seed,
+                "losses": config.losses.active,
+            },
+            seconds=time.perf_counter() - started,
+            oracle=self.goal.oracle,
+            interrupted=any(outcome.interrupted for outcome in outcomes),
+            faults=tuple(fault for outcome in outcomes for fault in outcome.faults),
+            restart=[row % config.restarts for rows in chosen for row in rows],
+            opened=(self.source, opened),
+        )
+
+    def _learned(self, progress: bool) -> tuple[guides.Guide | None, Tensor | None]:
+        """The guide, and the mean picture to begin with, if they are asked for."""
+        config, opened = self.config, self.opened
+        if not self.needs_training_images:
+            return None, None
+        dataset = guides.training(config.dataset, self.whole)
+        guided = config.losses.guide > 0 or config.init.base == "guide"
+        guide = guides.guide(opened, config, dataset, progress=progress) if guided else None
+        if config.init.base != "mean_image":
+            return guide, None
+        return guide, guides.Provider(dataset, {}, opened.device, opened.channels).mean_image()[None]
+
+    def _outcomes(
+        self, learned: tuple[guides.Guide | None, Tensor | None], progress: bool, on_step: Callable[[Report], None] | None
+    ) -> tuple[list[Outcome], list[infer.Shard]]:
+        config, opened, count = self.config, self.opened, len(self.names)
+        networks = {name: load_network(name, opened.store, opened.device) for name in (*self.goal.needs, *self.goal.targets)}
+        networks |= {opened.name: opened.network}
+        width = max(1, self.settings.micro_batch // config.restarts)
+        outcomes, logs = list[Outcome](), list[infer.Shard]()
+        label = f"{opened.name} {'+'.join(opened.weights)}"
+        with tqdm(total=count * config.steps, desc=label, unit="step", dynamic_ncols=True, disable=not progress) as bar:
+            for at in range(0, count, width):
+                problem = self._problem(slice(at, at + width), learned, networks)
+                log: list[dict[str, Any]] = []
+
+                def note(report: Report, log: list[dict[str, Any]] = log, before: int = at) -> None:
+                    log.append(infer.entry(report))
+                    bar.update(before * config.steps + min(width, count - before) * report.step - bar.n)
+                    bar.set_postfix(objective=f"{float(report.terms['objective'].mean()):.4g}", refresh=False)
+                    if on_step is not None:
+                        on_step(report)
+
+                outcomes.append(optimise(problem, config, note, keep=True))
+                logs.append(infer.Shard(images=np.empty(0), rows=[], log=log))
+                if outcomes[-1].interrupted:
+                    break
+                bar.update(min(count, at + width) * config.steps - bar.n)  # some come to rest early
+        return outcomes, logs
+
+    def _problem(
+        self, rows: slice, learned: tuple[guides.Guide | None, Tensor | None], networks: Mapping[str, Network]
+    ) -> infer.Problem:
+        opened, config, (guide, mean_image) = self.opened, self.config, learned
+        originals = None if self.originals is None else self.originals[rows].to(opened.device)
+        return infer.problem(
+            config,
+            self.settings,
+            self.goal,
+            networks,
+            self._targets(rows, originals, networks),
+            self.names[rows],
+            size=opened.size,
+            device=opened.device,
+            learned=guide,
+            base=lambda guided: guided if config.init.base == "guide" else mean_image,
+            originals=originals if self.goal.oracle else None,
+            channels=opened.channels,
+        )
+
+    @torch.no_grad()
+    def _targets(self, rows: slice, originals: Tensor | None, networks: Mapping[str, Network]) -> dict[str, dict[str, Tensor]]:
+        """What the objective and the guide look at, by network and tap."""
+        own = self.opened.name
+        if originals is None:
+            assert self.given is not None
+            return {own: {layer: value[rows] for layer, value in self.given.items()}}
+        wanted = {**self.goal.targets, own: tuple(dict.fromkeys([*self.goal.targets.get(own, ()), *self.opened.weights]))}
+        found = {}
+        for name, taps in wanted.items():
+            with collect(networks[name], taps) as tapped:
+                found[name] = {tap: value.detach() for tap, value in tapped(originals).items()}
+        return found
+
+    def _errors(self, images: Tensor) -> list[float]:
+        """||phi(x) - phi(x0)||^2 / ||phi(x0)||^2, mean over the layers."""
+        made, batch = self.opened.features(images, self.settings.micro_batch), self.settings.micro_batch
+        truth = self.opened.features(self.originals, batch) if self.originals is not None else self.given or {}
+        found: list[float] = torch.stack([relative_l2(made[one], truth[one][: len(images)]) for one in made]).mean(0).tolist()
+        return found
+
+
+def configured(opened: Opened, recipe: str, differences: Mapping[str, Any], whole: Mapping[str, Any]) -> InversionConfig:
+    """The checked configuration of an inversion. Faults are told by the keys below `invert_optimise`."""
+    own = {**merge_recipe(tuned.recipe(recipe), differences), "network": opened.name, "taps": opened.weights}
+    asked = own["terms"]["guide"].get("reach", whole["invert_optimise"]["terms"]["guide"]["reach"])
+    if not 0 < (fits := guides.reach(opened, asked)) == asked:
+        narrow: dict[str, Any] = {"terms": {"guide": {"reach": fits}}}
+        own = merge_recipe(own, narrow if fits else {"losses": {"guide": 0.0}, "init": {"base": "grey"}})
+    try:
+        config, _ = variation(whole["invert_optimise"], whole["losses"], own, "invert")
+    except UserError as error:
+        raise UserError(str(error).replace("params: invert.", "")) from None
+    if foreign := sorted({"ref", "surrogate"} & config.losses.active.keys()):
+        raise UserError(f"losses.{foreign[0]}: is for the stage invert_optimise, which has other groups and models: leave it out")
+    if isinstance(config.parametrisation, Latent) or (isinstance(config.parametrisation, Prior) and opened.channels != 3):
+        raise UserError(f"parametrisation.kind: {config.parametrisation.kind} is not at hand here, or makes other channels")
+    return config
+
+
+def _chosen(outcome: Outcome, config: InversionConfig) -> list[int]:
+    """The row of the best restart of each image."""
+    table = outcome.objective.view(-1, config.restarts)
+    return [number * config.restarts + best for number, best in enumerate(table.argmin(1).tolist())]
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Equal bits from run to run; torch's own settings are put back."""
+    mode, benchmark = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    try:
+        deterministic()
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        torch.backends.cudnn.benchmark = benchmark
