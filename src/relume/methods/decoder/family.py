@@ -6,6 +6,9 @@ from relume.methods.family import DECLARED, Family, Section
 FAMILY = Family(
     name="decoder",
     kind="decoder",
+    report=True,
+    labels={"decoder": "Decoder"},
+    about="A network trained to turn features into pictures, in one pass (after Dosovitskiy and Brox 2016).",
     sections=(
         Section(
             key="train_decoder",

@@ -6,6 +6,9 @@ from relume.methods.landscape.config import LandscapeConfig, LandscapeGroups, Tr
 FAMILY = Family(
     name="landscape",
     kind="landscape",
+    report=True,
+    labels={"landscape": "Landscape search"},
+    about="Generator search through a learned loss landscape (landscape learning, Liu et al. 2022).",
     sections=(
         Section(key="train_landscape", cls=TrainLandscape, names="models", entry=LandscapeConfig, models=True, weights=DECLARED),
         Section(key="invert_landscape", cls=LandscapeGroups, groups=True, methods=lambda name, group: list(group.methods)),

@@ -51,6 +51,8 @@ def methods(name: str, group: Any) -> list[str]:
 FAMILY = Family(
     name="latent",
     kind="mapper",
+    labels={"latent": "Generator search"},
+    about="Gradient descent on a generator's latent, or a mapper that names the latent in one pass.",
     sections=(
         Section(key="train_mapper", cls=TrainMapper, names="models", entry=MapperConfig, models=True),
         Section(

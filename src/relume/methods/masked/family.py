@@ -6,6 +6,9 @@ from relume.methods.masked.config import MaskedConfig, MaskedGroups, TrainMasked
 FAMILY = Family(
     name="masked",
     kind="masked",
+    report=True,
+    labels={"masked": "Masked model"},
+    about="A model trained to fill in what is hidden, such as an Energy Transformer.",
     sections=(
         Section(key="train_masked", cls=TrainMasked, names="models", entry=MaskedConfig, models=True, stated=("tokenizer",)),
         Section(key="reconstruct_masked", cls=MaskedGroups, groups=True, methods=lambda name, group: group.models),

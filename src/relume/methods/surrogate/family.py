@@ -6,5 +6,6 @@ from relume.methods.surrogate.config import SurrogateConfig, TrainSurrogate
 FAMILY = Family(
     name="surrogate",
     kind="surrogate",
+    report=True,
     sections=(Section(key="train_surrogate", cls=TrainSurrogate, names="models", entry=SurrogateConfig, models=True),),
 )
