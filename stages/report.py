@@ -42,8 +42,8 @@ def main(context: StageContext, out: Path, **folders: Path) -> None:
         for name, (columns, rows) in part.tables.items():
             write_csv(out / f"{name}.csv", columns, rows)
     for story in found.stories:
-        rows = [(name, below, [found.sheets.image(tile) for tile in tiles]) for name, below, tiles in story.overview()]
-        overview(out / "overview.jpg", rows)
+        lines = [(name, below, [found.sheets.image(tile) for tile in tiles]) for name, below, tiles in story.overview()]
+        overview(out / "overview.jpg", lines)
 
 
 def _commands() -> dict[tuple[str, str], str]:

@@ -50,6 +50,9 @@ class Chart:
     wide: bool = False
 
 
+Row = tuple[Cell, Sequence[Tile | None]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
     """A row of tiles for each label; with `wipe`, originals can be drawn over the tiles."""
@@ -57,7 +60,7 @@ class Pictures:
     kind: ClassVar[str] = "pictures"
     id: str
     title: str
-    rows: Sequence[tuple[Cell, Sequence[Tile | None]]]
+    rows: Sequence[Row]
     caption: str
     heads: Sequence[str] = ()
     wipe: bool = False

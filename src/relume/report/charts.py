@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from relume.core.files import write_json
 
@@ -40,6 +41,7 @@ def theme(font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#
     }
 
 
+@debug_mode(False)  # checked in tests
 def lines(
     rows: Rows,
     x: str,
@@ -55,17 +57,19 @@ def lines(
     dash: str = "",
 ) -> dict[str, Any]:
     """A line per `color` over a quantity; with `band`, between columns `lo` and `hi`."""
+    dashes: dict[str, Any] = {"strokeDash": alt.StrokeDash(f"{dash}:N", title="")} if dash else {}
     base = alt.Chart(_data(rows)).encode(
         x=_axis(alt.X, x, titles[0], log[0], zero=False),
         y=_axis(alt.Y, y, titles[1], log[1], zero=False),
         color=_color(color, order),
-        **({"strokeDash": alt.StrokeDash(f"{dash}:N", title="")} if dash else {}),
+        **dashes,
     )
     layers = [base.mark_area(opacity=0.15).encode(y=_axis(alt.Y, "lo", titles[1], log[1], zero=False), y2="hi:Q")] if band else []
     layers.append(base.mark_line(point=points, strokeWidth=2, tooltip={"content": "data"}))
     return _spec(alt.layer(*layers, *_levels(levels, "y")))
 
 
+@debug_mode(False)
 def taps(
     rows: Rows,
     y: str,
@@ -82,7 +86,7 @@ def taps(
     `bound`: a dashed line in steps, column `bound`.
     """
     x = alt.X("tap:N", sort=list(order), title="", axis=alt.Axis(labelAngle=0 if len(order) < MANY else -40, grid=False))
-    shift = {"xOffset": alt.XOffset("name:N", sort=list(names))} if len(names) > 1 else {}
+    shift: dict[str, Any] = {"xOffset": alt.XOffset("name:N", sort=list(names))} if len(names) > 1 else {}
     base = alt.Chart(_data(rows)).encode(x=x, color=_color("name", names), **shift)
     value = _axis(alt.Y, y, title, zero=False, **options)
     steps = alt.Chart(_data(bound)).mark_line(interpolate="step", color=BASELINE, strokeDash=[5, 3])
@@ -93,6 +97,7 @@ def taps(
     return _spec(alt.layer(*layers, *_levels(levels, "y")))
 
 
+@debug_mode(False)
 def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels = ()) -> dict[str, Any]:
     """A forest plot: a row per name in the data's order, with the interval `lo` to `hi`; a colour per `kind`."""
     names = [str(row[y]) for row in rows if not isinstance(row, str)]
@@ -107,6 +112,7 @@ def _names(field: str, sort: Sequence[str] | str) -> alt.Y:
     return alt.Y(field=field, type="nominal", sort=sort, title="", axis=alt.Axis(labelLimit=260, grid=True))
 
 
+@debug_mode(False)
 def heat(rows: Rows, order: Sequence[str]) -> dict[str, Any]:
     """A matrix of rank correlations `a`, `b`, `rho` in -1 to 1."""
     base = alt.Chart(_data(rows)).encode(
@@ -136,10 +142,11 @@ def _color(name: str, order: Sequence[str]) -> alt.Color:
 
 def _levels(levels: Levels, side: str) -> list[alt.Chart]:
     """Dashed lines with their names."""
-    found = []
+    found: list[alt.Chart] = []
     for name, value in levels:
         base = alt.Chart(alt.Data(values=[{"level": name, "value": round(value, DIGITS)}])).encode(**{side: "value:Q"})
-        place = {"align": "left", "x": 0, "dy": -5, "dx": 3} if side == "y" else {"align": "left", "y": 0, "dx": 4, "dy": 4}
+        at_side, at_top = {"align": "left", "x": 0, "dy": -5, "dx": 3}, {"align": "left", "y": 0, "dx": 4, "dy": 4}
+        place: dict[str, Any] = at_side if side == "y" else at_top
         found += [base.mark_rule(strokeDash=[4, 3]), base.mark_text(**place).encode(text="level:N")]
     return found
 
@@ -154,7 +161,7 @@ def _short(value: object) -> object:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _spec(chart: alt.LayerChart | alt.Chart) -> dict[str, Any]:
+def _spec(chart: Any) -> dict[str, Any]:
     with alt.data_transformers.enable(consolidate_datasets=False):
         spec: dict[str, Any] = chart.to_dict(validate=False)
     return {name: value for name, value in spec.items() if name != "config"}

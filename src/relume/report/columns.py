@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from relume.report import labels
 
@@ -85,7 +85,14 @@ def _count(name: str, title: str, description: str = "", *, optional: bool = Tru
 def _up(
     name: str, title: str, description: str = "", digits: int = 3, unit: str = "", net: str = "", share: bool = False
 ) -> Column:
-    same = {"title": title, "digits": digits, "unit": unit, "description": description, "metric_network": net, "share": share}
+    same: dict[str, Any] = {
+        "title": title,
+        "digits": digits,
+        "unit": unit,
+        "description": description,
+        "metric_network": net,
+        "share": share,
+    }
     return Column(name=name, better="higher", **same)
 
 

@@ -127,8 +127,9 @@ def _over(board: Leaderboard, found: Sequence[tuple[Result, Table]], name: str, 
     if not points:
         return None
     order = list(dict.fromkeys(str(point["name"]) for point in points))
-    level = board.no_information and number(board.no_information.cells[name])
-    levels: Levels = [(board.no_information.label, level)] if board.no_information and level is not None else []
+    baseline = board.no_information
+    level = None if baseline is None else number(baseline.cells[name])
+    levels: Levels = [] if baseline is None or level is None else [(baseline.label, level)]
     unit = "steps" if over == "steps" else "seconds per picture"
     spec = lines(points, over, name, order=order, titles=(unit, metric.heading), log=(True, False), levels=levels, points=True)
     caption = f"{metric.title} of the picture so far, over {unit}; a method of one pass is a point."

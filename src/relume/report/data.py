@@ -147,7 +147,8 @@ def _taps(features: Path, leaderboard: Table) -> tuple[dict[tuple[str, str], lis
     pairs: dict[tuple[str, str], set[str]] = {}
     for row in (row for row in leaderboard if row["task"] == "feature" and row["network"]):
         pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
-    orders, shapes = {}, {}
+    orders: dict[tuple[str, str], list[str]] = {}
+    shapes: dict[tuple[str, str, str], list[int]] = {}
     for pair, taps in pairs.items():
         path = features.joinpath(*pair, "stats.json")
         stats = read_json(path)

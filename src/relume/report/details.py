@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from relume.core.results import Group, is_masked
-from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Table, Text, table
+from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, table
 from relume.report.columns import COLUMNS, column, text
 from relume.report.curves import convergence, terms, training
 from relume.report.data import ReportData
@@ -53,7 +53,7 @@ def _by_depth(story: Story) -> Iterator[Block]:
 def _pictures(story: Story, count: int) -> Iterator[Pictures]:
     board, ids = story.board, story.ids(count)
     shown = [*(board.methods or board.rows), *filter(None, [board.no_information])]
-    rows = [(Cell(text="Original"), [story.original(id) for id in ids])]
+    rows: list[Row] = [(Cell(text="Original"), [story.original(id) for id in ids])]
     rows += [(Cell(text=one.label, under=one.place, marks=one.marks), [story.tile(one, id) for id in ids]) for one in shown]
     caption = "The same pictures by every method, with their PSNR; chosen without knowledge of the scores."
     yield Pictures(id=f"all-{board.id}", title=board.title, rows=rows, caption=caption, wipe=True, style="dense")
@@ -61,7 +61,7 @@ def _pictures(story: Story, count: int) -> Iterator[Pictures]:
         (one, sorted(psnr, key=lambda id: -psnr[id])) for one in board.methods if (psnr := story.data.entries[one.key].psnr)
     ]
     chosen = [(one, (order[0], order[(len(order) - 1) // 2], order[-1])) for one, order in ranked]
-    pairs = [
+    pairs: list[Row] = [
         (Cell(text=one.label, under=one.place), [tile for id in ids for tile in (story.original(id), story.tile(one, id))])
         for one, ids in chosen
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,7 +24,7 @@ from relume.report.story import Story
 
 TEMPLATES = Path(__file__).parent / "templates"
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, sans-serif"
-DARK = {"ink": "#e9e7e2", "soft": "#a8a49c", "line": "#33363c"}
+DARK: dict[str, Any] = {"ink": "#e9e7e2", "soft": "#a8a49c", "line": "#33363c"}
 NOTHING = "No feature was inverted yet, only baselines were measured"
 
 
@@ -109,7 +110,7 @@ def render(found: Content) -> str:
 @cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed."""
-    code: str = vl_convert.javascript_bundle()
+    code: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return code
 
 

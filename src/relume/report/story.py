@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relume.report import depths
-from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Table, Text, Tile
+from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Row, Table, Text, Tile
 from relume.report.charts import Levels, taps
 from relume.report.columns import column, number, text
 from relume.report.data import ReportData
@@ -45,7 +45,9 @@ class Story:
     def hero(self) -> Pictures:
         """Originals above what each depth gives back."""
         ids, network = self.ids(HERO), self.first
-        rows = [(Cell(text="Original", under=f"{self.board.dataset}, {self.board.size} px"), [self.original(id) for id in ids])]
+        rows: list[Row] = [
+            (Cell(text="Original", under=f"{self.board.dataset}, {self.board.size} px"), [self.original(id) for id in ids])
+        ]
         rows += [(_depth_cell(one), [self.tile(one.best, id) for id in ids]) for one in network.single]
         caption = f"Each row gives back the same pictures from a deeper layer of {network.label}, by the best method there (PSNR,"
         caption += " mean over all test pictures). The pictures were chosen without knowledge of the scores."
@@ -58,7 +60,7 @@ class Story:
 
     def researcher(self) -> Part:
         sentences = [sentence for network in self.networks for sentence in depths.researcher(network)]
-        blocks: list[Block] = [Text(sentences=sentences), self.best(), self.by_depth(self.first, "psnr")]
+        blocks: list[Block | None] = [Text(sentences=sentences), self.best(), self.by_depth(self.first, "psnr")]
         lead = "Which method is best at each depth, by how much, and how sure that is."
         return Part(id="researcher", title="For a researcher", lead=lead, blocks=[one for one in blocks if one is not None])
 
@@ -203,7 +205,7 @@ class Story:
         result = depth.leak.result
         entry = self.data.entries[result.key]
         ids = sorted(entry.rows, key=lambda id: (entry.ranks.get(id, float("inf")), -entry.psnr.get(id, 0)))[:WORST]
-        rows = [(Cell(text="Original"), [self.original(id) for id in ids])]
+        rows: list[Row] = [(Cell(text="Original"), [self.original(id) for id in ids])]
         rows.append((Cell(text="Given back", under=result.name), [self.tile(result, id) for id in ids]))
         caption = (
             f"The pictures that {result.label} gives away most from {result.place}: best rank of the original first, then PSNR."
@@ -212,7 +214,7 @@ class Story:
 
     def teacher(self) -> Part:
         ids, pixels = self.ids(WALK), 3 * int(self.board.size) ** 2
-        rows: list[tuple[Cell, Sequence[Tile | None]]] = [(Cell(text="Original"), [self.original(id) for id in ids])]
+        rows: list[Row] = [(Cell(text="Original"), [self.original(id) for id in ids])]
         for one in self.first.single:
             sentences = " ".join(depths.walk(one, self.board, pixels))
             rows.append((Cell(text=one.tap, under=sentences), [self.tile(one.best, id) for id in ids]))

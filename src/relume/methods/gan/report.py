@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from relume.core.samples import Samples, read_samples
-from relume.report.blocks import Block, Cell, Part, Pictures, Text, Tile, table
+from relume.report.blocks import Block, Cell, Part, Pictures, Table, Text, Tile, table
 from relume.report.columns import column, signed
 from relume.report.curves import thinned, training
-from relume.report.data import Table
+from relume.report.data import Table as Rows
 from relume.report.families import Drawing
 from relume.report.images import original, spread
 from relume.report.labels import BASELINE, baseline, network, words
@@ -35,25 +35,28 @@ def parts(drawing: Drawing) -> Iterator[Part]:
             texts = [finding(one.about.name, distances(rows, kinds), to) for kinds, to in _KINDS if distances(rows, kinds)]
             blocks += [Text(sentences=texts), *_pictures(one, drawing)]
             blocks += [training(name, model, drawing.sheets) for name, model in data.trained({one.about.name}).items()]
-        for kinds, to in _KINDS:
-            ranked = distances(rows, kinds)
-            if ranked:
-                by_cells = {id(row.cells): row for row in ranked}
-                nets = "; ".join(dict.fromkeys(network(row.cells["net"]) for row in ranked))
-                columns = [column(name) for name in ("name", "kid", "fd", "n")]
-                cells, note = [row.cells for row in ranked], f"Embeddings: {nets}. {NOTE}"
-                title = f"Distance to {to} of {dataset}"
-                id_ = f"distances-{dataset}-{kinds[0]}"
-                blocks.append(
-                    table(id_, title, columns, cells, note=note, sorted="kid", name=lambda row, by=by_cells: by[id(row)].cell)
-                )
+        blocks += [_table(dataset, ranked, to) for kinds, to in _KINDS if (ranked := distances(rows, kinds))]
     yield Part(id="generators", title="Generators", lead=LEAD, blocks=blocks)
 
 
 _KINDS = (((GAN, BASELINE, REAL), "held-out pictures"), ((WITHHELD,), "withheld training pictures"))
 
 
-def distances(rows: Table, kinds: Sequence[str]) -> list[Result]:
+def _table(dataset: str, ranked: Sequence[Result], to: str) -> Table:
+    by_cells = {id(row.cells): row for row in ranked}
+    nets = "; ".join(dict.fromkeys(network(row.cells["net"]) for row in ranked))
+    return table(
+        f"distances-{dataset}-{to.split()[0]}",
+        f"Distance to {to} of {dataset}",
+        [column(name) for name in ("name", "kid", "fd", "n")],
+        [row.cells for row in ranked],
+        note=f"Embeddings: {nets}. {NOTE}",
+        sorted="kid",
+        name=lambda cells: by_cells[id(cells)].cell,
+    )
+
+
+def distances(rows: Rows, kinds: Sequence[str]) -> list[Result]:
     """Smallest first."""
     found = []
     for row in (row for row in rows if row["kind"] in kinds):
