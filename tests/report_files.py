@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -118,3 +119,9 @@ def write_measures(root: Path) -> None:
         for strength in (1, 2, 4)
     ]
     write_csv(root / "metrics/self_test.csv", tuple(rungs[0]), rungs)
+
+
+def rows_of(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All data in a specification."""
+    layers = [spec, *spec.get("layer", [])]
+    return [row for one in layers if isinstance(one.get("data"), dict) for row in one["data"]["values"]]

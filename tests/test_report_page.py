@@ -142,7 +142,7 @@ def test_every_picture_is_stored_once_and_drawn(content: Content, page: str) -> 
 
 def test_best_median_and_worst_are_by_psnr(root: Path, content: Content) -> None:
     (images,) = (part for part in content.parts if part.id == "images")
-    rows = dict((cell.text, tiles) for cell, tiles in images.blocks[1].rows)  # type: ignore[union-attr]
+    rows = {cell.text: tiles for cell, tiles in images.blocks[1].rows}  # type: ignore[union-attr]
     psnr = {row["id"]: float(row["psnr"]) for row in read_csv(root / "metrics/methods/deep.csv")}
     order = sorted(psnr, key=lambda id: -psnr[id])
     shown = [tile.alt.split()[0] for tile in rows["Decoder"][1::2]]

@@ -38,7 +38,17 @@ def board() -> Leaderboard:
         line(method="x", network="net", tap="a", psnr="20", lpips_vgg="0.4", reid_top1="0.5", **REID),
         line(method="y", network="net", tap="a", psnr="19", lpips_vgg="0.3", reid_top1="0.75", **REID),
         line(method="cheat", network="net", tap="a", psnr="30", lpips_vgg="0.1", oracle="true"),
-        line(method="z", network="net", tap="b", psnr="10.5", lpips_vgg="0.9", reid_top1="0.9", reid_top1_lo="0.8", reid_top1_hi="1", **REID),
+        line(
+            method="z",
+            network="net",
+            tap="b",
+            psnr="10.5",
+            lpips_vgg="0.9",
+            reid_top1="0.9",
+            reid_top1_lo="0.8",
+            reid_top1_hi="1",
+            **REID,
+        ),
     )
 
 
@@ -104,7 +114,11 @@ def test_names_for_people() -> None:
         "odd one",
     ]
     assert labels.baseline("floor_blocks_14") == "mosaic of 14 × 14"
-    rows = [line(method="a_b", network="n", tap="t"), line(method="c", network="n", tap="t"), line(method="d", network="n", tap="u")]
+    rows = [
+        line(method="a_b", network="n", tap="t"),
+        line(method="c", network="n", tap="t"),
+        line(method="d", network="n", tap="u"),
+    ]
     assert labels.methods(rows, {"optimise": "Search"}) == ["Search (a b)", "Search (c)", "Search"]
 
 
@@ -149,11 +163,17 @@ def test_a_circular_metric_ranks_nobody() -> None:
 
 def test_tables_show_what_has_values_and_say_what_is_alike() -> None:
     alike = {"network": "net", "device": "cpu"}
-    rows = [line(method="x", psnr="15", something_new="0.12345", **alike), line(method="y", psnr="14", something_new="1", **alike)]
+    rows = [
+        line(method="x", psnr="15", something_new="0.12345", **alike),
+        line(method="y", psnr="14", something_new="1", **alike),
+    ]
     found = board_of(*rows).table("95%")
     assert [one.name for one in found.columns] == ["method", "psnr", "something_new", "n", "sources"]
     assert all(part in found.note for part in ("Network: net", "Device: cpu", "SSIM"))
-    assert [[cell.text for cell in row[:3]] for row in found.rows] == [["Optimisation (x)", "15.00", "0.123"], ["Optimisation (y)", "14.00", "1.000"]]
+    assert [[cell.text for cell in row[:3]] for row in found.rows] == [
+        ["Optimisation (x)", "15.00", "0.123"],
+        ["Optimisation (y)", "14.00", "1.000"],
+    ]
     assert [row[1].best for row in found.rows] == [True, False]
     within_others = {"family", "task", "oracle", "psnr_lo", "psnr_hi", "psnr_masked_lo", "psnr_masked_hi"}
     assert {*LEADERBOARD, *MASKED} - within_others <= set(COLUMNS)
