@@ -24,20 +24,12 @@ DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True
 def theme(font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12) -> dict[str, Any]:
     """The `config` of all charts in one place: the page's script has one for light and one for dark."""
     axis = {"gridColor": line, "domainColor": line, "tickColor": line, "labelColor": soft, "titleColor": soft}
-    text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal"}
-    legend = {
-        "labelColor": ink,
-        "titleColor": soft,
-        "orient": "bottom",
-        "columns": 2,
-        "symbolStrokeWidth": 2,
-        "symbolOpacity": 1,
-        "labelLimit": 260,
-    }
+    text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal", "aria": False}
+    legend = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "columns": 2, "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return {
-        **{"background": "transparent", "font": font, "view": {"stroke": None}, "aria": False},
-        **{"axis": axis | text, "legend": legend | text, "range": {"category": PALETTE}},
-        **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}},
+        **{"background": "transparent", "font": font, "view": {"stroke": None}},
+        **{"mark": {"aria": False}, "axis": axis | text, "legend": legend | text | {"labelLimit": 260}},
+        **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}, "range": {"category": PALETTE}},
     }
 
 
@@ -58,7 +50,7 @@ def lines(
 ) -> dict[str, Any]:
     """A line per `color` over a quantity; with `band`, between columns `lo` and `hi`."""
     dashes: dict[str, Any] = {"strokeDash": alt.StrokeDash(f"{dash}:N", title="")} if dash else {}
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart().encode(
         x=_axis(alt.X, x, titles[0], log[0], zero=False),
         y=_axis(alt.Y, y, titles[1], log[1], zero=False),
         color=_color(color, order),
@@ -66,7 +58,7 @@ def lines(
     )
     layers = [base.mark_area(opacity=0.15).encode(y=_axis(alt.Y, "lo", titles[1], log[1], zero=False), y2="hi:Q")] if band else []
     layers.append(base.mark_line(point=points, strokeWidth=2, tooltip={"content": "data"}))
-    return _spec(alt.layer(*layers, *_levels(levels, "y")))
+    return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
 
 @debug_mode(False)
@@ -87,14 +79,14 @@ def taps(
     """
     x = alt.X("tap:N", sort=list(order), title="", axis=alt.Axis(labelAngle=0 if len(order) < MANY else -40, grid=False))
     shift: dict[str, Any] = {"xOffset": alt.XOffset("name:N", sort=list(names))} if len(names) > 1 else {}
-    base = alt.Chart(_data(rows)).encode(x=x, color=_color("name", names), **shift)
+    base = alt.Chart().encode(x=x, color=_color("name", names), **shift)
     value = _axis(alt.Y, y, title, zero=False, **options)
     steps = alt.Chart(_data(bound)).mark_line(interpolate="step", color=BASELINE, strokeDash=[5, 3])
     joined = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5, opacity=0.6).encode(y=value)
     spans = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=2).encode(y="lo:Q", y2="hi:Q")
     marks = base.mark_point(filled=True, size=80, opacity=1, tooltip={"content": "data"}).encode(y=value)
     layers = [*([steps.encode(x=x, y="bound:Q")] if bound else []), joined, spans, marks]
-    return _spec(alt.layer(*layers, *_levels(levels, "y")))
+    return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
 
 @debug_mode(False)
@@ -102,10 +94,10 @@ def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels
     """A forest plot: a row per name in the data's order, with the interval `lo` to `hi`; a colour per `kind`."""
     names = [str(row[y]) for row in rows if not isinstance(row, str)]
     color = alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(KINDS.values())), title="")
-    base = alt.Chart(_data(rows)).encode(y=_names(y, names), color=color)
+    base = alt.Chart().encode(y=_names(y, names), color=color)
     spans = base.mark_rule(strokeWidth=2).encode(x="lo:Q", x2="hi:Q")
     marks = base.mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
-    return _spec(alt.layer(spans, marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x")))
+    return _spec(alt.layer(spans, marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x"), data=_data(rows)))
 
 
 def _names(field: str, sort: Sequence[str] | str) -> alt.Y:
