@@ -85,7 +85,7 @@ def taps(
     joined = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5, opacity=0.6).encode(y=value)
     spans = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=2).encode(y="lo:Q", y2="hi:Q")
     marks = base.mark_point(filled=True, size=80, opacity=1, tooltip={"content": "data"}).encode(y=value)
-    layers = [*([steps.encode(x=x, y="bound:Q")] if bound else []), joined, spans, marks]
+    layers = [*([steps.encode(x=x, y="bound:Q")] if bound else []), joined, *([spans] if _spanned(rows) else []), marks]
     return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
 
@@ -97,7 +97,12 @@ def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels
     base = alt.Chart().encode(y=_names(y, names), color=color)
     spans = base.mark_rule(strokeWidth=2).encode(x="lo:Q", x2="hi:Q")
     marks = base.mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
-    return _spec(alt.layer(spans, marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x"), data=_data(rows)))
+    layers = [*([spans] if _spanned(rows) else []), marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x")]
+    return _spec(alt.layer(*layers, data=_data(rows)))
+
+
+def _spanned(rows: Rows) -> bool:
+    return any(row.get("lo") is not None for row in rows if not isinstance(row, str))
 
 
 def _names(field: str, sort: Sequence[str] | str) -> alt.Y:

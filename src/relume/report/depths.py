@@ -234,13 +234,13 @@ def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
         if depth.shape
         else ""
     )
-    mosaics = [row for row in board.baselines if row.oracle]
+    mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
     near = " and a ".join(row.label for row in (below, above) if row is not None)
     where = "between a" if below and above else "more than a" if below else "less than a"
     text = f"{depth.best.label} brings back {decibels(depth.best.score)}"
-    text += f", pixel for pixel {where} {near} of its own colours" if near else ""
+    text += f", pixel for pixel {where} {near} of the picture" if near else ""
     return stored or f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
 
 

@@ -9,7 +9,7 @@ SPELLING = {  # of words in the keys of networks and models
     **{"clip": "CLIP", "vit": "ViT-", "lite": "Lite", "mae": "MAE", "simmim": "SimMIM", "beit": "BEiT", "lpips": "LPIPS "},
     **{"gan": "GAN", "dino": "DINO", "convnext": "ConvNeXt ", "ae": "autoencoder", "vgg16": "VGG16"},
 }
-BASELINE = "floor"  # family of baselines, and the beginning of their names
+BASELINE, MOSAIC = "floor", "mosaic"  # family of baselines, and the beginning of their names; mean colours of blocks
 
 
 def network(key: str) -> str:
@@ -36,7 +36,7 @@ def words(key: str) -> str:
 def baseline(key: str) -> str:
     """`floor_blocks_14` -> mosaic of 14 × 14."""
     blocks = re.fullmatch(rf"{BASELINE}_blocks_(\d+)", key)
-    return f"mosaic of {blocks[1]} × {blocks[1]}" if blocks else words(key.removeprefix(f"{BASELINE}_"))
+    return f"{MOSAIC} of {blocks[1]} × {blocks[1]}" if blocks else words(key.removeprefix(f"{BASELINE}_"))
 
 
 def methods(rows: Sequence[Mapping[str, str]], families: Mapping[str, str]) -> list[str]:
