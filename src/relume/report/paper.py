@@ -34,7 +34,7 @@ SCORES = (
     "seconds_per_image",
 )
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
-NARROW, WIDE = 7, 60  # characters: least and most that count for a column's width
+UNDER, WIDE = 16, 44  # characters: the most that count for a column's width, of a second line and in all
 
 
 def write_paper(path: Path, found: Content, data: ReportData, level: str) -> None:
@@ -109,7 +109,7 @@ class Writer:
             yield {"kind": "charts", "charts": list(charts)}
 
     def _chart(self, one: Chart) -> dict[str, str]:
-        svg = vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11))
+        svg = vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190))
         return {"file": self._save(svg.encode(), "svg"), "title": one.title, "caption": one.caption}
 
     def _save(self, content: bytes, ending: str) -> str:
@@ -123,11 +123,10 @@ class Writer:
             [{"text": cell.text, "under": cell.under, "best": cell.best, "marks": list(cell.marks)} for cell in row]
             for row in one.rows
         ]
-        lengths = [max((len(row[at].text) for row in one.rows), default=0) for at in range(len(one.columns))]
-        columns = [
-            {"title": column.heading, "number": not column.text, "width": min(max(length, NARROW), WIDE)}
-            for column, length in zip(one.columns, lengths, strict=True)
-        ]
+        columns = []
+        for at, column in enumerate(one.columns):
+            lengths = [len(column.title), *(max(len(row[at].text), min(len(row[at].under), UNDER)) for row in one.rows)]
+            columns.append({"title": column.heading, "number": not column.text, "width": min(max(lengths), WIDE)})
         return {"kind": "table", "title": one.title, "note": one.note, "columns": columns, "rows": rows}
 
     def _pictures(self, one: Pictures) -> dict[str, Any]:
