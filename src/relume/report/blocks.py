@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from relume.report.columns import Column
 
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    kind: ClassVar[str] = "table"
+    kind: str = "table"
     id: str
     title: str
     columns: Sequence[Column]
@@ -42,7 +42,7 @@ class Table:
 class Chart:
     """A Vega-Lite specification without a size."""
 
-    kind: ClassVar[str] = "chart"
+    kind: str = "chart"
     title: str
     spec: Mapping[str, Any]
     caption: str  # what it shows, in one sentence
@@ -57,7 +57,7 @@ Row = tuple[Cell, Sequence[Tile | None]]
 class Pictures:
     """A row of tiles for each label; with `wipe`, originals can be drawn over the tiles."""
 
-    kind: ClassVar[str] = "pictures"
+    kind: str = "pictures"
     id: str
     title: str
     rows: Sequence[Row]
@@ -69,7 +69,7 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    kind: ClassVar[str] = "text"
+    kind: str = "text"
     sentences: Sequence[str]
 
 
@@ -77,13 +77,13 @@ class Text:
 class Facts:
     """Terms and what they are."""
 
-    kind: ClassVar[str] = "facts"
+    kind: str = "facts"
     pairs: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    kind: ClassVar[str] = "fold"
+    kind: str = "fold"
     title: str
     blocks: Sequence["Block"]
 

@@ -107,7 +107,7 @@ def _spanned(rows: Rows) -> bool:
     return any(row.get("lo") is not None for row in rows if not isinstance(row, str))
 
 
-def _names(field: str, sort: Sequence[str] | str) -> alt.Y:
+def _names(field: str, sort: Any) -> alt.Y:
     return alt.Y(field=field, type="nominal", sort=sort, title="", axis=alt.Axis(labelLimit=260, grid=True))
 
 
@@ -176,7 +176,12 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
     base = alt.Chart(_data(data)).mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
     shape = alt.Shape("rev:N", title="")
     found["scores"] = _spec(
-        base.encode(x=_axis(alt.X, x, titles[0], zero=False), y=_names(y, "-x"), color=_color("family", ()), shape=shape)
+        base.encode(
+            x=_axis(alt.X, x, titles[0], zero=False),
+            y=_names(y, alt.EncodingSortField(field=x, op="mean", order="descending")),
+            color=_color("family", ()),
+            shape=shape,
+        )
     )
     size = {name: f"<DVC_METRIC_PLOT_{name.upper()}>" for name in ("width", "height")}
     return {name: spec | size | {"title": "<DVC_METRIC_TITLE>"} for name, spec in found.items()}

@@ -74,40 +74,37 @@ def short(value: float, digits: int = 2) -> str:
     return plain.replace("-", MINUS)
 
 
-def text(name: str, title: str, description: str = "", *, optional: bool = True) -> Column:
+def text(name: str, title: str, description: str = "", optional: bool = True) -> Column:
     return Column(name=name, title=title, description=description, text=True, optional=optional)
 
 
-def _count(name: str, title: str, description: str = "", *, optional: bool = True) -> Column:
+def _count(name: str, title: str, description: str = "", optional: bool = True) -> Column:
     return Column(name=name, title=title, digits=0, description=description, optional=optional)
 
 
-def _up(
-    name: str, title: str, description: str = "", digits: int = 3, unit: str = "", net: str = "", share: bool = False
-) -> Column:
-    same: dict[str, Any] = {
-        "title": title,
-        "digits": digits,
-        "unit": unit,
-        "description": description,
-        "metric_network": net,
-        "share": share,
-    }
-    return Column(name=name, better="higher", **same)
+def _up(name: str, title: str, description: str = "", digits: int = 3, **more: Any) -> Column:
+    return Column(name=name, title=title, better="higher", digits=digits, description=description, **more)
 
 
-def _down(name: str, title: str, description: str = "", digits: int = 3, unit: str = "", net: str = "") -> Column:
-    return Column(name=name, title=title, better="lower", digits=digits, unit=unit, description=description, metric_network=net)
+def _down(name: str, title: str, description: str = "", digits: int = 3, **more: Any) -> Column:
+    return Column(name=name, title=title, better="lower", digits=digits, description=description, **more)
 
 
 LEADERBOARD = (
     text("method", "Method", optional=False),
     text("tap", "Tap", "the layer whose features were inverted"),
-    _up("psnr", "PSNR, dB", "peak signal-to-noise ratio, mean over pictures; 3 dB more is half the squared error", 2, "dB"),
+    _up("psnr", "PSNR, dB", "peak signal-to-noise ratio, mean over pictures; 3 dB more is half the squared error", 2, unit="dB"),
     _up("ssim", "SSIM", "structural similarity; 1 means identical"),
     _up("ms_ssim", "MS-SSIM", "SSIM over five scales; needs more than 160 pixels"),
-    _down("lpips_alex", "LPIPS AlexNet", "learned perceptual distance, computed with AlexNet; 0 means identical", net="alexnet"),
-    _down("lpips_vgg", "LPIPS VGG16", "learned perceptual distance, computed with VGG16; 0 means identical", net="vgg16"),
+    _down(
+        "lpips_alex",
+        "LPIPS AlexNet",
+        "learned perceptual distance, computed with AlexNet; 0 means identical",
+        metric_network="alexnet",
+    ),
+    _down(
+        "lpips_vgg", "LPIPS VGG16", "learned perceptual distance, computed with VGG16; 0 means identical", metric_network="vgg16"
+    ),
     _down("feature_error", "Feature error", "distance to the target features; 1 is the error of the dataset's mean feature"),
     _up("reid_top1", "Re-identified", "share of pictures whose nearest held-out candidate is their original (top-1)", share=True),
     text("reid_net", "by", "the network used for re-identification"),
@@ -126,14 +123,14 @@ _OTHERS = (
     text("dataset", "Dataset"),
     _count("size", "Size, px"),
     Column(name="mask_ratio", title="Mask ratio", digits=2),
-    _up("psnr_masked", "PSNR hidden, dB", "on hidden pixels only", 2, "dB"),
-    _up("psnr_pasted", "PSNR pasted, dB", "of the prediction with the visible pixels pasted in", 2, "dB"),
-    _up("psnr_full", "PSNR full, dB", "of the whole prediction", 2, "dB"),
+    _up("psnr_masked", "PSNR hidden, dB", "on hidden pixels only", 2, unit="dB"),
+    _up("psnr_pasted", "PSNR pasted, dB", "of the prediction with the visible pixels pasted in", 2, unit="dB"),
+    _up("psnr_full", "PSNR full, dB", "of the whole prediction", 2, unit="dB"),
     _down("mse_masked", "MSE hidden", digits=4),
     _up("ssim_pasted", "SSIM pasted"),
     _up("probe_top1", "Linear probe", "top-1 accuracy of a linear classifier on frozen features", share=True),
     _up("knn_top1", "k-NN", "top-1 accuracy of nearest neighbours on frozen features", share=True),
-    _up("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", net="clip"),
+    _up("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", metric_network="clip"),
     _up("top1_agreement", "Same class", "share of pictures that a classifier puts in the class of their original", share=True),
     _count("parameters", "Parameters"),
 )
@@ -147,9 +144,9 @@ def column(name: str) -> Column:
     if name.startswith(OTHER):
         place = name.removeprefix(OTHER)
         description = "distance to the original's features in this network; 1 is the error of the mean feature there"
-        return _down(name, f"Feature error {labels.network(place)}", description, net=place)
+        return _down(name, f"Feature error {labels.network(place)}", description, metric_network=place)
     if name.startswith(RANK):
         place = name.removeprefix(RANK)
         description = "rank of the original among the candidates most similar to the picture in this network; 1 is top-1"
-        return _down(name, f"Rank by {labels.network(place)}", description, net=place)
+        return _down(name, f"Rank by {labels.network(place)}", description, metric_network=place)
     return Column(name=name, title=labels.words(name))

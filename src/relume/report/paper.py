@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +14,7 @@ import vl_convert
 
 from relume.core.files import atomic
 from relume.report import details
-from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Table, Text
+from relume.report.blocks import Cell, Chart, Part, Table, Text
 from relume.report.charts import theme
 from relume.report.columns import text
 from relume.report.data import ReportData
@@ -34,17 +36,15 @@ SCORES = (
     "seconds_per_image",
 )
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
-UNDER, WIDE = 16, 44  # characters: the most that count for a column's width, of a second line and in all
 
 
 def write_paper(path: Path, found: Content, data: ReportData, level: str) -> None:
     with TemporaryDirectory() as folder, atomic(path) as temporary:
         root = Path(folder)
         shutil.copy(TEMPLATES / TEMPLATE, root)
-        writer = Writer(root, found.sheets)
-        sections = [writer.section(part) for part in _sections(found, data, level)]
-        about = {"title": found.title, "lead": found.lead, "sections": sections}
-        (root / "report.json").write_text(json.dumps(about))
+        parts = _sections(found, data, level)
+        sections = [{"title": one.title, "lead": one.lead, "blocks": list(_blocks(one, root, found.sheets))} for one in parts]
+        (root / "report.json").write_text(json.dumps({"title": found.title, "lead": found.lead, "sections": sections}))
         typst.compile(root / TEMPLATE, output=temporary, root=root, format="pdf", ignore_system_fonts=True, timestamp=0)
 
 
@@ -78,66 +78,27 @@ def _groups(data: ReportData) -> Table:
     return Table(id="groups", title="Groups of pictures, with hashes of code and parameters.", columns=columns, rows=rows)
 
 
-class Writer:
-    """Blocks as plain data; charts and pictures as files in the folder that Typst reads."""
+def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
+    """As plain data; charts and pictures as files in `root`. Neighbouring charts make one figure."""
+    for kind, blocks in groupby(part.blocks, lambda one: one.kind):
+        if kind == "chart":
+            yield {"kind": kind, "charts": [_chart(one, root, f"{part.id}-{at}.svg") for at, one in enumerate(blocks)]}
+        elif kind == "pictures":
+            yield from (_pictures(one, root, sheets) for one in blocks)
+        else:
+            yield from map(asdict, blocks)
 
-    def __init__(self, root: Path, sheets: Sheets) -> None:
-        self.root, self.sheets, self.count = root, sheets, 0
 
-    def section(self, part: Part) -> dict[str, Any]:
-        return {"title": part.title, "lead": part.lead, "blocks": list(self._blocks(part.blocks))}
+def _chart(one: Any, root: Path, name: str) -> dict[str, str]:
+    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190)))
+    return {"file": name, "title": one.title, "caption": one.caption}
 
-    def _blocks(self, blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
-        """Neighbouring charts make one figure."""
-        charts: list[dict[str, str]] = []
-        for one in blocks:
-            if isinstance(one, Chart):
-                charts.append(self._chart(one))
-                continue
-            yield from self._figure(charts)
-            charts = []
-            if isinstance(one, Text):
-                yield {"kind": "text", "sentences": list(one.sentences)}
-            elif isinstance(one, Table):
-                yield self._table(one)
-            elif isinstance(one, Pictures):
-                yield self._pictures(one)
-        yield from self._figure(charts)
 
-    def _figure(self, charts: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-        if charts:
-            yield {"kind": "charts", "charts": list(charts)}
-
-    def _chart(self, one: Chart) -> dict[str, str]:
-        svg = vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190))
-        return {"file": self._save(svg.encode(), "svg"), "title": one.title, "caption": one.caption}
-
-    def _save(self, content: bytes, ending: str) -> str:
-        self.count += 1
-        name = f"{self.count}.{ending}"
-        (self.root / name).write_bytes(content)
-        return name
-
-    def _table(self, one: Table) -> dict[str, Any]:
-        rows = [
-            [{"text": cell.text, "under": cell.under, "best": cell.best, "marks": list(cell.marks)} for cell in row]
-            for row in one.rows
-        ]
-        columns = []
-        for at, column in enumerate(one.columns):
-            lengths = [len(column.title), *(max(len(row[at].text), min(len(row[at].under), UNDER)) for row in one.rows)]
-            columns.append({"title": column.heading, "number": not column.text, "width": min(max(lengths), WIDE)})
-        return {"kind": "table", "title": one.title, "note": one.note, "columns": columns, "rows": rows}
-
-    def _pictures(self, one: Pictures) -> dict[str, Any]:
-        rows = []
-        for cell, tiles in one.rows:
-            files = []
-            for tile in tiles:
-                name = f"{self.count + 1}.jpg"
-                if tile is not None:
-                    self.count += 1
-                    self.sheets.image(tile).save(self.root / name, quality=85)
-                files.append({"file": "" if tile is None else name, "under": "" if tile is None else tile.under})
-            rows.append({"text": cell.text, "under": cell.under, "files": files})
-        return {"kind": "pictures", "title": one.title, "caption": one.caption, "rows": rows}
+def _pictures(one: Any, root: Path, sheets: Sheets) -> dict[str, Any]:
+    plain = asdict(one)
+    for (_, tiles), (_, files) in zip(one.rows, plain["rows"], strict=True):
+        for tile, file in zip(tiles, files, strict=True):
+            if tile is not None:
+                file["file"] = f"{tile.sheet}-{tile.at}.jpg"
+                sheets.image(tile).save(root / file["file"], quality=85)
+    return plain

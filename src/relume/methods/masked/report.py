@@ -8,7 +8,7 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import RATIO, Group, is_masked, pasted, read_descent, read_masked_group, visible
-from relume.report.blocks import Block, Cell, Fold, Part, Pictures, Text, Tile
+from relume.report.blocks import Block, Cell, Part, Pictures, Row, Text, Tile
 from relume.report.columns import column, short, signed
 from relume.report.curves import terms
 from relume.report.data import Originals
@@ -63,7 +63,7 @@ def parts(drawing: Drawing) -> Iterator[Part]:
         for keys in _kinds(one):
             board = _ranking(one, keys, cells, several=len(groups) > 1)
             texts.append(finding(board))
-            blocks += [board.forest("Mean PSNR over hidden pixels", drawing.level), *_examples(one, keys, board, drawing)]
+            blocks += [board.forest("Mean PSNR over hidden pixels", drawing.level), _examples(one, keys, board, drawing)]
             blocks.append(board.table(drawing.level))
         blocks += _descents(one, drawing)
     headline = texts[0] if texts else ""
@@ -140,21 +140,20 @@ def finding(board: Ranking) -> str:
     return f"{text} {'Not' if gain > 0 else 'Also not'} above that baseline: {', '.join(below)}." if below else text
 
 
-def _examples(masked: MaskedGroup, keys: Sequence[MaskedKey], board: Ranking, drawing: Drawing) -> Iterator[Block]:
+def _examples(masked: MaskedGroup, keys: Sequence[MaskedKey], board: Ranking, drawing: Drawing) -> Pictures:
+    """Predictions pasted into what was visible."""
     shown = [*board.methods, *filter(None, [board.no_information])]
     chosen = [next(key for key in keys if key[0] == row.method) for row in shown]
-    originals = drawing.data.originals(keys[0][1])
-    ids = spread(originals, masked.rows[chosen[0]], drawing.count)
-    for kind, caption in (("pasted", "The prediction pasted into the visible part"), ("predicted", "The whole prediction")):
-        seen = [_seen(masked, masked.rows[chosen[0]][id], originals, id, drawing) for id in ids]
-        rows = [(Cell(text="Original"), [original(drawing.sheets, originals, id) for id in ids]), (Cell(text="Visible"), seen)]
-        rows += [
-            (Cell(text=row.label, marks=row.marks), [_output(masked, key, originals, id, kind, drawing) for id in ids])
-            for row, key in zip(shown, chosen, strict=True)
-        ]
-        caption = f"{caption}, with its PSNR over hidden pixels; hidden cells are grey in the row Visible."
-        block = Pictures(id=f"{board.id}-{kind}", title=board.title, rows=rows, caption=caption, style="dense")
-        yield block if kind == "pasted" else Fold(title=f"{board.title}: whole predictions", blocks=[block])
+    originals, at = drawing.data.originals(keys[0][1]), masked.rows[chosen[0]]
+    ids = spread(originals, at, drawing.count)
+    rows: list[Row] = [
+        (Cell(text="Original"), [original(drawing.sheets, originals, id) for id in ids]),
+        (Cell(text="Visible"), [_seen(masked, at[id], originals, id, drawing) for id in ids]),
+    ]
+    for row, key in zip(shown, chosen, strict=True):
+        rows.append((Cell(text=row.label, marks=row.marks), [_output(masked, key, originals, id, drawing) for id in ids]))
+    caption = "The prediction pasted into the visible part, with its PSNR over hidden pixels; hidden cells are grey in Visible."
+    return Pictures(id=f"{board.id}-pasted", title=board.title, rows=rows, caption=caption, style="dense")
 
 
 def _seen(masked: MaskedGroup, row: int, originals: Originals, id: str, drawing: Drawing) -> Tile:
@@ -163,12 +162,11 @@ def _seen(masked: MaskedGroup, row: int, originals: Originals, id: str, drawing:
     return drawing.sheets.tile(f"{masked.group.name}-{ratio}-visible", id, pixels, f"Visible part of {id}; hidden parts are grey")
 
 
-def _output(masked: MaskedGroup, key: MaskedKey, originals: Originals, id: str, kind: str, drawing: Drawing) -> Tile:
+def _output(masked: MaskedGroup, key: MaskedKey, originals: Originals, id: str, drawing: Drawing) -> Tile:
     row, score = masked.rows[key][id], masked.psnr.get(key, {}).get(id)
-    predicted = masked.group.images[row]
-    pixels = predicted if kind == "predicted" else pasted(originals.image(id), predicted, masked.masks[row])
+    pixels = pasted(originals.image(id), masked.group.images[row], masked.masks[row])
     under = "" if score is None else f"{score:.1f} dB"
-    return drawing.sheets.tile(f"{masked.group.name}-{key[3]}-{key[0]}-{kind}", id, pixels, f"{id} {kind} by {key[0]}", under)
+    return drawing.sheets.tile(f"{masked.group.name}-{key[3]}-{key[0]}-pasted", id, pixels, f"{id} pasted by {key[0]}", under)
 
 
 def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
