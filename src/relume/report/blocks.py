@@ -91,6 +91,10 @@ class Fold:
 Block = Table | Chart | Pictures | Text | Facts | Fold
 
 
+def kept(*blocks: Block | None) -> list[Block]:
+    return [one for one in blocks if one is not None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """A section of the page."""

@@ -136,7 +136,8 @@ def _color(name: str, order: Sequence[str]) -> alt.Color:
         )
     colors = [PALETTE[at % len(PALETTE)] for at in range(len(order))]
     scale = alt.Scale(domain=list(order), range=colors)
-    return alt.Color(field=name, type="nominal", title="", scale=scale, **({} if len(order) > 1 else {"legend": None}))
+    legend: dict[str, Any] = {} if len(order) > 1 else {"legend": None}
+    return alt.Color(field=name, type="nominal", title="", scale=scale, **legend)
 
 
 def _levels(levels: Levels, side: str) -> list[alt.Chart]:

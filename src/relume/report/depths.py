@@ -98,9 +98,11 @@ class Network:
         return [one for one in self.depths if "+" not in one.tap] or self.depths
 
     def bound(self, tap: str) -> Leak | None:
-        """The most that is re-identified from here or deeper: deeper features are computed from these."""
-        place = self._at(tap)
-        found = [one.leak for one in self.depths if one.leak and self._at(one.tap) >= place]
+        """The most that is re-identified from here or deeper: deeper features are computed from these, but for `pool_pre`, which
+        is the mean before a ReLU.
+        """
+        deeper = [one for one in self.depths if self._at(one.tap) >= self._at(tap) and "pool_pre" not in one.tap]
+        found = [one.leak for one in (*deeper, *(one for one in self.depths if one.tap == tap)) if one.leak]
         return max(found, key=lambda one: one.share, default=None)
 
     def _at(self, tap: str) -> int:

@@ -1,10 +1,11 @@
 """The first screens: pictures from shallow to deep, then an answer each for a researcher, for privacy, and for a teacher."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from relume.report import depths
-from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Row, Table, Text, Tile
+from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept
 from relume.report.charts import Levels, taps
 from relume.report.columns import column, number, text
 from relume.report.data import ReportData
@@ -13,7 +14,8 @@ from relume.report.images import Sheets, original, pick, reconstruction
 from relume.report.leaderboards import Leaderboard, Result, family
 
 HERO, WALK, WORST = 6, 3, 5  # pictures across
-METRICS = ("psnr", "lpips_vgg", "feature_error")
+METRICS, REID = ("psnr", "lpips_vgg", "feature_error"), "reid_top1"
+LEAKS = ("top1_agreement", "reid_far", "verification")  # beginnings of further columns about identity
 BOUND = "A lower bound: a better attack can only raise it."
 
 
@@ -60,61 +62,67 @@ class Story:
 
     def researcher(self) -> Part:
         sentences = [sentence for network in self.networks for sentence in depths.researcher(network)]
-        blocks: list[Block | None] = [Text(sentences=sentences), self.best(), self.by_depth(self.first, "psnr")]
+        blocks = kept(Text(sentences=sentences), self.best(), self.by_depth(self.first, "psnr"))
         lead = "Which method is best at each depth, by how much, and how sure that is."
-        return Part(id="researcher", title="For a researcher", lead=lead, blocks=[one for one in blocks if one is not None])
+        return Part(id="researcher", title="For a researcher", lead=lead, blocks=blocks)
 
     def best(self) -> Table:
         """The best method at each depth of every network."""
         columns = [text("place", "Inverted"), text("method", "Best method"), column("psnr")]
         columns += [text("gain", "Over the baseline, dB"), text("ahead", "Over the runner-up, dB"), column("lpips_vgg")]
         baseline = self.board.no_information
-        note = f"PSNR with its {self.level} interval over sources, n = {', '.join(sorted({n for n, _ in self.board.counts}))}"
-        note += (
-            f" pictures. Baseline: {baseline.label}, which knows nothing of the picture."
-            if baseline
-            else " pictures. No baseline."
-        )
+        known = f"Baseline: {baseline.label}, which knows nothing of the picture." if baseline else "No baseline."
+        counts = ", ".join(sorted({n for n, _ in self.board.counts}))
+        note = f"PSNR with its {self.level} interval over sources, n = {counts}. {known}"
         note += " Significant: the interval of the paired difference excludes zero. Not paired: a difference of means."
         rows = [self._row(network, one) for network in self.networks for one in network.depths]
         return Table(id="best", title="The best method at each depth", columns=columns, rows=rows, note=note)
 
     def _row(self, network: Network, one: Depth) -> list[Cell]:
-        cells, lpips, ahead = one.best.cells, column("lpips_vgg"), one.runner_up
-        other = one.best_lpips
+        cells, lpips, ahead, other = one.best.cells, column("lpips_vgg"), one.runner_up, one.best_lpips
         by = f"{other.label}: {lpips.show(other.cells['lpips_vgg'])}" if other is not one.best else ""
         circular = "†" if cells["lpips_vgg"] and lpips.circular(network.key) else ""
-        return [
-            Cell(text=one.best.place),
-            one.best.cell,
-            Cell(text=one.best.score_text, under=column("psnr").interval(cells)),
-            _margin(one.gain),
-            _margin(ahead, ahead.other.label) if ahead else Cell(text="only method"),
-            Cell(text=f"{lpips.show(cells['lpips_vgg'])}{circular}", under=by),
-        ]
+        score = Cell(text=one.best.score_text, under=column("psnr").interval(cells))
+        runner_up = _margin(ahead, ahead.other.label) if ahead else Cell(text="only method")
+        distance = Cell(text=f"{lpips.show(cells['lpips_vgg'])}{circular}", under=by)
+        return [Cell(text=one.best.place), one.best.cell, score, _margin(one.gain), runner_up, distance]
 
     def by_depth(self, network: Network, name: str) -> Chart | None:
         """A metric over a network's taps, a colour per family; None where it was not measured."""
-        metric, points = column(name), []
-        for one in network.depths:
-            seen: set[str] = set()
-            for result in one.results:
-                value, who = number(result.cells[name]), family(result, self.data.families)
-                if value is None:
-                    continue
-                lo, hi = (number(result.cells.get(f"{name}_{end}", "")) for end in ("lo", "hi"))
-                row = {"tap": one.tap, "name": who, "value": value, "lo": lo, "hi": hi, "method": result.method}
-                points.append(row | {"joined": "+" not in one.tap and who not in seen})
-                seen.add(who)
+        metric, points = column(name), list(self._points(network, name))
         if not points:
             return None
-        order, names = [one.tap for one in network.depths], _names(self.board, points)
-        spec = taps(points, "value", order=order, names=names, title=metric.heading, levels=self.levels(name))
+        used = {point["name"] for point in points}
+        names = [one for one in self.board.families if one in used]  # in one order, so that a family has its colour
+        order = [one.tap for one in network.depths if any(point["tap"] == one.tap for point in points)]
+        options = self._leak_options(network) if name == REID else {"levels": self.levels(name)}
+        spec = taps(points, "value", order=order, names=names, title=metric.heading, **options)
         caption = f"{metric.title} over the depth of {network.label}, {metric.better} is better; a line joins one kind of method"
         caption += f", bars are {self.level} intervals." if any(row["lo"] is not None for row in points) else "."
+        if name == REID:
+            caption += (
+                f" Dashed steps: the most that leaks from here or deeper, as deeper features are computed from these. {BOUND}"
+            )
         if metric.circular(network.key):
             caption += " Circular: the metric network is the inverted network, so this is no evidence."
         return Chart(title=f"{metric.title} at each depth of {network.label}", spec=spec, caption=caption, height=260)
+
+    def _points(self, network: Network, name: str) -> Iterator[dict[str, object]]:
+        for one in network.single if name == REID else network.depths:
+            seen: set[str] = set()
+            for result in [leak.result for leak in one.leaks] if name == REID else one.results:
+                value, who = number(result.cells[name]), family(result, self.data.families)
+                if value is not None:
+                    lo, hi = (number(result.cells.get(f"{name}_{end}", "")) for end in ("lo", "hi"))
+                    joined = "+" not in one.tap and who not in seen
+                    about = {"tap": one.tap, "name": who, "method": result.method, "joined": joined}
+                    yield {**about, "value": value, "lo": lo, "hi": hi}
+                    seen.add(who)
+
+    def _leak_options(self, network: Network) -> dict[str, Any]:
+        bound = [{"tap": one.tap, "bound": most.share} for one in network.single if (most := network.bound(one.tap))]
+        chance = next(one.leak.chance for one in network.single if one.leak)
+        return {"bound": bound, "levels": [(f"chance {chance:.1%}", chance)], "format": ".0%", "domain": [0, 1]}
 
     def levels(self, name: str) -> Levels:
         baseline = self.board.no_information
@@ -124,75 +132,27 @@ class Story:
 
     def privacy(self) -> Part:
         last = self.first.single[-1]
-        most = self.first.bound(last.tap)
-        sentences = [
-            f"A stored {last.tap} embedding of {self.first.label} gives pictures away: {depths.leaked(last.leak)} {BOUND}"
-        ]
-        if most is None:
-            sentences = [f"Re-identification from {self.first.label} was not measured."]
-        blocks: list[Block | None] = [Text(sentences=sentences), self.leaks(), self.leakage(self.first), self.worst(last)]
+        told = f"A stored {last.tap} embedding of {self.first.label} gives pictures away: {depths.leaked(last.leak)} {BOUND}"
+        if last.leak is None:
+            told = f"Re-identification from {self.first.label} {last.tap} was not measured."
+        blocks = kept(Text(sentences=[told]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
         lead = "What a stored embedding of these networks gives away."
-        return Part(id="privacy", title="For privacy", lead=lead, blocks=[one for one in blocks if one is not None])
-
-    def leakage(self, network: Network) -> Chart | None:
-        points = []
-        for one in network.single:
-            seen: set[str] = set()
-            for found in one.leaks:
-                who = family(found.result, self.data.families)
-                if who not in seen:
-                    lo, hi = found.interval or (None, None)
-                    points.append({"tap": one.tap, "name": who, "value": found.share, "lo": lo, "hi": hi, "joined": True})
-                seen.add(who)
-        if not points:
-            return None
-        bound = [{"tap": one.tap, "bound": most.share} for one in network.single if (most := network.bound(one.tap))]
-        chance = next(one.leak.chance for one in network.single if one.leak)
-        spec = taps(
-            points,
-            "value",
-            order=[one.tap for one in network.single],
-            names=_names(self.board, points),
-            title="re-identified (top-1)",
-            levels=[(f"chance {chance:.1%}", chance)],
-            bound=bound,
-            format=".0%",
-            domain=[0, 1],
-        )
-        caption = (
-            "The share of pictures whose nearest candidate is their original, one colour and line per kind of attack. Dashed"
-        )
-        caption += " steps: the most that is known to leak at this depth, as deeper features are computed from these;"
-        return Chart(title=f"Re-identified from {network.label}", spec=spec, caption=f"{caption} {BOUND.lower()}", height=260)
+        return Part(id="privacy", title="For privacy", lead=lead, blocks=blocks)
 
     def leaks(self) -> Table:
-        """The strongest attack at each depth."""
-        columns = [
-            text("place", "Stored"),
-            text("attack", "Strongest attack here"),
-            column("reid_top1"),
-            text("chance", "Chance"),
-        ]
-        further = [column(name) for name in self.board.rows[0].cells if name.startswith(("top1_agreement", "reid_t", "verif"))]
-        columns += [one for one in further if one.name not in ("reid_top1", "reid_top1_lo", "reid_top1_hi")]
-        columns.append(text("bound", "At least"))
+        """The strongest attack at each depth; further columns about identity are shown as they are."""
+        further = [column(name) for name in self.board.rows[0].cells if name.startswith(LEAKS)]
+        columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID), text("chance", "Chance")]
+        columns += [*further, text("bound", "At least")]
         rows = []
-        for network in self.networks:
-            for one in network.single:
-                leak, most = one.leak, network.bound(one.tap)
-                if leak is None or most is None:
-                    continue
-                row = leak.result.cells
-                cells = [
-                    Cell(text=leak.result.place),
-                    leak.result.cell,
-                    Cell(text=f"{leak.share:.0%}", under=column("reid_top1").interval(row)),
-                ]
-                cells += [Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")]
-                cells += [Cell(text=known.show(row[known.name])) for known in columns[4:-1]]
-                rows.append(
-                    [*cells, Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")]
-                )
+        found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
+        for leak, most in found:
+            if leak is not None and most is not None:
+                share = Cell(text=f"{leak.share:.0%}", under=column(REID).interval(leak.result.cells))
+                chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
+                others = [Cell(text=known.show(leak.result.cells[known.name])) for known in further]
+                least = Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")
+                rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
         note = "Re-identified: the nearest of the candidates, in a network that was not inverted, is the original, with its"
         note += f" {self.level} interval. Same class: a classifier sees the original's class. At least: the most that any"
         note += f" attack reaches from this layer or a deeper one. {BOUND}"
@@ -202,14 +162,11 @@ class Story:
         """The pictures that the strongest attack at this depth gives away most: the best ranked, then the highest PSNR."""
         if depth.leak is None:
             return None
-        result = depth.leak.result
-        entry = self.data.entries[result.key]
+        result, entry = depth.leak.result, self.data.entries[depth.leak.result.key]
         ids = sorted(entry.rows, key=lambda id: (entry.ranks.get(id, float("inf")), -entry.psnr.get(id, 0)))[:WORST]
         rows: list[Row] = [(Cell(text="Original"), [self.original(id) for id in ids])]
         rows.append((Cell(text="Given back", under=result.name), [self.tile(result, id) for id in ids]))
-        caption = (
-            f"The pictures that {result.label} gives away most from {result.place}: best rank of the original first, then PSNR."
-        )
+        caption = f"What {result.label} gives away most from {result.place}: best rank of the original first, then PSNR."
         return Pictures(id="worst", title="The worst examples", rows=rows, caption=caption, style="dense")
 
     def teacher(self) -> Part:
@@ -219,7 +176,7 @@ class Story:
             sentences = " ".join(depths.walk(one, self.board, pixels))
             rows.append((Cell(text=one.tap, under=sentences), [self.tile(one.best, id) for id in ids]))
         lead = f"A walk through {self.first.label}: what each layer stores, and what of a picture comes back from it."
-        caption = "The deeper the layer, the less of the place and colour of things can be brought back."
+        caption = "What comes back from each layer, by the best method there."
         blocks = [Pictures(id="walk", title="Layer by layer", rows=rows, caption=caption, wipe=True, style="walk")]
         return Part(id="teacher", title="For a teacher", lead=lead, blocks=blocks)
 
@@ -233,12 +190,6 @@ def _depth_cell(one: Depth) -> Cell:
     found = depths.leak(one.best)
     share = f"; {found.share:.0%} re-identified" if found else ""
     return Cell(text=one.tap, under=f"{one.best.label}; {one.best.score:.1f} dB{share}")
-
-
-def _names(board: Leaderboard, points: Sequence[dict[str, object]]) -> list[str]:
-    """Families that are drawn, each in the leaderboard's order and so in its colour."""
-    used = {point["name"] for point in points}
-    return [name for name in board.families if name in used]
 
 
 def _margin(one: Margin | None, other: str = "") -> Cell:
