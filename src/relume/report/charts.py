@@ -108,7 +108,7 @@ def _spanned(rows: Rows) -> bool:
 
 
 def _names(field: str, sort: Any) -> alt.Y:
-    return alt.Y(field=field, type="nominal", sort=sort, title="", axis=alt.Axis(labelLimit=260, grid=True))
+    return alt.Y(field=field, type="nominal", sort=sort, title="", axis=alt.Axis(labelLimit=320, grid=True))
 
 
 @debug_mode(False)

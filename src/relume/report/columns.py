@@ -8,7 +8,7 @@ from typing import Any, Literal
 from relume.report import labels
 
 MINUS = "\N{MINUS SIGN}"
-NETWORKS = ("network", "reid_net", "fd_net")  # columns with keys of networks
+NETWORKS = ("network", "reid_net", "fd_net", "net")  # columns with keys of networks
 OTHER, RANK = "feature_error_", "reid_rank_"  # <network>_<tap> follows; the network that ranks follows
 
 
@@ -107,8 +107,8 @@ LEADERBOARD = (
     ),
     _down("feature_error", "Feature error", "distance to the target features; 1 is the error of the dataset's mean feature"),
     _up("reid_top1", "Re-identified", "share of pictures whose nearest held-out candidate is their original (top-1)", share=True),
-    text("reid_net", "by", "the network used for re-identification"),
-    _count("reid_n", "among", "number of candidates"),
+    text("reid_net", "Re-identified by", "the network used for re-identification"),
+    _count("reid_n", "Candidates", "number of pictures among which the original is looked for"),
     text("fd_net", "FD network"),
     _down("fd", "FD", "Frechet distance between the sets of pictures; biased, depends on n", 2),
     _down("kid", "KID", "kernel inception distance between the sets of pictures", 4),
@@ -120,7 +120,9 @@ LEADERBOARD = (
 )
 _OTHERS = (
     _down("mse", "MSE", "mean squared error, RGB in 0 to 1", 4),
-    text("dataset", "Dataset"),
+    *(text("dataset", "Dataset"), text("name", "Set"), text("kind", "Kind"), text("net", "Embedded by")),
+    _down("lpips_squeeze", "LPIPS SqueezeNet", metric_network="squeezenet"),
+    Column(name="psnr_restarts_sd", title="PSNR, sd over restarts"),
     _count("size", "Size, px"),
     Column(name="mask_ratio", title="Mask ratio", digits=2),
     _up("psnr_masked", "PSNR hidden, dB", "on hidden pixels only", 2, unit="dB"),

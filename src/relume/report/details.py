@@ -35,7 +35,7 @@ def parts(stories: Sequence[Story], data: ReportData, count: int, level: str) ->
     yield Part(id="images", title="All pictures", lead=lead, blocks=[b for s in stories for b in _pictures(s, count)])
     blocks: list[Block] = [block for board in boards for block in (board.forest("Mean PSNR", level), board.table(level))]
     if data.sets:
-        names = [column(name) for name in data.sets[0]]
+        names = [column(name) for name in data.sets[0] if not name.endswith(("_lo", "_hi"))]
         blocks.append(table("sets", "Sets of pictures", names, data.sets, note="Distances between sets of pictures."))
     yield Part(id="tables", title="All scores", lead="Every method and baseline under every metric.", blocks=blocks)
     lead = f"Two methods on the same pictures, with {level} intervals over sources: crops of one photograph are not independent."
@@ -65,7 +65,7 @@ def _pictures(story: Story, count: int) -> Iterator[Pictures]:
         (Cell(text=one.label, under=one.place), [tile for id in ids for tile in (story.original(id), story.tile(one, id))])
         for one, ids in chosen
     ]
-    heads = ("Best", "", "Median", "", "Worst", "")
+    heads = ("Best", "given back", "Median", "given back", "Worst", "given back")
     caption = "Each method's best, median and worst picture by PSNR, beside the original."
     yield Pictures(
         id=f"range-{board.id}", title=f"{board.title}: the range", rows=pairs, caption=caption, heads=heads, style="dense"
