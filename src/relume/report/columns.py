@@ -68,7 +68,8 @@ def signed(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
-def short(value: float, digits: int = 2) -> str:
+def short(value: float | str, digits: int = 2) -> str:
+    value = float(value)
     text = f"{value:.{digits}g}"
     plain = f"{value:.0f}" if "e+" in text and abs(value) < 1e6 else text
     return plain.replace("-", MINUS)

@@ -8,7 +8,7 @@ from relume.report.blocks import Block, Chart, Fold, Pictures, Text
 from relume.report.blocks import Cell as Name
 from relume.report.charts import Levels, lines
 from relume.report.columns import column, number, short
-from relume.report.data import Key, ReportData, Table, Trained, key_of
+from relume.report.data import ReportData, Table, Trained, grouped, key_of
 from relume.report.images import Sheets, from_file
 from relume.report.labels import words
 from relume.report.leaderboards import Leaderboard, Result
@@ -20,35 +20,24 @@ DECADES, MOST = 1.3, 80  # a term that falls further is drawn on a logarithmic a
 
 def terms(trace: Table, names: Mapping[str, str] | None = None) -> list[Chart]:
     """A chart per term, a curve per method; those in FIRST come first."""
-    found: dict[str, Table] = {}
-    for row in trace:
-        found.setdefault(row["term"], []).append(row)
+    found = grouped(trace, lambda row: row["term"])
     return [_term(term, found[term], names or {}) for term in sorted(found, key=lambda term: term not in FIRST)]
 
 
 def _term(term: str, rows: Table, names: Mapping[str, str]) -> Chart:
-    curves: dict[str, list[dict[str, object]]] = {}
-    for row in rows:
-        name = names.get(row["method"], row["method"])
-        curves.setdefault(name, []).append({"name": name, "step": float(row["step"]), "value": float(row["value"])})
+    curves = grouped(rows, lambda row: names.get(row["method"], row["method"]))
     values = [float(row["value"]) for row in rows]
     low, high = min(values), max(values)
     log = low > 0 and math.log10(high / low) > DECADES
     title = column(term).title if term in FIRST else words(term)
-    spec = lines(
-        [row for curve in curves.values() for row in thinned(curve)],
-        "step",
-        "value",
-        order=list(curves),
-        titles=("steps", title),
-        log=(False, log),
-    )
-    ends = (f"{name} from {short(_at(curve[0]), 3)} to {short(_at(curve[-1]), 3)}" for name, curve in curves.items())
+    points: list[dict[str, object]] = [
+        {"name": name, "step": float(row["step"]), "value": float(row["value"])}
+        for name, curve in curves.items()
+        for row in thinned(curve)
+    ]
+    spec = lines(points, "step", "value", order=list(curves), titles=("steps", title), log=(False, log))
+    ends = (f"{name} from {short(curve[0]['value'], 3)} to {short(curve[-1]['value'], 3)}" for name, curve in curves.items())
     return Chart(title=f"{title}, logarithmic" if log else title, spec=spec, caption=f"{'; '.join(ends)}.", height=150)
-
-
-def _at(row: Mapping[str, object]) -> float:
-    return float(str(row["value"]))
 
 
 def thinned(curve: Sequence[Any], most: int = MOST) -> list[Any]:
@@ -110,9 +99,7 @@ def _facts(card: Mapping[str, Any]) -> Iterator[str]:
 
 def convergence(data: ReportData, board: Leaderboard) -> list[Chart]:
     """Quality over steps and over seconds; none where no intermediate step was measured. A single pass is a point."""
-    rows: dict[Key, Table] = {}
-    for row in data.paths:
-        rows.setdefault(key_of(row), []).append(row)
+    rows = grouped(data.paths, key_of)
     found = [(result, rows[result.key]) for result in board.methods if result.key in rows]
     if all(len(steps) < 2 for _, steps in found):
         return []

@@ -1,10 +1,10 @@
 """Everything the report is made from: the tables and groups, read once; families read what is theirs from the folders."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,11 +13,21 @@ from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
 from relume.report.provenance import Model, read_models
 
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: identify a row of the leaderboard
 KEY = ("method", "dataset", "size", "network", "tap")
 PROGRESS = ("progress.jpg", "samples.png")  # images of a training: the first that exists is shown
 RANK = "reid_rank_"  # columns of a group's scores, by network
+
+
+def grouped(rows: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """In the order of their first row."""
+    found: dict[K, list[T]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def key_of(row: Mapping[str, str]) -> Key:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from relume.report import labels
 from relume.report.columns import column, number, signed
-from relume.report.data import Table
+from relume.report.data import Table, grouped
 from relume.report.leaderboards import Leaderboard, Result, family
 
 COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
@@ -113,12 +113,9 @@ def networks(
     board: Leaderboard, taps: Taps, shapes: Mapping[tuple[str, str, str], Sequence[int]], comparisons: Table
 ) -> list[Network]:
     """One per network whose features were inverted; the one with the most taps first."""
-    found: dict[str, list[Result]] = {}
-    for result in board.methods:
-        if (board.dataset, result.cells["network"]) in taps:
-            found.setdefault(result.cells["network"], []).append(result)
+    found = grouped(board.methods, lambda result: result.cells["network"])
     made = []
-    for key, results in sorted(found.items()):
+    for key, results in sorted((key, results) for key, results in found.items() if (board.dataset, key) in taps):
         order = taps[board.dataset, key]
         places = sorted({one.cells["tap"] for one in results}, key=lambda tap: _depth_of(tap, order))
         at = {tap: [one for one in results if one.cells["tap"] == tap] for tap in places}

@@ -7,7 +7,7 @@ from relume.core.results import Group, is_masked
 from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, table
 from relume.report.columns import COLUMNS, column, text
 from relume.report.curves import convergence, terms, training
-from relume.report.data import ReportData
+from relume.report.data import ReportData, grouped
 from relume.report.data import Table as Rows
 from relume.report.depths import verdict
 from relume.report.images import Sheets
@@ -74,20 +74,14 @@ def _pictures(story: Story, count: int) -> Iterator[Pictures]:
 
 def _comparisons(rows: Rows, boards: Sequence[Leaderboard]) -> list[Block]:
     names = {one.method: one.name for board in boards for one in board.rows}
-    asked: dict[str, Rows] = {}
-    for row in rows:
-        asked.setdefault(row["question"], []).append(row)
+    asked = grouped(rows, lambda row: row["question"])
     if not rows:
         return [Text(sentences=["compare.questions is empty: no comparisons."])]
     return [Fold(title=words(name), blocks=[questions(found, names, words(name))]) for name, found in asked.items()]
 
 
 def questions(rows: Rows, names: Mapping[str, str], title: str = "Paired comparisons") -> Table:
-    columns = [
-        text("said", "In words"),
-        text("metric", "Metric"),
-        *(text(name, name) for name in ("difference", "interval", "n", "on")),
-    ]
+    columns = [text(name, name) for name in ("in words", "metric", "difference", "interval", "n", "on")]
     cells = []
     for row in rows:
         metric, (winner, said) = column(row["metric"]), verdict(row, names)

@@ -18,7 +18,7 @@ from relume.report.data import Entry, Key, Originals, ReportData
 LARGEST, SMALL = 120, 64  # px of a tile on a sheet; the pixels of tiles below SMALL are to be seen
 QUALITY, FINE, WIDEST = 64, 84, 1000  # of WebP, and where pixels are to be seen; px of a picture that is no tile
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
-SIDE, GAP, LABELS = 152, 6, 210  # px, of the overview
+SIDE, GAP, LABELS = 152, 6, 170  # px, of the overview
 
 
 @dataclass(kw_only=True)
@@ -114,17 +114,10 @@ def overview(path: Path, rows: Sequence[tuple[str, str, Sequence[Image.Image]]])
     draw = ImageDraw.Draw(sheet)
     for top, (name, below, pictures) in enumerate(rows):
         at = GAP + top * step
-        draw.text((GAP, at + SIDE // 2 - 26), name, INK, font=_font(18, name))
-        draw.multiline_text((GAP, at + SIDE // 2), below, SOFT, font=_font(14, below), spacing=5)
+        draw.text((GAP, at + SIDE // 2 - 26), name, INK, font=ImageFont.load_default(18))
+        draw.multiline_text((GAP, at + SIDE // 2), below, SOFT, font=ImageFont.load_default(14), spacing=5)
         for left, picture in enumerate(pictures):
             how = Image.Resampling.NEAREST if picture.width < SMALL else Image.Resampling.LANCZOS
             sheet.paste(picture.resize((SIDE, SIDE), how), (GAP + LABELS + left * step, at))
     with atomic(path) as temporary:
         sheet.save(temporary, format="JPEG", quality=80, progressive=True, optimize=True)  # git takes 500 kB
-
-
-def _font(size: int, text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, at the largest size at which `text` fits."""
-    fonts = (ImageFont.load_default(points) for points in range(size, 9, -1))
-    fitting = (font for font in fonts if max(font.getlength(line) for line in text.split("\n")) <= LABELS - 12)
-    return next(fitting, ImageFont.load_default(9))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from relume.report.blocks import Block, Chart, Part, Text
 from relume.report.charts import heat, lines
 from relume.report.columns import column, number
-from relume.report.data import Table
+from relume.report.data import Table, grouped
 
 REFERENCES = {("none", ""): "itself", ("floor", "1"): "own mean", ("floor", "2"): "dataset mean"}  # rows that are no degradation
 CORRELATED = {"picture": "over single pictures", "method": "over the means of methods"}
@@ -20,9 +20,7 @@ def part(correlations: Table, self_test: Table) -> Part | None:
 def _matrices(correlations: Table) -> Iterator[Chart]:
     """One per level, and per task, dataset and size if the table has them."""
     kinds = [name for name in ("task", "dataset", "size") if correlations and name in correlations[0]]
-    groups: dict[tuple[str, ...], Table] = {}
-    for row in correlations:
-        groups.setdefault((row["level"], *(row[name] for name in kinds)), []).append(row)
+    groups = grouped(correlations, lambda row: (row["level"], *(row[name] for name in kinds)))
     for key, rows in groups.items():
         order = [column(name).title for name in dict.fromkeys(row[side] for row in rows for side in ("metric_a", "metric_b"))]
         title = f"Rank correlation (Spearman) {', '.join(filter(None, (CORRELATED.get(key[0], key[0]), *key[1:])))}"

@@ -64,7 +64,8 @@ def content(data: ReportData, config: Report, level: str, made: Commands) -> Con
         details.methods(data, boards, made, sheets),
         details.reading(families.abouts()),
     ]
-    headline = next((part.headline for part in drawn if part.headline), NOTHING)
+    reached = [f"{one.title}: {one.methods[0].label} reaches {one.methods[0].score_text} dB" for one in boards if one.methods]
+    headline = next(filter(None, [*reached, *(part.headline for part in drawn)]), NOTHING)
     return Content(
         title=headline.rstrip(".") if first is None else depths.title(first.networks),
         lead="" if first is None else depths.lead(first.first),

@@ -6,7 +6,7 @@ from relume.core.files import read_csv
 from relume.report.blocks import Block, Cell, Chart, Fold, Part, Pictures, Text, table
 from relume.report.charts import dots, lines
 from relume.report.columns import Column, column, number, text
-from relume.report.data import Table
+from relume.report.data import Table, grouped
 from relume.report.families import Drawing
 from relume.report.images import from_file
 from relume.report.labels import place
@@ -23,9 +23,7 @@ LEAD = (
 def parts(drawing: Drawing) -> Iterator[Part]:
     """A study per decoder, in the order of `metrics/maps/maps.csv`."""
     folder = drawing.data.folders.metrics / "maps"
-    found: dict[str, Table] = {}
-    for row in read_csv(folder / "maps.csv"):
-        found.setdefault(row["decoder"], []).append(row)
+    found = grouped(read_csv(folder / "maps.csv"), lambda row: row["decoder"])
     blocks = [block for name, rows in found.items() for block in _study(name, rows, drawing)]
     yield Part(id="maps", title="Which feature maps matter", lead=LEAD, blocks=blocks)
 

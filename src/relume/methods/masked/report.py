@@ -11,7 +11,7 @@ from relume.core.results import RATIO, Group, is_masked, pasted, read_descent, r
 from relume.report.blocks import Block, Cell, Part, Pictures, Row, Text, Tile
 from relume.report.columns import column, short, signed
 from relume.report.curves import terms
-from relume.report.data import Originals
+from relume.report.data import Originals, grouped
 from relume.report.families import Drawing
 from relume.report.images import original, spread
 from relume.report.labels import BASELINE, baseline, words
@@ -60,7 +60,7 @@ def parts(drawing: Drawing) -> Iterator[Part]:
     blocks: list[Block] = []
     texts = []
     for one in groups:
-        for keys in _kinds(one):
+        for keys in grouped(one.rows, lambda key: key[1:]).values():  # ranked on one dataset, at one size and mask ratio
             board = _ranking(one, keys, cells, several=len(groups) > 1)
             texts.append(finding(board))
             blocks += [board.forest("Mean PSNR over hidden pixels", drawing.level), _examples(one, keys, board, drawing)]
@@ -105,14 +105,6 @@ def _label(method: str, drawing: Drawing) -> str:
     path = drawing.data.folders.models / "masked" / method / "model.json"
     kind = read_json(path).get("config", {}).get("architecture", {}).get("kind", "") if path.is_file() else ""
     return words(kind or method)
-
-
-def _kinds(masked: MaskedGroup) -> list[list[MaskedKey]]:
-    """Methods are ranked on one dataset, at one size and one mask ratio."""
-    kinds: dict[tuple[str, ...], list[MaskedKey]] = {}
-    for key in masked.rows:
-        kinds.setdefault(key[1:], []).append(key)
-    return list(kinds.values())
 
 
 def _ranking(masked: MaskedGroup, keys: Sequence[MaskedKey], cells: Mapping[MaskedKey, Cells], several: bool) -> Ranking:
