@@ -123,7 +123,7 @@ def heat(rows: Rows, order: Sequence[str]) -> dict[str, Any]:
 
 
 def _axis(kind: Any, name: str, title: str, log: bool = False, *, zero: bool, format: str = "", domain: Any = None) -> Any:
-    scale = {"zero": zero, **({"type": "log"} if log else {}), **({"domain": domain} if domain else {})}
+    scale = {**({"type": "log"} if log else {"zero": zero}), **({"domain": domain} if domain else {})}
     axis = {"axis": alt.Axis(format=format)} if format else {}
     return kind(field=name, type="quantitative", title=title, scale=alt.Scale(**scale), **axis)
 
