@@ -174,16 +174,10 @@ def dvc_templates() -> dict[str, dict[str, Any]]:
     found = {
         name: lines(data, x, y, color="method", titles=titles, log=log, points=True, dash="rev") for name, log in AXES.items()
     }
-    base = alt.Chart(_data(data)).mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
-    shape = alt.Shape("rev:N", title="")
-    found["scores"] = _spec(
-        base.encode(
-            x=_axis(alt.X, x, titles[0], zero=False),
-            y=_names(y, alt.EncodingSortField(field=x, op="mean", order="descending")),
-            color=_color("family", ()),
-            shape=shape,
-        )
-    )
+    marks = alt.Chart(_data(data)).mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
+    base = marks.encode(x=_axis(alt.X, x, titles[0], zero=False), color=_color("family", ()), shape=alt.Shape("rev:N", title=""))
+    orders = {"scores": alt.EncodingSortField(field=x, op="mean", order="descending"), "names": "ascending"}
+    found |= {name: _spec(base.encode(y=_names(y, order))) for name, order in orders.items()}
     size = {name: f"<DVC_METRIC_PLOT_{name.upper()}>" for name in ("width", "height")}
     return {name: spec | size | {"title": "<DVC_METRIC_TITLE>"} for name, spec in found.items()}
 

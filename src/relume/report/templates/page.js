@@ -6,7 +6,8 @@
   const drawn = new Map();
 
   function draw(box) {
-    const config = themes[dark.matches ? "dark" : "light"];
+    const config = structuredClone(themes[dark.matches ? "dark" : "light"]);
+    if (box.clientWidth < 400) config.legend.columns = 1;
     drawn.get(box)?.finalize();
     drawn.set(box, null);
     vegaEmbed(box, specs[box.dataset.chart], { config, actions: false, renderer: "svg" }).then((view) => drawn.set(box, view));
