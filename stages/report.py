@@ -7,16 +7,14 @@ import click
 from relume.core.config import parse, read_params
 from relume.core.files import write_csv, write_text
 from relume.core.stage import PARAMS, StageContext, stage
-from relume.report import depth, landscape
+from relume.report import depths, families
 from relume.report.config import Report
 from relume.report.data import Folders, read
-from relume.report.images import overview, pick
-from relume.report.leaderboards import leaderboards
-from relume.report.page import render
-from relume.report.pdf import write_pdf
+from relume.report.images import overview
+from relume.report.page import content, plots_page, render
+from relume.report.paper import write_paper
 from relume.report.provenance import commands
 
-COLUMNS = 6  # of README's image
 PIPELINE = Path("dvc.yaml")
 FOLDER = click.Path(path_type=Path)
 
@@ -28,20 +26,24 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
 @click.option("--samples", type=FOLDER, required=True, help="Folder of the generators' samples.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of index.html, report.pdf, overview.jpg, two tables.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the page, the PDF, tables for plots.")
 @stage("report")
 def main(context: StageContext, out: Path, **folders: Path) -> None:
-    config = context.section(Report, "report")
-    data = read(Folders(**folders), context.plain("compare.groups"))
-    level, made = context.plain("compare.level"), _commands()
-    write_text(out / "index.html", render(data, config, level, made))
-    write_pdf(out / "report.pdf", data, level, made)
-    first = next(iter(leaderboards(data.leaderboard)), None)
-    depths = [] if first is None else depth.depths(first, data.taps)
-    write_csv(out / "depth.csv", depth.COLUMNS, depth.table(depths))
-    write_csv(out / "landscape.csv", landscape.COLUMNS, landscape.table(landscape.section(data.groups)))
-    if first is not None:
-        overview(out / "overview.jpg", data, first, pick(data, first, COLUMNS))
+    config, level = context.section(Report, "report"), f"{context.plain('compare.level'):.0%}"
+    data = read(Folders(**folders), context.plain("compare.groups"), families.labels())
+    found = content(data, config, level, _commands())
+    write_text(out / "index.html", render(found))
+    write_text(out / "plots.html", plots_page())
+    write_paper(out / "report.pdf", found, data, level)
+    write_csv(
+        out / "depth.csv", depths.COLUMNS, [row for one in found.stories for row in depths.rows(one.networks, data.families)]
+    )
+    for part in found.parts:
+        for name, (columns, rows) in part.tables.items():
+            write_csv(out / f"{name}.csv", columns, rows)
+    for story in found.stories:
+        lines = [(name, below, [found.sheets.image(tile) for tile in tiles]) for name, below, tiles in story.overview()]
+        overview(out / "overview.jpg", lines)
 
 
 def _commands() -> dict[tuple[str, str], str]:

@@ -1,13 +1,19 @@
 """What the report reads beside `contract_files`: where its folders are, a model's training, feature maps taken away."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
-from relume.report.data import Folders
-from tests.contract_files import COMPARISONS, LEADERBOARD, MAPS
+from relume.report import families
+from relume.report.config import Report
+from relume.report.data import Folders, ReportData, read
+from relume.report.images import Sheets
+from relume.report.page import Content, content
+from tests.contract_files import COMPARISONS, GROUPS, LEADERBOARD, MAPS
 
 HISTORY = {  # term -> step -> value
     "learning_rate": {10: 1e-3, 20: 5e-4},
@@ -21,6 +27,18 @@ HISTORY = {  # term -> step -> value
 def folders(root: Path) -> Folders:
     data = {name: root / "data" / name for name in ("reconstructions", "images", "features", "samples")}
     return Folders(metrics=root / "metrics", models=root / "models", **data)
+
+
+def data_of(root: Path, groups: Sequence[str] = GROUPS) -> ReportData:
+    return read(folders(root), groups, families.labels())
+
+
+def content_of(root: Path, groups: Sequence[str] = GROUPS, made: Mapping[tuple[str, str], str] | None = None) -> Content:
+    return content(data_of(root, groups), Report(pictures=4), "95%", made or {})
+
+
+def drawing_of(root: Path, groups: Sequence[str] = GROUPS) -> families.Drawing:
+    return families.Drawing(data=data_of(root, groups), sheets=Sheets(), level="95%", count=4)
 
 
 def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path:
@@ -101,3 +119,9 @@ def write_measures(root: Path) -> None:
         for strength in (1, 2, 4)
     ]
     write_csv(root / "metrics/self_test.csv", tuple(rungs[0]), rungs)
+
+
+def rows_of(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All data in a specification."""
+    layers = [spec, *spec.get("layer", [])]
+    return [row for one in layers if isinstance(one.get("data"), dict) for row in one["data"]["values"]]

@@ -1,17 +1,19 @@
-"""What `dvc plots show` draws: columns that the tables have, templates that are there, a page that opens."""
+"""What `dvc plots show` draws: columns that the tables have, templates that are the report's own charts and that Vega draws."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 import yaml
-from dvc_render.vega_templates import TEMPLATES
+from dvc_render.vega import VegaRenderer
 
 from relume.evaluation.comparison import LEADERBOARD
 from relume.evaluation.config import TIMED_PATHS
-from relume.report.depth import COLUMNS as DEPTH
-from relume.report.landscape import COLUMNS as LANDSCAPE
+from relume.methods.landscape.report import COLUMNS as LANDSCAPE
+from relume.report.charts import DVC, dvc_templates
+from relume.report.depths import COLUMNS as DEPTH
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = {
@@ -25,19 +27,22 @@ PLOTS: dict[str, dict[str, Any]] = {
 }
 
 
+def test_the_committed_templates_are_the_report_s_charts() -> None:
+    found = {path.stem: json.loads(path.read_text()) for path in (ROOT / DVC).glob("*.json")}
+    assert found == dvc_templates(), "python -m relume.report.charts writes them"
+
+
 @pytest.mark.parametrize("title", PLOTS)
 def test_a_plot_draws_columns_that_are_there(title: str) -> None:
     """DVC writes a title into the page's scripts as it is: one apostrophe, and the plot is not drawn."""
-    ((table, column),) = PLOTS[title]["y"].items()
-    assert {PLOTS[title]["x"], column} <= set(TABLES[table])
+    plot = PLOTS[title]
+    ((table, column),) = plot["y"].items()
+    assert {plot["x"], column} <= set(TABLES[table])
     assert "'" not in title
-    known = {template.DEFAULT_NAME for template in TEMPLATES} | {path.stem for path in (ROOT / ".dvc/plots").glob("*.json")}
-    assert PLOTS[title]["template"] in known
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / ".dvc/plots").glob("*.json")), ids=lambda path: path.stem)
-def test_a_template_has_what_dvc_fills_in_and_a_line_for_each_method(path: Path) -> None:
-    spec = json.loads(path.read_text())
-    filled = {"X": spec["encoding"]["x"]["field"], "Y": spec["encoding"]["y"]["field"], "DATA": spec["data"]["values"]}
-    assert filled == {name: f"<DVC_METRIC_{name}>" for name in filled}
-    assert (spec["encoding"]["color"]["field"], spec["encoding"]["strokeDash"]["field"]) == ("method", "rev")
+    row = dict.fromkeys(TABLES[table], 1.0) | {"method": "m", "family": "f", "place": "p", "rev": "workspace"}
+    properties = {"template": plot["template"], "x": plot["x"], "y": column, "title": title}
+    template = str(ROOT / DVC / f"{plot['template']}.json")
+    drawn = VegaRenderer([row, {**row, "rev": "other"}], "plot", **properties | {"template": template})
+    spec = drawn.get_filled_template()
+    assert "DVC_METRIC" not in json.dumps(spec)
+    vl_convert.vegalite_to_svg(spec)

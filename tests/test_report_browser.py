@@ -1,120 +1,133 @@
-"""The page in a real browser, under real keys and fingers: leaderboard, viewer, depth, addresses; a silent console."""
+"""The page in headless Chromium: charts are drawn, the wipe wipes, tables sort, it fits a phone, axe finds no serious fault."""
 
+import html
+import json
 import re
+import shutil
+import subprocess
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from relume.report.config import Report
-from relume.report.data import read
 from relume.report.page import render
 from tests.contract_files import GROUPS, write
-from tests.report_browser import browser, dom, says, tab
-from tests.report_files import folders, relate, write_maps, write_measures, write_model
+from tests.masked_files import GROUP, write_masked
+from tests.report_files import content_of, relate, write_maps, write_measures, write_model
 
-BOARD = "feature-photos-32"
-SHOWN = f"""[...document.querySelector('[data-sortable="{BOARD}"]').tBodies[0].rows].filter((row) => !row.hidden)
-    .map((row) => row.cells[0].dataset.value)"""
-WIPE = "getComputedStyle(document.querySelector('[data-frame]')).getPropertyValue('--wipe')"
-FLOORS = {"floor_dataset_mean", "floor_own_mean", "floor_blocks_4"}
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--enable-logging=stderr",
+)
+SEEN = """<script>window.IntersectionObserver = class {
+  constructor(told) { this.told = told; } observe(target) { this.told([{ isIntersecting: true, target }]); } unobserve() {} };
+</script>"""
+TABLE = "document.getElementById('table-feature-photos-32')"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: on Debian, apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """All sections; one of the two methods is an oracle, so that there is something to hide."""
+    """All kinds of blocks; one of the two methods is an oracle."""
     root = write(tmp_path_factory.mktemp("browser"))
     write_measures(root)
     write_model(root, "deep")
+    write_masked(root)
     write_maps(root)
     relate(root, "deep", oracle="true", family="decoder")
-    return render(read(folders(root), GROUPS), Report(pictures=3), 0.95)
+    return render(content_of(root, [*GROUPS, GROUP]))
 
 
-@browser
-def test_the_leaderboard_by_keyboard(page: str, tmp_path: Path) -> None:
-    with tab(page, tmp_path) as hands:
-        best_first = hands.value(SHOWN)
-        hands.value(f"document.querySelector('[data-sortable=\"{BOARD}\"] [data-column=psnr] button').focus()")
-        hands.press("Enter")
-        assert hands.value(SHOWN) == best_first[::-1]
-        hands.press(" ")
-        assert hands.value(SHOWN) == best_first
-        marks = "[...document.querySelectorAll('[data-sortable] tr[data-oracle] .mark.oracle')].length"
-        assert hands.value(marks) == 1
-        hands.value("document.querySelector('form.filter [name=filter]').focus()")
-        hands.press(*"conv2")
-        assert set(hands.value(SHOWN)) == {"shallow", *FLOORS}
-        hands.press("Tab", " ")
-        assert hands.value("[document.activeElement.name, document.activeElement.checked]") == ["oracles", False]
-        assert "oracles" in hands.value("location.hash")
-        hands.value("document.querySelector('form.filter [name=filter]').select()")
-        hands.press(*"conv5")
-        assert set(hands.value(SHOWN)) == FLOORS, "the oracle is hidden, floors never are"
-        assert "0 of 2" in hands.value("document.querySelector('form.filter output').textContent")
+def said(page: str, tmp_path: Path, script: str, *, width: int = 1280, flags: tuple[str, ...] = (), state: str = "") -> Any:
+    """What `script` returns, run as an async function when the page has loaded. Messages in the console are faults."""
+    told = (
+        f"(async () => {{ {script} }})().then((told) => {{ document.getElementById('out').textContent = JSON.stringify(told); }})"
+    )
+    path = tmp_path / "page.html"
+    ending = f"<pre id='out' hidden></pre><script>addEventListener('load', () => {{ {told} }})</script></body>"
+    path.write_text(ending.join(page.rsplit("</body>", 1)))
+    size = ("--virtual-time-budget=30000", f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}")
+    command = [str(CHROMIUM), *FLAGS, *size, *flags, "--dump-dom", f"{path.as_uri()}{state}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    found = re.search(r'<pre id="out" hidden="">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found is not None
+    return json.loads(html.unescape(found[1]))
 
 
-@browser
-def test_the_viewer_by_keys_and_fingers(page: str, tmp_path: Path) -> None:
-    alt = "document.querySelector('[data-layer=made] img').alt"
-    with tab(page, tmp_path) as hands:
-        hands.value("document.querySelector('[data-step=\"1\"]').focus()")
-        hands.press("Enter")
-        assert hands.value(alt) == "astronaut-0 by deep"
-        hands.press("ArrowLeft", "ArrowDown")
-        assert hands.value(alt) == "coffee-0 by shallow"
-        assert f"view={BOARD}:coffee-0:shallow@alexnet_conv.conv2" in hands.value("decodeURIComponent(location.hash)")
-        hands.value("document.querySelector('[data-flip]').focus()")
-        hands.press(" ")
-        assert hands.value(WIPE) == "100%"
-        assert hands.value("document.activeElement.getAttribute('aria-pressed')") == "true"
-        hands.value("document.querySelector('[name=wipe]').focus()")
-        hands.press("ArrowLeft", "ArrowLeft")
-        assert hands.value(WIPE) == "98%"
-        assert hands.value("document.activeElement.getAttribute('aria-valuetext')").startswith("98%")
-        hands.value("document.querySelector('[data-frame]').scrollIntoView({ block: 'center', behavior: 'instant' })")
-        place = hands.value("document.querySelector('[data-frame]').getBoundingClientRect().toJSON()")
-        hands.drag(*((place["x"] + share * place["width"], place["y"] + place["height"] / 2) for share in (0.9, 0.6, 0.25)))
-        assert hands.value(WIPE) == "25%"
-
-
-@browser
-def test_another_picture_is_shown_from_shallow_to_deep(page: str, tmp_path: Path) -> None:
-    shown = "[...document.querySelectorAll('[data-deep] img')].map((image) => image.alt)"
-    with tab(page, tmp_path) as hands:
-        assert hands.value(shown) == ["Original astronaut-0", "astronaut-0 by shallow", "astronaut-0 by deep"]
-        hands.value("document.querySelector('[data-deep] select').focus()")
-        hands.press("ArrowDown", "ArrowDown")
-        assert hands.value(shown) == ["Original rocket-0", "rocket-0 by shallow", "rocket-0 by deep"]
-        assert f"picture={BOARD}:rocket-0" in hands.value("decodeURIComponent(location.hash)")
-
-
-@browser
-def test_an_address_opens_the_page_as_it_was(page: str, tmp_path: Path) -> None:
-    table = f"sort={BOARD}:feature_error:ascending&filter={BOARD}:CONV2"
-    pictures = f"picture={BOARD}:coffee-0&view={BOARD}:rocket-0:deep@alexnet_conv.conv5"
-    frame = '[...document.querySelectorAll("[data-frame] img")].map((image) => image.alt)'
-    script = f'document.getElementById("out").textContent = {frame}.join(" | ");'
-    document = dom(page, tmp_path, state=f"#{table}&{pictures}", script=script)
-    rows = document.split(f'data-sortable="{BOARD}"')[1].split("</table>")[0].split("<tbody>")[1]
-    order = re.findall(r'<tr([^>]*)>\s*<th scope="row" data-value="([^"]*)"', rows)
-    assert [name for _, name in order][:2] == ["shallow", "deep"], "floors have no feature error: last"
-    assert [name for attributes, name in order if " hidden" in attributes] == ["deep"]
-    assert re.search(r'data-column="feature_error"[^>]*aria-sort="ascending"', document)
-    strip = document.split("data-deep=")[1].split("</section>")[0]
-    assert re.findall(r'alt="([^"]*)"', strip) == ["Original coffee-0", "coffee-0 by shallow", "coffee-0 by deep"]
-    assert says(document) == ["rocket-0 by deep", "Original rocket-0"]
-
-
-@browser
-def test_it_fits_a_phone_and_its_plots_are_named(page: str, tmp_path: Path) -> None:
+def test_every_chart_is_drawn(page: str, tmp_path: Path) -> None:
+    """A headless browser draws few frames, so all charts are said to be in view at once."""
     script = """
-      addEventListener("load", () => {
-        const inside = document.querySelector("iframe").contentDocument;
-        const named = [...inside.querySelectorAll("svg[role=img][aria-labelledby]")].every((svg) =>
-          ["aria-labelledby", "aria-describedby"].every((name) => inside.getElementById(svg.getAttribute(name))));
-        document.getElementById("out").textContent = `${inside.documentElement.scrollWidth} | ${named}`;
-      });
+      const drawn = () => document.querySelectorAll('[data-chart] svg').length, boxes = document.querySelectorAll('[data-chart]');
+      for (let left = 100; left && drawn() < boxes.length; left -= 1) await new Promise((done) => setTimeout(done, 200));
+      return [drawn(), boxes.length];
     """
-    width, named = says(dom(page, tmp_path, script=script, width=360))
-    assert int(width) <= 360
-    assert named == "true"
+    first, last = said(
+        page.replace('<script type="application/json"', f'{SEEN}<script type="application/json"', 1), tmp_path, script
+    )
+    assert first == last > 20
+
+
+def test_the_wipe_draws_originals_over_what_came_back(page: str, tmp_path: Path) -> None:
+    script = """
+      const figure = document.querySelector('.hero'), range = figure.querySelector('.wipe input');
+      const clip = () => getComputedStyle(figure.querySelector('.over')).clipPath;
+      const before = clip();
+      range.focus();
+      range.value = 100;
+      range.dispatchEvent(new Event('input'));
+      return [before, clip(), range.getAttribute('aria-valuetext'), document.activeElement === range];
+    """
+    assert said(page, tmp_path, script) == ["inset(0px 100% 0px 0px)", "inset(0px 0% 0px 0px)", "100% original", True]
+
+
+def test_tables_sort_and_filter_and_addresses_open_folds(page: str, tmp_path: Path) -> None:
+    script = f"""
+      const table = {TABLE}, names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].lastChild.textContent);
+      const button = [...table.tHead.querySelectorAll('button')].find((one) => one.textContent.includes('PSNR'));
+      const best = names();
+      button.click();
+      return [table.closest('details').open, best, names(), button.parentElement.getAttribute('aria-sort'), button.tabIndex];
+    """
+    opened, best, worst, sorting, focusable = said(page, tmp_path, script, state="#tables")
+    assert (opened, worst, sorting, focusable) == (True, best[::-1], "ascending", 0)
+
+
+def test_it_fits_a_phone(page: str, tmp_path: Path) -> None:
+    script = """
+      for (const fold of document.querySelectorAll('details')) fold.open = true;
+      const frame = document.createElement('iframe');
+      frame.width = 360;
+      frame.srcdoc = document.documentElement.outerHTML.replace(/<script[^]*?<\\/script>/g, '');
+      document.body.append(frame);
+      await new Promise((done) => { frame.onload = done; });
+      return frame.contentDocument.documentElement.scrollWidth;
+    """
+    assert said(page, tmp_path, script) <= 360
+
+
+@pytest.mark.parametrize("flags", [(), ("--blink-settings=preferredColorScheme=0",)], ids=["light", "dark"])
+def test_axe_finds_no_serious_fault(page: str, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    if find_spec("axe_core_python") is None:
+        pytest.skip("axe-core-python is not installed")
+    axe = (files("axe_core_python") / "axe.min.js").read_text()
+    script = """
+      for (const fold of document.querySelectorAll('details.part')) fold.open = true;
+      const found = await axe.run(document, { resultTypes: ['violations'] });
+      const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+      const serious = found.violations.filter((one) => ['serious', 'critical'].includes(one.impact));
+      return [dark, serious.map((one) => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 300), one.nodes[0].any])];
+    """
+    dark, serious = said(page.replace("</main>", f"</main><script>{axe}</script>", 1), tmp_path, script, flags=flags)
+    assert dark == bool(flags)
+    assert serious == []

@@ -88,7 +88,19 @@ def _imported(path: Path) -> tuple[str, ...]:
             if node.level or not node.module:
                 raise ImportError(f"{path}:{node.lineno}: write absolute imports: code dependencies are read from them")
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "import_module":
+            names += _matching(node.args[0], path)
     return tuple(dict.fromkeys(names))
+
+
+def _matching(name: ast.expr, path: Path) -> list[str]:
+    """Modules that `import_module(f"relume.methods.{name}.report")` may import: whatever stands for the gaps."""
+    if not isinstance(name, ast.JoinedStr):
+        return []
+    pieces = [part.value if isinstance(part, ast.Constant) else "*" for part in name.values]
+    sources = next((folder for folder in path.parents if folder.name == SOURCES), path.parent)
+    found = sorted(sources.glob(f"{''.join(map(str, pieces)).replace('.', '/')}.py"))
+    return [".".join(file.relative_to(sources).with_suffix("").parts) for file in found]
 
 
 @cache

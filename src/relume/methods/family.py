@@ -1,7 +1,7 @@
 """What a family of methods says of itself, once, in its own folder: its sections of `params.yaml`, and what they make."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, get_origin, get_type_hints
 
@@ -106,6 +106,9 @@ class Family:
     kind: str = ""  # of its models, the folder below models/
     sections: tuple[Section, ...]
     checks: bool = True
+    report: bool = False  # its module `report` adds parts to the page
+    labels: Mapping[str, str] = field(default_factory=dict)  # `family` in the tables -> its name for people
+    about: str = ""  # how such a method makes its pictures, one sentence
 
     def faults(self, params: Any) -> Iterator[str]:
         """By name: who reads the registry does not depend on checks."""

@@ -1,177 +1,187 @@
-"""Small charts as SVG: bars of a ranking, and curves over steps. Places are in percent, colours come from the page's style."""
+"""Charts as Vega-Lite specifications, once for the page, the paper and `dvc plots`.
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+`python -m relume.report.charts` writes the templates of `dvc plots` to `.dvc/plots`: the same charts with DVC's anchors for data.
+"""
 
-from markupsafe import Markup
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from relume.report.columns import signed
-from relume.report.data import Table
-from relume.report.leaderboards import Ranking, S, Score
+import altair as alt
+from altair.utils.schemapi import debug_mode
 
-DECADES = 1.3  # a term that falls further than this is drawn on a logarithmic axis
-PLAIN = 1e6  # numbers below this are written without an exponent
-SHADES = 6  # line colours of the style
-Curve = Sequence[tuple[float, float]]
+from relume.core.files import write_json
 
-
-def ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers from below `low` to above `high`."""
-    span = max(high - low, 1e-9)
-    step = next(size for power in range(-9, 9) for size in (10.0**power * unit for unit in (1, 2, 5)) if span / size <= 6)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [number * step for number in range(first, max(last, first + 1) + 1)]
+Rows = Sequence[Mapping[str, object]] | str  # data, or DVC's anchor for them
+Levels = Sequence[tuple[str, float]]  # horizontal or vertical lines: name, value
+PALETTE = ["#3b78b5", "#d9772b", "#3d9470", "#9a67ad", "#b08a10", "#c8506b", "#4aa3b8", "#8d7866", "#7a8f3c", "#b06fb0"]
+BASE, BASELINE, ORACLE = PALETTE[0], "#8d877c", "#c07a1c"
+KINDS = {"method": BASE, "baseline": BASELINE, "oracle run": ORACLE}
+DIGITS, MANY = 5, 7  # of numbers in a specification; taps whose names are written at an angle
+DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True, False)}  # templates; logarithmic axes
 
 
-def short(value: float, digits: int = 2) -> str:
-    text = f"{value:.{digits}g}"
-    plain = f"{value:.0f}" if "e+" in text and abs(value) < PLAIN else text
-    return plain.replace("-", "\N{MINUS SIGN}")
+def theme(
+    font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12, label: int = 260
+) -> dict[str, Any]:
+    """The `config` of all charts in one place: the page's script has one for light and one for dark."""
+    axis = {"gridColor": line, "domainColor": line, "tickColor": line, "labelColor": soft, "titleColor": soft}
+    text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal", "aria": False}
+    legend = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "columns": 2, "symbolStrokeWidth": 2, "symbolOpacity": 1}
+    return {
+        **{"background": "transparent", "font": font, "view": {"stroke": None}},
+        **{"mark": {"aria": False}, "axis": axis | text, "legend": legend | text | {"labelLimit": label}},
+        **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}, "range": {"category": PALETTE}},
+    }
 
 
-def _decoration(name: str, inside: str) -> Markup:
-    """For SVG whose content is also on the page as text."""
-    return Markup(f'<svg class="{name}" aria-hidden="true" focusable="false">{inside}</svg>')
-
-
-@dataclass(frozen=True, kw_only=True)
-class BarScale:
-    """The horizontal axis that the bars of one chart share."""
-
-    ticks: Sequence[float]
-
-    def at(self, value: float) -> str:
-        return f"{2 + 96 * (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0]):.2f}%"
-
-    def bar(self, kind: str, value: float, interval: tuple[float, float] | None, reference: float | None) -> Markup:
-        """A dot with its interval; a dashed line at the reference."""
-        inside = "".join(self._vertical("rule", tick) for tick in self.ticks)
-        inside += "" if reference is None else self._vertical("baseline-line", reference)
-        low, high = (self.at(end) for end in interval or (0, 0))
-        bar = f'<line class="interval" x1="{low}" x2="{high}" y1="50%" y2="50%"/>' if interval else ""
-        dot = f'<circle class="dot" cx="{self.at(value)}" cy="50%" r="5"/>'
-        return _decoration("bar", f'{inside}<g class="{kind}">{bar}{dot}</g>')
-
-    def _vertical(self, kind: str, value: float) -> str:
-        return f'<line class="{kind}" x1="{self.at(value)}" x2="{self.at(value)}" y1="0" y2="100%"/>'
-
-    def axis(self, show: Callable[[float], str], labelled: Sequence[float]) -> Markup:
-        labels = (f'<text x="{self.at(tick)}" y="14" text-anchor="middle">{show(tick)}</text>' for tick in labelled)
-        return _decoration("axis", "".join(labels))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forest:
-    rows: list[tuple[Score, Markup]]
-    axis: Markup
-    reference: str  # the method at the dashed line
-
-
-def forest(ranking: Ranking[S]) -> Forest:
-    """A forest plot: a row per method with its mean and interval, and a dashed line at the best no-information baseline."""
-    drawn = [row for row in ranking.rows if math.isfinite(row.score)]
-    values = [value for row in drawn for value in (row.score, *(row.interval or ()))]
-    scale = BarScale(ticks=ticks(min(values, default=0), max(values, default=1)))
-    reference = ranking.no_information
-    level = None if reference is None else reference.score
-    return Forest(
-        rows=[(row, scale.bar(_kind(row), row.score, row.interval, level)) for row in drawn],
-        axis=scale.axis(lambda tick: signed(tick, 0), scale.ticks),
-        reference="" if reference is None else reference.method,
-    )
-
-
-def _kind(row: Score) -> str:
-    return "baseline" if row.baseline else "oracle" if row.oracle else "method"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """Curves over one quantity, with the ends of both axes as text."""
-
-    title: str
-    svg: Markup
-    description: str
-    top: str
-    bottom: str
-    first: str
-    last: str
-    logarithmic: bool = False
-
-
-def curve_panel(
-    title: str,
-    curves: Mapping[str, Curve],
+@debug_mode(False)  # checked in tests
+def lines(
+    rows: Rows,
+    x: str,
+    y: str,
     *,
-    description: str,
-    unit: str,
-    show: Callable[[float], str] = short,
-    show_x: Callable[[float], str] = "{:.0f}".format,
-    bands: Mapping[str, tuple[Curve, Curve]] | None = None,
-    left: float | None = None,
-    logarithmic: bool = False,
-) -> Panel:
-    """`bands`: lower and upper ends of a curve's interval. `left`: start of the horizontal axis, if not the first point."""
-    bands = bands or {}
-    points = [point for curve in (*curves.values(), *(end for band in bands.values() for end in band)) for point in curve]
-    first, last = min(x for x, _ in points) if left is None else left, max(x for x, _ in points)
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    scale = math.log10 if logarithmic else float
-
-    def place(curve: Curve) -> str:
-        span, rise = (last - first) or 1, (scale(high) - scale(low)) or 1
-        return " ".join(f"{100 * (x - first) / span:.2f},{96 - 92 * (scale(y) - scale(low)) / rise:.2f}" for x, y in curve)
-
-    inside = ""
-    for number, (name, curve) in enumerate(curves.items()):
-        if not curve:
-            continue
-        shade = f"shade-{number % SHADES}"
-        if name in bands:
-            lower, upper = bands[name]
-            inside += f'<polygon class="band {shade}" points="{place([*lower, *reversed(upper)])}"/>'
-        inside += f'<polyline class="line {shade}" points="{place(curve)}"/>'
-    return Panel(
-        title=title,
-        svg=Markup(f'<svg class="curve" role="img" viewBox="0 0 100 100" preserveAspectRatio="none">{inside}</svg>'),
-        description=description,
-        top=show(high),
-        bottom=show(low),
-        first=show_x(first),
-        last=f"{show_x(last)} {unit}",
-        logarithmic=logarithmic,
+    color: str = "name",
+    titles: tuple[str, str] = ("", ""),
+    order: Sequence[str] = (),
+    log: tuple[bool, bool] = (False, False),
+    band: bool = False,
+    levels: Levels = (),
+    points: bool = False,
+    dash: str = "",
+) -> dict[str, Any]:
+    """A line per `color` over a quantity; with `band`, between columns `lo` and `hi`."""
+    dashes: dict[str, Any] = {"strokeDash": alt.StrokeDash(f"{dash}:N", title="")} if dash else {}
+    base = alt.Chart().encode(
+        x=_axis(alt.X, x, titles[0], log[0], zero=False),
+        y=_axis(alt.Y, y, titles[1], log[1], zero=False),
+        color=_color(color, order),
+        **dashes,
     )
+    layers = [base.mark_area(opacity=0.15).encode(y=_axis(alt.Y, "lo", titles[1], log[1], zero=False), y2="hi:Q")] if band else []
+    layers.append(base.mark_line(point=points, strokeWidth=2, tooltip={"content": "data"}))
+    return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
 
-def panels(trace: Table) -> list[Panel]:
-    """A panel per term, a curve per method: `objective` first, then the terms in the order of the trace."""
-    terms = dict.fromkeys(row["term"] for row in trace)
-    names = methods(trace)
-    ordered = sorted(terms, key=lambda term: term != "objective")
-    return [_panel(term, [row for row in trace if row["term"] == term], names) for term in ordered]
+@debug_mode(False)
+def taps(
+    rows: Rows,
+    y: str,
+    *,
+    order: Sequence[str],
+    names: Sequence[str],
+    title: str,
+    levels: Levels = (),
+    bound: Rows = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """Over a network's taps from shallow to deep: points with their intervals `lo` to `hi`; a line joins those with `joined`.
+
+    `bound`: a dashed line in steps, column `bound`.
+    """
+    x = alt.X("tap:N", sort=list(order), title="", axis=alt.Axis(labelAngle=0 if len(order) < MANY else -40, grid=False))
+    shift: dict[str, Any] = {"xOffset": alt.XOffset("name:N", sort=list(names))} if len(names) > 1 else {}
+    base = alt.Chart().encode(x=x, color=_color("name", names), **shift)
+    value = _axis(alt.Y, y, title, zero=False, **options)
+    steps = alt.Chart(_data(bound)).mark_line(interpolate="step", color=BASELINE, strokeDash=[5, 3])
+    joined = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5, opacity=0.6).encode(y=value)
+    spans = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=2).encode(y="lo:Q", y2="hi:Q")
+    marks = base.mark_point(filled=True, size=80, opacity=1, tooltip={"content": "data"}).encode(y=value)
+    layers = [*([steps.encode(x=x, y="bound:Q")] if bound else []), joined, *([spans] if _spanned(rows) else []), marks]
+    return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
 
-def methods(trace: Table) -> list[str]:
-    """In the order of their colours."""
-    return list(dict.fromkeys(row["method"] for row in trace))
+@debug_mode(False)
+def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels = ()) -> dict[str, Any]:
+    """A forest plot: a row per name in the data's order, with the interval `lo` to `hi`; a colour per `kind`."""
+    names = [str(row[y]) for row in rows if not isinstance(row, str)]
+    color = alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(KINDS.values())), title="")
+    base = alt.Chart().encode(y=_names(y, names), color=color)
+    spans = base.mark_rule(strokeWidth=2).encode(x="lo:Q", x2="hi:Q")
+    marks = base.mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
+    layers = [*([spans] if _spanned(rows) else []), marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x")]
+    return _spec(alt.layer(*layers, data=_data(rows)))
 
 
-def _panel(term: str, rows: Table, names: Sequence[str]) -> Panel:
-    curves: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for row in rows:
-        curves[row["method"]].append((float(row["step"]), float(row["value"])))
-    values = [float(row["value"]) for row in rows]
-    low, high = min(values), max(values)
-    digits = next((more for more in range(2, 7) if short(low, more) != short(high, more)), 2)
-    drawn = [(name, curve) for name, curve in curves.items() if curve]
-    ends = [f"{name} from {short(curve[0][1], digits)} to {short(curve[-1][1], digits)}" for name, curve in drawn]
-    steps = max(float(row["step"]) for row in rows)
-    return curve_panel(
-        term,
-        curves,
-        description=f"{term} over {steps:.0f} steps: {'; '.join(ends)}",
-        unit="steps",
-        show=lambda value: short(value, digits),
-        logarithmic=low > 0 and math.log10(high / low) > DECADES,
+def _spanned(rows: Rows) -> bool:
+    return any(row.get("lo") is not None for row in rows if not isinstance(row, str))
+
+
+def _names(field: str, sort: Any) -> alt.Y:
+    return alt.Y(field=field, type="nominal", sort=sort, title="", axis=alt.Axis(labelLimit=320, grid=True))
+
+
+@debug_mode(False)
+def heat(rows: Rows, order: Sequence[str]) -> dict[str, Any]:
+    """A matrix of rank correlations `a`, `b`, `rho` in -1 to 1."""
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("a:N", sort=list(order), title="", axis=alt.Axis(labelAngle=-40)), y=alt.Y("b:N", sort=list(order), title="")
     )
+    scale = alt.Scale(domain=[-1, 0, 1], range=["#d9772b", "#f3f0eb", "#3b78b5"])
+    squares = base.mark_rect(tooltip={"content": "data"}).encode(color=alt.Color("rho:Q", scale=scale, title="", legend=None))
+    return _spec(squares + base.mark_text(fontSize=10, color="#1c1c1a").encode(text=alt.Text("rho:Q", format=".2f")))
+
+
+def _axis(kind: Any, name: str, title: str, log: bool = False, *, zero: bool, format: str = "", domain: Any = None) -> Any:
+    scale = {**({"type": "log"} if log else {"zero": zero}), **({"domain": domain} if domain else {})}
+    axis = {"axis": alt.Axis(format=format)} if format else {}
+    return kind(field=name, type="quantitative", title=title, scale=alt.Scale(**scale), **axis)
+
+
+def _color(name: str, order: Sequence[str]) -> alt.Color:
+    """In a fixed order, so that a name has its colour; DVC's plots know no order."""
+    if not order:
+        return alt.Color(
+            field=name, type="nominal", title="", scale=alt.Scale(scheme="tableau20"), legend=alt.Legend(symbolLimit=0)
+        )
+    colors = [PALETTE[at % len(PALETTE)] for at in range(len(order))]
+    scale = alt.Scale(domain=list(order), range=colors)
+    legend: dict[str, Any] = {} if len(order) > 1 else {"legend": None}
+    return alt.Color(field=name, type="nominal", title="", scale=scale, **legend)
+
+
+def _levels(levels: Levels, side: str) -> list[alt.Chart]:
+    """Dashed lines with their names."""
+    found: list[alt.Chart] = []
+    for name, value in levels:
+        base = alt.Chart(alt.Data(values=[{"level": name, "value": round(value, DIGITS)}])).encode(**{side: "value:Q"})
+        at_side, at_top = {"align": "left", "x": 0, "dy": -5, "dx": 3}, {"align": "left", "y": 0, "dx": 4, "dy": 4}
+        place: dict[str, Any] = at_side if side == "y" else at_top
+        found += [base.mark_rule(strokeDash=[4, 3]), base.mark_text(**place).encode(text="level:N")]
+    return found
+
+
+def _data(rows: Rows) -> alt.Data:
+    if isinstance(rows, str):
+        return alt.Data(values=rows)
+    return alt.Data(values=[{name: _short(value) for name, value in row.items() if value is not None} for row in rows])
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _spec(chart: Any) -> dict[str, Any]:
+    with alt.data_transformers.enable(consolidate_datasets=False):
+        spec: dict[str, Any] = chart.to_dict(validate=False)
+    return {name: value for name, value in spec.items() if name != "config"}
+
+
+def dvc_templates() -> dict[str, dict[str, Any]]:
+    """Name -> a chart with DVC's anchors: a colour per method or family, and a dash or shape per revision."""
+    data, x, y = (f"<DVC_METRIC_{name}>" for name in ("DATA", "X", "Y"))
+    titles = ("<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>")
+    found = {
+        name: lines(data, x, y, color="method", titles=titles, log=log, points=True, dash="rev") for name, log in AXES.items()
+    }
+    marks = alt.Chart(_data(data)).mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
+    base = marks.encode(x=_axis(alt.X, x, titles[0], zero=False), color=_color("family", ()), shape=alt.Shape("rev:N", title=""))
+    orders = {"scores": alt.EncodingSortField(field=x, op="mean", order="descending"), "names": "ascending"}
+    found |= {name: _spec(base.encode(y=_names(y, order))) for name, order in orders.items()}
+    size = {name: f"<DVC_METRIC_PLOT_{name.upper()}>" for name in ("width", "height")}
+    return {name: spec | size | {"title": "<DVC_METRIC_TITLE>"} for name, spec in found.items()}
+
+
+if __name__ == "__main__":
+    for name, spec in dvc_templates().items():
+        write_json(DVC / f"{name}.json", spec)

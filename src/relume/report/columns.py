@@ -3,9 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from relume.report import labels
 
 MINUS = "\N{MINUS SIGN}"
+NETWORKS = ("network", "reid_net", "fd_net", "net")  # columns with keys of networks
+OTHER, RANK = "feature_error_", "reid_rank_"  # <network>_<tap> follows; the network that ranks follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +22,12 @@ class Column:
     description: str = ""
     metric_network: str = ""  # the network that computes the metric, if any
     text: bool = False
+    share: bool = False  # 0 to 1, shown in percent
     optional: bool = True  # left out where no row has a value
 
     @property
-    def arrow(self) -> str:
-        return {"higher": "↑", "lower": "↓", "": ""}[self.better]
-
-    @property
     def heading(self) -> str:
-        return f"{self.title} {self.arrow}".strip()
+        return f"{self.title} {({'higher': '↑', 'lower': '↓'}).get(self.better, '')}".strip()
 
     @property
     def first_order(self) -> str:
@@ -37,10 +38,17 @@ class Column:
         """A cell of the file as text for people. A missing value stays empty."""
         value = number(str(cell))
         if value is None or self.text:
-            return str(cell)
-        if self.name == "seconds_per_image":
+            return labels.network(str(cell)) if self.name in NETWORKS else str(cell)
+        if self.unit == "s":
             return f"{value:.2g}" if value < 100 else f"{value:.0f}"
-        return f"{value:,.0f}" if self.name == "parameters" else signed(value, self.digits)
+        if self.share:
+            return f"{value:.0%}"
+        return f"{value:,.0f}" if self.digits == 0 else signed(value, self.digits)
+
+    def circular(self, inverted: str) -> bool:
+        """Whether the metric network is the network that was inverted. Such a score is no evidence."""
+        trunks = [name.removesuffix("_conv") for name in inverted.split("+") if name]
+        return any(name == self.metric_network or self.metric_network.startswith(f"{name}_") for name in trunks)
 
     def interval(self, cells: Mapping[str, str]) -> str:
         """The row's interval of this column as text; empty where the row has none."""
@@ -60,71 +68,76 @@ def signed(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
-def _text(name: str, title: str, description: str = "", *, optional: bool = True) -> Column:
+def short(value: float | str, digits: int = 2) -> str:
+    value = float(value)
+    text = f"{value:.{digits}g}"
+    plain = f"{value:.0f}" if "e+" in text and abs(value) < 1e6 else text
+    return plain.replace("-", MINUS)
+
+
+def text(name: str, title: str, description: str = "", optional: bool = True) -> Column:
     return Column(name=name, title=title, description=description, text=True, optional=optional)
 
 
-def _higher(name: str, title: str, description: str, digits: int = 3, unit: str = "", net: str = "") -> Column:
-    return Column(name=name, title=title, better="higher", digits=digits, unit=unit, description=description, metric_network=net)
+def _count(name: str, title: str, description: str = "", optional: bool = True) -> Column:
+    return Column(name=name, title=title, digits=0, description=description, optional=optional)
 
 
-def _lower(name: str, title: str, description: str, digits: int = 3, unit: str = "", net: str = "") -> Column:
-    return Column(name=name, title=title, better="lower", digits=digits, unit=unit, description=description, metric_network=net)
+def _up(name: str, title: str, description: str = "", digits: int = 3, **more: Any) -> Column:
+    return Column(name=name, title=title, better="higher", digits=digits, description=description, **more)
 
 
-_LEADERBOARD = (
-    _text("method", "Method", optional=False),
-    _text("tap", "Tap", "the layer whose features were inverted"),
-    Column(
-        name="psnr",
-        title="PSNR, dB",
-        better="higher",
-        digits=2,
-        unit="dB",
-        optional=False,
-        description="peak signal-to-noise ratio, mean over images; 3 dB more is half the squared error",
+def _down(name: str, title: str, description: str = "", digits: int = 3, **more: Any) -> Column:
+    return Column(name=name, title=title, better="lower", digits=digits, description=description, **more)
+
+
+LEADERBOARD = (
+    text("method", "Method", optional=False),
+    text("tap", "Tap", "the layer whose features were inverted"),
+    _up("psnr", "PSNR, dB", "peak signal-to-noise ratio, mean over pictures; 3 dB more is half the squared error", 2, unit="dB"),
+    _up("ssim", "SSIM", "structural similarity; 1 means identical"),
+    _up("ms_ssim", "MS-SSIM", "SSIM over five scales; needs more than 160 pixels"),
+    _down(
+        "lpips_alex",
+        "LPIPS AlexNet",
+        "learned perceptual distance, computed with AlexNet; 0 means identical",
+        metric_network="alexnet",
     ),
-    _higher("ssim", "SSIM", "structural similarity; 1 means identical"),
-    _higher("ms_ssim", "MS-SSIM", "SSIM over five scales; needs more than 160 pixels"),
-    _lower("lpips_alex", "LPIPS alex", "learned perceptual distance, computed with AlexNet; 0 means identical", net="alexnet"),
-    _lower("lpips_vgg", "LPIPS vgg", "learned perceptual distance, computed with VGG16; 0 means identical", net="vgg16"),
-    _lower("feature_error", "Feature error", "distance to the target features; 1 is the error of the dataset's mean feature"),
-    _higher("reid_top1", "Re-identified", "share of reconstructions whose nearest held-out candidate is their original (top-1)"),
-    _text("reid_net", "by", "the network used for re-identification"),
-    Column(name="reid_n", title="among", digits=0, description="number of candidates"),
-    _text("fd_net", "FD network"),
-    _lower("fd", "FD", "Frechet distance between the sets of images; biased, depends on n", digits=2),
-    _lower("kid", "KID", "kernel inception distance between the sets of images", digits=4),
-    Column(name="n", title="n", digits=0, optional=False, description="number of images"),
-    Column(
-        name="sources",
-        title="Sources",
-        digits=0,
-        optional=False,
-        description="photographs that the images were cropped from; crops of one photograph are not independent",
+    _down(
+        "lpips_vgg", "LPIPS VGG16", "learned perceptual distance, computed with VGG16; 0 means identical", metric_network="vgg16"
     ),
-    _text("network", "Network", "the network whose features were inverted"),
-    _lower("seconds_per_image", "s / image", "measured on the named device; depends on its load", unit="s"),
-    _text("device", "Device"),
+    _down("feature_error", "Feature error", "distance to the target features; 1 is the error of the dataset's mean feature"),
+    _up("reid_top1", "Re-identified", "share of pictures whose nearest held-out candidate is their original (top-1)", share=True),
+    text("reid_net", "Re-identified by", "the network used for re-identification"),
+    _count("reid_n", "Candidates", "number of pictures among which the original is looked for"),
+    text("fd_net", "FD network"),
+    _down("fd", "FD", "Frechet distance between the sets of pictures; biased, depends on n", 2),
+    _down("kid", "KID", "kernel inception distance between the sets of pictures", 4),
+    _count("n", "n", "number of pictures", optional=False),
+    _count("sources", "Sources", "photographs that the pictures were cropped from; crops of one are not independent"),
+    text("network", "Network", "the network whose features were inverted"),
+    _down("seconds_per_image", "s / picture", "measured on the named device; depends on its load", unit="s"),
+    text("device", "Device"),
 )
 _OTHERS = (
-    _lower("mse", "MSE", "mean squared error, RGB in 0 to 1", digits=4),
+    _down("mse", "MSE", "mean squared error, RGB in 0 to 1", 4),
+    *(text("dataset", "Dataset"), text("name", "Set"), text("kind", "Kind"), text("net", "Embedded by")),
+    _down("lpips_squeeze", "LPIPS SqueezeNet", metric_network="squeezenet"),
+    Column(name="psnr_restarts_sd", title="PSNR, sd over restarts"),
+    _count("size", "Size, px"),
     Column(name="mask_ratio", title="Mask ratio", digits=2),
-    _higher("psnr_masked", "PSNR masked, dB", "on masked pixels only", digits=2, unit="dB"),
-    _higher("psnr_pasted", "PSNR pasted, dB", "of the prediction with the visible pixels pasted in", digits=2, unit="dB"),
-    _higher("psnr_full", "PSNR full, dB", "of the whole prediction", digits=2, unit="dB"),
-    _lower("mse_masked", "MSE masked", "", digits=4),
-    _higher("ssim_pasted", "SSIM pasted", ""),
-    _higher("probe_top1", "Linear probe", "top-1 accuracy of a linear classifier on frozen features"),
-    _higher("knn_top1", "k-NN", "top-1 accuracy of nearest neighbours on frozen features"),
-    _higher("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", net="clip"),
-    _higher("top1_agreement", "Same class", "share of images that an independent classifier puts in the class of their original"),
-    Column(name="parameters", title="Parameters", digits=0),
+    _up("psnr_masked", "PSNR hidden, dB", "on hidden pixels only", 2, unit="dB"),
+    _up("psnr_pasted", "PSNR pasted, dB", "of the prediction with the visible pixels pasted in", 2, unit="dB"),
+    _up("psnr_full", "PSNR full, dB", "of the whole prediction", 2, unit="dB"),
+    _down("mse_masked", "MSE hidden", digits=4),
+    _up("ssim_pasted", "SSIM pasted"),
+    _up("probe_top1", "Linear probe", "top-1 accuracy of a linear classifier on frozen features", share=True),
+    _up("knn_top1", "k-NN", "top-1 accuracy of nearest neighbours on frozen features", share=True),
+    _up("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", metric_network="clip"),
+    _up("top1_agreement", "Same class", "share of pictures that a classifier puts in the class of their original", share=True),
+    _count("parameters", "Parameters"),
 )
-OTHER = "feature_error_"  # <network>_<tap> follows
-RANK = "reid_rank_"  # the network that ranks follows
-COLUMNS = {column.name: column for column in (*_LEADERBOARD, *_OTHERS)}
-LEADERBOARD = _LEADERBOARD
+COLUMNS = {column.name: column for column in (*LEADERBOARD, *_OTHERS)}
 
 
 def column(name: str) -> Column:
@@ -133,17 +146,10 @@ def column(name: str) -> Column:
         return COLUMNS[name]
     if name.startswith(OTHER):
         place = name.removeprefix(OTHER)
-        description = f"distance to the original's features at {place}; 1 is the error of the mean feature there"
-        return _lower(name, f"Feature error {place}", description, net=place)
+        description = "distance to the original's features in this network; 1 is the error of the mean feature there"
+        return _down(name, f"Feature error {labels.network(place)}", description, metric_network=place)
     if name.startswith(RANK):
         place = name.removeprefix(RANK)
-        description = f"rank of the original among the candidates most similar to the reconstruction in {place}; 1 is top-1"
-        return _lower(name, f"Rank by {place}", description, net=place)
-    return Column(name=name, title=name.replace("_", " "))
-
-
-def circular(metric: Column, inverted: str) -> bool:
-    """Whether the metric network is the network that was inverted. Such a score is no evidence."""
-    net = metric.metric_network
-    trunks = [name.removesuffix("_conv") for name in inverted.split("+")]
-    return bool(net) and any(name == net or net.startswith(f"{name}_") for name in trunks if name)
+        description = "rank of the original among the candidates most similar to the picture in this network; 1 is top-1"
+        return _down(name, f"Rank by {labels.network(place)}", description, metric_network=place)
+    return Column(name=name, title=labels.words(name))

@@ -1,25 +1,33 @@
-"""Everything the report is made from, read once: the tables, the groups' files, the originals."""
+"""Everything the report is made from: the tables and groups, read once; families read what is theirs from the folders."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
-from relume.core.samples import Samples, read_samples
-from relume.report import surrogates
-from relume.report.masked_groups import MaskedGroup, check_masked, read_masked
 from relume.report.provenance import Model, read_models
 
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: identify a row of the leaderboard
 KEY = ("method", "dataset", "size", "network", "tap")
-GAN = "gan"  # the kind of models, and of rows in sets.csv, whose images are samples
 PROGRESS = ("progress.jpg", "samples.png")  # images of a training: the first that exists is shown
+RANK = "reid_rank_"  # columns of a group's scores, by network
+
+
+def grouped(rows: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """In the order of their first row."""
+    found: dict[K, list[T]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def key_of(row: Mapping[str, str]) -> Key:
@@ -60,6 +68,11 @@ class Entry:
     group: Group
     rows: dict[str, int] = field(default_factory=dict)  # id -> row of the group's images
     psnr: dict[str, float] = field(default_factory=dict)  # id -> dB
+    ranks: dict[str, float] = field(default_factory=dict)  # id -> rank of its original, by the network that re-identifies
+
+    @property
+    def sheet(self) -> str:
+        return "-".join(filter(None, self.key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +86,8 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
+    folders: Folders
     leaderboard: Table
-    masked: Table
     sets: Table
     comparisons: Table
     groups: list[Group]
@@ -83,98 +96,99 @@ class ReportData:
     paths: Table  # means after some of the steps; this and the next two may be empty
     correlations: Table
     self_test: Table
-    originals: dict[str, Originals]  # by dataset
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
-    trained: dict[str, Trained]  # models by name: a method's, or that of their samples
-    masked_groups: list[MaskedGroup]  # have no entries
-    samples: list[Samples]  # of the generators in sets.csv
-    surrogates: Table
-    maps: Path  # folder written by the stage `maps`
-    models: list[Model]  # all models, of any kind
+    shapes: dict[tuple[str, str, str], list[int]]  # (dataset, network, tap)
+    families: Mapping[str, str]  # names for people
+    _originals: dict[str, Originals] = field(default_factory=dict)
+
+    def originals(self, dataset: str) -> Originals:
+        if dataset not in self._originals:
+            self._originals[dataset] = _originals(self.folders.images / dataset)
+        return self._originals[dataset]
+
+    @cached_property
+    def models(self) -> list[Model]:
+        return read_models(self.folders.models, self.folders.metrics / "training")
+
+    def trained(self, names: Container[str]) -> dict[str, Trained]:
+        """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
+        found = [path.parent for path in sorted(self.folders.models.glob("*/*/history.csv")) if path.parent.name in names]
+        return {folder.name: _training(folder) for folder in found}
 
 
-def read(folders: Folders, groups: Sequence[str]) -> ReportData:
+def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str]) -> ReportData:
     metrics = folders.metrics
     found = [read_group(folders.reconstructions / name) for name in groups]
+    leaderboard = read_csv(metrics / "leaderboard.csv")
+    shown = {key_of(row): row for row in leaderboard}
     entries: dict[Key, Entry] = {}
     for group in (one for one in found if not is_masked(one.folder)):
-        entries |= _entries(group, metrics / "methods" / f"{group.name}.csv")
-    sets = read_csv(metrics / "sets.csv")
-    samples = [read_samples(folders.samples / row["name"]) for row in sets if row["kind"] == GAN]
-    datasets = dict.fromkeys(row["dataset"] for group in found for row in group.index)
-    datasets |= dict.fromkeys(one.about.dataset for one in samples)
-    leaderboard, masked = read_csv(metrics / "leaderboard.csv"), read_csv(metrics / "masked.csv")
-    masked_groups = [read_masked(one.folder, metrics / "methods" / f"{one.name}.csv") for one in found if is_masked(one.folder)]
-    check_masked(masked, masked_groups, metrics / "masked.csv")
-    if not leaderboard and not masked_groups:
+        entries |= _entries(group, metrics / "methods" / f"{group.name}.csv", shown)
+    if not leaderboard and not any(is_masked(one.folder) for one in found):
         raise UserError(f"{metrics / 'leaderboard.csv'} has no rows: no group of images has been measured")
     unknown = [row["method"] for row in leaderboard if key_of(row) not in entries]
     if unknown:
         fault = f"none of the groups {', '.join(groups)} holds {', '.join(unknown)}"
         raise UserError(f"{metrics / 'leaderboard.csv'}: {fault}: run compare again")
-    methods = {row["method"] for row in leaderboard} | {method for one in masked_groups for method in one.methods}
+    taps, shapes = _taps(folders.features, leaderboard)
     return ReportData(
+        folders=folders,
         leaderboard=leaderboard,
-        masked=masked,
-        sets=sets,
+        sets=read_csv(metrics / "sets.csv"),
         comparisons=read_csv(metrics / "comparisons.csv"),
         groups=found,
         entries=entries,
         traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
-        paths=_optional(metrics / "paths.csv"),
-        correlations=_optional(metrics / "correlations.csv"),
-        self_test=_optional(metrics / "self_test.csv"),
-        originals={name: _originals(folders.images / name) for name in datasets},
-        taps=_taps(folders.features, leaderboard),
-        trained=_trained(folders.models, {*methods, *(one.about.name for one in samples)}),
-        surrogates=surrogates.table(folders.models),
-        samples=samples,
-        maps=metrics / "maps",
-        models=read_models(folders.models, metrics / "training"),
-        masked_groups=masked_groups,
+        paths=optional(metrics / "paths.csv"),
+        correlations=optional(metrics / "correlations.csv"),
+        self_test=optional(metrics / "self_test.csv"),
+        taps=taps,
+        shapes=shapes,
+        families=families,
     )
 
 
-def _optional(path: Path) -> Table:
+def optional(path: Path) -> Table:
     return read_csv(path) if path.is_file() else []
 
 
-def _taps(features: Path, leaderboard: Table) -> dict[tuple[str, str], list[str]]:
-    """Of the networks whose features were inverted."""
+def _taps(features: Path, leaderboard: Table) -> tuple[dict[tuple[str, str], list[str]], dict[tuple[str, str, str], list[int]]]:
+    """Of the networks whose features were inverted: their order, and the shapes that are known."""
     pairs: dict[tuple[str, str], set[str]] = {}
     for row in (row for row in leaderboard if row["task"] == "feature" and row["network"]):
         pairs.setdefault((row["dataset"], row["network"]), set()).update(row["tap"].split("+"))
-    return {pair: _order(features.joinpath(*pair, "stats.json"), taps) for pair, taps in pairs.items()}
-
-
-def _trained(models: Path, names: Container[str]) -> dict[str, Trained]:
-    """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
-    folders = [path.parent for path in sorted(models.glob("*/*/history.csv")) if path.parent.name in names]
-    return {folder.name: _training(folder) for folder in folders}
+    orders: dict[tuple[str, str], list[str]] = {}
+    shapes: dict[tuple[str, str, str], list[int]] = {}
+    for pair, taps in pairs.items():
+        path = features.joinpath(*pair, "stats.json")
+        stats = read_json(path)
+        orders[pair] = stats.get("order", [])
+        if unknown := sorted(taps - set(orders[pair])):
+            raise UserError(f"{path}: the order of the taps lacks {', '.join(unknown)}: run extract again")
+        shapes |= {(*pair, tap): about["shape"] for tap, about in stats["taps"].items() if "shape" in about}
+    return orders, shapes
 
 
 def _training(folder: Path) -> Trained:
     images = [folder / name for name in PROGRESS if (folder / name).is_file()]
-    return Trained(
-        card=read_json(folder / "model.json"), history=read_csv(folder / "history.csv"), image=images[0] if images else None
-    )
+    history = read_csv(folder / "history.csv")
+    return Trained(card=read_json(folder / "model.json"), history=history, image=images[0] if images else None)
 
 
-def _order(path: Path, taps: set[str]) -> list[str]:
-    order: list[str] = read_json(path).get("order", [])
-    if unknown := sorted(taps - set(order)):
-        raise UserError(f"{path}: the order of the taps lacks {', '.join(unknown)}: run extract again")
-    return order
-
-
-def _entries(group: Group, scores: Path) -> dict[Key, Entry]:
+def _entries(group: Group, scores: Path, shown: Mapping[Key, Mapping[str, str]]) -> dict[Key, Entry]:
     entries: dict[Key, Entry] = {}
     for number, row in enumerate(group.index):
         if row["selected"] == "true":
             entries.setdefault(key_of(row), Entry(key=key_of(row), group=group)).rows[row["id"]] = number
     for row in read_csv(scores):
-        if row["selected"] == "true" and row.get("psnr") and key_of(row) in entries:
-            entries[key_of(row)].psnr[row["id"]] = float(row["psnr"])
+        entry = entries.get(key_of(row)) if row["selected"] == "true" else None
+        if entry is None:
+            continue
+        rank = f"{RANK}{shown.get(entry.key, {}).get('reid_net', '')}"
+        found = ((entry.psnr, "psnr"), (entry.ranks, rank))
+        for values, name in found:
+            if row.get(name):
+                values[row["id"]] = float(row[name])
     return entries
 
 

@@ -1,77 +1,86 @@
-"""Images for the page and for README: which ones, as data URIs, and as one labelled sheet."""
+"""Pictures for the page: which ones, and each method's on one sheet that the page holds once."""
 
 import base64
 import io
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from relume.core.errors import UserError
 from relume.core.files import atomic
-from relume.report.data import Originals, ReportData
-from relume.report.leaderboards import Leaderboard, Result
+from relume.report.blocks import Tile
+from relume.report.data import Entry, Key, Originals, ReportData
 
+LARGEST, SMALL = 120, 64  # px of a tile on a sheet; the pixels of tiles below SMALL are to be seen
+QUALITY, FINE, WIDEST = 64, 84, 1000  # of WebP, and where pixels are to be seen; px of a picture that is no tile
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
-TILE, GAP, LABELS, EDGE = 152, 6, 168, 12  # px, of the sheet
-SMALL = 64  # px: images below this width are always stored without loss
-STEP, LAST = 250, 2000  # milliseconds per frame of an animation
+SIDE, GAP, LABELS = 152, 6, 170  # px, of the overview
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmbeddedImage:
-    uri: str
-    width: int
-    height: int
+@dataclass(kw_only=True)
+class Sheets:
+    """Tiles by sheet, side by side. A picture is stored once."""
+
+    tiles: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    numbers: dict[tuple[str, object], int] = field(default_factory=dict)
+
+    def tile(self, sheet: str, key: object, pixels: np.ndarray, alt: str, under: str = "", over: Tile | None = None) -> Tile:
+        """`key` names the picture on its sheet: it is stored once. uint8 (H, W, 3)."""
+        if (sheet, key) not in self.numbers:
+            row = self.tiles.setdefault(sheet, [])
+            self.numbers[sheet, key] = len(row)
+            row.append(np.ascontiguousarray(pixels))
+        return Tile(sheet=sheet, at=self.numbers[sheet, key], alt=alt, under=under, over=over)
+
+    def css(self) -> list[tuple[str, str, int, float, bool]]:
+        """Name, data URI, number of tiles, width over height of a tile, and whether its pixels are to be seen."""
+        return [
+            (name, _uri(self.sheet(name)), len(row), _ratio(row[0]), row[0].shape[1] < SMALL) for name, row in self.tiles.items()
+        ]
+
+    def sheet(self, name: str) -> Image.Image:
+        return Image.fromarray(np.hstack([_smaller(pixels) for pixels in self.tiles[name]]))
+
+    def image(self, tile: Tile) -> Image.Image:
+        return Image.fromarray(_smaller(self.tiles[tile.sheet][tile.at]))
 
 
-def data_uri(pixels: np.ndarray) -> str:
-    """uint8 (H, W, 3), without loss."""
-    return _webp([pixels], lossless=True, quality=60)
+def _ratio(pixels: np.ndarray) -> float:
+    return round(float(pixels.shape[1] / pixels.shape[0]), 4)
 
 
-def lossy_uri(pixels: np.ndarray) -> str:
-    """uint8 (H, W, 3); without loss only if the image is small."""
-    return _webp([pixels])
+def _smaller(pixels: np.ndarray) -> np.ndarray:
+    """Squares at most LARGEST, sheets of files at most WIDEST px wide."""
+    height, width = pixels.shape[:2]
+    most = LARGEST if height == width else WIDEST
+    if width <= most:
+        return pixels
+    size = (most, round(height * most / width))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def animation_uri(frames: np.ndarray) -> str:
-    """uint8 (T, H, W, 3) as an animation that repeats."""
-    durations = [STEP] * (len(frames) - 1) + [LAST]
-    return _webp(frames, save_all=True, duration=durations, loop=0)
-
-
-def _webp(frames: Sequence[np.ndarray] | np.ndarray, **options: Any) -> str:
-    first, *others = [Image.fromarray(np.ascontiguousarray(pixels)) for pixels in frames]
-    options = {"lossless": first.width < SMALL, "quality": 80, "method": 4} | options
+def _uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    first.save(buffer, format="WEBP", **options, **({"append_images": others} if others else {}))
-    return _uri("webp", buffer.getvalue())
+    image.save(buffer, format="WEBP", quality=FINE if image.height < SMALL else QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def embedded_image(path: Path) -> EmbeddedImage:
-    """JPEG files as they are, others with some loss."""
-    data, kind = path.read_bytes(), "jpeg"
-    with Image.open(io.BytesIO(data)) as image:
-        if image.format != "JPEG":
-            buffer, kind = io.BytesIO(), "webp"
-            image.convert("RGB").save(buffer, format="WEBP", quality=85, method=4)
-            data = buffer.getvalue()
-        return EmbeddedImage(uri=_uri(kind, data), width=image.width, height=image.height)
+def from_file(sheets: Sheets, name: str, path: Path, alt: str) -> Tile:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: the stage that writes it has not run")
+    with Image.open(path) as image:
+        return sheets.tile(name, path.name, np.asarray(image.convert("RGB")), alt)
 
 
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def pick(data: ReportData, board: Leaderboard, count: int) -> list[str]:
-    """`count` ids that most of the leaderboard's methods have, one source after another."""
-    entries = [data.entries[result.key] for result in board.rows]
-    shared = {id: sum(id in entry.rows for entry in entries) for entry in entries for id in entry.rows}
+def pick(data: ReportData, dataset: str, keys: Iterable[Key], count: int) -> list[str]:
+    """`count` ids that most of these methods have, one source after another: chosen without knowledge of the scores."""
+    shared = Counter(id for key in keys for id in data.entries[key].rows)
     most = max(shared.values(), default=0)
-    return spread(data.originals[board.dataset], {id for id, times in shared.items() if times == most}, count)
+    return spread(data.originals(dataset), {id for id, times in shared.items() if times == most}, count)
 
 
 def spread(originals: Originals, ids: Container[str], count: int) -> list[str]:
@@ -85,39 +94,30 @@ def spread(originals: Originals, ids: Container[str], count: int) -> list[str]:
     return ordered[:count]
 
 
-def reconstruction(data: ReportData, result: Result, id: str) -> np.ndarray | None:
-    entry = data.entries[result.key]
-    return entry.group.images[entry.rows[id]] if id in entry.rows else None
+def original(sheets: Sheets, originals: Originals, id: str) -> Tile:
+    return sheets.tile(f"originals-{originals.name}", id, originals.image(id), f"Original {id}")
 
 
-def overview(path: Path, data: ReportData, board: Leaderboard, ids: Sequence[str]) -> None:
-    """Originals over reconstructions: a row per method and one for the best no-information baseline, with their PSNR."""
-    originals = [data.originals[board.dataset].image(id) for id in ids]
-    rows: list[tuple[str, str, list[np.ndarray]]]
-    rows = [("original", f"{board.dataset}, {board.size} px", originals)]
-    for result in [*board.methods, *filter(None, [board.no_information])]:
-        images = [reconstruction(data, result, id) for id in ids]
-        shown = [np.full_like(originals[0], 255) if one is None else one for one in images]
-        rows.append((result.method, f"{result.place or 'baseline'}\n{result.score:.1f} dB", shown))
-    step = TILE + GAP
-    sheet = Image.new("RGB", (2 * EDGE + LABELS + step * len(ids) - GAP, 2 * EDGE + step * len(rows) - GAP), PAPER)
+def reconstruction(sheets: Sheets, originals: Originals, entry: Entry, name: str, id: str) -> Tile | None:
+    """With the original to be drawn over it."""
+    if id not in entry.rows:
+        return None
+    score = f"{entry.psnr[id]:.1f} dB" if id in entry.psnr else ""
+    alt = f"{id} by {name}" + (f", {score}" if score else "")
+    return sheets.tile(entry.sheet, id, entry.group.images[entry.rows[id]], alt, score, original(sheets, originals, id))
+
+
+def overview(path: Path, rows: Sequence[tuple[str, str, Sequence[Image.Image]]]) -> None:
+    """README's image: a row of pictures for each label and what stands below it."""
+    step, count = SIDE + GAP, max(len(pictures) for *_, pictures in rows)
+    sheet = Image.new("RGB", (2 * GAP + LABELS + step * count - GAP, 2 * GAP + step * len(rows) - GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for top, (name, below, shown) in enumerate(rows):
-        draw.text((EDGE, EDGE + top * step + TILE // 2 - 22), name, INK, font=_font(17, name, LABELS - 12))
-        draw.multiline_text((EDGE, EDGE + top * step + TILE // 2 + 2), below, SOFT, font=_font(13, below, LABELS - 12), spacing=4)
-        for left, pixels in enumerate(shown):
-            sheet.paste(_tile(pixels), (EDGE + LABELS + left * step, EDGE + top * step))
+    for top, (name, below, pictures) in enumerate(rows):
+        at = GAP + top * step
+        draw.text((GAP, at + SIDE // 2 - 26), name, INK, font=ImageFont.load_default(18))
+        draw.multiline_text((GAP, at + SIDE // 2), below, SOFT, font=ImageFont.load_default(14), spacing=5)
+        for left, picture in enumerate(pictures):
+            how = Image.Resampling.NEAREST if picture.width < SMALL else Image.Resampling.LANCZOS
+            sheet.paste(picture.resize((SIDE, SIDE), how), (GAP + LABELS + left * step, at))
     with atomic(path) as temporary:
         sheet.save(temporary, format="JPEG", quality=80, progressive=True, optimize=True)  # git takes 500 kB
-
-
-def _tile(pixels: np.ndarray) -> Image.Image:
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return image.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < 64 else Image.Resampling.LANCZOS)
-
-
-def _font(size: int, text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, at the largest size at which `text` fits."""
-    fonts = (ImageFont.load_default(points) for points in range(size, 9, -1))
-    fitting = (font for font in fonts if max(font.getlength(line) for line in text.split("\n")) <= width)
-    return next(fitting, ImageFont.load_default(9))

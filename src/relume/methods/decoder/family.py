@@ -7,6 +7,9 @@ from relume.training.config import models_of
 FAMILY = Family(
     name="decoder",
     kind="decoder",
+    report=True,
+    labels={"decoder": "Decoder"},
+    about="A network trained to turn features into pictures, in one pass (after Dosovitskiy and Brox 2016).",
     sections=(
         Section(
             key="train_decoder",

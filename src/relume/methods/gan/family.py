@@ -7,6 +7,7 @@ from relume.training.config import models_of
 FAMILY = Family(
     name="gan",
     kind="gan",
+    report=True,
     sections=(
         Section(key="import_gan", cls=ImportGan, names="models", models=True),
         Section(key="train_gan", cls=models_of(SharedGan), names="models", entry=GanConfig, models=True),

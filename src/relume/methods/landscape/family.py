@@ -7,6 +7,9 @@ from relume.training.config import models_of
 FAMILY = Family(
     name="landscape",
     kind="landscape",
+    report=True,
+    labels={"landscape": "Landscape search"},
+    about="Generator search through a learned loss landscape (landscape learning, Liu et al. 2022).",
     sections=(
         Section(
             key="train_landscape",

@@ -52,6 +52,8 @@ def methods(name: str, group: Any) -> list[str]:
 FAMILY = Family(
     name="latent",
     kind="mapper",
+    labels={"latent": "Generator search"},
+    about="Gradient descent on a generator's latent, or a mapper that names the latent in one pass.",
     sections=(
         Section(key="train_mapper", cls=models_of(SharedMapper), names="models", entry=MapperConfig, models=True),
         Section(

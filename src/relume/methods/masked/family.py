@@ -7,6 +7,9 @@ from relume.training.config import models_of
 FAMILY = Family(
     name="masked",
     kind="masked",
+    report=True,
+    labels={"masked": "Masked model"},
+    about="A model trained to fill in what is hidden, such as an Energy Transformer.",
     sections=(
         Section(
             key="train_masked",

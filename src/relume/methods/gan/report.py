@@ -1,0 +1,125 @@
+"""Generators in the report: samples beside real pictures, latent interpolations, distances beside baselines."""
+
+from collections.abc import Iterator, Sequence
+
+from relume.core.samples import Samples, read_samples
+from relume.report.blocks import Block, Cell, Part, Pictures, Table, Text, Tile, table
+from relume.report.columns import column, signed
+from relume.report.curves import thinned, training
+from relume.report.data import Table as Rows
+from relume.report.families import Drawing
+from relume.report.images import original, spread
+from relume.report.labels import BASELINE, baseline, network, words
+from relume.report.leaderboards import Result
+
+GAN, REAL, WITHHELD = "gan", "real", "withheld"  # kinds of rows in sets.csv, beside baselines
+SHOWN, ACROSS, STEPS = 32, 8, 12  # samples, and half as many real pictures; in a row; pictures of an interpolation
+LEAD = (
+    "A generator makes pictures from random latents. Its quality is the distance between the embeddings of its samples and those"
+    " of real pictures that it was not trained on. Baselines: the training pictures themselves are the distance of pure"
+    " memorisation; the same pictures with shuffled patches have the right colours and textures, but no larger structure."
+)
+NOTE = (
+    "Under KID its interval, from halves of the sources. The Frechet distance grows as n falls: compare it at equal n only. Real"
+    " pictures: one half of the held-out sources against the other. Withheld: other crops of the training photographs."
+)
+
+
+def parts(drawing: Drawing) -> Iterator[Part]:
+    data = drawing.data
+    found = [read_samples(data.folders.samples / row["name"]) for row in data.sets if row["kind"] == GAN]
+    blocks: list[Block] = []
+    for dataset in dict.fromkeys(one.about.dataset for one in found):
+        rows = [row for row in data.sets if row["dataset"] == dataset]
+        for one in (one for one in found if one.about.dataset == dataset):
+            texts = [finding(one.about.name, distances(rows, kinds), to) for kinds, to in _KINDS if distances(rows, kinds)]
+            blocks += [Text(sentences=texts), *_pictures(one, drawing)]
+            blocks += [training(name, model, drawing.sheets) for name, model in data.trained({one.about.name}).items()]
+        blocks += [_table(dataset, ranked, to) for kinds, to in _KINDS if (ranked := distances(rows, kinds))]
+    yield Part(id="generators", title="Generators", lead=LEAD, blocks=blocks)
+
+
+_KINDS = (((GAN, BASELINE, REAL), "held-out pictures"), ((WITHHELD,), "withheld training pictures"))
+
+
+def _table(dataset: str, ranked: Sequence[Result], to: str) -> Table:
+    by_cells = {id(row.cells): row for row in ranked}
+    nets = "; ".join(dict.fromkeys(network(row.cells["net"]) for row in ranked))
+    return table(
+        f"distances-{dataset}-{to.split()[0]}",
+        f"Distance to {to} of {dataset}",
+        [column(name) for name in ("name", "kid", "fd", "n")],
+        [row.cells for row in ranked],
+        note=f"Embeddings: {nets}. {NOTE}",
+        sorted="kid",
+        name=lambda cells: by_cells[id(cells)].cell,
+    )
+
+
+def distances(rows: Rows, kinds: Sequence[str]) -> list[Result]:
+    """Smallest first."""
+    found = []
+    for row in (row for row in rows if row["kind"] in kinds):
+        name = row["name"].removesuffix(f"@{WITHHELD}")
+        floor = row["kind"] in (BASELINE, REAL) or name.startswith(BASELINE)
+        cells = row | {"method": name}
+        found.append(Result(cells=cells, label=baseline(name) if floor else words(name), metric="kid", baseline=floor))
+    return sorted(found, key=lambda row: row.score)
+
+
+def finding(name: str, ranked: Sequence[Result], to: str) -> str:
+    """The distance of its samples to real pictures, beside the baselines."""
+    own = next((row for row in ranked if row.method == name), None)
+    if own is None:
+        return f"{name}: the distance to {to} was not measured."
+    floors = [row for row in ranked if row.baseline and row.cells["kind"] != REAL]
+    text = f"{own.label}: KID {_kid(own)} to {to}, n = {own.cells['n']}."
+    if not floors:
+        return f"{text} No baseline was measured, so there is no evidence."
+    return " ".join([text, *(f"{_against(own, row)}." for row in floors)])
+
+
+def _against(own: Result, floor: Result) -> str:
+    nearer = "nearer" if own.score < floor.score else "farther"
+    if own.interval is None or floor.interval is None:
+        meaning = "no intervals, so undecided"
+    else:
+        apart = own.interval[1] < floor.interval[0] or floor.interval[1] < own.interval[0]
+        meaning = "the intervals do not overlap" if apart else "the intervals overlap: undecided"
+    return f"It is {nearer} than {floor.label}, {_kid(floor)}; {meaning}"
+
+
+def _kid(row: Result) -> str:
+    known = column("kid")
+    return signed(row.score, known.digits) + (f" ({known.interval(row.cells)})" if row.interval else "")
+
+
+def _pictures(samples: Samples, drawing: Drawing) -> Iterator[Pictures]:
+    about, sheets, originals = samples.about, drawing.sheets, drawing.data.originals(samples.about.dataset)
+    drawn = [
+        sheets.tile(f"samples-{about.name}", at, one, f"Sample {at + 1} of {about.name}")
+        for at, one in enumerate(samples.images[:SHOWN])
+    ]
+    unseen = {id for id in originals.rows if originals.splits[id] != "train"} or set(originals.rows)
+    real = [original(sheets, originals, id) for id in spread(originals, unseen, SHOWN // 2)]
+    rows = [*_rows("Samples", drawn), *_rows("Real, held out", real)]
+    truncation = "without truncation" if about.truncation == 1 else f"with truncation {about.truncation:g}"
+    caption = f"Samples: the first of {about.n:,} drawn with seed {about.seed}, {truncation}; none was selected."
+    title = f"{words(about.name)}: {about.dataset} at {about.size} px"
+    yield Pictures(id=f"samples-{about.name}", title=title, rows=rows, caption=caption, style="dense")
+    walks = [
+        (
+            Cell(text=f"Way {at + 1}"),
+            [
+                sheets.tile(f"ways-{about.name}", (at, step), one, f"Step {step + 1} of way {at + 1}")
+                for step, one in enumerate(thinned(way, STEPS))
+            ],
+        )
+        for at, way in enumerate(samples.walk)
+    ]
+    caption = "Latent interpolations. If the pictures in between are as good as the ends, the generator has not only memorised."
+    yield Pictures(id=f"ways-{about.name}", title="Between two latents", rows=walks, caption=caption, style="dense")
+
+
+def _rows(name: str, tiles: Sequence[Tile]) -> list[tuple[Cell, Sequence[Tile]]]:
+    return [(Cell(text="" if at else name), tiles[at : at + ACROSS]) for at in range(0, len(tiles), ACROSS)]

@@ -1,0 +1,286 @@
+"""Each inverted network from shallow to deep: the best method at each tap, by how much, how sure, and what an embedding leaks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from relume.report import labels
+from relume.report.columns import column, number, signed
+from relume.report.data import Table, grouped
+from relume.report.leaderboards import Leaderboard, Result, family
+
+COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
+Taps = Mapping[tuple[str, str], Sequence[str]]  # (dataset, network) -> taps from shallow to deep
+Decision = Literal["significant", "undecided", "not paired"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """PSNR of a method minus that of another, in dB, on the same images."""
+
+    other: Result
+    diff: float
+    lo: float | None = None
+    hi: float | None = None
+
+    @property
+    def decision(self) -> Decision:
+        if self.lo is None or self.hi is None:
+            return "not paired"
+        return "significant" if self.lo > 0 or self.hi < 0 else "undecided"
+
+    @property
+    def interval(self) -> str:
+        return "" if self.lo is None or self.hi is None else f"{signed(self.lo, 1)} to {signed(self.hi, 1)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """Re-identification (top-1) of a method's pictures."""
+
+    result: Result
+    share: float
+    candidates: float
+
+    @property
+    def chance(self) -> float:
+        return 1 / self.candidates
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        lo, hi = (number(self.result.cells.get(f"reid_top1_{end}", "")) for end in ("lo", "hi"))
+        return None if lo is None or hi is None else (lo, hi)
+
+    @property
+    def text(self) -> str:
+        """`75% (44% to 100%)`."""
+        return f"{self.share:.0%}" + (f" ({self.interval[0]:.0%} to {self.interval[1]:.0%})" if self.interval else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """One tap."""
+
+    tap: str
+    results: list[Result]  # best first; oracle runs last
+    gain: Margin | None  # of the best over the best no-information baseline
+    runner_up: Margin | None  # over the second best method
+    leaks: list[Leak]  # most first
+    shape: Sequence[int] = ()
+
+    @property
+    def best(self) -> Result:
+        return self.results[0]
+
+    @property
+    def leak(self) -> Leak | None:
+        return self.leaks[0] if self.leaks else None
+
+    @property
+    def best_lpips(self) -> Result:
+        measured = [(value, at) for at, one in enumerate(self.results) if (value := _lpips(one)) is not None]
+        return self.results[min(measured)[1]] if measured else self.best
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    key: str
+    depths: list[Depth]  # shallow to deep; combinations of taps come last
+    order: Sequence[str]  # of all the network's taps
+
+    @property
+    def label(self) -> str:
+        return labels.network(self.key)
+
+    @property
+    def single(self) -> list[Depth]:
+        """One tap each, shallow to deep."""
+        return [one for one in self.depths if "+" not in one.tap] or self.depths
+
+    def bound(self, tap: str) -> Leak | None:
+        """The most that is re-identified from here or deeper: deeper features are computed from these, but for `pool_pre`, which
+        is the mean before a ReLU.
+        """
+        deeper = [one for one in self.depths if self._at(one.tap) >= self._at(tap) and "pool_pre" not in one.tap]
+        found = [one.leak for one in (*deeper, *(one for one in self.depths if one.tap == tap)) if one.leak]
+        return max(found, key=lambda one: one.share, default=None)
+
+    def _at(self, tap: str) -> int:
+        return min(self.order.index(part) for part in tap.split("+"))
+
+
+def networks(
+    board: Leaderboard, taps: Taps, shapes: Mapping[tuple[str, str, str], Sequence[int]], comparisons: Table
+) -> list[Network]:
+    """One per network whose features were inverted; the one with the most taps first."""
+    found = grouped(board.methods, lambda result: result.cells["network"])
+    made = []
+    for key, results in sorted((key, results) for key, results in found.items() if (board.dataset, key) in taps):
+        order = taps[board.dataset, key]
+        places = sorted({one.cells["tap"] for one in results}, key=lambda tap: _depth_of(tap, order))
+        at = {tap: [one for one in results if one.cells["tap"] == tap] for tap in places}
+        there = {tap: shapes.get((board.dataset, key, tap), ()) for tap in places}
+        made.append(
+            Network(key=key, order=order, depths=[_depth(board, tap, at[tap], there[tap], comparisons) for tap in places])
+        )
+    return sorted(made, key=lambda one: -len(one.single))
+
+
+def _depth_of(tap: str, order: Sequence[str]) -> tuple[bool, list[int]]:
+    return "+" in tap, sorted((order.index(part) for part in tap.split("+")), reverse=True)
+
+
+def _depth(board: Leaderboard, tap: str, results: Sequence[Result], shape: Sequence[int], comparisons: Table) -> Depth:
+    ranked = sorted(results, key=lambda one: (one.oracle, -one.score))
+    fair = [one for one in ranked if not one.oracle]
+    leaks = sorted((found for one in fair or ranked if (found := leak(one))), key=lambda one: -one.share)
+    return Depth(
+        tap=tap,
+        results=ranked,
+        gain=None if board.no_information is None else margin(ranked[0], board.no_information, comparisons),
+        runner_up=margin(fair[0], fair[1], comparisons) if len(fair) > 1 else None,
+        leaks=leaks,
+        shape=shape,
+    )
+
+
+def _lpips(result: Result) -> float | None:
+    return None if result.oracle else number(result.cells.get("lpips_vgg", ""))
+
+
+def margin(result: Result, other: Result, comparisons: Table) -> Margin:
+    """With the interval of the paired comparison, in either order; otherwise the difference of the means alone."""
+    for a, b, sign in ((result, other, 1), (other, result, -1)):
+        row = _paired(a, b, comparisons)
+        diff, lo, hi = (number(row[name]) if row else None for name in ("diff", "lo", "hi"))
+        if diff is not None and lo is not None and hi is not None:
+            low, high = sorted((sign * lo, sign * hi))
+            return Margin(other=other, diff=sign * diff, lo=low, hi=high)
+    return Margin(other=other, diff=result.score - other.score)
+
+
+def _paired(result: Result, other: Result, comparisons: Table) -> dict[str, str] | None:
+    """The row that compares the two by PSNR, on the images and at the place of the first."""
+    same = ("dataset", "size", "network", "tap")
+    for row in comparisons:
+        named = row["metric"] == "psnr" and (row["a"], row["b"]) == (result.method, other.method)
+        if named and all(row[name] == result.cells[name] for name in same):
+            return row
+    return None
+
+
+def leak(result: Result) -> Leak | None:
+    """Never measured by the network that was inverted."""
+    share, candidates = number(result.cells["reid_top1"]), number(result.cells["reid_n"])
+    inverted = [name.removesuffix("_conv") for name in result.cells["network"].split("+")]
+    fair = not any(name and result.cells["reid_net"].startswith(name) for name in inverted)
+    return Leak(result=result, share=share, candidates=candidates) if fair and share is not None and candidates else None
+
+
+def title(found: Sequence[Network]) -> str:
+    """What was inverted."""
+    names = [f"{one.label} ({one.depths[0].tap}{f' to {one.depths[-1].tap}' if len(one.depths) > 1 else ''})" for one in found]
+    return f"Features of {listed(names)}, inverted back into pictures"
+
+
+def lead(network: Network) -> str:
+    """The deepest tap in one sentence."""
+    last = network.single[-1]
+    text = (
+        f"From {network.label} {last.tap}, the deepest tap inverted, the best method ({last.best.label}) brings pictures back at"
+    )
+    text += f" {decibels(last.best.score)}{_above(last.gain)}"
+    return f"{text}. {leaked(last.leak)}"
+
+
+def leaked(found: Leak | None) -> str:
+    if found is None:
+        return "Re-identification was not measured."
+    among = f"among {found.candidates:.0f}, where chance is {found.chance:.1%}"
+    return f"{found.result.label} lets {found.text} of the pictures be re-identified {among}."
+
+
+def _above(gain: Margin | None) -> str:
+    if gain is None:
+        return ""
+    where = "above" if gain.diff >= 0 else "below"
+    return f", {decibels(abs(gain.diff))} {where} the best prediction that knows nothing of them ({gain.other.label})"
+
+
+def researcher(network: Network) -> Iterator[str]:
+    """Which method is best, by how much, how sure."""
+    gains = [(one.tap, one.gain) for one in network.depths if one.gain]
+    above = [tap for tap, one in gains if one.decision == "significant" and one.diff > 0]
+    others = [tap for tap, _ in gains if tap not in above]
+    if gains:
+        text = f"{network.label}: above the no-information baseline at {listed(above) or 'no depth'}"
+        yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
+    for one in network.depths:
+        if one.runner_up:
+            ahead = one.runner_up
+            text = f"At {one.tap} {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
+            lpips = one.best_lpips
+            yield f"{text}." if lpips is one.best else f"{text}; by LPIPS {lpips.label} is best."
+
+
+def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
+    """What is stored at a tap, and how much of the picture comes back."""
+    count = 1
+    for side in depth.shape:
+        count *= side
+    stored = (
+        f"{depth.tap} stores {_shape(depth.shape)}, {count / pixels:.0%} as many numbers as the picture has."
+        if depth.shape
+        else ""
+    )
+    mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
+    below = next((row for row in mosaics if row.score <= depth.best.score), None)
+    above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
+    near = " and a ".join(row.label for row in (below, above) if row is not None)
+    where = "between a" if below and above else "more than a" if below else "less than a"
+    text = f"{depth.best.label} brings back {decibels(depth.best.score)}"
+    text += f", pixel for pixel {where} {near} of the picture" if near else ""
+    return stored or f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return f"{shape[0]} maps of {shape[1]} × {shape[2]}" if len(shape) == 3 else f"{' × '.join(map(str, shape))} numbers"
+
+
+def listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def decibels(value: float) -> str:
+    return f"{signed(value, 1)} dB"
+
+
+def rows(found: Sequence[Network], families: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    """depth.csv: the best of each family at each tap. `place` sorts alphabetically as the network sorts by depth."""
+    for network in found:
+        for at, depth in enumerate(network.depths, 1):
+            best: dict[str, Result] = {}
+            for result in depth.results:
+                best.setdefault(family(result, families), result)
+            for name, result in best.items():
+                cells = {key: result.cells[key] for key in COLUMNS if key in result.cells}
+                yield {**cells, "place": f"{network.label} {at:02} {depth.tap}, {name}", "depth": at}
+
+
+def verdict(row: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, str]:
+    """A row of comparisons.csv: which is better, "a", "b" or "" where nothing is shown, and the sentence."""
+    metric = column(row["metric"])
+    diff, lo, hi = (number(row[name]) for name in ("diff", "lo", "hi"))
+    if diff is None:
+        return "", "No common pictures."
+    better = "a" if (diff > 0) == (metric.better != "lower") else "b"
+    first, second = (names.get(row[side], row[side]) for side in (better, "b" if better == "a" else "a"))
+    by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
+    if metric.circular(row["network"]):
+        return "", f"The metric network is the network that {names.get(row['a'], row['a'])} inverted: no evidence."
+    if lo is None or hi is None:
+        why = "one source only, so no interval" if row["sources"] == "1" else "no interval, so undecided"
+        return "", f"{first} is ahead of {second} by {by}; {why}."
+    if lo <= 0 <= hi:
+        return "", f"{first} is ahead of {second} by {by}, but the interval includes zero: undecided."
+    return better, f"{first} is better than {second} by {by}; the interval excludes zero."

@@ -1,0 +1,37 @@
+"""What each family of methods adds to the report: names for people, and parts of the page. No family is named here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from relume.methods.registry import FAMILIES
+from relume.report.blocks import Part
+from relume.report.data import ReportData
+from relume.report.images import Sheets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What a family's `parts` are drawn from and with."""
+
+    data: ReportData
+    sheets: Sheets
+    level: str  # of intervals
+    count: int  # pictures of each dataset
+
+
+def labels() -> dict[str, str]:
+    """`family` in the tables -> its name for people."""
+    return {key: label for family in FAMILIES for key, label in family.labels.items()}
+
+
+def abouts() -> dict[str, str]:
+    """Name for people -> how such a method makes its pictures."""
+    return {family.labels.get(family.name, family.name): family.about for family in FAMILIES if family.about}
+
+
+def parts(drawing: Drawing) -> Iterator[Part]:
+    """By the modules `report` of the families that have one."""
+    for family in FAMILIES:
+        if family.report:
+            yield from import_module(f"relume.methods.{family.name}.report").parts(drawing)

@@ -1,0 +1,104 @@
+"""`report.pdf`: the findings on at most eight pages, set by Typst from the page's own blocks. Equal inputs give equal bytes."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import typst
+import vl_convert
+
+from relume.core.files import atomic
+from relume.report import details
+from relume.report.blocks import Cell, Chart, Part, Table, Text
+from relume.report.charts import theme
+from relume.report.columns import text
+from relume.report.data import ReportData
+from relume.report.images import Sheets
+from relume.report.labels import words
+from relume.report.page import TEMPLATES, Content
+
+TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
+SCORES = (
+    "method",
+    "tap",
+    "network",
+    "psnr",
+    "ssim",
+    "lpips_alex",
+    "lpips_vgg",
+    "feature_error",
+    "reid_top1",
+    "seconds_per_image",
+)
+PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
+
+
+def write_paper(path: Path, found: Content, data: ReportData, level: str) -> None:
+    with TemporaryDirectory() as folder, atomic(path) as temporary:
+        root = Path(folder)
+        shutil.copy(TEMPLATES / TEMPLATE, root)
+        parts = _sections(found, data, level)
+        sections = [{"title": one.title, "lead": one.lead, "blocks": list(_blocks(one, root, found.sheets))} for one in parts]
+        (root / "report.json").write_text(json.dumps({"title": found.title, "lead": found.lead, "sections": sections}))
+        typst.compile(root / TEMPLATE, output=temporary, root=root, format="pdf", ignore_system_fonts=True, timestamp=0)
+
+
+def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
+    if found.hero is not None:
+        yield Part(id="hero", title="", blocks=[found.hero])
+    for part in found.doors[:2]:
+        yield part
+    scores = [board.table(level, SCORES) for board in found.boards]
+    curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
+    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
+    asked = [row for row in data.comparisons if " " not in row["question"]]  # the others are in the first tables
+    if asked:
+        names = {one.method: one.name for board in found.boards for one in board.rows}
+        yield Part(id="comparisons", title="Comparisons", blocks=[details.questions(asked, names)])
+    for part in found.parts:
+        if part.id in PARTS:
+            charts = [one for one in part.blocks if isinstance(one, Chart)][: PARTS[part.id]]
+            blocks = [one for one in part.blocks if isinstance(one, Text | Table) or one in charts]
+            yield Part(id=part.id, title=part.title, lead=part.lead, blocks=blocks)
+    yield Part(id="made", title="Provenance", blocks=[_groups(data)])
+
+
+def _groups(data: ReportData) -> Table:
+    rows = []
+    for group in data.groups:
+        about = group.method
+        cells = (words(group.name), str(about.get("code", "")), str(about.get("params", "")), str(about.get("device", "")))
+        rows.append([Cell(text=one) for one in cells])
+    columns = [text(name, name) for name in ("Group", "Code", "Parameters", "Device")]
+    return Table(id="groups", title="Groups of pictures, with hashes of code and parameters.", columns=columns, rows=rows)
+
+
+def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
+    """As plain data; charts and pictures as files in `root`. Neighbouring charts make one figure."""
+    for kind, blocks in groupby(part.blocks, lambda one: one.kind):
+        if kind == "chart":
+            yield {"kind": kind, "charts": [_chart(one, root, f"{part.id}-{at}.svg") for at, one in enumerate(blocks)]}
+        elif kind == "pictures":
+            yield from (_pictures(one, root, sheets) for one in blocks)
+        else:
+            yield from map(asdict, blocks)
+
+
+def _chart(one: Any, root: Path, name: str) -> dict[str, str]:
+    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190)))
+    return {"file": name, "title": one.title, "caption": one.caption}
+
+
+def _pictures(one: Any, root: Path, sheets: Sheets) -> dict[str, Any]:
+    plain = asdict(one)
+    for (_, tiles), (_, files) in zip(one.rows, plain["rows"], strict=True):
+        for tile, file in zip(tiles, files, strict=True):
+            if tile is not None:
+                file["file"] = f"{tile.sheet}-{tile.at}.jpg"
+                sheets.image(tile).save(root / file["file"], quality=85)
+    return plain
