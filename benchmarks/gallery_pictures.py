@@ -186,6 +186,22 @@ def _way(method: str, frames: Sequence[tuple[Mapping[str, Any], np.ndarray]]) ->
     return Block(title=method, columns=columns)
 
 
+def overview(outputs: Outputs, labels: Mapping[str, str]) -> Block:
+    """Originals beside the methods in `labels`, a row per photograph."""
+    made = {kind: pictures for group, _ in outputs.groups() for kind, pictures in _chosen(group).items() if kind[0] in labels}
+    found = {kind[0]: kind for kind in made}
+    if missing := labels.keys() - found.keys():
+        raise UserError(f"no group of compare.groups has the methods {', '.join(sorted(missing))} of README")
+    first = found[next(iter(labels))]
+    truth, sources = outputs.originals(first[1])
+    ids = _first_of_each(list(made[first]), sources, PHOTOGRAPHS)
+    columns = {"original": ("", _large([truth[id] for id in ids]))}
+    for method, label in labels.items():
+        score = f"{float(outputs.score(found[method])['']):.1f} dB"
+        columns[label] = (score, _large([made[found[method]][id] for id in ids]))
+    return Block(title="Reconstructed from features alone. PSNR: mean over all test images", columns=columns)
+
+
 def depth(outputs: Outputs) -> Sheet:
     """Of every network with several inverted taps: its methods in the order of their taps."""
     networks: dict[tuple[str, str], list[tuple[tuple[str, ...], dict[str, np.ndarray], str]]] = {}
