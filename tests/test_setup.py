@@ -1,4 +1,4 @@
-"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks, and what docs/sharing.md tells to do."""
+"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks, and what docs/howto/share.md tells to do."""
 
 import os
 import re
@@ -163,7 +163,7 @@ def test_large_files_are_kept_out_of_git(tmp_path):
 
 
 def blocks() -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "sharing.md").read_text(), re.DOTALL)
+    return re.findall(r"```sh\n(.*?)```", (ROOT / "docs/howto/share.md").read_text(), re.DOTALL)
 
 
 def shell(block: str, cwd: Path, **paths: Path) -> "subprocess.CompletedProcess[str]":
@@ -224,7 +224,25 @@ def test_sharing_by_one_cache(pipeline, colleague, tmp_path):
 
 @pytest.mark.slow
 def test_sharing_by_servers_is_set_up_as_shown(bare):
-    shell("".join(blocks()[4:]), bare)
+    shell("".join(blocks()[4:6]), bare)
     settings = (bare / ".dvc" / "config.local").read_text()
     for address in ("s3://bucket/relume", "https://storage.example:9000", "ssh://user@server.example/srv/relume"):
         assert f"url = {address}\n" in settings
+
+
+@pytest.mark.slow
+def test_a_conflict_in_the_lock_is_solved_as_shown(pipeline):
+    """Two branches that ran stages: DVC brings the lock up to date, whichever side is taken."""
+    stage = (
+        "{cmd: cat a.txt b.txt > metrics/summary.json, deps: [a.txt, b.txt], metrics: [{metrics/summary.json: {cache: false}}]}"
+    )
+    (pipeline / "metrics").mkdir()
+    (pipeline / "dvc.yaml").write_text(f"stages: {{one: {stage}}}\n")
+    done = "dvc repro -q && git add . && git -c user.name=a -c user.email=a@b commit -qm done"
+    shell(f"echo '[1,' >a.txt; echo '2]' >b.txt; {done}; git branch other", pipeline)
+    shell(f"echo '[3,' >a.txt; {done}", pipeline)
+    shell(f"git checkout -q other; echo '4]' >b.txt; {done}", pipeline)
+    shell("! git -c user.name=a -c user.email=a@b merge -q -", pipeline)
+    shell(blocks()[6], pipeline)
+    assert (pipeline / "metrics/summary.json").read_text().split() == ["[3,", "4]"]
+    assert "dvc.lock" in run("git", "diff", "--cached", "--name-only", cwd=pipeline).stdout

@@ -1,7 +1,7 @@
 """Tuned recipes, by family of networks and depth of tap: what `relume invert` takes, and good material for `recipes`.
 
 Each states only its differences from `invert_optimise` in params.yaml, and was tuned, at the tap that is named, on photographs
-that no table is computed from (docs/inversion.md). Families without a recipe of their own take their nearest relative's.
+that no table is computed from (docs/results/inversion.md). Families without a recipe of their own take their nearest relative's.
 """
 
 from typing import Any
