@@ -2,8 +2,8 @@
 
     python -m benchmarks.gallery
 
-The text between two marks is generated. In the gallery `<!-- gallery NAME -->` … `<!-- end -->` holds a sheet of images and a table
-of its methods, their PSNR and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` …
+The text between two marks is generated. In the gallery `<!-- gallery NAME -->` … `<!-- end -->` holds a sheet of images and a
+table of its methods, their PSNR and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` …
 `<!-- end -->` holds a table. Its rows are written by hand, each with a method; the last cells are filled in from
 docs/results/default.csv and default_masked.csv, measured on one machine (`python -m benchmarks.preset default`).
 docs/overview.jpg shows the methods of README's first table.

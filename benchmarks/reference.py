@@ -9,6 +9,7 @@ click, stages from dvc.yaml, studies from the JSON files in docs/results.
 import ast
 import dataclasses
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -179,7 +180,8 @@ def _written(body: Mapping[str, Any]) -> list[str]:
 
 def studies() -> str:
     """How the tables in docs/results were made."""
-    text = "# Studies\n\nHow each table in `docs/results` was measured.\n\n| table | command | data | device | minutes |\n|---|---|---|---|---|\n"
+    text = "# Studies\n\nHow each table in `docs/results` was measured.\n\n"
+    text += "| table | command | data | device | minutes |\n|---|---|---|---|---|\n"
     for path in sorted((ROOT / RESULTS).glob("*.json")):
         made = read_json(path)
         if made.get("command") and (path.with_suffix(".csv")).exists():
