@@ -95,9 +95,7 @@ def table(cls: type) -> str:
     notes, lines = comments(cls), ["| key | type | default | description |", "|---|---|---|---|"]
     for field in dataclasses.fields(cls):
         schema = properties[field.name]
-        default = (
-            f"`{yaml.safe_dump(schema['default'], default_flow_style=True).split(chr(10))[0]}`" if "default" in schema else ""
-        )
+        default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
         lines.append(f"| `{field.name}` | {spelled(schema)} | {default} | {notes.get(field.name, '')} |")
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from relume.core.files import read_csv, sha256
 from tests.gan_files import KINDS
 from tests.preset_files import JUDGES, LADDERS
-from tests.test_readme import DOCS, blocks, commands, toy as shortened
+from tests.test_readme import DOCS, blocks, commands
+from tests.test_readme import toy as shortened
 from tests.toy_masked import ENERGY, STACK
 
 pytestmark = pytest.mark.slow
