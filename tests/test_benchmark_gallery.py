@@ -54,7 +54,7 @@ def test_one_command_redraws_all_and_a_second_changes_nothing(root: Path) -> Non
     board = {row["method"]: row for row in read_csv(root / "metrics/leaderboard.csv")}
     psnr, low, high = (float(board["deep"][f"psnr{end}"]) for end in ("", "_lo", "_hi"))
     page = (root / PAGE).read_text()
-    line = f"| `deep` | alexnet_conv `conv5` | {psnr:.2f} [{low:.2f}, {high:.2f}] | `dvc repro invert_optimise@deep` |"
+    line = f"| `deep` | AlexNet `conv5` | {psnr:.2f} [{low:.2f}, {high:.2f}] | `dvc repro invert_optimise@deep` |"
     assert line in page.splitlines()
     assert "stale" not in page
     assert page.startswith("# Ours\n")
