@@ -26,8 +26,7 @@ INLINE = re.compile(r"`(python -m benchmarks\.[^`]+)`")
 STAND_INS = {  # pattern -> what runs in the toy tree; "" where another test runs it
     r"^source .*|^make .*|^RELUME_TRAINER=.*": "",  # .ci/run, test_setup.py, test_pipeline.py
     r"^relume invert .*": r"\g<0> --steps 3",
-    r"(images=\S+?)\)$": r"\1, steps=3)",
-    r"(features=features, size=128)\)$": r"\1, steps=3)",
+    r"(= relume\.invert\(.*)\)$": r"\1, steps=3)",
 }
 ids = pytest.mark.parametrize("page", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 
