@@ -106,7 +106,9 @@ def _method(outputs: Outputs, kind: tuple[str, ...], stage: str) -> Method:
     score = f"{float(found['']):.2f}"
     if found["_lo"]:
         score += f" [{float(found['_lo']):.2f}, {float(found['_hi']):.2f}]"
-    subject = f"{label(kind[2])} `{kind[3]}`" if kind[2] else f"{kind[1]}, {100 * float(kind[4]):g} % hidden" if kind[4] else kind[1]
+    subject = (
+        f"{label(kind[2])} `{kind[3]}`" if kind[2] else f"{kind[1]}, {100 * float(kind[4]):g} % hidden" if kind[4] else kind[1]
+    )
     return Method(name=kind[0], subject=subject, score=score, stage=stage)
 
 
@@ -197,9 +199,9 @@ def overview(outputs: Outputs, labels: Mapping[str, str]) -> Block:
     truth, sources = outputs.originals(first[1])
     ids = _first_of_each(list(made[first]), sources, PHOTOGRAPHS)
     columns = {"original": ("", _large([truth[id] for id in ids]))}
-    for method, label in labels.items():
+    for method, heading in labels.items():
         score = f"{float(outputs.score(found[method])['']):.1f} dB"
-        columns[label] = (score, _large([made[found[method]][id] for id in ids]))
+        columns[heading] = (score, _large([made[found[method]][id] for id in ids]))
     return Block(title="Reconstructed from features alone. PSNR: mean over all test images", columns=columns)
 
 
