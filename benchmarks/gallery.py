@@ -74,7 +74,8 @@ def labels(text: str) -> dict[str, str]:
     mark = NUMBERS.search(text)
     rows = [[cell.strip() for cell in row.strip("| ").split("|")] for row in mark[4].splitlines()[2:]] if mark else []
     columns = len(mark[3].split()) if mark else 0
-    return {row[-columns - 1].strip("`"): ", ".join(row[: -columns - 1]).replace("`", "") for row in rows}
+    names = [row[-columns - 1].strip("`") for row in rows]
+    return {name: ", ".join(row[: -columns - 1]).replace("`", "") or name for name, row in zip(names, rows, strict=True)}
 
 
 def _score(method: str, column: str, measured: Mapping[str, Mapping[str, str]], digits: int) -> str:

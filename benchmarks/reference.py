@@ -47,7 +47,10 @@ def plain(text: str) -> str:
 @cache
 def comments(cls: type) -> dict[str, str]:
     """Field -> the comment beside it, or in the lines above it."""
-    lines, start = inspect.getsourcelines(cls)
+    try:
+        lines, _ = inspect.getsourcelines(cls)
+    except (OSError, TypeError):  # made by a function
+        return {}
     tree = ast.parse(inspect.cleandoc("".join(lines))).body[0]
     found: dict[str, str] = {}
     for node in tree.body:  # type: ignore[attr-defined]
