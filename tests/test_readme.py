@@ -100,3 +100,8 @@ def test_parameters_shown_are_valid(page: Path) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_fresh(name: str) -> None:
     assert (ROOT / FOLDER / f"{name}.md").read_text() == NOTE + PAGES[name](), "run python -m benchmarks.reference"
+
+
+def test_every_page_is_in_the_site() -> None:
+    pages = {str(page.relative_to(ROOT / "docs")) for page in DOCS[1:]}
+    assert set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text())) == pages
