@@ -17,7 +17,7 @@ import yaml
 
 from benchmarks.reference import FOLDER, NOTE, PAGES
 from relume.core.config import build
-from relume.data.config import Prepare
+from relume.params import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,7 +94,8 @@ def test_benchmarks_take_the_options_shown(page: Path) -> None:
 @ids
 def test_parameters_shown_are_valid(page: Path) -> None:
     for block in blocks(page, "yaml"):
-        assert build(Prepare, yaml.safe_load(block)["prepare"], "prepare").datasets
+        for key, section in yaml.safe_load(block).items():
+            assert build(SECTIONS[key].cls, section, key)
 
 
 @pytest.mark.parametrize("name", PAGES)
