@@ -40,8 +40,9 @@ Schema = Mapping[str, Any]
 
 def plain(text: str) -> str:
     """One line for a table, with works by name."""
-    text = re.sub(r"\bS[0-4]\b", lambda found: WORKS[found[0]], " ".join(text.split()))
-    return text.replace("|", "\\|")
+    text = re.sub(r"\bS[0-4]\b", lambda found: WORKS[found[0]], " ".join(text.split())).replace("|", "\\|")
+    parts = text.split("`")  # every other one is code
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
 
 
 @cache
@@ -98,7 +99,8 @@ def table(cls: type) -> str:
     notes, lines = comments(cls), ["| key | type | default | description |", "|---|---|---|---|"]
     for field in dataclasses.fields(cls):
         schema = properties[field.name]
-        default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
+        known = cls.__pydantic_fields__[field.name]  # type: ignore[attr-defined]
+        default = "" if known.is_required() else f"`{json.dumps(known.get_default(call_default_factory=True), default=list)}`"
         lines.append(f"| `{field.name}` | {spelled(schema)} | {default} | {notes.get(field.name, '')} |")
     return "\n".join(lines) + "\n"
 
