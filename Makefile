@@ -1,6 +1,6 @@
 # Every target makes what it needs first, may be repeated, and may be interrupted.
 .DEFAULT_GOAL := help
-.PHONY: help env clone repro exp test test-slow check format ui lock
+.PHONY: help env clone repro exp test test-slow check format ui docs lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME # another tree's sources must not stand in for this one's
@@ -45,6 +45,9 @@ ui: env ## the runs in MLflow's pages, on PORT (5000) or where MLFLOW_TRACKING_U
 	http*) echo "the runs are on a server: open $$MLFLOW_TRACKING_URI" ;; \
 	*) exec mlflow server --workers 1 --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
 	esac
+
+docs: env ## the documentation as a site in site/; a broken link stops it
+	@uv=$$(./bootstrap.sh uv) && $$uv pip install -q --python .venv/bin/python --group docs -c requirements.lock && zensical build --strict
 
 lock: ## requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@uv=$$(./bootstrap.sh uv) && $$uv pip compile -q pyproject.toml --extra pipeline --group dev --universal --python-version 3.11 \

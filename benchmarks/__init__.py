@@ -1,3 +1,3 @@
-"""Measurements that are no stage of the pipeline: `python -m benchmarks.NAME`, from the project's root."""
+"""Measurements outside the pipeline: `python -m benchmarks.NAME`, from the project's root."""
 
 import stages  # noqa: F401  puts this tree's sources first

@@ -1,4 +1,4 @@
-"""How many pictures of an ImageFolder named by ImageNet's wnids (`<wnid>` or `<wnid>_<name>`) a network classifies right.
+"""Top-1 accuracy of a network on an ImageFolder named by ImageNet's wnids (`<wnid>` or `<wnid>_<name>`).
 
 `python -m benchmarks.classify FOLDER` with the weights in models/weights. Protocol: short side to size / 0.875, centre crop.
 """
@@ -60,7 +60,7 @@ def guesses(network: Network, files: list[Path], batch: int) -> Iterator[int]:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--network", default="efficientnet_lite0", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=Path("models/weights"), show_default=True)
-@click.option("--count", default=100, show_default=True, help="Pictures, spread evenly over the tree; 0 for all.")
+@click.option("--count", default=100, show_default=True, help="Images, spread evenly over the tree; 0 for all.")
 def main(folder: Path, network: str, weights: Path, count: int) -> None:
     order, chosen = {wnid: i for i, wnid in enumerate(classes())}, pictures(folder, count)
     foreign = sorted({wnid for wnid, _ in chosen} - order.keys())

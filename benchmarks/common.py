@@ -1,4 +1,4 @@
-"""What the benchmarks on trees of photographs share: the photographs as a dataset, and what a result says of its making."""
+"""Shared by benchmarks on trees of photographs: the photographs as a dataset, and the provenance of a result."""
 
 import shlex
 import subprocess
@@ -18,7 +18,7 @@ FOLDERS = ("--folder", "--work", "--group", "--images", "--generator")
 
 
 def prepare(folder: Path, out: Path, size: int, count: int | None, split: Callable[[int], str] = lambda at: "test") -> Dataset:
-    """All pictures below `folder` (or the first `count`) in sorted order; `split`: the place in this order -> the split."""
+    """All images below `folder` (or the first `count`) in sorted order; `split`: the place in this order -> the split."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)[:count]
     pictures = []
     for at, path in enumerate(files):

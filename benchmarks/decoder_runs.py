@@ -1,4 +1,4 @@
-"""What takes long in a study of decoders: each is trained once, kept and applied; refinements begin from what they made."""
+"""The long part of a study of decoders: each is trained once, kept and applied; refinements start from its images."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""A study of decoders as its file describes it: which are trained, which are refined by optimisation, what is asked."""
+"""The file of a study of decoders: which are trained, which are refined by optimisation, which questions are asked."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def read(path: Path) -> DecoderStudy:
 
 
 def plan(study: DecoderStudy, params: Mapping[str, Any], *, dataset: str, split: str) -> Plan:
-    """Whatever the file has wrong is said here, before any work."""
+    """Raises a UserError for every fault of the file, before any work."""
     _check_free("shared", study.shared, ("dataset",))
     shared = merge_recipe(params["train_decoder"]["shared"], study.shared)
     decoders = {name: _decoder(merge_recipe(shared, {"dataset": dataset}), own, name) for name, own in study.decoders.items()}
@@ -130,7 +130,7 @@ def _job(study: DecoderStudy, section: Differences, method: str, own: Difference
 
 
 def _questions(study: DecoderStudy, found: Plan, floors: Sequence[str]) -> Iterator[tuple[str, Question]]:
-    """S2's order, every decoder against the floors, refinements against both parents, and the file's own questions."""
+    """The order of depths, every decoder against the floors, refinements against both parents, and the file's own questions."""
     seen = {name: (one.network, one.taps) for name, one in found.decoders.items()}
     seen |= {job.method: (job.config.network, tuple(job.config.taps)) for job in found.jobs}
     known = [*seen, *floors]

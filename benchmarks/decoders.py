@@ -1,11 +1,12 @@
-"""Decoders on photographs: trained, scored beside floors, and refined by optimisation, with intervals and paired comparisons.
+"""Decoders on photographs: trained, scored beside baselines, and refined by optimisation, with intervals and paired comparisons.
 
     python -m benchmarks.decoders --study benchmarks/studies/NAME.yaml --folder PHOTOS --work FOLDER --out docs/results/NAME.csv
 
-Splits as in `benchmarks.inversion`: decoders learn from `train` and choose their best weights by `val`. A trained decoder
-stays in the work folder as long as its settings, the photographs and the code are the same; a killed training goes on.
-`--only` makes just the named methods, and no tables: several processes can so share the work in one folder. Writes the
-leaderboard's columns, `_comparisons.csv`, a `.json` beside each, and a sheet. What a study says: `benchmarks/decoder_study.py`.
+Splits are those of `benchmarks.inversion`: decoders are trained on `train`, and their best weights are selected on `val`. A
+trained decoder stays in the work folder while its settings, the photographs and the code are the same; a killed training
+resumes. `--only` makes only the named methods and no tables, so several processes can share the work in one folder. Writes a
+leaderboard, `_comparisons.csv`, a `.json` beside each, and a sheet of images. The format of a study:
+`benchmarks/decoder_study.py`.
 """
 
 import sys
@@ -149,9 +150,11 @@ def told(bench: Bench, count: int | None) -> tuple[int, str]:
 @click.command(help=__doc__)
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all that is made is kept.")
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of intermediate results; reused."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
-@click.option("--only", multiple=True, metavar="NAME", help="Make this method, and no tables; repeat.")
+@click.option("--only", multiple=True, metavar="NAME", help="Make only this method, and no tables; may be repeated.")
 @click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")

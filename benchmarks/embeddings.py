@@ -1,9 +1,9 @@
-"""What foreign embeddings are like: the last ReLU's mark on them, and how reconstructions scatter around the truth.
+"""Statistics of foreign embeddings: the effect of the last ReLU, and how reconstructions scatter around the truth.
 
     python -m benchmarks.embeddings --folder PHOTOS --weights models/weights --out docs/results/embeddings.csv
 
-With `--group` (a group with several restarts per picture) and `--images` (the pictures that it reconstructs) the second too.
-Writes the columns of comparisons.csv, a `.json`, and beside the table a figure of each: `_last_relu.jpg`, `_scatter.jpg`.
+The second needs `--group` (a group with several restarts per image) and `--images` (its dataset). Writes the columns of
+comparisons.csv, a `.json`, and a figure of each beside the table: `_last_relu.jpg`, `_scatter.jpg`.
 """
 
 import sys
@@ -191,7 +191,7 @@ def study_scatter(extractors: Extractors, names: Sequence[str], group: Path, ima
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
 @click.option("--group", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Reconstructions with restarts.")
 @click.option("--images", type=click.Path(path_type=Path, exists=True, file_okay=False), help="The dataset of that group.")
-@click.option("--size", type=click.IntRange(min=32), default=96, show_default=True, help="Of the photographs.")
+@click.option("--size", type=click.IntRange(min=32), default=96, show_default=True, help="Side of the photographs in pixels.")
 @click.option("--count", type=click.IntRange(min=2), help="Only the first photographs.")
 @click.option("--network", "names", multiple=True, default=NETWORKS, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)

@@ -1,10 +1,10 @@
-"""How fast the Energy Transformer goes a step down: the slope written out, beside autograd through the same energy.
+"""Speed of one step of the Energy Transformer: the written-out gradient against autograd through the same energy.
 
     python -m benchmarks.energy
 
 Forward: x after one step. Training: that, and its derivative by x and by all weights, for which autograd goes through its own
-graph. Ours and theirs take turns, and a row's ratio is the median of theirs / ours over the pairs, with a bootstrap interval.
-Both have the same matrix products, so where these are all that counts (one processor core, wide tokens) the ratio is near 1.
+graph. Both take turns; a row's ratio is the median of theirs / ours over the pairs, with a bootstrap interval. Both have the same
+matrix products, so the ratio is near 1 where these dominate (one processor core, wide tokens).
 """
 
 import time
@@ -59,7 +59,7 @@ class Size:
 SIZES = {
     "one small picture": Size(B=65, D=128, H=4, Y=32, M=512, few=1, many=1),
     "small": Size(B=65, D=128, H=4, Y=32, M=512, few=16, many=128),
-    "CIFAR, S4's": Size(B=65, D=256, H=12, Y=64, M=1024, few=16, many=128),
+    "CIFAR, published port": Size(B=65, D=256, H=12, Y=64, M=1024, few=16, many=128),
     "ImageNet, the paper's": Size(B=197, D=768, H=12, Y=64, M=3072, few=1, many=64),
 }
 

@@ -1,9 +1,9 @@
-"""The floors on a tree of photographs at 224 px: the numbers that every result on them has to beat.
+"""The baselines on a tree of photographs at 224 px: the numbers that a result on them has to beat.
 
     python -m benchmarks.floors --folder PHOTOS --weights models/weights --out docs/results/floors_imagenet_photos.csv
 
-Pictures in sorted order; short side to 256, centre 224 cut out. Blind floors learn from four fifths and predict the last,
-five times over, so that every picture is scored and none is looked at. Writes the leaderboard's columns and a `.json`.
+Images in sorted order; short side to 256, centre crop of 224. No-information baselines are fitted on four fifths and predict the
+last, five times, so that every image is scored and none is used for its own prediction. Writes a leaderboard and a `.json`.
 """
 
 import tempfile

@@ -1,27 +1,27 @@
-"""The default's results to look at: docs/gallery.md with its sheets, README's numbers and picture, from the pipeline's outputs.
+"""Writes the default's pictures and numbers: docs/results/gallery.md with its sheets, README's table and picture.
 
     python -m benchmarks.gallery
 
-Marks say what stands between them. In docs/gallery.md `<!-- gallery NAME -->` … `<!-- end -->` is a sheet with the methods on
-it, what they reach and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` … `<!-- end -->`
-is a table whose rows are written by hand, each with the name of a method: its last cells are filled in from
-docs/results/default.csv and default_masked.csv, the record of one named machine (`python -m benchmarks.preset default`).
+The text between two marks is generated. In the gallery `<!-- gallery NAME -->` … `<!-- end -->` holds a sheet of images and a
+table of its methods, their PSNR and the commands that make them. In README `<!-- numbers DATASET [SHARE/]METRIC:DIGITS … -->` …
+`<!-- end -->` holds a table. Its rows are written by hand, each with a method; the last cells are filled in from
+docs/results/default.csv and default_masked.csv, measured on one machine (`python -m benchmarks.preset default`).
+docs/overview.jpg shows the methods of README's first table.
 """
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from benchmarks.gallery_pictures import SHEETS, Outputs, Sheet
+from benchmarks.gallery_pictures import SHEETS, Outputs, Sheet, overview
 from benchmarks.sheet import save
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_text
 
-PAGE, FOLDER, RECORD = Path("docs/gallery.md"), Path("docs/gallery"), Path("docs/results/default")
-OVERVIEW = (Path("metrics/report/overview.jpg"), Path("docs/overview.jpg"))
+PAGE, FOLDER, RECORD = Path("docs/results/gallery.md"), Path("docs/gallery"), Path("docs/results/default")
+OVERVIEW = Path("docs/overview.jpg")
 SECTION = re.compile(r"(<!-- gallery (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBERS = re.compile(r"(<!-- numbers (\S+)((?: \S+:\d)+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -32,7 +32,7 @@ def section(name: str, sheet: Sheet) -> str:
     lines += [[f"`{one.name}`", one.subject, one.score, f"`dvc repro {one.stage}`"] for one in sheet.methods]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     shown = ", ".join(block.title for block in sheet.blocks)
-    return f"\n![{shown}]({FOLDER.name}/{name}.jpg)\n\n{table}"
+    return f"\n![{shown}](../{FOLDER.name}/{name}.jpg)\n\n{table}"
 
 
 def page(text: str, root: Path) -> str:
@@ -69,6 +69,15 @@ def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, M
     return f"| {' | '.join([*label, *scores])} |\n"
 
 
+def labels(text: str) -> dict[str, str]:
+    """Of the rows of README's first table: method -> what the row says of it."""
+    mark = NUMBERS.search(text)
+    rows = [[cell.strip() for cell in row.strip("| ").split("|")] for row in mark[4].splitlines()[2:]] if mark else []
+    columns = len(mark[3].split()) if mark else 0
+    names = [row[-columns - 1].strip("`") for row in rows]
+    return {name: ", ".join(row[: -columns - 1]).replace("`", "") or name for name, row in zip(names, rows, strict=True)}
+
+
 def _score(method: str, column: str, measured: Mapping[str, Mapping[str, str]], digits: int) -> str:
     """Empty where the method has no such score; three digits without the zero before the point."""
     share, _, metric = column.rpartition("/")
@@ -90,7 +99,7 @@ def main(root: Path) -> None:
         for path, text in ((gallery, page(gallery.read_text(), root)), (readme, numbers(readme.read_text(), recorded(root)))):
             write_text(path, text)
             click.echo(f"{path}: written")
-        shutil.copyfile(root / OVERVIEW[0], root / OVERVIEW[1])
+        save(root / OVERVIEW, [overview(Outputs(root), labels(readme.read_text()))])
     except UserError as error:
         raise click.ClickException(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""What the gallery shows, read from the pipeline's outputs: sheets of pictures, and of every method where it comes from."""
+"""The sheets of the gallery, from the pipeline's outputs: images of every method, their scores and the stages that made them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.sheet import TILE, Block
+from benchmarks.tables import label
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
@@ -105,7 +106,9 @@ def _method(outputs: Outputs, kind: tuple[str, ...], stage: str) -> Method:
     score = f"{float(found['']):.2f}"
     if found["_lo"]:
         score += f" [{float(found['_lo']):.2f}, {float(found['_hi']):.2f}]"
-    subject = f"{kind[2]} `{kind[3]}`" if kind[2] else f"{kind[1]}, {100 * float(kind[4]):g} % hidden" if kind[4] else kind[1]
+    subject = (
+        f"{label(kind[2])} `{kind[3]}`" if kind[2] else f"{kind[1]}, {100 * float(kind[4]):g} % hidden" if kind[4] else kind[1]
+    )
     return Method(name=kind[0], subject=subject, score=score, stage=stage)
 
 
@@ -152,10 +155,10 @@ def filled(outputs: Outputs, stage: str) -> Sheet:
     for line, numbers in zip(lines, methods.values(), strict=True):
         wanted = {group.index[number]["id"]: number for number in numbers}
         seen = [visible(truth[id], masks[wanted[id]]) for id in ids]
-        columns.setdefault("what is seen", ("", _large(seen)))
+        columns.setdefault("visible", ("", _large(seen)))
         columns[line.name] = (_note(line), _large([pasted(truth[id], group.images[wanted[id]], masks[wanted[id]]) for id in ids]))
     title = f"{group.index[0]['dataset']}, {100 * float(share):g} % hidden"
-    return Sheet(blocks=[Block(title=title, columns=columns)], methods=lines, scored="PSNR where it is hidden, dB ↑")
+    return Sheet(blocks=[Block(title=title, columns=columns)], methods=lines, scored="PSNR of hidden pixels, dB ↑")
 
 
 def steps(outputs: Outputs, stage: str) -> Sheet:
@@ -170,7 +173,7 @@ def steps(outputs: Outputs, stage: str) -> Sheet:
             blocks.append(_way(method, mine))
             (kind,) = {kind_of(row) for row in group.index if (row["method"], row[RATIO]) == (method, mine[0][0][RATIO])}
             methods.append(_method(outputs, kind, name))
-    return Sheet(blocks=blocks, methods=methods, scored="PSNR where it is hidden, dB ↑")
+    return Sheet(blocks=blocks, methods=methods, scored="PSNR of hidden pixels, dB ↑")
 
 
 def _way(method: str, frames: Sequence[tuple[Mapping[str, Any], np.ndarray]]) -> Block:
@@ -184,6 +187,22 @@ def _way(method: str, frames: Sequence[tuple[Mapping[str, Any], np.ndarray]]) ->
         for step, found in at.items()
     }
     return Block(title=method, columns=columns)
+
+
+def overview(outputs: Outputs, labels: Mapping[str, str]) -> Block:
+    """Originals beside the methods in `labels`, a row per photograph."""
+    made = {kind: pictures for group, _ in outputs.groups() for kind, pictures in _chosen(group).items() if kind[0] in labels}
+    found = {kind[0]: kind for kind in made}
+    if missing := labels.keys() - found.keys():
+        raise UserError(f"no group of compare.groups has the methods {', '.join(sorted(missing))} of README")
+    first = found[next(iter(labels))]
+    truth, sources = outputs.originals(first[1])
+    ids = _first_of_each(list(made[first]), sources, PHOTOGRAPHS)
+    columns = {"original": ("", _large([truth[id] for id in ids]))}
+    for method, heading in labels.items():
+        score = f"{float(outputs.score(found[method])['']):.1f} dB"
+        columns[heading] = (score, _large([made[found[method]][id] for id in ids]))
+    return Block(title="Reconstructed from features alone. PSNR: mean over all test images", columns=columns)
 
 
 def depth(outputs: Outputs) -> Sheet:
@@ -203,7 +222,7 @@ def depth(outputs: Outputs) -> Sheet:
         for kind, pictures, name in made:
             methods.append(_method(outputs, kind, name))
             columns[f"{kind[3]}: {kind[0]}"] = (_note(methods[-1]), _large([pictures[id] for id in ids]))
-        blocks.append(Block(title=f"{network}, from shallow to deep", columns=columns))
+        blocks.append(Block(title=f"{label(network)}, from shallow to deep", columns=columns))
     return Sheet(blocks=blocks, methods=methods, scored="PSNR, dB ↑")
 
 

@@ -1,11 +1,11 @@
-"""Generators side by side: trained on the same pictures for the same seconds, their samples scored beside floors.
+"""Generators compared: trained on the same images for the same seconds, their samples scored beside baselines.
 
     python -m benchmarks.gan DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
-DATA holds `train/` and `test/` (class folders below); validation pictures, looked at on the way only, are drawn from
-`train/`. How many steps fill the seconds (on a processor, of its own time) is measured first, the models taking turns, and kept
-in the work folder, as every trained model is: a killed training goes on. `--budget` takes other seconds than the study's. Writes
-the columns of sets.csv, a `.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
+DATA holds `train/` and `test/` (with class folders); validation images, used for monitoring only, are drawn from `train/`. The
+number of steps that fit into the seconds (on a processor, of its own time) is measured first, the models taking turns, and kept
+in the work folder, as is every trained model; a killed training resumes. `--budget` replaces the study's seconds. Writes the
+columns of sets.csv, a `.json` beside it and a sheet of samples: docs/results/<study>.csv, .json, .jpg.
 """
 
 import shlex
@@ -85,8 +85,12 @@ def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], 
 @click.command(help=__doc__)
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all that is made is kept.")
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), help="Seconds of each model's steps, not the study's.")
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of intermediate results; reused."
+)
+@click.option(
+    "--budget", type=click.FloatRange(min=0, min_open=True), help="Seconds of training per model, instead of the study's."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")

@@ -1,4 +1,4 @@
-"""What takes long in a study of generators: pictures are prepared once, paces measured once, each model is trained once."""
+"""The long part of a study of generators: images are prepared once, seconds per step measured once, each model trained once."""
 
 import tempfile
 import time

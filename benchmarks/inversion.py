@@ -1,11 +1,11 @@
-"""A study: methods of inversion on the same photographs, with intervals and paired comparisons.
+"""A study of inversion methods on the same photographs, with intervals and paired comparisons.
 
     python -m benchmarks.inversion --study benchmarks/studies/NAME.yaml --folder PHOTOS --work FOLDER --out docs/results/NAME.csv
 
-Pictures in sorted order: every tenth for the test, every fifth from the third on for tuning (`--split val`), the others for
-what methods learn (statistics of features, linear maps). Every inversion stays in the work folder and is not run again as long
-as its settings, the photographs and the code are the same. Writes the leaderboard's columns, `_comparisons.csv`, a `.json`
-beside each, and a sheet of pictures. What stands in a study's file: `benchmarks/study.py`.
+Images in sorted order: every tenth for testing, every fifth from the third on for tuning (`--split val`), the others for training
+(feature statistics, linear maps). An inversion stays in the work folder and is not run again while its settings, the photographs
+and the code are the same. Writes a leaderboard, `_comparisons.csv`, a `.json` beside each, and a sheet of images. The format of a
+study: `benchmarks/study.py`.
 """
 
 import sys
@@ -170,7 +170,9 @@ def report(bench: Bench, wanted: Study, done: Sequence[Done], out: Path, about: 
 @click.command(help=__doc__)
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where inversions are kept.")
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of intermediate results; reused."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
 @click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)

@@ -1,14 +1,13 @@
-"""Landscape learning against plain inference on held-out pictures, at equal steps, few against many, at equal seconds.
+"""Landscape learning against plain inference on held-out images: at equal steps, few against many, and at equal seconds.
 
     python -m benchmarks.landscape DATA --study benchmarks/studies/NAME.yaml --generator models/gan/NAME --work FOLDER
 
-DATA is a prepared dataset (data/images/NAME, or what benchmarks.gan left in its work folder) of the generator's kind of
-pictures. Thetas are trained on its training pictures, one per seed, and kept in the work folder. Everything begins at the mean
-latent, at draws of the generator's latents, or where a mapper says (`--mapper`). Each method has the rate and betas of Adam, of
-the study's, that do best on validation pictures after just as many steps as it takes: plain inference has its own for few steps
-and for many. What a descent returns is its best state so far; a picture counts with its mean over seeds. Equal seconds: what the
-other has reached by the time that plain inference has taken its few steps. Writes the columns of comparisons.csv, a `.json` with
-all curves and a `.jpg` of them.
+DATA is a prepared dataset (data/images/NAME, or one in the work folder of benchmarks.gan) of the generator's kind of images.
+Thetas are trained on its training images, one per seed, and kept in the work folder. Searches start at the mean latent, at
+random latents, or at a mapper's (`--mapper`). Each method uses the study's rate and betas of Adam that are best on validation
+images after the same number of steps; plain inference has its own for few steps and for many. The result of a search is its
+best state so far; an image counts with its mean over seeds. Equal seconds: the other method's state when plain inference has
+taken its few steps. Writes the columns of comparisons.csv, a `.json` with all curves and a `.jpg` of them.
 """
 
 import shlex
@@ -160,9 +159,7 @@ def draw(found: Mapping[tuple[str, int], Any], out: Path, *, pictures: int) -> N
 @click.command(help=__doc__)
 @click.argument("data", type=FOLDER)
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option(
-    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all that is trained is kept."
-)
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of trained models; reused.")
 @click.option("--generator", type=FOLDER, required=True)
 @click.option("--mapper", type=FOLDER, help="A mapper to the same latents.")
 @click.option("--weights", type=FOLDER, multiple=True, default=[Path("models/weights")], show_default=True)

@@ -1,4 +1,4 @@
-"""What takes long in a study of landscapes: each theta is trained once and kept, rates are chosen, descents are run."""
+"""The long part of a study of landscapes: each theta is trained once and kept, rates are selected, searches are run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

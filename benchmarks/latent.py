@@ -1,13 +1,13 @@
-"""How well latents are found: known ones from noise, and how soon a mapper's start is where others arrive.
+"""How well latents are found: known ones from noise, and how many steps a mapper's start saves.
 
     python -m benchmarks.latent --images FOLDER --generator FOLDER --study benchmarks/studies/NAME.yaml --work FOLDER
 
-`known_latent`: pictures that the generator makes of drawn z are inverted by their pixels, from random latents; the restart is
-chosen by the error itself. `mapper_start`: features of held-out pictures are inverted from random latents, from the mean and, in
-a third of the steps, from the mapper's, each at the rate that was best on validation pictures: which loss is lower, and after how
-many steps is the mapper's mean where the other ends? `one_pass`: the mapper's pictures beside floors. The mapper is trained on
-the training pictures and kept in the work folder; images and generator are what `benchmarks.gan` leaves, or a pipeline. Writes
-comparisons' columns, a `.json` and a sheet: docs/results/<study>.csv, .json, .jpg.
+`known_latent`: images of random z are inverted by their pixels, from random latents; the restart is selected by that error.
+`mapper_start`: features of held-out images are inverted from random latents, from the mean and, in a third of the steps, from
+the mapper's latent, each at the rate that is best on validation images: which loss is lower, and after how many steps does the
+mapper's mean reach the other's end? `one_pass`: the mapper's images beside baselines. The mapper is trained on the training
+images and kept in the work folder; images and generator come from `benchmarks.gan` or the pipeline. Writes the columns of
+comparisons.csv, a `.json` and a sheet: docs/results/<study>.csv, .json, .jpg.
 """
 
 import sys
@@ -147,7 +147,9 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--images", type=FOLDER, required=True, help="A prepared dataset.")
 @click.option("--generator", type=FOLDER, required=True, help="The folder of a trained one.")
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the mapper is kept.")
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the trained mapper; reused."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")

@@ -1,4 +1,4 @@
-"""What takes long in a study of latents: known ones are looked for, a mapper is trained once, features are inverted."""
+"""The long part of a study of latents: known ones are searched, a mapper is trained once, features are inverted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields

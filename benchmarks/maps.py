@@ -2,9 +2,9 @@
 
     python -m benchmarks.maps --folder PHOTOS --work FOLDER --out docs/results/maps.csv
 
-`benchmarks.decoders` has left the decoders and the photographs in the work folder. What is done is what the stage `maps` does,
-with its section of params.yaml: ranked on training photographs, measured on the test's. Writes the table, a `.json` beside it,
-and a sheet of pictures per decoder. All decoders of one tap, unless some are named.
+`benchmarks.decoders` leaves decoders and photographs in the work folder. The measurement is that of the stage `maps`, with its
+section of params.yaml: channels are ranked on training photographs and measured on test photographs. Writes the table, a `.json`
+beside it, and a sheet of images per decoder, for all decoders of one tap or for those that are named.
 """
 
 import shutil
@@ -80,11 +80,11 @@ def publish(found: Path, out: Path, about: dict[str, object], decoders: Sequence
 
 
 @click.command(help=__doc__)
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The photographs, as the study was given them.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="The photographs of the study.")
 @click.option("--work", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The study's folder.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
-@click.option("--decoder", "decoders", multiple=True, metavar="NAME", help="This decoder only; repeat.")
-@click.option("--count", type=click.IntRange(min=1), help="The first photographs of the test; else all.")
+@click.option("--decoder", "decoders", multiple=True, metavar="NAME", help="Only this decoder; may be repeated.")
+@click.option("--count", type=click.IntRange(min=1), help="Only the first test photographs.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")

@@ -1,13 +1,13 @@
-"""Masked models side by side: trained on the same pictures, scored beside floors on the same masks, compared with intervals.
+"""Masked models compared: trained on the same images, scored beside baselines on the same masks, with intervals.
 
     python -m benchmarks.masked DATA --study benchmarks/studies/NAME.yaml --work FOLDER
 
-DATA holds `train/` and `test/` (class folders below); validation pictures, by which the best weights are chosen, are drawn from
-`train/`. A trained model stays in the work folder as long as its settings, the pictures and the code that trains are the same; a
-killed training goes on. `--only` trains just the named models, and makes no tables: several processes can so share the work in
-one folder. `--time` trains nothing: it tells parameters and seconds per step. Writes the columns of masked.csv,
-`_comparisons.csv`, `_sets.csv` and `_probe.csv` where the study wants them, a `.json` beside each, and a sheet of pictures. What
-a study says: `benchmarks/masked_study.py`.
+DATA holds `train/` and `test/` (with class folders); validation images, which select the best weights, are drawn from `train/`.
+A trained model stays in the work folder while its settings, the images and the training code are the same; a killed training
+resumes. `--only` trains only the named models and makes no tables, so several processes can share the work in one folder.
+`--time` trains nothing and prints parameters and seconds per step. Writes the columns of masked.csv, `_comparisons.csv`,
+`_sets.csv` and `_probe.csv` where the study asks for them, a `.json` beside each, and a sheet of images. The format of a study:
+`benchmarks/masked_study.py`.
 """
 
 import shlex
@@ -111,12 +111,16 @@ def tabulate(
 @click.command(help=__doc__)
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all that is made is kept.")
+@click.option(
+    "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of intermediate results; reused."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
-@click.option("--only", multiple=True, metavar="NAME", help="Train this model, and make no tables; repeat.")
-@click.option("--any-code", is_flag=True, help="Take up models that other code has trained; the tables tell its commit.")
-@click.option("--time", "timed", is_flag=True, help="Tell parameters and seconds per step, and train nothing.")
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), help="With --time: also the steps in so many seconds.")
+@click.option("--only", multiple=True, metavar="NAME", help="Train only this model, and make no tables; may be repeated.")
+@click.option("--any-code", is_flag=True, help="Reuse models of other code; the tables name its commit.")
+@click.option("--time", "timed", is_flag=True, help="Print parameters and seconds per step; train nothing.")
+@click.option(
+    "--budget", type=click.FloatRange(min=0, min_open=True), help="With --time: also the number of steps in these seconds."
+)
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--pictures", type=click.IntRange(min=1), default=8, show_default=True, help="On the sheet.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of the study's.")

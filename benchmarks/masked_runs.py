@@ -1,4 +1,4 @@
-"""What takes long in a study of masked models: the pictures are prepared once, each model is trained once and kept."""
+"""The long part of a study of masked models: the images are prepared once, each model is trained once and kept."""
 
 import statistics
 import tempfile

@@ -1,4 +1,4 @@
-"""A study of masked models as its file describes it: what is hidden, which models learn, what is asked."""
+"""The file of a study of masked models: what is hidden, which models are trained, which questions are asked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def read(path: Path) -> MaskedStudy:
 
 
 def plan(study: MaskedStudy, params: Mapping[str, Any], dataset: str) -> Plan:
-    """Whatever the file has wrong is said here, before any work."""
+    """Raises a UserError for every fault of the file, before any work."""
     _check_free("shared", study.shared)
     decided = {"dataset": dataset, "masks": {"cell": study.cell, "pattern": study.pattern}, "validation": None}
     shared = merge(merge(params["train_masked"]["shared"], decided), study.shared)

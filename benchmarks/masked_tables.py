@@ -1,4 +1,4 @@
-"""From trained masked models to tables: what they and the floors fill in, its scores, and what is known of each training."""
+"""From trained masked models to tables: predictions of models and baselines, their scores, and the record of each training."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

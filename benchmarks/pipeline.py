@@ -1,10 +1,10 @@
-"""What the pipeline costs its user: everything stale, nothing stale, `dvc status`, and every stage.
+"""Time of the pipeline: everything stale, nothing stale, `dvc status`, and each stage.
 
     python -m benchmarks.pipeline
     python -m benchmarks.pipeline --here
 
-A clone of this tree's last commit is run whole (minutes), then again with nothing stale; `--here` leaves the first out and
-measures this folder, which must be up to date. What lasts under a minute is the median of three. `theirs` is `dvc repro`.
+A clone of this tree's last commit is run (minutes), then again with nothing stale; `--here` skips the first and measures this
+folder, which must be up to date. Anything under a minute is the median of three. `theirs` is `dvc repro`.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""How fast pictures are prepared, beside torchvision's ImageFolder transforms in a DataLoader that fills the same file.
+"""Speed of preparing images, against torchvision's ImageFolder transforms in a DataLoader that fills the same file.
 
     python -m benchmarks.prepare --folder PHOTOS
 
-Both decode JPEG files on all cores, short side to 256, centre 224 cut out, into one uint8 array on disk; the time counts
-from a standing start. Without a folder it takes crops of the photographs that packages ship, as JPEG files of 500x375.
+Both decode JPEG files on all cores, short side to 256, centre crop of 224, into one uint8 array on disk; start-up counts. Without
+a folder it uses crops of the photographs in the packages, as JPEG files of 500x375.
 """
 
 import functools
@@ -128,7 +128,13 @@ def row(what: str, mine: list[float], other: list[float], *, unit: str, top: flo
 
 @click.command(help=__doc__)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A tree of JPEG pictures.")
-@click.option("--count", type=click.IntRange(min=100), default=2000, show_default=True, help="Files are taken in turns.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Number of files; they are repeated if there are fewer.",
+)
 @click.option("--repeat", type=click.IntRange(min=3), default=5, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
 def main(folder: Path | None, count: int, repeat: int, out: Path) -> None:

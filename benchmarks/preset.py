@@ -1,10 +1,10 @@
-"""Runs the pipeline with a preset, and keeps its tables in docs/results.
+"""Runs the pipeline with a preset, and copies its tables to docs/results.
 
     RELUME_SOURCES=~/pictures python -m benchmarks.preset photographs
     python -m benchmarks.preset default
 
-It is `make exp PRESET=photographs` (`dvc repro` for the default) and a copy of what `compare` and `report` wrote: the leaderboard
-as <preset>.csv, the other tables beside it as <preset>_<table>.csv, each with how it came about, and the report's picture as
+It runs `make exp PRESET=photographs` (`dvc repro` for the default) and copies what `compare` and `report` wrote: the
+leaderboard as <preset>.csv, the other tables as <preset>_<table>.csv, a `.json` beside each, and the report's picture as
 <preset>.jpg. Stages whose results are in the cache do not run again; `seconds` are those that trainings and inversions took.
 """
 

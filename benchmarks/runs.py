@@ -1,4 +1,4 @@
-"""The inversions of a study: run in order, each kept as a group, none run again that is there and was made from the same."""
+"""The inversions of a study: run in order, each kept as a group, and reused while it was made from the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

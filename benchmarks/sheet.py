@@ -1,4 +1,4 @@
-"""Pictures of a study side by side: a block per case, a row per photograph, its original first, then a column per method."""
+"""Images of a study side by side: a block per case, a row per photograph, its original first, then a column per method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

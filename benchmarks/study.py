@@ -1,4 +1,4 @@
-"""A study as its file describes it: cases, methods, and from both the inversions to be run, in order."""
+"""The file of a study: cases and methods, and from both the inversions to run, in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

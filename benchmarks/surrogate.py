@@ -1,13 +1,13 @@
-"""Does a learned surrogate embedding tell what another network would see, and does asking it better an inversion?
+"""Does a learned surrogate predict another network's embedding, and does it improve an inversion?
 
     python -m benchmarks.surrogate --folder PHOTOS --weights models/weights --out docs/results/surrogate.csv
 
-Photographs are split as by benchmarks.inversion. On the training ones the surrogate is learned, as `train_surrogate` says it. On
-the test ones, paired and with intervals: the cosine of the predicted to the true embedding against that of the nearest training
-picture's and of the mean embedding; then a recipe with the term and without it, by the cosine of the reconstruction's embedding
-to the original's true one, by that of a network that nothing has looked through, and by PSNR. The first of these judges is the
-network that the term looks through: a better value there and nowhere else says that the network was pleased, not the picture
-found. Writes the columns of comparisons.csv and a `.json`.
+Splits are those of benchmarks.inversion. The surrogate is trained on the training photographs, as `train_surrogate` states. On
+the test photographs, paired and with intervals: the cosine of the predicted to the true embedding, against that of the nearest
+training image and of the mean embedding; then a recipe with and without the term, by the cosine of the reconstruction's
+embedding to the original's, by that of a network that took no part, and by PSNR. The first network is the one in the term: a
+better value there alone means that the term was satisfied, not that the image is better. Writes the columns of comparisons.csv
+and a `.json`.
 """
 
 import sys
@@ -181,13 +181,13 @@ def with_surrogate(recipe: InversionConfig, weight: float) -> InversionConfig:
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table.")
-@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True, help="Of the photographs.")
+@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True, help="Side of the photographs in pixels.")
 @click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
 @click.option("--count", type=click.IntRange(min=2), help="Only the first photographs of the split are scored.")
 @click.option("--model", default="surrogate_conv5", show_default=True, help="Of train_surrogate.models.")
-@click.option("--recipe", default="deep", show_default=True, help="With the term and without it; it begins from `init`.")
+@click.option("--recipe", default="deep", show_default=True, help="The recipe that is run with the term and without.")
 @click.option("--strength", "strengths", type=click.FloatRange(min=0, min_open=True), multiple=True, default=[1.0])
-@click.option("--judge", "extractor", default="vgg16_conv", show_default=True, help="A network that nothing looks through.")
+@click.option("--judge", "extractor", default="vgg16_conv", show_default=True, help="A network that takes no part.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")
 def main(

@@ -1,10 +1,10 @@
-"""Puts the tables of docs/results into the pages of docs, between their marks.
+"""Writes the tables of the pages in docs/results from the CSV files beside them.
 
     python -m benchmarks.tables
 
-A mark names a file of docs/results: `<!-- table NAME -->` … `<!-- end -->`; words behind the name keep only rows of these
-methods, questions or actions (`avg_*`: all that begin so). The columns follow from the file: a leaderboard, masked models,
-paired comparisons or groups of feature maps.
+`<!-- table NAME -->` … `<!-- end -->` holds the table of docs/results/NAME.csv. Words after the name select methods, questions,
+or actions (`avg_*`: all that begin with avg_); `+WORD` selects metrics, rankings or hidden shares in percent. The columns follow
+from the file: a leaderboard, masked models, paired comparisons or groups of feature maps.
 """
 
 import re
@@ -16,8 +16,8 @@ import click
 
 from relume.core.files import read_csv
 
-DOCS = Path("docs")
-MARK = re.compile(r"(<!-- table (\w+)((?: [\w*]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+RESULTS = Path("docs/results")
+MARK = re.compile(r"(<!-- table (\w+)((?: [\w*+]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = Mapping[str, str]
 DIGITS = {"psnr": 2, "psnr_masked": 2, "psnr_pasted": 2, "psnr_full": 2, "reid_top1": 2, "seconds_per_image": 2, "fd": 1}
 SCORES = (
@@ -25,13 +25,30 @@ SCORES = (
     ("lpips_alex", "LPIPS (Alex) ↓"),
     ("lpips_vgg", "LPIPS (VGG) ↓"),
     ("feature_error", "feature error ↓"),
-    ("reid_top1", "found again ↑"),
-    ("seconds_per_image", "seconds per picture"),
+    ("reid_top1", "re-identified ↑"),
+    ("seconds_per_image", "seconds per image"),
 )
 
 
 def number(row: Row, key: str, digits: int) -> str:
     return f"{float(row[key]):.{digits}f}" if row.get(key) else ""
+
+
+LABELS = {
+    "alexnet_conv": "AlexNet",
+    "vgg16_conv": "VGG16",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "psnr": "PSNR, dB",
+    "psnr_masked": "PSNR of hidden pixels, dB",
+    "ssim": "SSIM",
+    "lpips_alex": "LPIPS (Alex)",
+    "lpips_vgg": "LPIPS (VGG)",
+    "feature_error": "feature error",
+}
+
+
+def label(name: str) -> str:
+    return LABELS.get(name, name)
 
 
 HIDDEN = re.compile(r", (\d[\d.]* % hidden)$")  # ending of a question about masked models
@@ -47,7 +64,7 @@ FILLED = (
 
 def subject(row: Row) -> str:
     if row["network"]:
-        return f"{row['network']} `{row['tap']}`"
+        return f"{label(row['network'])} `{row['tap']}`"
     asked = HIDDEN.search(row.get("question", ""))
     return asked[1].removesuffix(" hidden") if asked else "–"
 
@@ -65,7 +82,7 @@ def board(rows: Sequence[Row]) -> Iterator[list[str]]:
 def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per pairing, a column per metric: mean of a − mean of b, and the interval, bold where it excludes zero."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    yield ["hidden" if HIDDEN.search(rows[0]["question"]) else "inverted", "a − b", *metrics]
+    yield ["hidden" if HIDDEN.search(rows[0]["question"]) else "inverted", "a − b", *map(label, metrics)]
     lines: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         pair = (subject(row), f"`{row['a']}` − `{row['b']}`")
@@ -92,7 +109,7 @@ def groups(rows: Sequence[Row]) -> Iterator[list[str]]:
 def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per method and share of the picture that is hidden, with the scores that are told of any."""
     there = [(key, words) for key, words in FILLED if any(row[key] for row in rows)]
-    yield ["hidden", "method", "parameters", "PSNR where it is hidden, dB ↑", *(words for _, words in there)]
+    yield ["hidden", "method", "parameters", "PSNR of hidden pixels, dB ↑", *(words for _, words in there)]
     for row in rows:
         reached = f"{number(row, 'psnr_masked', 2)} [{number(row, 'psnr_masked_lo', 2)}, {number(row, 'psnr_masked_hi', 2)}]"
         size = f"{int(row['parameters']):,}" if row["parameters"] else "–"
@@ -109,22 +126,30 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
     told = {"ranking": "action", "mask_ratio": "method"}.get(column, column)
+    shown = {word[1:] for word in words if word.startswith("+")}
+    words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
+    wanted = [row for row in wanted if not shown or not _detail(row) or _detail(row) in shown]
     heading, *lines = form(wanted)
     return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])
 
 
+def _detail(row: Row) -> str:
+    """The metric, the ranking or the hidden share of a row."""
+    return f"{100 * float(row['mask_ratio']):g}" if row.get("mask_ratio") else row.get("metric") or row.get("ranking", "")
+
+
 def filled(page: str, results: Path) -> str:
-    """The page with every table as its file says."""
+    """The page with all tables as in their files."""
     return MARK.sub(lambda mark: mark[1] + table(mark[2], mark[3].split(), results) + mark[4], page)
 
 
 @click.command(help=__doc__)
-@click.option("--docs", type=click.Path(path_type=Path, exists=True, file_okay=False), default=DOCS, show_default=True)
-def main(docs: Path) -> None:
-    for path in sorted(docs.glob("*.md")):
+@click.option("--results", type=click.Path(path_type=Path, exists=True, file_okay=False), default=RESULTS, show_default=True)
+def main(results: Path) -> None:
+    for path in sorted(results.glob("*.md")):
         old = path.read_text()
-        new = filled(old, docs / "results")
+        new = filled(old, results)
         if new != old:
             path.write_text(new)
             click.echo(f"{path}: written")

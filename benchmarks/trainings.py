@@ -1,4 +1,4 @@
-"""Models that a benchmark trains: each once, from just what its key says; a killed training resumes."""
+"""Models that a benchmark trains: each once, identified by its key; a killed training resumes."""
 
 import fcntl
 from collections.abc import Callable, Iterator, Mapping

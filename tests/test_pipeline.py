@@ -20,7 +20,8 @@ from relume.core.files import read_csv, sha256
 from tests.gan_files import KINDS
 from tests.preset_files import JUDGES, LADDERS
 from tests.stage_files import NONE
-from tests.test_readme import README, commands
+from tests.test_readme import DOCS, blocks, commands
+from tests.test_readme import toy as shortened
 from tests.toy_masked import ENERGY, STACK
 
 pytestmark = pytest.mark.slow
@@ -178,20 +179,23 @@ def first_tv(root: Path) -> float:
     return float(next(row["value"] for row in rows if row["term"] == "tv" and row["step"] == "0"))
 
 
-def test_every_command_of_the_readme_runs(tree: Path) -> None:
+PAGES = [page for page in DOCS if page.name != "share.md"]  # its commands need two clones: test_setup.py
+SHOWN = dict.fromkeys(shortened(command) for page in PAGES for command in commands(page))
+SCRIPTS = dict.fromkeys(shortened(script) for page in PAGES for script in blocks(page, "python"))
+
+
+def test_every_command_of_the_docs_runs(tree: Path) -> None:
     run("git", "checkout", "-q", "-f", "--", ".", cwd=tree)
-    shown = [command for command in commands() if command.startswith(("dvc ", "relume "))]
-    assert len(shown) >= 5
-    for command in shown:
-        short = " --steps 3" if command.startswith("relume invert") else ""
-        run("bash", "-c", command.replace("relume ", f"{sys.executable} -m relume.cli.main ") + short, cwd=tree)
+    run(*DVC, "checkout", cwd=tree)
+    for command in filter(None, SHOWN):
+        own = command.replace("relume ", "python -m relume.cli.main ", 1) if command.startswith("relume ") else command
+        run("bash", "-c", f"export PYTHONPATH=$PWD/src; {own}", cwd=tree)  # not that of an installed relume
     assert "photos" in run(*DVC, "metrics", "show", cwd=tree)
 
 
-def test_the_notebook_of_the_readme_runs(tree: Path) -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    script = f"import sys; sys.path.insert(0, 'src')\n{snippet}\nassert found.image.shape == (1, 128, 128, 3)"
-    run(sys.executable, "-c", script, cwd=tree)
+@pytest.mark.parametrize("script", SCRIPTS, ids=range(len(SCRIPTS)))
+def test_every_script_of_the_docs_runs(tree: Path, script: str) -> None:
+    run(sys.executable, "-c", f"import sys; sys.path.insert(0, 'src')\n{script}", cwd=tree)
 
 
 def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
@@ -208,8 +212,8 @@ def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
 
 
 def test_a_decoder_is_trained_by_several_processes(tree: Path) -> None:
-    """As docs/decoders.md says, to its tolerance: Adam moves weights by little in so few steps, so the curves must agree too."""
-    (command,) = re.findall(r"```sh\nRELUME_TRAINER=\"torchrun (.*?)\" dvc (.*?)\n```", (ROOT / "docs/decoders.md").read_text())
+    """As docs/howto/gpu.md says, to its tolerance: Adam moves weights by little in so few steps, so the curves must agree too."""
+    (command,) = re.findall(r"```sh\nRELUME_TRAINER=\"torchrun (.*?)\" dvc (.*?)\n```", (ROOT / "docs/howto/gpu.md").read_text())
     folder = tree / "models/decoder/alexnet_conv5"
     run(*DVC, "repro", "train_decoder", cwd=tree)
     alone, curves = load_file(folder / "model.safetensors"), history(folder)

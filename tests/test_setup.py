@@ -1,4 +1,4 @@
-"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks, and what docs/sharing.md tells to do."""
+"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks."""
 
 import os
 import re

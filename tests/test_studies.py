@@ -16,7 +16,7 @@ from relume.methods.optimise.config import variation
 from relume.networks.catalogue import facts
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if MARK.search(path.read_text()))
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if MARK.search(path.read_text()))
 Params = dict[str, Any]
 SAME = ("optimiser", "init", "losses")
 

@@ -19,7 +19,7 @@ WAIT = 3.0  # seconds
 ENOUGH, TOO_LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the default pipeline
 PORTS = {"ssh": 22, "http": 80, "https": 443}
 PLUGINS = {"s3": "s3", "ssh": "ssh", "gs": "gs", "azure": "azure", "webdav": "webdav", "webdavs": "webdav", "hdfs": "hdfs"}
-SHARING = "see docs/sharing.md"
+SHARING = "see docs/howto/share.md"
 
 
 def _settings(root: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """Tuned recipes by network family and depth of tap, for `relume invert` and as material for `recipes`: differences from
-`invert_optimise`, tuned at the named tap on photographs that no table uses (docs/inversion.md)."""
+`invert_optimise`, tuned at the named tap on photographs that no table uses (docs/results/inversion.md)."""
 
 from typing import Any
 
