@@ -26,7 +26,6 @@ def source(**section: Any) -> Source:
 
 
 def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project, and one folder of sources beside it."""
     (tmp_path / "project").mkdir()
     (tmp_path / "store").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -113,7 +112,6 @@ def cifar_rows(seed: int, count: int) -> np.ndarray:
 
 
 def cifar10(folder: Path, per_batch: int = 4) -> Path:
-    """Five training batches and a test batch; labels run through two classes."""
     files = {"batches.meta": {b"label_names": [b"cat", b"dog"]}}
     for number, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
         labels = [k % 2 for k in range(per_batch)]
