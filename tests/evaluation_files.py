@@ -34,7 +34,6 @@ def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test",
 
 
 def write_weights(root: Path) -> Path:
-    """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
     for extractor, (network, _) in list(LPIPS_TAPS.items())[:2]:
         tensors = canonical(networks.random(network, seed=1).body.state_dict())
         channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[extractor]

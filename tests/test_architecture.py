@@ -27,7 +27,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 
 def imports(path: Path) -> set[tuple[str, ...]]:
-    """The parts of the names below `relume` that a module imports."""
     return {tuple(name.split(".")[1:]) for name in imported(path) if name.startswith("relume.")}
 
 

@@ -38,7 +38,6 @@ def test_the_energy_transformer_is_above_the_nearest_visible_colour_where_most_i
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A toy project with a page and a README that have marks and no numbers."""
     write(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"compare": {"groups": list(GROUPS)}}))
     made = {name: f"invert_optimise@{name}" if name != "floors" else name for name in GROUPS}

@@ -21,7 +21,6 @@ FOREIGN, JUDGE = "cosine_vgg16_conv_pool", "cosine_efficientnet_lite0_pool"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Twenty photographs, two for the test; the target is VGG, whose toy is cheap."""
     (tmp_path / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(20):

@@ -148,7 +148,6 @@ SHA256 = "ae1a1609e84abf693122d868123928176bfe4e9a89fd7040da75be08151105a6"
 
 
 def matter() -> Photographs:
-    """Photographs of arithmetic, which no decoder and no package can change."""
     plane = np.arange(160 * 160 * 3, dtype=np.int64).reshape(160, 160, 3)
     photographs = [(plane * plane // divisor % 251).astype(np.uint8) for divisor in (1, 97, 7001)]
     return Photographs(colours=photographs, textures=photographs)

@@ -92,7 +92,6 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def copied(root: Path) -> Path:
-    """This tree's files with toy parameters, as a repository of their own."""
     root.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True

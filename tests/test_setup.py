@@ -29,7 +29,6 @@ def run(*words: str | Path, cwd: Path, **environment: str) -> "subprocess.Comple
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What setting up needs of a clone, in a folder with a blank in its name."""
     folder = tmp_path / "a clone"
     folder.mkdir()
     for name in ("Makefile", "bootstrap.sh", "requirements.lock", "pyproject.toml"):
