@@ -128,7 +128,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outputs(root: Path) -> dict[str, str]:
-    """Checksums of everything that stages wrote, but for measured times."""
     folders = ("data", "models", "metrics/methods", "metrics/sets", "metrics/paths")
     files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
     written = ("sets.csv", "comparisons.csv", "correlations.csv", "self_test.csv", "summary.json")
