@@ -50,7 +50,6 @@ def column(dataset: Dataset, key: str, split: str) -> list[str]:
 
 
 def pixels(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    """A smooth picture: JPEG keeps it."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
 

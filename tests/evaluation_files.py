@@ -60,7 +60,6 @@ def write_reconstructions(folder: Path, rows: Sequence[Row], images: np.ndarray,
 
 
 def write_scores(root: Path, group: str, rows: Sequence[Row], scores: Sequence[Mapping[str, float]]) -> None:
-    """`metrics/methods/<group>.csv` and the files beside it that `compare` reads."""
     images = np.zeros((len(rows), 8, 8, 3), np.uint8)
     write_reconstructions(root / "data" / "reconstructions" / group, rows, images)
     table = [{**{key: getattr(entry, key) for key in KEYS}, **score} for entry, score in zip(rows, scores, strict=True)]

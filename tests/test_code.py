@@ -43,7 +43,6 @@ def tree(folder: Path, **changes: str) -> Path:
 
 
 def digests(folder: Path, **changes: str) -> dict[str, str]:
-    """Stage -> digest, each time in a folder of its own: what was read once is remembered."""
     root = tree(folder / str(len(list(folder.iterdir()))), **changes)
     return {name: digest_of([f"stages.{name}"], root) for name in ("first", "second")}
 

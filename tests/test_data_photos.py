@@ -154,7 +154,6 @@ def matter() -> Photographs:
 
 
 def everything() -> str:
-    """A digest of all bits, those too that the rounding to bytes would hide."""
     numbers = uniform(rng(0), 0.01, 13, 2000)
     found = hashlib.sha256(np.array([[*cos_sin(each), log(each), exp(each)] for each in numbers.tolist()]).tobytes())
     found.update(hypot(numbers, numbers[::-1]).tobytes())

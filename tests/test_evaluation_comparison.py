@@ -47,7 +47,6 @@ def root(tmp_path: Path) -> Path:
 
 
 def compare(root: Path, groups: tuple[str, ...] = (), probe: Table | None = None, **other: Any) -> dict[str, Any]:
-    """The tables of `groups`; without, of all that are there."""
     groups = groups or tuple(path.stem for path in sorted((root / "metrics/methods").glob("*.csv")))
     plain: dict[str, Any] = {"metrics": ("psnr", "lpips_alex"), "questions": {}, "resamples": 1000, "level": 0.95}
     folders = {"methods": root / "metrics/methods", "reconstructions": root / "data/reconstructions"}

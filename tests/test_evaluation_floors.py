@@ -94,7 +94,6 @@ def test_degradations_by_hand() -> None:
 
 
 def scores(**ladders: list[float]) -> dict[tuple[str, float], dict[str, np.ndarray]]:
-    """psnr 100 for pictures themselves, then what the ladders say; two pictures, alike."""
     told = {("none", 0.0): 100.0} | {
         (name, float(at)): value for name, values in ladders.items() for at, value in enumerate(values, 1)
     }

@@ -22,7 +22,6 @@ from relume.evaluation.statistics import expanded_tail, interval, paired, resamp
 
 
 def clustered(sources: int, crops: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Mean 0; half of the variance is between sources."""
     generator = np.random.default_rng(seed)
     values = np.repeat(generator.normal(size=sources), crops) + generator.normal(size=sources * crops)
     return values, [f"photo{number // crops}" for number in range(sources * crops)]

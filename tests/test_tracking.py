@@ -67,13 +67,11 @@ def runs(root: Path) -> list[str]:
 
 
 def row_of(root: Path, name: str, table: str = "params") -> dict[str, Any]:
-    """Keys and values of a run, by its name; the latest one's."""
     query = f"select t.key, t.value from runs r join {table} t using (run_uuid) where r.name = '{name}' order by start_time"
     return dict(ask(root, query))  # type: ignore[arg-type]
 
 
 def variant(monkeypatch: pytest.MonkeyPatch, root: Path, name: str, **options: float) -> Path:
-    """Other results, as pulled from a cache, which are to stand under the experiment `name` in the store of `root`."""
     monkeypatch.setenv("DVC_ROOT", str(root))
     monkeypatch.setenv("DVC_EXP_NAME", name)
     return project_files(root / name, **options)
