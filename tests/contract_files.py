@@ -37,7 +37,6 @@ SIZE = 32
 
 
 def narrowed(params: dict[str, Any]) -> dict[str, Any]:
-    """The committed parameters without the groups that are not made up here."""
     params["recipes"] = {name: recipe for name, recipe in params["recipes"].items() if name in GROUPS}
     params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
     params["maps"]["decoders"] = []
@@ -117,7 +116,6 @@ def _spoil(images: np.ndarray, rng: np.random.Generator, noise: float, blur: int
 def _group(
     root: Path, name: str, methods: Mapping[str, np.ndarray], originals: np.ndarray, index: list[dict[str, str]], rng: Any
 ) -> list[dict[str, object]]:
-    """Writes the group and its metrics; returns its rows of the leaderboard."""
     floor = name == "floors"
     own: dict[str, Any] = {"family": "floor" if floor else "optimise", "task": "feature", "dataset": "photos"}
     own |= {"size": originals.shape[1], "network": "" if floor else "alexnet_conv"}

@@ -26,7 +26,6 @@ def source(**section: Any) -> Source:
 
 
 def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project, and one folder of sources beside it."""
     (tmp_path / "project").mkdir()
     (tmp_path / "store").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -51,7 +50,6 @@ def column(dataset: Dataset, key: str, split: str) -> list[str]:
 
 
 def pixels(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    """A smooth picture: JPEG keeps it."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
 
@@ -113,7 +111,6 @@ def cifar_rows(seed: int, count: int) -> np.ndarray:
 
 
 def cifar10(folder: Path, per_batch: int = 4) -> Path:
-    """Five training batches and a test batch; labels run through two classes."""
     files = {"batches.meta": {b"label_names": [b"cat", b"dog"]}}
     for number, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
         labels = [k % 2 for k in range(per_batch)]

@@ -34,7 +34,6 @@ def write_dataset(folder: Path, size: int = 32, splits: Sequence[str] = ("test",
 
 
 def write_weights(root: Path) -> Path:
-    """Random weights as `weights` would leave them: AlexNet's and VGG's convolutions, heads of ones."""
     for extractor, (network, _) in list(LPIPS_TAPS.items())[:2]:
         tensors = canonical(networks.random(network, seed=1).body.state_dict())
         channels = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}[extractor]
@@ -61,7 +60,6 @@ def write_reconstructions(folder: Path, rows: Sequence[Row], images: np.ndarray,
 
 
 def write_scores(root: Path, group: str, rows: Sequence[Row], scores: Sequence[Mapping[str, float]]) -> None:
-    """`metrics/methods/<group>.csv` and the files beside it that `compare` reads."""
     images = np.zeros((len(rows), 8, 8, 3), np.uint8)
     write_reconstructions(root / "data" / "reconstructions" / group, rows, images)
     table = [{**{key: getattr(entry, key) for key in KEYS}, **score} for entry, score in zip(rows, scores, strict=True)]

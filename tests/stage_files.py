@@ -59,7 +59,6 @@ def succeed(stage: Any, **options: Any) -> Result:
 
 
 def train(stage: Any, name: str, out: str = "models", **options: Any) -> Result:
-    """The model in `out`/<name>, its timing beside it."""
     item = "decoder" if stage.__name__ == "stages.train_decoder" else "model"
     return run(stage, **{item: name, "out": f"{out}/{name}", "timing": f"{out}/{name}.csv", **options})
 

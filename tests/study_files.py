@@ -28,7 +28,6 @@ def study_call(
     names: Sequence[str] = NAMES,
     words: Sequence[str] = ("--folder", "noise"),
 ) -> Callable[..., Result]:
-    """In `folder`, whose tables lie in out/toy*.csv."""
     for name, pixels in zip(
         names, np.random.default_rng(0).integers(0, 256, (len(names), 40, 44, 3), dtype=np.uint8), strict=True
     ):

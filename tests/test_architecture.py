@@ -31,7 +31,6 @@ ALSO = {  # a family's part of the page, and the module that asks the families f
 
 
 def imports(path: Path) -> set[tuple[str, ...]]:
-    """The parts of the names below `relume` that a module imports."""
     return {tuple(name.split(".")[1:]) for name in imported(path) if name.startswith("relume.")}
 
 
@@ -97,7 +96,6 @@ def test_stage_script_section_and_code_share_a_name() -> None:
 
 
 def test_command_lines_name_their_dependencies() -> None:
-    """`cmd`, `deps` and `outs` match by eye: a folder on the command line is, holds or lies in a declared path."""
     for name, stage in stages().items():
         options = stage["cmd"].split("--")[1:]
         paths = [parts[1] for parts in (option.split() for option in options) if len(parts) > 1 and "/" in parts[1]]

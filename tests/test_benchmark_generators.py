@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from benchmarks import gan_runs, landscape, latent
 from benchmarks.gan_runs import GanStudy, configs, planned
 from benchmarks.landscape import Reached, bench_of, rows_of
 from benchmarks.landscape_runs import Bench
 from relume.core.config import build
+from relume.core.files import read_csv, read_json
+from relume.evaluation.comparison import COMPARISONS
 from relume.methods.landscape.infer import Descents
 from relume.training.loop import LOSS
 from tests.decoder_files import CPU, RUN, Store, training
@@ -62,6 +65,18 @@ def test_differences_and_equal_seconds_by_hand(files: Path) -> None:
         ("plain_mean_1", "in the seconds of 1 plain steps"): (6.0, 4.5, 1.5),
     }
     assert told == wanted | {(b.replace("mean", "noise"), question): values for (b, question), values in wanted.items()}
+
+
+@pytest.mark.slow
+def test_landscapes_are_compared_in_a_table_with_curves(files: Path) -> None:
+    options = {"study": "study.yaml", "generator": "style", "work": "work", "out": "out.csv", "weights": ""}
+    words = [part for key, value in options.items() for part in (f"--{key}", str(files / value))]
+    result = CliRunner().invoke(landscape.main, [str(files / "toy"), *words])
+    assert result.exit_code == 0, result.output
+    assert [tuple(row) for row in read_csv(files / "out.csv")] == [COMPARISONS] * (2 * 2 * 3)
+    seeds = {name: len(one["seeds"]) for name, one in read_json(files / "out.json")["curves"].items()}
+    plain = {"plain_mean_1": 1, "plain_noise_1": 2, "plain_mean_3": 1, "plain_noise_3": 2}
+    assert seeds == plain | {"landscape_mean_1": 2, "landscape_noise_1": 2}
 
 
 EYE = {"network": "alexnet_conv", "tap": "conv1"}

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from PIL import Image
 
 from benchmarks import runs, study
 from benchmarks.inversion import main, split_of
-from benchmarks.sheet import WIDTH
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import read_group
@@ -127,7 +125,6 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     rows = {(line["method"], line["tap"]) for line in board if line["family"] != "floor"}
     each = {(method, tap) for method in ("s0", "tuned", "tuned_equal_seconds") for tap in ("conv1", "conv2")}
     assert rows == each | {("once", "conv1+conv2")}
-    assert {line["n"] for line in board} == {"2"}
     comparisons = read_csv(Path("out/toy_comparisons.csv"))
     assert tuple(comparisons[0]) == COMPARISONS
     asked = {(line["question"], line["a"], line["b"], line["tap"], line["metric"]) for line in comparisons}
@@ -137,8 +134,6 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     about = read_json(Path("out/toy.json"))
     assert about["runs"]["deep"]["tuned"] == {"steps": 2 * STEPS, "seconds": 3.0}
     assert about["runs"]["deep"]["tuned_equal_seconds"]["steps"] == 1
-    with Image.open("out/toy.jpg") as picture:
-        assert picture.width <= WIDTH
     used = {row["id"] for row in read_group(Path("work/reconstructions/deep_s0")).index}
     assert used == {"00.png", "10.png"}
 

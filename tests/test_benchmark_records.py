@@ -39,7 +39,6 @@ def test_the_energy_transformer_is_above_the_nearest_visible_colour_where_most_i
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A toy project with a page and a README that have marks and no numbers."""
     write(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"compare": {"groups": list(GROUPS)}}))
     made = {name: f"invert_optimise@{name}" if name != "floors" else name for name in GROUPS}
@@ -106,18 +105,6 @@ def test_tables_that_hold_something_are_copied_with_their_story(tmp_path: Path) 
 KEYS = {"what", "ours", "theirs", "limit", "unit", "ratio", "ratio_lo", "ratio_hi", "n"}
 
 
-def test_what_the_pipeline_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([300.0, 2.0, 6.0, 1.0, 3.0, 6.0, 1.5, 10.0, 6.0, 9.0])
-    monkeypatch.setattr(pipeline, "timed", lambda command, root: next(seconds))
-    write_json(tmp_path / pipeline.SECONDS, {"prepare@photos": [20.0, 30.0]})
-    rows = {str(row["what"]): row for row in pipeline.measure(tmp_path, whole=True, jobs=2)}
-    assert all(set(row) == KEYS for row in rows.values())
-    assert (rows["everything stale"]["ours"], rows["everything stale"]["limit"]) == (300.0, 720.0)
-    idle = rows["nothing stale"]
-    assert [idle[key] for key in ("ours", "theirs", "ratio", "ratio_lo", "ratio_hi", "n")] == [3.0, 6.0, 0.5, 0.333, 1.667, 3]
-    assert (rows["prepare@photos"]["ours"], rows["prepare@photos, processor"]["ours"]) == (20.0, 30.0)
-
-
 TOY = Size(B=7, D=12, H=3, Y=5, M=20, few=2, many=4)
 CPU = torch.device("cpu")
 
@@ -134,11 +121,20 @@ def test_both_sides_take_the_same_step_and_learn_the_same(attention: str, way: s
     assert (found[0][0] - x).norm() > 0.1, "it is a step"
 
 
-def test_ratios_are_of_pairs() -> None:
+def test_ratios_are_of_pairs_and_what_the_pipeline_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2, 3 and 4 times as fast; the medians of the speeds alone would say 1 / 2 against 1 / 8."""
     found = energy.row("x", np.array([[1.0, 2.0], [2.0, 8.0], [4.0, 12.0]]))
     assert (found["ours"], found["theirs"], found["unit"]) == (0.5, 0.125, "steps/s")
     assert (found["ratio"], found["ratio_lo"], found["ratio_hi"], found["n"]) == (3.0, 2.0, 4.0, 3)
+    seconds = iter([300.0, 2.0, 6.0, 1.0, 3.0, 6.0, 1.5, 10.0, 6.0, 9.0])
+    monkeypatch.setattr(pipeline, "timed", lambda command, root: next(seconds))
+    write_json(tmp_path / pipeline.SECONDS, {"prepare@photos": [20.0, 30.0]})
+    rows = {str(row["what"]): row for row in pipeline.measure(tmp_path, whole=True, jobs=2)}
+    assert all(set(row) == KEYS for row in rows.values())
+    assert (rows["everything stale"]["ours"], rows["everything stale"]["limit"]) == (300.0, 720.0)
+    idle = rows["nothing stale"]
+    assert [idle[key] for key in ("ours", "theirs", "ratio", "ratio_lo", "ratio_hi", "n")] == [3.0, 6.0, 0.5, 0.333, 1.667, 3]
+    assert (rows["prepare@photos"]["ours"], rows["prepare@photos, processor"]["ours"]) == (20.0, 30.0)
 
 
 @pytest.mark.slow

@@ -19,15 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOREIGN, JUDGE = "cosine_vgg16_conv_pool", "cosine_efficientnet_lite0_pool"
 
 
-class Drawn(Store):
-    """Each network's weights are drawn once: many are asked for many times."""
-
-    tensors = staticmethod(cache(Store().tensors))  # type: ignore[assignment]
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Twenty photographs, two for the test; the target is VGG, whose toy is cheap."""
     (tmp_path / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(20):
@@ -42,7 +35,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["invert_optimise"]["optimiser"].update(warmup=0)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(surrogate, "WeightStore", lambda *folders: Drawn())
+    store = Store()
+    store.tensors = cache(store.tensors)  # type: ignore[method-assign]
+    monkeypatch.setattr(surrogate, "WeightStore", lambda *folders: store)
     return tmp_path
 
 

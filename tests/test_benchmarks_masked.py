@@ -98,7 +98,6 @@ def test_faults_are_named_before_any_work(message: str, default_params: dict[str
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Noise in two classes: eight pictures to learn from, four to be judged by."""
     names = [f"toy/{'train' if number < 8 else 'test'}/{'ab'[number % 2]}/{number:02}.png" for number in range(12)]
     return study_call(tmp_path, monkeypatch, main, names, ["toy"])
 

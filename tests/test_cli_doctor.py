@@ -124,7 +124,6 @@ def test_a_check_that_breaks_and_parameters_at_fault_are_findings(alone, monkeyp
 
 
 def test_it_runs_where_packages_are_missing(project):
-    """In a bare Python, of which only click is given."""
     (project / "torch.py").write_text("raise ImportError('no torch')")
     (project / "lib").mkdir()
     (project / "lib" / "click").symlink_to(Path(click.__file__).parent)

@@ -46,7 +46,6 @@ ABOVE: dict[str, list[str]] = {f"s{index}": [] for index in range(6)} | {
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """Twelve stages: six that need nothing, five between, `all` that reads the folder of outputs."""
     (tmp_path / "work.py").write_text(WORK)
     stages = {
         name: {

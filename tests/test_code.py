@@ -3,8 +3,9 @@
 import shutil
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,6 @@ def tree(folder: Path, **changes: str) -> Path:
 
 
 def digests(folder: Path, **changes: str) -> dict[str, str]:
-    """Stage -> digest, each time in a folder of its own: what was read once is remembered."""
     root = tree(folder / str(len(list(folder.iterdir()))), **changes)
     return {name: digest_of([f"stages.{name}"], root) for name in ("first", "second")}
 
@@ -106,7 +106,7 @@ def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> N
         if not keys:
             assert not files, label
             continue
-        assert [{key: at(declared(whole, keys, item), key) for key in files[0]}] == files, label
+        assert [{key: reduce(getitem, key.split("."), declared(whole, keys, item)) for key in files[0]}] == files, label
         assert len(files[0]) == len(keys)
 
 
@@ -116,12 +116,6 @@ def test_determinism_is_asked_for_without_importing_the_compiler() -> None:
     code = "import sys, torch; from relume.core.runtime import deterministic; deterministic()"
     code += f"; print({told}, 'torch._inductor' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "True", "False"]
-
-
-def at(tree: Any, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree[part]
-    return tree
 
 
 def test_what_is_not_declared_cannot_be_read_and_threads_are_those_of_the_parameters(

@@ -50,7 +50,6 @@ def test_sixteen_bits_keep_their_range() -> None:
 
 
 def png_rgb16(plane: np.ndarray) -> bytes:
-    """A 16-bit RGB PNG, which Pillow reads but does not write."""
     rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in plane)
     head = struct.pack(">IIBBBBB", plane.shape[1], plane.shape[0], 16, 2, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))

@@ -28,8 +28,8 @@ def test_a_folder_in_sorted_order_and_with_class_folders(here: Path) -> None:
     assert dataset.manifest["classes"] == []
     data = pictures("cat/1.png", "dog/1.png", "dog/deep/2.PNG", "cat/3.png", "cat/3.bmp")
     strangers = {"cat/notes.txt": b"", "cat/._1.png": b"", ".git/x.png": b""}
-    files.tree(here / "mine", data | strangers)
-    dataset = made(**FOLDER, path="mine", test_every=0)
+    files.tree(here / "classes", data | strangers)
+    dataset = made(**FOLDER, path="classes", test_every=0)
     assert dataset.manifest["classes"] == ["cat", "dog"]
     assert sorted(column(dataset, "id", "train")) == ["cat-1", "cat-3.bmp", "cat-3.png", "dog-1", "dog-deep-2"]
     assert sorted(column(dataset, "source", "train"))[-1] == "dog/deep/2.PNG"

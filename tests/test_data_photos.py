@@ -148,14 +148,12 @@ SHA256 = "ae1a1609e84abf693122d868123928176bfe4e9a89fd7040da75be08151105a6"
 
 
 def matter() -> Photographs:
-    """Photographs of arithmetic, which no decoder and no package can change."""
     plane = np.arange(160 * 160 * 3, dtype=np.int64).reshape(160, 160, 3)
     photographs = [(plane * plane // divisor % 251).astype(np.uint8) for divisor in (1, 97, 7001)]
     return Photographs(colours=photographs, textures=photographs)
 
 
 def everything() -> str:
-    """A digest of all bits, those too that the rounding to bytes would hide."""
     numbers = uniform(rng(0), 0.01, 13, 2000)
     found = hashlib.sha256(np.array([[*cos_sin(each), log(each), exp(each)] for each in numbers.tolist()]).tobytes())
     found.update(hypot(numbers, numbers[::-1]).tobytes())

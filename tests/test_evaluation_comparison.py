@@ -47,7 +47,6 @@ def root(tmp_path: Path) -> Path:
 
 
 def compare(root: Path, groups: tuple[str, ...] = (), probe: Table | None = None, **other: Any) -> dict[str, Any]:
-    """The tables of `groups`; without, of all that are there."""
     groups = groups or tuple(path.stem for path in sorted((root / "metrics/methods").glob("*.csv")))
     plain: dict[str, Any] = {"metrics": ("psnr", "lpips_alex"), "questions": {}, "resamples": 1000, "level": 0.95}
     folders = {"methods": root / "metrics/methods", "reconstructions": root / "data/reconstructions"}
@@ -95,7 +94,7 @@ def test_only_the_chosen_restart_is_ranked_and_all_are_paid_for(root: Path):
     assert found["summary"]["toy"]["shallow"]["psnr_restarts_sd"] == pytest.approx(np.std([30, 20], ddof=1), abs=1e-3)
 
 
-def test_every_method_is_held_against_the_best_blind_floor_and_its_mean_colour(root: Path):
+def test_best_floors_and_questions_pair_the_pictures_that_both_have(root: Path) -> None:
     table = compare(root)["comparisons"]
     what = ("the best blind floor", "its mean colour")
     assert {line["question"] for line in table} == {f"{name} against {one}" for name in ("shallow", "deep") for one in what}
@@ -111,9 +110,6 @@ def test_every_method_is_held_against_the_best_blind_floor_and_its_mean_colour(r
     table = compare(root, metrics=("psnr", "lpips_vgg"))["comparisons"]
     best = [asked(table, "deep against the best blind floor", metric)["b"] for metric in ("psnr", "lpips_vgg")]
     assert best == ["floor_mean_picture", "floor_dataset_mean"], "each metric has its own best"
-
-
-def test_questions_pair_the_pictures_that_both_have(root: Path):
     method(root, "deep", ("deep", 16, {"tap": "conv5", "ids": IDS[1:]}))
     question = Question(a="shallow", b="deep", metrics=("psnr", "ssim"))
     table = compare(root, questions={"depth": question})["comparisons"]
@@ -231,16 +227,13 @@ def test_masked_rows_stand_by_ratio_and_are_held_against_the_best_floor(masked: 
     assert asked["et against the best floor, 50 % hidden", "psnr_masked"]["b"] == "floor_mean"
 
 
-def test_questions_meet_at_the_ratios_that_both_have(masked: Path) -> None:
+def test_masked_questions_meet_at_common_ratios_and_what_else_is_told_stands_beside(masked: Path) -> None:
     question = Question(a="et", b="mae", metrics=("psnr_masked", "psnr"))
     found = [line for line in compare(masked, questions={"q": question})["comparisons"] if line["question"].startswith("q")]
     assert [(line["question"], line["metric"], float(line["diff"])) for line in found] == [("q, 75 % hidden", "psnr_masked", -1)]
     other = Question(a="et", b="shallow", metrics=("lpips_alex",))
     with pytest.raises(UserError, match=r"questions.q: "):
         compare(masked, questions={"q": other})
-
-
-def test_what_else_is_told_of_a_method_stands_beside_it(masked: Path) -> None:
     sets = [{**TOLD, "name": "et@0.5", "fd": 3.5}, {**TOLD, "name": "originals@test", "kind": "real", "n": 2}]
     write_csv(masked / "metrics/sets/masked.csv", SETS, sets)
     write_json(masked / "metrics/runs/masked/method.json", {"device": "cpu", "parameters": {"et": 698161}})

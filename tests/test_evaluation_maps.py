@@ -1,7 +1,7 @@
 """Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from relume.evaluation.maps import Bench, blank, contribution, examine, parts, s
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
 from relume.evaluation.pixel import psnr
+from relume.methods.decoder.codec import codecs
 from relume.methods.decoder.trained import read_decoder
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import maps
 from tests import stage_files as files
-from tests.decoder_files import CPU, dataset
+from tests.decoder_files import CPU, Store, dataset
 from tests.evaluation_files import write_dataset
 from tests.maps_files import write_decoder
 
@@ -183,6 +184,10 @@ def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
     assert {(row["lpips_alex_change"] != "", row["lpips_alex_change_lo"]) for row in changed} == {(True, "")}, "circular"
     data, decoder = Dataset.open(project / "data/images/toy"), read_decoder(project / "models/decoder/deep", CPU)
     images = data.pixels(data.select("test", 3))
+    (one,) = codecs([project / "models/decoder/deep"], data, Store(), CPU)  # type: ignore[arg-type]
+    for change in ({"size": 32}, {"shapes": {"conv5": (256, 2, 2)}}):
+        with pytest.raises(UserError, match="deep"):
+            replace(one, decoder=replace(one.decoder, **change)).encode([0])  # type: ignore[arg-type]
     with torch.no_grad(), collect(networks.random("alexnet_conv"), ["conv5"]) as tapped:
         pictures = to_float(to_uint8(decoder.module(tapped(images))))
     assert float(table[0]["psnr"]) == pytest.approx(float(psnr(pictures, images).mean()), abs=0.01)

@@ -159,7 +159,6 @@ IDS = ["a", "b", "c"]
 
 
 def greys(values: list[float], cell: int = 1) -> Tensor:
-    """One picture: these greys in the first row of cells, their continuation below."""
     side = len(values)
     return torch.tensor(values).expand(1, 3, side, side).repeat_interleave(cell, 2).repeat_interleave(cell, 3).contiguous()
 

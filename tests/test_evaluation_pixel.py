@@ -26,7 +26,6 @@ every = pytest.mark.parametrize(("name", "function"), PIXEL.items())
 
 
 def pair(side: int = 96) -> tuple[Tensor, Tensor]:
-    """Three photographs, and each of them spoilt otherwise: another picture, noise, its mean colour."""
     x = to_float(
         np.stack([picture[40 : 40 + side, 60 : 60 + side] for picture in (data.astronaut(), data.coffee(), data.rocket())])
     )

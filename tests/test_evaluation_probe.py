@@ -33,7 +33,6 @@ def config(**differences: Any) -> Probe:
 
 
 def clouds(each: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Three classes around the corners of a simplex: features (N, 5), labels."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(["a", "b", "c"], each)
     centres = np.eye(3, 5).repeat(each, 0)

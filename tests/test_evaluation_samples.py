@@ -36,7 +36,6 @@ def data(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def samples(tmp_path: Path, data: Dataset) -> Path:
-    """One generator that hands out the held-out pictures, and one that makes nothing."""
     folder = tmp_path / "data/samples"
     for name, images in (("copies", data.images[data.select("test")]), ("black", np.zeros((9, 64, 64, 3), np.uint8))):
         about = About(name=name, dataset="toy", size=64, n=len(images), seed=0, truncation=1.0)

@@ -126,8 +126,8 @@ IDS = ["test0", "test1"]
 def folder(tmp_path: Path, data: Dataset) -> Path:
     """`walks` in two restarts, the second of which is selected, and `leaps`, which has no steps."""
     rows = [row("walks", id, restart=restart, selected=restart == 1) for id in IDS for restart in (0, 1)]
-    rows += [row("leaps", id, network="", tap="") for id in IDS]
-    images = np.stack([data.images[0], ends(data)[0], data.images[1], ends(data)[1], *data.images[:2]])
+    rows += [row("leaps", id, network="", tap="", restart=restart, selected=restart == 0) for restart in (0, 1) for id in IDS]
+    images = np.stack([data.images[0], ends(data)[0], data.images[1], ends(data)[1], *data.images[:2], *begins(data)])
     steps = [{"method": "walks", "id": id, "step": step} for id in reversed(IDS) for step in (1, 2)]
     pictures = np.stack([begins(data)[1], ends(data)[1], begins(data)[0], ends(data)[0]])
     write_group(tmp_path / "g", images=images, rows=rows, method={}, descent=Descent(images=pictures, rows=steps))

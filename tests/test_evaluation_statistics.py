@@ -22,7 +22,6 @@ from relume.evaluation.statistics import expanded_tail, interval, resample, spre
 
 
 def clustered(sources: int, crops: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Mean 0; half of the variance is between sources."""
     generator = np.random.default_rng(seed)
     values = np.repeat(generator.normal(size=sources), crops) + generator.normal(size=sources * crops)
     return values, [f"photo{number // crops}" for number in range(sources * crops)]
@@ -210,7 +209,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_statistics_and_distances_by_hand_and_by_scipy() -> None:
+def test_embeddings_by_hand_by_scipy_and_by_their_sums() -> None:
     found = statistics(torch.tensor([[3.0, -4.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]))
     wanted = {"negative_share": [0.25, 0], "zero_share": [0.5, 0.75], "mean": [-0.25, 0.25], "norm": [5, 1]}
     assert {name: found[name].tolist() for name in wanted} == wanted
@@ -222,9 +221,6 @@ def test_statistics_and_distances_by_hand_and_by_scipy() -> None:
     a, b, truth = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[0.0, 6.0]])
     assert relative_l2(a, b, truth).tolist() == [0.5]
     assert cosine(a, b, truth).tolist() == pytest.approx([0.2])
-
-
-def test_squared_errors_are_bias_and_scatter_and_nothing_is_proved_within_a_network() -> None:
     truth, m = normal(1, 7, seed=1).expand(2, 7).contiguous(), 4
     cloud = normal(2, m, 7, seed=2)
     t = truth[:, None]

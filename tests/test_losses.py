@@ -103,7 +103,6 @@ def test_the_duels_losses_by_hand_and_kid_as_in_evaluation() -> None:
 
 
 def axis(channel: int, channels: int = 3, side: int = 2) -> Tensor:
-    """Every position's feature vector is the axis `channel`."""
     x = torch.zeros(1, channels, side, side)
     x[:, channel] = 1
     return x

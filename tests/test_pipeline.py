@@ -93,7 +93,6 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def copied(root: Path) -> Path:
-    """This tree's files with toy parameters, as a repository of their own."""
     root.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
@@ -130,7 +129,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outputs(root: Path) -> dict[str, str]:
-    """Checksums of everything that stages wrote, but for measured times."""
     folders = ("data", "models", "metrics/methods", "metrics/sets", "metrics/paths")
     files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
     written = ("sets.csv", "comparisons.csv", "correlations.csv", "self_test.csv", "summary.json")

@@ -29,7 +29,6 @@ def run(*words: str | Path, cwd: Path, **environment: str) -> "subprocess.Comple
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What setting up needs of a clone, in a folder with a blank in its name."""
     folder = tmp_path / "a clone"
     folder.mkdir()
     for name in ("Makefile", "bootstrap.sh", "requirements.lock", "pyproject.toml"):
@@ -80,6 +79,7 @@ def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after
     assert bootstrap(clone, tools).returncode == 0
     assert calls(tools) == ALL[1:]
     assert (clone / ".venv" / "by-hand").exists()  # what was added to a whole environment stays
+    (clone / "requirements.lock").write_text(LOCK + "\n\n")
     (tools / "fail").touch()
     assert bootstrap(clone, tools).returncode != 0
     assert (clone / ".venv" / "relume.state").read_text() == "unfinished\n"
