@@ -81,7 +81,8 @@ class GanTrainer(Trainer[GanConfig]):
         fake = diff_augment(fakes, config.diff_augment, generators)
         if isinstance(config.objective, LeastSquares):
             adversary.history.add(fakes.detach())
-            past = diff_augment(*adversary.history.draw(generators), config.diff_augment, generators)
+            (past,) = adversary.history.draw(generators)
+            past = diff_augment(past, config.diff_augment, generators)
             return mean_terms(by_squares(adversary, config.objective, real, fake, past=past))
         assert isinstance(config.objective, Logistic)
         return mean_terms(by_logits(adversary, made, config.objective, real, fake, generators=generators))
