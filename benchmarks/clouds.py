@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.evaluation.statistics import paired
+from relume.evaluation.statistics import interval
 
 Values = dict[str, Tensor]  # name -> one value per picture
 
@@ -97,7 +97,7 @@ def compared(
     labels: Mapping[str, object], a: Tensor, b: Tensor, sources: Sequence[str], *, seed: int, proves: bool = True
 ) -> dict[str, object]:
     """A row of comparisons.csv under these labels: paired bootstrap over sources, without an interval where nothing is proved."""
-    found = paired(a.numpy(), b.numpy(), sources, seed=seed, resamples=5000, level=0.95)
+    found = interval(a.double().numpy() - b.double().numpy(), sources, seed=seed, resamples=5000, level=0.95)
     return {
         **labels,
         "n": found.n,

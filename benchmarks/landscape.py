@@ -32,7 +32,7 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
-from relume.evaluation.statistics import interval, paired
+from relume.evaluation.statistics import interval
 from relume.methods.gan.trained import read_gan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.infer import of
@@ -95,7 +95,7 @@ def rows_of(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict
 
 
 def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, Any]:
-    difference = paired(a, b, sources, seed=0, resamples=RESAMPLES)
+    difference = interval(np.asarray(a, np.float64) - b, sources, seed=0, resamples=RESAMPLES)
     means = {"mean_a": float(a.mean()), "mean_b": float(b.mean())}
     return means | {"diff": difference.mean, "lo": difference.lo, "hi": difference.hi, "n": len(a), "sources": difference.sources}
 
