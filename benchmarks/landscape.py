@@ -94,7 +94,7 @@ def rows_of(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict
 
 
 def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, Any]:
-    difference = interval(a.astype(np.float64) - b, sources, seed=0, resamples=RESAMPLES)
+    difference = interval(np.asarray(a, np.float64) - b, sources, seed=0, resamples=RESAMPLES)
     means = {"mean_a": float(a.mean()), "mean_b": float(b.mean())}
     return means | {"diff": difference.mean, "lo": difference.lo, "hi": difference.hi, "n": len(a), "sources": difference.sources}
 

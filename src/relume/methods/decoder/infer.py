@@ -45,15 +45,7 @@ def decode(
                 seconds[decoder.name] += time.perf_counter() - started
     same: dict[str, Any] = {"family": "decoder", "task": "feature", "oracle": False, "dataset": dataset.name}
     index = [
-        Row(
-            **same,
-            method=decoder.name,
-            id=id,
-            dataset=dataset.name,
-            size=dataset.size,
-            network=decoder.network,
-            tap="+".join(decoder.taps),
-        )
+        Row(**same, size=dataset.size, method=decoder.name, id=id, network=decoder.network, tap="+".join(decoder.taps))
         for decoder in decoders
         for id in dataset.ids(rows)
     ]
