@@ -77,7 +77,7 @@ def _factory(source: str) -> Callable[..., Any]:
     if not callable(factory):
         near = difflib.get_close_matches(name, dir(found), n=3)
         raise UserError(f"{source}: {module} has no factory {name!r}{'; near: ' + ', '.join(near) if near else ''}")
-    return factory  # type: ignore[no-any-return]
+    return factory
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
