@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import relume
-from relume.api import inversion
+from relume.api import inversion, models
 from relume.api.inversion import Inversion
 from relume.api.models import Source
 from relume.api.pictures import load
 from relume.core.errors import UserError
 from relume.core.files import Scratch
 from relume.core.images import to_uint8
+from relume.losses.objective import State
 from relume.methods.optimise import infer
 from tests.evaluation_files import write_dataset
 
@@ -355,6 +357,23 @@ def test_losses_that_look_at_the_images_make_an_oracle(net: Net) -> None:
     )
     assert seen.oracle
     assert (seen.images - smooth(1)).square().mean() < 0.005
+
+
+def test_losses_and_networks_of_ones_own(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dark(state: State) -> Tensor:
+        return state.images.flatten(1).mean(1) + 0 * state.features["Net"]["conv"].flatten(1).sum(1)
+
+    def added(kind: str) -> dict[str, Any]:
+        return {"dark": SimpleNamespace(load=lambda: dark)} if kind == "losses" else {"mine": SimpleNamespace(load=lambda: Net)}
+
+    bright = relume.invert(net, layer="conv", images=smooth(1), steps=20, progress=False, **BLIND)
+    for name in (dark, "dark"):
+        monkeypatch.setattr(inversion, "plugins", added)
+        made = relume.invert(net, layer="conv", images=smooth(1), steps=20, progress=False, losses={name: 50.0, "guide": 0.0})
+        assert made.images.mean() < bright.images.mean() - 0.1
+        assert "dark" in {row["term"] for row in made.trace}
+    monkeypatch.setattr(models, "plugins", added)
+    assert "conv" in relume.layers("mine", size=SIZE)
 
 
 @pytest.mark.parametrize("layer", ["conv", "mix", "head"])

@@ -244,7 +244,7 @@ def test_the_file_can_be_checked_by_itself(
 
 def test_names_in_the_schema_are_stages_or_shared_sections() -> None:
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert set(SECTIONS) - {"run", "losses", "recipes"} == stages - {"code"}
+    assert set(SECTIONS) - {"run", "losses", "networks", "recipes"} == stages - {"code"}
 
 
 @pytest.mark.parametrize("name", ["size", "nfiles"])

@@ -17,10 +17,12 @@ from relume.api.pictures import Images, load, side_of
 from relume.api.results import Result
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
+from relume.core.registry import plugins
 from relume.core.run import Run
 from relume.core.runtime import deterministic
+from relume.losses.config import Losses
 from relume.losses.feature import relative_l2
-from relume.losses.objective import Objective
+from relume.losses.objective import Objective, State, Term
 from relume.methods.optimise import infer, tuned
 from relume.methods.optimise.config import InversionConfig, Latent, Prior, merge_recipe, variation
 from relume.methods.optimise.optimise import Outcome, Report, optimise
@@ -30,6 +32,7 @@ from relume.networks.network import load as load_network
 from relume.networks.taps import collect
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"  # the project's own, which the package carries
+Loss = Callable[[State], Tensor]
 SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
 
 
@@ -85,7 +88,7 @@ def invert(
     recipe: str | None = None,
     steps: int | None = None,
     learning_rate: float | None = None,
-    losses: Mapping[str, float] | None = None,
+    losses: Mapping[str | Loss, float] | None = None,
     restarts: int | None = None,
     seed: int = 0,
     micro_batch: int = 8,
@@ -110,7 +113,9 @@ def invert(
     device: of models that are built here; the first accelerator by default.
     recipe: one of `relume.methods.optimise.tuned.RECIPES`; None: by the kind of the feature and its depth in the network.
     steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
-    losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip look at the images.
+    losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip look at the images. A term of one's
+        own is a function of a `relume.losses.objective.State` (images, features, targets) that returns one value per image, as
+        {my_loss: 0.1}, or the name of an entry point of the group `relume.losses`.
     seed: of all that is random; ids: names by which it is drawn for each image, by default its number.
     micro_batch: images x restarts in one pass.
     settings: any other key of `invert_optimise` in params.yaml, as {"views": {…}}.
@@ -128,7 +133,7 @@ def changes(
     steps: int | None,
     learning_rate: float | None,
     restarts: int | None,
-    losses: Mapping[str, float] | None,
+    losses: Mapping[str | Loss, float] | None,
     settings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What the caller wants otherwise than the recipe; wrong values by the name of the argument."""
@@ -172,8 +177,10 @@ class Inversion:
         given = {"device": self.opened.device.type, "seed": seed, "micro_batch": micro_batch}
         self.settings = build(Run, {**self.whole["run"], **given}, "run")
         self.recipe = recipe or self.opened.recipe
-        self.config = configured(self.opened, self.recipe, differences, self.whole)
-        self.goal: Objective = objective(self.config, Material(store=self.opened.store, device=self.opened.device))
+        losses, own = own_terms(differences.get("losses", {}), {self.opened.name: tuple(wanted)})
+        self.config = configured(self.opened, self.recipe, {**differences, "losses": losses}, self.whole)
+        goal = objective(self.config, Material(store=self.opened.store, device=self.opened.device))
+        self.goal = Objective((*goal.terms, *own))
         if images is None and (blind := sorted((ORACLES | {"clip", "logits"}) & self.config.losses.active.keys())):
             raise UserError(f"losses.{blind[0]}: looks at the images, and here are only features: leave it out, or give images=")
         self.given = None if features is None else self.opened.given(features)
@@ -307,6 +314,30 @@ class Inversion:
         truth = self.opened.features(self.originals, batch) if self.originals is not None else self.given or {}
         found: list[float] = torch.stack([relative_l2(made[one], truth[one][: len(images)]) for one in made]).mean(0).tolist()
         return found
+
+
+def own_terms(losses: Mapping[Any, float], needs: dict[str, tuple[str, ...]]) -> tuple[dict[str, float], list[Term]]:
+    """The weights of the engine's terms, and the user's own terms."""
+    added = plugins("losses")
+    own = {
+        key: weight
+        for key, weight in losses.items()
+        if callable(key) or (key in added and key not in Losses.__dataclass_fields__)
+    }
+    if wrong := [key for key, weight in own.items() if not weight >= 0]:
+        raise UserError(f"losses.{wrong[0]}: must be 0 or more, got {own[wrong[0]]}")
+    terms = [
+        Term(
+            name=getattr(key, "__name__", str(key)),
+            weight=float(weight),
+            value=key if callable(key) else added[key].load(),
+            needs=needs,
+            targets=needs,
+        )
+        for key, weight in own.items()
+        if weight
+    ]
+    return {key: weight for key, weight in losses.items() if key not in own}, terms
 
 
 def configured(opened: Opened, recipe: str, differences: Mapping[str, Any], whole: Mapping[str, Any]) -> InversionConfig:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.core.files import find_root
+from relume.core.registry import plugins
 from relume.core.run import Run
 from relume.core.runtime import device_of
 from relume.methods.optimise import tuned
@@ -107,7 +108,10 @@ class Opened:
 
 
 class Source:
-    """What a user calls a model. A module stays on its device; what is built here goes to `device` (the first accelerator)."""
+    """What a user calls a model. A module stays on its device; what is built here goes to `device` (the first accelerator).
+
+    Installed packages add names by entry points of the group `relume.networks`: functions that return a module.
+    """
 
     def __init__(
         self,
@@ -119,6 +123,8 @@ class Source:
         channels: int | None = None,
         device: str | None = None,
     ) -> None:
+        added = plugins("networks") if isinstance(model, str) else {}
+        model = added[model].load()() if isinstance(model, str) and model in added else model
         self.catalogue = model if isinstance(model, str) and not is_source(model) else None
         run = Run(seed=0, device=device or "auto", precision="float32", threads=1, micro_batch=1)  # type: ignore[arg-type]
         self.device = device_of(run)

@@ -19,7 +19,7 @@ def write_stages(out: Path, root: Path = TREE, factories: Iterable[str] = ()) ->
 
     `factories`: modules of networks of the user's own; those below `src/` count for the stages that build networks.
     """
-    own = [name for name in factories if exists(name, root)]
+    own = [name for name in factories if _file(name, root).exists()]
     names = sorted(path.stem for path in (root / STAGES).glob("*.py") if path.stem != "__init__")
     for name in names:
         builds = BUILDERS in closure([f"{STAGES}.{name}"], root)
@@ -64,11 +64,6 @@ def _file(name: str, root: Path) -> Path:
     base = root if name.split(".")[0] == STAGES else root / SOURCES
     stem = base.joinpath(*name.split("."))
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
-
-
-def exists(name: str, root: Path = TREE) -> bool:
-    """A module of this tree."""
-    return _file(name, root).exists()
 
 
 def _packages(name: str, root: Path) -> Iterator[Path]:

@@ -1,11 +1,17 @@
 """A registry: a dict with a decorator, for things that `params.yaml` names."""
 
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from relume.core.errors import UserError, one_of
 
 T = TypeVar("T")
+
+
+def plugins(kind: str) -> dict[str, EntryPoint]:
+    """What installed packages add under the entry points `relume.<kind>`, by name; `load()` gives it."""
+    return {point.name: point for point in entry_points(group=f"relume.{kind}")}
 
 
 class Registry(Generic[T]):

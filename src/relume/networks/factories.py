@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +25,25 @@ def is_source(name: str) -> bool:
 def build(source: str, kwargs: Mapping[str, Any] | None = None) -> nn.Module:
     """The module, with random weights unless its factory brings its own."""
     origin, _, name = source.partition(":")
-    makers: dict[str, Callable[..., Any]] = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip}
-    model = makers[origin](name, **(kwargs or {})) if origin in makers else _factory(source)(**(kwargs or {}))
+    make = partial(_packaged, origin, name) if origin in PACKAGES else _factory(source)
+    model = make(**(kwargs or {}))
     if not isinstance(model, nn.Module):
         raise UserError(f"{source}: needs a factory of an nn.Module, it returned {type(model).__name__}")
     return model
 
 
-def _known(package: str, name: str, names: list[str]) -> None:
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=5)
+def _packaged(package: str, name: str, **kwargs: Any) -> Any:
+    """A model of a package; of open_clip the image tower."""
+    found = importlib.import_module(package)
+    names = found.models.list_models() if package == "torchvision" else found.list_models()
+    if (plain := name if package != "timm" else name.partition(".")[0]) not in names:
+        near = difflib.get_close_matches(plain, names, n=5)
         raise UserError(f"{package} has no model {name!r}{'; near: ' + ', '.join(near) if near else ''}")
-
-
-def _timm(name: str, **kwargs: Any) -> nn.Module:
-    import timm
-
-    _known("timm", name.partition(".")[0], timm.list_models())
-    model: nn.Module = timm.create_model(name, pretrained=False, **kwargs)
-    return model
-
-
-def _torchvision(name: str, **kwargs: Any) -> nn.Module:
-    import torchvision
-
-    _known("torchvision", name, torchvision.models.list_models())
-    model: nn.Module = torchvision.models.get_model(name, weights=None, **kwargs)
-    return model
-
-
-def _open_clip(name: str, **kwargs: Any) -> nn.Module:
-    """The image tower."""
-    import open_clip
-
-    _known("open_clip", name, open_clip.list_models())
-    model: nn.Module = open_clip.create_model(name, pretrained=None, **kwargs).visual
-    return model
+    if package == "torchvision":
+        return found.models.get_model(name, weights=None, **kwargs)
+    if package == "timm":
+        return found.create_model(name, pretrained=False, **kwargs)
+    return found.create_model(name, pretrained=None, **kwargs).visual
 
 
 def _factory(source: str) -> Callable[..., Any]:
@@ -77,7 +61,7 @@ def _factory(source: str) -> Callable[..., Any]:
     if not callable(factory):
         near = difflib.get_close_matches(name, dir(found), n=3)
         raise UserError(f"{source}: {module} has no factory {name!r}{'; near: ' + ', '.join(near) if near else ''}")
-    return factory  # type: ignore[no-any-return]
+    return factory
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

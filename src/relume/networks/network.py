@@ -73,7 +73,7 @@ def assemble(facts: Facts, tensors: Mapping[str, Tensor], device: torch.device =
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unknown:
         raise UserError(f"{facts.name}: its weights lack {missing[:3]} and have unknown {unknown[:3]}: fetch them again")
-    return _network(facts, body.to(device))
+    return _network(facts, body).to(device)
 
 
 def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
@@ -87,7 +87,7 @@ def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
 def _network(facts: Facts, body: nn.Module) -> Network:
     """A user's own module may want its images in the usual memory format."""
     if facts.builder != "own":
-        return Network(facts, body).to(next((one.device for one in body.parameters()), CPU))
+        return Network(facts, body)
     from relume.networks.own import OwnNetwork, freeze
 
     return OwnNetwork(facts, freeze(body))

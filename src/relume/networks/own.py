@@ -87,7 +87,7 @@ def described(
     if count not in (1, 3, 4):
         raise UserError(f"channels: images of 1, 3 or 4 channels can be found, got {count}; give channels=")
     carried = _carried(model)
-    found_mean, found_std = mean or carried["mean"], std or carried["std"]
+    found_mean, found_std = tuple(mean or carried["mean"]), tuple(std or carried["std"])
     for key, values in (("mean", found_mean), ("std", found_std)):
         if len(values) not in (1, count):
             raise UserError(f"{key}: a number per channel is needed, {count} here, got {list(values)}")

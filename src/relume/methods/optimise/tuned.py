@@ -49,9 +49,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
     "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
-    "tokens_shallow": _recipe(0.3, tv=2.0, guide=0.0),
-    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),
-    "tokens_deep": _tokens(0.2, tv=30.0, guide=3.0, **GUIDED),
+    "tokens_shallow": _recipe(0.3, tv=10.0, guide=0.0),  # at block 1 of a ViT-tiny with random weights
+    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),  # this and the next follow the other families, for want of weights
+    "tokens_deep": _tokens(0.3, tv=30.0, guide=3.0, **GUIDED),
 }
 RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
 
