@@ -101,7 +101,9 @@ class Ranking:
         alike = {name: found for name, found in values.items() if name in SHARED and len(found) == 1}
         said = [f"{column(name).title}: {next(iter(found))}." for name, found in alike.items()]
         missing = [one.title for one in self.known if one.better and not values[one.name]]
-        note = f"Means over pictures, with {level} intervals. Bold: the best method; baselines and oracles are never bold. {' '.join(said)}"
+        note = (
+            f"Means over pictures, with {level} intervals. Bold: the best method, never a baseline or an oracle. {' '.join(said)}"
+        )
         by_cells = {id(row.cells): row for row in self.rows}
         return table(
             f"table-{self.id}",
