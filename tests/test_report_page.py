@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -13,6 +14,7 @@ from PIL import Image
 from relume.core.config import parse
 from relume.core.files import read_csv, read_json, write_csv, write_json
 from relume.core.results import read_group, run_folder
+from relume.report.images import ACROSS, Sheets
 from relume.report.page import Content, render
 from relume.report.provenance import commands, read_models, used
 from stages.report import main
@@ -136,6 +138,10 @@ def test_every_picture_is_stored_once_and_drawn(content: Content, page: str) -> 
     for name, count in stored:
         places = {int(at) for at in re.findall(rf'{name}(?: hard)?" style="--i:(\d+)"', page)}
         assert places == set(range(int(count)))
+    sheets = Sheets()
+    tiles = [sheets.tile("s", at, np.full((4, 4, 3), at, np.uint8), "") for at in range(ACROSS + 2)]
+    assert sheets.sheet("s").size == (4 * ACROSS, 8), "WebP has a largest width"
+    assert np.asarray(sheets.sheet("s"))[5, 5].tolist() == [ACROSS + 1] * 3 == [tiles[-1].at] * 3
     deep = [tile for cell, tiles in content.hero.rows[2:] for tile in tiles if tile] if content.hero else []
     assert all(tile.over and tile.over.sheet == "originals-photos" for tile in deep)
 

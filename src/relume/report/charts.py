@@ -95,7 +95,9 @@ def taps(
 def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels = ()) -> dict[str, Any]:
     """A forest plot: a row per name in the data's order, with the interval `lo` to `hi`; a colour per `kind`."""
     names = [str(row[y]) for row in rows if not isinstance(row, str)]
-    color = alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(KINDS.values())), title="")
+    kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows if not isinstance(row, str))]
+    legend: dict[str, Any] = {} if len(kinds) > 1 else {"legend": None}
+    color = alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[KINDS[kind] for kind in kinds]), title="", **legend)
     base = alt.Chart().encode(y=_names(y, names), color=color)
     spans = base.mark_rule(strokeWidth=2).encode(x="lo:Q", x2="hi:Q")
     marks = base.mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})

@@ -65,7 +65,7 @@ class Depth:
     results: list[Result]  # best first; oracle runs last
     gain: Margin | None  # of the best over the best no-information baseline
     runner_up: Margin | None  # over the second best method
-    leaks: list[Leak]  # most first
+    leaks: list[Leak]  # most first; an oracle has seen the pictures, so it leaks nothing
     shape: Sequence[int] = ()
 
     @property
@@ -118,11 +118,9 @@ def networks(
     for key, results in sorted((key, results) for key, results in found.items() if (board.dataset, key) in taps):
         order = taps[board.dataset, key]
         places = sorted({one.cells["tap"] for one in results}, key=lambda tap: _depth_of(tap, order))
-        at = {tap: [one for one in results if one.cells["tap"] == tap] for tap in places}
-        there = {tap: shapes.get((board.dataset, key, tap), ()) for tap in places}
-        made.append(
-            Network(key=key, order=order, depths=[_depth(board, tap, at[tap], there[tap], comparisons) for tap in places])
-        )
+        at = grouped(results, lambda one: one.cells["tap"])
+        there = [_depth(board, tap, at[tap], shapes.get((board.dataset, key, tap), ()), comparisons) for tap in places]
+        made.append(Network(key=key, order=order, depths=there))
     return sorted(made, key=lambda one: -len(one.single))
 
 
@@ -133,7 +131,7 @@ def _depth_of(tap: str, order: Sequence[str]) -> tuple[bool, list[int]]:
 def _depth(board: Leaderboard, tap: str, results: Sequence[Result], shape: Sequence[int], comparisons: Table) -> Depth:
     ranked = sorted(results, key=lambda one: (one.oracle, -one.score))
     fair = [one for one in ranked if not one.oracle]
-    leaks = sorted((found for one in fair or ranked if (found := leak(one))), key=lambda one: -one.share)
+    leaks = sorted((found for one in fair if (found := leak(one))), key=lambda one: -one.share)
     return Depth(
         tap=tap,
         results=ranked,
@@ -186,10 +184,8 @@ def title(found: Sequence[Network]) -> str:
 def lead(network: Network) -> str:
     """The deepest tap in one sentence."""
     last = network.single[-1]
-    text = (
-        f"From {network.label} {last.tap}, the deepest tap inverted, the best method ({last.best.label}) brings pictures back at"
-    )
-    text += f" {decibels(last.best.score)}{_above(last.gain)}"
+    text = f"From {network.label} {last.tap}, the deepest tap inverted, the best method ({last.best.label}) brings pictures back"
+    text += f" at {decibels(last.best.score)}{_above(last.gain)}"
     return f"{text}. {leaked(last.leak)}"
 
 

@@ -18,12 +18,13 @@ from relume.report.data import Entry, Key, Originals, ReportData
 LARGEST, SMALL = 120, 64  # px of a tile on a sheet; the pixels of tiles below SMALL are to be seen
 QUALITY, FINE, WIDEST = 64, 84, 1000  # of WebP, and where pixels are to be seen; px of a picture that is no tile
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
+ACROSS = 64  # tiles in a row of a sheet: WebP holds 16,383 px
 SIDE, GAP, LABELS = 152, 6, 170  # px, of the overview
 
 
 @dataclass(kw_only=True)
 class Sheets:
-    """Tiles by sheet, side by side. A picture is stored once."""
+    """Tiles by sheet, all of one size. A picture is stored once."""
 
     tiles: dict[str, list[np.ndarray]] = field(default_factory=dict)
     numbers: dict[tuple[str, object], int] = field(default_factory=dict)
@@ -36,17 +37,29 @@ class Sheets:
             row.append(np.ascontiguousarray(pixels))
         return Tile(sheet=sheet, at=self.numbers[sheet, key], alt=alt, under=under, over=over)
 
-    def css(self) -> list[tuple[str, str, int, float, bool]]:
-        """Name, data URI, number of tiles, width over height of a tile, and whether its pixels are to be seen."""
+    def css(self) -> list[tuple[str, str, int, int, float, bool]]:
+        """Name, data URI, columns, rows, width over height of a tile, and whether its pixels are to be seen."""
         return [
-            (name, _uri(self.sheet(name)), len(row), _ratio(row[0]), row[0].shape[1] < SMALL) for name, row in self.tiles.items()
+            (name, _uri(self.sheet(name)), min(len(tiles), ACROSS), -(-len(tiles) // ACROSS), _ratio(tiles[0]), _hard(tiles[0]))
+            for name, tiles in self.tiles.items()
         ]
 
     def sheet(self, name: str) -> Image.Image:
-        return Image.fromarray(np.hstack([_smaller(pixels) for pixels in self.tiles[name]]))
+        """In rows of ACROSS."""
+        tiles = [_smaller(pixels) for pixels in self.tiles[name]]
+        height, width = tiles[0].shape[:2]
+        sheet = np.zeros((-(-len(tiles) // ACROSS) * height, min(len(tiles), ACROSS) * width, 3), np.uint8)
+        for at, pixels in enumerate(tiles):
+            top, left = at // ACROSS * height, at % ACROSS * width
+            sheet[top : top + height, left : left + width] = pixels
+        return Image.fromarray(sheet)
 
     def image(self, tile: Tile) -> Image.Image:
         return Image.fromarray(_smaller(self.tiles[tile.sheet][tile.at]))
+
+
+def _hard(pixels: np.ndarray) -> bool:
+    return pixels.shape[1] < SMALL
 
 
 def _ratio(pixels: np.ndarray) -> float:

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 SPELLING = {  # of words in the keys of networks and models
-    **{"alexnet": "AlexNet", "vgg": "VGG", "resnet": "ResNet-", "efficientnet": "EfficientNet-", "squeezenet": "SqueezeNet "},
-    **{"clip": "CLIP", "vit": "ViT-", "lite": "Lite", "mae": "MAE", "simmim": "SimMIM", "beit": "BEiT", "lpips": "LPIPS "},
-    **{"gan": "GAN", "dino": "DINO", "convnext": "ConvNeXt ", "ae": "autoencoder", "vgg16": "VGG16"},
-}
+    "alexnet": "AlexNet", "vgg": "VGG", "vgg16": "VGG16", "resnet": "ResNet-", "efficientnet": "EfficientNet-", "lite": "Lite",
+    "squeezenet": "SqueezeNet ", "convnext": "ConvNeXt ", "vit": "ViT-", "clip": "CLIP", "dino": "DINO", "lpips": "LPIPS ",
+    "gan": "GAN", "mae": "MAE", "simmim": "SimMIM", "beit": "BEiT", "ae": "autoencoder", "energy": "Energy",
+    "transformer": "Transformer",
+}  # fmt: skip
 BASELINE, MOSAIC = "floor", "mosaic"  # family of baselines, and the beginning of their names; mean colours of blocks
 
 

@@ -101,7 +101,9 @@ class Ranking:
         alike = {name: found for name, found in values.items() if name in SHARED and len(found) == 1}
         said = [f"{column(name).title}: {next(iter(found))}." for name, found in alike.items()]
         missing = [one.title for one in self.known if one.better and not values[one.name]]
-        note = f"Means over pictures, with {level} intervals. Bold: the best method that saw features only. {' '.join(said)}"
+        note = (
+            f"Means over pictures, with {level} intervals. Bold: the best method, never a baseline or an oracle. {' '.join(said)}"
+        )
         by_cells = {id(row.cells): row for row in self.rows}
         return table(
             f"table-{self.id}",
@@ -119,7 +121,7 @@ class Ranking:
         rows = [_dot(row) for row in self.rows if abs(row.score) < float("inf")]
         reference, metric = self.no_information, column(self.rows[0].metric)
         levels = [] if reference is None else [(reference.label, reference.score)]
-        caption = f"{what} of every method with its {level} interval; at the dashed line nothing is known of the picture."
+        caption = f"{what} of every method with its {level} interval; dashed: the best no-information baseline."
         spec = dots(rows, "value", title=f"{metric.title}, {metric.better} is better", levels=levels)
         return Chart(title=self.title, spec=spec, caption=caption, height=24 * len(rows), wide=True)
 

@@ -17,7 +17,7 @@ from relume.report.blocks import Chart, Part, Pictures
 from relume.report.charts import theme
 from relume.report.config import Report
 from relume.report.data import ReportData
-from relume.report.images import Sheets
+from relume.report.images import ACROSS, Sheets
 from relume.report.leaderboards import Leaderboard, leaderboards
 from relume.report.provenance import Commands
 from relume.report.story import Story
@@ -94,14 +94,13 @@ def render(found: Content) -> str:
         charts.append(chart)
         return len(charts) - 1
 
-    sheets = {
-        name: (f"p{at}", uri, count, ratio, small) for at, (name, uri, count, ratio, small) in enumerate(found.sheets.css())
-    }
+    sheets = {name: (f"p{at}", *about) for at, (name, *about) in enumerate(found.sheets.css())}
     body = environment.get_template("page.html.j2").render(
         content=found,
         parts=[part for part in found.parts if part.blocks],
         sheets=sheets,
         number=number,
+        across=ACROSS,
         style=Markup((TEMPLATES / "style.css").read_text()),
         warnings=list(warnings(found.boards)),
     )

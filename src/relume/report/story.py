@@ -15,7 +15,7 @@ from relume.report.leaderboards import Leaderboard, Result, family
 
 HERO, WALK, WORST = 6, 3, 5  # pictures across
 METRICS, REID = ("psnr", "lpips_vgg", "feature_error"), "reid_top1"
-LEAKS = ("top1_agreement", "reid_far", "verification")  # beginnings of further columns about identity
+LEAKS = ("top1_agreement",)  # beginnings of further columns that tell what leaks
 BOUND = "A lower bound: a better attack can only raise it."
 
 
@@ -140,7 +140,7 @@ class Story:
         return Part(id="privacy", title="For privacy", lead=lead, blocks=blocks)
 
     def leaks(self) -> Table:
-        """The strongest attack at each depth; further columns about identity are shown as they are."""
+        """The strongest attack at each depth; further columns of LEAKS are shown as they are."""
         further = [column(name) for name in self.board.rows[0].cells if name.startswith(LEAKS)]
         columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID), text("chance", "Chance")]
         columns += [*further, text("bound", "At least")]

@@ -39,6 +39,7 @@ class MaskedGroup:
     rows: dict[MaskedKey, dict[str, int]]  # id -> row of the group's images
     psnr: dict[MaskedKey, dict[str, float]]  # id -> dB over hidden pixels
     labels: Mapping[str, str]  # by method
+    baselines: set[str]
 
     @property
     def masking(self) -> str:
@@ -94,13 +95,15 @@ def _read(one: Group, drawing: Drawing) -> MaskedGroup:
     for row in read_csv(drawing.data.folders.metrics / "methods" / f"{group.name}.csv"):
         if row.get("psnr_masked"):
             psnr.setdefault(_key(row), {})[row["id"]] = float(row["psnr_masked"])
-    names = dict.fromkeys(key[0] for key in rows)
-    return MaskedGroup(group=group, masks=masks, rows=rows, psnr=psnr, labels={name: _label(name, drawing) for name in names})
+    families = {row["method"]: row["family"] for row in group.index}
+    labels = {name: _label(name, family, drawing) for name, family in families.items()}
+    baselines = {name for name, family in families.items() if family == BASELINE}
+    return MaskedGroup(group=group, masks=masks, rows=rows, psnr=psnr, labels=labels, baselines=baselines)
 
 
-def _label(method: str, drawing: Drawing) -> str:
+def _label(method: str, family: str, drawing: Drawing) -> str:
     """A model's name is its architecture."""
-    if method.startswith(BASELINE):
+    if family == BASELINE:
         return baseline(method)
     path = drawing.data.folders.models / "masked" / method / "model.json"
     kind = read_json(path).get("config", {}).get("architecture", {}).get("kind", "") if path.is_file() else ""
@@ -110,7 +113,7 @@ def _label(method: str, drawing: Drawing) -> str:
 def _ranking(masked: MaskedGroup, keys: Sequence[MaskedKey], cells: Mapping[MaskedKey, Cells], several: bool) -> Ranking:
     _, dataset, size, ratio = keys[0]
     rows = [
-        Result(cells=cells[key], label=masked.labels[key[0]], metric="psnr_masked", baseline=key[0].startswith(BASELINE))
+        Result(cells=cells[key], label=masked.labels[key[0]], metric="psnr_masked", baseline=key[0] in masked.baselines)
         for key in keys
     ]
     title = f"{dataset} at {size} px, {percent(ratio)} hidden" + (f", {masked.group.name}" if several else "")
