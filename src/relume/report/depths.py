@@ -177,7 +177,7 @@ def leak(result: Result) -> Leak | None:
 
 def title(found: Sequence[Network]) -> str:
     """What was inverted."""
-    names = [f"{one.label} ({one.depths[0].tap}{f' to {one.depths[-1].tap}' if len(one.depths) > 1 else ''})" for one in found]
+    names = [f"{one.label} ({' to '.join(dict.fromkeys((one.single[0].tap, one.single[-1].tap)))})" for one in found]
     return f"Features of {listed(names)}, inverted back into pictures"
 
 
