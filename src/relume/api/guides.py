@@ -20,9 +20,7 @@ from relume.methods.optimise import targets
 from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.guide import WIDEST, Guide
 from relume.methods.optimise.targets import Provider
-from relume.networks import taps
 from relume.networks.sources import cache_folder
-from relume.networks.weights import canonical
 from relume.networks.weights import digest as digest_of
 
 
@@ -72,11 +70,9 @@ def guide(opened: Opened, config: InversionConfig, dataset: Dataset, *, progress
 
 
 def _key(opened: Opened, config: InversionConfig, dataset: Dataset) -> str:
-    facts, term = opened.network.facts, vars(config.terms.guide)
-    code = [sha256(Path(str(module.__file__))) for module in (guides, targets, taps)]
-    network = [digest_of(canonical(opened.network.body.state_dict())), facts.mean, facts.std, facts.name]
-    layers = {name: vars(facts.taps[name])["form"] for name in opened.weights}
-    threads = torch.get_num_threads()  # part of the last digits
-    return digest(
-        [network, layers, opened.size, opened.channels, dataset.manifest["index_sha256"], term, code, threads, str(opened.device)]
-    )
+    """What the network computes of one image stands for its weights, its code, its layers and torch's threads."""
+    image = torch.rand(1, opened.channels, opened.size, opened.size, generator=torch.Generator().manual_seed(0))
+    seen = digest_of({layer: value.cpu() for layer, value in opened.features(image, 1).items()})
+    code = [sha256(Path(str(module.__file__))) for module in (guides, targets)]
+    about = [opened.size, vars(config.terms.guide), str(opened.device), torch.get_num_threads()]
+    return digest([seen, code, dataset.manifest["index_sha256"], *about])
