@@ -15,7 +15,7 @@ from relume.core.errors import UserError
 from relume.core.sheet import LINE
 from relume.methods.masked.trained import TrainedMasked
 from tests.evaluation_files import write_dataset
-from tests.test_readme import commands
+from tests.test_readme import DOCS, commands
 from tests.toy_masked import write_masked
 
 SIZE = 16
@@ -178,7 +178,7 @@ def test_on_a_terminal_the_panels_are_shown(project: Path, monkeypatch: pytest.M
 def test_the_commands_of_the_readme_and_of_the_help_run(project: Path) -> None:
     Image.open("my.png").save("my.jpg")
     shown_in_help = re.findall(r"^ +(relume inpaint .*)$", CliRunner().invoke(main, ["inpaint", "--help"]).output, re.MULTILINE)
-    lines = [*shown_in_help, *(line for line in commands() if line.startswith("relume inpaint"))]
+    lines = [*shown_in_help, *(line for page in DOCS for line in commands(page) if line.startswith("relume inpaint"))]
     assert len(lines) > len(shown_in_help) == 3
     for line in lines:
         words = line.replace("models/masked", "../models/masked").split()[1:]

@@ -185,9 +185,9 @@ def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
     data, decoder = Dataset.open(project / "data/images/toy"), read_decoder(project / "models/decoder/deep", CPU)
     images = data.pixels(data.select("test", 3))
     (one,) = codecs([project / "models/decoder/deep"], data, Store(), CPU)  # type: ignore[arg-type]
-    for change in ({"size": 32}, {"shapes": {"conv5": (256, 2, 2)}}):
+    for change in ({"size": 32}, {"shapes": {"conv5": [256, 2, 2]}}):
         with pytest.raises(UserError, match="deep"):
-            replace(one, decoder=replace(one.decoder, **change)).encode([0])  # type: ignore[arg-type]
+            replace(one, decoder=replace(one.decoder, card=one.decoder.card | change)).encode([0])
     with torch.no_grad(), collect(networks.random("alexnet_conv"), ["conv5"]) as tapped:
         pictures = to_float(to_uint8(decoder.module(tapped(images))))
     assert float(table[0]["psnr"]) == pytest.approx(float(psnr(pictures, images).mean()), abs=0.01)

@@ -176,7 +176,7 @@ def test_a_fault_of_surrogates_is_told(default_params: dict[str, Any], changes: 
 
 WITHOUT_LANDSCAPES = {
     "invert_landscape": {},
-    "compare.groups": ["floors", "decoders", "shallow", "deep", "refined", "pooled", "s0", "masked", "latents"],
+    "compare.groups": ["floors", "decoders", "shallow", "middle", "deep", "refined", "pooled", "s0", "masked", "latents"],
     "compare.questions": {},
 }
 
