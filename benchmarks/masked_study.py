@@ -36,7 +36,7 @@ class MaskedStudy:
     validation: int | None = Field(ge=1)  # held out from the training pictures; null: the tree's own `val/`
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_masked.shared, for all models
-    models: dict[Name, Differences] = Field(min_length=1)  # architecture, `tokenizer` (a model's name), what differs
+    models: dict[Name, Differences]  # none: baselines alone; else architecture, `tokenizer` (a model's name), what differs
     floors: bool
     metrics: tuple[str, ...] = Field(min_length=1)  # of questions; lpips_alex is measured if it stands here
     probe: Differences | None  # differences from params.yaml's; null: none is made

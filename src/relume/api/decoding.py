@@ -72,9 +72,9 @@ class Decoder:
             if not opened.store.has("alexnet_conv"):
                 shared = {**shared, "losses": {**shared["losses"], "lpips": 0.0}}
             if steps is not None:
-                schedule = shared["training"]
-                every = {key: min(schedule[key], steps) for key in ("warmup", "log_every", "validate_every")}
-                own["training"] = {**own.get("training", {}), "steps": steps, **every}
+                training = {**shared["training"], **own.get("training", {})}
+                every = {key: min(training[key], steps) for key in ("warmup", "log_every", "validate_every")}
+                own["training"] = {**training, "steps": steps, **every}
             config = entry(DecoderConfig, shared, own, "decoder")
             run = build(Run, {**whole["run"], "device": opened.device.type, "seed": seed, "micro_batch": micro_batch}, "run")
             name = f"{opened.name}_{'_'.join(chosen)}"
@@ -89,15 +89,14 @@ class Decoder:
         """The decoder in a folder, or of this name in the project's models/decoder. `model` and options of `relume.invert` are
         needed for images only, and where the network is not of the catalogue."""
         folder = model_folder("decoder", name, find_root(Path.cwd()) / MODELS, stages="train_decoder")
-        device = Source(model, **options).device if model is not None else torch.device(options.get("device", "cpu"))
-        trained = read_decoder(folder, device)
-        if model is None:
-            try:
-                model = trained.network
-                return cls(trained, Source(model, device=device.type), folder)
-            except UserError:  # a network of the user's own: features alone can be decoded
-                return cls(trained, None, folder)
-        return cls(trained, Source(model, **options), folder)
+        source = None if model is None else Source(model, **options)
+        trained = read_decoder(folder, source.device if source else torch.device(options.get("device", "cpu")))
+        if source is not None:
+            return cls(trained, source, folder)
+        try:
+            return cls(trained, Source(trained.network, **options), folder)
+        except UserError:  # a network of the user's own: features alone can be decoded
+            return cls(trained, None, folder)
 
     def __call__(self, images: Images | None = None, *, features: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
         """Images are first given to the network. `features`: as the network returned them; of several layers a mapping."""

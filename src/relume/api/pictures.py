@@ -115,7 +115,7 @@ def _tensor(tensor: Tensor, size: int, channels: int) -> Tensor:
         raise UserError(f"images: values must be in [0, 1], got {low:.4g} to {high:.4g}: {hint}")
     if values.shape[1] == 4 and channels != 4:
         values = values[:, :3] * values[:, 3:] + 1 - values[:, 3:]  # over white, as pictures with transparency
-    elif values.shape[1] != channels:
+    if values.shape[1] != channels:
         values = as_channels(values.expand(-1, 3, -1, -1), channels)
     height, width = values.shape[-2:]
     side = min(height, width)

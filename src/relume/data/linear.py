@@ -65,9 +65,10 @@ class LinearFill:
 
     def _error(self, dataset: Dataset, rows: Sequence[int]) -> float:
         """The squared error of three hidden quarters of each image."""
-        masks = Masks(pattern="random", ratio=0.75, cell=max(1, dataset.size // 8))
+        cell = next(cell for cell in range(max(1, dataset.size // 8), 0, -1) if dataset.size % cell == 0)
+        masks = Masks(pattern="random", ratio=0.75, cell=cell)
         images = dataset.pixels(list(rows))
-        hidden = masks_of(dataset.ids(list(rows)), dataset.size // masks.cell, masks, seed=0)
+        hidden = masks_of(dataset.ids(list(rows)), dataset.size // cell, masks, seed=0)
         return float((self(images, hidden) - images).square().mean())
 
     def __call__(self, images: Tensor, hidden: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def network(key: str) -> str:
 
 
 def _network(key: str) -> str:
-    words = [re.fullmatch(r"([a-z]+)(.*)", word) for word in key.removesuffix("_conv").split("_")]
+    words = [re.fullmatch(r"([a-z]*)(.*)", word) for word in re.split(r"_(?=[a-z])", key.removesuffix("_conv"))]
     spelt = (f"{SPELLING.get(word[1], word[1])}{word[2]}" if word else "" for word in words)
     return " ".join(spelt).replace("- ", "-").replace("  ", " ").strip(" -")
 
