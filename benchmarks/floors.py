@@ -32,7 +32,7 @@ from relume.evaluation.scoring import COLUMNS, Scorer, score
 from relume.networks.weights import WeightStore
 
 FOLDS = 5
-MEASURED = [name for name in METRICS if name != "feature_error"]  # floors invert no features
+MEASURED = [name for name in METRICS if name != "feature_error"]  # baselines invert no features
 
 
 def fold(dataset: Dataset, number: int) -> Dataset:
@@ -42,7 +42,7 @@ def fold(dataset: Dataset, number: int) -> Dataset:
 
 
 def evaluate(dataset: Dataset, scorer: Scorer, blocks: Sequence[int], root: Path, name: str) -> Path:
-    """All folds into one table, and what `gather` wants to know beside it. The floors' own pictures are not kept."""
+    """All folds into one table, and what `gather` wants to know beside it. The baselines' own pictures are not kept."""
     table: list[dict[str, object]] = []
     seconds: dict[str, float] = {}
     with tqdm(total=len(dataset.index) * (len(blocks) + 3), unit="picture") as bar:
@@ -97,7 +97,11 @@ def main(
         write_json(group / "method.json", {"device": describe(here)})
         cells = gather(["floors"], methods=root / "methods", reconstructions=group.parent, images=root / "images")
         write_csv(out, LEADERBOARD, leaderboard(cells, Draws(seed=run.seed, resamples=5000, level=0.95)))
-    n, data, seconds = len(dataset.index), f"blind floors by {FOLDS}-fold cross-validation", time.perf_counter() - start
+    n, data, seconds = (
+        len(dataset.index),
+        f"no-information baselines, {FOLDS}-fold cross-validation",
+        time.perf_counter() - start,
+    )
     about = provenance("benchmarks.floors", dataset, n=n, data=data, device=here, at=at, seconds=seconds)
     write_json(out.with_suffix(".json"), about)
 

@@ -64,8 +64,8 @@ def draw(bench: Bench, study: GanStudy, scored: Sequence[Mapping[str, object]], 
 def tell(bench: Bench, study: GanStudy, cards: Mapping[str, Mapping[str, Any]], command: Sequence[str]) -> dict[str, object]:
     """The `.json` beside the table."""
     counts = {split: len(bench.dataset.select(split)) for split in ("train", "val", "test")}
-    said = "{test} test pictures, {train} to learn from, {val} to look at on the way".format(**counts)
-    said += f"; {study.count} samples of every model, and of every floor"
+    said = "{test} test pictures, {train} for training, {val} for validation".format(**counts)
+    said += f"; {study.count} samples of every model, and of every baseline"
     keys = ("parameters", "best_step", "seconds_per_step", "seconds", "device", "precision", "commit")
     trainings = {
         name: {**{key: card[key] for key in keys}, **{key: card["config"]["training"][key] for key in ("steps", "batch")}}

@@ -45,9 +45,9 @@ class GanStudy:
     validation: int = Field(ge=2)  # held out from the training pictures
     test: int | None = Field(ge=2)  # likewise
     seconds: float = Field(gt=0)  # of each model's steps; on a processor, of all its cores together
-    looks: int = Field(ge=1)  # at the validation pictures
+    looks: int = Field(ge=1)  # validations
     count: int = Field(ge=2)  # samples of each model
-    patches: int = Field(ge=2)  # per side, of the floor of shuffled patches
+    patches: int = Field(ge=2)  # per side, of the baseline of shuffled patches
     sets: Sets  # whose eyes see how far apart sets of pictures are
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_gan.shared, for all models

@@ -142,7 +142,7 @@ class Pace:
     """What a model's training takes on this device."""
 
     step: float  # seconds: the median of a few
-    validation: float  # seconds of one look at the validation pictures
+    validation: float  # seconds of one validation
 
     def steps_in(self, seconds: float) -> int:
         return int(seconds / self.step)

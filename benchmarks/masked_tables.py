@@ -39,7 +39,7 @@ from relume.training.models import HISTORY
 
 FILLS = ("relume.methods.masked.infer", "relume.methods.masked.trained", "relume.evaluation.masked_floors")  # what fills in
 PROBES = ("relume.evaluation.probe", "relume.methods.masked.represent")
-CURVE = 4  # looks at the validation pictures, the last ones, that the .json tells
+CURVE = 4  # validations, the last ones, that the .json tells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def networks(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
 
 
 def fill_all(bench: Bench, study: MaskedStudy, planned: Plan, done: Mapping[str, Taught]) -> list[str]:
-    """A group for the floors and one for each model; their folders."""
+    """A group for the baselines and one for each model; their folders."""
     if study.floors:
         _fill(bench, planned, FLOORS, {}, partial(_floors, bench))
     for name in planned.predictors:
@@ -207,7 +207,7 @@ def report(
 
 
 def draw(bench: Bench, planned: Plan, cells: Sequence[Cell], pictures: int, out: Path) -> None:
-    """At the study's last ratio: what is visible, the best floor, every model's prediction pasted, the original."""
+    """At the study's last ratio: what is visible, the best baseline, every model's prediction pasted, the original."""
     ratio = f"{planned.group.ratios[-1]:g}"
     there = [cell for cell in cells if float(cell.ratio) == float(ratio)]
     floor = max((cell for cell in there if cell["family"] == "floor"), key=lambda cell: cell.mean("psnr_masked"), default=None)

@@ -46,7 +46,7 @@ def story(root: Path, at: str) -> dict[str, object]:
     manifests = {name: read_json(root / "data/images" / name / "manifest.json") for name in names}
     counts = {name: manifest["counts"] for name, manifest in manifests.items()}
     shown = [
-        f"{name}: {count['train']} to learn from, {count['val']} to choose by, {count['test']} to judge by,"
+        f"{name}: {count['train']} for training, {count['val']} for validation, {count['test']} for test,"
         f" {manifests[name]['size']} px"
         for name, count in counts.items()
     ]

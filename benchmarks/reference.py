@@ -28,20 +28,12 @@ from relume.params import SECTIONS
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, RESULTS = Path("docs/reference"), Path("docs/results")
 NOTE = "<!-- Written by `python -m benchmarks.reference`. -->\n\n"
-WORKS = {
-    "S0": "multi-objective inversion",
-    "S1": "landscape learning",
-    "S2": "the per-layer AlexNet decoders",
-    "S3": "the multi-layer ResNet-50 decoder",
-    "S4": "the Energy Transformer port",
-}
 Schema = Mapping[str, Any]
 
 
 def plain(text: str) -> str:
-    """One line for a table, with works by name."""
-    text = re.sub(r"\bS[0-4]\b", lambda found: WORKS[found[0]], " ".join(text.split())).replace("|", "\\|")
-    parts = text.split("`")  # every other one is code
+    """One line for a table."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")  # every other one is code
     return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
 
 
@@ -183,8 +175,8 @@ def _written(body: Mapping[str, Any]) -> list[str]:
 
 def studies() -> str:
     """How the tables in docs/results were made."""
-    text = "# Studies\n\nHow each table in `docs/results` was measured.\n\n"
-    text += "| table | command | data | device | minutes |\n|---|---|---|---|---|\n"
+    text = "# Studies\n\nHow each table in `docs/results` was measured. Time is computing time, all stages added up.\n\n"
+    text += "| table | command | data | device | computing time, minutes |\n|---|---|---|---|---|\n"
     for path in sorted((ROOT / RESULTS).glob("*.json")):
         made = read_json(path)
         if made.get("command") and (path.with_suffix(".csv")).exists():

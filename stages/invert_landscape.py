@@ -23,7 +23,7 @@ SECTION = "invert_landscape"
 
 @click.command(help=__doc__)
 @click.option("--group", required=True, help="Name below `invert_landscape` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are looked for.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are inverted.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
 @click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with it.")

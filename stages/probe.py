@@ -1,4 +1,4 @@
-"""How much frozen features of masked models know of classes that nobody told them."""
+"""Linear probes and nearest neighbours on frozen features of masked models: how well they tell classes."""
 
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose classes are to be told.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose classes are predicted.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
 @click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("probe")

@@ -1,4 +1,4 @@
-"""Fill hidden parts of a dataset's pictures with trained models and with floors: one group, a method each."""
+"""Fill hidden parts of a dataset's pictures with trained models and with baselines: one group, a method each."""
 
 from dataclasses import asdict
 from pathlib import Path

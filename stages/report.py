@@ -1,4 +1,4 @@
-"""The page, the PDF and README's image, made from the outputs of the earlier stages."""
+"""The page, the PDF and the overview, made from the outputs of the earlier stages."""
 
 from pathlib import Path
 

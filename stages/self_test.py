@@ -1,4 +1,4 @@
-"""Put the metrics on trial: pictures against themselves, and ladders of degradations whose order is known."""
+"""Checks that metrics order known degradations, and that pictures are best against themselves."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Floors, SelfTest
 from relume.evaluation.metrics import METRICS
-from relume.evaluation.perceptual import extractor as look
+from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import Scorer, read_scales, score, with_views
-from relume.evaluation.self_test import COLUMNS, as_group, extractor, spoilt
+from relume.evaluation.self_test import COLUMNS, as_group, check_order, spoilt
 from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
@@ -43,7 +43,7 @@ def main(context: StageContext, images: Path, features: Path, weights: tuple[Pat
     names = [name for name in asked.metrics if name != "feature_error"]  # which belongs to an inverted tap
     scorer = Scorer(
         datasets={data.name: data},
-        extractor=look(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
+        extractor=extractor(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
         scales=read_scales([(data.name, *place) for place in asked.other_taps], {data.name: features}),
         metrics=names,
         micro_batch=run.micro_batch,
@@ -57,7 +57,7 @@ def main(context: StageContext, images: Path, features: Path, weights: tuple[Pat
     scores = {
         (name, strength): {key: values[at] for key, values in table.items()} for at, (name, strength, _) in enumerate(rungs)
     }
-    verdict = extractor(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
+    verdict = check_order(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
     write_csv(out, COLUMNS, verdict.rows)
     if verdict.faults:
         raise UserError("\n".join([*verdict.faults, f"{out} holds the values; self_test.exceptions names what is no fault"]))

@@ -94,7 +94,7 @@ def test_tables_that_hold_something_are_copied_with_their_story(tmp_path: Path) 
     root = project(tmp_path)
     told = story(root, "abc")
     assert (told["n"], told["commit"], told["device"]) == (3, "abc", "cpu")
-    assert told["data"] == "shots: 7 to learn from, 2 to choose by, 3 to judge by, 64 px"
+    assert told["data"] == "shots: 7 for training, 2 for validation, 3 for test, 64 px"
     assert told["seconds"] == 4 + 4 + 2.5  # each method's last
     kept = keep("mine", root, told)
     assert [path.name for path in kept] == ["mine.csv", "mine_comparisons.csv"]  # no sets: that table is empty

@@ -1,4 +1,4 @@
-"""Floors by hand; metrics on trial by degradations; what is wrong in sections of evaluation is named by its key."""
+"""Baselines by hand; metrics order degradations; what is wrong in sections of evaluation is named by its key."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from relume.evaluation.config import OWN_MEAN, Compare, Evaluate, Floors, SelfTe
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.metrics import METRICS, reid
 from relume.evaluation.pixel import psnr
-from relume.evaluation.self_test import COLUMNS, blur, extractor, jpeg, mosaic, noisy
+from relume.evaluation.self_test import COLUMNS, blur, check_order, jpeg, mosaic, noisy
 from stages.self_test import main
 from tests.evaluation_files import write_dataset
 
@@ -110,7 +110,7 @@ def scores(**ladders: list[float]) -> dict[tuple[str, float], dict[str, np.ndarr
     ],
 )
 def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]], exceptions: Any, fault: str) -> None:
-    verdict = extractor(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
+    verdict = check_order(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
     assert [text.split(" ", 4)[-1] for text in verdict.faults] == ([fault] if fault else [])
     first = {"metric": "psnr", "degradation": "none", "strength": 0, "mean": 100, "lo": 100, "hi": 100, "ordered": True}
     assert verdict.rows[0] == first
@@ -120,13 +120,13 @@ def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]],
 
 def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not_mend() -> None:
     wrong = {("none", 0.0): {"ssim": np.array([0.9, 0.9])}}
-    (fault,) = extractor(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
+    (fault,) = check_order(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
     assert "ssim" in fault
     absent = {("none", 0.0): {"ms_ssim": np.array([np.nan, np.nan])}}
-    assert extractor(absent, [METRICS["ms_ssim"]], ["a", "b"], {}, seed=0).rows == []
+    assert check_order(absent, [METRICS["ms_ssim"]], ["a", "b"], {}, seed=0).rows == []
     metric = reid("vgg16_conv", "pool")
     told = [("none", 0.0, 1), ("blur", 1.0, 1), ("blur", 2.0, 1), ("noise", 1.0, 3), ("noise", 2.0, 2)]
-    verdict = extractor({(a, b): {metric.name: np.array([c, c])} for a, b, c in told}, [metric], ["a", "b"], {}, seed=0)
+    verdict = check_order({(a, b): {metric.name: np.array([c, c])} for a, b, c in told}, [metric], ["a", "b"], {}, seed=0)
     assert ["noise" in fault for fault in verdict.faults] == [True]
 
 

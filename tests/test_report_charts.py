@@ -60,7 +60,7 @@ def content(root: Path) -> Content:
 
 
 def test_vega_draws_every_chart(content: Content) -> None:
-    found = charts([block for one in [*content.doors, *content.parts] for block in one.blocks])
+    found = charts([block for one in [*content.answers, *content.parts] for block in one.blocks])
     assert len(found) > 20
     for chart in found:
         assert chart.caption.endswith(".")

@@ -180,7 +180,7 @@ def test_only_baselines_are_a_page_too(tmp_path: Path) -> None:
     write_csv(root / "metrics/leaderboard.csv", tuple(rows[0]), rows)
     write_csv(root / "metrics/comparisons.csv", ("question",), [])
     content = content_of(root, ["floors"])
-    assert (content.hero, content.doors) == (None, [])
+    assert (content.hero, content.answers) == (None, [])
     assert "own mean" in body(render(content))
 
 

@@ -42,7 +42,7 @@ def layers(
     """What can be inverted: layer -> shape of its features for one image, in the order of the forward pass.
 
     model: any `nn.Module`; a network of the catalogue ("alexnet_conv"); or "timm:<name>", "torchvision:<name>",
-        "<module>:<factory>" with `weights`.
+        "open_clip:<name>", "<module>:<factory>" with `weights`.
     size: side of the images in pixels; None: what the model's own configuration says, else 224 (catalogue: 128).
     """
     source = Source(model, channels=channels, weights=weights)
@@ -103,7 +103,7 @@ def invert(
     Ctrl-C keeps the best images so far.
 
     model: any `nn.Module`; a network of the catalogue ("alexnet_conv", "vgg16", …); or "timm:<name>", "torchvision:<name>",
-        "<module>:<factory>" with `weights`: a safetensors file, a state dict, or "random".
+        "open_clip:<name>", "<module>:<factory>" with `weights`: a safetensors file, a state dict, or "random".
     layer: a module's name, as `relume.layers(model)` lists them; several; or a mapping from names to weights.
     images: a file, a folder, a PIL image, an array (H, W, C) or tensor (C, H, W) in [0, 1] or uint8, a batch, or a list of these.
     features: instead of images: what the model returned at `layer` (of several layers a mapping), (N, …).
@@ -113,7 +113,7 @@ def invert(
     device: of models that are built here; the first accelerator by default.
     recipe: one of `relume.methods.optimise.tuned.RECIPES`; None: by the kind of the feature and its depth in the network.
     steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
-    losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip look at the images. A term of one's
+    losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip use the originals. A term of one's
         own is a function of a `relume.losses.objective.State` (images, features, targets) that returns one value per image, as
         {my_loss: 0.1}, or the name of an entry point of the group `relume.losses`.
     seed: of all that is random; ids: names by which it is drawn for each image, by default its number.
@@ -182,7 +182,7 @@ class Inversion:
         goal = objective(self.config, Material(store=self.opened.store, device=self.opened.device))
         self.goal = Objective((*goal.terms, *own))
         if images is None and (blind := sorted((ORACLES | {"clip", "logits"}) & self.config.losses.active.keys())):
-            raise UserError(f"losses.{blind[0]}: looks at the images, and here are only features: leave it out, or give images=")
+            raise UserError(f"losses.{blind[0]}: uses the originals, and only features were given: leave it out, or give images=")
         self.given = None if features is None else self.opened.given(features)
         count = len(next(iter(self.given.values()))) if self.given else len(self.originals)  # type: ignore[arg-type]
         self.names = [str(number) for number in range(count)] if ids is None else list(ids)
@@ -196,7 +196,7 @@ class Inversion:
     def __str__(self) -> str:
         config, terms = self.config, ", ".join(f"{name} x {weight:g}" for name, weight in self.config.losses.active.items())
         starts = "1 start" if config.restarts == 1 else f"{config.restarts} starts"
-        oracle = "; an oracle: its losses look at the image" if self.goal.oracle else ""
+        oracle = "; an oracle: its losses use the original" if self.goal.oracle else ""
         return (
             f"{self.opened.name} {'+'.join(self.opened.weights)}, recipe {self.recipe}: {config.steps} steps, {starts}, "
             f"{self.opened.size} px; terms: {terms}{oracle}"
@@ -354,7 +354,7 @@ def configured(opened: Opened, recipe: str, differences: Mapping[str, Any], whol
     if foreign := sorted({"ref", "surrogate"} & config.losses.active.keys()):
         raise UserError(f"losses.{foreign[0]}: is for the stage invert_optimise, which has other groups and models: leave it out")
     if isinstance(config.parametrisation, Latent) or (isinstance(config.parametrisation, Prior) and opened.channels != 3):
-        raise UserError(f"parametrisation.kind: {config.parametrisation.kind} is not at hand here, or makes other channels")
+        raise UserError(f"parametrisation.kind: {config.parametrisation.kind} is not available here, or makes other channels")
     return config
 
 

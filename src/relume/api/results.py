@@ -30,7 +30,7 @@ class Result:
     trace: list[dict[str, Any]]  # step, term, value: means over the images; terms are unweighted
     settings: dict[str, Any]  # network, layers with weights, recipe, size, steps, seed, …
     seconds: float
-    oracle: bool = False  # its losses have looked at the originals
+    oracle: bool = False  # its losses used the originals
     interrupted: bool = False  # by Ctrl-C: the best so far, of the images that were begun
     faults: tuple[str, ...] = ()  # rows that met NaN or Inf, and keep their best from before
     restart: list[int] = field(default_factory=list)  # which was the best of each image
@@ -71,7 +71,7 @@ class Result:
             cells = "".join(f'<td><img src="{_data_url(column[number])}" width="160" alt=""></td>' for column in columns)
             rows.append(f"<tr>{cells}<td>feature error {self.feature_error[number]:.3g}</td></tr>")
         head = "".join(f"<th>{one}</th>" for one in [*heads, ""])
-        note = "; its losses have looked at the originals" if self.oracle else ""
+        note = "; its losses used the originals" if self.oracle else ""
         caption = f"{html.escape(self.title)}, {self.settings['steps']} steps, {self.seconds:.1f} s{note}"
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{''.join(rows)}</table>"
 

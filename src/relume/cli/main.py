@@ -111,7 +111,11 @@ def track() -> None:
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--network", required=True, help="Network: vgg16, …, or timm:<name>, torchvision:<name>, <module>:<factory>.")
+@click.option(
+    "--network",
+    required=True,
+    help="Network: vgg16, …; timm:, torchvision: or open_clip:<name>; <module>:<factory>.",
+)
 @click.option(
     "--layer", "--tap", "layers", multiple=True, required=True, help="Layer: conv4_3, pool, blocks.6, …; may be repeated."
 )
@@ -127,7 +131,7 @@ def track() -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key below invert_optimise, or losses.tv=20.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="PNG to write: original | rebuilt.  [<picture>_<network>_<taps>.png]"
+    "--out", type=click.Path(path_type=Path), help="PNG to write: original | reconstruction.  [<picture>_<network>_<layers>.png]"
 )
 @click.option("--animation", type=click.Path(path_type=Path), metavar="FILE.gif", help="Also write the steps as a GIF.")
 @click.option("--dry-run", is_flag=True, help="Check all options and print the plan only.")
@@ -141,10 +145,10 @@ def invert(**options: Any) -> None:
 
     \b
     Examples:
-      relume invert my.jpg --network vgg16 --tap conv4_3
-      relume invert my.jpg --network alexnet --tap conv2 --tap conv5 --animation my.gif
-      relume invert my.jpg --network vgg16 --tap conv4_3 --set losses.tv=20 --set optimiser.learning_rate='[[0, 0.1]]'
-      relume invert my.jpg --network efficientnet_lite0 --tap pool --restarts 4 --dry-run
+      relume invert my.jpg --network vgg16 --layer conv4_3
+      relume invert my.jpg --network alexnet --layer conv2 --layer conv5 --animation my.gif
+      relume invert my.jpg --network vgg16 --layer conv4_3 --set losses.tv=20 --set optimiser.learning_rate='[[0, 0.1]]'
+      relume invert my.jpg --network efficientnet_lite0 --layer pool --restarts 4 --dry-run
       relume invert my.jpg --network timm:vit_tiny_patch16_224 --weights my.safetensors --layer blocks.6
     """
     from relume.cli.invert import Options, run

@@ -72,7 +72,7 @@ class StageContext:
         return dict(stage.get("do", stage))
 
     def live(self, params: Mapping[str, object]) -> Any:
-        """A live MLflow logger for long loops: `with door.live(config) as log: log.log(step, {name: value})`."""
+        """A live MLflow logger for long loops: `with context.live(config) as log: log.log(step, {name: value})`."""
         return importlib.import_module("relume.tracking.live").live(self._label, params)
 
 

@@ -1,4 +1,4 @@
-"""The tables that everyone reads: means with intervals, methods against floors and each other, a summary for git."""
+"""The tables that everyone reads: means with intervals, methods against baselines and each other, a summary for git."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metri
 # fmt: on
 MORE = ("reid_top1_lo", "reid_top1_hi", "psnr_restarts_sd")  # after LEADERBOARD, and then a column per view
 HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
-MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are held against the floors, too
+MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are compared with the baselines, too
 Record = dict[str, object]
 Table = Sequence[Mapping[str, str]]
 
@@ -96,7 +96,7 @@ def further(views: Sequence[Metric]) -> tuple[str, ...]:
 
 
 def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
-    """MORE and `further`: re-identification by the first judge that the method has not seen, and means."""
+    """MORE and `further`: re-identification by the first metric network that the method has not used, and means."""
     row: Record = {"psnr_restarts_sd": cell.spreads["psnr"], **{name: cell.mean(name) for name in further(views)}}
     extractor = unseen(cell, views)
     if extractor is None:
@@ -107,7 +107,7 @@ def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
 
 
 def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
-    """The first judge of re-identification that has measured this cell and that its method has not seen."""
+    """The first metric network of re-identification that has measured this cell and that its method has not seen."""
     fitting = [view for view in views if is_reid(view.name) and cell.applies(view.name) and trunk(view.network) not in cell.seen]
     return fitting[0] if fitting else None
 

@@ -35,7 +35,7 @@ from relume.evaluation.metrics import (
     top1_agreement,
 )
 
-OWN_MEAN = "floor_own_mean"  # the oracle floor that every method is held against
+OWN_MEAN = "floor_own_mean"  # the oracle baseline that every method is compared with
 PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 Place = tuple[str, str]  # a network and one of its taps
@@ -61,7 +61,7 @@ def _each_once(key: str, names: Sequence[object]) -> None:
 
 @config
 class Floors:
-    """Which pictures the floors predict: the very ones that methods are scored on."""
+    """Which pictures the baselines predict: the very ones that methods are scored on."""
 
     dataset: Annotated[Dataset, Same("invert_optimise.dataset")]
     split: Annotated[str, Split()]
@@ -85,7 +85,7 @@ class Sets:
 
 @config
 class Reid:
-    """Does a reconstruction find its original? Tables ask the first judge that the method has not seen."""
+    """Does a reconstruction find its original? Tables use the first metric network that the method has not used."""
 
     networks: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
     candidates: int | None = Field(default=None, ge=2)  # the scored originals and the first others; null: all that are held out
@@ -139,7 +139,7 @@ class Compare:
     """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
 
     groups: Annotated[tuple[Annotated[str, Entry((GROUPS,))], ...], Once] = Field(min_length=1)
-    metrics: tuple[str, ...]  # in which every method is held against the floors, masked ones apart
+    metrics: tuple[str, ...]  # in which every method is compared with the baselines, masked ones apart
     questions: dict[str, Question]  # beyond those
     resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails
     level: float = Field(gt=0.5, lt=1)  # of the intervals
@@ -152,7 +152,7 @@ class Compare:
 class SelfTest:
     """On the pictures of section `floors`. Each ladder: at least two strengths, each stronger than the one before."""
 
-    count: int | None = Field(ge=2)  # the first pictures; null: all that floors predict
+    count: int | None = Field(ge=2)  # the first pictures; null: all that baselines predict
     blur: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of a Gaussian, pixels
     noise: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of Gaussian noise; pictures are in [0, 1]
     jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(min_length=2)  # quality, falling

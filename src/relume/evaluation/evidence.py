@@ -34,7 +34,7 @@ class Cell:
     seconds: float | None  # per picture, all its restarts together
     device: str
     parameters: int | None = None  # of its model, where the group says
-    seen: frozenset[str] = frozenset()  # trunks of the networks that the method has seen: no judges of it
+    seen: frozenset[str] = frozenset()  # trunks of the networks that the method has used: not its metric networks
 
     def __getitem__(self, key: str) -> str:
         return self.identity[key]

@@ -25,7 +25,7 @@ CHUNK = 256  # pictures in memory at once; no result depends on it
 class Floor:
     name: str
     oracle: bool
-    predict: Callable[[Tensor], Tensor]  # the pictures -> what stands for them; blind floors look at their number only
+    predict: Callable[[Tensor], Tensor]  # the pictures -> what stands for them; blind baselines use their number only
 
 
 def blocks(images: Tensor, k: int) -> Tensor:
@@ -46,14 +46,14 @@ def mean_picture(dataset: Dataset, rows: list[int]) -> Tensor:
 
 
 def known(dataset: Dataset, scored: str) -> list[int]:
-    """Pictures that a blind floor may look at when it is scored on another split: train, else val, else none."""
+    """Pictures that a blind baseline may use when it is scored on another split: train, else val, else none."""
     there = {row["split"] for row in dataset.index} - {scored}
     split = next((split for split in ("train", "val") if split in there), None)
     return dataset.select(split) if split else []
 
 
 def floors(dataset: Dataset, config: Floors) -> list[Floor]:
-    """A dataset that has no pictures but those to be predicted has no blind floors."""
+    """A dataset that has no pictures but those to be predicted has no blind baselines."""
     found = []
     others = known(dataset, config.split)
     if others:
@@ -66,7 +66,7 @@ def floors(dataset: Dataset, config: Floors) -> list[Floor]:
 
 
 def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
-    """All floors for the pictures that the section names: images, index rows and timing of one group."""
+    """All baselines for the pictures that the section names: images, index rows and timing of one group."""
     if dataset.name != config.dataset:
         raise UserError(f"floors.dataset is {config.dataset}, but --images holds {dataset.name}")
     wanted = dataset.select(config.split, config.count)

@@ -52,7 +52,7 @@ def inverse_distance(images: Tensor, hidden: Tensor) -> Tensor:
 
 
 def inverse_distance_pixels(images: Tensor, hidden: Tensor) -> Tensor:
-    """The same pixel by pixel, by distance^-3: smooth inside the cells too, and the hardest of these floors to beat."""
+    """The same pixel by pixel, by distance^-3: smooth inside the cells too, and the hardest of these baselines to beat."""
     filled = images.clone()
     places = torch.cartesian_prod(*(torch.arange(side, device=images.device) for side in images.shape[-2:])).float()
     for row, dark in enumerate(in_pixels(hidden, _cell(images, hidden)).flatten(1)):

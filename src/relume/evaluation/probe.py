@@ -31,7 +31,7 @@ class Labelled:
 
 
 def table(dataset: Dataset, readers: Mapping[str, Reader], config: Probe) -> list[dict[str, Any]]:
-    """A row for each floor, then for each reader; one without numbers where the splits have no classes in common."""
+    """A row for each baseline, then for each reader; one without numbers where the splits have no classes in common."""
     if not readers:
         return []
     splits = labelled(dataset, config)

@@ -20,7 +20,7 @@ from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, clo
 from relume.evaluation.metrics import SETS
 from relume.evaluation.samples_config import OWN, SAMPLE_BASELINES, ScoreSamples
 
-SCORED = (*SETS, "sha256")  # of the samples that were scored; floors have none
+SCORED = (*SETS, "sha256")  # of the samples that were scored; baselines have none
 
 
 def read_scored(folder: Path, config: ScoreSamples) -> dict[str, tuple[Samples, str]]:
@@ -39,7 +39,7 @@ def sample_rows(
     config: ScoreSamples,
     seed: int,
 ) -> Rows:
-    """Rows of SCORED: dataset by dataset the generators, then floors, then how far halves of the true pictures are apart."""
+    """Rows of SCORED: dataset by dataset the generators, then baselines, then how far halves of the true pictures are apart."""
     names = dict.fromkeys(samples.about.dataset for samples, _ in found.values())
     return [row for name in names for row in _of_dataset(found, datasets[name], metric_network, config, seed)]
 

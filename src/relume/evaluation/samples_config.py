@@ -18,8 +18,8 @@ class ScoreSamples:
     models: Annotated[tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once]  # none: a table without rows
     split: str  # held-out pictures that training has not seen
     withheld: int = Field(ge=0)  # the last so many training pictures, which no generator learned from, are asked about too
-    count: int = Field(ge=2)  # samples, and pictures of every floor: Frechet distances compare at equal n only
-    patches: int = Field(ge=2)  # per side, of the floor that is made of shuffled ones
+    count: int = Field(ge=2)  # samples, and pictures of every baseline: Frechet distances compare at equal n only
+    patches: int = Field(ge=2)  # per side, of the baseline that is made of shuffled ones
 
     def __post_init__(self) -> None:
         if self.withheld == 1:

@@ -1,4 +1,4 @@
-"""Metrics on trial: pictures against themselves, and against ladders of degradations whose order is known.
+"""Checks that metrics order known degradations, and that pictures are best against themselves.
 
 A picture against itself has the metric's best value. Each rung of a ladder is worse than the one before, in the mean over
 pictures. The mean colour of a picture is nearer to it than any other colour: of the squared error that is a theorem, of other
@@ -65,7 +65,7 @@ def noisy(x: Tensor, deviation: float, ids: Sequence[str], seed: int) -> Tensor:
 
 
 def spoilt(data: Dataset, rows: Sequence[int], config: SelfTest, seed: int) -> Iterator[tuple[str, float, Tensor]]:
-    """(degradation, strength, pictures), from the pictures themselves to the floors."""
+    """(degradation, strength, pictures), from the pictures themselves to the baselines."""
     x, ids = data.pixels(list(rows)), data.ids(list(rows))
     yield SAME, 0, x
     ways: dict[str, Callable[[Tensor, float], Tensor]] = {"blur": blur, "jpeg": jpeg, "blocks": mosaic}
@@ -94,10 +94,10 @@ class Verdict:
     faults: list[str]
 
 
-def extractor(
+def check_order(
     scores: Scores, metrics: Sequence[Metric], sources: Sequence[str], exceptions: Mapping[str, Sequence[str]], *, seed: int
 ) -> Verdict:
-    """`scores` hold the rungs from weak to strong; a metric that does not apply (NaN) is not judged."""
+    """`scores` hold the rungs from weak to strong; a metric that does not apply (NaN) is not checked."""
     rows: list[dict[str, object]] = []
     faults: list[str] = []
     for metric in metrics:

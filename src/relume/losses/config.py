@@ -19,17 +19,18 @@ class Losses:
 
     feature: NonNegative = 0.0  # the target's features at the inverted taps
     guide: NonNegative = 0.0  # the coarse picture that a linear map, fitted on the training split, reads from these features
-    ref: NonNegative = 0.0  # what foreign networks see in an earlier group's reconstructions (S0)
-    avg: NonNegative = 0.0  # what foreign networks see in this run's own restarts, taken together (S0)
-    surrogate: NonNegative = 0.0  # another embedding, as a learned map predicts it from these features (S0's sclip)
+    ref: NonNegative = 0.0  # what foreign networks see in an earlier group's reconstructions (multi-objective inversion)
+    avg: NonNegative = 0.0  # what foreign networks see in this run's own restarts, taken together (multi-objective inversion)
+    # another embedding, as a learned map predicts it from these features (multi-objective inversion's sclip)
+    surrogate: NonNegative = 0.0
     logits: NonNegative = 0.0  # what the inverted network's own head says
     batchnorm: NonNegative = 0.0  # statistics that the inverted network's batch normalisations expect (DeepInversion)
     tv: NonNegative = 0.0  # total variation: natural pictures are piecewise smooth
     alpha_norm: NonNegative = 0.0  # keeps colours near mid-grey, where most pictures are
     clip: NonNegative = 0.0  # the picture's CLIP embedding: an oracle unless that network is the inverted one
-    lpips: NonNegative = 0.0  # looks at the picture: an oracle
-    ssim: NonNegative = 0.0  # looks at the picture: an oracle
-    pixel: NonNegative = 0.0  # looks at the picture: an oracle
+    lpips: NonNegative = 0.0  # uses the original: an oracle
+    ssim: NonNegative = 0.0  # uses the original: an oracle
+    pixel: NonNegative = 0.0  # uses the original: an oracle
 
     @property
     def active(self) -> dict[str, float]:
@@ -76,7 +77,8 @@ class GuideTerm:
 
 @config
 class TvTerm:
-    penalty: Literal["power", "linear", "squared_relu"]  # (dx^2 + dy^2)^(exponent / 2), or S0's two on mean|dx| + mean|dy|
+    # (dx^2 + dy^2)^(exponent / 2), or multi-objective inversion's two on mean|dx| + mean|dy|
+    penalty: Literal["power", "linear", "squared_relu"]
     exponent: float = Field(ge=1, le=3)  # 1 keeps edges, 2 blurs them
 
 

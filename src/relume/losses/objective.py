@@ -39,7 +39,7 @@ class Term:
     needs: Taps = field(default_factory=dict)  # of the picture that is being made
     targets: Taps = field(default_factory=dict)  # of the picture that is to be found
     references: Taps = field(default_factory=dict)  # of an earlier group's reconstructions
-    oracle: bool = False  # it looks at the picture that is to be found
+    oracle: bool = False  # it uses the original
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def reconstruction(sheets: Sheets, originals: Originals, entry: Entry, name: str
 
 
 def overview(path: Path, rows: Sequence[tuple[str, str, Sequence[Image.Image]]]) -> None:
-    """README's image: a row of pictures for each label and what stands below it."""
+    """The overview: a row of pictures for each label and what stands below it."""
     step, count = SIDE + GAP, max(len(pictures) for *_, pictures in rows)
     sheet = Image.new("RGB", (2 * GAP + LABELS + step * count - GAP, 2 * GAP + step * len(rows) - GAP), PAPER)
     draw = ImageDraw.Draw(sheet)

@@ -35,7 +35,7 @@ class Content:
     title: str
     lead: str
     hero: Pictures | None
-    doors: list[Part]
+    answers: list[Part]
     parts: list[Part]
     boards: list[Leaderboard]
     stories: list[Story]
@@ -70,7 +70,7 @@ def content(data: ReportData, config: Report, level: str, made: Commands) -> Con
         title=headline.rstrip(".") if first is None else depths.title(first.networks),
         lead="" if first is None else depths.lead(first.first),
         hero=None if first is None else first.hero(),
-        doors=[] if first is None else first.doors(),
+        answers=[] if first is None else first.answers(),
         parts=[part for part in drawn if part.blocks or part.tables],
         boards=boards,
         stories=[] if first is None else [first],

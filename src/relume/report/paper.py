@@ -51,7 +51,7 @@ def write_paper(path: Path, found: Content, data: ReportData, level: str) -> Non
 def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
     if found.hero is not None:
         yield Part(id="hero", title="", blocks=[found.hero])
-    for part in found.doors[:2]:
+    for part in found.answers[:2]:
         yield part
     scores = [board.table(level, SCORES) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]

@@ -57,7 +57,7 @@ class Story:
             id="hero", title=f"{network.label}, from shallow to deep", rows=rows, caption=caption, wipe=True, style="hero"
         )
 
-    def doors(self) -> list[Part]:
+    def answers(self) -> list[Part]:
         return [self.researcher(), self.privacy(), self.teacher()]
 
     def researcher(self) -> Part:
@@ -181,7 +181,7 @@ class Story:
         return Part(id="teacher", title="For a teacher", lead=lead, blocks=blocks)
 
     def overview(self) -> Iterator[tuple[str, str, list[Tile]]]:
-        """README's image: the hero's rows."""
+        """The overview: the hero's rows."""
         for cell, tiles in self.hero().rows:
             yield cell.text, cell.under.replace("; ", "\n"), [tile for tile in tiles if tile is not None]
 

@@ -11,7 +11,7 @@ from relume.training.ema import State, below, prefixed
 from relume.training.ranks import Ranks, synced
 
 DISCRIMINATOR = "discriminator"  # the term that it minimises; no gradient of it may reach the module
-BETAS = (0.5, 0.999)  # little momentum: its opponent moves on (Radford et al., arXiv 1511.06434)
+BETAS = (0.5, 0.999)  # little momentum: the generator moves on (Radford et al., arXiv 1511.06434)
 
 
 @contextmanager

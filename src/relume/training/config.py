@@ -53,7 +53,7 @@ class Training:
     # decay of the running average of the weights, which is what is kept; 0: the weights themselves
     ema: float = Field(ge=0, lt=1)
     log_every: int = Field(ge=1)  # steps between rows of history.csv, which are means over them
-    validate_every: int = Field(ge=1)  # a multiple of log_every: steps between looks at the validation pictures
+    validate_every: int = Field(ge=1)  # a multiple of log_every: steps between validations
 
     def __post_init__(self) -> None:
         if self.validate_every % self.log_every:

@@ -11,7 +11,7 @@ RULES: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": t
 
 
 def build(module: nn.Module, config: Training) -> torch.optim.Optimizer:
-    """Adam adds `weight_decay` times the weights to the gradient (S2); AdamW takes that share of the weights away."""
+    """Adam adds `weight_decay` times the weights to the gradient (per-layer decoders); AdamW shrinks weights by that share."""
     weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return RULES[config.optimiser](weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
 

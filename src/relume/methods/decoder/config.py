@@ -13,14 +13,14 @@ from relume.training.config import Augment, Name, Training
 
 @config
 class PerLayer:
-    """S2's decoder of one tap, after Dosovitskiy & Brox; its widths are its own."""
+    """The per-layer AlexNet decoder of one tap, after Dosovitskiy and Brox (2016); its widths are its own."""
 
     kind: Literal["per_layer"]
 
 
 @config
 class ConvOnly:
-    """S3's decoder of several maps at their smallest size; its widths are its own."""
+    """The multi-layer ResNet-50 decoder (Egharevba 2025) of several maps at their smallest size; its widths are its own."""
 
     kind: Literal["conv_only"]
 

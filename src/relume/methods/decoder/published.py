@@ -12,13 +12,13 @@ from relume.methods.decoder.base import Decoder, Shapes, centre, doublings, upwa
 from relume.methods.decoder.config import ConvOnly, PerLayer
 
 SLOPE = 0.2  # of the LeakyReLU
-UP = (256, 128, 64, 32, 3)  # channels of S2's five doublings
-HIDDEN, CORNER = 4096, (256, 4, 4)  # of S2's fully connected decoder: 4096 values are a map
-CONV_ONLY_UP = (512, 256, 128, 64, 3)  # S3 states five doublings from 7 to 224 px, and no widths: these are ours
+UP = (256, 128, 64, 32, 3)  # channels of the per-layer decoder's five doublings
+HIDDEN, CORNER = 4096, (256, 4, 4)  # of its fully connected decoder: 4096 values are a map
+CONV_ONLY_UP = (512, 256, 128, 64, 3)  # Egharevba states five doublings from 7 to 224 px, and no widths: these are ours
 
 
 class PerLayerDecoder(Decoder):
-    """S2: three 3x3 convolutions (a map) or three fully connected layers (a vector), then five 5x5 ConvTranspose."""
+    """Per-layer AlexNet decoder: three 3x3 convolutions (a map) or linear layers (a vector), then five 5x5 ConvTranspose."""
 
     def __init__(self, shapes: Shapes, size: int, config: PerLayer) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def _five(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
 
 
 class ConvOnlyDecoder(Decoder):
-    """S3: all maps shrunk to the smallest of them, side by side, then ConvTranspose 4x4 and ReLU."""
+    """The multi-layer ResNet-50 decoder: maps shrunk to the smallest, side by side, then ConvTranspose 4x4 and ReLU."""
 
     def __init__(self, shapes: Shapes, size: int, config: ConvOnly) -> None:
         super().__init__()

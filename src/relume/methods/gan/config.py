@@ -11,7 +11,7 @@ from relume.training.config import Augment, Name, Training
 
 @config
 class Dcgan:
-    """S0's: latent 128 or 2048, width 64 to 512."""
+    """Multi-objective inversion's: latent 128 or 2048, width 64 to 512."""
 
     kind: Literal["dcgan"]
     latent: int = Field(ge=1)  # numbers of z
@@ -59,7 +59,7 @@ class LeastSquares:
     """Least squares, with a history of earlier samples (multi-objective inversion)."""
 
     kind: Literal["least_squares"]
-    label: float = Field(gt=0, le=1)  # the score of a true picture; S0's 0.9
+    label: float = Field(gt=0, le=1)  # the score of a true picture; in multi-objective inversion 0.9
     history: int = Field(ge=1)  # made pictures that are remembered, and shown to the discriminator again
 
 
@@ -68,7 +68,7 @@ class Logistic:
     """StyleGAN2's objective. What is asked with probability 1 / every counts so many times more."""
 
     kind: Literal["logistic"]
-    r1: float = Field(ge=0)  # gamma: half of it times the squared slope of the score of true pictures
+    r1: float = Field(ge=0)  # gamma: half of it times the squared gradient of the score of true pictures
     r1_every: int = Field(ge=1)  # steps, on average; published 16
     path_length: float = Field(ge=0)  # weight of (length - mean)^2, of how far a picture moves with w; published 2
     path_every: int = Field(ge=1)  # steps, on average; published 4
@@ -124,7 +124,7 @@ class SharedGan:
     architecture: GanArchitecture
     objective: Annotated[LeastSquares | Logistic | Moments, Field(discriminator="kind")]
     discriminator_rate: float = Field(gt=0)  # its learning rate; it follows the generator's schedule
-    discriminator_betas: tuple[Beta, Beta]  # of its Adam; S0's 0.5 and 0.999, StyleGAN2's 0 and 0.99
+    discriminator_betas: tuple[Beta, Beta]  # of its Adam; in multi-objective inversion 0.5 and 0.999, StyleGAN2's 0 and 0.99
     diff_augment: DiffAugment
     augment: Augment  # of the true pictures, for good: what the generator makes will look so, too
     training: Training  # of the generator

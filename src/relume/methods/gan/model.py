@@ -22,12 +22,12 @@ DISCRIMINATORS: dict[str, Callable[[Any, int], nn.Module]] = {"dcgan": DcganDisc
 
 
 def generator(architecture: Any, size: int) -> Generator:
-    """What `architecture` (one of `models.gan_config`) describes, with random weights."""
+    """What `architecture` (from `methods/gan/config.py`) describes, with random weights."""
     return _built(GENERATORS, architecture, size)
 
 
 def discriminator(architecture: Any, size: int) -> nn.Module:
-    """Its opponent: pictures (N, 3, size, size) in [0, 1] -> scores (N,)."""
+    """Its discriminator: pictures (N, 3, size, size) in [0, 1] -> scores (N,)."""
     return _built(DISCRIMINATORS, architecture, size)
 
 

@@ -14,7 +14,7 @@ from relume.networks.network import Network
 from relume.networks.taps import collect
 
 FLOOR = 0.05  # of the mean deviation, added to each: what hardly ever differs is not to count most
-VARIANCE_EPS = 1e-4  # added to variances: at 0 a root has no slope
+VARIANCE_EPS = 1e-4  # added to variances: at 0 a root has no gradient
 COARSE_GRID = 8  # cells per side of the pictures themselves
 
 

@@ -132,7 +132,7 @@ def embed(network: Network, metric_network: MetricNetwork, pictures: Tensor) -> 
 
 
 def by_squares(adversary: Adversary, objective: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
-    """S0's adversarial objective: (N,) each."""
+    """Multi-objective inversion's adversarial objective: (N,) each."""
     told = losses.lsgan_discriminator(adversary(real), adversary(fake.detach()), adversary(past), objective.label)
     with frozen(adversary):
         return {LOSS: losses.least_squares(adversary(fake), objective.label), DISCRIMINATOR: told}

@@ -19,9 +19,9 @@ GENERATOR = Folder("models/gan", ("train_gan.models", "import_gan.models"))
 class LandscapeArchitecture:
     """Linear layers with layer normalisation and LeakyReLU between them."""
 
-    hidden: tuple[int, ...] = Field(min_length=1)  # widths between state and latent; S1's 1024, 1024
-    residual: bool  # what is learned is added to the state, and is nothing at first; S1's false
-    # a residual one's states are along the axes of what slopes vary in, so that Adam's steps fit each; S1's false
+    hidden: tuple[int, ...] = Field(min_length=1)  # widths between state and latent; Liu et al.: 1024, 1024
+    residual: bool  # what is learned is added to the state, and is nothing at first; Liu et al.: false
+    # a residual one's states are along the axes along which gradients vary, so that Adam's steps fit each; Liu et al.: false
     rotated: bool
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class LandscapeLosses:
 class LandscapeMeasures:
     """How terms measure."""
 
-    lpips: LpipsTerm  # S1's vgg, which takes thirty times as long
+    lpips: LpipsTerm  # Liu et al.: vgg, which takes thirty times as long
 
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -52,9 +52,9 @@ Betas = tuple[Decay, Decay]
 class Descents:
     """The descents that theta is to make fast."""
 
-    steps: int = Field(ge=1)  # S1's T = 20
-    learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation; S1's 0.1
-    betas: Betas  # Adam's memory; S1's 0.9, 0.999
+    steps: int = Field(ge=1)  # Liu et al.: T = 20
+    learning_rate: float = Field(gt=0)  # of Adam, in units of the latents' deviation; Liu et al.: 0.1
+    betas: Betas  # Adam's memory; Liu et al.: 0.9, 0.999
     start: float = Field(ge=0)  # spread of the latents that are begun from; 1: the generator's own, 0: the mean
     per_batch: int = Field(ge=1)  # trajectories that go on at once, a step with each of theta's
 
@@ -68,9 +68,10 @@ class SharedLandscape:
     architecture: LandscapeArchitecture
     losses: LandscapeLosses
     measures: LandscapeMeasures
-    relative: bool  # a state's loss counts by the share of it that is gained, so that late states count as early ones; S1's false
+    # a state's loss counts by the share of it that is gained, so that late states count as early ones; Liu et al.: false
+    relative: bool
     descents: Descents
-    replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; S1's 500
+    replay: int = Field(ge=1)  # trajectories whose states are remembered, the last ones; Liu et al.: 500
     training: Training  # of theta: a batch is of remembered states
     validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
 

@@ -1,4 +1,4 @@
-"""How alike two pictures are, as S1 asks it: L = MSE + LPIPS, each with its weight, per picture."""
+"""How alike two pictures are, as Liu et al. (2022) measure it: L = MSE + LPIPS, each with its weight, per picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from relume.training.trainer import LOSS
 
 EPS = 1e-8  # Adam's own
 
-Betas = tuple[float, float]  # Adam's memory of slopes and of their squares
+Betas = tuple[float, float]  # Adam's memory of gradients and of their squares
 See = Callable[[Tensor], dict[str, Tensor]]  # states (N, D) -> LOSS and its terms, (N,) each
 
 

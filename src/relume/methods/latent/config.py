@@ -17,10 +17,10 @@ from relume.training.config import Augment, Name, Training
 
 @config
 class PublishedMapper:
-    """S0's: Linear, batch normalisation, LeakyReLU, Linear, batch normalisation, from the features as they are."""
+    """Multi-objective inversion's: Linear, batch normalisation, LeakyReLU, Linear, batch normalisation, on unchanged features."""
 
     kind: Literal["published"]
-    width: int = Field(ge=1)  # of the layer between; S0's 2048
+    width: int = Field(ge=1)  # of the layer between; in multi-objective inversion 2048
 
 
 @config
@@ -60,7 +60,7 @@ class SharedMapper:
     """What mappers have in common, unless one says otherwise."""
 
     dataset: Annotated[TrainingSet, Same("train_mapper.shared.dataset")]
-    space: Literal["z", "w", "w_plus"]  # S0's z
+    space: Literal["z", "w", "w_plus"]  # in multi-objective inversion z
     architecture: MapperArchitecture
     losses: MapperLosses
     augment: Augment

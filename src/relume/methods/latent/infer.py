@@ -49,7 +49,7 @@ class Studio:
 
 
 def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
-    """The floor, the mapper, then methods in the order of the parameters; all is checked before any of it."""
+    """The baseline, the mapper, then methods in the order of the parameters; all is checked before any of it."""
     where, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
     _check(studio, group, where, methods, path)
     floor = mean_picture(studio, where, group.floor)

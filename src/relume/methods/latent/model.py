@@ -73,5 +73,5 @@ MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": Mapp
 
 
 def build(shapes: Shapes, centre: Tensor, architecture: Any) -> Mapper:
-    """The mapper that `architecture` (one of `models.mapper_config`) describes, with random weights."""
+    """The mapper that `architecture` (from `methods/latent/config.py`) describes, with random weights."""
     return MAPPERS[architecture.kind](shapes, centre, architecture)

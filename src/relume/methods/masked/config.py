@@ -18,7 +18,7 @@ def _heads(width: int, heads: int, where: str = "heads") -> None:
 
 @config
 class EnergyTransformerConfig:
-    """S4's numbers are D 256, H 12, Y 64, M 1024, T 12, alpha 10, beta 0.125; the paper's D 768, M 3072 and alpha 0.1."""
+    """The Energy Transformer port: D 256, H 12, Y 64, M 1024, T 12, alpha 10, beta 0.125; the paper: D 768, M 3072, alpha 0.1."""
 
     kind: Literal["energy_transformer"]
     width: int = Field(ge=1)  # D, of a token
@@ -148,7 +148,7 @@ class MaskedConfig(SharedMasked):
 
 @config
 class ReconstructMasked:
-    """One entry of section `reconstruct_masked`: a group, with a method for each of its models, and for each floor."""
+    """One entry of section `reconstruct_masked`: a group, with a method for each of its models, and for each baseline."""
 
     dataset: Dataset
     split: Annotated[str, Split(held_out=True)]

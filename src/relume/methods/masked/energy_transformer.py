@@ -25,7 +25,7 @@ Slope = Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]
 
 
 class EnergyLayerNorm(nn.Module):
-    """A scalar gamma and a vector delta: so it is the slope of a convex function, and the descent never climbs."""
+    """A scalar gamma and a vector delta: so it is the gradient of a convex function, and the descent never climbs."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

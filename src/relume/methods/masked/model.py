@@ -32,7 +32,7 @@ class Mixing(Protocol):
 
 
 def build(architecture: Any, size: int, cell: int) -> MaskedModel:
-    """The model that `architecture` (one of `models.masked_config`) describes, with random weights; `cell`: of the masks, px."""
+    """The model that `architecture` (from `methods/masked/config.py`) describes, with random weights; `cell`: of masks, px."""
     try:
         return MASKED[architecture.kind](architecture, size, cell)
     except ValueError as error:

@@ -22,7 +22,8 @@ class Pixels:
     """The picture itself; values are kept in [0, 1] by projection after each step, by a sigmoid, or not at all."""
 
     kind: Literal["pixels"]
-    box: Literal["projection", "sigmoid", "none"]  # none: ImageNet-normalised values without bounds, as S0 moves them
+    # none: ImageNet-normalised values without bounds, as in multi-objective inversion
+    box: Literal["projection", "sigmoid", "none"]
 
 
 @config
@@ -82,7 +83,8 @@ class Init:
     base: Literal["grey", "mean_image", "guide"]  # mean_image: of the training split; guide: what terms.guide reads
     mean: float = Field(ge=0, le=1)  # the grey level
     std: float = Field(ge=0)  # of gaussian noise on the base, drawn per id and restart; restarts differ only by it
-    noising: float = Field(ge=0)  # S0's factor f: (base + f * noise) / (1 + f), the noise as bright and wide as ImageNet's pixels
+    # multi-objective inversion's factor f: (base + f * noise) / (1 + f), the noise as bright and wide as ImageNet's pixels
+    noising: float = Field(ge=0)
 
 
 @config
@@ -95,7 +97,7 @@ class Jitter:
 
 @config
 class Affine:
-    """Turned, shifted and scaled about the centre; the border is continued."""
+    """Rotated, shifted and scaled about the centre; the border is continued."""
 
     kind: Literal["affine"]
     probability: float = Field(gt=0, le=1)  # that a sample is moved at all
@@ -125,7 +127,7 @@ class Views:
 class Optimiser:
     rule: Literal["sgd", "adam", "signed_adam", "lbfgs"]
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]  # of both adams
-    normalise_gradient: bool  # to length 1 per sample, safe at 0 (with sgd: S0's rule)
+    normalise_gradient: bool  # to length 1 per sample, safe at 0 (with sgd: multi-objective inversion's rule)
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
     warmup: int = Field(ge=0)  # steps over which it rises from 0
     cosine: bool  # falls to 0 along half a cosine over the run
@@ -208,7 +210,7 @@ class InversionConfig(InvertOptimise):
 
 @config
 class Recipe:
-    """What a recipe looks at besides the features. data/none: nothing."""
+    """What a recipe uses besides the features. data/none: nothing."""
 
     start: Annotated[str, GROUP] = str(NONE)  # the folder of a group to begin from; none: it begins from `init`
     reference: Annotated[str, GROUP] = str(NONE)  # the folder of a group whose images the `ref` term compares with

@@ -1,4 +1,4 @@
-"""Where a picture begins: a base, gaussian noise on it, and S0's blend with noise."""
+"""Where a picture begins: a base, gaussian noise on it, and multi-objective inversion's blend with noise."""
 
 import torch
 from torch import Tensor
@@ -26,6 +26,6 @@ def noised(pictures: Tensor, init: Init, seeds: list[int], *, bounded: bool = Tr
     initial_image = pictures + init.std * noise
     if init.noising > 0:
         mean, std = (per_channel(values, pictures) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        natural = mean + std * noise  # S0's noise: standard normal in the units of its networks
+        natural = mean + std * noise  # multi-objective inversion's noise: standard normal in the units of its networks
         initial_image = (initial_image + init.noising * natural) / (1 + init.noising)
     return initial_image.clamp(0, 1) if bounded else initial_image

@@ -30,7 +30,7 @@ def jitter(images: Tensor, config: Jitter, generators: Generators) -> Tensor:
 
 
 def affine(images: Tensor, config: Affine, generators: Generators) -> Tensor:
-    """Some of the pictures turned, shifted and scaled; the others to the bit as they were."""
+    """Some of the pictures rotated, shifted and scaled; the others to the bit as they were."""
     chance, turn, across, down, size = torch.stack([torch.rand(5, generator=one) for one in generators]).unbind(1)
     angle = math.radians(config.degrees) * (2 * turn - 1)
     shift = config.translate * (2 * torch.stack([across, down], 1) - 1)
@@ -41,7 +41,7 @@ def affine(images: Tensor, config: Affine, generators: Generators) -> Tensor:
 
 
 def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Square pictures turned clockwise by angle (N,) in radians, enlarged about the centre by scale (N,), then moved right and
+    """Square pictures rotated clockwise by angle (N,) in radians, enlarged about the centre by scale (N,), then moved right and
     down by shift (N, 2) in sides; bilinear, the border continued."""
     cos, sin, (across, down) = angle.cos(), angle.sin(), (2 * shift).unbind(1)  # a side is 2 long in the grid's units
     back = torch.stack([cos, sin, -cos * across - sin * down, -sin, cos, sin * across - cos * down], 1)
