@@ -108,11 +108,11 @@ def test_sentences_name_what_they_are_about(network: Network, board: Leaderboard
 
 
 def test_names_for_people() -> None:
-    assert [labels.network(key) for key in ("alexnet_conv", "efficientnet_lite0", "vgg16_conv+resnet50", "odd_one")] == [
+    assert [labels.network(key) for key in ("alexnet_conv", "efficientnet_lite0", "vgg16_conv+resnet50", "vgg16_conv5_3")] == [
         "AlexNet",
         "EfficientNet-Lite0",
         "VGG16 and ResNet-50",
-        "odd one",
+        "VGG16 conv5_3",
     ]
     assert labels.baseline("floor_blocks_14") == "mosaic of 14 × 14"
     rows = [
