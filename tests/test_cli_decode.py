@@ -124,3 +124,18 @@ def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
             decoder(features=given)
     with pytest.raises(UserError, match="images, features"):
         decoder()
+
+
+def test_all_methods_at_hand_stand_on_one_page(project: Path) -> None:
+    def compare(*words: str) -> Result:
+        return CliRunner().invoke(main, ["compare", "my.png", "--size", "64", "--steps", "2", *words])
+
+    done = compare("--layer", "conv1", "--layer", "conv2")
+    assert done.exit_code == 0, done.output
+    page = Path("my_compared.html").read_text()
+    assert page.count("<img") == page.count("data:image/png") == 5, "original, its mean colour, two layers, one decoder"
+    assert [part for part in ("conv1, optimisation", "conv2, optimisation", "decoder toy") if part not in page] == []
+    assert "http" not in page
+    for words, told in ((("--out", "my.png"), "--out"), (("--layer", "conv9"), "conv9"), (("--network", "vgg16"), "--layer")):
+        done = compare(*words)
+        assert (done.exit_code, told in done.output) == (1, True), done.output

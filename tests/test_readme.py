@@ -26,7 +26,7 @@ BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(python -m benchmarks\.[^`]+)`")
 STAND_INS = {  # pattern -> what runs in the toy tree; "" where another test runs it
     r"^source .*|^make .*|^RELUME_TRAINER=.*": "",  # .ci/run, test_setup.py, test_pipeline.py
-    r"^relume invert .*": r"\g<0> --steps 3",
+    r"^relume (invert|compare) .*": r"\g<0> --steps 3",
     r"recipes\.deep\.losses": "losses",  # the toy has no such recipe
     r"prepare@mine": "prepare@photos",
     r"for tv in 5 10": "for tv in 5",  # its results are in the cache

@@ -68,7 +68,7 @@ class Result:
         columns = [to_uint8(images[:SHOWN]) for images in (self.originals, self.images) if images is not None]
         rows = []
         for number in range(min(SHOWN, len(self))):
-            cells = "".join(f'<td><img src="{_data_url(column[number])}" width="160" alt=""></td>' for column in columns)
+            cells = "".join(f'<td><img src="{data_url(column[number])}" width="160" alt=""></td>' for column in columns)
             rows.append(f"<tr>{cells}<td>feature error {self.feature_error[number]:.3g}</td></tr>")
         head = "".join(f"<th>{one}</th>" for one in [*heads, ""])
         note = "; its losses used the originals" if self.oracle else ""
@@ -84,7 +84,8 @@ def to_pil(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _data_url(pixels: np.ndarray) -> str:
+def data_url(pixels: np.ndarray) -> str:
+    """A PNG of uint8 (H, W, C) inside the page."""
     buffer = io.BytesIO()
     to_pil(pixels).save(buffer, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -176,6 +176,30 @@ def list_things(kind: str, network: str | None, size: int | None) -> None:
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--network", default="alexnet", show_default=True, help="As for `relume invert`.")
+@click.option("--layer", "layers", multiple=True, help="May be repeated.  [of AlexNet: conv1, conv2, conv3, conv5]")
+@click.option("--weights", metavar="FILE", help="As for `relume invert`.")
+@click.option("--size", type=int, help="Side of the image in pixels.  [128, or the network's]")
+@click.option("--steps", type=int, help="Steps of the optimiser.  [the recipe's]")
+@click.option("--out", type=click.Path(path_type=Path), help="Page to write.  [<picture>_compared.html]")
+def compare(**options: Any) -> None:
+    """Reconstruct PICTURE by all methods at hand, on one page.
+
+    The layers of the network are inverted by optimisation, and every decoder in models/decoder decodes its own features. The page
+    shows them beside the original, with PSNR and SSIM. It is one file that needs no connection.
+
+    \b
+    Examples:
+      relume compare my.jpg
+      relume compare my.jpg --network vgg16 --layer conv3_3 --layer conv5_3 --out vgg.html
+    """
+    from relume.cli.compare import Options, run
+
+    run(Options(**options))
+
+
+@main.command()
+@click.argument("picture", type=click.Path(path_type=Path))
 @click.option("--decoder", required=True, help="Name in models/decoder, or a folder.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | decoded.  [<picture>_decoded_<decoder>.png]"
