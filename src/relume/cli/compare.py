@@ -27,7 +27,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <title>{title}</title><style>body{{font:16px system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem}}
 div{{display:grid;grid-template-columns:repeat(auto-fill,minmax(12rem,1fr));gap:1.5rem}}figure{{margin:0}}
 img{{width:100%;image-rendering:auto}}:root{{color-scheme:light dark}}</style>
-<h1>{title}</h1><p>Every image but the original is made from features alone.
+<h1>{title}</h1><p>All but the original and its mean colour are made from features alone.
 PSNR in dB and SSIM to the original; higher is better.</p><div>{figures}</div></html>
 """
 
