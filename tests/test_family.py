@@ -122,7 +122,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in STAGES:
         shutil.copy(TOY / f"{name}.py", tree / "stages")
     registry = tree / "src/relume/methods/registry.py"
-    registry.write_text(registry.read_text().replace('    "landscape",\n', '    "landscape",\n    "toy",\n'))
+    text = registry.read_text().replace('"landscape")', '"landscape", "toy")')
+    assert '"toy"' in text
+    registry.write_text(text)
     dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     dvc["stages"] |= STAGES
     for name in ("compare", "report"):
