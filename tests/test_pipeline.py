@@ -153,7 +153,9 @@ def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
     """No recipe states this weight, so all take it from `losses`."""
-    changed = {f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "middle", "refined", "s0")}
+    changed = {
+        f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "middle", "refined", "s0")
+    }
     assert executed(run(*DVC, "exp", "run", "-S", "losses.alpha_norm=0.1", cwd=tree)) == {*changed, "compare", "report"}
     run(*DVC, "exp", "run", "-S", "losses.alpha_norm=0.2", cwd=tree)
     again = run(*DVC, "exp", "run", "-S", "losses.alpha_norm=0.1", cwd=tree)
