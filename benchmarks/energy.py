@@ -7,18 +7,17 @@ graph. Both take turns; a row's ratio is the median of theirs / ours over the pa
 matrix products, so the ratio is near 1 where these dominate (one processor core, wide tokens).
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.common import commit
+from benchmarks.timing import row, turns
 from relume.core.config import build
 from relume.core.files import write_json
 from relume.core.run import Run
@@ -28,7 +27,6 @@ from relume.methods.masked.energy_transformer import SLOPES, EnergyBlock
 
 OUT = Path("metrics/benchmarks/energy.json")
 WANTED = 1.5  # times as fast
-SHORTEST = 0.02  # seconds that are measured at once
 DESCENT = {"kind": "energy_transformer", "steps": 1, "alpha": 1.0, "beta": 0.125, "init": 0.05, "memory_init": 0.05}
 Step = Callable[[EnergyBlock, Tensor], Tensor]
 
@@ -101,37 +99,6 @@ def agree(mine: Sequence[Tensor], other: Sequence[Tensor], tolerance: float) -> 
             raise click.ClickException(f"the two differ by {apart:.1e}, more than {tolerance:.0e}: nothing is measured")
 
 
-def seconds(function: Callable[[], object], device: torch.device, times: int) -> float:
-    """Of one call, the mean over some. On the processor its own seconds: those of its neighbours do not count."""
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    start = clock()
-    for _ in range(times):
-        function()
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
-    return (clock() - start) / times
-
-
-def pairs(mine: Callable[[], object], other: Callable[[], object], device: torch.device, repeat: int) -> np.ndarray:
-    """Seconds of both, which take turns in going first: (repeat, 2). Short ones are called several times."""
-    times = max(1, round(SHORTEST / seconds(other, device, 1)))
-    found = []
-    for turn in range(repeat):
-        both = {at: seconds((mine, other)[at], device, times) for at in ((0, 1), (1, 0))[turn % 2]}
-        found.append((both[0], both[1]))
-    return np.array(found)
-
-
-def row(what: str, taken: np.ndarray) -> dict[str, object]:
-    """Seconds, (n, 2) -> medians of the speeds; of the pairs' ratios, above 1 where ours is faster, with an interval of 95 %."""
-    ratios = taken[:, 1] / taken[:, 0]
-    drawn = np.random.default_rng(0).integers(len(ratios), size=(5000, len(ratios)))
-    low, high = np.quantile(np.median(ratios[drawn], axis=1), [0.025, 0.975])
-    mine, other = np.median(1 / taken, axis=0)
-    values = {"ours": mine, "theirs": other, "limit": WANTED, "ratio": np.median(ratios), "ratio_lo": low, "ratio_hi": high}
-    return {"what": what, "unit": "steps/s", "n": len(ratios), **{key: round(float(value), 4) for key, value in values.items()}}
-
-
 def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) -> Iterator[dict[str, object]]:
     """Rows of one size: both forms of the slope, forward and training."""
     x, reference = size.tokens(device), size.block("plain", device)
@@ -142,8 +109,8 @@ def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) 
             with autocast(run, device):
                 mine, other = partial(function, ours, block, x), partial(function, theirs, reference, x)
                 agree(mine(), other(), 1e-3 if run.precision == "float32" else 0.1)
-                taken = pairs(mine, other, device, repeat)
-            yield row(f"{name}: {form}, {way}; {shape}", taken)
+                taken = turns((mine, other), device, repeat)
+            yield row(f"{name}: {form}, {way}; {shape}", taken, limit=WANTED)
 
 
 @click.command(help=__doc__)

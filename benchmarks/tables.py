@@ -4,7 +4,7 @@
 
 `<!-- table NAME -->` … `<!-- end -->` holds the table of docs/results/NAME.csv. Words after the name select methods, questions,
 or actions (`avg_*`: all that begin with avg_); `+WORD` selects metrics, rankings or hidden shares in percent. The columns follow
-from the file: a leaderboard, masked models, paired comparisons or groups of feature maps.
+from the file: a leaderboard, masked models, paired comparisons, groups of feature maps, or, of NAME.json alone, speeds.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from relume.core.files import read_csv
+from relume.core.files import read_csv, read_json
 
 RESULTS = Path("docs/results")
 MARK = re.compile(r"(<!-- table (\w+)((?: [\w*+]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -122,7 +122,24 @@ CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("method", board))
 
 
+def speed(rows: Sequence[Mapping[str, object]]) -> str:
+    """Of a file of metrics/benchmarks."""
+    heading = ["what", "ours", "plain", "limit", "unit", "times as fast"]
+    lines = []
+    for row in rows:
+        speeds = ["" if row[key] is None else f"{row[key]:.3g}" for key in ("ours", "theirs", "limit")]
+        ratio = "" if row["ratio"] is None else "{ratio:.2f} [{ratio_lo:.2f}, {ratio_hi:.2f}]".format(**row)
+        lines.append([str(row["what"]), *speeds, str(row["unit"]), ratio])
+    return lined(heading, lines)
+
+
+def lined(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])
+
+
 def table(name: str, words: Sequence[str], results: Path) -> str:
+    if not (results / f"{name}.csv").exists():
+        return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
     told = {"ranking": "action", "mask_ratio": "method"}.get(column, column)
@@ -131,7 +148,7 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
     wanted = [row for row in wanted if not shown or not _detail(row) or _detail(row) in shown]
     heading, *lines = form(wanted)
-    return "".join(f"| {' | '.join(line)} |\n" for line in [heading, ["---"] * len(heading), *lines])
+    return lined(heading, [*lines])
 
 
 def _detail(row: Row) -> str:

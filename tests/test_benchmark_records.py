@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import energy, pipeline
+from benchmarks import energy, pipeline, timing
 from benchmarks.energy import PASSES, Size, ours, theirs
 from benchmarks.gallery import PAGE, RECORD, main
 from benchmarks.preset import keep, story
@@ -123,7 +123,7 @@ def test_both_sides_take_the_same_step_and_learn_the_same(attention: str, way: s
 
 def test_ratios_are_of_pairs_and_what_the_pipeline_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2, 3 and 4 times as fast; the medians of the speeds alone would say 1 / 2 against 1 / 8."""
-    found = energy.row("x", np.array([[1.0, 2.0], [2.0, 8.0], [4.0, 12.0]]))
+    found = timing.row("x", np.array([[1.0, 2.0], [2.0, 8.0], [4.0, 12.0]]))
     assert (found["ours"], found["theirs"], found["unit"]) == (0.5, 0.125, "steps/s")
     assert (found["ratio"], found["ratio_lo"], found["ratio_hi"], found["n"]) == (3.0, 2.0, 4.0, 3)
     seconds = iter([300.0, 2.0, 6.0, 1.0, 3.0, 6.0, 1.5, 10.0, 6.0, 9.0])

@@ -1,5 +1,6 @@
 """Extracts the features of a dataset: statistics of all taps over a sample, and the small taps of all images within a budget."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from relume.networks.taps import collect
 
 Shapes = dict[str, tuple[int, ...]]
 MIB = 2**20
+PIECE = 2**14  # numbers of an image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,28 +57,30 @@ class ForwardPass:
 
 
 class Statistics:
-    """Running sums in float64, so that one pass gives the mean and variance of all taps."""
+    """Running sums in float64, so one pass gives the mean and variance of all taps. Values are read in the order of memory, a
+    piece that fits the processor's cache at a time."""
 
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
         here = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
         zeros = partial(torch.zeros, dtype=torch.float64, device=here)
         self.shapes, self.n = shapes, 0
-        self.total = {tap: zeros(shape) for tap, shape in shapes.items()}  # sum of x
+        self.total = {tap: zeros(math.prod(shape)) for tap, shape in shapes.items()}  # sum of x, in the order of memory
         self.lengths = {tap: zeros(2) for tap in shapes}  # sums of |x| and of |x|^2
-        self._wide = zeros(0)  # a reused buffer: allocating one per batch costs more than the sums
+        self._wide = zeros(0)  # a reused buffer
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         for tap, total in self.total.items():
-            wide = self._widen(values[tap])
-            lengths = torch.linalg.vector_norm(wide.flatten(1), dim=1)
-            total += wide.sum(0)
-            self.lengths[tap] += torch.stack([lengths.sum(), lengths.square().sum()])
-        self.n += len(wide)
-
-    def _widen(self, batch: Tensor) -> Tensor:
-        if batch.numel() > len(self._wide):
-            self._wide = self._wide.new_empty(batch.numel())
-        return self._wide[: batch.numel()].view(batch.shape).copy_(batch)
+            value = values[tap]
+            flat = (value.movedim(1, -1) if value.ndim == 4 else value).flatten(1)  # maps have their channels last in memory
+            square = total.new_zeros(len(flat))
+            if len(self._wide) < len(flat) * PIECE:
+                self._wide = total.new_empty(len(flat) * PIECE)
+            for piece, sums in zip(flat.split(PIECE, dim=1), total.split(PIECE), strict=True):
+                wide = self._wide[: piece.numel()].view(piece.shape).copy_(piece)
+                sums += wide.sum(0)
+                square += torch.linalg.vector_norm(wide, dim=1).square()
+            self.lengths[tap] += torch.stack([square.sqrt().sum(), square.sum()])
+        self.n += len(flat)
 
     def of(self, tap: str) -> dict[str, Any]:
         """msd = E |x - mean|^2 = E |x|^2 - |mean|^2 over all coordinates, at least 0 despite rounding."""
