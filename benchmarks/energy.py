@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import commit
-from benchmarks.timing import row, turns
+from benchmarks.timing import row, summary, turns
 from relume.core.config import build
 from relume.core.files import write_json
 from relume.core.run import Run
@@ -125,7 +125,7 @@ def main(device: str, precision: str, repeat: int, out: Path) -> None:
     for name, size in SIZES.items():
         for found in measure(name, size, run, where, repeat):
             rows.append(found)
-            click.echo("{what}: {ratio:.2f} times as fast ({ratio_lo:.2f} to {ratio_hi:.2f})".format(**found))
+            click.echo(summary(found))
     write_json(out, {"rows": rows, "device": describe(where), "commit": at})
 
 

@@ -211,7 +211,7 @@ def depth(outputs: Outputs) -> Sheet:
     for group, name in outputs.groups():
         for kind, pictures in _chosen(group).items():
             if kind[3] in outputs.taps(kind[1], kind[2]):
-                networks.setdefault(kind[1:3], []).append((kind, pictures, name))
+                networks.setdefault((kind[1], kind[2]), []).append((kind, pictures, name))
     blocks, methods = [], []
     for (dataset, network), made in sorted(networks.items()):
         order = outputs.taps(dataset, network)

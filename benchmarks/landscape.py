@@ -147,8 +147,8 @@ def draw(found: Mapping[tuple[str, int], Any], out: Path, *, pictures: int) -> N
         mean = one.loss.mean(0)
         for side, along in zip(sides, (np.arange(len(mean)), one.seconds / pictures), strict=True):
             side.plot(along, mean, style, color=f"C{number}", label=name)
-    for side, along in zip(sides, ("steps", "seconds per picture"), strict=True):
-        side.set(xlabel=along, yscale="log")
+    for side, words in zip(sides, ("steps", "seconds per picture"), strict=True):
+        side.set(xlabel=words, yscale="log")
         side.grid(alpha=0.3)
     sides[0].set_ylabel("lowest loss so far")
     sides[1].legend(frameon=False, fontsize=8)

@@ -91,7 +91,7 @@ def _first(curves: np.ndarray, goals: np.ndarray) -> np.ndarray:
     return np.where(reached.any(0), reached.argmax(0), len(curves))
 
 
-def start_rows(found: Mapping[str, Descents], sources: Sequence[str], about: Record) -> Iterator[Record]:
+def start_rows(found: Mapping[Any, Descents], sources: Sequence[str], about: Record) -> Iterator[Record]:
     """The mapper's start after its third of the steps against the others after them all, and when it is there."""
     mapped = found["given"].curve
     for other in STARTS[:-1]:
@@ -198,7 +198,11 @@ def measure(bench: Bench, mapper: TrainedMapper, study: LatentStudy) -> tuple[li
     about |= {"network": mapper.network, "tap": "+".join(mapper.taps)}
     painted = one_pass(bench, mapper, rows)
     made = {"mapper, one pass": painted} | {f"from {start}, {steps[start]} steps": found[start].images for start in STARTS}
-    return [*start_rows(found, sources, about), *pass_rows(bench, painted, rows, sources, about)], dict(rates), made
+    return (
+        [*start_rows(found, sources, about), *pass_rows(bench, painted, rows, sources, about)],
+        {str(start): rate for start, rate in rates.items()},
+        made,
+    )
 
 
 if __name__ == "__main__":

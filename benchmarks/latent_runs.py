@@ -160,7 +160,7 @@ def _descended(
         targets=features,
         start=torch.zeros(len(rows), 3, size, size, device=bench.device),
         originals=None,
-        generators=[generator(bench.run.seed, "start", name) for name in bench.dataset.ids(rows)],
+        generators=[generator(bench.run.seed, "start", name) for name in bench.dataset.ids([*rows])],
         space=spaces(bench.trained.generator, latents),
         run=bench.run,
     )

@@ -49,7 +49,8 @@ def comments(cls: type) -> dict[str, str]:
     for node in tree.body:  # type: ignore[attr-defined]
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno:
             _, _, beside = lines[node.end_lineno - 1].partition("  # ")
-            above, place = [], node.lineno - 2
+            above: list[str] = []
+            place = node.lineno - 2
             while not beside and lines[place].strip().startswith("#"):
                 above.insert(0, lines[place].strip("# \n"))
                 place -= 1

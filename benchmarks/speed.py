@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.common import commit
-from benchmarks.timing import row, turns
+from benchmarks.timing import Row, row, summary, turns
 from relume.api.models import Store
 from relume.core.config import entry, read_params
 from relume.core.files import find_root, write_json
@@ -52,7 +53,6 @@ TERMS = {"feature": 1.0, "tv": 0.1, "lpips": 0.1, "pixel": 0.1}
 CASES = (("alexnet_conv", "conv5", 8), ("vgg16_conv", "conv4_3", 2), ("efficientnet_lite0", "stage4", 4))
 SIZE = 128
 RUN = Run(seed=0, device="cpu", precision="float32", threads=1, micro_batch=8)
-Row = dict[str, object]
 
 
 def images(count: int, size: int = SIZE) -> Tensor:
@@ -68,7 +68,7 @@ def features(network: Network, tap: str, x: Tensor) -> Tensor:
 def descent(network: Network, tap: str, count: int, terms: int) -> tuple[Callable[[], Tensor], Tensor]:
     """A function that does one step of our inversion and returns the pictures, and the pictures that it starts from."""
     name, params = network.facts.name, read_params(find_root(Path.cwd()) / "params.yaml")
-    plain = {"network": name, "taps": {tap: 1.0}, "parametrisation": {"kind": "pixels", "box": "projection"}}
+    plain: dict[str, Any] = {"network": name, "taps": {tap: 1.0}, "parametrisation": {"kind": "pixels", "box": "projection"}}
     plain |= {"steps": 10**6, "trace_every": 10**6, "optimiser": {"learning_rate": [[0, 0.01]], "warmup": 0, "cosine": False}}
     plain |= {"terms": {"lpips": {"network": "alex"}}}
     config, _ = variation(params["invert_optimise"], dict(list(TERMS.items())[:terms]), plain, "speed")
@@ -227,7 +227,9 @@ def extraction(repeat: int) -> Iterator[Row]:
 def starts(repeat: int) -> Iterator[Row]:
     """`--help` of every stage and of `relume`, which imports what a run imports at its start, against `import torch`."""
     root = find_root(Path.cwd())
-    commands = {f"start-up: stages/{path.name}": (str(path), "--help") for path in sorted((root / "stages").glob("[a-z]*.py"))}
+    commands: dict[str, tuple[str, ...]] = {
+        f"start-up: stages/{path.name}": (str(path), "--help") for path in sorted((root / "stages").glob("[a-z]*.py"))
+    }
     commands["start-up: relume --help"] = ("-m", "relume.cli.main", "--help")
 
     def wall(*arguments: str) -> float:
@@ -254,7 +256,7 @@ def main(parts: tuple[str, ...], repeat: int, out: Path) -> None:
         for found in PARTS[part](repeat):
             rows.append(found)
             limit = f", limit {found['limit']}" if found["limit"] else ""
-            click.echo("{what}: {ratio:.2f} ({ratio_lo:.2f} to {ratio_hi:.2f}) times as fast".format(**found) + limit)
+            click.echo(summary(found) + limit)
     write_json(out, {"rows": rows, "device": describe(CPU), "commit": at})
 
 

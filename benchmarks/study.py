@@ -112,7 +112,7 @@ def _job(study: Study, section: Differences, case: str, method: str) -> Job:
     for key, layer in layers.items():
         if taken := sorted(set(DECIDED) & layer.keys()):
             raise UserError(f"study.{key}.{taken[0]}: the study decides on this for all methods")
-    own = {key: further.get(key, said.get(key, "")) for key in ("start", "reference")}
+    own: dict[str, str] = {key: further.get(key, said.get(key, "")) or "" for key in ("start", "reference")}
     for layer in layers.values():
         section = merge_recipe(section, {key: value for key, value in layer.items() if key not in OWN})
     config = build(InversionConfig, section, f"study.{case}.{method}")

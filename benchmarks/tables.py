@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -122,13 +123,13 @@ CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("method", board))
 
 
-def speed(rows: Sequence[Mapping[str, object]]) -> str:
+def speed(rows: Sequence[Mapping[str, Any]]) -> str:
     """Of a file of metrics/benchmarks."""
     heading = ["what", "ours", "plain", "limit", "unit", "times as fast"]
     lines = []
     for row in rows:
         speeds = ["" if row[key] is None else f"{row[key]:.3g}" for key in ("ours", "theirs", "limit")]
-        ratio = "" if row["ratio"] is None else "{ratio:.2f} [{ratio_lo:.2f}, {ratio_hi:.2f}]".format(**row)
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} [{row['ratio_lo']:.2f}, {row['ratio_hi']:.2f}]"
         lines.append([str(row["what"]), *speeds, str(row["unit"]), ratio])
     return lined(heading, lines)
 

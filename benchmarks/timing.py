@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+Row = dict[str, Any]  # of metrics/benchmarks
 SHORTEST = 0.02  # seconds that are measured at once
 
 
@@ -25,13 +27,12 @@ def turns(functions: Sequence[Callable[[], object]], device: torch.device, repea
     times = [max(1, round(SHORTEST / max(seconds(function, device, 1), 1e-6))) for function in functions]
     found = np.zeros((repeat, len(functions)))
     for turn in range(repeat):
-        order = np.roll(np.arange(len(functions)), turn)
-        for at in order:
+        for at in np.roll(range(len(functions)), turn).tolist():
             found[turn, at] = seconds(functions[at], device, times[at])
     return found
 
 
-def row(what: str, taken: np.ndarray, *, unit: str = "steps/s", limit: float | None = None, work: int = 1) -> dict[str, object]:
+def row(what: str, taken: np.ndarray, *, unit: str = "steps/s", limit: float | None = None, work: int = 1) -> Row:
     """A row of metrics/benchmarks from seconds of ours, theirs and, in a third column, the limit.
 
     Speeds are medians of `work` per second. The ratio is the median of theirs / ours, above 1 where ours is faster, with an
@@ -45,3 +46,7 @@ def row(what: str, taken: np.ndarray, *, unit: str = "steps/s", limit: float | N
     values |= {"ratio": float(np.median(ratios)), "ratio_lo": float(low), "ratio_hi": float(high)}
     rounded = {key: None if value is None else round(value, 4) for key, value in values.items()}
     return {"what": what, "unit": unit, "n": len(ratios), **rounded}
+
+
+def summary(row: Row) -> str:
+    return "{what}: {ratio:.2f} ({ratio_lo:.2f} to {ratio_hi:.2f}) times as fast".format(**row)
