@@ -17,7 +17,7 @@ Values = dict[str, Tensor]  # name -> one value per picture
 
 
 def statistics(e: Tensor) -> Values:
-    """Of embeddings (N, C), N >= 2, per picture (N,): what their values are like, and how near the other pictures are.
+    """Statistics of embeddings (N, C), N >= 2, per picture (N,): of their values, and of the distance to the other pictures.
 
     `cosine` is the mean over the other pictures; `excess_kurtosis` is m4 / m2^2 - 3, 0 for equal values.
     """
@@ -47,7 +47,7 @@ def relative_l2(a: Tensor, b: Tensor, truth: Tensor) -> Tensor:
 
 
 def cosine(a: Tensor, b: Tensor, truth: Tensor) -> Tensor:
-    """1 - cos(a, b) over the last axis; the truth is not looked at."""
+    """1 - cos(a, b) over the last axis; `truth` is not used."""
     return 1 - F.cosine_similarity(a, b, dim=-1, eps=1e-12)
 
 
@@ -81,7 +81,7 @@ def scatter(restarts: Tensor, truth: Tensor) -> dict[str, Values]:
 
 
 def project(points: Tensor) -> Tensor:
-    """(N, C) -> (N, 2): coordinates along the two directions in which the points vary most; zeros where there is no second."""
+    """(N, C) -> (N, 2): coordinates along the first two principal directions; zeros if there is only one."""
     centred = points.double() - points.double().mean(0)
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     plane = (u * s)[:, :2]
@@ -89,14 +89,14 @@ def project(points: Tensor) -> Tensor:
 
 
 def same_trunk(a: str, b: str) -> bool:
-    """A part of a network is that network: then nothing here is foreign."""
+    """Whether two names mean the same network; a part of a network counts as that network."""
     return a.removesuffix("_conv") == b.removesuffix("_conv")
 
 
 def compared(
     labels: Mapping[str, object], a: Tensor, b: Tensor, sources: Sequence[str], *, seed: int, proves: bool = True
 ) -> dict[str, object]:
-    """A row of comparisons.csv under these labels: paired bootstrap over sources, without an interval where nothing is proved."""
+    """A row of comparisons.csv: paired bootstrap over sources, without an interval for a circular comparison."""
     found = interval(a.double().numpy() - b.double().numpy(), sources, seed=seed, resamples=5000, level=0.95)
     return {
         **labels,

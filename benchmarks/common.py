@@ -18,7 +18,7 @@ FOLDERS = ("--folder", "--work", "--group", "--images", "--generator")
 
 
 def prepare(folder: Path, out: Path, size: int, count: int | None, split: Callable[[int], str] = lambda at: "test") -> Dataset:
-    """All images below `folder` (or the first `count`) in sorted order; `split`: the place in this order -> the split."""
+    """All images below `folder` (or the first `count`) in sorted order. `split` maps the position in this order to the split."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)[:count]
     pictures = []
     for at, path in enumerate(files):
@@ -32,12 +32,12 @@ def prepare(folder: Path, out: Path, size: int, count: int | None, split: Callab
 
 
 def short_side(size: int) -> int:
-    """Of the picture out of whose centre `size` is cut: 256 for 224."""
+    """Length of the short side before the centre crop of `size`: 256 for 224."""
     return size * 256 // 224
 
 
 def commit() -> str:
-    """Of the code that runs: asked before the work, and marked where the tree held changes of its own."""
+    """The commit of the running code, marked if the tree has uncommitted changes. Called before the work."""
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -45,7 +45,7 @@ def commit() -> str:
 def provenance(
     program: str, dataset: Dataset, *, n: int, data: str, device: torch.device, at: str, seconds: float
 ) -> dict[str, object]:
-    """The `.json` beside a table. `data` goes on where the pictures' number and size have been said."""
+    """The `.json` beside a table. `data` is appended to the number and size of the pictures."""
     shown = f"{dataset.name}: {n} photographs, short side {short_side(dataset.size)}, centre {dataset.size} px"
     return {
         "command": command(program),
@@ -58,12 +58,12 @@ def provenance(
 
 
 def command(program: str) -> str:
-    """What was typed, but for where folders lie."""
+    """The command line, with folder names instead of paths."""
     return shlex.join(["python", "-m", program, *_options(sys.argv[1:])])
 
 
 def _options(given: Sequence[str]) -> list[str]:
-    """The options as given; of folders only their names, for where they lie is nobody's affair."""
+    """The options as given; folders without their parents, because paths belong to one machine."""
     return [
         Path(option).resolve().name if before in FOLDERS else option for before, option in zip(["", *given], given, strict=False)
     ]

@@ -22,13 +22,13 @@ LEARNS = ("relume.methods.decoder.train", "relume.training.loop", "relume.traini
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A trained decoder whose reconstructions are there."""
+    """A trained decoder and its reconstructions."""
 
     name: str
     digest: str
-    all_seconds: float  # of decoding: its training is done once, for any picture
+    all_seconds: float  # of decoding, without training
     card: dict[str, Any]  # the model's
-    kept: bool  # the model is from an earlier call
+    kept: bool  # the model comes from an earlier call
 
     @property
     def folder(self) -> str:
@@ -36,7 +36,7 @@ class Decoded:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What its training took."""
+        """Seconds of its training."""
         training = self.card["config"]["training"]
         about = {key: self.card[key] for key in ("parameters", "best_step", "seconds", "device")}
         return {"steps": training["steps"], "batch": training["batch"], "train": self.card["data"]["train"], **about}
@@ -47,7 +47,7 @@ def group_of(name: str) -> str:
 
 
 def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, Any], bool]:
-    """The trained decoder's card, and whether it was there, made from just this."""
+    """The trained decoder's card, and whether an earlier call trained it from the same inputs."""
     key = digest([name, asdict(config), {**bench.common, "code": digest_of(LEARNS)}])
     own = Setup(name=name, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
     folder = bench.root / "models" / "decoder" / name
@@ -55,7 +55,7 @@ def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, An
 
 
 def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -> Decoded:
-    """The decoder, trained where it is not there, and a group of what it makes of the split's features."""
+    """The decoder, trained if missing, and a group of its reconstructions of the split."""
     about, kept = taught(bench, name, config)
     wanted = InvertDecoder(dataset=bench.dataset.name, split=bench.split, count=count, decoders=(name,))
     key = digest([name, about["digest"], asdict(wanted), bench.common])
@@ -66,7 +66,7 @@ def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -
 
 
 def _decode(bench: Bench, name: str, wanted: InvertDecoder, method: dict[str, Any]) -> None:
-    """Timed at the pace of its quickest batch: what else the machine does must not decide between methods."""
+    """Timed by its quickest batch, so that other processes do not decide between methods."""
     own = read_decoder(bench.root / "models" / "decoder" / name, bench.device)
     networks = {own.network: load(own.network, bench.store, bench.device)}
     made = partial(decode, [own], bench.dataset, networks=networks, device=bench.device, micro_batch=bench.run.micro_batch)

@@ -1,4 +1,4 @@
-"""The file of a study of decoders: which are trained, which are refined by optimisation, which questions are asked."""
+"""The file of a study of decoders: which are trained, which are refined by optimisation, and which are compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,17 @@ from relume.methods.optimise.config import InversionConfig, merge_recipe
 from relume.networks.catalogue import check_tap
 from relume.training.config import Name
 
-CASE = "decoders"  # all methods stand in one case, so that a refinement finds its decoder
-ALONE = "alone"  # ending of the name of the optimiser that begins without the decoder
-FIXED = (*DECIDED, "network", "taps", "start", "reference", "surrogate", "weights")  # of a refinement, by study and decoder
+CASE = "decoders"  # all methods are in one case, so that a refinement finds its decoder
+ALONE = "alone"  # suffix of the optimiser that starts without the decoder
+FIXED = (
+    *DECIDED,
+    "network",
+    "taps",
+    "start",
+    "reference",
+    "surrogate",
+    "weights",
+)  # keys of a refinement that the study and the decoder set
 BLIND = ("floor_dataset_mean", "floor_mean_picture")
 
 
@@ -30,14 +38,16 @@ class DecoderStudy:
     pixels: int = Field(ge=32)
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_decoder.shared, for all
-    decoders: dict[Name, Differences] = Field(min_length=1)  # network, taps, and what differs from `shared`
+    decoders: dict[Name, Differences] = Field(min_length=1)  # network, taps, and differences from `shared`
     losses: dict[str, float] = Field(default_factory=dict)  # differences from params.yaml's, for optimisers
-    base: Differences = Field(default_factory=dict)  # differences from params.yaml's invert_optimise, likewise
+    base: Differences = Field(default_factory=dict)  # differences from params.yaml's invert_optimise, for optimisers
     refine: dict[Name, Differences] = Field(default_factory=dict)  # `decoder`, and differences from its tap's tuned recipe
-    depths: dict[Name, tuple[str, ...]] = Field(default_factory=dict)  # decoders from shallow to deep: each against the next
-    floors: tuple[str, ...]  # that every decoder is held against
+    depths: dict[Name, tuple[str, ...]] = Field(
+        default_factory=dict
+    )  # decoders from shallow to deep; each is compared with the next
+    floors: tuple[str, ...]  # with which every decoder is compared
     metrics: tuple[str, ...] = Field(min_length=1)
-    questions: dict[Name, Asked] = Field(default_factory=dict)  # beyond these
+    questions: dict[Name, Asked] = Field(default_factory=dict)  # further comparisons
 
     def __post_init__(self) -> None:
         Evaluate(metrics=self.metrics)
@@ -54,10 +64,10 @@ class DecoderStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the file comes to: every method by its name, and the questions about them."""
+    """The expanded study: every method by name, and the comparisons."""
 
     decoders: dict[str, DecoderConfig]
-    jobs: list[Job]  # optimisers: for each refined decoder one without it, and the refinements
+    jobs: list[Job]  # optimisers: for each refined decoder one that starts without it, and the refinements
     questions: list[tuple[str, Question]]
 
     @property
@@ -89,7 +99,7 @@ def _check_free(key: str, said: Differences, fixed: Sequence[str]) -> None:
 
 
 def _decoder(shared: Differences, own: Differences, name: str) -> DecoderConfig:
-    """With its taps held to the network's."""
+    """The configuration, after its taps are checked against the network."""
     path = f"study.decoders.{name}"
     _check_free(f"decoders.{name}", own, ("dataset",))
     found = entry(DecoderConfig, shared, own, path)
@@ -106,7 +116,7 @@ def _decoder(shared: Differences, own: Differences, name: str) -> DecoderConfig:
 def _jobs(
     study: DecoderStudy, params: Mapping[str, Any], section: Differences, decoders: Mapping[str, DecoderConfig]
 ) -> Iterator[Job]:
-    """Of every refined decoder: the optimiser alone, in as many steps as the longest refinement, and the refinements."""
+    """For every refined decoder: the optimiser alone, with the steps of the longest refinement, and the refinements."""
     section = {**section, "losses": merge_recipe(params["losses"], study.losses)}
     for name in dict.fromkeys(own["decoder"] for own in study.refine.values()):
         target = decoders[name]
@@ -130,7 +140,7 @@ def _job(study: DecoderStudy, section: Differences, method: str, own: Difference
 
 
 def _questions(study: DecoderStudy, found: Plan, floors: Sequence[str]) -> Iterator[tuple[str, Question]]:
-    """The order of depths, every decoder against the floors, refinements against both parents, and the file's own questions."""
+    """Comparisons: depths in order, decoders with floors, refinements with both parents, and those of the file."""
     seen = {name: (one.network, one.taps) for name, one in found.decoders.items()}
     seen |= {job.method: (job.config.network, tuple(job.config.taps)) for job in found.jobs}
     known = [*seen, *floors]
@@ -139,7 +149,7 @@ def _questions(study: DecoderStudy, found: Plan, floors: Sequence[str]) -> Itera
         for method in (a, b):
             if method not in known:
                 raise UserError(f"study.{key}: no method {method!r}; {one_of(known, method)}")
-        same = seen.get(a) == seen.get(b)  # errors in features of different taps are no one measure
+        same = seen.get(a) == seen.get(b)  # feature errors at different taps cannot be compared
         fitting = [metric for metric in study.metrics if same or metric != "feature_error"]
         return name, Question(a=a, b=b, metrics=tuple(metrics or fitting))
 

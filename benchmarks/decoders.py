@@ -42,7 +42,7 @@ from relume.networks.weights import WeightStore
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """All that has run."""
+    """All finished methods."""
 
     decoders: dict[str, Decoded] = field(default_factory=dict)
     optimisers: dict[str, Done] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Made:
 
     @property
     def kept_seconds(self) -> float:
-        """Of what was taken up from earlier calls."""
+        """The methods that come from earlier calls."""
         trainings = sum(one.card["seconds"] for one in self.decoders.values() if one.kept)
         return float(trainings + sum(one.seconds for one in self.optimisers.values() if one.kept))
 
@@ -64,7 +64,7 @@ class Made:
 
 
 def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str]) -> Made:
-    """Decoders in the order of the file, then the optimisers; of `only` some, these and the decoders that they begin from."""
+    """Decoders in the order of the file, then the optimisers. `only` selects some, with the decoders that they start from."""
     jobs = [job for job in planned.jobs if not only or job.method in only]
     wanted = [name for name in planned.decoders if not only or name in only or name in {job.start for job in jobs}]
     made = Made()
@@ -79,7 +79,7 @@ def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str]) ->
 
 
 def check_weights(planned: Plan, metrics: Sequence[str], store: WeightStore) -> None:
-    """Everything that will be loaded, in the end too, is there before the first training."""
+    """Checks that everything that will be loaded is present before the first training."""
     taught = [config for config in planned.decoders.values() if config.losses.lpips > 0]
     heads = {
         *(f"lpips_{config.measures.lpips.network}" for config in taught),
@@ -108,7 +108,7 @@ def blocks(
 def report(
     bench: Bench, wanted: DecoderStudy, planned: Plan, made: Made, out: Path, about: Mapping[str, object], pictures: int
 ) -> None:
-    """Tables, what they say of their making, and the sheet."""
+    """Writes the tables, their `.json`, and the sheet."""
     floors = cells_of(bench, FLOORS)
     cells = {cell["method"]: cell for folder in made.folders for cell in cells_of(bench, folder)}
     everything = [*floors, *cells.values()]
@@ -125,12 +125,12 @@ def report(
 def bench_of(wanted: DecoderStudy, run: Run, folder: Path, work: Path, split: str, store: WeightStore) -> Bench:
     with alone(work):
         dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of)
-    dataset.select(split, wanted.count)  # so many are there
+    dataset.select(split, wanted.count)  # raises if there are fewer
     return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=digest_of(INVERTS))
 
 
 def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[int], only: Sequence[str]) -> Made:
-    """Everything that takes long."""
+    """Trainings, inversions and scores."""
     made = make(bench, planned, wanted.count, only)
     if not only:
         write_floors(bench, wanted.count, floors)
@@ -139,7 +139,7 @@ def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[
 
 
 def told(bench: Bench, count: int | None) -> tuple[int, str]:
-    """Pictures that are scored, and what else there was."""
+    """The `data` text: scored pictures and the other splits."""
     learned, chosen = (len(bench.dataset.select(split)) for split in ("train", "val"))
     whole = f"of the split {bench.split} of {len(bench.dataset.index)}"
     return len(

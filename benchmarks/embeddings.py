@@ -33,10 +33,10 @@ from relume.networks.extract import ForwardPass
 from relume.networks.weights import WeightStore
 
 NETWORKS = ("alexnet_conv", "vgg16_conv", "efficientnet_lite0")
-WITH, WITHOUT = "pool", "pool_pre"  # the last ReLU
+WITH, WITHOUT = "pool", "pool_pre"  # with and without the last ReLU
 SEED = 0
-SHOWN = 4  # pictures of the second figure
-QUESTIONS = (("one", "mean"), ("spread", "one"), ("one", "other"), ("mean", "unbiased"))  # what of `scatter` is compared
+SHOWN = 4  # pictures in the second figure
+QUESTIONS = (("one", "mean"), ("spread", "one"), ("one", "other"), ("mean", "unbiased"))  # pairs of `scatter` that are compared
 WORDS = {
     "one": "one reconstruction to the truth",
     "mean": "mean of {m} to the truth",
@@ -48,7 +48,7 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Extractors:
-    """How pictures become embeddings."""
+    """Computes embeddings of pictures."""
 
     store: WeightStore
     device: torch.device
@@ -64,12 +64,12 @@ class Extractors:
 
 @dataclass(frozen=True, kw_only=True)
 class Restarts:
-    """A group's reconstructions, m of each picture, and the originals."""
+    """A group's reconstructions, m per picture, and the originals."""
 
     method: str
     network: str  # whose features were inverted
     tap: str
-    images: np.ndarray  # uint8 (N * m, H, W, 3), those of a picture side by side
+    images: np.ndarray  # uint8 (N * m, H, W, 3), those of a picture adjacent
     originals: np.ndarray  # uint8 (N, H, W, 3)
     sources: list[str]
     m: int
@@ -101,7 +101,7 @@ class Restarts:
 
 
 def last_relu(name: str, seen: Mapping[str, Tensor], sources: Sequence[str], labels: Mapping[str, object]) -> Iterator[Record]:
-    """With against without, one row per statistic."""
+    """With and without the last ReLU, one row per statistic."""
     a, b = statistics(seen[WITH]), statistics(seen[WITHOUT])
     for metric in a:
         said = {"question": "last_relu", "a": WITH, "b": WITHOUT, **labels, "network": name, "tap": WITH, "metric": metric}
@@ -109,7 +109,7 @@ def last_relu(name: str, seen: Mapping[str, Tensor], sources: Sequence[str], lab
 
 
 def around(name: str, cloud: Tensor, truth: Tensor, restarts: Restarts, labels: Mapping[str, object]) -> Iterator[Record]:
-    """`cloud` (N, m, C) around `truth` (N, C), as network `name` sees them."""
+    """`cloud` (N, m, C) around `truth` (N, C), in the embedding of network `name`."""
     question = f"scatter of {restarts.method} ({restarts.network} {restarts.tap})"
     for metric, values in scatter(cloud, truth).items():
         for a, b in QUESTIONS:

@@ -26,14 +26,14 @@ from relume.methods.masked.config import EnergyTransformerConfig
 from relume.methods.masked.energy_transformer import SLOPES, EnergyBlock
 
 OUT = Path("metrics/benchmarks/energy.json")
-WANTED = 1.5  # times as fast
+WANTED = 1.5  # ratio that is aimed at
 DESCENT = {"kind": "energy_transformer", "steps": 1, "alpha": 1.0, "beta": 0.125, "init": 0.05, "memory_init": 0.05}
 Step = Callable[[EnergyBlock, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """The paper's letters; N pictures on the processor, and on an accelerator."""
+    """Sizes in the letters of the paper; `few` pictures on a CPU, `many` on an accelerator."""
 
     B: int
     D: int
@@ -44,7 +44,7 @@ class Size:
     many: int
 
     def block(self, attention: str, device: torch.device) -> EnergyBlock:
-        """The same weights whatever the attention; large enough that attention and memories matter."""
+        """The same weights for both kinds of attention, large enough that attention and memories matter."""
         given = {"width": self.D, "heads": self.H, "key": self.Y, "memories": self.M, "attention": attention}
         torch.manual_seed(0)
         return EnergyBlock(build(EnergyTransformerConfig, DESCENT | given, "energy_transformer")).to(device)
@@ -67,7 +67,7 @@ def ours(block: EnergyBlock, x: Tensor) -> Tensor:
 
 
 def theirs(block: EnergyBlock, x: Tensor) -> Tensor:
-    """Autograd through the energy, whose own derivative is kept only where it is asked for."""
+    """Autograd through the energy. The graph of the gradient is kept only in training."""
     training = torch.is_grad_enabled()
     with torch.enable_grad():
         g = block.norm(x) if training else block.norm(x).detach().requires_grad_()
@@ -82,7 +82,7 @@ def forward(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
 
 
 def training(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
-    """x after the step, and the derivative of its mean square by x and by all weights."""
+    """x after the step, and the gradient of its mean square with respect to x and all weights."""
     x = x.detach().requires_grad_()
     after = step(block, x)
     return [after.detach(), *torch.autograd.grad(after.float().square().mean(), [x, *block.parameters()])]
@@ -92,7 +92,7 @@ PASSES = {"forward": forward, "training": training}
 
 
 def agree(mine: Sequence[Tensor], other: Sequence[Tensor], tolerance: float) -> None:
-    """What is not the same is not compared: relative to each tensor's own length."""
+    """Raises unless both results agree, relative to the norm of each tensor."""
     for a, b in zip(mine, other, strict=True):
         apart = float((a - b).norm() / b.norm())
         if not apart <= tolerance:
@@ -100,7 +100,7 @@ def agree(mine: Sequence[Tensor], other: Sequence[Tensor], tolerance: float) -> 
 
 
 def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) -> Iterator[dict[str, object]]:
-    """Rows of one size: both forms of the slope, forward and training."""
+    """Rows of one size: plain and fused attention, forward and training."""
     x, reference = size.tokens(device), size.block("plain", device)
     shape = f"{len(x)} x {size.B} tokens, D {size.D} H {size.H} Y {size.Y} M {size.M}, {run.precision}"
     for form in SLOPES:

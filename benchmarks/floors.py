@@ -42,7 +42,7 @@ def fold(dataset: Dataset, number: int) -> Dataset:
 
 
 def evaluate(dataset: Dataset, scorer: Scorer, blocks: Sequence[int], root: Path, name: str) -> Path:
-    """All folds into one table, and what `gather` wants to know beside it. The baselines' own pictures are not kept."""
+    """All folds in one table, with what `gather` needs. The pictures of the baselines are not kept."""
     table: list[dict[str, object]] = []
     seconds: dict[str, float] = {}
     with tqdm(total=len(dataset.index) * (len(blocks) + 3), unit="picture") as bar:

@@ -36,7 +36,7 @@ def section(name: str, sheet: Sheet) -> str:
 
 
 def page(text: str, root: Path) -> str:
-    """The gallery's page; its sheets are drawn beside it."""
+    """Writes the gallery's page and its sheets."""
     outputs = Outputs(root)
 
     def draw(mark: re.Match[str]) -> str:
@@ -52,7 +52,7 @@ def page(text: str, root: Path) -> str:
 
 
 def numbers(text: str, record: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
-    """README with its tables as the record says: dataset -> method, a masked one with its share -> column -> value."""
+    """README with its tables filled from the record: dataset -> method (masked ones with their ratio) -> column -> value."""
 
     def fill(mark: re.Match[str]) -> str:
         heading, rule, *rows = mark[4].splitlines(keepends=True)
@@ -70,7 +70,7 @@ def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, M
 
 
 def labels(text: str) -> dict[str, str]:
-    """Of the rows of README's first table: method -> what the row says of it."""
+    """From README's first table: method -> description."""
     mark = NUMBERS.search(text)
     rows = [[cell.strip() for cell in row.strip("| ").split("|")] for row in mark[4].splitlines()[2:]] if mark else []
     columns = len(mark[3].split()) if mark else 0
@@ -79,7 +79,7 @@ def labels(text: str) -> dict[str, str]:
 
 
 def _score(method: str, column: str, measured: Mapping[str, Mapping[str, str]], digits: int) -> str:
-    """Empty where the method has no such score; three digits without the zero before the point."""
+    """Empty if the method has no such score."""
     share, _, metric = column.rpartition("/")
     name = f"{method} {share}".strip()
     if name not in measured:
@@ -105,7 +105,7 @@ def main(root: Path) -> None:
 
 
 def recorded(root: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """The default's record: dataset -> method, a masked one with its share -> column -> value."""
+    """The default's record: dataset -> method (masked ones with their ratio) -> column -> value."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in read_csv(root / f"{RECORD}.csv"):
         found.setdefault(row["dataset"], {})[row["method"]] = row

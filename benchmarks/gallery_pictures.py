@@ -17,13 +17,13 @@ from relume.core.samples import read_samples
 from relume.tracking.records import IMAGES, PARAMS, RECONSTRUCTIONS, locked, stage_of
 from relume.tracking.sheets import kind_of
 
-PHOTOGRAPHS, STRIP, MADE = 3, 2, 8  # rows of a sheet, of the strip of depths; columns of what a generator makes
+PHOTOGRAPHS, STRIP, MADE = 3, 2, 8  # rows of a sheet, of the strip of depths; columns of generator samples
 SAMPLES = Path("data/samples")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A line below a sheet. `subject`: what it was given; `score` and the stage that made it, as text."""
+    """A line below a sheet. `subject`: the input; `score` and the stage, as text."""
 
     name: str
     subject: str
@@ -35,7 +35,7 @@ class Method:
 class Sheet:
     blocks: list[Block]
     methods: list[Method]
-    scored: str  # what the scores are
+    scored: str  # what the scores mean
 
 
 class Outputs:
@@ -48,7 +48,7 @@ class Outputs:
         self._masked = {(row["method"], row["dataset"], row[RATIO]): row for row in _rows(root / "metrics/masked.csv")}
 
     def groups(self, stage: str = "") -> Iterator[tuple[Group, str]]:
-        """Those that `stage` (any) has made, each with its item's name in DVC."""
+        """The groups of `stage` (None: all), each with its DVC item."""
         for name in self._groups:
             made = self.stage(RECONSTRUCTIONS / name / "index.csv")
             if not stage or made.split("@")[0] == stage:
@@ -68,14 +68,14 @@ class Outputs:
         return pictures, {row["id"]: row["source"] for row in rows}
 
     def score(self, kind: tuple[str, ...]) -> dict[str, str]:
-        """The leaderboard's row of a method; of a masked one that of masked.csv, under the same names."""
+        """The leaderboard's row of a method; a row of masked.csv under the same names for masked methods."""
         row = self._board.get(kind) or self._masked.get((kind[0], kind[1], kind[4]))
         if row is None:
             raise UserError(f"the tables know nothing of {' '.join(filter(None, kind))}: run `dvc repro` first")
         return {end: row.get(f"psnr{end}") or row.get(f"psnr_masked{end}", "") for end in ("", "_lo", "_hi")}
 
     def taps(self, dataset: str, network: str) -> Sequence[str]:
-        """From shallow to deep."""
+        """Taps from shallow to deep."""
         path = self.root / "data/features" / dataset / network / "stats.json"
         return [str(tap) for tap in read_json(path)["order"]] if path.exists() else []
 
@@ -113,7 +113,7 @@ def _method(outputs: Outputs, kind: tuple[str, ...], stage: str) -> Method:
 
 
 def _chosen(group: Group) -> dict[tuple[str, ...], dict[str, np.ndarray]]:
-    """Of every method of a group, the pictures that it chose, by id."""
+    """The selected pictures of every method of a group, by id."""
     found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
     for row, pixels in zip(group.index, group.images, strict=True):
         if row["selected"] == "true":
@@ -140,7 +140,7 @@ def reconstructed(outputs: Outputs, stage: str) -> Sheet:
 
 
 def filled(outputs: Outputs, stage: str) -> Sheet:
-    """Masked models and their floors at the first share of hidden pixels: predictions where it is hidden."""
+    """Masked models and their floors at the first share of hidden pixels: predictions in the hidden cells."""
     group, name = next(outputs.groups(stage))
     _, masks = read_masked_group(group.folder)
     share = group.index[0][RATIO]
@@ -162,7 +162,7 @@ def filled(outputs: Outputs, stage: str) -> Sheet:
 
 
 def steps(outputs: Outputs, stage: str) -> Sheet:
-    """Masked models that go step by step: a column per step, with the mean energy of the pictures that are shown."""
+    """Iterative masked models: a column per step, with the mean energy of the shown pictures."""
     blocks, methods = [], []
     for group, name in outputs.groups(stage):
         frames: dict[str, list[tuple[Mapping[str, Any], np.ndarray]]] = {}
@@ -206,7 +206,7 @@ def overview(outputs: Outputs, labels: Mapping[str, str]) -> Block:
 
 
 def depth(outputs: Outputs) -> Sheet:
-    """Of every network with several inverted taps: its methods in the order of their taps."""
+    """For every network with several inverted taps: its methods in the order of the taps."""
     networks: dict[tuple[str, str], list[tuple[tuple[str, ...], dict[str, np.ndarray], str]]] = {}
     for group, name in outputs.groups():
         for kind, pictures in _chosen(group).items():
@@ -227,7 +227,7 @@ def depth(outputs: Outputs) -> Sheet:
 
 
 def samples(outputs: Outputs) -> Sheet:
-    """What generators make of noise, and a way between latents, with how far from true pictures they are."""
+    """Samples of generators, and interpolations between latents, with their distance from real pictures."""
     blocks, methods = [], []
     for folder in sorted(path for path in (outputs.root / SAMPLES).glob("*") if (path / "samples.json").exists()):
         found = read_samples(folder)

@@ -48,7 +48,7 @@ class GanStudy:
     looks: int = Field(ge=1)  # validations
     count: int = Field(ge=2)  # samples of each model
     patches: int = Field(ge=2)  # per side, of the baseline of shuffled patches
-    sets: Sets  # whose eyes see how far apart sets of pictures are
+    sets: Sets  # networks that measure the distance between sets of pictures
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_gan.shared, for all models
     models: dict[Name, Differences] = Field(min_length=1)
@@ -60,23 +60,23 @@ class GanStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all models of a study share."""
+    """Inputs shared by all models of a study."""
 
     root: Path  # the work folder
     run: Run
     dataset: Dataset
     device: torch.device
-    code: str  # of what trains
+    code: str  # digest of the training code
     commit: str
 
     @property
     def common(self) -> list[Any]:
-        """What every training depends on beside its own numbers."""
+        """What every training depends on besides its configuration."""
         return [asdict(self.run), self.dataset.manifest["index_sha256"], self.code, describe(self.device)]
 
 
 def configs(study: GanStudy, params: Mapping[str, Any], dataset: str) -> dict[str, GanConfig]:
-    """Whatever the file has wrong is said here, before any work. Steps are for `planned` to say."""
+    """Raises for every fault of the file, before any work. `planned` sets the number of steps."""
     drawn = {"drawn": {"count": study.count}, "dataset": dataset}
     shared = merge(merge(params["train_gan"]["shared"], drawn | {"withheld": 0}), study.shared)
     return {name: entry(GanConfig, shared, own, f"study.models.{name}") for name, own in study.models.items()}
@@ -88,7 +88,7 @@ def bench_of(study: GanStudy, run: Run, data: Path, work: Path, at: str) -> Benc
 
 
 def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
-    """The tree's own `train/` and `test/`, validation pictures drawn from `train/`; kept as long as the files are the same."""
+    """The tree's `train/` and `test/`, with validation pictures drawn from `train/`. Reused while the files are the same."""
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
         found = images_in(data, Path(scratch))
         files = [(material.name, (data / material.name).stat().st_size) for material in found]
@@ -104,7 +104,7 @@ def prepare(study: GanStudy, seed: int, data: Path, work: Path) -> Path:
 
 
 def planned(bench: Bench, study: GanStudy, wanted: Mapping[str, GanConfig], store: WeightStore) -> dict[str, GanConfig]:
-    """As many steps as fill the seconds, in whole looks. Measured once: a killed study goes on with the same."""
+    """Steps that fit the seconds, a multiple of the validation interval. Measured once, so a resumed study uses the same."""
     path = bench.root / PLAN
     key = digest([study.seconds, study.looks, [(name, asdict(one)) for name, one in wanted.items()], bench.common])
     with alone(bench.root / "locks" / "plan"):
@@ -136,7 +136,7 @@ def setup(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> Setup[
 
 
 def _seconds(state: TrainState, device: torch.device) -> float:
-    """Of one step: on a processor its own time, whatever else the machine does; else with the wait for the device to end it."""
+    """Seconds of one step: processor time on a CPU, else wall-clock time after synchronisation."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     started = clock()
     state.advance()
@@ -146,7 +146,7 @@ def _seconds(state: TrainState, device: torch.device) -> float:
 
 
 def taught(bench: Bench, name: str, one: GanConfig, store: WeightStore) -> dict[str, Any]:
-    """The card of the model made from just this; trained, and its samples drawn, where it is not there."""
+    """The model's card. The model is trained and sampled if missing."""
     pace = read_json(bench.root / PLAN)["seconds_per_step"][name]
     card, _ = trained_once(
         bench.root,

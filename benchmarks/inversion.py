@@ -59,7 +59,7 @@ def write_floors(bench: Bench, count: int | None, blocks: Sequence[int]) -> None
 
 
 def statistics(bench: Bench, name: str, root: Path) -> None:
-    """Of the training pictures' features; kept as long as these are the same."""
+    """Statistics of the training pictures' features. Reused while these are the same."""
     if (root / name / STATS).exists():
         return
     train, dataset = bench.dataset.select("train"), bench.dataset
@@ -71,7 +71,7 @@ def statistics(bench: Bench, name: str, root: Path) -> None:
 
 
 def score_all(bench: Bench, groups: Sequence[Group], metrics: Sequence[str]) -> None:
-    """Every group into a table of its own below `methods`."""
+    """Writes a table per group below `methods`."""
     dataset = bench.dataset
     features = bench.root / "features" / digest([bench.common["photographs"], dataset.size])
     kinds = list(dict.fromkeys(kind for group in groups for kind in inverted(group))) if "feature_error" in metrics else []
@@ -91,7 +91,7 @@ def score_all(bench: Bench, groups: Sequence[Group], metrics: Sequence[str]) -> 
 
 
 def cells_of(bench: Bench, folder: str) -> list[Cell]:
-    """Of one scored group, alone in a room: methods of the same name stand in several cases."""
+    """Rows of one scored group. It is read alone because several cases have methods of the same name."""
     with tempfile.TemporaryDirectory() as temporary:
         methods, reconstructions = Path(temporary, "methods"), Path(temporary, "reconstructions")
         for room, entry in ((methods, f"methods/{folder}.csv"), (reconstructions, f"reconstructions/{folder}")):
@@ -101,7 +101,7 @@ def cells_of(bench: Bench, folder: str) -> list[Cell]:
 
 
 def compare(cells: Sequence[Cell], floors: Sequence[Cell], wanted: Study) -> Iterator[Record]:
-    """One case: every method against the floors, and the study's questions as far as its methods have run here."""
+    """One case: every method against the floors, and the study's comparisons whose methods have run."""
     everything = [*cells, *floors]
     yield from against_floors(everything, wanted.metrics, DRAWS)
     there = {cell["method"] for cell in everything}
@@ -114,7 +114,7 @@ def compare(cells: Sequence[Cell], floors: Sequence[Cell], wanted: Study) -> Ite
 
 
 def block(bench: Bench, case: str, cells: Sequence[Cell], rows: Sequence[int], title: str | None = None) -> sheet.Block:
-    """The originals and what every method of the case has made of them; the title is the case's, unless one is given."""
+    """The originals and the reconstructions of every method of the case."""
     ids = bench.dataset.ids(list(rows))
     columns: dict[str, tuple[str, np.ndarray]] = {"original": ("", bench.dataset.images[list(rows)])}
     for cell in cells:
@@ -133,7 +133,7 @@ def shown(bench: Bench, count: int | None, pictures: int) -> list[int]:
 
 
 def told(done: Iterable[Done]) -> dict[str, dict[str, dict[str, float]]]:
-    """case -> method -> what it took."""
+    """case -> method -> seconds and steps."""
     runs: dict[str, dict[str, dict[str, float]]] = {}
     for one in done:
         runs.setdefault(one.job.case, {})[one.job.method] = {"steps": one.steps, "seconds": round(one.seconds, 2)}
@@ -141,7 +141,7 @@ def told(done: Iterable[Done]) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def conduct(bench: Bench, wanted: Study, planned: Sequence[study.Job], blocks: Sequence[int]) -> list[Done]:
-    """Everything that takes long: inversions and scores."""
+    """Inversions and scores."""
     done = list(run_all(bench, wanted, planned))
     if wanted.floors:
         write_floors(bench, wanted.count, blocks)
@@ -151,7 +151,7 @@ def conduct(bench: Bench, wanted: Study, planned: Sequence[study.Job], blocks: S
 
 
 def report(bench: Bench, wanted: Study, done: Sequence[Done], out: Path, about: Mapping[str, object], pictures: int) -> None:
-    """Tables, what they say of their making, and the sheet."""
+    """Writes the tables, their `.json`, and the sheet."""
     floors = cells_of(bench, FLOORS) if wanted.floors else []
     cases: dict[str, list[Cell]] = {case: [] for case in wanted.cases}
     for one in done:

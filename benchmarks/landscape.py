@@ -43,7 +43,7 @@ RESAMPLES = 5000
 
 
 def bench_of(file: Path, data: Path, generator: Path, *, work: Path, mapper: Path | None, weights: Sequence[Path]) -> Bench:
-    """Whatever the study has wrong is said here, before any work."""
+    """Raises for every fault of the study, before any work."""
     study, params = build(LandscapeStudy, read_params(file), "study"), read_params(PARAMS)
     run = build(Run, merge(params["run"], study.run), "study.run")
     own = {"dataset": data.resolve().name, "generator": f"models/gan/{generator.resolve().name}"}
@@ -67,7 +67,7 @@ class Reached:
     seconds: np.ndarray
 
     def at(self, seconds: float) -> np.ndarray:
-        """What is reached by then; at least the start."""
+        """The loss that is reached within these seconds; at least the first one."""
         return self.loss[:, max(0, int(np.searchsorted(self.seconds, seconds, side="right")) - 1)]
 
 
@@ -77,7 +77,7 @@ def reached(found: Found, method: str) -> Reached:
 
 
 def rows_of(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What goes through theta from every start, against what goes plainly from every start."""
+    """Inference through theta against plain inference, from every start."""
     few, many = bench.study.steps, bench.study.long
     about = {"dataset": bench.dataset.name, "size": bench.trained.generator.size, "device": describe(device_of(bench.run))}
     for one, other in product(bench.starts, bench.starts):
@@ -100,7 +100,7 @@ def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, A
 
 
 def curve(found: Found, sources: Sequence[str]) -> dict[str, Any]:
-    """By method: seconds and mean losses at every step, with the losses' intervals at the last; the last of each seed."""
+    """By method: seconds and mean losses at every step, intervals at the last step, and the last loss of each seed."""
     told = {}
     for name in dict.fromkeys(name for name, _ in found):
         one = reached(found, name)
@@ -115,7 +115,7 @@ def curve(found: Found, sources: Sequence[str]) -> dict[str, Any]:
 
 
 def command(bench: Bench, file: Path) -> str:
-    """Where folders lie is nobody's business."""
+    """Folder names instead of paths."""
     said = [bench.dataset.name, "--study", str(file), "--generator", bench.config.generator, "--work", bench.root.resolve().name]
     said += ["--mapper", f"models/mapper/{bench.mapper.resolve().name}"] if bench.mapper else []
     return shlex.join(["python", "-m", "benchmarks.landscape", *said])

@@ -35,11 +35,11 @@ class LandscapeStudy:
 
     pictures: int = Field(ge=2)  # the first of the test split, on which methods are judged
     tuning: int = Field(ge=2)  # the first of the validation split, on which rates are chosen
-    seeds: int = Field(ge=1)  # of theta's training, and of draws to begin from
-    steps: int = Field(ge=1)  # few
-    long: int = Field(ge=1)  # many
+    seeds: int = Field(ge=1)  # of theta's training and of random starts
+    steps: int = Field(ge=1)  # the smaller number of steps
+    long: int = Field(ge=1)  # the larger number of steps
     rates: tuple[float, ...] = Field(min_length=1)  # of Adam, to choose from for every method and number of steps
-    betas: tuple[Betas, ...] = Field(min_length=1)  # likewise, its memory
+    betas: tuple[Betas, ...] = Field(min_length=1)  # of Adam, likewise
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_landscape.shared
 
@@ -50,7 +50,7 @@ class LandscapeStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all landscapes of a study share."""
+    """Inputs shared by all landscapes of a study."""
 
     root: Path  # the work folder
     study: LandscapeStudy
@@ -67,7 +67,7 @@ class Bench:
 
 
 def taught(bench: Bench, seed: int) -> Path:
-    """The folder of the landscape of this seed, trained where it is not there; a killed training goes on."""
+    """The folder of the landscape of this seed, trained if missing. A killed training resumes."""
     run, name, device = replace(bench.run, seed=seed), f"landscape_{seed}", device_of(bench.run)
     about = [asdict(run), asdict(bench.config), fingerprint(bench.trained.generator), bench.dataset.manifest["index_sha256"]]
     key, folder = digest([about, digest_of(LEARNS), describe(device)]), bench.root / "models" / name
@@ -77,7 +77,7 @@ def taught(bench: Bench, seed: int) -> Path:
 
 
 def searches(bench: Bench) -> list[Search]:
-    """One per seed of theta's training."""
+    """One landscape per seed."""
     shared: dict[str, Any] = {"dataset": bench.dataset, "store": bench.store, "trained": bench.trained, "mapper": bench.mapper}
     folders = [taught(bench, seed) for seed in range(bench.study.seeds)]
     return [search(landscape=folder, device=device_of(bench.run), run=bench.run, **shared) for folder in folders]
@@ -98,7 +98,7 @@ def asked(bench: Bench, methods: Mapping[str, Way], seeds: Sequence[int]) -> Inv
 
 
 def ways(bench: Bench, kind: str, steps: int, pace: Callable[[str], Pace]) -> dict[str, Way]:
-    """`plain` or `landscape` from all starts; what each is called is asked for its rate and betas."""
+    """`plain` or `landscape` from all starts. Rate and betas are looked up by name."""
     names = {called(kind, start, steps): start for start in bench.starts}
     return {
         name: Way(start=start, theta=kind == "landscape", steps=steps, learning_rate=pace(name)[0], betas=pace(name)[1])
@@ -111,7 +111,7 @@ def called(kind: str, start: str, steps: int) -> str:
 
 
 def rated(bench: Bench, made: Search) -> dict[str, Pace]:
-    """Of each method the rate and betas that reach the lowest loss on validation pictures by its last step."""
+    """For each method the rate and betas with the lowest final loss on validation pictures."""
     study, rows = bench.study, bench.dataset.select("val", bench.study.tuning)
     losses: dict[str, dict[Pace, float]] = {}
     for pace in product(study.rates, study.betas):
@@ -125,7 +125,7 @@ def rated(bench: Bench, made: Search) -> dict[str, Pace]:
 
 
 def judged(bench: Bench, made: Sequence[Search], paces: Mapping[str, Pace], rows: Sequence[int]) -> Found:
-    """Descents for the pictures to be judged on. The seed of what goes through a theta is that of the theta and of its draws."""
+    """Descents for the test pictures. A theta and its random starts have the same seed."""
     study, pace = bench.study, paces.__getitem__
     plain = ways(bench, "plain", study.steps, pace) | ways(bench, "plain", study.long, pace)
     found = invert(made[0], asked(bench, plain, range(study.seeds)), rows)

@@ -1,4 +1,4 @@
-"""How well latents are found: known ones from noise, and how many steps a mapper's start saves.
+"""How well latents are found: known latents from noise, and how many steps a mapper's start saves.
 
     python -m benchmarks.latent --images FOLDER --generator FOLDER --study benchmarks/studies/NAME.yaml --work FOLDER
 
@@ -44,8 +44,8 @@ from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 from relume.training.models import CARD
 
-FOUND, WANTED = 30.0, 0.9  # dB from which a latent counts as found; share of them
-THIRD = 3  # a mapper's start is to be so many times as fast
+FOUND, WANTED = 30.0, 0.9  # dB from which a latent counts as found; the share that is aimed at
+THIRD = 3  # factor by which a mapper's start should be faster
 LEVEL, RESAMPLES = 0.95, 2000
 SHOWN = 8  # pictures on the sheet
 STARTS: tuple[Start, ...] = ("random", "mean", "given")
@@ -54,7 +54,7 @@ Record = dict[str, object]
 
 
 def known_rows(bench: Bench, space: str, found: np.ndarray) -> Iterator[Record]:
-    """The share that is found, against the share that is wanted, with Clopper and Pearson's interval; and the mean PSNR."""
+    """The share of latents that are found, with Clopper-Pearson interval, and the mean PSNR."""
     n, hits = len(found), int((found >= FOUND).sum())
     low, high = share(hits, n)
     about = {"question": "known_latent", "a": space, "b": "wanted", "dataset": bench.trained.name, "n": n, "sources": n}
@@ -67,7 +67,7 @@ def known_rows(bench: Bench, space: str, found: np.ndarray) -> Iterator[Record]:
 
 
 def share(found: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share."""
+    """The Clopper-Pearson interval of a share."""
     tail = (1 - level) / 2
     low = float(betaincinv(found, n - found + 1, tail)) if found else 0.0
     high = float(betaincinv(found + 1, n - found, 1 - tail)) if found < n else 1.0
@@ -92,7 +92,7 @@ def _first(curves: np.ndarray, goals: np.ndarray) -> np.ndarray:
 
 
 def start_rows(found: Mapping[Any, Descents], sources: Sequence[str], about: Record) -> Iterator[Record]:
-    """The mapper's start after its third of the steps against the others after them all, and when it is there."""
+    """The mapper's start after a third of the steps against the other starts after all, and the step at which it is level."""
     mapped = found["given"].curve
     for other in STARTS[:-1]:
         end = found[other].curve[-1]
@@ -112,7 +112,7 @@ def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> Record:
 
 @torch.no_grad()
 def one_pass(bench: Bench, mapper: TrainedMapper, rows: Sequence[int]) -> Tensor:
-    """(N, 3, size, size): what the mapper makes of the pictures' features."""
+    """(N, 3, size, size): the mapper's pictures, from the features."""
     images, made = bench.dataset.pixels(list(rows)).to(bench.device), bench.trained.generator
     with collect(load(mapper.network, bench.store, bench.device), mapper.taps) as tapped:
         latents = mapper.latents(tapped(images))
@@ -134,7 +134,7 @@ def pass_rows(bench: Bench, painted: Tensor, rows: Sequence[int], sources: Seque
 
 
 def draw(out: Path, bench: Bench, rows: Sequence[int], made: Mapping[str, Tensor]) -> None:
-    """The first pictures above what was made for them."""
+    """The first pictures above their reconstructions."""
     true = bench.dataset.pixels(list(rows[:SHOWN]))
     blocks = [(title, to_uint8(images[:SHOWN])[None]) for title, images in {"true pictures": true, **made}.items()]
     save_sheet(out, [""] * len(true), blocks)
@@ -165,7 +165,7 @@ def main(file: Path, out: Path | None, **given: Any) -> None:
 def compute(
     study: LatentStudy, out: Path, *, images: Path, generator: Path, work: Path, weights: tuple[Path, ...], device: str | None
 ) -> None:
-    """All of it, written."""
+    """Writes tables, `.json` and sheet."""
     began, at, params = time.perf_counter(), commit(), read_params(PARAMS)
     run = build(Run, merge(merge(params["run"], study.run), {"device": device} if device else {}), "study.run")
     deterministic()
@@ -188,7 +188,7 @@ def compute(
 
 
 def measure(bench: Bench, mapper: TrainedMapper, study: LatentStudy) -> tuple[list[Record], dict[str, float], dict[str, Tensor]]:
-    """Rows of starts and of one pass; the rates that were chosen; the pictures that were made."""
+    """Rows of starts and of one pass; the chosen rates; the reconstructions."""
     steps = {"random": study.starts.steps, "mean": study.starts.steps, "given": study.starts.steps // THIRD}
     rates = {start: best_rate(bench, mapper, start, steps[start], study.starts) for start in STARTS}
     rows = bench.dataset.select("test", study.starts.test)

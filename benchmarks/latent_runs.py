@@ -1,4 +1,4 @@
-"""The long part of a study of latents: known ones are searched, a mapper is trained once, features are inverted."""
+"""The long part of a study of latents: search for known latents, train a mapper once, invert features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -42,7 +42,7 @@ LEARNS = ("relume.methods.latent.train", "relume.training.loop", "relume.trainin
 
 @config
 class Known:
-    """Latents that are drawn and looked for again."""
+    """The search for known, drawn latents."""
 
     count: int = Field(ge=2)
     restarts: int = Field(ge=1)
@@ -81,7 +81,7 @@ class Bench:
     usual: Mapping[str, Any]  # params.yaml's invert_optimise
 
     def settings(self, space: str, start: str, steps: int, rate: float, **differences: Any) -> InvertOptimise:
-        """Adam in this space, its rate falling along half a cosine; nothing else is asked."""
+        """Adam in this space with a cosine schedule."""
         optimiser = {"rule": "adam", "normalise_gradient": False, "learning_rate": [[0, rate]], "warmup": 0, "cosine": True}
         bare = {"views": {"transforms": [], "ensemble": 1}, "sizes": [], "switches": [], "restarts": 1, "trace_every": 1}
         latent = {"kind": "latent", "space": space, "start": start, "noise": False}
@@ -171,7 +171,7 @@ def _descended(
 
 
 def best_rate(bench: Bench, mapper: TrainedMapper, start: Start, steps: int, wanted: Starts) -> float:
-    """Of the wanted, the one whose loss after all steps is lowest on validation pictures, in the mean."""
+    """The rate with the lowest mean final loss on validation pictures."""
     rows = bench.dataset.select("val", wanted.validation)
 
     def reached(rate: float) -> float:
@@ -186,7 +186,7 @@ def mapper_config(study: LatentStudy, params: Mapping[str, Any], dataset: str, n
 
 
 def taught(bench: Bench, config: MapperConfig, work: Path, generator_sha: str) -> TrainedMapper:
-    """The mapper made from just this; trained where it is not there. A killed training goes on."""
+    """The mapper, trained if missing. A killed training resumes."""
     key = digest([asdict(config), asdict(bench.run), bench.dataset.manifest["index_sha256"], generator_sha, digest_of(LEARNS)])
     folder = work / key
     own = Setup(name=key, config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
@@ -195,7 +195,7 @@ def taught(bench: Bench, config: MapperConfig, work: Path, generator_sha: str) -
 
 
 def told(mapper: TrainedMapper, work: Path) -> dict[str, Any]:
-    """What the result says of the mapper's making."""
+    """The mapper's entry in the `.json`."""
     found = read_json(work / mapper.name / CARD)
     config = found["config"]
     about = {key: found[key] for key in ("parameters", "best_step", "seconds", "device")}

@@ -36,7 +36,7 @@ from relume.training.models import CARD
 
 
 def trained(models: Path) -> list[str]:
-    """Names of the decoders of one tap, network by network, from shallow to deep."""
+    """Names of the decoders of one tap, by network, from shallow to deep."""
     cards = [read_json(path)["config"] | {"name": path.parent.name} for path in sorted(models.glob(f"*/{CARD}"))]
     single = [card for card in cards if len(card["taps"]) == 1]
     if not single:
@@ -61,7 +61,7 @@ def bench_of(params: dict[str, Any], images: Path, decoders: Sequence[str], stor
 
 
 def conduct(bench: Bench, work: Path, store: WeightStore) -> int:
-    """Tables and sheets into `maps/` of the work folder; how many pictures are measured."""
+    """Writes tables and sheets to `maps/` of the work folder and returns the number of measured pictures."""
     names, config = bench.config.decoders, bench.config
     subjects = codecs([work / "models" / "decoder" / name for name in names], bench.dataset, store, bench.device)
     pictures = len(bench.dataset.select(config.split, config.count))

@@ -69,7 +69,7 @@ def train_all(bench: Bench, planned: Plan, names: Sequence[str]) -> dict[str, Ta
 
 
 def tell(bench: Bench, study: MaskedStudy, planned: Plan, command: Sequence[str], at: str) -> dict[str, object]:
-    """The `.json` beside the tables, but for seconds and trainings."""
+    """The `.json` beside the tables, without seconds and trainings."""
     counts = {split: len(bench.dataset.select(split)) for split in ("train", "val")}
     n = len(bench.dataset.select("test", study.test))
     learned = f"{counts['train']} others to learn from, {counts['val']} for validation"
@@ -95,7 +95,7 @@ def tabulate(
     pictures: int,
     out: Path,
 ) -> None:
-    """One process at a time: all write into the same folders."""
+    """Locks the work folder, because all processes write into the same folders."""
     with alone(bench.root / "tables"):
         folders = fill_all(bench, study, planned, done)
         score_all(bench, folders, by)

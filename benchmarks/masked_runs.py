@@ -28,24 +28,24 @@ from relume.training.loop import TrainState
 from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.masked.train", "relume.training.loop", "relume.training.models")  # what a training runs
-WARM, PACED = 2, 8  # steps before those whose median tells the pace
+WARM, PACED = 2, 8  # warm-up steps, and steps whose median is the pace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all models of a study share."""
+    """Inputs shared by all models of a study."""
 
     root: Path  # the work folder
     run: Run
     dataset: Dataset
     images: Path  # the folder that holds the dataset's
     device: torch.device
-    code: str  # of what trains
-    any_code: bool  # models that other code has trained are taken up as well
+    code: str  # digest of the training code
+    any_code: bool  # models that other code has trained are reused too
 
     @property
     def common(self) -> dict[str, Any]:
-        """What every training depends on beside code. Micro-batches are validation's alone; every card names its device."""
+        """What every training depends on besides code. Only validation uses micro-batches; every card names its device."""
         return {
             "seed": self.run.seed,
             "precision": self.run.precision,
@@ -64,7 +64,7 @@ def bench_of(study: MaskedStudy, run: Run, data: Path, work: Path, *, any_code: 
     folder = prepare(study, run.seed, data, work)
     dataset = Dataset.open(folder)
     for split, count in (("train", None), ("val", study.validation), ("test", study.test)):
-        dataset.select(split, count)  # so many are there
+        dataset.select(split, count)  # raises if there are fewer
     return Bench(
         root=work,
         run=run,
@@ -77,7 +77,7 @@ def bench_of(study: MaskedStudy, run: Run, data: Path, work: Path, *, any_code: 
 
 
 def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Path:
-    """The tree's own `train/` and `test/`, validation pictures drawn from `train/`; kept as long as the files are the same."""
+    """The tree's `train/` and `test/`, with validation pictures drawn from `train/`. Reused while the files are the same."""
     with alone(work / "images"), tempfile.TemporaryDirectory() as scratch:
         found = images_in(data, Path(scratch))
         files = [(material.name, (data / material.name).stat().st_size) for material in found]
@@ -96,14 +96,14 @@ def prepare(study: MaskedStudy, seed: int, data: Path, work: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Taught:
-    """A trained model that is there."""
+    """A trained model."""
 
     card: dict[str, Any]
     kept: bool  # from an earlier call
 
 
 def taught_all(bench: Bench, planned: Plan, names: Sequence[str]) -> dict[str, Taught]:
-    """In this order; a tokenizer stands before who is given it."""
+    """Trains in this order; a tokenizer precedes the models that use it."""
     found: dict[str, Taught] = {}
     for name in names:
         given = planned.tokenizers.get(name)
@@ -112,7 +112,7 @@ def taught_all(bench: Bench, planned: Plan, names: Sequence[str]) -> dict[str, T
 
 
 def taught(bench: Bench, name: str, config: MaskedConfig, given: str | None, tokenizer: str) -> Taught:
-    """The model made from just this, trained where it is not there; who wants one that another process trains waits for it.
+    """The model, trained if missing. If another process trains it, this one waits.
 
     `given`: the name of its tokenizer, `tokenizer`: the sha256 of that one's weights.
     """
@@ -139,7 +139,7 @@ def setup(bench: Bench, name: str, config: MaskedConfig) -> Setup[MaskedConfig]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a model's training takes on this device."""
+    """The cost of a model's training on this device."""
 
     step: float  # seconds: the median of a few
     validation: float  # seconds of one validation
@@ -149,7 +149,7 @@ class Pace:
 
 
 def pace(bench: Bench, name: str, config: MaskedConfig) -> Pace:
-    """A dry run: the model, and its tokenizer, are drawn and thrown away."""
+    """A dry run with a model and tokenizer of random weights."""
     trainer = MaskedTrainer(setup(bench, name, config), trained=False)
     state = TrainState(trainer)
     taken = [_seconds(state.advance, bench.device) for _ in range(WARM + PACED)][WARM:]
@@ -160,7 +160,7 @@ def pace(bench: Bench, name: str, config: MaskedConfig) -> Pace:
 
 
 def _seconds(work: Any, device: torch.device) -> float:
-    """With the wait for the device to end it."""
+    """Seconds of one step, after synchronisation."""
     started = time.perf_counter()
     work()
     if device.type == "cuda":

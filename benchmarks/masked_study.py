@@ -1,4 +1,4 @@
-"""The file of a study of masked models: what is hidden, which models are trained, which questions are asked."""
+"""The file of a study of masked models: masks, models to train, and comparisons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked
 from relume.training.config import Name
 
 FLOORS = "floors"  # the folder of their group
-TOKENIZER = "tokenizer"  # the kind of architecture that fills nothing by itself
+TOKENIZER = "tokenizer"  # the kind of architecture that predicts no pictures
 MASKED_FLOORS = (MEAN_PATCH, *FILLERS, LINEAR)
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
@@ -29,18 +29,18 @@ class MaskedStudy:
 
     pixels: int = Field(ge=8)
     cell: int = Field(ge=1)  # px, of all masks
-    pattern: Literal["random", "block", "grid"]  # of the test's masks; a model may learn with another
-    ratios: tuple[Ratio, ...] = Field(min_length=1)  # of the test; a model learns with its own, `masks.ratio`
+    pattern: Literal["random", "block", "grid"]  # of the test masks; a model may train with another
+    ratios: tuple[Ratio, ...] = Field(min_length=1)  # of the test; a model trains with its own `masks.ratio`
     test: int | None = Field(ge=1)  # the first pictures of the test; null: all
-    train: int | None = Field(ge=1)  # likewise
+    train: int | None = Field(ge=1)  # the first training pictures; null: all
     validation: int | None = Field(ge=1)  # held out from the training pictures; null: the tree's own `val/`
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_masked.shared, for all models
-    models: dict[Name, Differences]  # none: baselines alone; else architecture, `tokenizer` (a model's name), what differs
+    models: dict[Name, Differences]  # architecture, `tokenizer` (a model's name) and differences; may be empty: baselines alone
     floors: bool
-    metrics: tuple[str, ...] = Field(min_length=1)  # of questions; lpips_alex is measured if it stands here
-    probe: Differences | None  # differences from params.yaml's; null: none is made
-    sets: Sets | None  # whose eyes see how far apart sets of pictures are; null: nobody's
+    metrics: tuple[str, ...] = Field(min_length=1)  # of comparisons; lpips_alex is measured only if listed
+    probe: Differences | None  # differences from params.yaml's; null: no probe
+    sets: Sets | None  # networks that measure the distance between sets of pictures; null: none
     questions: dict[Name, Asked] = Field(default_factory=dict)  # at every ratio
 
     def __post_init__(self) -> None:
@@ -58,10 +58,10 @@ class MaskedStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the file comes to. A tokenizer stands before the models that it is given to."""
+    """The expanded study. A tokenizer precedes the models that use it."""
 
     models: dict[str, MaskedConfig]
-    tokenizers: dict[str, str]  # model -> its tokenizer, of those that need one
+    tokenizers: dict[str, str]  # model -> its tokenizer, if it needs one
     parameters: dict[str, int]
     group: ReconstructMasked  # all that predict
     probe: Probe | None
@@ -104,7 +104,7 @@ def plan(study: MaskedStudy, params: Mapping[str, Any], dataset: str) -> Plan:
 
 
 def _check_free(path: str, said: Differences) -> None:
-    """Some keys are for the study to say, once for all models."""
+    """Raises for keys that the study sets for all models."""
     fixed = {"dataset": said, "validation": said, "cell": said.get("masks", {})}
     for key, where in fixed.items():
         if key in where:
@@ -119,7 +119,7 @@ def _model(shared: Differences, own: Differences, name: str) -> MaskedConfig:
 
 
 def _tokenizer(name: str, own: Differences, models: Mapping[str, MaskedConfig]) -> str:
-    """The name of the model's tokenizer, which is what the model expects; nothing where it needs none."""
+    """The name of the model's tokenizer, or an empty string."""
     given = own.get("tokenizer")
     if given is None:
         return ""
@@ -151,7 +151,7 @@ def _question(study: MaskedStudy, name: str, models: Sequence[str]) -> Question:
 
 
 def _parameters(config: MaskedConfig, study: MaskedStudy, name: str) -> int:
-    """Of the model as it will be built: an architecture that does not fit the pictures is told by name."""
+    """Builds the model's configuration; raises by name if the architecture does not fit the pictures."""
     try:
         model = masked_models.build(config.architecture, study.pixels, study.cell)
     except UserError as error:
@@ -160,7 +160,7 @@ def _parameters(config: MaskedConfig, study: MaskedStudy, name: str) -> int:
 
 
 def chosen(planned: Plan, only: Sequence[str]) -> list[str]:
-    """The models to train, in order: all, or those of `only` and the tokenizers that they need."""
+    """The models to train, in order: all, or those in `only` with their tokenizers."""
     for name in only:
         if name not in planned.models:
             raise UserError(f"--only: no model {name!r} in the study; {one_of(planned.models, name)}")

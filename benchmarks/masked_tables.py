@@ -37,21 +37,21 @@ from relume.methods.masked.trained import read_masked
 from relume.networks.weights import WeightStore
 from relume.training.models import HISTORY
 
-FILLS = ("relume.methods.masked.infer", "relume.methods.masked.trained", "relume.evaluation.masked_floors")  # what fills in
+FILLS = ("relume.methods.masked.infer", "relume.methods.masked.trained", "relume.evaluation.masked_floors")  # code that predicts
 PROBES = ("relume.evaluation.probe", "relume.methods.masked.represent")
-CURVE = 4  # validations, the last ones, that the .json tells
+CURVE = 4  # number of last validations in the `.json`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judges:
-    """What scores are made with, loaded before the first training."""
+    """Networks for the scores, loaded before the first training."""
 
     scorer: Scorer
     metric_network: MetricNetwork | None
 
 
 def networks(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
-    """What is missing is named."""
+    """Raises by name if something is missing."""
     asked = [name for name in study.metrics if name in LPIPS_METRICS]
     for name in [*asked, *(LPIPS[LPIPS_METRICS[metric]] for metric in asked), *([study.sets.network] if study.sets else [])]:
         store.folder(name)
@@ -80,7 +80,7 @@ def fill_all(bench: Bench, study: MaskedStudy, planned: Plan, done: Mapping[str,
 
 
 def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read: Callable[[], Sequence[Predictor]]) -> None:
-    """Kept as long as the model's weights, the pictures, the masks and the code that fills are the same."""
+    """Reused while weights, pictures, masks and code are the same."""
     config = replace(planned.group, models=())
     key = digest([name, card.get("sha256"), asdict(config), asdict(bench.run), bench.common["pictures"], digest_of(FILLS)])
     folder = bench.group(name)
@@ -104,14 +104,14 @@ def _model(bench: Bench, planned: Plan, name: str) -> list[Predictor]:
 
 
 def score_all(bench: Bench, folders: Sequence[str], by: Judges) -> None:
-    """Every group into a table of its own below `methods`."""
+    """Writes a table per group below `methods`."""
     for name in tqdm(folders, desc="scores", unit="group"):
         group, masks = read(bench.group(name))
         write_csv(bench.root / "methods" / f"{name}.csv", MASKED_COLUMNS, score(group, by.scorer, masks=masks))
 
 
 def sets_of(bench: Bench, folders: Sequence[str], by: Judges) -> list[Record]:
-    """All groups as one, so that the originals are seen once: those that are filled, and no others of their split."""
+    """All groups as one, so that the originals are embedded once."""
     if by.metric_network is None:
         return []
     groups, masks = zip(*(read_masked_group(bench.group(name)) for name in folders), strict=True)
@@ -127,7 +127,7 @@ def sets_of(bench: Bench, folders: Sequence[str], by: Judges) -> list[Record]:
 
 
 def cells_of(bench: Bench, folders: Sequence[str]) -> list[Cell]:
-    """In a room without the groups of other studies."""
+    """In a folder without the groups of other studies."""
     with tempfile.TemporaryDirectory() as temporary:
         methods, reconstructions = Path(temporary, "methods"), Path(temporary, "reconstructions")
         for room, ending in ((methods, ".csv"), (reconstructions, "")):
@@ -138,7 +138,7 @@ def cells_of(bench: Bench, folders: Sequence[str]) -> list[Cell]:
 
 
 def probe_all(bench: Bench, config: Probe, done: Mapping[str, Taught]) -> list[dict[str, str]]:
-    """Kept as long as the models, the pictures and the code are the same."""
+    """Reused while models, pictures and code are the same."""
     weights = {name: done[name].card["sha256"] for name in config.models}
     path = bench.root / "probe" / f"{digest([asdict(config), weights, bench.common['pictures'], digest_of(PROBES)])}.csv"
     if not path.exists():
@@ -151,7 +151,7 @@ def probe_all(bench: Bench, config: Probe, done: Mapping[str, Taught]) -> list[d
 
 
 def trainings(bench: Bench, done: Mapping[str, Taught]) -> dict[str, dict[str, Any]]:
-    """What each training took, and how its validation ended: [step, PSNR where it is hidden, in dB], the last looks."""
+    """The cost of each training, and its last validations: [step, PSNR of hidden pixels in dB]."""
     return {name: _training(bench.model(name), one.card) for name, one in done.items()}
 
 
@@ -169,7 +169,7 @@ def _training(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def told_colours(bench: Bench, study: MaskedStudy) -> float:
-    """PSNR, in dB, in the mean, of test pictures whose cells all have their own mean colour: what who knew these would reach.
+    """Mean PSNR in dB of test pictures whose cells have their true mean colours: a reference that knows the answer.
 
     Over whole pictures, so it is what to expect over any hidden part of them.
     """
@@ -191,7 +191,7 @@ def report(
     about: Mapping[str, object],
     out: Path,
 ) -> None:
-    """Tables, and what they say of their making beside each."""
+    """Writes the tables and a `.json` beside each."""
     plain = [{key: written(value) for key, value in row.items()} for row in sets]  # as they would be read back
     compared = [*against_floors(cells, [], DRAWS), *answers(cells, planned.questions, DRAWS)]
     tables: dict[str, tuple[Sequence[str], Sequence[Mapping[str, object]]]] = {

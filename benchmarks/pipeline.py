@@ -29,7 +29,7 @@ REPRO = (sys.executable, "-m", "relume.cli.main", "repro")
 
 
 def timed(command: tuple[str, ...], root: Path) -> float:
-    """Seconds of a command that has to succeed."""
+    """Seconds of a command; raises if it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(root / "src"), "RELUME_TRACKING": "off"}
     begun = time.perf_counter()
@@ -41,7 +41,7 @@ def timed(command: tuple[str, ...], root: Path) -> float:
 
 
 def row(what: str, ours: list[float], theirs: list[float] = []) -> dict[str, object]:  # noqa: B006  never changed
-    """Medians; the ratio's bounds are the extremes that three measurements have."""
+    """Medians; the bounds of the ratio are the minimum and maximum of the measurements."""
     values: dict[str, float | None] = {"ours": statistics.median(ours), "theirs": None, "limit": LIMITS.get(what)}
     values |= dict.fromkeys(("ratio", "ratio_lo", "ratio_hi"))
     if theirs:
@@ -53,7 +53,7 @@ def row(what: str, ours: list[float], theirs: list[float] = []) -> dict[str, obj
 
 
 def cold(root: Path, work: Path) -> Path:
-    """A clone of the last commit, without anything that a stage has made."""
+    """A clone of the last commit, without outputs."""
     clone = work / "clone"
     subprocess.run(["git", "clone", "--quiet", str(root), str(clone)], check=True)
     return clone

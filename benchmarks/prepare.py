@@ -70,7 +70,7 @@ class Listed:
 
 
 def limit(files: list[Path]) -> float:
-    """Pictures per second if decoding and resizing were all, and split evenly over the cores."""
+    """Pictures per second of decoding and resizing alone, split evenly over the cores."""
     sample = [File(path.name, path) for path in files[:200]]
     start = time.perf_counter()
     for material in sample:
@@ -106,7 +106,7 @@ def _pss(process: psutil.Process) -> float:
 
 
 def shipped(root: Path) -> list[Path]:
-    """500 crops, each another."""
+    """500 different crops."""
     files = []
     for number, photo in enumerate(islice(cycle(PHOTOS), 500)):
         pixels, generator = load(photo.name), np.random.default_rng(number)
@@ -143,7 +143,7 @@ def main(folder: Path | None, count: int, repeat: int, out: Path) -> None:
         found = sorted(path for path in folder.rglob("*") if is_image(path.name)) if folder else shipped(root)
         files = list(islice(cycle(found), count))
         for path in found:
-            decode(path.read_bytes())  # all readable, and in the system's cache before the clock runs
+            decode(path.read_bytes())  # checks that all are readable, and fills the system's cache
         measured = {function: [] for function in (ours, theirs)}  # type: ignore[var-annotated]
         theirs(files[:64], root)  # torchvision's import is not counted
         tops = []

@@ -24,7 +24,7 @@ METRICS, RESULTS = Path("metrics"), Path("docs/results")
 
 
 def keep(name: str, root: Path, story: dict[str, object]) -> list[Path]:
-    """Copies of the tables that hold something, and of the picture; `story` is said beside each."""
+    """Copies the tables that have rows, and the picture. `story` is written beside each."""
     kept = []
     for table, ending in TABLES.items():
         source, there = root / METRICS / f"{table}.csv", root / RESULTS / f"{name}{ending}.csv"
@@ -33,14 +33,14 @@ def keep(name: str, root: Path, story: dict[str, object]) -> list[Path]:
             write_json(there.with_suffix(".json"), story)
             kept.append(there)
     picture = root / METRICS / "report/overview.jpg"
-    if picture.exists() and name != DEFAULT:  # the gallery keeps that one
+    if picture.exists() and name != DEFAULT:  # the gallery has that one
         shutil.copyfile(picture, root / RESULTS / f"{name}.jpg")
         kept.append(root / RESULTS / f"{name}.jpg")
     return kept
 
 
 def story(root: Path, at: str) -> dict[str, object]:
-    """What the tables come from, as the files tell it."""
+    """The provenance of the tables, read from the files."""
     board = read_csv(root / METRICS / "leaderboard.csv")
     names = list(dict.fromkeys(row["dataset"] for row in board))
     manifests = {name: read_json(root / "data/images" / name / "manifest.json") for name in names}
@@ -61,7 +61,7 @@ def story(root: Path, at: str) -> dict[str, object]:
 
 
 def _seconds(root: Path) -> float:
-    """Of all trainings and inversions that lie here: each method's last."""
+    """The sum over all trainings and inversions of the last time of each."""
     timings = [*(root / METRICS / "runs").glob("*/timing.csv"), *(root / METRICS / "training").glob("*.csv")]
     last: dict[tuple[Path, str], float] = {}
     for path in timings:

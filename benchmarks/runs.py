@@ -1,4 +1,4 @@
-"""The inversions of a study: run in order, each kept as a group, and reused while it was made from the same."""
+"""The inversions of a study: run in order; each is a group and is reused while its inputs are the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,13 +18,13 @@ from relume.data.store import Dataset
 from relume.methods.optimise.infer import Work, invert, pace, work
 from relume.networks.weights import WeightStore
 
-PACED = 8  # steps of which the quickest tells the pace
-INVERTS = ("relume.methods.optimise.infer",)  # what an inversion runs
+PACED = 8  # the quickest of so many steps is the pace
+INVERTS = ("relume.methods.optimise.infer",)  # code that an inversion runs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all inversions of a study share."""
+    """Inputs shared by all inversions of a study."""
 
     root: Path  # the work folder
     run: Run
@@ -32,11 +32,11 @@ class Bench:
     split: str
     store: WeightStore
     device: torch.device
-    code: str  # of what inversions run
+    code: str  # digest of the code of inversions
 
     @property
     def common(self) -> dict[str, Any]:
-        """What every result depends on. The device is not among it: every group says on which it was made."""
+        """What every result depends on, without the device, which every group states."""
         run = {key: value for key, value in asdict(self.run).items() if key != "device"}
         return {"run": run, "size": self.dataset.size, "photographs": self.dataset.manifest["index_sha256"], "code": self.code}
 
@@ -45,7 +45,7 @@ class Bench:
 
 
 class Earlier(Protocol):
-    """What a job asks of those that it starts from or looks at."""
+    """What a job depends on in its start and reference."""
 
     @property
     def digest(self) -> str: ...
@@ -56,14 +56,14 @@ class Earlier(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A job whose group is there."""
+    """A finished job."""
 
     job: Job
     digest: str
     steps: int
     seconds: float  # of this inversion alone
-    fixed: float  # of these, what fewer steps do not save
-    upstream: float  # of those that it starts from or looks at
+    fixed: float  # the part that does not depend on the number of steps
+    upstream: float  # of its start and reference
     device: str
     kept: bool  # from an earlier call
 
@@ -73,7 +73,7 @@ class Done:
 
 
 def run_all(bench: Bench, wanted: Study, planned: Sequence[Job]) -> Iterator[Done]:
-    """Case after case; within each the methods in order, and last the one that is to have no more seconds than another."""
+    """Runs the cases in order: the methods of each, and last the one whose seconds are limited to another's."""
     for case in wanted.cases:
         done: dict[str, Done] = {}
         for job in (job for job in planned if job.case == case):
@@ -84,7 +84,7 @@ def run_all(bench: Bench, wanted: Study, planned: Sequence[Job]) -> Iterator[Don
 
 
 def run_one(bench: Bench, job: Job, before: Mapping[str, Earlier]) -> Done:
-    """The job's group, taken up where it is there and was made from just this."""
+    """The job's group, reused if it was made from the same inputs."""
     needed = [before[name] for name in dict.fromkeys((job.start, job.reference)) if name]
     made_from = {"config": asdict(job.config), "needed": [other.digest for other in needed]}
     key = digest([job.method, made_from, bench.common])
@@ -131,7 +131,7 @@ def _invert(bench: Bench, job: Job, key: str, method: dict[str, Any]) -> None:
 
 
 def undisturbed(prepared: Work, pictures: int) -> list[dict[str, Any]]:
-    """The method's seconds at the pace of its quickest steps: what else the machine does must not decide between methods.
+    """The method's seconds at the pace of its quickest steps, so that other processes do not decide between methods.
 
     What is learned before the first step counts as it is; looks at the clean picture, for keeping the best, do not.
     """
@@ -145,12 +145,12 @@ def seconds_of(folder: Path) -> float:
 
 
 def fixed_of(folder: Path) -> float:
-    """Of those, what no shorter schedule saves."""
+    """The part that does not depend on the number of steps."""
     return min(float(row["seconds"]) for row in read_csv(run_folder(folder) / TIMING_FILE))
 
 
 def equal_seconds(done: Mapping[str, Done], slow: str, fast: str) -> Job | None:
-    """`slow` in as many steps as fit into `fast`'s seconds; None where it was not slower, or one of them has no such case."""
+    """`slow` with as many steps as fit into `fast`'s seconds; None if it was not slower, or one of them lacks this case."""
     if slow not in done or fast not in done or done[slow].all_seconds <= done[fast].all_seconds:
         return None
     a, b = done[slow], done[fast]

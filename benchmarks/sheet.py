@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from relume.core.files import atomic
 
-WIDTH, TILE, GAP, EDGE, LINE = 1600, 168, 4, 8, 18  # pixels: at most, at most, between tiles, around all, of a line of text
+WIDTH, TILE, GAP, EDGE, LINE = 1600, 168, 4, 8, 18  # in pixels: largest width, largest tile, gap, margin, line height
 PAPER, INK, SOFT = (255, 255, 255), (29, 29, 27), (107, 103, 95)
 
 
@@ -31,7 +31,7 @@ def save(path: Path, blocks: Sequence[Block]) -> None:
 
 
 def draw(blocks: Sequence[Block]) -> Image.Image:
-    """Not wider than WIDTH: with many methods the tiles shrink."""
+    """At most WIDTH wide: many methods have smaller tiles."""
     columns = max(len(block.columns) for block in blocks)
     tile = min(TILE, (WIDTH - 2 * EDGE + GAP) // columns - GAP)
     heights = [3 * LINE + block.rows * (tile + GAP) + EDGE for block in blocks]
@@ -54,6 +54,6 @@ def _block(sheet: Image.Image, block: Block, top: int, tile: int) -> None:
 
 
 def _font(size: int, text: str, room: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """As large as fits."""
+    """The largest size that fits."""
     fonts = (ImageFont.load_default(points) for points in range(size, 7, -1))
     return next((font for font in fonts if font.getlength(text) <= room), ImageFont.load_default(7))

@@ -7,10 +7,10 @@ step; a training loop of its own; the forward pass alone for features. `limit` i
 network, cut off after the tap. All take turns in one process on one thread. The weights of the networks come with packages.
 """
 
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -225,20 +225,21 @@ def extraction(repeat: int) -> Iterator[Row]:
 
 
 def starts(repeat: int) -> Iterator[Row]:
-    """`--help` of every stage and of `relume`, which imports what a run imports at its start, against `import torch`."""
+    """Processor seconds of `--help`, which imports what a run imports at its start, against `import torch`."""
     root = find_root(Path.cwd())
     commands: dict[str, tuple[str, ...]] = {
         f"start-up: stages/{path.name}": (str(path), "--help") for path in sorted((root / "stages").glob("[a-z]*.py"))
     }
     commands["start-up: relume --help"] = ("-m", "relume.cli.main", "--help")
 
-    def wall(*arguments: str) -> float:
-        begun = time.perf_counter()
+    def cpu(*arguments: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], cwd=root, check=True, capture_output=True)
-        return time.perf_counter() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     for what, arguments in commands.items():
-        taken = np.array([(wall(*arguments), wall("-c", "import torch")) for _ in range(max(3, repeat // 3))])
+        taken = np.array([(cpu(*arguments), cpu("-c", "import torch")) for _ in range(max(3, repeat // 3))])
         yield row(what, taken, unit="starts/s")
 
 

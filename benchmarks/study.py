@@ -1,4 +1,4 @@
-"""The file of a study: cases and methods, and from both the inversions to run, in order."""
+"""The file of a study: cases and methods, expanded to inversions in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from relume.methods.optimise.config import InversionConfig, merge_recipe
 
 V = TypeVar("V")
 Differences = dict[str, Any]
-OWN = ("start", "reference", "only")  # what a method says besides its differences from params.yaml's `invert_optimise`
-DECIDED = ("dataset", "split", "count")  # by the study, for all
-FLOOR = "floor_"  # beginning of a floor's name
-EQUAL = "equal_seconds"  # ending of the method's name, and name of the question
+OWN = ("start", "reference", "only")  # keys of a method that are not differences from params.yaml's `invert_optimise`
+DECIDED = ("dataset", "split", "count")  # keys that the study sets for all methods
+FLOOR = "floor_"  # prefix of a floor's name
+EQUAL = "equal_seconds"  # suffix of the method's name, and name of the comparison
 
 
 @config
 class Seconds:
-    """`equal: [a, b]`: where a took longer than b, it also runs with as many steps as fit into b's seconds."""
+    """`equal: [a, b]`: if a took longer than b, it also runs with as many steps as fit into b's seconds."""
 
     equal: tuple[str, str]
 
@@ -61,7 +61,7 @@ class Study:
                 raise ValueError(f"{key}: no method {method!r}; {one_of(self.methods, method)}")
 
     def _named(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Wherever cases and methods are named: key -> (case, methods …)."""
+        """All places that name cases and methods: key -> (case, methods …)."""
         if self.seconds:
             yield "seconds.equal", ("", *self.seconds.equal)
         for name, asked in self.questions.items():
@@ -79,7 +79,7 @@ class Job:
     case: str
     method: str
     config: InversionConfig
-    start: str  # an earlier method of the case, or nothing
+    start: str  # an earlier method of the case, or empty
     reference: str  # likewise
 
     @property
@@ -92,7 +92,7 @@ def read(path: Path) -> Study:
 
 
 def jobs(study: Study, params: Mapping[str, Any], *, dataset: str, split: str) -> list[Job]:
-    """Case after case, methods in the order of the file; whatever the file has wrong is said here, before any work."""
+    """Cases and methods in the order of the file. Raises for every fault of the file, before any work."""
     decided = dict(zip(DECIDED, (dataset, split, study.count), strict=True))
     section = {**merge_recipe(params["invert_optimise"], decided), "losses": merge_recipe(params["losses"], study.losses)}
     found: list[Job] = []
@@ -120,7 +120,7 @@ def _job(study: Study, section: Differences, case: str, method: str) -> Job:
 
 
 def _check_order(found: Sequence[Job]) -> None:
-    """`start` and `reference` name methods that have run by then."""
+    """Checks that `start` and `reference` name earlier methods."""
     for number, job in enumerate(found):
         earlier = [other.method for other in found[:number] if other.case == job.case]
         for key, name in (("start", job.start), ("reference", job.reference)):
@@ -129,7 +129,7 @@ def _check_order(found: Sequence[Job]) -> None:
 
 
 def _check_names(found: Sequence[Job]) -> None:
-    """Neither folders nor rows of the tables may be taken for each other."""
+    """Checks that names of folders and of table rows are unique."""
     folders: dict[str, Job] = {}
     rows: dict[tuple[str, ...], Job] = {}
     for job in found:
@@ -141,7 +141,7 @@ def _check_names(found: Sequence[Job]) -> None:
 
 
 def shortened(job: Job, ratio: float) -> Job:
-    """The same method in fewer steps: its schedules shrink with it, so that growth and switches still come to their end."""
+    """The same method with fewer steps. Its schedules shrink in proportion."""
     old, steps = job.config, max(1, int(job.config.steps * ratio))
     new = replace(
         old,
@@ -154,5 +154,5 @@ def shortened(job: Job, ratio: float) -> Job:
 
 
 def _shrunk(pairs: Sequence[tuple[int, V]], ratio: float, least: int = 0) -> tuple[tuple[int, V], ...]:
-    """Of several that fall together the last holds."""
+    """The last of several entries at the same step is kept."""
     return tuple({max(least, int(step * ratio)): value for step, value in pairs}.items())

@@ -53,7 +53,7 @@ WORDS = {"floor_nearest": "the nearest training picture's", "floor_mean": "the m
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What both questions share."""
+    """Inputs of both comparisons."""
 
     run: Run
     dataset: Dataset
@@ -73,7 +73,7 @@ class Bench:
 
 
 def learn(bench: Bench, config: SurrogateConfig) -> tuple[SurrogateTrainer, int]:
-    """The surrogate, and the step of its training that was best in validation; 0: none, it is the ridge regression."""
+    """The surrogate, and the best step of its training by validation; 0: the ridge regression itself."""
     own = Setup(name="surrogate", config=config, run=bench.run, dataset=bench.dataset, store=bench.store, device=bench.device)
     trainer = SurrogateTrainer(own)
     return trainer, train(trainer).best_step
@@ -85,7 +85,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def predictions(bench: Bench, trainer: SurrogateTrainer, best_step: int) -> Iterator[Record]:
-    """The surrogate against what needs none."""
+    """The surrogate against baselines without training."""
     config, module = trainer.config, trainer.module
     extractors = surrogate_pairs.Extractors(
         dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch
@@ -107,7 +107,7 @@ def metric_of(config: SurrogateConfig) -> str:
 
 
 def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.ndarray:
-    """uint8 (N, H, W, 3), the objective's choice of each picture's restarts."""
+    """uint8 (N, H, W, 3), the restart of each picture that the objective selects."""
     with tempfile.TemporaryDirectory() as temporary:
         prepared = work(
             name=f"surrogate x {config.losses.surrogate:g}" if config.losses.surrogate else WITHOUT,
@@ -126,7 +126,7 @@ def reconstruct(bench: Bench, config: InversionConfig, asked: Surrogate) -> np.n
 def inversions(
     bench: Bench, trainer: SurrogateTrainer, recipe: InversionConfig, strengths: Sequence[float], extractor: str
 ) -> Iterator[Record]:
-    """With the term, at each strength, against without it."""
+    """Inversions with the term, at each weight, against inversions without it."""
     target, originals = trainer.config.target, bench.dataset.images[bench.rows]
     asked = Surrogate(network=target.network, tap=target.tap, predict=frozen(trainer))
     extractors = Extractors(store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)

@@ -52,7 +52,7 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
-HIDDEN = re.compile(r", (\d[\d.]* % hidden)$")  # ending of a question about masked models
+HIDDEN = re.compile(r", (\d[\d.]* % hidden)$")  # suffix of a comparison of masked models
 FILLED = (
     ("psnr_pasted", "pasted ↑"),
     ("ssim_pasted", "SSIM, pasted ↑"),
@@ -71,7 +71,7 @@ def subject(row: Row) -> str:
 
 
 def board(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """One line per method, with the scores that are told of any."""
+    """One line per method, with the scores that any method has."""
     there = [(key, words) for key, words in SCORES if any(row[key] for row in rows)]
     yield ["inverted", "method", "PSNR, dB ↑", *(words for _, words in there)]
     for row in rows:
@@ -99,7 +99,7 @@ def difference(row: Row, digits: int) -> str:
 
 
 def groups(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """Of groups of feature maps, one line each: what the decoder's picture is without them or with them alone."""
+    """One line per group of feature maps: the decoder's score without them or with them alone."""
     yield ["inverted", "ranked by", "maps", "PSNR, dB ↑", "change, dB"]
     for row in rows:
         maps = {"intact": "all"}.get(row["action"], f"{row['action']}: group {row['group']} ({row['channels']} maps left)")
@@ -108,7 +108,7 @@ def groups(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """One line per method and share of the picture that is hidden, with the scores that are told of any."""
+    """One line per method and hidden share, with the scores that any method has."""
     there = [(key, words) for key, words in FILLED if any(row[key] for row in rows)]
     yield ["hidden", "method", "parameters", "PSNR of hidden pixels, dB ↑", *(words for _, words in there)]
     for row in rows:
@@ -119,12 +119,12 @@ def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
-# the column that tells a file, its form
+# column that identifies a kind of file, and its form
 KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("method", board))
 
 
 def speed(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Of a file of metrics/benchmarks."""
+    """The table of a file of metrics/benchmarks."""
     heading = ["what", "ours", "plain", "limit", "unit", "times as fast"]
     lines = []
     for row in rows:
@@ -158,7 +158,7 @@ def _detail(row: Row) -> str:
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with all tables as in their files."""
+    """The page with all tables filled."""
     return MARK.sub(lambda mark: mark[1] + table(mark[2], mark[3].split(), results) + mark[4], page)
 
 

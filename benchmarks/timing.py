@@ -12,7 +12,7 @@ SHORTEST = 0.02  # seconds that are measured at once
 
 
 def seconds(function: Callable[[], object], device: torch.device, times: int) -> float:
-    """Of one call, the mean over some. On the CPU these are processor seconds, so other processes do not count."""
+    """Mean seconds of a call. On a CPU these are processor seconds, so other processes do not count."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     start = clock()
     for _ in range(times):

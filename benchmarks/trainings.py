@@ -1,4 +1,4 @@
-"""Models that a benchmark trains: each once, identified by its key; a killed training resumes."""
+"""Trains the models of a benchmark, each once by its key. A killed training resumes."""
 
 import fcntl
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Trainer[Any])
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """One process at a time, of those that share the work folder."""
+    """Locks the work folder for one process."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -38,7 +38,7 @@ def trained_once(
     fits: Callable[[Mapping[str, Any]], bool] = lambda card: True,
     also: Callable[[T], None] = lambda trainer: None,
 ) -> tuple[dict[str, Any], bool]:
-    """The model's card, and whether it was there. Who wants a model that another process trains waits for it.
+    """The model's card, and whether it was trained before. If another process trains it, this one waits.
 
     `more`: what else the card says. `fits`: what else a model that is there must meet. `also`: see `train_model`.
     """

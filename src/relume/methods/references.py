@@ -136,7 +136,7 @@ def _taken_apart(annotation: Any) -> tuple[list[Reference], Any]:
 @singledispatch
 def check(mark: Reference, found: Found, params: Params) -> Iterator[str]:
     """What is wrong with a marked value."""
-    raise NotImplementedError(mark)
+    raise TypeError(f"no check for references of type {type(mark).__name__}")
 
 
 @check.register
