@@ -35,7 +35,7 @@ class Decoded:
         return group_of(self.name)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Seconds of its training."""
         training = self.card["config"]["training"]
         about = {key: self.card[key] for key in ("parameters", "best_step", "seconds", "device")}

@@ -58,9 +58,9 @@ class Made:
         return float(trainings + sum(one.seconds for one in self.optimisers.values() if one.kept))
 
     @property
-    def told(self) -> dict[str, dict[str, Any]]:
+    def record(self) -> dict[str, dict[str, Any]]:
         runs = {name: {"steps": one.steps, "seconds": round(one.seconds, 2)} for name, one in self.optimisers.items()}
-        return {"decoders": {name: one.told for name, one in self.decoders.items()}, "runs": runs}
+        return {"decoders": {name: one.record for name, one in self.decoders.items()}, "runs": runs}
 
 
 def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str]) -> Made:
@@ -117,7 +117,7 @@ def report(
     comparisons = out.with_name(f"{out.stem}_comparisons.csv")
     write_csv(comparisons, COMPARISONS, compared)
     for table in (out, comparisons):
-        write_json(table.with_suffix(".json"), {**about, **made.told})
+        write_json(table.with_suffix(".json"), {**about, **made.record})
     rows = shown(bench, wanted.count, pictures)
     sheet.save(out.with_suffix(".jpg"), blocks(bench, wanted, planned, cells, rows))
 
@@ -138,7 +138,7 @@ def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[
     return made
 
 
-def told(bench: Bench, count: int | None) -> tuple[int, str]:
+def data_text(bench: Bench, count: int | None) -> tuple[int, str]:
     """The `data` text: scored pictures and the other splits."""
     learned, chosen = (len(bench.dataset.select(split)) for split in ("train", "val"))
     whole = f"of the split {bench.split} of {len(bench.dataset.index)}"
@@ -188,7 +188,7 @@ def main(
         bench = bench_of(wanted, build(Run, merge_recipe(params["run"], changes), "run"), folder, work, split, store)
         made = conduct(bench, wanted, planned, params["floors"]["blocks"], only)
         if not only:
-            n, data = told(bench, wanted.count)
+            n, data = data_text(bench, wanted.count)
             seconds = time.perf_counter() - start + made.kept_seconds
             about = provenance("benchmarks.decoders", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
             report(bench, wanted, planned, made, out, about, pictures)

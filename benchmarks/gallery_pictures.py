@@ -235,9 +235,9 @@ def samples(outputs: Outputs) -> Sheet:
         blocks.append(_plain(f"{folder.name}: drawn", drawn[: len(drawn) // STRIP * STRIP].reshape(STRIP, -1, *drawn.shape[1:])))
         blocks.append(_plain(f"{folder.name}: from one latent to another", found.walk[:STRIP]))
         score = next((row for row in _rows(outputs.root / "metrics/samples.csv") if row["name"] == folder.name), None)
-        told = f"{float(score['fd']):.0f} ({score['net']}, n = {score['n']})" if score else ""
+        score_text = f"{float(score['fd']):.0f} ({score['net']}, n = {score['n']})" if score else ""
         stage = outputs.stage(SAMPLES / folder.name)
-        methods.append(Method(name=folder.name, subject=found.about.dataset, score=told, stage=stage))
+        methods.append(Method(name=folder.name, subject=found.about.dataset, score=score_text, stage=stage))
     return Sheet(blocks=blocks, methods=methods, scored="Fréchet distance ↓")
 
 

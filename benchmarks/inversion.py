@@ -132,7 +132,7 @@ def shown(bench: Bench, count: int | None, pictures: int) -> list[int]:
     return [rows[place] for place in np.linspace(0, len(rows) - 1, min(pictures, len(rows))).round().astype(int)]
 
 
-def told(done: Iterable[Done]) -> dict[str, dict[str, dict[str, float]]]:
+def costs(done: Iterable[Done]) -> dict[str, dict[str, dict[str, float]]]:
     """case -> method -> seconds and steps."""
     runs: dict[str, dict[str, dict[str, float]]] = {}
     for one in done:
@@ -162,7 +162,7 @@ def report(bench: Bench, wanted: Study, done: Sequence[Done], out: Path, about: 
     comparisons = out.with_name(f"{out.stem}_comparisons.csv")
     write_csv(comparisons, COMPARISONS, [row for cells in cases.values() for row in compare(cells, floors, wanted)])
     for table in (out, comparisons):
-        write_json(table.with_suffix(".json"), {**about, "runs": told(done)})
+        write_json(table.with_suffix(".json"), {**about, "runs": costs(done)})
     rows = shown(bench, wanted.count, pictures)
     sheet.save(out.with_suffix(".jpg"), [block(bench, case, cells, rows) for case, cells in cases.items()])
 

@@ -89,8 +89,8 @@ def rows_of(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict
             f"in the seconds of {few} plain steps": (short, a.at(b.seconds[few]), b.loss[:, few]),
         }
         for question, (rival, ours, theirs) in pairs.items():
-            told = {"question": question, "a": name, "b": rival, "metric": "loss"}
-            yield {**about, **told, **_paired(ours, theirs, sources)}
+            row = {"question": question, "a": name, "b": rival, "metric": "loss"}
+            yield {**about, **row, **_paired(ours, theirs, sources)}
 
 
 def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, Any]:
@@ -101,17 +101,17 @@ def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, A
 
 def curve(found: Found, sources: Sequence[str]) -> dict[str, Any]:
     """By method: seconds and mean losses at every step, intervals at the last step, and the last loss of each seed."""
-    told = {}
+    curves = {}
     for name in dict.fromkeys(name for name, _ in found):
         one = reached(found, name)
         last = interval(one.loss[:, -1], sources, seed=0, resamples=RESAMPLES)
-        told[name] = {
+        curves[name] = {
             "seconds": [round(float(value), 4) for value in one.seconds],
             "loss": [round(float(value), 6) for value in one.loss.mean(0)],
             "last": [round(last.lo, 6), round(last.hi, 6)],
             "seeds": [round(float(own.best[:, -1].mean()), 6) for own in of(found, name)],
         }
-    return told
+    return curves
 
 
 def command(bench: Bench, file: Path) -> str:

@@ -23,7 +23,18 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from benchmarks.common import command, commit
-from benchmarks.latent_runs import Bench, Descents, LatentStudy, Start, best_rate, descents, known, mapper_config, taught, told
+from benchmarks.latent_runs import (
+    Bench,
+    Descents,
+    LatentStudy,
+    Start,
+    best_rate,
+    descents,
+    known,
+    mapper_config,
+    mapper_record,
+    taught,
+)
 from relume.core.config import build, merge, read_params
 from relume.core.errors import UserError
 from relume.core.files import read_json, write_csv, write_json
@@ -181,10 +192,10 @@ def compute(
     write_csv(out, COMPARISONS, [{**row, "device": describe(where)} for row in [*rows, *more]])
     draw(out.with_suffix(".jpg"), bench, dataset.select("test", study.starts.test), pictures)
     latents, n = f"{study.known.count} latents of {made.name} at {made.generator.size} px", study.starts.test
-    told_of = {"data": f"{latents}; {dataset.name} at {dataset.size} px: {n} test pictures", "n": n, "generator": painter}
-    told_of |= {"command": command("benchmarks.latent"), "commit": at, "device": describe(where)}
-    told_of |= {"rates": rates, "mapper": told(mapper, work), "seconds": round(time.perf_counter() - began, 1)}
-    write_json(out.with_suffix(".json"), told_of)
+    record = {"data": f"{latents}; {dataset.name} at {dataset.size} px: {n} test pictures", "n": n, "generator": painter}
+    record |= {"command": command("benchmarks.latent"), "commit": at, "device": describe(where)}
+    record |= {"rates": rates, "mapper": mapper_record(mapper, work), "seconds": round(time.perf_counter() - began, 1)}
+    write_json(out.with_suffix(".json"), record)
 
 
 def measure(bench: Bench, mapper: TrainedMapper, study: LatentStudy) -> tuple[list[Record], dict[str, float], dict[str, Tensor]]:

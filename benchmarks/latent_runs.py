@@ -194,7 +194,7 @@ def taught(bench: Bench, config: MapperConfig, work: Path, generator_sha: str) -
     return read_mapper(folder, bench.device)
 
 
-def told(mapper: TrainedMapper, work: Path) -> dict[str, Any]:
+def mapper_record(mapper: TrainedMapper, work: Path) -> dict[str, Any]:
     """The mapper's entry in the `.json`."""
     found = read_json(work / mapper.name / CARD)
     config = found["config"]

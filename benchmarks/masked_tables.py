@@ -176,8 +176,8 @@ def told_colours(bench: Bench, study: MaskedStudy) -> float:
     found = []
     for row in bench.dataset.select("test", study.test):
         image = bench.dataset.pixels([row])
-        told = F.avg_pool2d(image, study.cell).repeat_interleave(study.cell, 2).repeat_interleave(study.cell, 3)
-        found.append(float(psnr(told, image)))
+        means = F.avg_pool2d(image, study.cell).repeat_interleave(study.cell, 2).repeat_interleave(study.cell, 3)
+        found.append(float(psnr(means, image)))
     return round(sum(found) / len(found), 2)
 
 
