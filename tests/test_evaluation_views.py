@@ -137,7 +137,10 @@ def test_what_a_method_has_seen(witness: Witness, group: str, method: str, netwo
 def cell(seen: set[str], ranks: dict[str, list[float]]) -> Cell:
     identity = dict.fromkeys(IDENTITY, "") | {"method": "m", "family": "optimise", "task": "feature", "dataset": "toy"}
     values = {name: np.array(one, float) for name, one in ranks.items()} | {"psnr": np.array([20.0, 22, 24, 26])}
-    values |= {name: np.full(4, np.nan) for name in METRICS if name not in values} | {"reid_n": np.full(4, 40.0), "reid_pairs": np.full(4, 700.0)}
+    values |= {name: np.full(4, np.nan) for name in METRICS if name not in values} | {
+        "reid_n": np.full(4, 40.0),
+        "reid_pairs": np.full(4, 700.0),
+    }
     spreads = dict.fromkeys(METRICS, math.nan) | {"psnr": 0.5}
     plain = {"ids": ["0", "1", "2", "3"], "sources": ["a", "a", "b", "b"], "seconds": None, "device": ""}
     return Cell(identity=identity | {"size": "32"}, values=values, spreads=spreads, seen=frozenset(seen), **plain)

@@ -1,4 +1,4 @@
-"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps` and `probe`."""
+"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `defend` and `probe`."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from relume.core.references import (
     Entry,
     Fetched,
     HasTap,
+    Holds,
     Lpips,
     NetworkTap,
     Once,
@@ -121,7 +122,8 @@ class Evaluate:
         found = [(other_tap(*place), place) for place in self.other_taps]
         found += [(clip_cosine(self.clip), (self.clip, "pool"))] if self.clip else []
         found += [(one, (self.classifier, "logits")) for one in agreements(self.classifier)] if self.classifier else []
-        return found + [(made(*place), place) for made in (reid, reid_match) for place in (self.reid.networks if self.reid else ())]
+        networks = self.reid.networks if self.reid else ()
+        return found + [(made(*place), place) for made in (reid, reid_match) for place in networks]
 
 
 @config
@@ -193,6 +195,20 @@ class Maps:
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics, MEASURED)
+
+
+@config
+class Defend:
+    """Stored features are defended, attacked and used: pictures of `split` are attacked, all held-out ones are looked through."""
+
+    dataset: Annotated[Dataset, Holds(("train",))]
+    split: Annotated[str, Split(held_out=True)]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    # what is stored; none: a table without rows. A decoder of this very tap makes pictures of it
+    embeddings: Annotated[tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...], Once]
+    noise: Annotated[tuple[Positive, ...], Once]  # standard deviations of the noise, in those of a feature
+    bits: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Once]  # that a number is stored with
+    pictures: int = Field(ge=2)  # training pictures, at most, that these deviations are taken over
 
 
 @config

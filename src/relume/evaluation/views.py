@@ -73,9 +73,7 @@ def gallery(features: Tensor, rows: Sequence[int], sources: Sequence[str]) -> Ga
     alike = (units[:MOST] @ units[:MOST].T)[unrelated].sort(descending=True).values
     above = int(FAR * len(alike))  # so many pairs may pass
     threshold = float(alike[above]) if above else float("nan")
-    return Gallery(
-        mean=mean, units=units, place={row: at for at, row in enumerate(rows)}, pairs=len(alike), threshold=threshold
-    )
+    return Gallery(mean=mean, units=units, place={row: at for at, row in enumerate(rows)}, pairs=len(alike), threshold=threshold)
 
 
 def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:

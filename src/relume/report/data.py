@@ -93,9 +93,10 @@ class ReportData:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps; this and the next two may be empty
+    paths: Table  # means after some of the steps; this and the next three may be empty
     correlations: Table
     self_test: Table
+    defences: Table
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     shapes: dict[tuple[str, str, str], list[int]]  # (dataset, network, tap)
     families: Mapping[str, str]  # names for people
@@ -142,6 +143,7 @@ def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str]) -
         paths=optional(metrics / "paths.csv"),
         correlations=optional(metrics / "correlations.csv"),
         self_test=optional(metrics / "self_test.csv"),
+        defences=optional(metrics / "defences.csv"),
         taps=taps,
         shapes=shapes,
         families=families,

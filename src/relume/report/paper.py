@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +14,7 @@ import vl_convert
 
 from relume.core.files import atomic
 from relume.report import details
-from relume.report.blocks import Cell, Chart, Part, Table, Text
+from relume.report.blocks import Cell, Chart, Fold, Part, Table, Text
 from relume.report.charts import theme
 from relume.report.columns import text
 from relume.report.data import ReportData
@@ -52,7 +52,8 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
     if found.hero is not None:
         yield Part(id="hero", title="", blocks=[found.hero])
     for part in found.answers[:2]:
-        yield part
+        folded = (one.blocks if isinstance(one, Fold) else [one] for one in part.blocks)
+        yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
     scores = [board.table(level, SCORES) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
     yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
