@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
-from relume.report.provenance import Model, read_models
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -106,10 +104,6 @@ class ReportData:
         if dataset not in self._originals:
             self._originals[dataset] = _originals(self.folders.images / dataset)
         return self._originals[dataset]
-
-    @cached_property
-    def models(self) -> list[Model]:
-        return read_models(self.folders.models, self.folders.metrics / "training")
 
     def trained(self, names: Container[str]) -> dict[str, Trained]:
         """Models of these names, of any kind: names are unique. Downloaded weights have no history."""

@@ -14,16 +14,14 @@ import vl_convert
 
 from relume.core.files import atomic
 from relume.report import details
-from relume.report.blocks import Cell, Chart, Fold, Part, Table, Text
+from relume.report.blocks import Chart, Fold, Part, Table, Text
 from relume.report.charts import theme
-from relume.report.columns import text
 from relume.report.data import ReportData
 from relume.report.images import Sheets
-from relume.report.labels import words
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
-SCORES = (
+SHOWN = [
     "method",
     "tap",
     "network",
@@ -34,7 +32,7 @@ SCORES = (
     "feature_error",
     "reid_top1",
     "seconds_per_image",
-)
+]
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
 
 
@@ -54,7 +52,7 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
     for part in found.answers[:2]:
         folded = (one.blocks if isinstance(one, Fold) else [one] for one in part.blocks)
         yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
-    scores = [board.table(level, SCORES) for board in found.boards]
+    scores = [board.table(level, SHOWN) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
     yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
     asked = [row for row in data.comparisons if " " not in row["question"]]  # the others are in the first tables
@@ -66,17 +64,6 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
             charts = [one for one in part.blocks if isinstance(one, Chart)][: PARTS[part.id]]
             blocks = [one for one in part.blocks if isinstance(one, Text | Table) or one in charts]
             yield Part(id=part.id, title=part.title, lead=part.lead, blocks=blocks)
-    yield Part(id="made", title="Provenance", blocks=[_groups(data)])
-
-
-def _groups(data: ReportData) -> Table:
-    rows = []
-    for group in data.groups:
-        about = group.method
-        cells = (words(group.name), str(about.get("code", "")), str(about.get("params", "")), str(about.get("device", "")))
-        rows.append([Cell(text=one) for one in cells])
-    columns = [text(name, name) for name in ("Group", "Code", "Parameters", "Device")]
-    return Table(id="groups", title="Groups of pictures, with hashes of code and parameters.", columns=columns, rows=rows)
 
 
 def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
