@@ -8,15 +8,15 @@ from relume.report.depths import BOUND
 from relume.report.labels import place
 
 MEASURES = {
-    "embedding": "re-identified without a reconstruction",
+    "embedding": "re-identified by features",
     "retrieval": "retrieval",
-    "picture": "re-identified from a reconstruction",
+    "picture": "re-identified by pictures",
 }
 COST = 0.05  # of retrieval, that a defence may cost
 LEAD = (
-    "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified without"
-    " a reconstruction: whoever has the network finds the original among the candidates by the features themselves. Retrieval:"
-    " the nearest other stored picture has the label of the one that is asked for."
+    "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified by"
+    " features: whoever has the network finds the original among the candidates without any reconstruction; by pictures: from"
+    " what a decoder makes of the features. Retrieval: the nearest other stored picture has the label of the one asked for."
 )
 
 

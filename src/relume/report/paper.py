@@ -21,6 +21,7 @@ from relume.report.images import Sheets
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
+NARROW = {"width": 190, "height": 150}
 SHOWN = [
     "method",
     "tap",
@@ -68,17 +69,21 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
 
 def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
     """As plain data; charts and pictures as files in `root`. Neighbouring charts make one figure."""
-    for kind, blocks in groupby(part.blocks, lambda one: one.kind):
+    for at, (kind, blocks) in enumerate(groupby(part.blocks, lambda one: one.kind)):
         if kind == "chart":
-            yield {"kind": kind, "charts": [_chart(one, root, f"{part.id}-{at}.svg") for at, one in enumerate(blocks)]}
+            together = list(blocks)
+            charts = [_chart(one, root, f"{part.id}-{at}-{number}.svg", len(together)) for number, one in enumerate(together)]
+            yield {"kind": kind, "charts": charts}
         elif kind == "pictures":
             yield from (_pictures(one, root, sheets) for one in blocks)
         else:
             yield from map(asdict, blocks)
 
 
-def _chart(one: Any, root: Path, name: str) -> dict[str, str]:
-    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190)))
+def _chart(one: Any, root: Path, name: str, beside: int) -> dict[str, str]:
+    """Three in a row are narrow."""
+    size, config = (SIZE, theme(FONT, size=11, labelLimit=190)) if beside != 3 else (NARROW, theme(FONT, size=10, columns=1))
+    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **size}, config=config))
     return {"file": name, "title": one.title, "caption": one.caption}
 
 

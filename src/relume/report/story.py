@@ -7,7 +7,7 @@ from typing import Any
 from relume.report import defences, depths
 from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept
 from relume.report.charts import Levels, taps
-from relume.report.columns import column, number, text
+from relume.report.columns import Column, column, number, text
 from relume.report.data import ReportData
 from relume.report.depths import BOUND, Depth, Margin, Network
 from relume.report.images import Sheets, original, pick, reconstruction
@@ -144,7 +144,12 @@ class Story:
     def leaks(self) -> Table:
         """The strongest attack at each depth."""
         further = [column(name) for name in LEAKS if self.board.rows[0].cells.get(name)]
-        columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID), text("chance", "Chance")]
+        columns = [
+            text("place", "Stored"),
+            text("attack", "Strongest attack here"),
+            column(REID),
+            Column(name="chance", title="Chance"),
+        ]
         columns += [*further, text("bound", "At least")]
         rows = []
         found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
