@@ -27,14 +27,7 @@ def theme(
     """The `config` of all charts in one place: the page's script has one for light and one for dark."""
     axis = {"gridColor": line, "domainColor": line, "tickColor": line, "labelColor": soft, "titleColor": soft}
     text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal", "aria": False}
-    legend = {
-        "labelColor": ink,
-        "titleColor": soft,
-        "orient": "bottom",
-        "columns": columns,
-        "symbolStrokeWidth": 2,
-        "symbolOpacity": 1,
-    }
+    keys = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return {
         **{"background": "transparent", "font": font, "view": {"stroke": None}},
         **{"mark": {"aria": False}, "axis": axis | text, "legend": keys | text | {"columns": 2, "labelLimit": 260} | legend},

@@ -34,7 +34,7 @@ def _chart(name: str, rows: Table, level: str) -> Chart:
     names = [one for one in MEASURES.values() if one in names]
     spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
     counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
-    told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 're-identified'}: {text}" for text, measure in counts.items())
+    told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())
     caption = (
         f"A defence saves where re-identification falls, and costs where retrieval falls. {told}; bars are {level} intervals."
     )
