@@ -9,7 +9,7 @@ from relume.core.stage import StageContext, stage
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
 from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe
-from relume.evaluation.metrics import REID_N, is_reid
+from relume.evaluation.metrics import REID_N, REID_PAIRS, is_reid
 
 FOLDER = click.Path(path_type=Path)
 
@@ -46,7 +46,7 @@ def main(
         reconstructions=reconstructions,
         images=images,
         models=models,
-        views=[*names, *([REID_N] if any(map(is_reid, names)) else [])],
+        views=[*names, *([REID_N, REID_PAIRS] if any(map(is_reid, names)) else [])],
         recipes=context.plain("recipes"),
     )
     together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []

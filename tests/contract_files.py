@@ -39,7 +39,7 @@ SIZE = 32
 def narrowed(params: dict[str, Any]) -> dict[str, Any]:
     params["recipes"] = {name: recipe for name, recipe in params["recipes"].items() if name in GROUPS}
     params["train_decoder"]["decoders"], params["invert_decoder"] = {}, {}
-    params["maps"]["decoders"] = []
+    params["maps"]["decoders"] = params["defend"]["embeddings"] = []
     params["train_masked"]["models"], params["reconstruct_masked"], params["probe"]["models"] = {}, {}, []
     params["train_gan"]["models"], params["score_samples"]["models"] = {}, []
     params["train_mapper"]["models"], params["invert_latent"] = {}, {}

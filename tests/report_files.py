@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from relume.core.files import read_csv, write_csv, write_json
+from relume.evaluation.defences import DEFENCES
 from relume.report import families
 from relume.report.config import Report
 from relume.report.data import Folders, ReportData, read
@@ -95,6 +96,18 @@ def write_maps(root: Path, decoder: str = "alexnet_conv3") -> Path:
     return folder
 
 
+def write_defences(root: Path) -> None:
+    """One bit saves at no cost; noise saves more, and costs all of retrieval."""
+    about = {"network": "alexnet_conv", "tap": "conv5", "decoder": "d", "dataset": "photos", "chance": 0.1, "n": 4, "sources": 2}
+    shares = {("none", 0): (1.0, 0.75), ("bits", 1): (0.5, 0.75), ("noise", 4): (0.25, 0.25)}
+    rows = [
+        {**about, "defence": defence, "strength": strength, "measure": measure, "value": value, "lo": value / 2, "hi": value}
+        for (defence, strength), values in shares.items()
+        for measure, value in zip(("embedding", "retrieval"), values, strict=True)
+    ]
+    write_csv(root / "metrics/defences.csv", DEFENCES, rows)
+
+
 def write_measures(root: Path) -> None:
     """Pictures on the way, re-identification, correlations, and a ladder that SSIM does not put in order."""
     board = root / "metrics/leaderboard.csv"
@@ -102,6 +115,7 @@ def write_measures(root: Path) -> None:
     for row in rows:
         row |= {"reid_top1": "0.5", "reid_net": "efficientnet_lite0 pool", "reid_n": "40"}
     write_csv(board, tuple(rows[0]), rows)
+    write_defences(root)
     keys = ("method", "task", "dataset", "size", "network", "tap", "n", "psnr", "lpips_vgg")
     way = [
         {**{key: row[key] for key in keys}, "step": step, "seconds": None if row["family"] == "floor" else step / 50}

@@ -24,9 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"core"},
     "tracking": {"core"},
 }
-ALSO = {  # a family's part of the page, and the module that asks the families for theirs
+ALSO = {  # a family's part of the page, and the modules that ask the families for theirs
     "methods": ("report.py", {"report"}),
     "report": ("families.py", {"methods"}),
+    "tracking": ("names.py", {"methods", "report"}),
 }
 
 

@@ -17,7 +17,7 @@ from tests.stage_files import IMAGES, project, read, run, succeed
 from tests.test_evaluation_masked_groups import write as write_masked
 
 PLACE = ["alexnet_conv", "conv5"]
-VIEWS = ("feature_error_alexnet_conv5", "reid_rank_alexnet_conv5", "reid_n")
+VIEWS = ("feature_error_alexnet_conv5", "reid_rank_alexnet_conv5", "reid_match_alexnet_conv5", "reid_n", "reid_pairs")
 TIMED = {"groups/floors/timing.csv", "tables/leaderboard.csv", "tables/paths.csv"}  # how long the floors took
 METHODS = ("floors", "shallow", "masked")
 EVALUATE = {"metrics": ["psnr", "lpips_alex", "feature_error"], "paths": ["psnr"], "other_taps": [PLACE]}

@@ -24,7 +24,7 @@ REID = {"networks": [["efficientnet_lite0", "pool"], ["vgg16_conv", "conv5_3"]]}
 
 def test_ranks_by_hand_among_what_is_held_out(tmp_path: Path) -> None:
     """Four candidates at right angles around their mean (1, 1): the angle to each of them is known."""
-    found = gallery(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), [5, 6, 7, 8])
+    found = gallery(torch.tensor([[2.0, 1.0], [1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), [5, 6, 7, 8], list("abcd"))
     x = torch.tensor([[3.0, 1.5], [1.0, 9.0], [0.5, 0.5]])  # 14 degrees above the first; on the second; between the last two
     assert found.rank(x[:1].expand(4, 2), x, [5, 6, 7, 8]).tolist() == [1, 2, 4, 3]
     assert found.rank(x[1:2], x, [6]).tolist() == [1]
@@ -35,6 +35,22 @@ def test_ranks_by_hand_among_what_is_held_out(tmp_path: Path) -> None:
     assert candidates(data, [7, 8], 2) == [7, 8]  # all that are scored, also of the training split
     with pytest.raises(UserError, match="toy|one"):
         candidates(write_dataset(tmp_path / "one", splits=("test",), each=1), [0], None)
+
+
+def test_a_match_is_above_what_one_in_a_hundred_unrelated_pairs_pass() -> None:
+    """21 sources with two equal pictures each: pairs of a source do not count."""
+    sources = [str(at // 2) for at in range(42)]
+    features = torch.randn(21, 4, generator=torch.Generator().manual_seed(0)).repeat_interleave(2, 0)
+    found = gallery(features, range(42), sources)
+    apart = torch.tensor([[a != b for b in sources] for a in sources]).triu(1)
+    cosines = (found.units @ found.units.T)[apart]
+    assert found.pairs == len(cosines) == 840
+    assert 0 < (cosines > found.threshold).sum() <= 8
+    x = torch.stack([features[3], found.mean - (features[8] - found.mean)])  # the original itself, and its opposite
+    assert found.match(x, x, [3, 8]).tolist() == [1, 0]
+    few = gallery(features[:6], range(6), sources[:6])
+    assert few.pairs == 12
+    assert few.match(x, x, [3, 5]).isnan().all()
 
 
 def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
@@ -48,12 +64,15 @@ def test_each_view_measures_what_it_says(tmp_path: Path) -> None:
     )
     y, x = told[:2], torch.tensor([[3.0, 4.0], [0.0, 1.0]])
     measured = {view.name: view.measure(x, y, [0, 1]).tolist() for view in views}
+    assert all(map(math.isnan, measured.pop("reid_match_alexnet_conv5")))  # of four pairs
     assert measured == {
         "feature_error_vgg16_pool": [10.0, 2.0],  # (4 + 16) / 2, 4 / 2
         "clip_cosine": pytest.approx([0.6, 1.0]),
         "top1_agreement": [0.0, 1.0],
+        "top5_agreement": [1.0, 1.0],  # of two classes
         "reid_rank_alexnet_conv5": [2.0, 1.0],  # less the mean (0, 0.5): (3, 3.5) is nearer to (0, 2.5) than to (1, -0.5)
         "reid_n": [4.0, 4.0],
+        "reid_pairs": [4.0, 4.0],  # of different sources
     }
     assert {(view.network, view.tap) for view in views if view.name == "clip_cosine"} == {("clip_vit_l_14", "pool")}
 
@@ -118,7 +137,10 @@ def test_what_a_method_has_seen(witness: Witness, group: str, method: str, netwo
 def cell(seen: set[str], ranks: dict[str, list[float]]) -> Cell:
     identity = dict.fromkeys(IDENTITY, "") | {"method": "m", "family": "optimise", "task": "feature", "dataset": "toy"}
     values = {name: np.array(one, float) for name, one in ranks.items()} | {"psnr": np.array([20.0, 22, 24, 26])}
-    values |= {name: np.full(4, np.nan) for name in METRICS if name not in values} | {"reid_n": np.full(4, 40.0)}
+    values |= {name: np.full(4, np.nan) for name in METRICS if name not in values} | {
+        "reid_n": np.full(4, 40.0),
+        "reid_pairs": np.full(4, 700.0),
+    }
     spreads = dict.fromkeys(METRICS, math.nan) | {"psnr": 0.5}
     plain = {"ids": ["0", "1", "2", "3"], "sources": ["a", "a", "b", "b"], "seconds": None, "device": ""}
     return Cell(identity=identity | {"size": "32"}, values=values, spreads=spreads, seen=frozenset(seen), **plain)
@@ -127,15 +149,18 @@ def cell(seen: set[str], ranks: dict[str, list[float]]) -> Cell:
 def test_tables_ask_the_first_judge_that_was_not_seen_and_hold_distances_of_sets() -> None:
     views = [metric for metric, _ in build(Evaluate, {"metrics": ["psnr"], "reid": REID}, "evaluate").views]
     ranks = {"reid_rank_efficientnet_lite0_pool": [1, 2, 3, 1], "reid_rank_vgg16_conv5_3": [1, 1, 1, 7]}
+    ranks |= {"reid_match_efficientnet_lite0_pool": [1, 0, 0, 0], "reid_match_vgg16_conv5_3": [math.nan] * 4}  # too few pairs
     draws = Draws(seed=0, resamples=1000, level=0.95)
     cells = [cell(seen, ranks) for seen in ({"alexnet"}, {"efficientnet_lite0"}, {"efficientnet_lite0", "vgg16"})]
     first, second, none = leaderboard(cells, draws, views=views)
     assert (first["reid_top1"], first["reid_net"], first["reid_n"]) == (0.5, "efficientnet_lite0_pool", 40)
     assert (second["reid_top1"], second["reid_net"]) == (0.75, "vgg16_conv5_3")
+    assert (first["reid_match"], first["reid_pairs"]) == (0.25, 700)
+    assert "reid_match" not in second
     assert second["reid_top1_lo"] < 0.75 <= second["reid_top1_hi"]
     assert first["psnr_restarts_sd"] == 0.5
     assert not {"reid_top1", "reid_net", "reid_n"} & none.keys()
-    assert summary(cells[:1], views)["toy"]["m"]["reid_top1"] == 0.5
+    assert summary(cells[:1], views)["toy"]["m"]["reid_match"] == 0.25
     absent = cell({"alexnet"}, {"reid_rank_efficientnet_lite0_pool": [math.nan] * 4, "reid_rank_vgg16_conv5_3": [1, 1, 2, 2]})
     assert leaderboard([absent], draws, views=views)[0]["reid_net"] == "vgg16_conv5_3"
     told = dict.fromkeys(SETS, "") | {"name": "m", "dataset": "toy", "net": "net_pool@128", "kid": "0.25"}

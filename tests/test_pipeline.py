@@ -88,6 +88,7 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["invert_landscape"]["pictures"].update(count=2, seeds=[0, 1])
     for way in params["invert_landscape"]["pictures"]["methods"].values():
         way.update(steps=2)
+    params["defend"].update(count=2, noise=[1.0], bits=[1], pictures=2)
     params["maps"].update(decoders=["alexnet_conv5"], count=2, pictures=2, probes=1, groups=2, shown=1)
     return params
 

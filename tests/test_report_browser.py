@@ -91,7 +91,7 @@ def test_the_wipe_draws_originals_over_what_came_back(page: str, tmp_path: Path)
     assert said(page, tmp_path, script) == ["inset(0px 100% 0px 0px)", "inset(0px 0% 0px 0px)", "100% original", True]
 
 
-def test_tables_sort_and_filter_and_addresses_open_folds(page: str, tmp_path: Path) -> None:
+def test_tables_sort_and_addresses_open_folds(page: str, tmp_path: Path) -> None:
     script = f"""
       const table = {TABLE}, names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].lastChild.textContent);
       const button = [...table.tHead.querySelectorAll('button')].find((one) => one.textContent.includes('PSNR'));

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import vl_convert
 
+from relume.report import defences
 from relume.report.blocks import Block, Chart, Fold
 from relume.report.charts import dots, heat, lines, taps, theme
 from relume.report.curves import convergence, terms, thinned, training
@@ -120,14 +121,24 @@ def test_metrics_that_misorder_degradations_are_named(data: ReportData) -> None:
     assert part([], []) is None
     found = part(data.correlations, data.self_test)
     assert found is not None
-    matrix, text, *ladders = found.blocks
+    text, matrix = found.blocks
     assert isinstance(matrix, Chart)
     assert sorted((row["a"], row["b"], row["rho"]) for row in rows_of(matrix.spec)) == [
         ("PSNR, dB", "SSIM", 0.8),
         ("SSIM", "PSNR, dB", 0.8),
     ]
     assert "3 of 4" in text.sentences[0]  # type: ignore[union-attr]
-    assert [("noise" in one.caption) for one in charts(ladders)] == [False, True]
+
+
+def test_the_defence_that_saves_at_little_cost_is_named(data: ReportData) -> None:
+    assert defences.fold([], "95%") is None
+    found = defences.fold(data.defences, "95%")
+    assert found is not None
+    text, chart = found.blocks
+    assert "1 bit" in text.sentences[-1]  # type: ignore[union-attr]
+    assert "50% (undefended: 100%)" in text.sentences[-1]  # type: ignore[union-attr]
+    assert isinstance(chart, Chart)
+    assert [row["tap"] for row in rows_of(chart.spec)[::2]] == ["1 bit", "none", "noise 4"]
 
 
 def test_the_paper_is_equal_bytes_of_text_on_few_pages(root: Path, tmp_path: Path) -> None:

@@ -12,17 +12,17 @@ from click.testing import CliRunner
 from PIL import Image
 
 from relume.core.config import parse
-from relume.core.files import read_csv, read_json, write_csv, write_json
-from relume.core.results import read_group, run_folder
+from relume.core.files import read_csv, read_json, write_csv
+from relume.core.results import run_folder
 from relume.report.images import ACROSS, Sheets
 from relume.report.page import Content, render
-from relume.report.provenance import commands, read_models, used
+from relume.report.provenance import commands
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
 from tests.report_files import content_of, relate, write_maps, write_measures, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
-MADE = {("reconstructions", "deep"): "dvc repro some@deep", ("mapper", "m"): "dvc repro fit@m"}
+MADE = {("reconstructions", "deep"): "dvc repro some@deep"}
 PIPELINE = """
 stages:
   floors: {outs: [out/reconstructions/floors/images.npy, out/reconstructions/floors/index.csv]}
@@ -37,27 +37,14 @@ def body(page: str) -> str:
     return re.sub(r"<script.*?</script>|<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
-def model(root: Path, kind: str, name: str, config: dict[str, object]) -> None:
-    card = {"config": config, "sha256": f"{name}-weights-and-more", "code": f"{name}-code", "params": f"{name}-params"}
-    write_json(root / "models" / kind / name / "model.json", card)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up project with one oracle run more, which has used several models."""
+    """The made-up project with one oracle run more."""
     root = write(tmp_path_factory.mktemp("page"))
     write_measures(root)
     write_model(root, "deep")
     relate(root, "deep", oracle="true", family="decoder")
     write_maps(root)
-    model(root, "mapper", "m", {"generator": "models/gan/g"})
-    for kind, name in (("gan", "g"), ("gan", "other"), ("weights", "alexnet_conv"), ("weights", "lpips")):
-        model(root, kind, name, {})
-    write_csv(root / "metrics/training/m.csv", ("step", "seconds"), [{"step": 1, "seconds": 4}, {"step": 2, "seconds": 150}])
-    path = run_folder(root / "data/reconstructions/deep") / "method.json"
-    told = read_json(path)
-    told["config"] |= {"start": "models/mapper/m", "terms": {"feature": {}, "surrogate": {"model": "s"}}}
-    write_json(path, told)
     return root
 
 
@@ -193,14 +180,9 @@ def test_commands_name_the_stage_and_its_item(default_params: dict[str, dict[str
     assert {("reconstructions", group) for group in default_params["compare"]["groups"]} <= set(found)
 
 
-def test_what_was_used_is_followed_to_its_sources_and_told(root: Path, page: str) -> None:
-    """A term of weight 0 uses nothing: `deep` has losses feature and tv."""
-    models = read_models(root / "models", root / "metrics/training")
-    found = used(read_group(root / "data/reconstructions/deep"), models)
-    told = [(one.kind, one.name, one.training_time) for one in found]
-    assert told == [("gan", "g", "not trained here"), ("mapper", "m", "2.5 min"), ("weights", "alexnet_conv", "not trained here")]
-    assert used(read_group(root / "data/reconstructions/floors"), models) == []
+def test_how_a_group_was_made_is_told(root: Path, page: str) -> None:
     about = read_json(run_folder(root / "data/reconstructions/deep") / "method.json")
-    said = [*MADE.values(), "m-code", "m-params", "m-weights-and-mo", about["code"], about["params"]]
-    assert [text for text in said if text not in body(page).replace("<wbr>", "")] == []
+    assert [
+        text for text in (*MADE.values(), about["code"], about["params"]) if text not in body(page).replace("<wbr>", "")
+    ] == []
     assert len(GROUPS) == body(page).count("<dt>device</dt>")

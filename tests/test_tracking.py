@@ -63,11 +63,11 @@ def ask(root: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def runs(root: Path) -> list[str]:
-    return sorted(str(name) for (name,) in ask(root, "select name from runs where lifecycle_stage = 'active'"))
+    return sorted(str(name).partition(" (")[0] for (name,) in ask(root, "select name from runs where lifecycle_stage = 'active'"))
 
 
 def row_of(root: Path, name: str, table: str = "params") -> dict[str, Any]:
-    query = f"select t.key, t.value from runs r join {table} t using (run_uuid) where r.name = '{name}' order by start_time"
+    query = f"select t.key, t.value from runs r join {table} t using (run_uuid) where r.name like '{name}%' order by start_time"
     return dict(ask(root, query))  # type: ignore[arg-type]
 
 
@@ -96,10 +96,10 @@ def test_one_parent_and_a_run_per_group_with_all_that_is_told_and_nothing_twice(
     assert "photos_128/deep/psnr" in row_of(root, parent, "latest_metrics")
     assert tracking.project(root).written == []
     assert len(runs(root)) == 4
-    ((artifacts,),) = ask(root, "select artifact_uri from runs where name = 'deep'")
+    ((artifacts,),) = ask(root, "select artifact_uri from runs where name like 'deep%'")
     (board,) = [row for row in read_csv(root / "metrics/leaderboard.csv") if row["method"] == "deep"]
     assert row_of(root, "deep", "latest_metrics")["psnr"] == pytest.approx(float(board["psnr"]), rel=1e-5)
-    steps = "select count(*) from metrics join runs using (run_uuid) where name = 'deep' and key = 'trace/feature'"
+    steps = "select count(*) from metrics join runs using (run_uuid) where name like 'deep%' and key = 'trace/feature'"
     assert ask(root, steps) == [(31,)]
     params = row_of(root, "deep")
     assert (params["optimiser.kind"], params["losses.tv"]) == ("adam", "0.05")
@@ -178,7 +178,7 @@ def test_a_stage_writes_what_it_has_made_and_what_is_measured_later_is_added(roo
     assert tracking.project(early, item="far").written == ["decoder/far"]
     (early / "later.csv").rename(scores)
     assert tracking.project(early).written == ["shallow", "deep", "headline"]
-    (run,) = ask(root, "select run_uuid from runs where name = 'deep' order by start_time desc limit 1")
+    (run,) = ask(root, "select run_uuid from runs where name like 'deep%' order by start_time desc limit 1")
     assert ask(root, f"select count(*) from latest_metrics where run_uuid = '{run[0]}' and key = 'psnr'") == [(1,)]
 
 
@@ -241,7 +241,7 @@ def test_what_was_cut_off_makes_way_for_another_try(root: Path, monkeypatch: pyt
         patch.setattr(Store, "picture", fail)
         with pytest.raises(OSError, match="cable"):
             tracking.project(pulled, item="deep")
-    cut = ask(root, "select run_uuid from runs where lifecycle_stage = 'active' and status = 'RUNNING' and name = 'deep'")
+    cut = ask(root, "select run_uuid from runs where lifecycle_stage = 'active' and status = 'RUNNING' and name like 'deep%'")
     assert len(cut) == 1
     assert tracking.project(pulled, item="deep").written == ["deep"]
     assert tracking.project(pulled, item="deep").known == ["deep"]

@@ -15,7 +15,7 @@ from relume.core.errors import UserError, one_of
 from relume.core.references import GROUPS, METHODS
 from relume.core.run import Run
 from relume.data.config import Prepare
-from relume.evaluation.config import Compare, Evaluate, Floors, Maps, Probe, SelfTest
+from relume.evaluation.config import Compare, Defend, Evaluate, Floors, Maps, Probe, SelfTest
 from relume.evaluation.samples_config import ScoreSamples
 from relume.losses.config import Losses
 from relume.methods import references
@@ -35,6 +35,7 @@ SHARED = (
     Section(key="losses", cls=Losses),
     Section(key="floors", cls=Floors),
     Section(key="maps", cls=Maps, names="decoders"),
+    Section(key="defend", cls=Defend, names="embeddings"),
     Section(key="probe", cls=Probe, names="models"),
     Section(key="score_samples", cls=ScoreSamples, names="models"),
     Section(key="evaluate", cls=Evaluate),

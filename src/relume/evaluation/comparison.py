@@ -9,7 +9,20 @@ from relume.core.files import write_csv, write_json
 from relume.evaluation.config import OWN_MEAN, Compare, Question
 from relume.evaluation.correlations import CORRELATIONS, correlations
 from relume.evaluation.evidence import Cell, find, hidden
-from relume.evaluation.metrics import METHOD, REID, REID_N, SETS, Metric, circular, is_reid, metric, set_name, trunk
+from relume.evaluation.metrics import (
+    MATCH,
+    METHOD,
+    REID,
+    REID_N,
+    REID_PAIRS,
+    SETS,
+    Metric,
+    circular,
+    is_reid,
+    metric,
+    set_name,
+    trunk,
+)
 from relume.evaluation.statistics import Draws, Interval
 
 # fmt: off
@@ -22,7 +35,8 @@ MASKED = ("method", "dataset", "size", "mask_ratio", "n", "psnr_masked", "psnr_m
 COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metric", "n", "sources",
     "mean_a", "mean_b", "diff", "lo", "hi", "device")
 # fmt: on
-MORE = ("reid_top1_lo", "reid_top1_hi", "psnr_restarts_sd")  # after LEADERBOARD, and then a column per view
+BOUNDED = tuple(f"{name}{end}" for name in ("reid_top1", "reid_match") for end in ("", "_lo", "_hi"))[1:]
+MORE = (*BOUNDED, "reid_pairs", "psnr_restarts_sd")  # after LEADERBOARD, and then a column per view
 HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
 MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are compared with the baselines, too
 Record = dict[str, object]
@@ -102,13 +116,19 @@ def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
     if extractor is None:
         return row
     found = draws.interval((cell.values[extractor.name] == 1).astype(float), cell.sources)
-    reid = {"reid_top1": found.mean, "reid_top1_lo": found.lo, "reid_top1_hi": found.hi}
-    return {**row, **reid, "reid_net": extractor.name.removeprefix(REID), "reid_n": int(cell.values[REID_N][0])}
+    place = extractor.name.removeprefix(REID)
+    reid = {"reid_top1": found.mean, "reid_top1_lo": found.lo, "reid_top1_hi": found.hi, "reid_net": place}
+    if cell.applies(match := f"{MATCH}{place}"):
+        found = draws.interval(cell.values[match], cell.sources)
+        reid |= {"reid_match": found.mean, "reid_match_lo": found.lo, "reid_match_hi": found.hi}
+    return {**row, **reid, **{name: int(cell.values[name][0]) for name in (REID_N, REID_PAIRS)}}
 
 
 def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
     """The first metric network of re-identification that has measured this cell and that its method has not seen."""
-    fitting = [view for view in views if is_reid(view.name) and cell.applies(view.name) and trunk(view.network) not in cell.seen]
+    fitting = [
+        view for view in views if view.name.startswith(REID) and cell.applies(view.name) and trunk(view.network) not in cell.seen
+    ]
     return fitting[0] if fitting else None
 
 
@@ -231,6 +251,7 @@ def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, di
             numbers["psnr_restarts_sd"] = cell.spreads["psnr"]
             if extractor := unseen(cell, views):
                 numbers["reid_top1"] = float((cell.values[extractor.name] == 1).mean())
+                numbers["reid_match"] = cell.mean(extractor.name.replace(REID, MATCH))
         finite = {name: float(f"{value:.5g}") for name, value in numbers.items() if math.isfinite(value)}
         table.setdefault(cell["dataset"], {})[label] = {**finite, "n": len(cell.ids)}
     return table

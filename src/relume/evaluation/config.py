@@ -1,4 +1,4 @@
-"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps` and `probe`."""
+"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `defend` and `probe`."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from relume.core.references import (
     Entry,
     Fetched,
     HasTap,
+    Holds,
     Lpips,
     NetworkTap,
     Once,
@@ -28,11 +29,13 @@ from relume.evaluation.metrics import (
     METRICS,
     REID,
     TOP1,
+    TOP5,
     Metric,
+    agreements,
     clip_cosine,
     other_tap,
     reid,
-    top1_agreement,
+    reid_match,
 )
 
 OWN_MEAN = "floor_own_mean"  # the oracle baseline that every method is compared with
@@ -105,7 +108,7 @@ class Evaluate:
     # where feature errors are measured beside the inverted tap
     other_taps: tuple[Annotated[Place, NetworkTap(("weights.networks", "extract.networks"))], ...] = ()
     clip: Annotated[str | None, Entry(("weights.networks",)), HasTap("pool")] = None  # the network of clip_cosine
-    # whose classes are compared in top1_agreement
+    # whose classes are compared in top1_agreement and top5_agreement
     classifier: Annotated[str | None, Entry(("weights.networks",)), HasTap("logits")] = None
 
     def __post_init__(self) -> None:
@@ -118,8 +121,9 @@ class Evaluate:
         """The metrics of further networks and their taps; those of `reid` come last, in its order."""
         found = [(other_tap(*place), place) for place in self.other_taps]
         found += [(clip_cosine(self.clip), (self.clip, "pool"))] if self.clip else []
-        found += [(top1_agreement(self.classifier), (self.classifier, "logits"))] if self.classifier else []
-        return found + [(reid(*place), place) for place in (self.reid.networks if self.reid else ())]
+        found += [(one, (self.classifier, "logits")) for one in agreements(self.classifier)] if self.classifier else []
+        networks = self.reid.networks if self.reid else ()
+        return found + [(made(*place), place) for made in (reid, reid_match) for place in networks]
 
 
 @config
@@ -166,7 +170,7 @@ class SelfTest:
             if list(strengths) != wanted:
                 raise ValueError(f"{name}: from weak to strong, {wanted}, is wanted; got {list(strengths)}")
         for metric, ladders in self.exceptions.items():
-            if metric not in (*METRICS, CLIP, TOP1) and not metric.startswith(("feature_error_", REID)):
+            if metric not in (*METRICS, CLIP, TOP1, TOP5) and not metric.startswith(("feature_error_", REID)):
                 raise ValueError(f"exceptions: unknown metric {metric!r}; {one_of(METRICS, metric)}")
             for ladder in ladders:
                 if ladder not in LADDERS:
@@ -191,6 +195,20 @@ class Maps:
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics, MEASURED)
+
+
+@config
+class Defend:
+    """Stored features are defended, attacked and used: pictures of `split` are attacked, all held-out ones are looked through."""
+
+    dataset: Annotated[Dataset, Holds(("train",))]
+    split: Annotated[str, Split(held_out=True)]
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    # what is stored; none: a table without rows. A decoder of this very tap makes pictures of it
+    embeddings: Annotated[tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...], Once]
+    noise: Annotated[tuple[Positive, ...], Once]  # standard deviations of the noise, in those of a feature
+    bits: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Once]  # that a number is stored with
+    pictures: int = Field(ge=2)  # training pictures, at most, that these deviations are taken over
 
 
 @config

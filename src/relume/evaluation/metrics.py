@@ -50,8 +50,10 @@ _MASKED = (
 MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
 OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # what masked groups are scored by; LPIPS sees the pasted picture
 # What further networks see, and which of them, is said by the parameters: these are no columns unless they are asked for.
-CLIP, TOP1 = "clip_cosine", "top1_agreement"
-REID, REID_N = "reid_rank_", "reid_n"  # how the ranks' columns begin, and the column that counts the candidates
+CLIP, TOP1, TOP5 = "clip_cosine", "top1_agreement", "top5_agreement"
+REID, MATCH = "reid_rank_", "reid_match_"  # beginnings of columns: the original's rank, and whether the threshold is passed
+REID_N, REID_PAIRS = "reid_n", "reid_pairs"  # columns that count the candidates, and the pairs that the threshold is set on
+FAR = 0.01  # false-accept rate: the share of unrelated pairs that pass the threshold
 METHOD = "method"  # the kind of rows of sets.csv that speak of a method's reconstructions
 
 
@@ -72,8 +74,18 @@ def reid(network: str, tap: str) -> Metric:
     return Metric(f"{REID}{trunk(network)}_{tap}", "lower", 1, None, protocol, network)
 
 
+def reid_match(network: str, tap: str) -> Metric:
+    """Verification: is the reconstruction more like its original than unrelated pictures are like each other?"""
+    protocol = (
+        f"1 where the cosine to the original, as for {REID}{trunk(network)}_{tap}, is above the threshold that at most {FAR:.0%}"
+        f" of the {REID_PAIRS} pairs of candidates from different sources pass (the false-accept rate), else 0; empty under"
+        f" {1 / FAR:.0f} pairs. A rate of 0.1 % would need 1,000"
+    )
+    return Metric(f"{MATCH}{trunk(network)}_{tap}", "higher", 0, 1, protocol, network)
+
+
 def is_reid(name: str) -> bool:
-    return name.startswith(REID)
+    return name.startswith((REID, MATCH))
 
 
 def set_name(row: Mapping[str, str]) -> str:
@@ -85,8 +97,11 @@ def clip_cosine(network: str) -> Metric:
     return Metric(CLIP, "higher", -1, 1, f"cosine of {network} embeddings", network)
 
 
-def top1_agreement(network: str) -> Metric:
-    return Metric(TOP1, "higher", 0, 1, f"1 where {network} names the same class of 1000 for both, else 0", network)
+def agreements(network: str) -> list[Metric]:
+    """Top-1 and top-5: is the class that the classifier names for the original among its first for the reconstruction?"""
+    protocol = f"1 where the class that {network} names for the original is among its {{}} for the reconstruction, else 0"
+    firsts = ((TOP1, "first"), (TOP5, "first five"))
+    return [Metric(name, "higher", 0, 1, protocol.format(first), network) for name, first in firsts]
 
 
 SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # of pictures taken together

@@ -16,7 +16,7 @@ from relume.data.masks import hidden_cells
 from relume.data.store import Dataset
 from relume.evaluation import masked
 from relume.evaluation.config import Evaluate, Place
-from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N
+from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N, REID_PAIRS
 from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, feature_error, taps_of
 from relume.evaluation.pixel import PIXEL
 from relume.evaluation.views import View, cached, open_views
@@ -44,7 +44,7 @@ class Scorer:
 
 def columns(config: Evaluate) -> tuple[str, ...]:
     """Of metrics/methods/<group>.csv under these parameters, masked groups apart."""
-    return (*COLUMNS, *(metric.name for metric, _ in config.views), *([REID_N] if config.reid else []))
+    return (*COLUMNS, *(metric.name for metric, _ in config.views), *([REID_N, REID_PAIRS] if config.reid else []))
 
 
 def with_views(scorer: Scorer, group: Group, config: Evaluate, features: Mapping[str, Path]) -> Scorer:

@@ -22,7 +22,7 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.evaluation.config import LADDERS, SelfTest
 from relume.evaluation.floors import blocks, known, mean_picture
-from relume.evaluation.metrics import TOP1, Metric, is_reid
+from relume.evaluation.metrics import TOP1, TOP5, Metric, is_reid
 from relume.evaluation.statistics import interval
 
 COLUMNS = ("metric", "degradation", "strength", "mean", "lo", "hi", "ordered")
@@ -123,7 +123,7 @@ def _ordered(metric: Metric, means: Mapping[tuple[str, float], float], name: str
     rungs = [rung for rung in means if rung[0] == name]
     at = rungs.index((name, strength))
     before = means[rungs[at - 1] if at else (SAME, 0)]
-    if metric.name == TOP1 or is_reid(metric.name):
+    if metric.name in (TOP1, TOP5) or is_reid(metric.name):
         return not metric.improves(means[name, strength], before)
     return metric.improves(before, means[name, strength])
 
@@ -134,7 +134,7 @@ def _fault(
     rungs = [rung for rung in means if rung[0] == name]
     if name in exceptions.get(metric.name, ()) or (name == FLOOR and metric.name not in SQUARED):
         return None
-    if metric.name == TOP1 or is_reid(metric.name):
+    if metric.name in (TOP1, TOP5) or is_reid(metric.name):
         right = _ordered(metric, means, name, 0) if name == SAME else not metric.improves(means[rungs[-1]], means[rungs[0]])
     else:
         right = all(_ordered(metric, means, *rung) for rung in rungs)

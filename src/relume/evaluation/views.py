@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Place
-from relume.evaluation.metrics import CLIP, REID_N, TOP1, is_reid
+from relume.evaluation.metrics import CLIP, FAR, MATCH, REID, REID_N, REID_PAIRS, TOP1, TOP5
 from relume.evaluation.perceptual import feature_error
 from relume.networks.store import Features
 
@@ -32,7 +32,9 @@ class View:
 MEASURES: dict[str, Measure] = {
     CLIP: lambda x, y, rows: F.cosine_similarity(x, y, dim=1),
     TOP1: lambda x, y, rows: (x.argmax(1) == y.argmax(1)).float(),
+    TOP5: lambda x, y, rows: (x.topk(min(5, x.shape[1])).indices == y.argmax(1, keepdim=True)).any(1).float(),
 }
+MOST = 2000  # candidates whose pairs set the threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +44,36 @@ class Gallery:
     mean: Tensor
     units: Tensor
     place: Mapping[int, int]
+    pairs: int  # of candidates from different sources
+    threshold: float  # a cosine that at most FAR of these pairs pass; NaN for fewer than 1 / FAR pairs
 
     def rank(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
         """1 + how many other candidates are as near to x (N, …) as its original, or nearer, by cosine: (N,)."""
-        alike = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T  # (N, C)
-        own = torch.tensor([self.place[row] for row in rows], device=x.device)[:, None]
-        return (alike >= alike.gather(1, own)).sum(1).float()
+        alike, own = self._alike(x, rows)
+        return (alike >= own).sum(1).float()
+
+    def match(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+        """1 where the cosine of x (N, …) and its original is above the threshold, else 0: (N,)."""
+        passed = (self._alike(x, rows)[1][:, 0] > self.threshold).float()
+        return passed if self.threshold == self.threshold else torch.full_like(passed, float("nan"))
+
+    def _alike(self, x: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Cosines to all candidates (N, C), and to the originals (N, 1)."""
+        alike = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T
+        return alike, alike.gather(1, torch.tensor([self.place[row] for row in rows], device=x.device)[:, None])
 
 
-def gallery(features: Tensor, rows: Sequence[int]) -> Gallery:
-    """Of features (C, …) of these rows of a dataset."""
+def gallery(features: Tensor, rows: Sequence[int], sources: Sequence[str]) -> Gallery:
+    """Of features (C, …) of these rows of a dataset, and the sources of these pictures."""
     flat = features.flatten(1).float()
     mean = flat.mean(0)
-    return Gallery(mean=mean, units=F.normalize(flat - mean, dim=1), place={row: at for at, row in enumerate(rows)})
+    units = F.normalize(flat - mean, dim=1)
+    which = torch.tensor([sources.index(source) for source in sources[:MOST]], device=units.device)
+    unrelated = (which[:, None] != which).triu(1)
+    alike = (units[:MOST] @ units[:MOST].T)[unrelated].sort(descending=True).values
+    above = int(FAR * len(alike))  # so many pairs may pass
+    threshold = float(alike[above]) if above else float("nan")
+    return Gallery(mean=mean, units=units, place={row: at for at, row in enumerate(rows)}, pairs=len(alike), threshold=threshold)
 
 
 def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:
@@ -73,17 +92,20 @@ Look = Callable[[Place, Sequence[int]], Tensor]  # the features (N, …) of thes
 def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
-    """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N counts the candidates."""
+    """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N and REID_PAIRS count the
+    candidates, and their pairs."""
     rows = candidates(data, scored, config.reid.candidates) if config.reid else []
+    sources = [data.index[row]["source"] for row in rows]
+    galleries = {place: gallery(look(place, rows), rows, sources) for place in (config.reid.networks if config.reid else ())}
 
     def measure(name: str, place: Place) -> Measure:
-        if is_reid(name):
-            return gallery(look(place, rows), rows).rank
+        if name.startswith((REID, MATCH)):
+            return galleries[place].rank if name.startswith(REID) else galleries[place].match
         return MEASURES[name] if name in MEASURES else _error(place[1], scales[place])
 
     asked = [(metric.name, place, measure(metric.name, place)) for metric, place in config.views]
-    if config.reid:
-        asked.append((REID_N, config.reid.networks[0], lambda x, y, numbers: torch.full((len(x),), float(len(rows)))))
+    for place, found in list(galleries.items())[:1]:
+        asked += [(REID_N, place, _count(len(rows))), (REID_PAIRS, place, _count(found.pairs))]
     return [View(name=name, network=network, tap=tap, measure=measured) for name, (network, tap), measured in asked]
 
 
@@ -94,6 +116,10 @@ def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | N
         return None
     values = Features.open(folder / network).of(tap, rows)
     return None if values is None else torch.from_numpy(values).float()
+
+
+def _count(number: int) -> Measure:
+    return lambda x, y, rows: torch.full((len(x),), float(number))
 
 
 def _error(tap: str, scale: Mapping[str, float]) -> Measure:

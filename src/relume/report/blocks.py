@@ -85,6 +85,7 @@ class Facts:
 class Fold:
     kind: str = "fold"
     title: str
+    open: bool = False
     blocks: Sequence["Block"]
 
 

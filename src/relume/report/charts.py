@@ -22,15 +22,15 @@ DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True
 
 
 def theme(
-    font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12, label: int = 260
+    font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12, **legend: Any
 ) -> dict[str, Any]:
     """The `config` of all charts in one place: the page's script has one for light and one for dark."""
     axis = {"gridColor": line, "domainColor": line, "tickColor": line, "labelColor": soft, "titleColor": soft}
     text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal", "aria": False}
-    legend = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "columns": 2, "symbolStrokeWidth": 2, "symbolOpacity": 1}
+    keys = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return {
         **{"background": "transparent", "font": font, "view": {"stroke": None}},
-        **{"mark": {"aria": False}, "axis": axis | text, "legend": legend | text | {"labelLimit": label}},
+        **{"mark": {"aria": False}, "axis": axis | text, "legend": keys | text | {"columns": 2, "labelLimit": 260} | legend},
         **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}, "range": {"category": PALETTE}},
     }
 

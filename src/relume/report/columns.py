@@ -51,9 +51,9 @@ class Column:
         return any(name == self.metric_network or self.metric_network.startswith(f"{name}_") for name in trunks)
 
     def interval(self, cells: Mapping[str, str]) -> str:
-        """The row's interval of this column as text; empty where the row has none."""
+        """The row's interval of this column as text; empty where it has none, or one without width."""
         lo, hi = (cells.get(f"{self.name}_{end}", "") for end in ("lo", "hi"))
-        return f"{self.show(lo)} to {self.show(hi)}" if lo and hi else ""
+        return f"{self.show(lo)} to {self.show(hi)}" if lo != hi else ""
 
 
 def number(cell: str) -> float | None:
@@ -109,7 +109,11 @@ LEADERBOARD = (
     _down("feature_error", "Feature error", "distance to the target features; 1 is the error of the dataset's mean feature"),
     _up("reid_top1", "Re-identified", "share of pictures whose nearest held-out candidate is their original (top-1)", share=True),
     text("reid_net", "Re-identified by", "the network used for re-identification"),
+    _up(
+        "reid_match", "Matched, FAR 1%", "share of pictures that pass for their original at a false-accept rate of 1%", share=True
+    ),
     _count("reid_n", "Candidates", "number of pictures among which the original is looked for"),
+    _count("reid_pairs", "Unrelated pairs", "pairs of candidates from different sources, at most 1% of which match"),
     text("fd_net", "FD network"),
     _down("fd", "FD", "Frechet distance between the sets of pictures; biased, depends on n", 2),
     _down("kid", "KID", "kernel inception distance between the sets of pictures", 4),
@@ -135,6 +139,7 @@ _OTHERS = (
     _up("knn_top1", "k-NN", "top-1 accuracy of nearest neighbours on frozen features", share=True),
     _up("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", metric_network="clip"),
     _up("top1_agreement", "Same class", "share of pictures that a classifier puts in the class of their original", share=True),
+    _up("top5_agreement", "In top 5", "share of pictures whose original's class is among a classifier's first five", share=True),
     _count("parameters", "Parameters"),
 )
 COLUMNS = {column.name: column for column in (*LEADERBOARD, *_OTHERS)}

@@ -59,8 +59,7 @@ def training(name: str, trained: Trained, sheets: Sheets) -> Fold:
         caption = f"During training. Above: {upper}. Below: {lower} of {name}."
         tile = from_file(sheets, f"training-{name}", trained.image, caption)
         blocks.append(Pictures(id=f"progress-{name}", title="", rows=[(Name(text=""), [tile])], caption=caption))
-    if drawn[count:]:
-        blocks.append(Fold(title="Other training terms", blocks=drawn[count:]))
+    blocks += [Fold(title="Other training terms", blocks=drawn[count:])] if drawn[count:] else []
     return Fold(title=f"Training of {name}", blocks=blocks)
 
 

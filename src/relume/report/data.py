@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
-from relume.report.provenance import Model, read_models
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -93,9 +91,10 @@ class ReportData:
     groups: list[Group]
     entries: dict[Key, Entry]
     traces: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps; this and the next two may be empty
+    paths: Table  # means after some of the steps; this and the next three may be empty
     correlations: Table
     self_test: Table
+    defences: Table
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     shapes: dict[tuple[str, str, str], list[int]]  # (dataset, network, tap)
     families: Mapping[str, str]  # names for people
@@ -105,10 +104,6 @@ class ReportData:
         if dataset not in self._originals:
             self._originals[dataset] = _originals(self.folders.images / dataset)
         return self._originals[dataset]
-
-    @cached_property
-    def models(self) -> list[Model]:
-        return read_models(self.folders.models, self.folders.metrics / "training")
 
     def trained(self, names: Container[str]) -> dict[str, Trained]:
         """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
@@ -142,6 +137,7 @@ def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str]) -
         paths=optional(metrics / "paths.csv"),
         correlations=optional(metrics / "correlations.csv"),
         self_test=optional(metrics / "self_test.csv"),
+        defences=optional(metrics / "defences.csv"),
         taps=taps,
         shapes=shapes,
         families=families,

@@ -10,6 +10,7 @@ from relume.report.data import Table, grouped
 from relume.report.leaderboards import Leaderboard, Result, family
 
 COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
+BOUND = "A lower bound: a better attack can only raise it."
 Taps = Mapping[tuple[str, str], Sequence[str]]  # (dataset, network) -> taps from shallow to deep
 Decision = Literal["significant", "undecided", "not paired"]
 

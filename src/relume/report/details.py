@@ -13,7 +13,7 @@ from relume.report.depths import verdict
 from relume.report.images import Sheets
 from relume.report.labels import place, words
 from relume.report.leaderboards import Leaderboard, Result
-from relume.report.provenance import Commands, used
+from relume.report.provenance import Commands
 from relume.report.story import METRICS, Story
 
 GLOSSARY = {
@@ -95,10 +95,10 @@ def questions(rows: Rows, names: Mapping[str, str], title: str = "Paired compari
 
 
 def methods(data: ReportData, boards: Sequence[Leaderboard], made: Commands, sheets: Sheets) -> Part:
-    """How every group was made: cost, curves, training, command, hashes, models, parameters."""
+    """How every group was made: cost, curves, training, command, hashes."""
     results = {result.key: result for board in boards for result in board.rows}
     folds = [Fold(title=words(group.name), blocks=_group(data, group, results, made, sheets)) for group in data.groups]
-    lead = "Per group of pictures: cost, curves, training, command, hashes and parameters."
+    lead = "Per group of pictures: cost, curves, training, command and hashes. Parameters: metrics/runs/<group>/method.json."
     return Part(id="methods", title="How it was made", lead=lead, blocks=folds)
 
 
@@ -109,9 +109,8 @@ def _group(data: ReportData, group: Group, results: Mapping[Any, Result], made: 
     costs = [f"{one.name} ({one.method}): {seconds.show(one.cells['seconds_per_image'])} s per picture." for one in mine]
     names = dict.fromkeys(row["method"] for row in group.index)
     about = dict(group.method)
-    device, config = str(about.pop("device", "")), about.pop("config", {})
+    device = str(about.pop("device", ""))
     hashes = sorted((f"hash of {name}", value) for name, value in about.items() if isinstance(value, str))
-    nested = {name: value for name, value in about.items() if not isinstance(value, str)}
     command = made.get(("reconstructions", group.name), "")
     facts = [pair for pair in (("made by", command), ("device", device), *hashes) if pair[1]]
     blocks: list[Block] = [Text(sentences=costs or [f"Methods: {', '.join(names)}."])]
@@ -119,32 +118,7 @@ def _group(data: ReportData, group: Group, results: Mapping[Any, Result], made: 
         blocks += terms(data.traces[group.name], {one.method: one.name for one in mine})
     blocks += [training(name, model, sheets) for name, model in data.trained(names).items()]
     blocks.append(Facts(pairs=facts))
-    models = used(group, data.models)
-    if models:
-        columns = [text(name, name) for name in ("model", "kind", "weights, sha256", "code", "parameters", "training", "made by")]
-        rows = []
-        for one in models:
-            card = [str(one.card.get(name, ""))[:16] for name in ("sha256", "code", "params")]
-            cells = (one.name, one.kind_text, *card, one.training_time, made.get((one.kind, one.name), ""))
-            rows.append([Cell(text=cell) for cell in cells])
-        blocks.append(Table(id=f"models-{group.name}", title="Models and networks that it used", columns=columns, rows=rows))
-    blocks.append(Fold(title="Parameters", blocks=[Facts(pairs=list(_flat({**config, **nested})))]))
     return blocks
-
-
-def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted keys, in their own order."""
-    for key, inner in value.items():
-        if isinstance(inner, Mapping) and inner:
-            yield from _flat(inner, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", _plain(inner)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_plain(item) for item in value)}]"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else "–" if value is None else str(value)
 
 
 def reading(families: Mapping[str, str]) -> Part:

@@ -10,7 +10,16 @@ from relume.report.columns import LEADERBOARD, Column, column, number
 from relume.report.data import Key, key_of
 from relume.report.data import Table as Rows
 
-SHARED = ("network", "reid_net", "reid_n", "fd_net", "device", "dataset", "size")  # columns only where their rows differ
+SHARED = (
+    "network",
+    "reid_net",
+    "reid_n",
+    "reid_pairs",
+    "fd_net",
+    "device",
+    "dataset",
+    "size",
+)  # columns only where their rows differ
 HIDDEN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # shown in other cells, or in the title
 TASKS = {"feature": "Inverted features", "image": "Inverted images (the target is the image itself)"}
 

@@ -1,18 +1,17 @@
 """How far metrics can be trusted: how well they agree, and whether they put known degradations in order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from relume.report.blocks import Block, Chart, Part, Text
-from relume.report.charts import heat, lines
+from relume.report.charts import heat
 from relume.report.columns import column, number
 from relume.report.data import Table, grouped
 
-REFERENCES = {("none", ""): "itself", ("floor", "1"): "own mean", ("floor", "2"): "dataset mean"}  # rows that are no degradation
 CORRELATED = {"picture": "over single pictures", "method": "over the means of methods"}
 
 
 def part(correlations: Table, self_test: Table) -> Part | None:
-    blocks: list[Block] = [*_matrices(correlations), *_degradations(self_test)]
+    blocks: list[Block] = [*([Text(sentences=[_ordered(self_test)])] if self_test else []), *_matrices(correlations)]
     lead = "Two tests of the metrics: do they order pictures alike, and do they order pictures that were spoilt in known steps?"
     return Part(id="metrics", title="Reliability of the metrics", lead=lead, blocks=blocks) if blocks else None
 
@@ -45,41 +44,6 @@ def _extremes(rows: Table) -> str:
     low, high = min(pairs, key=lambda pair: pair[0]), max(pairs, key=lambda pair: pair[0])
     names = [f"{column(row['metric_a']).title} and {column(row['metric_b']).title} ({rho:.2f})" for rho, row in (high, low)]
     return f"1 is the same order, \N{MINUS SIGN}1 the reverse. Highest agreement: {names[0]}; lowest: {names[1]}."
-
-
-def _degradations(self_test: Table) -> Iterator[Block]:
-    """A chart per metric, a curve per degradation from weak to strong."""
-    references = {kind for kind, _ in REFERENCES}
-    kinds = list(dict.fromkeys(row["degradation"] for row in self_test if row["degradation"] not in references))
-    charts = [_degradation(name, kinds, self_test) for name in dict.fromkeys(row["metric"] for row in self_test)]
-    if any(charts):
-        yield Text(sentences=[_ordered(self_test)])
-        yield from filter(None, charts)
-
-
-def _degradation(metric: str, kinds: Sequence[str], self_test: Table) -> Chart | None:
-    rows = [row for row in self_test if row["metric"] == metric and number(row["mean"]) is not None]
-    points = []
-    for kind in kinds:
-        steps = [row for row in rows if row["degradation"] == kind]
-        points += [
-            {"name": kind, "step": at, "value": number(row["mean"]), "lo": number(row["lo"]), "hi": number(row["hi"])}
-            for at, row in enumerate(steps, 1)
-        ]
-    if not points:
-        return None
-    levels = [(name, value) for row in rows if (name := _reference(row)) and (value := number(row["mean"])) is not None]
-    wrong = [row["degradation"] for row in rows if row["ordered"] == "false" and row["degradation"] in kinds]
-    known, title = column(metric), column(metric).heading
-    spec = lines(points, "step", "value", order=kinds, titles=("strength", title), levels=levels, points=True)
-    caption = f"{known.title} from weak to strong; out of order: {', '.join(dict.fromkeys(wrong)) or 'none'}."
-    return Chart(title=title, spec=spec, caption=caption, height=170)
-
-
-def _reference(row: dict[str, str]) -> str:
-    strength = number(row["strength"])
-    at = "" if row["degradation"] == "none" or strength is None else f"{strength:g}"
-    return REFERENCES.get((row["degradation"], at), "")
 
 
 def _ordered(rows: Table) -> str:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,16 +14,15 @@ import vl_convert
 
 from relume.core.files import atomic
 from relume.report import details
-from relume.report.blocks import Cell, Chart, Part, Table, Text
+from relume.report.blocks import Chart, Fold, Part, Table, Text
 from relume.report.charts import theme
-from relume.report.columns import text
 from relume.report.data import ReportData
 from relume.report.images import Sheets
-from relume.report.labels import words
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
-SCORES = (
+NARROW = {"width": 190, "height": 150}
+SHOWN = [
     "method",
     "tap",
     "network",
@@ -34,7 +33,7 @@ SCORES = (
     "feature_error",
     "reid_top1",
     "seconds_per_image",
-)
+]
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
 
 
@@ -52,8 +51,9 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
     if found.hero is not None:
         yield Part(id="hero", title="", blocks=[found.hero])
     for part in found.answers[:2]:
-        yield part
-    scores = [board.table(level, SCORES) for board in found.boards]
+        folded = (one.blocks if isinstance(one, Fold) else [one] for one in part.blocks)
+        yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
+    scores = [board.table(level, SHOWN) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
     yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
     asked = [row for row in data.comparisons if " " not in row["question"]]  # the others are in the first tables
@@ -65,32 +65,25 @@ def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
             charts = [one for one in part.blocks if isinstance(one, Chart)][: PARTS[part.id]]
             blocks = [one for one in part.blocks if isinstance(one, Text | Table) or one in charts]
             yield Part(id=part.id, title=part.title, lead=part.lead, blocks=blocks)
-    yield Part(id="made", title="Provenance", blocks=[_groups(data)])
-
-
-def _groups(data: ReportData) -> Table:
-    rows = []
-    for group in data.groups:
-        about = group.method
-        cells = (words(group.name), str(about.get("code", "")), str(about.get("params", "")), str(about.get("device", "")))
-        rows.append([Cell(text=one) for one in cells])
-    columns = [text(name, name) for name in ("Group", "Code", "Parameters", "Device")]
-    return Table(id="groups", title="Groups of pictures, with hashes of code and parameters.", columns=columns, rows=rows)
 
 
 def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
     """As plain data; charts and pictures as files in `root`. Neighbouring charts make one figure."""
-    for kind, blocks in groupby(part.blocks, lambda one: one.kind):
+    for at, (kind, blocks) in enumerate(groupby(part.blocks, lambda one: one.kind)):
         if kind == "chart":
-            yield {"kind": kind, "charts": [_chart(one, root, f"{part.id}-{at}.svg") for at, one in enumerate(blocks)]}
+            together = list(blocks)
+            charts = [_chart(one, root, f"{part.id}-{at}-{number}.svg", len(together)) for number, one in enumerate(together)]
+            yield {"kind": kind, "charts": charts}
         elif kind == "pictures":
             yield from (_pictures(one, root, sheets) for one in blocks)
         else:
             yield from map(asdict, blocks)
 
 
-def _chart(one: Any, root: Path, name: str) -> dict[str, str]:
-    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **SIZE}, config=theme(FONT, size=11, label=190)))
+def _chart(one: Any, root: Path, name: str, beside: int) -> dict[str, str]:
+    """Three in a row are narrow."""
+    size, config = (SIZE, theme(FONT, size=11, labelLimit=190)) if beside != 3 else (NARROW, theme(FONT, size=10, columns=1))
+    (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **size}, config=config))
     return {"file": name, "title": one.title, "caption": one.caption}
 
 

@@ -4,19 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from relume.report import depths
+from relume.report import defences, depths
 from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept
 from relume.report.charts import Levels, taps
-from relume.report.columns import column, number, text
+from relume.report.columns import Column, column, number, text
 from relume.report.data import ReportData
-from relume.report.depths import Depth, Margin, Network
+from relume.report.depths import BOUND, Depth, Margin, Network
 from relume.report.images import Sheets, original, pick, reconstruction
 from relume.report.leaderboards import Leaderboard, Result, family
 
 HERO, WALK, WORST = 6, 3, 5  # pictures across
 METRICS, REID = ("psnr", "lpips_vgg", "feature_error"), "reid_top1"
-LEAKS = ("top1_agreement",)  # beginnings of further columns that tell what leaks
-BOUND = "A lower bound: a better attack can only raise it."
+MATCH, LEAKS = "reid_match", ("reid_match", "top1_agreement", "top5_agreement")  # further columns that tell what leaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +131,25 @@ class Story:
 
     def privacy(self) -> Part:
         last = self.first.single[-1]
-        told = f"A stored {last.tap} embedding of {self.first.label} gives pictures away: {depths.leaked(last.leak)} {BOUND}"
+        told = f"A stored {last.tap} embedding of {self.first.label} gives pictures away: {depths.leaked(last.leak)}"
         if last.leak is None:
             told = f"Re-identification from {self.first.label} {last.tap} was not measured."
-        blocks = kept(Text(sentences=[told]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
+        elif match := column(MATCH).show(last.leak.result.cells.get(MATCH, "")):
+            told += f" At a false-accept rate of 1%, {match} match their original."
+        spent = defences.fold(self.data.defences, self.level)
+        blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), spent, self.worst(last))
         lead = "What a stored embedding of these networks gives away."
         return Part(id="privacy", title="For privacy", lead=lead, blocks=blocks)
 
     def leaks(self) -> Table:
-        """The strongest attack at each depth; further columns of LEAKS are shown as they are."""
-        further = [column(name) for name in self.board.rows[0].cells if name.startswith(LEAKS)]
-        columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID), text("chance", "Chance")]
+        """The strongest attack at each depth."""
+        further = [column(name) for name in LEAKS if self.board.rows[0].cells.get(name)]
+        columns = [
+            text("place", "Stored"),
+            text("attack", "Strongest attack here"),
+            column(REID),
+            Column(name="chance", title="Chance"),
+        ]
         columns += [*further, text("bound", "At least")]
         rows = []
         found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
@@ -150,13 +157,23 @@ class Story:
             if leak is not None and most is not None:
                 share = Cell(text=f"{leak.share:.0%}", under=column(REID).interval(leak.result.cells))
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
-                others = [Cell(text=known.show(leak.result.cells[known.name])) for known in further]
+                cells = leak.result.cells
+                others = [Cell(text=known.show(cells[known.name]), under=known.interval(cells)) for known in further]
                 least = Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
         note = "Re-identified: the nearest of the candidates, in a network that was not inverted, is the original, with its"
-        note += f" {self.level} interval. Same class: a classifier sees the original's class. At least: the most that any"
-        note += f" attack reaches from this layer or a deeper one. {BOUND}"
+        note += (
+            f" {self.level} interval. {self._matched()}Same class, in top 5: a classifier's first answer for the original is its"
+        )
+        note += " first, or among its first five. At least: the most that any attack reaches from this layer or a deeper one."
+        note += f" {BOUND}"
         return Table(id="leaks", title="What leaks at each depth", columns=columns, rows=rows, note=note)
+
+    def _matched(self) -> str:
+        pairs = max((number(row.cells.get("reid_pairs", "")) or 0 for row in self.board.rows), default=0)
+        few = "; 0.1% would need 1,000" if pairs < 1000 else ""
+        text = f"Matched: more alike than 99% of {pairs:,.0f} pairs of unrelated candidates (a false-accept rate of 1%{few}). "
+        return text if pairs else ""
 
     def worst(self, depth: Depth) -> Pictures | None:
         """The pictures that the strongest attack at this depth gives away most: the best ranked, then the highest PSNR."""

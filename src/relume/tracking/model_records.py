@@ -14,6 +14,7 @@ from relume.tracking.sheets import grid
 
 MODELS, CARD, HISTORY = Path("models"), "model.json", "history.csv"
 SAMPLES, SCORED = Path("data/samples"), Path("metrics/samples.csv")  # samples of generators, and their scores
+TIMES = Path("metrics/training")
 WEIGHTS = "weights"  # fetched, not trained
 PICTURES = ("progress.jpg", "samples.png")
 
@@ -34,8 +35,11 @@ def _record(root: Path, folder: Path, lock: Mapping[str, Any]) -> Record:
     ]  # the card contains the sha256 of the tensors
     sets = _sets(root, card) if card.get("kind") == "gan" else {}
     about = {key: value for key, value in card.items() if key not in ("config", "metrics", "device")}
+    times = root / TIMES / f"{folder.name}.csv"
     return Record(
         name=name,
+        title=name,
+        seconds=max((float(row["seconds"]) for row in read_csv(times)), default=0.0) if times.exists() else 0.0,
         key=digest([name, [(file, sha256(folder / file)) for file in files]]),
         stage=stage_of(path, lock),
         device=str(card.get("device", "")),

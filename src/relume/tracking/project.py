@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import yaml
 
 from relume.core.config import read_params
 from relume.core.errors import UserError
@@ -24,6 +25,7 @@ SHARE, LEAST = 0.05, 5.0  # time for writing: a fraction of the stage's time, at
 LONG = 60.0  # CPU seconds from which a stage writes at its end: importing MLflow takes four
 KEY, WHOLE, MEASURED = "relume.key", "relume.whole", "relume.measured"  # tags of a record's run; WHOLE is set last
 VARIANT, HEADLINE = "relume.variant", "relume.headline"  # tags of a variant's run
+FEW, SHORT = 8, 60  # changed parameters in a description; characters of a name
 LIVE, LIVE_OF = "relume.live", "relume.live_of"  # tags of a live run: the stage and its variant
 
 
@@ -87,7 +89,7 @@ def project(root: Path, *, seconds: float = float("inf"), item: str = "") -> Pro
     known: list[str] = []
     store = Store(root, seconds=seconds, timeout=STAGE_TIMEOUT if seconds < float("inf") else COMMAND_TIMEOUT)
     with lock(root, "project", seconds):  # concurrent calls would write the same runs twice
-        variant = Variant(store, root)
+        variant = Variant(store, root, sum(record.seconds for record in selected))
         for record in selected:
             (written if _project(store, variant, record) else known).append(record.name)
         numbers = {} if item else headline(root, found)
@@ -99,14 +101,25 @@ def project(root: Path, *, seconds: float = float("inf"), item: str = "") -> Pro
 
 
 class Variant:
-    """The parent run of a commit and its parameters, or of a DVC experiment; created when first needed."""
+    """The parent run of a commit and its parameters, or of a DVC experiment; created when first needed. Its parameters are those
+    that differ from the commit's."""
 
-    def __init__(self, store: Store, root: Path) -> None:
-        self._store, self._run = store, ""
-        self._params = read_params(root / PARAMS)
-        self.commit = _commit(root)
+    def __init__(self, store: Store, root: Path, seconds: float = 0.0) -> None:
+        self._store, self._run, self._seconds = store, "", seconds
+        params = read_params(root / PARAMS)
+        self.commit = _git(root, "rev-parse", "HEAD").strip()
         self.experiment = os.environ.get("DVC_EXP_NAME", "")
-        self.name = self.experiment or f"{self.commit[:8] or 'no-commit'}-{digest(self._params)[:8]}"
+        self.name = self.experiment or f"{self.commit[:8] or 'no-commit'}-{digest(params)[:8]}"
+        committed = flat(yaml.safe_load(_git(root, "show", f"HEAD:./{PARAMS}")) or {})
+        self._changed = {key: value for key, value in flat(params).items() if committed.get(key, self) != value}
+        self._was = {key: committed[key] for key in self._changed if key in committed}
+
+    @property
+    def title(self) -> str:
+        """The experiment's name, or what was changed."""
+        few = ", ".join(f"{key}={value}" for key, value in self._changed.items())
+        changed = few if len(few) <= SHORT else f"{len(self._changed)} changed parameters"
+        return self.experiment or f"{changed or 'as committed'} ({self.commit[:8] or 'no commit'})"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -120,8 +133,10 @@ class Variant:
         return self._run
 
     def _create(self) -> str:
-        run = self._store.create(self.name, self.tags)
-        self._store.log(run, params=flat(self._params), tags={VARIANT: self.name})
+        run = self._store.create(self.title, self.tags, seconds=self._seconds)
+        note = [f"`{key}`: {self._was.get(key, 'not there')} → {value}" for key, value in self._changed.items()]
+        described = {"mlflow.note.content": "\n\n".join(note)} if 0 < len(note) <= FEW else {}
+        self._store.log(run, params=self._changed, tags={VARIANT: self.name, **described})
         return run
 
     def finish(self) -> None:
@@ -139,7 +154,7 @@ def _project(store: Store, variant: Variant, record: Record) -> bool:
         store.delete(found[0])
     stage = {"stage": record.stage, "device": record.device}
     tags = {**variant.tags, KEY: record.key, **{name: value for name, value in stage.items() if value}}
-    run = store.create(record.name, tags, parent=variant.run())
+    run = store.create(record.title, tags, parent=variant.run(), seconds=record.seconds)
     store.log(run, params=record.params, metrics=record.curves)
     for name, pixels in record.pictures().items():
         store.picture(run, name, pixels)
@@ -172,10 +187,10 @@ def _delete_live(store: Store, variant: Variant, stages: set[str]) -> None:
             store.delete(run)
 
 
-def _commit(root: Path) -> str:
-    """The current commit, in an experiment its base; empty without git."""
+def _git(root: Path, *command: str) -> str:
+    """Of the current commit, in an experiment its base; empty without git."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True, timeout=10)
+        done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return done.stdout

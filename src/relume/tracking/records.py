@@ -14,6 +14,7 @@ import yaml
 from relume.core.config import read_params
 from relume.core.files import checksum, digest, read_csv, read_json, sha256
 from relume.core.results import KEYS, MASKS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, RATIO, Group, is_masked, read_group, run_folder
+from relume.tracking.names import of_group
 from relume.tracking.sheets import kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
@@ -29,6 +30,8 @@ class Record:
     """One group or model. `means` and `measured` are empty until the current images are evaluated."""
 
     name: str
+    title: str  # for people
+    seconds: float  # that its stage worked
     key: str
     stage: str
     device: str
@@ -74,6 +77,8 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
     method = {key: value for key, value in group.method.items() if key != "config"} | group.method.get("config", {})
     return Record(
         name=name,
+        title=of_group(group),
+        seconds=sum(float(row["seconds"]) for row in group.timing),
         key=digest([name, [(path.name, sha256(path)) for path in _files(folder)]]),
         stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
         device=str(group.method.get("device", "")),

@@ -92,9 +92,11 @@ class Store:
         runs = self._in_time().search_runs([self._experiment], query, max_results=limit, order_by=order)
         return [(str(run.info.run_id), dict(run.data.tags)) for run in runs]
 
-    def create(self, name: str, tags: Mapping[str, str], parent: str = "") -> str:
+    def create(self, name: str, tags: Mapping[str, str], parent: str = "", seconds: float = 0.0) -> str:
+        """`seconds`: how long its work took, which has ended."""
+        since = int((time.time() - seconds) * 1000)
         tags = {**tags, "mlflow.runName": name, **({"mlflow.parentRunId": parent} if parent else {})}
-        return str(self._in_time().create_run(self._experiment, tags=tags).info.run_id)
+        return str(self._in_time().create_run(self._experiment, start_time=since, tags=tags).info.run_id)
 
     def log(
         self,

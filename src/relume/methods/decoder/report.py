@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 
 from relume.core.files import read_csv
-from relume.report.blocks import Block, Cell, Chart, Fold, Part, Pictures, Text, table
+from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Text
 from relume.report.charts import dots, lines
-from relume.report.columns import Column, column, number, text
+from relume.report.columns import Column, column, number
 from relume.report.data import Table, grouped
 from relume.report.families import Drawing
 from relume.report.images import from_file
 from relume.report.labels import place
 
 CHANGE = "_change"  # suffix of a metric's column: its mean difference from the decoding with all maps
-TITLES = {"intact": "all maps", "removed": "without group", "kept": "group alone", "first": "strongest groups"}
 LEAD = (
     "The feature maps of one tap are ranked on training pictures and split into groups of equal size, strongest first: by mean"
     " activity, or by contribution, the change of the decoder's picture when the map is removed. Other pictures are then decoded"
@@ -55,14 +54,6 @@ def _study(name: str, rows: Table, drawing: Drawing) -> Iterator[Block]:
     )
     tile = from_file(drawing.sheets, f"maps-{name}", drawing.data.folders.metrics / "maps" / f"{name}.jpg", caption)
     yield Pictures(id=f"maps-{name}", title=where, rows=[(Cell(text=""), [tile])], caption=caption)
-    shown = [
-        {**row, "decoded": _decoded(row), **{f"{one}{CHANGE}": _change(row, column(one)) for one in measured}} for row in rows
-    ]
-    columns = [text("decoded", "Decoded"), Column(name="channels", title="Maps", digits=0)]
-    columns += [known for one in measured for known in (column(one), text(f"{one}{CHANGE}", "change"))]
-    fill = "their mean over training pictures" if rows[0]["fill"] == "mean" else "0"
-    note = f"Removed groups are set to {fill}. Changes are paired, with their {drawing.level} interval over sources."
-    yield Fold(title=f"{where}: all numbers", blocks=[table(f"table-maps-{name}", where, columns, shown, note=note)])
 
 
 def _alone(ranking: str, rows: Table, metric: Column) -> str:
@@ -74,14 +65,3 @@ def _alone(ranking: str, rows: Table, metric: Column) -> str:
 def _removal(row: dict[str, str], metric: str) -> dict[str, object]:
     middle, lo, hi = (number(row[f"{metric}{CHANGE}{end}"]) for end in ("", "_lo", "_hi"))
     return {"name": f"group {row['group']}", "value": middle or 0.0, "lo": lo, "hi": hi, "kind": "method"}
-
-
-def _decoded(row: dict[str, str]) -> str:
-    title = TITLES[row["action"]]
-    return f"{row['ranking']}: {title} {row['group']}" if row["ranking"] else title
-
-
-def _change(row: dict[str, str], metric: Column) -> str:
-    """With its interval; empty for the intact decoding."""
-    values = [metric.show(row[f"{metric.name}{CHANGE}{end}"]) for end in ("", "_lo", "_hi")]
-    return f"{values[0]} ({values[1]} to {values[2]})" if values[1] else values[0]

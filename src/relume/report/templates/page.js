@@ -1,4 +1,4 @@
-// Charts are drawn when they come into view; the wipe draws originals over what came back; tables sort and filter.
+// Charts are drawn when they come into view; the wipe draws originals over what came back; tables sort.
 "use strict";
 (() => {
   const { specs, themes } = JSON.parse(document.getElementById("charts").textContent);
@@ -57,18 +57,6 @@
     table.tBodies[0].append(...rows);
     [...table.tHead.rows[0].cells].forEach((head, at) => at === index ? head.setAttribute("aria-sort", direction) : head.removeAttribute("aria-sort"));
   }
-  function filter(table) {
-    const label = document.createElement("label"), input = document.createElement("input");
-    label.className = "filter";
-    input.type = "search";
-    input.placeholder = "name, network or tap";
-    label.append("Filter rows ", input);
-    table.closest(".scroll").before(label);
-    input.addEventListener("input", () => {
-      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of table.tBodies[0].rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-    });
-  }
   for (const table of document.querySelectorAll("table[data-sortable]")) {
     [...table.tHead.rows[0].cells].forEach((head, index) => {
       const button = document.createElement("button");
@@ -80,7 +68,6 @@
         sort(table, index, now ? (now === "ascending" ? "descending" : "ascending") : head.dataset.first);
       });
     });
-    if (table.tBodies[0].rows.length > 9) filter(table);
   }
 
   const open = () => {

@@ -1,0 +1,61 @@
+"""What noise and quantisation of stored features cost and save, a chart for each network and tap."""
+
+from relume.report.blocks import Block, Chart, Fold, Text
+from relume.report.charts import taps
+from relume.report.columns import number
+from relume.report.data import Table, grouped
+from relume.report.depths import BOUND
+from relume.report.labels import place
+
+MEASURES = {
+    "embedding": "re-identified by features",
+    "retrieval": "retrieval",
+    "picture": "re-identified by pictures",
+}
+COST = 0.05  # of retrieval, that a defence may cost
+LEAD = (
+    "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified by"
+    " features: whoever has the network finds the original among the candidates without any reconstruction; by pictures: from"
+    " what a decoder makes of the features. Retrieval: the nearest other stored picture has the label of the one asked for."
+)
+
+
+def fold(rows: Table, level: str) -> Fold | None:
+    found = grouped(rows, lambda row: (row["network"], row["tap"]))
+    charts: list[Block] = [_chart(place(*key), own, level) for key, own in found.items()]
+    text = Text(sentences=[LEAD, *(_finding(place(*key), own) for key, own in found.items())])
+    return Fold(title="What a defence costs and saves", open=True, blocks=[text, *charts]) if rows else None
+
+
+def _chart(name: str, rows: Table, level: str) -> Chart:
+    ordered = sorted(rows, key=lambda row: (row["defence"] == "noise", row["defence"] != "bits", float(row["strength"])))
+    points = [{"tap": _defence(row), "name": MEASURES[row["measure"]], "joined": True, **_numbers(row)} for row in ordered]
+    order, names = (list(dict.fromkeys(str(point[key]) for point in points)) for key in ("tap", "name"))
+    names = [one for one in MEASURES.values() if one in names]
+    spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
+    counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
+    told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())
+    caption = (
+        f"A defence saves where re-identification falls, and costs where retrieval falls. {told}; bars are {level} intervals."
+    )
+    return Chart(title=f"{name}, defended", spec=spec, caption=f"{caption} {BOUND}")
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float | None]:
+    return {name: number(row[name]) for name in ("value", "lo", "hi")}
+
+
+def _defence(row: dict[str, str]) -> str:
+    strength = f"{float(row['strength']):g}"
+    return {"none": "none", "noise": f"noise {strength}", "bits": f"{strength} bit{'s' * (strength != '1')}"}[row["defence"]]
+
+
+def _finding(name: str, rows: Table) -> str:
+    """The defence that saves most at a cost of COST at most."""
+    shares = {kind: {row["measure"]: float(row["value"]) for row in own} for kind, own in grouped(rows, _defence).items()}
+    none, attacks = shares["none"], [one for one in MEASURES if one != "retrieval" and one in shares["none"]]
+    cheap = [kind for kind, own in shares.items() if own["retrieval"] >= none["retrieval"] - COST]
+    best = min(cheap, key=lambda kind: sum(shares[kind][one] for one in attacks))
+    left = ", ".join(f"{MEASURES[one]} {shares[best][one]:.0%} (undefended: {none[one]:.0%})" for one in attacks)
+    said = "none saves anything" if shares[best] == none or best == "none" else f"{best} saves most"
+    return f"{name}: of the defences that cost at most {100 * COST:.0f} points of retrieval, {said}: {left}."

@@ -1,0 +1,72 @@
+"""What noise and quantisation of stored features cost and save: re-identification and retrieval with each defence."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+from torch import Tensor
+
+from relume.core.files import write_csv
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
+from relume.core.stage import StageContext, stage
+from relume.data.store import Dataset
+from relume.evaluation.config import Defend, Evaluate, Place
+from relume.evaluation.defences import DEFENCES, Bench, Stored, study
+from relume.evaluation.metrics import trunk
+from relume.evaluation.perceptual import extractor
+from relume.evaluation.seen import Witness
+from relume.evaluation.statistics import Draws
+from relume.methods.decoder.infer import apply
+from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.networks.weights import WeightStore
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are stored.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--out", type=FOLDER, required=True, help="Table to write.")
+@stage("defend")
+def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config, evaluate = context.section(Run, "run"), context.section(Defend, "defend"), context.section(Evaluate, "evaluate")
+    draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
+    deterministic()
+    device, others = device_of(run), evaluate.reid.networks if evaluate.reid else ()
+    decoders = [read_decoder(card.parent, device) for card in sorted(models.glob("*/model.json"))]
+    subjects = [stored(place, decoders, others, models.parent) for place in config.embeddings]
+    views = {place: None for one in subjects for place in (one.place, one.extractor) if place}
+    bench = Bench(
+        dataset=Dataset.open(images),
+        config=config,
+        extractor=extractor((), [], WeightStore(*weights), device, views=views),
+        candidates=evaluate.reid.candidates if evaluate.reid else None,
+        draws=draws,
+        seed=run.seed,
+        micro_batch=run.micro_batch,
+        device=device,
+    )
+    write_csv(out, DEFENCES, [row for one in subjects for row in study(one, bench)])
+
+
+def stored(place: Place, decoders: Sequence[TrainedDecoder], others: Sequence[Place], models: Path) -> Stored:
+    """With the first decoder of this very tap, and the first network of `others` that it has not seen."""
+    found = next((one for one in decoders if (one.network, one.taps) == (place[0], (place[1],))), None)
+    if found is None:
+        return Stored(place=place)
+    seen = Witness(methods={found.name: {}}, rows={found.name: [(found.name, *place)]}, models=models).seen(
+        found.name, found.name
+    )
+    judge = next((other for other in others if trunk(other[0]) not in seen), None)
+    return Stored(place=place, decoder=found.name, decode=partial(_decode, found), extractor=judge)
+
+
+def _decode(decoder: TrainedDecoder, features: Tensor) -> Tensor:
+    return apply(decoder, {decoder.taps[0]: features})
+
+
+if __name__ == "__main__":
+    main()
