@@ -239,11 +239,11 @@ class Inversion:
         config, opened = self.config, self.opened
         if not self.needs_training_images:
             return None, None
-        dataset = guides.training(config.dataset, self.whole)
         guided = config.losses.guide > 0 or config.init.base == "guide"
-        guide = guides.guide(opened, config, dataset, progress=progress) if guided else None
+        guide = guides.guide(opened, config, self.whole, progress=progress) if guided else None
         if config.init.base != "mean_image":
             return guide, None
+        dataset = guides.training(config.dataset, self.whole)
         return guide, guides.Provider(dataset, {}, opened.device, opened.channels).mean_image()[None]
 
     def _outcomes(
