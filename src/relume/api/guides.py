@@ -1,5 +1,5 @@
-"""What is learned from other pictures before an inversion: the guide, and the mean picture. Guides are fitted once and kept; those
-of networks whose weights come with packages are carried by relume (`python -m benchmarks.guides` fits them)."""
+"""What is learned from other pictures before an inversion: the guide, and the mean picture. Guides are fitted once and kept;
+relume carries those of networks whose weights come with packages (`python -m benchmarks.guides` fits them)."""
 
 import json
 import sys
@@ -26,7 +26,6 @@ from relume.methods.optimise.guide import WIDEST, Guide
 from relume.methods.optimise.targets import Provider
 from relume.networks.sources import cache_folder
 from relume.networks.weights import digest as digest_of
-
 
 CARRIED = Path(__file__).with_name(
     "fitted"
@@ -101,15 +100,23 @@ def fit(opened: Opened, config: InversionConfig, dataset: Dataset, *, progress: 
 def carried(opened: Opened, config: InversionConfig) -> Guide | None:
     """None where relume carries none of these layers, or one that was fitted on other weights or pictures, or otherwise."""
     path, layers = CARRIED / f"{opened.name}.safetensors", "+".join(opened.weights)
-    if not path.exists():
+    about, manifest = known(path).get(layers), _folder(config.dataset) / "manifest.json"
+    if about is None:
+        return None
+    pictures = read_json(manifest)["index_sha256"] if manifest.exists() else about["pictures"]
+    if about != fitted_with(opened, config, pictures):
         return None
     with safe_open(path, "pt") as file:
-        about = json.loads(file.metadata()["fitted"]).get(layers)
-        manifest = _folder(config.dataset) / "manifest.json"
-        pictures = read_json(manifest)["index_sha256"] if manifest.exists() else about and about["pictures"]
-        if about != fitted_with(opened, config, pictures):
-            return None
         return _guide(opened, config, {part: file.get_tensor(f"{layers}/{part}") for part in PARTS})
+
+
+def known(path: Path) -> dict[str, dict[str, Any]]:
+    """Layers -> what a guide in this file was fitted with."""
+    if not path.exists():
+        return {}
+    with safe_open(path, "pt") as file:
+        found: dict[str, dict[str, Any]] = json.loads(file.metadata()["fitted"])
+    return found
 
 
 def fitted_with(opened: Opened, config: InversionConfig, pictures: str) -> dict[str, Any]:
