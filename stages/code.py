@@ -1,6 +1,8 @@
 """Which code each stage runs, as one file a stage: the other stages depend on these files and on no other code."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,9 +14,17 @@ from relume.core.config import read_params
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the files.")
 def main(out: Path) -> None:
-    own = read_params(Path("params.yaml")).get("networks") or {}
-    names = write_stages(out, factories=[str(entry["module"]).partition(":")[0] for entry in own.values()])
+    names = write_stages(out, factories=own_modules(read_params(Path("params.yaml"))))
     click.echo(f"{len(names)} stages")
+
+
+def own_modules(params: Any) -> Iterator[str]:
+    """Of networks, parametrisations and views of the user's own, wherever the file names them as <module>:<name>."""
+    if isinstance(params, Mapping):
+        yield from (str(params[key]).partition(":")[0] for key in ("module", "name") if ":" in str(params.get(key, "")))
+        params = list(params.values())
+    if isinstance(params, list):
+        yield from (name for each in params for name in own_modules(each))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """What a notebook does: images from the features of any module, which is put back as it was found; faults told by their key."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from skimage.data import astronaut, coffee
 from torch import Tensor, nn
 
 import relume
-from relume.api import inversion, models
+from benchmarks import guides as carrying
+from relume.api import guides, inversion
 from relume.api.inversion import Inversion
 from relume.api.models import Source
 from relume.api.pictures import load
 from relume.core.errors import UserError
 from relume.core.files import Scratch
-from relume.core.images import to_uint8
+from relume.core.images import resize, to_uint8
 from relume.losses.objective import State
 from relume.methods.optimise import infer
 from tests.evaluation_files import write_dataset
@@ -364,21 +366,73 @@ def test_losses_that_look_at_the_images_make_an_oracle(net: Net) -> None:
     assert (seen.images - smooth(1)).square().mean() < 0.005
 
 
-def test_losses_and_networks_of_ones_own(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_of_ones_own(net: Net) -> None:
     def dark(state: State) -> Tensor:
         return state.images.flatten(1).mean(1) + 0 * state.features["Net"]["conv"].flatten(1).sum(1)
 
-    def added(kind: str) -> dict[str, Any]:
-        return {"dark": SimpleNamespace(load=lambda: dark)} if kind == "losses" else {"mine": SimpleNamespace(load=lambda: Net)}
-
     bright = relume.invert(net, layer="conv", images=smooth(1), steps=20, progress=False, **BLIND)
-    for name in (dark, "dark"):
-        monkeypatch.setattr(inversion, "plugins", added)
-        made = relume.invert(net, layer="conv", images=smooth(1), steps=20, progress=False, losses={name: 50.0, "guide": 0.0})
-        assert made.images.mean() < bright.images.mean() - 0.1
-        assert "dark" in {row["term"] for row in made.trace}
-    monkeypatch.setattr(models, "plugins", added)
-    assert "conv" in relume.layers("mine", size=SIZE)
+    made = relume.invert(net, layer="conv", images=smooth(1), steps=20, progress=False, losses={dark: 50.0, "guide": 0.0})
+    assert made.images.mean() < bright.images.mean() - 0.1
+    assert "dark" in {row["term"] for row in made.trace}
+
+
+def test_a_carried_guide_serves_where_nothing_has_changed(
+    net: Net, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guides, "CARRIED", tmp_path / "fitted")
+    monkeypatch.setattr(carrying, "CARRIED", tmp_path / "fitted")
+
+    def work(**options: Any) -> Inversion:
+        return Inversion(Source(net), "mix", smooth(1), **{"steps": 3, **options})
+
+    first = work()
+    fitted = first.run(progress=False)
+    dataset = guides.training("photos", first.whole)
+    with first.source.borrow():
+        made = guides.fit(first.opened, first.config, dataset, progress=False)
+        carrying.add("Net", "mix", made, guides.fitted_with(first.opened, first.config, dataset.manifest["index_sha256"]))
+    shutil.rmtree(cache)  # neither the pictures nor the fit of before
+    assert torch.equal(work().run(progress=False).images, fitted.images)
+    assert not cache.exists()
+    for options in ({"size": 24}, {"terms": {"guide": {"ridge": 7.0}}}):
+        changed = work(**options)
+        assert guides.carried(changed.opened, changed.config) is None
+    write_dataset(cache / "images/photos", size=SIZE, splits=("train",), each=9)
+    assert guides.carried(first.opened, first.config) is None
+    shutil.rmtree(cache)
+    net.head.bias.data += 1
+    assert guides.carried(first.opened, first.config) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", carrying.NETWORKS)
+def test_the_carried_guides_belong_to_the_weights_in_packages(network: str, cache: Path) -> None:
+    shutil.rmtree(cache)
+    layers = guides.known(guides.CARRIED / f"{network}.safetensors")
+    pictures = [astronaut(), coffee()]
+    works = [Inversion(Source(network), layer, pictures) for layer in layers]
+    for work in works:
+        guide = guides.carried(work.opened, work.config)
+        assert guide is not None, f"{network} {layers}: run python -m benchmarks.guides"
+        read = guide.read(work.opened.features(work.originals, 2))
+        truth = resize(work.originals, read.shape[-1])
+        assert (read - truth).square().mean() < 0.8 * (truth.mean((0, 2, 3), keepdim=True) - truth).square().mean()
+
+
+def test_an_interrupt_while_the_guide_is_fitted_says_what_is_left(
+    net: Net, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = state(net)
+
+    def struck(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(guides.Provider, "guide", struck)
+    with pytest.raises(KeyboardInterrupt):
+        relume.invert(net, layer="mix", images=smooth(1), **FEW)
+    assert "losses.guide=0" in capsys.readouterr().err
+    assert same(before, state(net))
+    assert not (cache / "guides").exists()
 
 
 @pytest.mark.parametrize("layer", ["conv", "mix", "head"])

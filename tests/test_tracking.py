@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from relume.tracking import project as tracking
 from relume.tracking.live import live
 from relume.tracking.model_records import model_records
 from relume.tracking.records import headline, records
-from relume.tracking.store import Store
+from relume.tracking.store import EXPERIMENT, Store
 from tests.contract_files import GROUPS, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,6 +181,18 @@ def test_a_stage_writes_what_it_has_made_and_what_is_measured_later_is_added(roo
     assert tracking.project(early).written == ["shallow", "deep", "headline"]
     (run,) = ask(root, "select run_uuid from runs where name like 'deep%' order by start_time desc limit 1")
     assert ask(root, f"select count(*) from latest_metrics where run_uuid = '{run[0]}' and key = 'psnr'") == [(1,)]
+
+
+def test_a_copied_project_keeps_its_pictures_to_itself(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    ours = ask(root, "select artifact_uri from runs order by run_uuid")
+    Store(copy)
+    assert ask(copy, f"select artifact_location from experiments where name = '{EXPERIMENT}'") == [(f"{copy}/mlartifacts",)]
+    moved = ask(copy, "select artifact_uri from runs order by run_uuid")
+    assert moved == [(str(uri).replace(str(root), str(copy)),) for (uri,) in ours]
+    assert any(Path(str(uri)).is_dir() for (uri,) in moved)
+    assert ask(root, "select artifact_uri from runs order by run_uuid") == ours
 
 
 def test_cheap_stages_do_not_import_mlflow() -> None:

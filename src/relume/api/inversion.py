@@ -17,7 +17,7 @@ from relume.api.pictures import Images, load, side_of
 from relume.api.results import Result
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.registry import plugins
+from relume.core.registry import added, plugins
 from relume.core.run import Run
 from relume.core.runtime import deterministic
 from relume.losses.config import Losses
@@ -115,7 +115,7 @@ def invert(
     steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
     losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip use the originals. A term of one's
         own is a function of a `relume.losses.objective.State` (images, features, targets) that returns one value per image, as
-        {my_loss: 0.1}, or the name of an entry point of the group `relume.losses`.
+        {my_loss: 0.1}, or its name, "<module>:<name>" or that of an entry point of the group `relume.losses`.
     seed: of all that is random; ids: names by which it is drawn for each image, by default its number.
     micro_batch: images x restarts in one pass.
     settings: any other key of `invert_optimise` in params.yaml, as {"views": {…}}.
@@ -239,11 +239,11 @@ class Inversion:
         config, opened = self.config, self.opened
         if not self.needs_training_images:
             return None, None
-        dataset = guides.training(config.dataset, self.whole)
         guided = config.losses.guide > 0 or config.init.base == "guide"
-        guide = guides.guide(opened, config, dataset, progress=progress) if guided else None
+        guide = guides.guide(opened, config, self.whole, progress=progress) if guided else None
         if config.init.base != "mean_image":
             return guide, None
+        dataset = guides.training(config.dataset, self.whole)
         return guide, guides.Provider(dataset, {}, opened.device, opened.channels).mean_image()[None]
 
     def _outcomes(
@@ -318,19 +318,15 @@ class Inversion:
 
 def own_terms(losses: Mapping[Any, float], needs: dict[str, tuple[str, ...]]) -> tuple[dict[str, float], list[Term]]:
     """The weights of the engine's terms, and the user's own terms."""
-    added = plugins("losses")
-    own = {
-        key: weight
-        for key, weight in losses.items()
-        if callable(key) or (key in added and key not in Losses.__dataclass_fields__)
-    }
+    foreign = plugins("losses").keys() - Losses.__dataclass_fields__.keys()
+    own = {key: weight for key, weight in losses.items() if callable(key) or key in foreign or ":" in key}
     if wrong := [key for key, weight in own.items() if not weight >= 0]:
         raise UserError(f"losses.{wrong[0]}: must be 0 or more, got {own[wrong[0]]}")
     terms = [
         Term(
             name=getattr(key, "__name__", str(key)),
             weight=float(weight),
-            value=key if callable(key) else added[key].load(),
+            value=key if callable(key) else added("losses", key),
             needs=needs,
             targets=needs,
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.core.files import find_root
-from relume.core.registry import plugins
+from relume.core.registry import added, plugins
 from relume.core.run import Run
 from relume.core.runtime import device_of
 from relume.methods.optimise import tuned
@@ -123,8 +123,7 @@ class Source:
         channels: int | None = None,
         device: str | None = None,
     ) -> None:
-        added = plugins("networks") if isinstance(model, str) else {}
-        model = added[model].load()() if isinstance(model, str) and model in added else model
+        model = added("networks", model)() if isinstance(model, str) and model in plugins("networks") else model
         self.catalogue = model if isinstance(model, str) and not is_source(model) else None
         run = Run(seed=0, device=device or "auto", precision="float32", threads=1, micro_batch=1)  # type: ignore[arg-type]
         self.device = device_of(run)

@@ -1,4 +1,5 @@
-"""What counts as images: files, folders, PIL images, arrays, tensors and lists of them -> float (N, C, size, size) in [0, 1]."""
+"""What counts as images: files, folders, PIL images, arrays, tensors and lists of them, and names of entry points of the group
+`relume.datasets`: functions that return such -> float (N, C, size, size) in [0, 1]."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import as_channels, resize
+from relume.core.registry import added, plugins
 from relume.data.decode import EXTENSIONS, BadPicture, decode, square
 
 Images = str | Path | Image.Image | np.ndarray | Tensor | Sequence[Any]
@@ -46,6 +48,8 @@ def load(images: Images, *, size: int, channels: int) -> Tensor:
 
 def _each(images: Images, size: int, channels: int) -> list[Tensor]:
     match images:
+        case str() if images in plugins("datasets"):
+            return _each(added("datasets", images)(), size, channels)
         case str() | Path():
             return [_picture(path, size, channels) for path in _files(Path(images).expanduser())]
         case Image.Image():

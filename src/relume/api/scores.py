@@ -1,5 +1,6 @@
 """`relume.evaluate`: an inversion against its originals, by the pipeline's metrics, beside baselines that invert nothing."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +14,7 @@ from relume.api.results import Result
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.images import as_channels
+from relume.core.registry import added
 from relume.evaluation.floors import blocks
 from relume.evaluation.perceptual import LPIPS_METRICS, extractor, feature_error
 from relume.evaluation.pixel import psnr, ssim
@@ -20,10 +22,13 @@ from relume.evaluation.pixel import psnr, ssim
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Metric = str | Callable[[Tensor, Tensor], Tensor]
 OTHERS = 128  # pictures that the nearest one is looked for among
 
 
-def evaluate(result: Result, originals: Images | None = None, *, others: Images | None = None) -> "DataFrame":
+def evaluate(
+    result: Result, originals: Images | None = None, *, others: Images | None = None, metrics: Sequence[Metric] = ()
+) -> "DataFrame":
     """A row per method and image: psnr (dB), ssim, lpips_alex and lpips_vgg where their weights are at hand, feature_error.
 
     Methods: the inversion; `mean colour`, the original's own; `nearest`, that of `others` with the nearest features, as retrieval
@@ -32,6 +37,8 @@ def evaluate(result: Result, originals: Images | None = None, *, others: Images 
 
     originals: the images whose features were inverted; None: those that `relume.invert` was given.
     others: pictures that have nothing to do with them; None: the training photographs of the default pipeline.
+    metrics: further columns: functions of images and originals, both (N, C, H, W) in [0, 1], that return (N,); or their names,
+        "<module>:<name>" or that of an entry point of the group `relume.metrics`.
     """
     from pandas import DataFrame
 
@@ -52,6 +59,9 @@ def evaluate(result: Result, originals: Images | None = None, *, others: Images 
         rows = []
         for method, images in methods.items():
             columns = _scores(opened, images, truth)
+            for metric in metrics:
+                function = metric if callable(metric) else added("metrics", metric)
+                columns[getattr(function, "__name__", str(metric))] = function(images, truth)
             columns["feature_error"] = feature_error(opened.features(images, 8), wanted, scales)
             each = {name: value.cpu().tolist() for name, value in columns.items()}
             rows += [

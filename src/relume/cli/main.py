@@ -38,7 +38,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--stale", is_flag=True, help="Also list the stages that DVC would run (half a minute).")
+@click.option("--stale", is_flag=True, help="Also list the stages that DVC would run (some seconds more).")
 def doctor(as_json: bool, stale: bool) -> None:
     """Check the installation, and say how to fix it.
 

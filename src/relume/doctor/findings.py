@@ -50,11 +50,11 @@ STALE = ("stages", "services", "stale")
 
 def examine(root: Path, *, stale: bool = False) -> list[Finding]:
     """All findings by area. `stale` also lists stale stages, which takes some seconds."""
-    rest = (*REST, STALE) if stale else REST
-    with contextlib.chdir(root), ThreadPoolExecutor(1) as pool:
-        device = pool.submit(guarded, *DEVICE, root)  # runs a process that imports torch
-        first, last = ([finding for check in checks for finding in guarded(*check, root)] for checks in (QUICK, rest))
-        return [*first, *device.result(), *last]
+    with contextlib.chdir(root), ThreadPoolExecutor(2) as pool:  # both run a process, which takes seconds
+        device = pool.submit(guarded, *DEVICE, root)
+        stages = pool.submit(guarded, *STALE, root) if stale else None
+        first, rest = ([finding for check in checks for finding in guarded(*check, root)] for checks in (QUICK, REST))
+        return [*first, *device.result(), *rest, *(stages.result() if stages else [])]
 
 
 def guarded(area: str, module: str, name: str, root: Path) -> list[Finding]:

@@ -1,8 +1,13 @@
-"""The families of methods: the one list of them. Parameters, presets and tests go by it; a new family is one more line."""
+"""The families of methods: the one list of them. Parameters, presets and tests go by it; a new family is one more line, or an
+entry point of the group `relume.families`."""
 
 from importlib import import_module
 
+from relume.core.registry import plugins
 from relume.methods.family import Family
 
 NAMES = ("optimise", "decoder", "surrogate", "masked", "gan", "latent", "landscape")
-FAMILIES: tuple[Family, ...] = tuple(import_module(f"relume.methods.{name}.family").FAMILY for name in NAMES)
+FAMILIES: tuple[Family, ...] = (
+    *(import_module(f"relume.methods.{name}.family").FAMILY for name in NAMES),
+    *(point.load() for point in plugins("families").values()),
+)

@@ -3,9 +3,7 @@ file."""
 
 import difflib
 import importlib
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
+from relume.core.registry import added
 
 PACKAGES = ("timm", "torchvision", "open_clip")
 
@@ -25,7 +24,7 @@ def is_source(name: str) -> bool:
 def build(source: str, kwargs: Mapping[str, Any] | None = None) -> nn.Module:
     """The module, with random weights unless its factory brings its own."""
     origin, _, name = source.partition(":")
-    make = partial(_packaged, origin, name) if origin in PACKAGES else _factory(source)
+    make = partial(_packaged, origin, name) if origin in PACKAGES else added("networks", source)
     model = make(**(kwargs or {}))
     if not isinstance(model, nn.Module):
         raise UserError(f"{source}: needs a factory of an nn.Module, it returned {type(model).__name__}")
@@ -44,24 +43,6 @@ def _packaged(package: str, name: str, **kwargs: Any) -> Any:
     if package == "timm":
         return found.create_model(name, pretrained=False, **kwargs)
     return found.create_model(name, pretrained=None, **kwargs).visual
-
-
-def _factory(source: str) -> Callable[..., Any]:
-    """Of an importable module; the current folder is searched, too."""
-    module, _, name = source.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0] and error.name != module:
-            raise
-        raise UserError(f"{source}: no module {module!r}; allowed: {', '.join(PACKAGES)}, or an importable module") from None
-    factory = getattr(found, name, None)
-    if not callable(factory):
-        near = difflib.get_close_matches(name, dir(found), n=3)
-        raise UserError(f"{source}: {module} has no factory {name!r}{'; near: ' + ', '.join(near) if near else ''}")
-    return factory
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

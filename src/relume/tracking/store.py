@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import tempfile
 import time
 import urllib.error
@@ -62,6 +63,8 @@ class Store:
         since = time.monotonic()
         try:
             with contextlib.nullcontext() if remote else lock(root, "create"):  # concurrent creation breaks the database
+                if not (remote or os.environ.get("MLFLOW_TRACKING_URI")):
+                    _adopt(home(root))
                 self._client = MlflowClient(self.uri)
                 self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
         except MlflowException as error:
@@ -134,6 +137,22 @@ class Store:
 
     def delete(self, run: str) -> None:
         self._client.delete_run(run)
+
+
+def _adopt(folder: Path) -> None:
+    """MLflow keeps absolute paths. In a project that was copied or moved they are those of the first one, which it would go on
+    to read and write; MLflow has no call that changes them."""
+    database, artifacts = folder / "mlflow.db", str(folder / "mlartifacts")
+    if not database.exists():
+        return
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as store, store:
+        if not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            return
+        query = "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? AND artifact_location != ?"
+        for number, before in store.execute(query, [EXPERIMENT, artifacts]).fetchall():
+            change = "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND artifact_uri LIKE ?"
+            store.execute(change, [artifacts, len(before) + 1, number, f"{before}/%"])
+            store.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", [artifacts, number])
 
 
 def _check_health(uri: str, timeout: int) -> None:

@@ -72,7 +72,16 @@ class Latent:
             raise ValueError("noise_reg: needs noise: true, since it weighs noise maps that are optimised")
 
 
-Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent, Field(discriminator="kind")]
+@config
+class Own:
+    """A parametrisation or view of the user's own: a class or a function, called with `options`."""
+
+    kind: Literal["own"]
+    name: str  # <module>:<name>, or that of an entry point relume.parametrisations or relume.views
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent | Own, Field(discriminator="kind")]
 
 
 @config
@@ -119,7 +128,7 @@ class Colour:
 class Views:
     """What the networks see: the picture through these transforms, one after the other, drawn per sample."""
 
-    transforms: tuple[Annotated[Jitter | Affine | Colour, Field(discriminator="kind")], ...]  # none: the picture itself
+    transforms: tuple[Annotated[Jitter | Affine | Colour | Own, Field(discriminator="kind")], ...]  # none: the picture itself
     ensemble: int = Field(ge=1)  # views of each picture in a step; their objectives are averaged
 
 

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import per_channel, resize
+from relume.core.registry import added
 from relume.methods.optimise.base import Parametrisation
-from relume.methods.optimise.config import Fourier, Latent, Pixels, Prior, Pyramid
+from relume.methods.optimise.config import Fourier, Latent, Own, Pixels, Prior, Pyramid
 from relume.methods.optimise.prior import DeepPrior
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
@@ -21,7 +22,7 @@ COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.
 COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 
-Config = Pixels | Fourier | Pyramid | Prior | Latent
+Config = Pixels | Fourier | Pyramid | Prior | Latent | Own
 Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
 
 
@@ -135,6 +136,11 @@ def build(config: Config) -> Parametrisation:
             return PyramidColours(config.levels)
         case Prior():
             return DeepPrior(config.channels, config.levels)
+        case Own():
+            made = added("parametrisations", config.name)(**config.options)
+            if not isinstance(made, Parametrisation):
+                raise UserError(f"parametrisation.name: {config.name} makes no relume.methods.optimise.base.Parametrisation")
+            return made
         case Latent():
             raise UserError("parametrisation: a latent space needs a generator, and there is none here")
 

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.images import per_channel
-from relume.methods.optimise.config import Affine, Colour, Jitter
+from relume.core.registry import added
+from relume.methods.optimise.config import Affine, Colour, Jitter, Own
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
 Generators = Sequence[torch.Generator]
 
 
-def view(images: Tensor, transforms: Sequence[Jitter | Affine | Colour], generators: Generators) -> Tensor:
+def view(images: Tensor, transforms: Sequence[Jitter | Affine | Colour | Own], generators: Generators) -> Tensor:
     """(N, 3, H, W) -> (N, 3, H, W) through the transforms, one after the other; the pictures themselves where there is none."""
     for config in transforms:
         images = TRANSFORMS[type(config)](images, config, generators)
@@ -60,4 +61,10 @@ def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
     return (images - centre) * factor + mean.to(images)[..., None, None]
 
 
-TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Colour: colour}
+def own(images: Tensor, config: Own, generators: Generators) -> Tensor:
+    """(N, C, H, W) -> the same shape, differentiable."""
+    result: Tensor = added("views", config.name)(images, generators, **config.options)
+    return result
+
+
+TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Colour: colour, Own: own}
