@@ -22,14 +22,8 @@ from tests.decoder_files import entries, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, dice, shared, trainer
 
-SIDE = 64  # the network takes no smaller ones
 NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=SIDE)
 
 
 def test_shifts_by_hand() -> None:

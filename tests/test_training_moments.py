@@ -6,16 +6,10 @@ import torch
 from relume.data.store import Dataset
 from relume.losses.kernel import WIDTHS, discrepancy
 from relume.methods.gan.moments import grain
-from tests.evaluation_files import write_dataset
 from tests.gan_files import dice, trainer
 from tests.training_files import MOMENTS
 
 PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=64)
 
 
 def test_the_distance_by_hand() -> None:

@@ -24,7 +24,6 @@ from relume.training.models import Trained, read_model, write_model
 from relume.training.trainer import Trainer
 from stages import train_decoder, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
 from tests.decoder_files import CPU, training
-from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
 from tests.training_files import ADVERSARIAL, TRAINERS
 
@@ -42,11 +41,6 @@ READERS: dict[str, Callable[..., Any]] = {
 
 def painter(trainer: Any) -> TrainedGan:
     return TrainedGan(card={"name": "toy"}, module=trainer.painter)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=64)
 
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
