@@ -232,11 +232,6 @@ def test_command_line(tmp_path: Path, default_params: dict[str, Any], monkeypatc
         main()
 
 
-def test_sections_are_stages_or_shared() -> None:
-    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert set(SECTIONS) - {"run", "losses", "networks", "recipes"} == stages - {"code"}
-
-
 @pytest.mark.parametrize("name", ["size", "nfiles"])
 @pytest.mark.parametrize("where", ["prepare.datasets.photos", "evaluate.sets", "recipes"])
 def test_keys_that_the_run_cache_ignores(default_params: dict[str, Any], where: str, name: str) -> None:
