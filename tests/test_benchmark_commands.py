@@ -1,5 +1,6 @@
-"""Benchmarks that run no study of methods, on toys: each command writes its table."""
+"""Benchmarks without a study of methods: each command writes its table; models are trained once."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import yaml
 from click.testing import CliRunner
 
 from benchmarks import embeddings, floors, latent, maps
-from relume.core.files import read_csv
+from benchmarks.trainings import trained_once
+from relume.core.files import read_csv, read_json
 from relume.core.images import save_png
+from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
 from relume.evaluation.maps_table import columns
+from relume.training import stage
 from tests import latent_files, stage_files
-from tests.decoder_files import dataset, training
+from tests.decoder_files import CPU, dataset, toy, training
 from tests.evaluation_files import row, write_dataset, write_reconstructions
 from tests.maps_files import write_decoder
 
@@ -61,3 +65,50 @@ def test_a_command_writes_its_table(main: click.Command, words: list[str], head:
         assert done.exit_code == 0, done.output
     assert tuple(read_csv(Path("out/table.csv"))[0]) == head
     assert Path("out/table.json").exists()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def call(tmp_path: Path, data: Dataset) -> Callable[..., tuple[dict[str, Any], bool]]:
+    def call(root: str = "work", key: str = "key", **options: Any) -> tuple[dict[str, Any], bool]:
+        folder = tmp_path / root / "models/toy"
+        return trained_once(tmp_path / root, folder, key, lambda: toy(data), device=CPU, **options)
+
+    return call
+
+
+def test_it_is_trained_once_from_just_this(call: Callable[..., Any], tmp_path: Path) -> None:
+    card, kept = call(more={"code": "a"})
+    assert not kept
+    assert {"digest", "commit", "device", "seconds", "code", "sha256"} <= set(card)
+    assert call() == (card, True)
+    assert call(fits=lambda card: card["code"] == "b")[1] is False
+    assert call(key="another")[1] is False
+    assert read_json(tmp_path / "work/models/toy/model.json")["digest"] == "another"
+
+
+def test_a_killed_training_resumes(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relume.core.checkpoint.EVERY", 0.0)
+    whole, _ = call("whole")
+    train, steps = stage.train, list[int]()
+
+    def dying(trainer: Any, **options: Any) -> Any:
+        def on_log(step: int, *_: Any) -> None:
+            steps.append(step)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+
+        return train(trainer, **options | {"on_log": on_log})
+
+    monkeypatch.setattr(stage, "train", dying)
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    assert not (tmp_path / "work/models").exists()
+    card, kept = call()
+    assert (steps, kept) == ([1, 2, 3, 3, 4, 5, 6], False)
+    assert card["sha256"] == whole["sha256"]
+    assert not list((tmp_path / "work/scratch").iterdir())

@@ -2,24 +2,18 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from relume.core import checkpoint
 from relume.core.errors import UserError
 from relume.losses.image import noise_reg
 from relume.methods.latent.space import LatentSpace, spaces
-from relume.methods.optimise import infer as group
 from relume.methods.optimise import parametrise
 from relume.methods.optimise.optimise import Descent, looking, optimise
 from tests.gan_files import KINDS, dice, generator, latent
-from tests.inversion_files import SIZE, found, problem, settings, work_in
-
-PIXELS = {"kind": "pixels", "box": "projection"}
+from tests.inversion_files import SIZE, problem, settings
 
 
 def plain(space: str, **differences: Any) -> dict[str, Any]:
@@ -116,30 +110,6 @@ def test_without_a_generator_it_is_refused_by_name(default_params: dict[str, Any
         optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
     with pytest.raises(UserError, match="switches: a picture cannot be written as"):
         settings(default_params, switches=[[2, plain("w")]])
-
-
-@pytest.mark.parametrize("space", ["z", "w", "w_plus"])
-def test_a_hybrid_run_goes_on_after_a_kill(
-    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str
-) -> None:
-    """From a latent with its noise maps on to pixels: to the same bits, wherever in memory a restored code lies."""
-    monkeypatch.setattr(group, "load", found)
-    monkeypatch.setattr(checkpoint, "EVERY", -1.0)
-    made = spaces(generator("style").requires_grad_(False))
-    config = settings(default_params, parametrisation=plain(space, noise=True), switches=[[3, PIXELS]], steps=6)
-    whole = group.invert(work_in(tmp_path / "whole", config, space=made))
-
-    for at in (2, 4):
-
-        def killed(step: int, values: Any, sheet: Any, at: int = at) -> None:
-            if step >= at:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            group.invert(work_in(tmp_path / "halted", config, space=made, watch=killed))
-    again = group.invert(work_in(tmp_path / "halted", config, space=made))
-    assert np.array_equal(again[0], whole[0])
-    assert again[1:3] == whole[1:3]
 
 
 @pytest.mark.parametrize("name", ["z", "w", "w_plus"])

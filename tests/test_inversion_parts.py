@@ -1,4 +1,4 @@
-"""The nouns of an inversion one by one: parametrisations, views, schedules, recipes."""
+"""Parts of an inversion: parametrisations, views, schedules, recipes."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.methods.latent.space import LatentSpace
-from relume.methods.optimise import parametrise, schedules
+from relume.methods.optimise import parametrise, schedules, tuned
 from relume.methods.optimise.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, Pyramid, variation
 from relume.methods.optimise.parametrise import Parametrisation
 from relume.methods.optimise.prior import DeepPrior, noise
@@ -195,3 +195,35 @@ def test_what_a_recipe_states_is_the_weight(default_params: dict) -> None:  # ty
     assert config.losses.active == {"feature": 2.0, "tv": 3.0, "lpips": 0.5}
     with pytest.raises(UserError, match=r"recipes\.x\.losses: every weight is 0"):
         variation(section, losses, {"losses": {"tv": 0.0, "feature": 0.0}}, "recipes.x")
+
+
+FAMILIES = {
+    "alexnet": "alexnet",
+    "squeezenet1_1": "alexnet",
+    "vgg16": "vgg",
+    "efficientnet_lite0": "efficientnet",
+    "resnet18": "efficientnet",
+    "inception_v3": "efficientnet",
+    "clip_vit_l_14": "efficientnet",
+    "ViT-B-16/laion2b_s34b_b88k": "efficientnet",
+}
+
+
+@pytest.mark.parametrize("network", FAMILIES)
+def test_every_tap_of_every_family_has_a_recipe(network: str) -> None:
+    for tap, one in tuned.facts(network).taps.items():
+        name = tuned.name_for(network, [tap])
+        assert name in tuned.RECIPES
+        assert name == f"{FAMILIES[network]}_{tuned.depth(network, tap)}"
+        assert name.endswith("_pooled") == (one.stride is None)
+    assert set(map(tuned.depth, [network] * len(tuned.facts(network).taps), tuned.facts(network).taps)) == set(tuned.DEPTHS)
+
+
+def test_several_taps_go_by_the_shallowest_and_unknown_names_are_told() -> None:
+    assert tuned.name_for("alexnet_conv", ["pool", "conv5", "conv2"]) == "alexnet_shallow"
+    assert tuned.name_for("resnet50", ["pool", "layer4"]) == "efficientnet_deep"
+    assert tuned.family("mobilenet") == "resnet"
+    with pytest.raises(UserError, match="alexnet_conv has no tap 'conv9'; did you mean"):
+        tuned.name_for("alexnet_conv", ["conv9"])
+    with pytest.raises(UserError, match="unknown recipe 'vgg_midle'; did you mean 'vgg_middle'"):
+        tuned.recipe("vgg_midle")

@@ -1,4 +1,4 @@
-"""The whole of params.yaml is checked before any work: every fault at its key, of its kind."""
+"""The check of the whole params.yaml: every fault names its key."""
 
 import copy
 import re
@@ -27,7 +27,7 @@ DELETED = object()
 
 
 def change(params: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """`recipes.*` are all of them."""
+    """`recipes.*`: every recipe."""
     if key.startswith("recipes.*."):
         for name in params["recipes"]:
             change(params, key.replace("*", name), value)
@@ -54,21 +54,19 @@ def faults(params: dict[str, Any]) -> list[str]:
 
 
 def told(params: dict[str, Any], changes: dict[str, Any], key: str, kind: str) -> None:
-    """The changes make a fault at this very key, of this kind."""
+    """The changes make a fault at `key` whose text matches `kind`."""
     for name, value in changes.items():
         change(params, name, value)
     found = faults(params)
     assert any(line.startswith(f"params: {key}: ") and re.search(kind, line) for line in found), "\n".join(found) or "no fault"
 
 
-def test_the_committed_parameters_are_sound(default_params: dict[str, Any]) -> None:
+def test_committed_parameters_are_valid(default_params: dict[str, Any]) -> None:
     check(default_params)
 
 
 ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("lossess", {}, "lossess", "unknown section; did you mean 'losses'"),
-    ("losses.tvv", 1.0, "losses.tvv", "unknown key; did you mean 'tv'"),
-    ("losses.tv", "much", "losses.tv", "valid number"),
     ("prepare.datasets.photos.source", "fotos", "prepare.datasets.photos.source", "unknown 'fotos'.*cifar10"),
     ("weights.networks", ["alexnett"], "weights.networks", "unknown network 'alexnett'"),
     ("evaluate.metrics", ["psnrr"], "evaluate.metrics", "unknown metric 'psnrr'"),
@@ -90,7 +88,6 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"prepare.datasets.photos.test": 0}, "floors.split", "no images in test"),
     ({"run.micro_batch": 1, "invert_optimise.restarts": 2}, "invert_optimise.restarts", "more than run.micro_batch, 1"),
     ({"invert_optimise.taps": {"conv33": 1.0}}, "invert_optimise.taps.conv33", "no tap 'conv33'; did you mean 'conv3'"),
-    ({"recipes.deep.network": "resnet50"}, "recipes.deep.taps.conv5", "resnet50 has no tap"),
     ({"recipes.deep.dataset": "photos_32"}, "recipes.deep.dataset", "all recipes share"),
     ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "every weight is 0"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
@@ -124,11 +121,6 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({**RESNET, **FOREIGN}, "recipes.deep.weights", "resnet50 is needed"),
     ({**RESNET, **FOREIGN, "recipes.deep.weights": "models/weights/resnet50"}, "recipes.shallow.weights", "resnet50 is needed"),
     (
-        {"losses.avg": 1.0, f"{TERMS}.avg.networks": {"efficientnet_lite0": {"stage9": 1.0}}},
-        f"{TERMS}.avg.networks.efficientnet_lite0.stage9",
-        "no tap 'stage9'",
-    ),
-    (
         {"losses.ref": 1.0, f"{TERMS}.ref": {"networks": {"efficientnet_lite0": {"stage3": 1.0}}, "distance": "mse"}}
         | {f"{TERMS}.ref.aggregate": "mean", f"{TERMS}.ref.policy": "smart"},
         f"{TERMS}.ref.networks.efficientnet_lite0.stage3",
@@ -144,12 +136,12 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "where", "kind"), ONE_SECTION)
-def test_a_fault_of_one_section(default_params: dict[str, Any], key: str, value: Any, where: str, kind: str) -> None:
+def test_faults_of_one_section(default_params: dict[str, Any], key: str, value: Any, where: str, kind: str) -> None:
     told(default_params, {key: value}, where, kind)
 
 
 @pytest.mark.parametrize(("changes", "where", "kind"), RECIPES)
-def test_a_fault_between_sections(default_params: dict[str, Any], changes: dict[str, Any], where: str, kind: str) -> None:
+def test_faults_between_sections(default_params: dict[str, Any], changes: dict[str, Any], where: str, kind: str) -> None:
     told(default_params, changes, where, kind)
 
 
@@ -163,13 +155,13 @@ def test_a_fault_between_sections(default_params: dict[str, Any], changes: dict[
         {"losses.clip": 1.0, f"{TERMS}.clip.network": "efficientnet_lite0", "recipes.*.weights": "models/weights"},
     ],
 )
-def test_what_agrees_is_let_through(default_params: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_valid_changes_pass(default_params: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         change(default_params, key, value)
     check(default_params)
 
 
-def test_a_fault_of_what_is_shared_is_told_once_where_it_is_written(default_params: dict[str, Any]) -> None:
+def test_faults_of_shared_values_are_reported_once(default_params: dict[str, Any]) -> None:
     change(default_params, "invert_optimise.terms.clip.network", "resnet18")
     change(default_params, "losses.clip", 1.0)
     assert [line for line in faults(default_params) if "terms" in line] == [
@@ -178,7 +170,7 @@ def test_a_fault_of_what_is_shared_is_told_once_where_it_is_written(default_para
     assert sum("'resnet18'" in line for line in faults(default_params)) == 1
 
 
-def test_all_faults_are_told_at_once(default_params: dict[str, Any]) -> None:
+def test_all_faults_are_reported_together(default_params: dict[str, Any]) -> None:
     default_params["losses"]["tv"] = "much"
     default_params["run"]["seed"] = -1
     del default_params["report"]
@@ -186,7 +178,7 @@ def test_all_faults_are_told_at_once(default_params: dict[str, Any]) -> None:
     assert keys == {"losses.tv", "run.seed", "report"}
 
 
-def test_every_list_that_a_reference_names_exists(default_params: dict[str, Any]) -> None:
+def test_lists_of_references_exist(default_params: dict[str, Any]) -> None:
     check(default_params)
     paths = {section.path for section in SECTIONS.values()} | {GROUPS, METHODS, "losses", "prepare.datasets"}
     known = paths | {"weights.networks", "extract.networks", "extract.datasets"}
@@ -195,7 +187,7 @@ def test_every_list_that_a_reference_names_exists(default_params: dict[str, Any]
     assert {name for mark in marks if isinstance(mark, Entry | Folder) for name in mark.lists} <= known
 
 
-def test_every_reference_to_what_is_not_there_is_told_at_its_key(default_params: dict[str, Any]) -> None:
+def test_missing_targets_of_references(default_params: dict[str, Any]) -> None:
     default_params["extract"].update(cached=None, held_out=[])
     wrong: dict[tuple[str, ...], tuple[str, Any]] = {}
     for section in SECTIONS.values():
@@ -220,7 +212,7 @@ def _parts(section: Any, params: dict[str, Any]) -> list[Part]:
     return [Part(value=built, layers=((section.key, params[section.key]),)), *below]
 
 
-def test_what_is_said_twice_without_torch_agrees() -> None:
+def test_tables_repeated_without_torch_agree() -> None:
     """The network that LPIPS looks through, and the weights that dvc.yaml declares."""
     assert {extractor: network for extractor, (network, _) in LPIPS_TAPS.items()} == LPIPS
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -231,9 +223,7 @@ def test_what_is_said_twice_without_torch_agrees() -> None:
         assert found == set(DECLARED), key
 
 
-def test_the_file_can_be_checked_by_itself(
-    tmp_path: Path, default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command_line(tmp_path: Path, default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
     main()
@@ -242,19 +232,14 @@ def test_the_file_can_be_checked_by_itself(
         main()
 
 
-def test_names_in_the_schema_are_stages_or_shared_sections() -> None:
-    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert set(SECTIONS) - {"run", "losses", "networks", "recipes"} == stages - {"code"}
-
-
 @pytest.mark.parametrize("name", ["size", "nfiles"])
 @pytest.mark.parametrize("where", ["prepare.datasets.photos", "evaluate.sets", "recipes"])
-def test_no_key_has_a_name_that_dvcs_run_cache_ignores(default_params: dict[str, Any], where: str, name: str) -> None:
+def test_keys_that_the_run_cache_ignores(default_params: dict[str, Any], where: str, name: str) -> None:
     with pytest.raises(UserError, match=rf"(?m)^params: {where}\.{name}: .*run cache.*'pixels'"):
         check(change(default_params, f"{where}.{name}", 64))
 
 
-def test_nor_has_a_key_inside_a_list(default_params: dict[str, Any]) -> None:
+def test_keys_that_the_run_cache_ignores_inside_lists(default_params: dict[str, Any]) -> None:
     default_params["report"] = [[{"size": 1}]]
     with pytest.raises(UserError, match=r"params: report\.0\.0\.size: .*run cache"):
         check(default_params)

@@ -102,19 +102,6 @@ def test_what_only_cannot_mean_is_told(tmp_path: Path) -> None:
         read(tmp_path, "bad")
 
 
-def test_paper_s0_sweeps_terms_and_policies(default_params: dict[str, Any]) -> None:
-    recipes = merge(default_params, read(ROOT, "paper_s0"))["recipes"]
-    policies = ("as_is", "no_relu", "relu_after", "smart")
-    others = ("resnet18", "resnet34", "resnet101", "resnet152", "vgg16", "vgg19", "clip")
-    plain = ("s0", "s0_4", "s0_16", "s0_sclip")
-    assert set(recipes) == {*plain, *(f"s0_{term}_{one}" for term in ("avg", "ref") for one in policies + others)}
-    assert list(recipes["s0_ref_clip"]["terms"]["ref"]["networks"]) == ["clip_vit_l_14"]
-    assert {recipe["reference"] for name, recipe in recipes.items() if "_ref_" in name} == {"data/reconstructions/s0"}
-    assert [name for name, recipe in recipes.items() if "surrogate" not in recipe["losses"]] == ["s0_sclip"]
-    for policy in policies[1:]:
-        assert recipes[f"s0_ref_{policy}"]["terms"]["ref"]["policy"] == policy
-
-
 def test_groups_of_other_parameters_are_named_before_the_work(tmp_path: Path) -> None:
     """DVC leaves them where they are, and compare would stop at them hours later."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")

@@ -16,9 +16,7 @@ from tests import data_files as files
 from tests.decoder_files import entries
 from tests.preset_files import run_all, toy_project, whole
 
-SIDES = {"paper_s4": 32, "paper_s4_cifar100": 32, "masked_64": 64, "energy_imagenet": 224}  # pixels
 TRAIN = {"paper_s4": 49_000, "paper_s4_cifar100": 49_000, "masked_64": 99_000, "energy_imagenet": 1_277_327}
-CELLS = {"paper_s4": 4, "paper_s4_cifar100": 4, "masked_64": 8, "energy_imagenet": 16}
 
 
 def models(name: str, params: dict[str, Any]) -> dict[str, MaskedConfig]:
@@ -76,17 +74,6 @@ def test_steps_are_reckoned_from_epochs(name: str, epochs: int, default_params: 
     """The last batch of an epoch need not be full."""
     for found in models(name, default_params).values():
         assert found.training.steps == epochs * -(-TRAIN[name] // found.training.batch)
-
-
-@pytest.mark.parametrize("name", SIDES)
-def test_every_model_is_filled_in_and_probed_with_its_own_cells(name: str, default_params: dict[str, Any]) -> None:
-    params = whole(name, default_params)
-    ((dataset, section),) = params["prepare"]["datasets"].items()
-    (group,) = params["reconstruct_masked"].values()
-    assert section.get("pixels", SIDES[name]) == SIDES[name]
-    assert (group["dataset"], group["cell"], group["split"]) == (dataset, CELLS[name], "test")
-    assert group["models"] == params["probe"]["models"] == list(params["train_masked"]["models"])
-    assert models(name, default_params)[group["models"][0]].masks.ratio in group["ratios"]
 
 
 # --- run --------------------------------------------------------------------------------------------------------------

@@ -11,14 +11,9 @@ from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import adversarial
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.trainer import LOSS
-from tests.decoder_files import dataset, toy
+from tests.decoder_files import toy
 
 SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return dataset(tmp_path_factory.mktemp("data"))
 
 
 def discriminator(channels: int = 5) -> Discriminator:

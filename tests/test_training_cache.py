@@ -14,15 +14,10 @@ from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from tests import decoder_files
-from tests.decoder_files import CPU, dataset
+from tests.decoder_files import CPU
 
 FOLDER = Path("data/features/toy/alexnet_conv")
 UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

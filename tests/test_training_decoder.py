@@ -14,14 +14,9 @@ from relume.methods.decoder.terms import wishes
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from tests.decoder_files import dataset, entries, settings, shared, toy, training
+from tests.decoder_files import entries, settings, shared, toy, training
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return dataset(tmp_path_factory.mktemp("data"))
 
 
 def draws(count: int) -> list[torch.Generator]:

@@ -1,4 +1,4 @@
-"""Two players from toy pictures to a model on disk: what the discriminator is shown and remembers, kills, faults by name."""
+"""Training of generators: augmentation, terms, objectives with and without a discriminator, faults."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +12,21 @@ from torch.nn import functional as F
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
+from relume.losses.kernel import WIDTHS, discrepancy
 from relume.methods.gan.adversary import Paths, lengths
 from relume.methods.gan.config import DiffAugment
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
 from relume.methods.gan.generator import Generator, Noise
+from relume.methods.gan.moments import grain
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
 from tests.decoder_files import entries, training
 from tests.evaluation_files import write_dataset
 from tests.gan_files import DUELS, KINDS, dice, shared, trainer
+from tests.training_files import MOMENTS
 
-SIDE = 64  # the network takes no smaller ones
 NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=SIDE)
 
 
 def test_shifts_by_hand() -> None:
@@ -158,3 +155,35 @@ def test_faults_are_named_together() -> None:
     with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
         entries("train_gan", section)
     assert set(entries("train_gan", {"shared": shared(), "models": {"a": {}}})) == {"a"}
+
+
+PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
+
+
+def test_the_distance_by_hand() -> None:
+    """Two numbers each; k(a, b) = mean of (1 + |a - b|^2 / (2 width))^-1/2."""
+    x, y = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]])
+
+    def k(squared: float) -> float:
+        return sum((1 + squared / 2 / width) ** -0.5 for width in WIDTHS) / len(WIDTHS)
+
+    first = k(2) - 2 / 3 * (k(0) + k(4) + k(16))
+    second = k(2) - 2 / 3 * (k(2) + k(2) + k(10))
+    assert discrepancy(x, y).tolist() == pytest.approx([first, second], rel=1e-5)
+
+
+def test_grain_by_hand() -> None:
+    """Rows 0 and 1 in turn in the first colour; the others even."""
+    picture = torch.full((1, 3, 4, 4), 0.5)
+    picture[:, 0] = torch.tensor([0.0, 1, 0, 1])[:, None]
+    assert grain(picture)[0].tolist() == pytest.approx([1 / 3, 0, 0.5, 0.5, 0.5, 0.5001**0.5 * 0.5**0.5, 0.01, 0.01], abs=1e-3)
+
+
+def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
+    reference = trainer(data, "style", objective=MOMENTS, metric_network=PLAIN).reference
+    assert reference is not None
+    true = data.pixels(data.select("train")[:4])
+    far = torch.rand(true.shape, generator=dice(1)[0])
+    assert float(reference(true).mean()) < float(reference(far).mean()) - 0.1
+    assert all(one.shape[0] == 8 for one in reference.true), "four, and their mirror images"
+    assert all(float(one.mean(0).abs().max()) < 1e-3 for one in reference.true)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.core.checkpoint import Checkpoint
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import describe
@@ -94,33 +93,6 @@ def test_it_learns_and_keeps_the_best(optimiser: str, ema: float) -> None:
     assert {"train/loss", "train/error", "train/gradient", "learning_rate"} <= set(seen[0][1])
     assert [row["step"] for row in done.timing] == list(range(1, 41))
     assert done.progress is None
-
-
-def killed(at: int) -> Callable[..., None]:
-    def on_log(step: int, values: object, preview: object) -> None:
-        if step == at:
-            raise KeyboardInterrupt
-
-    return on_log
-
-
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_killed_training_resumes_where_its_last_checkpoint_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
-) -> None:
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-    options = {"log_every": 2, "ema": ema, "validate_every": 2}
-    whole, path = train(Seen(**options)), tmp_path / "run.safetensors"
-    line = Seen(**options)
-    with pytest.raises(KeyboardInterrupt):
-        train(line, checkpoint=Checkpoint(path, []), on_log=killed(22))
-    again, steps = Seen(**options), list[int]()
-    again.previews = 10  # those that were written down
-    done = train(again, checkpoint=Checkpoint(path, []), on_log=lambda step, *_: steps.append(step))
-    assert steps == list(range(22, 41, 2))
-    assert (done.history, done.metrics, done.best_step) == (whole.history, whole.metrics, whole.best_step)
-    assert [row["step"] for row in done.timing] == [row["step"] for row in whole.timing]
-    assert np.array_equal(done.progress, whole.progress)  # type: ignore[arg-type]
 
 
 def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:

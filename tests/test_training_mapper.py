@@ -14,23 +14,16 @@ from relume.methods.latent.model import build
 from relume.methods.latent.train import mean_latent
 from relume.training.loop import LOSS, train
 from tests.decoder_files import training
-from tests.evaluation_files import write_dataset
 from tests.gan_files import dice
 from tests.training_files import MAPPERS as CASES
 from tests.training_files import mapper
 
-SIDE = 64
 LATENT = {"latent": 1.0, "pixel": 0.0, "feature": 0.0}
 FEATURES = {"map": torch.randn(3, 4, 5, 5, generator=dice(0)[0]), "pool": torch.randn(3, 6, generator=dice(1)[0])}
 
 
 def architecture(plain: dict[str, Any]) -> Any:
     return configured(MapperArchitecture, plain, "architecture")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return write_dataset(tmp_path_factory.mktemp("data") / "toy", size=SIDE)
 
 
 def test_every_kind_of_the_parameters_is_there_and_tried() -> None:

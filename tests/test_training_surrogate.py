@@ -22,7 +22,7 @@ from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from tests.decoder_files import CPU, SIZE, Store, dataset, training
+from tests.decoder_files import CPU, SIZE, Store, training
 from tests.gan_files import dice
 from tests.inversion_files import settings
 from tests.training_files import PREDICTED as OWN
@@ -36,11 +36,6 @@ SHAPES = {tap: tuple(values.shape[1:]) for tap, values in FEATURES.items()}
 
 def architecture(kind: str) -> Any:
     return configured(SurrogateArchitecture, CASES[kind], "architecture")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return dataset(tmp_path_factory.mktemp("data"))
 
 
 def extractors(data: Dataset) -> Extractors:
