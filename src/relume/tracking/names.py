@@ -10,6 +10,6 @@ LABELS = {BASELINE: "baselines", **{key: label for family in FAMILIES for key, l
 def of_group(group: Group) -> str:
     """`deep (Optimisation, AlexNet conv5)`; of several methods, how many."""
     methods = dict.fromkeys((row["method"], row["family"], row["network"], row["tap"]) for row in group.index)
-    family, network, tap = next(iter(methods))[1:]
+    _, family, network, tap = next((one for one in methods if one[1] != BASELINE), next(iter(methods)))
     what = place(network, tap) if len(methods) == 1 else f"{len(methods)} methods"
     return f"{group.name} ({', '.join(filter(None, (LABELS.get(family, family), what)))})"

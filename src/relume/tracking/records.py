@@ -78,7 +78,7 @@ def _record(root: Path, name: str, lock: Mapping[str, Any]) -> Record:
     return Record(
         name=name,
         title=of_group(group),
-        seconds=sum(float(row["seconds"]) for row in group.timing),
+        seconds=sum({row["method"]: float(row["seconds"]) for row in group.timing}.values()),  # up to the last steps
         key=digest([name, [(path.name, sha256(path)) for path in _files(folder)]]),
         stage=stage_of(RECONSTRUCTIONS / name / "index.csv", lock),
         device=str(group.method.get("device", "")),
