@@ -19,9 +19,8 @@ from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
 from relume.evaluation.maps_table import columns
 from relume.training import stage
 from tests import latent_files, stage_files
-from tests.decoder_files import CPU, dataset, toy, training
+from tests.decoder_files import CPU, dataset, toy, training, write_decoder
 from tests.evaluation_files import row, write_dataset, write_reconstructions
-from tests.maps_files import write_decoder
 
 KNOWN = {"count": 3, "restarts": 2, "steps": 30, "rate": 0.05, "spaces": ["w"]}
 MAPPER = {"network": "alexnet_conv", "taps": ["conv3"], "architecture": {"width": 8, "depth": 1, "grid": 2}}

@@ -25,9 +25,8 @@ from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import maps
 from tests import stage_files as files
-from tests.decoder_files import CPU, Store, dataset
+from tests.decoder_files import CPU, Store, dataset, write_decoder
 from tests.evaluation_files import write_dataset
-from tests.maps_files import write_decoder
 
 EYES = FeatureExtractor(networks={}, taps={}, heads={})
 SIZE = 16

@@ -16,29 +16,19 @@ from relume.methods.masked.mixed_ae import MixedAe, recognition
 from relume.methods.masked.model import MASKED, build
 from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.vit import Attention
+from tests.toy_masked import ENERGY, MIXED, STACK, TOKENS
 
 SIZE, CELL = 16, 4
-SMALL: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2}
-CODES: dict[str, Any] = {"kind": "tokenizer", "width": 8, "levels": [5, 3]}
+CODES = TOKENS | {"levels": [5, 3]}
+MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}
 CASES: dict[str, dict[str, Any]] = {
-    "energy transformer": {
-        "kind": "energy_transformer",
-        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 3, "alpha": 0.5, "beta": 0.3, "init": 0.3},
-    },
-    "energy transformer, fused": {
-        "kind": "energy_transformer",
-        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3, "init": 0.3},
-        "attention": "fused",
-        "own_key": False,
-    },
-    "mae": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": False},
-    "mae, norm_pix": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": True},
-    "mixed_ae": {
-        **{"kind": "mixed_ae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}},
-        **{"recognition": 0.1, "temperature": 0.25, "projection": 8},
-    },
+    "energy transformer": ENERGY | {"init": 0.3},
+    "energy transformer, fused": ENERGY | {"init": 0.3, "attention": "fused", "own_key": False},
+    "mae": MAE,
+    "mae, norm_pix": MAE | {"norm_pix": True},
+    "mixed_ae": MIXED,
     "simmim": {"kind": "simmim", "patch": 2, "width": 8, "depths": [2, 2], "heads": [1, 2], "window": 4},
-    "beit": {"kind": "beit", "encoder": SMALL, "tokenizer": CODES},
+    "beit": {"kind": "beit", "encoder": STACK, "tokenizer": CODES},
     "tokenizer": CODES,
 }
 METHODS = [name for name in CASES if name != "tokenizer"]
@@ -203,6 +193,6 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
     with pytest.raises(UserError, match="levels: "):
         configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
     with pytest.raises(UserError, match="heads: "):
-        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**SMALL, "heads": 3}}, "architecture")
+        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**STACK, "heads": 3}}, "architecture")
     with pytest.raises(ValueError, match="pictures of 16 px"):
         model("mae")(IMAGES[..., :8, :8], HIDDEN)
