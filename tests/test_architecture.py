@@ -43,14 +43,14 @@ def script(stage: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
-def test_arrows_point_one_way(name: str) -> None:
+def test_layers_import_downwards(name: str) -> None:
     for module in (SRC / "relume" / name).rglob("*.py"):
         file, also = ALSO.get(name, ("", set()))
         allowed = MAY_IMPORT[name] | {name} | (also if module.name == file else set())
         assert {other[0] for other in imports(module)} <= allowed, module
 
 
-def test_every_family_is_a_folder_in_the_registry_and_report_waits_for_its_models() -> None:
+def test_families_are_registered() -> None:
     folders = {path.parent.name for path in (SRC / "relume/methods").glob("*/__init__.py")}
     assert folders == {family.name for family in FAMILIES}
     assert len(FAMILIES) == len(folders)
@@ -75,7 +75,7 @@ def families(path: Path) -> set[str]:
     }
 
 
-def test_no_other_module_lists_the_families() -> None:
+def test_only_the_registry_lists_families() -> None:
     """One that knows most of them would have to be edited for a new one."""
     modules = [path for path in SRC.rglob("*.py") if SRC / "relume/methods" not in path.parents]
     knows = {path: families(path) for path in [*modules, *(ROOT / "stages").glob("*.py")]}
@@ -83,7 +83,7 @@ def test_no_other_module_lists_the_families() -> None:
     assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1, "the search finds what it looks for"
 
 
-def test_stage_script_section_and_code_share_a_name() -> None:
+def test_stage_script_section_and_code_names() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
     assert scripts == set(stages())
@@ -95,7 +95,7 @@ def test_stage_script_section_and_code_share_a_name() -> None:
         assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name
 
 
-def test_command_lines_name_their_dependencies() -> None:
+def test_commands_name_their_dependencies() -> None:
     for name, stage in stages().items():
         options = stage["cmd"].split("--")[1:]
         paths = [parts[1] for parts in (option.split() for option in options) if len(parts) > 1 and "/" in parts[1]]

@@ -46,7 +46,7 @@ SETS = ["--group", "groups/s0", "--images", "data/images/toy"]
     ],
     ids=["floors", "embeddings", "maps", "latent"],
 )
-def test_a_command_writes_its_table(main: click.Command, words: list[str], head: Any, tmp_path, monkeypatch, default_params):
+def test_command_writes_its_table(main: click.Command, words: list[str], head: Any, tmp_path, monkeypatch, default_params):
     stage_files.project(tmp_path, monkeypatch, {}, data=(data := dataset(tmp_path / "data/images")))
     default_params["run"].update(device="cpu", micro_batch=3)
     default_params["maps"].update(pictures=2, probes=1, groups=2, shown=1, metrics=["psnr"])
@@ -80,7 +80,7 @@ def call(tmp_path: Path, data: Dataset) -> Callable[..., tuple[dict[str, Any], b
     return call
 
 
-def test_it_is_trained_once_from_just_this(call: Callable[..., Any], tmp_path: Path) -> None:
+def test_model_is_trained_once(call: Callable[..., Any], tmp_path: Path) -> None:
     card, kept = call(more={"code": "a"})
     assert not kept
     assert {"digest", "commit", "device", "seconds", "code", "sha256"} <= set(card)
@@ -90,7 +90,7 @@ def test_it_is_trained_once_from_just_this(call: Callable[..., Any], tmp_path: P
     assert read_json(tmp_path / "work/models/toy/model.json")["digest"] == "another"
 
 
-def test_a_killed_training_resumes(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relume.core.checkpoint.EVERY", 0.0)
     whole, _ = call("whole")
     train, steps = stage.train, list[int]()

@@ -46,7 +46,7 @@ def run(*more: str) -> Result:
     return CliRunner().invoke(surrogate.main, given)
 
 
-def test_both_questions_are_answered(project: Path) -> None:
+def test_table(project: Path) -> None:
     done = run("--strength", "0.5", "--strength", "1e6")
     assert done.exit_code == 0, done.output
     table = read_csv(project / "results/surrogate.csv")
@@ -63,7 +63,7 @@ def test_both_questions_are_answered(project: Path) -> None:
     assert read_json(project / "results/surrogate.json")["n"] == 2
 
 
-def test_predictions_are_held_against_the_true_embedding(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_compared_with_the_true_embedding(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that tells the opposite of it reaches cosine -1."""
 
     def opposite(bench: surrogate.Bench, config: object) -> object:

@@ -66,7 +66,7 @@ def bench(data: Dataset, **other: Any) -> Bench:
     return Bench(dataset=data, config=config(**other), extractor=EYES, seed=0, micro_batch=3, device=CPU)
 
 
-def test_both_rankings_find_the_channel_whose_removal_loses_everything(data: Dataset) -> None:
+def test_rankings_find_the_channel_that_matters(data: Dataset) -> None:
     found = examine(Toy(data), bench(data))
     assert found.scores["activation"].argmax() == found.scores["contribution"].argmax() == 0
     assert found.scores["contribution"][1:].abs().max() == 0
@@ -92,7 +92,7 @@ def test_both_rankings_find_the_channel_whose_removal_loses_everything(data: Dat
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 8])
-def test_groups_partition_the_channels_and_actions_are_complements(groups: int) -> None:
+def test_groups_partition_the_channels(groups: int) -> None:
     scores = {"a": torch.tensor([0.1, 5.0, 3.0, 3.0, 0.0, 2.0, 9.0, 1.0]), "b": torch.arange(8.0)}
     cut = parts(scores["a"], groups)
     assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "by falling score; of equals the first comes first"
@@ -110,7 +110,7 @@ def test_groups_partition_the_channels_and_actions_are_complements(groups: int) 
 
 
 @pytest.mark.parametrize("vector", [False, True])
-def test_contribution_is_the_change_when_a_channel_is_taken_away(vector: bool) -> None:
+def test_contribution_of_a_linear_decoder(vector: bool) -> None:
     """For a linear decoder first order is all: the mean over many signs comes near the change itself."""
     generator = torch.Generator().manual_seed(1)
     shape = (2, 4) if vector else (2, 4, 3, 3)
@@ -171,7 +171,7 @@ def run(out: str = "metrics/maps", **differences: Any) -> Result:
     return files.run(maps, weights="models/weights", models="models/decoder", out=out)
 
 
-def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
+def test_stage(project: Path) -> None:
     done = run(decoders=["deep", "vector"])
     assert done.exit_code == 0, done.output
     table = read_csv(project / "metrics/maps/maps.csv")
@@ -201,7 +201,7 @@ def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
         ({"decoders": ["deep", "deep"]}, "maps.decoders: "),
     ],
 )
-def test_a_fault_leaves_no_folder_and_names_itself(project: Path, differences: dict[str, Any], words: str) -> None:
+def test_faults(project: Path, differences: dict[str, Any], words: str) -> None:
     done = run(**differences)
     assert done.exit_code == 1
     assert words in done.output

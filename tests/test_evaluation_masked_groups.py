@@ -86,7 +86,7 @@ def network_of(weights: Path, *sizes: int) -> MetricNetwork:
     return found
 
 
-def test_predictions_are_judged_pasted_and_what_does_not_fit_is_named(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_masked_scores_and_faults(tmp_path: Path, data: Dataset, weights: Path) -> None:
     rows = scored(write(tmp_path / "g", data), data, weights)
     assert len(rows) == 32
     assert set(rows[0]) == set(MASKED_COLUMNS) - {"lpips_vgg"}, "no plain psnr, and no metric that was not asked for"
@@ -111,7 +111,7 @@ def test_predictions_are_judged_pasted_and_what_does_not_fit_is_named(tmp_path: 
         scored(folder, data, weights)
 
 
-def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_masked_sets(tmp_path: Path, data: Dataset, weights: Path) -> None:
     group, masks = read(write(tmp_path / "g", data))
     assert masks is not None
     net = networks.load("alexnet_conv", WeightStore(weights))
@@ -139,7 +139,7 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
 TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))
 
 
-def test_methods_are_sets_too_unless_pictures_are_too_small_for_the_network(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_method_sets(tmp_path: Path, data: Dataset, weights: Path) -> None:
     """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
     rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
     write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
@@ -176,7 +176,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_what_is_visible_is_kept_and_what_is_hidden_never_seen(name: str) -> None:
+def test_baselines_keep_visible_pixels(name: str) -> None:
     images, hidden = pictures()
     dark = in_pixels(hidden, 2)
     filled = ALL[name](images, hidden)
@@ -187,7 +187,7 @@ def test_what_is_visible_is_kept_and_what_is_hidden_never_seen(name: str) -> Non
     assert torch.allclose(ALL[name](images[1:2], hidden[1:2]), filled[1:2], atol=1e-6), "rows touch"
 
 
-def test_fillings_by_hand() -> None:
+def test_baselines() -> None:
     filled = mean_visible(greys([0.0, 0.4, 1.0], cell=2), mask((0, 0), (1, 1), (0, 2)))
     assert filled[0, 0, 5, 5].item() == pytest.approx((0.0 + 0.4 + 1.0) / 3)
     filled = nearest_visible(greys([0.0, 0.4, 1.0], cell=2), mask((0, 0), (2, 2)))
@@ -204,7 +204,7 @@ def test_fillings_by_hand() -> None:
     assert filled[0, 1, 0, 1].item() == pytest.approx(5**-1.5 / (1 + 5**-1.5), rel=1e-5)
 
 
-def test_scores_by_hand() -> None:
+def test_scores() -> None:
     """A quarter is hidden, and wrong by 0.5 there; wrong by 0.1 elsewhere, which pasting mends."""
     images, hidden = torch.full((1, 3, 16, 16), 0.4), torch.zeros(1, 2, 2, dtype=torch.bool)
     hidden[0, 1, 1] = True

@@ -51,7 +51,7 @@ def labelled(folder: Path, labels: dict[str, list[str]]) -> Dataset:
 SAME = {"train": ["a", "a", "a", "b"], "val": ["a", "b", "a", ""], "test": ["a", "b", "b", "c"]}
 
 
-def test_classes_are_told_apart_under_a_penalty_chosen_on_validation_pictures() -> None:
+def test_linear_probe() -> None:
     far, val, test = (clouds(20, 0.05, seed) for seed in range(3))
     assert probe.linear_top1(far, val, test, PENALTIES) == 1
     assert (probe.neighbours(far, test[0], count=5, temperature=0.1) == test[1]).all()
@@ -65,7 +65,7 @@ def test_classes_are_told_apart_under_a_penalty_chosen_on_validation_pictures() 
     assert probe.linear_top1(train, honest, honest, [1e-3, 1e6]) == 1
 
 
-def test_neighbours_agree_with_a_loop_and_their_weights_count() -> None:
+def test_nearest_neighbours() -> None:
     (train, labels), (test, _) = clouds(12, 0.8), clouds(9, 0.8, seed=1)
     found = probe.neighbours((train, labels), test, count=7, temperature=0.2)
     for feature, name in zip(test, found, strict=True):
@@ -81,7 +81,7 @@ def test_neighbours_agree_with_a_loop_and_their_weights_count() -> None:
     assert (units.tolist(), other.tolist()) == ([[-1, 0], [1, 0]], [[2, 0]]), "what never changes says nothing"
 
 
-def test_table_reads_every_split_once_and_counts_what_can_be_told(tmp_path: Path) -> None:
+def test_table(tmp_path: Path) -> None:
     """Of four test pictures one is of a class that was never seen; chance is right for one of the three others."""
     data, read = labelled(tmp_path, SAME), []
 
@@ -115,7 +115,7 @@ def run(images: str = "data/images/toy", **differences: Any) -> Result:
     return files.run(stage, images=images, models="models/masked", out="metrics/probe.csv")
 
 
-def test_the_stage_writes_models_beside_floors_and_faults_name_themselves(project: Path) -> None:
+def test_stage_and_faults(project: Path) -> None:
     assert (done := run(models=["et", "mae"])).exit_code == 0, done.output
     table = read_csv(Path("metrics/probe.csv"))
     assert tuple(table[0]) == probe.PROBE

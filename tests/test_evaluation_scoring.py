@@ -54,7 +54,7 @@ def scorer(data: Dataset, weights: Path, features: Path, of: Group, metrics: Ite
     return Scorer(datasets={"toy": data}, extractor=networks, **{**plain, **other})
 
 
-def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+def test_rows_are_scored_against_their_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
     """Perfect and inverted pictures, shuffled over methods, restarts and taps; the second judge is asked afresh."""
     ids = data.ids([0, 1, 2, 3])
     originals = data.images[:4]
@@ -79,9 +79,7 @@ def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Datas
         assert line["psnr"] == pytest.approx(psnr(x, y).item(), abs=1e-4)
 
 
-def test_micro_batches_change_nothing_and_only_what_is_asked_for_is_loaded(
-    tmp_path: Path, data: Dataset, weights: Path, features: Path
-) -> None:
+def test_micro_batches_and_loaded_networks(tmp_path: Path, data: Dataset, weights: Path, features: Path) -> None:
     ids = data.ids([0, 1, 2])
     rows = [row("m", id, restart=restart, selected=restart == 0) for restart in (0, 1) for id in ids]
     found = group(tmp_path / "g", rows, 255 - data.images[[0, 1, 2, 3, 4, 5]])
@@ -97,7 +95,7 @@ def test_micro_batches_change_nothing_and_only_what_is_asked_for_is_loaded(
     assert "feature_error" not in score(floor, scorer(data, weights, features, floor))[0]
 
 
-def test_a_feature_as_far_as_the_mean_feature_has_error_one():
+def test_feature_error():
     x, y = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
     assert feature_error({"conv1": x}, {"conv1": y}, {"conv1": 3.0}).item() == 1
     both = feature_error({"a": x, "b": x}, {"a": y, "b": x}, {"a": 3.0, "b": 1.0})
@@ -113,7 +111,7 @@ def test_a_feature_as_far_as_the_mean_feature_has_error_one():
         (row("m", "test0"), "m, test0, toy"),
     ],
 )
-def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
+def test_faults(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
     found = group(tmp_path / "g", [row("m", "test0"), entry], data.images[:2])
     with pytest.raises(UserError, match=f"line 3.*{message}"):
         score(found, plain_scorer(data, tmp_path, "psnr"))
@@ -151,7 +149,7 @@ def table(found: Group, tools: Scorer, *metrics: str) -> list[dict[str, Any]]:
     return path_rows(found, read_descent(found.folder), score(found, tools), tools, metrics)
 
 
-def test_paths_by_hand_and_none_without_metrics(folder: Path, data: Dataset, weights: Path) -> None:
+def test_paths(folder: Path, data: Dataset, weights: Path) -> None:
     tools = plain_scorer(data, weights, "mse", "psnr", "lpips_alex")
     rows = table(read_group(folder), tools, "psnr", "lpips_alex")
     assert all(set(line) < set(PATHS) for line in rows), "lpips_vgg was not asked for"
@@ -176,7 +174,7 @@ def test_paths_by_hand_and_none_without_metrics(folder: Path, data: Dataset, wei
         table(read_group(folder), tools, "psnr")
 
 
-def test_one_table_with_seconds_by_hand(folder: Path) -> None:
+def test_paths_with_seconds(folder: Path) -> None:
     """`walks` took 6 s for two pictures, evenly over 10 steps; `leaps` half a second for both at once; `still` was not timed."""
     root = folder.parent
     timing = [("walks", 0, 0.0), ("walks", 10, 6.0), ("leaps", 0, 0.5)]

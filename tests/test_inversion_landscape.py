@@ -58,7 +58,7 @@ def settings(**differences: Any) -> InvertLandscape:
     return build(InvertLandscape, group(**differences), "invert_landscape.toy")
 
 
-def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
+def test_identity_landscape_equals_plain_descent(data: Dataset) -> None:
     found = invert(searching(data), settings(), ROWS)
     assert list(found) == [("plain", 0), ("plain", 5), ("landscape", 0), ("landscape", 5)]
     assert np.allclose(found["plain", 5].values[LOSS][:, :3], found["landscape", 5].values[LOSS], atol=1e-6)
@@ -68,7 +68,7 @@ def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
     assert (np.diff(found["plain", 0].seconds) > 0).all()
 
 
-def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> None:
+def test_start_at_the_mean(data: Dataset) -> None:
     made = searching(data)
     ways = {
         name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]} for name in "ab"
@@ -84,12 +84,12 @@ def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> No
         assert (found[key].values[LOSS][:, 1] < found[key].values[LOSS][:, 0]).all()
 
 
-def test_pictures_do_not_depend_on_their_neighbours(data: Dataset) -> None:
+def test_rows_are_independent(data: Dataset) -> None:
     together, alone = (invert(searching(data), settings(seeds=[0]), rows) for rows in (ROWS, [1]))
     assert np.allclose(together["plain", 0].values[LOSS][1], alone["plain", 0].values[LOSS][0], atol=1e-6)
 
 
-def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -> None:
+def test_start_at_the_mapper(data: Dataset) -> None:
     """Pictures with known latents; a mapper that knows them leaves nothing to do, also through a theta that has learned."""
     made = searching(data)
     theta = made.theta
@@ -118,7 +118,7 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
         invert(replace(made, dataset=own, mapper=lambda given: torch.zeros(len(given), 2)), config, ROWS)
 
 
-def test_the_inverse_of_a_theta() -> None:
+def test_inverse_of_a_landscape() -> None:
     torch.manual_seed(0)
     made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, rotated=True))
     made.basis.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
@@ -130,7 +130,7 @@ def test_the_inverse_of_a_theta() -> None:
     assert float((made.theta(inverse(made, wanted)) - wanted).square().mean()) < 0.01 * float(off)
 
 
-def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> None:
+def test_best_seed_is_selected_and_tables_are_means(data: Dataset) -> None:
     config = settings()
     found = invert(searching(data), config, ROWS)
     images, rows = index(found, config, data, ROWS)
@@ -147,7 +147,7 @@ def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> Non
     assert spent[-1] == pytest.approx(found["plain", 0].seconds[-1] + found["plain", 5].seconds[-1])
 
 
-def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_along_the_way_equal_a_shorter_descent(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landscape, "FOLLOWED", 2)
     config = settings()
     found = invert(searching(data), config, ROWS)
@@ -171,7 +171,7 @@ def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, 
         assert np.array_equal(one.path[:, 1], one.images[:2])
 
 
-def test_curves_by_hand() -> None:
+def test_curves() -> None:
     """A picture counts with its mean over seeds; sources are what is drawn."""
     values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
     rows = curves(values, ["x", "y"], seed=0, resamples=200, level=0.9)
@@ -181,7 +181,7 @@ def test_curves_by_hand() -> None:
     assert [(row["seed"], row["step"], row["value"]) for row in rows[2:]] == [(0, 0, 2.0), (0, 1, 1.0), (7, 0, 3.0), (7, 1, 1.5)]
 
 
-def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, made = invert(searching(data), settings(), ROWS), searching(data)
     own, calls = landscape.descents, []
 
@@ -224,7 +224,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project(tmp_path, monkeypatch, sections)
 
 
-def test_from_training_to_a_group(toy: Path) -> None:
+def test_stage(toy: Path) -> None:
     succeed(train_mapper, **MODELS, model="toy_mapper", out=OPTIONS["mapper"], timing="mapper.csv")
     succeed(train_landscape, **MODELS, model="toy", out=OPTIONS["landscape"], timing="landscape.csv")
     succeed(invert_landscape, **OPTIONS)

@@ -118,7 +118,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_looking_changes_nothing(default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_saving_images_changes_nothing(default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     config = settings(default_params, steps=7, **{"trace_every": 3, **CASES[case]})
     looked, told = solve(config)
     monkeypatch.setattr(loop, "moments", lambda steps: [steps])
@@ -132,7 +132,7 @@ def test_looking_changes_nothing(default_params: dict[str, Any], monkeypatch: py
     assert np.array_equal(looked.path[:, -1].numpy(), to_uint8(looked.images))
 
 
-def test_a_picture_on_the_way_is_what_a_shorter_run_gives(default_params: dict[str, Any]) -> None:
+def test_saved_image_equals_a_shorter_run(default_params: dict[str, Any]) -> None:
     """Each step so large that the best is not the last one."""
     rough = {"optimiser": {"learning_rate": [[0, 3.0]]}}
     whole, _ = solve(settings(default_params, steps=12, **rough))
@@ -141,7 +141,7 @@ def test_a_picture_on_the_way_is_what_a_shorter_run_gives(default_params: dict[s
         assert np.array_equal(whole.path[:, place].numpy(), to_uint8(short.images))
 
 
-def test_what_was_not_measured_is_shown_as_it_is(default_params: dict[str, Any]) -> None:
+def test_saved_image_of_unmeasured_steps(default_params: dict[str, Any]) -> None:
     """Under random views, and while it grows."""
     for change in ({"views": {"transforms": [{"kind": "jitter", "pixels": 2}], "ensemble": 1}}, {"sizes": [[0, 32], [4, 48]]}):
         every, _ = solve(settings(default_params, steps=5, trace_every=5, **change))
@@ -149,14 +149,14 @@ def test_what_was_not_measured_is_shown_as_it_is(default_params: dict[str, Any])
         assert np.array_equal(every.path[:, 1].numpy(), to_uint8(told[2].images))
 
 
-def test_rows_at_rest_keep_their_picture(default_params: dict[str, Any]) -> None:
+def test_converged_rows_keep_their_image(default_params: dict[str, Any]) -> None:
     made, told = solve(settings(default_params, steps=100, stop={"patience": 3, "tolerance": 0.3}))
     assert told[-1].step < 50
     assert made.path.shape[1] == len(moments(100)), "as if it had gone on"
     assert np.array_equal(made.path[:, -2].numpy(), made.path[:, -1].numpy())
 
 
-def test_a_group_keeps_the_restart_that_is_selected(
+def test_group_saves_the_selected_restart(
     default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "load", found)

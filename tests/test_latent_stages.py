@@ -56,7 +56,7 @@ def inverted(out: str = "out", mapper: str = files.MAPPER) -> Result:
     return run(invert_latent, **MODELS, group="latents", mapper=mapper, out=out)
 
 
-def test_from_a_generator_to_a_group(toy: Path) -> None:
+def test_stage(toy: Path) -> None:
     card = read_json(toy / files.MAPPER / "model.json")
     assert (card["size"], card["latent"], card["shapes"]) == (files.SIZE, [5], {"conv3": [384, 3, 3]})
     result = inverted()
@@ -93,7 +93,7 @@ def assert_painted(toy: Path, images: np.ndarray) -> None:
         mapper.latents({"conv3": torch.zeros(1, 384, 5, 5)})
 
 
-def test_a_method_begins_where_it_says(toy: Path) -> None:
+def test_start_values(toy: Path) -> None:
     """No step, in effect: the picture is the mapper's, for every row of every shard."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     changed(methods={"still": {**still, "parametrisation": files.latent("w_plus", "given")}, "mean": still})
@@ -103,7 +103,7 @@ def test_a_method_begins_where_it_says(toy: Path) -> None:
     assert np.abs(pictures[3] - pictures[0]).max() <= 1
 
 
-def test_pixels_begin_at_the_mappers_picture_blended_with_noise(toy: Path) -> None:
+def test_pixels_start_at_the_noised_mapper_image(toy: Path) -> None:
     """S0's G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     still |= {"parametrisation": {"kind": "pixels", "box": "projection"}}
@@ -120,7 +120,7 @@ def test_pixels_begin_at_the_mappers_picture_blended_with_noise(toy: Path) -> No
     assert np.abs(noisy - to_uint8(wanted).astype(int)).max() <= 1
 
 
-def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, w_reg=0.01, noise_reg=1.0)}
     changed(methods={"shaken": perturbed, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
     assert inverted("whole").exit_code == 0
@@ -141,7 +141,7 @@ def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.M
     assert {"w_reg", "noise_reg", "feature", "objective"} <= terms
 
 
-def test_without_a_mapper(toy: Path) -> None:
+def test_group_without_a_mapper(toy: Path) -> None:
     changed(mapper=NONE)
     result = inverted(mapper=NONE)
     assert result.exit_code == 1

@@ -49,7 +49,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return Dataset.open(Path(IMAGES))
 
 
-def test_a_group_of_models_and_baselines(data: Dataset) -> None:
+def test_stage(data: Dataset) -> None:
     write_masked(Path("models"), data, "et")
     write_masked(Path("models"), data, "mae")
     succeed(reconstruct_masked, **OPTIONS)
@@ -83,7 +83,7 @@ def test_a_group_of_models_and_baselines(data: Dataset) -> None:
     assert np.array_equal(group.images[at + 3 : at + 6], to_uint8(model.predict(seen, hidden)))
 
 
-def test_it_learns(data: Dataset) -> None:
+def test_training_lowers_the_loss(data: Dataset) -> None:
     """On noise there is nothing to learn but the training images themselves."""
     steps = training(steps=80, batch=4, learning_rate=1e-2, validate_every=40, log_every=40, ema=0.0)
     toy = trainer(data, "mae", training=steps, augment={"flip": False, "crop": 0.0})
@@ -92,7 +92,7 @@ def test_it_learns(data: Dataset) -> None:
     assert train(toy).metrics[LOSS] < 0.8 * first[LOSS]
 
 
-def test_partners_and_masks_come_from_each_rows_generator(data: Dataset) -> None:
+def test_partners_and_masks_are_drawn_per_row(data: Dataset) -> None:
     toy = trainer(data, "mixed", augment={"flip": False, "crop": 0.0})
     both = toy.loss([0, 1], [generator(0, "a"), generator(0, "b")])
     apart = [toy.loss([row], [generator(0, name)]) for row, name in enumerate("ab")]
@@ -100,7 +100,7 @@ def test_partners_and_masks_come_from_each_rows_generator(data: Dataset) -> None
     assert both[LOSS].item() == pytest.approx((apart[0][LOSS].item() + apart[1][LOSS].item()) / 2, rel=1e-5)
 
 
-def test_validation_states_the_baseline_beside_the_score(data: Dataset) -> None:
+def test_validation_includes_the_baseline(data: Dataset) -> None:
     """The mean of the visible, worked out apart."""
     metrics, numbers = trainer(data).validate(), data.select("val")
     hidden = in_pixels(masks_of(data.ids(numbers), 4, MASKS, 0), 4)
@@ -111,7 +111,7 @@ def test_validation_states_the_baseline_beside_the_score(data: Dataset) -> None:
     assert metrics["floor_mean_visible"] == pytest.approx(float(np.mean(wanted)), abs=1e-3)
 
 
-def test_faults_name_themselves(data: Dataset) -> None:
+def test_faults(data: Dataset) -> None:
     result = run(reconstruct_masked, **OPTIONS)
     assert result.exit_code == 1
     assert "models/et/model.json" in result.output
@@ -153,7 +153,7 @@ def ways(model: EnergyTransformer, dataset: Dataset, micro_batch: int) -> Descen
     return found
 
 
-def test_energies_are_means_over_pictures_and_never_rise_with_small_steps(model: EnergyTransformer, dataset: Dataset) -> None:
+def test_energies_are_means_and_fall_in_small_steps(model: EnergyTransformer, dataset: Dataset) -> None:
     found = ways(model, dataset, 4)
     for ratio, scene in zip(RATIOS, scenes(dataset, FILLING, replace(RUN, micro_batch=COUNT)), strict=True):
         with torch.no_grad():
@@ -164,7 +164,7 @@ def test_energies_are_means_over_pictures_and_never_rise_with_small_steps(model:
         assert all(later < earlier for earlier, later in zip(wanted, wanted[1:], strict=False))
 
 
-def test_the_first_pictures_are_kept_at_the_first_ratio(model: EnergyTransformer, dataset: Dataset) -> None:
+def test_first_images_are_kept_at_the_first_ratio(model: EnergyTransformer, dataset: Dataset) -> None:
     shown = ways(model, dataset, 3).shown
     assert {row["mask_ratio"] for row in shown.rows} == {RATIOS[0]}
     assert list(dict.fromkeys(row["id"] for row in shown.rows)) == dataset.ids(dataset.select("test", SHOWN))
@@ -175,14 +175,14 @@ def test_the_first_pictures_are_kept_at_the_first_ratio(model: EnergyTransformer
     assert np.array_equal(shown.images[STEPS :: STEPS + 1], last), "the way ends at the prediction"
 
 
-def test_micro_batches_change_nothing_that_is_kept(model: EnergyTransformer, dataset: Dataset) -> None:
+def test_micro_batches_give_the_same_descents(model: EnergyTransformer, dataset: Dataset) -> None:
     one, other = (ways(model, dataset, size) for size in (3, 8))
     assert np.abs(one.shown.images.astype(int) - other.shown.images).max() <= 1
     assert [row["id"] for row in one.shown.rows] == [row["id"] for row in other.shown.rows]
     assert [row["value"] for row in one.trace] == pytest.approx([row["value"] for row in other.trace], rel=1e-5)
 
 
-def test_predictors_that_jump_have_no_way(model: EnergyTransformer, dataset: Dataset) -> None:
+def test_predictors_without_steps_have_no_descent(model: EnergyTransformer, dataset: Dataset) -> None:
     still = Predictor(name="still", family="floor", predict=lambda x, m: x)
     assert descents([still], dataset, FILLING, RUN, CPU) is None
 
@@ -193,7 +193,7 @@ def write_toy(folder: Path, descent: Descent | None) -> None:
     write_group(folder, images=images, masks=masks, ratios=[0.5], rows=rows, method={}, descent=descent)
 
 
-def test_files_of_the_way_are_always_there_and_whole(tmp_path: Path) -> None:
+def test_descent_files_round_trip_and_incomplete_ones(tmp_path: Path) -> None:
     write_toy(tmp_path, None)
     assert is_masked(tmp_path)
     empty = read_descent(tmp_path)
@@ -210,7 +210,7 @@ def test_files_of_the_way_are_always_there_and_whole(tmp_path: Path) -> None:
     assert read_masked_group(tmp_path)[1].tolist() == [[[True, False], [False, True]]]
 
 
-def test_panels_by_hand() -> None:
+def test_panels() -> None:
     """Two cells of two pixels each way: the diagonal is hidden."""
     original, predicted = (np.full((4, 4, 3), value, np.uint8) for value in (10, 200))
     hidden = np.eye(2, dtype=bool)

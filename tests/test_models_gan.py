@@ -28,7 +28,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+def test_every_kind_is_covered() -> None:
     trained, used = (
         {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(union)[0])}
         for union in (GanArchitecture, GeneratorArchitecture)
@@ -39,7 +39,7 @@ def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [8, 32])
-def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int) -> None:
+def test_images_in_range_rows_independent_gradients_finite(kind: str, size: int) -> None:
     made = generator(kind, size)
     z, noise = made.draw(dice(0, 1, 2)).requires_grad_(), made.draw_noise(dice(3, 4, 5))
     pictures = made(z, noise)
@@ -53,7 +53,7 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None:
+def test_w_plus(kind: str) -> None:
     made = generator(kind)
     w = made.map(made.draw(dice(0, 1)))
     assert w.shape == (2, made.width)
@@ -68,7 +68,7 @@ def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_belong_to_their_generators(kind: str) -> None:
+def test_draws_depend_on_their_generator_only(kind: str) -> None:
     made = generator(kind)
     assert torch.equal(made.draw(dice(0, 7))[1:], made.draw(dice(7)))
     noise = made.draw_noise(dice(0, 7))
@@ -77,7 +77,7 @@ def test_draws_belong_to_their_generators(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
+def test_discriminator_scores_and_second_gradients(kind: str) -> None:
     extractor = discriminator(kind)
     pictures = torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0]).requires_grad_()
     scores = extractor(pictures)
@@ -92,7 +92,7 @@ def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> None:
+def test_half_precision_and_invalid_sizes(kind: str) -> None:
     made, extractor = generator(kind), discriminator(kind)
     z = made.draw(dice(0, 1))
     with torch.autocast("cpu", torch.bfloat16):
@@ -108,7 +108,7 @@ def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> N
         architecture("style", widest=2)
 
 
-def test_dcgan_has_the_published_number_of_weights() -> None:
+def test_dcgan_parameter_counts() -> None:
     """Latent 100, width 64, 64 px: the numbers of PyTorch's own example."""
     made, extractor = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
     assert sum(weights.numel() for weights in made.parameters()) == 3_576_704
@@ -116,7 +116,7 @@ def test_dcgan_has_the_published_number_of_weights() -> None:
 
 
 @pytest.mark.parametrize("demodulates", [True, False])
-def test_scaled_inputs_are_modulated_weights(demodulates: bool) -> None:
+def test_modulated_convolution(demodulates: bool) -> None:
     """Against weights of each row's own, as the paper writes them."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, demodulates=demodulates)
@@ -129,7 +129,7 @@ def test_scaled_inputs_are_modulated_weights(demodulates: bool) -> None:
         assert torch.allclose(found[row], F.conv2d(x[row : row + 1], kernel, padding=1)[0], atol=1e-5)
 
 
-def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
+def test_upsampling_convolution() -> None:
     """Away from the border; a transposed convolution turns its kernel around."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, doubles=True, demodulates=False)
@@ -140,7 +140,7 @@ def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
     assert torch.allclose(layer(x, w)[..., 3:-3, 3:-3], wanted[..., 3:-3, 3:-3], atol=1e-5)
 
 
-def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
+def test_minibatch_deviation() -> None:
     """Six rows are two groups of three, 0 2 4 and 1 3 5; a deviation of sqrt(2 / 3) times 3 in the first."""
     x = torch.tensor([0.0, 5, 3, 5, 6, 5]).view(6, 1, 1, 1).expand(6, 2, 4, 4)
     told = with_deviation(x)
@@ -149,7 +149,7 @@ def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
     assert told[:, 2, 1, 3].tolist() == pytest.approx([6**0.5, 0, 6**0.5, 0, 6**0.5, 0], abs=2e-4)
 
 
-def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
+def test_downsampling_convolution() -> None:
     """Of 8 px, by plain loops over channels: nine smooth values a side, of which windows of three begin at 0, 2, 4, 6."""
     torch.manual_seed(0)
     convolution, x = EqualConv(3, 2, 3, halves=True), drawn(2, 3, 8, 8)
@@ -160,7 +160,7 @@ def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
     assert torch.allclose(convolution(x), every[:, :, ::2, ::2], atol=1e-5)
 
 
-def test_the_mean_of_w_and_truncation() -> None:
+def test_mean_w_and_truncation() -> None:
     made = generator("style")
     set_mean(made, 0)
     w = made.map(made.draw(dice(*range(400)))).detach()
@@ -183,7 +183,7 @@ def sampler(kind: str, **differences: Any) -> Sampler:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_draw_belongs_to_its_number(kind: str) -> None:
+def test_sample_depends_on_its_number_only(kind: str) -> None:
     """However many are drawn, and however many at once."""
     made = sampler(kind)
     found = made.images()
@@ -196,7 +196,7 @@ def test_a_draw_belongs_to_its_number(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_walk_begins_and_ends_at_drawn_latents(kind: str) -> None:
+def test_walk_endpoints(kind: str) -> None:
     made = sampler(kind)
     found = made.walk()
     assert found.shape == (2, 3, SIZE, SIZE, 3)
@@ -205,7 +205,7 @@ def test_a_walk_begins_and_ends_at_drawn_latents(kind: str) -> None:
         assert np.abs(to_uint8(drawn)[0].astype(int) - found[1, place]).max() <= 1
 
 
-def test_the_arc_keeps_the_length_and_w_is_walked_straight() -> None:
+def test_walk_interpolation() -> None:
     a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     share = torch.tensor([[0.0], [1 / 3], [1.0]])
     assert torch.allclose(arc(a, b, share), torch.tensor([[2.0, 0], [3**0.5, 1], [0, 2]]), atol=1e-6)
@@ -216,7 +216,7 @@ def test_the_arc_keeps_the_length_and_w_is_walked_straight() -> None:
     assert torch.allclose(middle, model.map(z).mean(0), atol=1e-6)
 
 
-def test_what_is_written_is_read_and_a_torn_folder_is_named(tmp_path: Path) -> None:
+def test_samples_round_trip_and_incomplete_folders(tmp_path: Path) -> None:
     samples = sampled(sampler("style"), "toy", "photos")
     write_samples(tmp_path / "toy", samples)
     found = read_samples(tmp_path / "toy")

@@ -47,13 +47,13 @@ def model(case: str) -> MaskedModel:
     return made
 
 
-def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+def test_every_kind_is_covered() -> None:
     kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(MaskedArchitecture)[0])}
     assert kinds == set(MASKED) == {case["kind"] for case in CASES.values()}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
+def test_images_in_range_rows_independent_gradients_finite(case: str) -> None:
     made = model(case)
     guess = made(IMAGES, HIDDEN)
     assert guess.picture.shape == IMAGES.shape
@@ -74,7 +74,7 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", METHODS)
-def test_nothing_hidden_leaks_into_the_picture(case: str) -> None:
+def test_hidden_pixels_do_not_leak(case: str) -> None:
     made = model(case).eval()
     dark = HIDDEN.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)[:, None]
     noise = torch.rand(IMAGES.shape, generator=generator(0, "noise"))
@@ -98,7 +98,7 @@ def test_half_precision_and_representations(case: str) -> None:
     assert not torch.allclose(seen[0], seen[1], atol=1e-4)
 
 
-def test_patches_there_and_back() -> None:
+def test_patches_round_trip() -> None:
     cells = patches(IMAGES, CELL)
     assert cells.shape == (3, 16, 48)
     assert torch.equal(cells[0, 1], IMAGES[0, :, :4, 4:8].flatten())
@@ -106,7 +106,7 @@ def test_patches_there_and_back() -> None:
     assert torch.allclose(picture_of(normalise(IMAGES)), IMAGES, atol=1e-6)
 
 
-def test_an_order_puts_visible_cells_first() -> None:
+def test_ordered_cells() -> None:
     hidden = torch.tensor([[[True, False], [False, True]], [[False, True], [True, False]]])
     order, visible = ordered(hidden)
     assert order.tolist() == [[1, 2, 0, 3], [0, 3, 1, 2]]
@@ -117,7 +117,7 @@ def test_an_order_puts_visible_cells_first() -> None:
         ordered(torch.tensor([[[True, False]], [[True, True]]]))
 
 
-def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:
+def test_tokenizer_codes() -> None:
     made = model("tokenizer")
     assert isinstance(made, Tokenizer)
     assert (made.kinds, made.book().shape) == (15, (15, 2))
@@ -128,7 +128,7 @@ def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:
     assert torch.allclose(made.book()[codes], made.quantise(IMAGES), atol=1e-6)
 
 
-def test_beit_with_certain_codes_is_the_tokenizers_picture() -> None:
+def test_beit_with_certain_codes() -> None:
     made = model("beit")
     assert isinstance(made, Beit)
     sure = 1000 * F.one_hot(made.tokenizer.codes(IMAGES), 15).float()
@@ -148,7 +148,7 @@ def mixer() -> MixedAe:
 
 
 @pytest.mark.parametrize("count", [5, 8, 11])
-def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
+def test_mixed_reconstruction(count: int) -> None:
     """Neither's hidden cells leak; all weights learn."""
     made = mixer()
     hidden = torch.stack([torch.randperm(16, generator=generator(1, row)).view(4, 4) < count for row in range(3)])
@@ -166,7 +166,7 @@ def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
     assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in made.parameters())
 
 
-def test_homologous_attention_attends_to_the_best_alone() -> None:
+def test_homologous_attention() -> None:
     """With as many keys as there are it is plain attention; with one, it is that key's value."""
     torch.manual_seed(0)
     attention, x = Attention(8, 2, bias=True), torch.randn(2, 5, 8)
@@ -177,7 +177,7 @@ def test_homologous_attention_attends_to_the_best_alone() -> None:
         assert torch.allclose(attention(x, most), attention.proj(wanted.transpose(1, 2).flatten(2)), atol=1e-6)
 
 
-def test_recognition_by_hand() -> None:
+def test_recognition_loss() -> None:
     """Two tokens of each picture, at right angles: of a token's likeness e / (e + 2) goes to its fellow."""
     features = torch.tensor([[[1.0, 0], [2, 0], [0, 1], [0, 3]]])
     e = torch.tensor(1.0).exp()
@@ -186,7 +186,7 @@ def test_recognition_by_hand() -> None:
     assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
 
 
-def test_what_does_not_fit_is_refused_by_name() -> None:
+def test_invalid_architectures() -> None:
     config = configured(MaskedArchitecture, CASES["simmim"] | {"patch": 3}, "architecture")
     with pytest.raises(UserError, match="simmim: "):
         build(config, SIZE, CELL)

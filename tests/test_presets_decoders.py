@@ -41,7 +41,7 @@ def plain(config: DecoderConfig) -> bool:
 # --- what is stated ---------------------------------------------------------------------------------------------------
 
 
-def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None:
+def test_paper_s2_parameters(default_params: dict[str, Any]) -> None:
     found = configs("paper_s2", default_params)
     assert [config.taps for config in found.values()] == [
         (tap,) for tap in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "logits")
@@ -52,7 +52,7 @@ def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None
         assert plain(config)
 
 
-def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> None:
+def test_paper_s2_epochs(default_params: dict[str, Any]) -> None:
     """20 classes of 500 training pictures, 50 of them held out: 9,000 in batches of 64, the last of which is not full."""
     data = whole("paper_s2", default_params)["prepare"]["datasets"]["tiny_imagenet"]
     assert (data["pixels"], data["classes"], data["val"]) == (227, 20, 20 * 50)
@@ -63,7 +63,7 @@ def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> N
         assert config.training.validate_every == epoch
 
 
-def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_params: dict[str, Any]) -> None:
+def test_paper_s3_parameters(default_params: dict[str, Any]) -> None:
     found = configs("paper_s3", default_params)
     taps = {"all": LAYERS, **{name: (tap,) for name, tap in zip(("early", "mid", "deep", "very_deep"), LAYERS, strict=True)}}
     assert {name: config.taps for name, config in found.items()} == {
@@ -76,7 +76,7 @@ def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_pa
         assert plain(config)
 
 
-def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_params: dict[str, Any]) -> None:
+def test_paper_s3_epochs(default_params: dict[str, Any]) -> None:
     data = whole("paper_s3", default_params)["prepare"]["datasets"]["imagenet_val"]
     left = 50_000 - data["test"] - data["val"]
     assert (data["pixels"], "train" in data) == (224, False)
@@ -85,7 +85,7 @@ def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_p
 
 
 @pytest.mark.parametrize(("point", "tap"), list(zip(("layer1.2", "layer2.3", "layer3.5", "layer4.2"), LAYERS, strict=True)))
-def test_our_taps_are_the_published_hooks(point: str, tap: str) -> None:
+def test_paper_s3_taps(point: str, tap: str) -> None:
     """A hook on a block's one ReLU keeps what it saw last: the block's output."""
     network = networks.random("resnet50")
     (place,) = network.facts.taps[tap].places
@@ -140,7 +140,7 @@ def compared(params: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
     """Three classes of which two are drawn; pictures of 64 pixels are enlarged."""
     files.tiny_imagenet(project)
     weights(project, "alexnet", monkeypatch)
@@ -155,9 +155,7 @@ def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_paper_s3_runs_on_the_owners_tar_and_devkit(
-    project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
-) -> None:
+def test_run_paper_s3(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     weights(project, "resnet50", monkeypatch)

@@ -30,7 +30,7 @@ def methods(params: dict[str, Any]) -> dict[str, Method]:
     return {name: method(group, name, path) for path, group in groups.items() for name in group.methods}
 
 
-def test_generators_and_mapper_are_the_published_ones(params: dict[str, Any]) -> None:
+def test_generator_and_mapper_parameters(params: dict[str, Any]) -> None:
     found = entries("train_gan", params["train_gan"])
     assert [(one.architecture.kind, one.architecture.latent) for one in found.values()] == [("dcgan", 128), ("dcgan", 2048)]
     for one in found.values():
@@ -43,7 +43,7 @@ def test_generators_and_mapper_are_the_published_ones(params: dict[str, Any]) ->
     assert mapper.losses.pixel == mapper.losses.feature == 0
 
 
-def test_latents_hybrids_and_noise_are_the_published_ones_by_the_rule_of_s0(params: dict[str, Any]) -> None:
+def test_latent_and_hybrid_parameters(params: dict[str, Any]) -> None:
     found = methods(params)
     switched = {name: [step for step, _ in way.inversion.switches] for name, way in found.items()}
     starts = ("s0_draw", "s0_mapped")
@@ -101,7 +101,7 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_its_generators_run_on_the_owners_tar(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
+def test_run_paper_s0(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     torch.save(networks.random("resnet50").body.state_dict(), project / "new.pth")

@@ -69,7 +69,7 @@ def calls(tools: Path) -> list[str]:
 ALL = ["venv", "pip", "pip"]  # the lock, then this checkout
 
 
-def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after_a_move(clone, tools) -> None:
+def test_bootstrap(clone, tools) -> None:
     assert bootstrap(clone, tools).returncode == 0
     assert calls(tools) == ALL
     assert bootstrap(clone, tools).returncode == 0
@@ -94,7 +94,7 @@ def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after
     assert calls(tools) == ALL
 
 
-def test_the_lock_names_every_direct_dependency_and_is_what_is_installed() -> None:
+def test_lock() -> None:
     assert "://" not in LOCK
     assert not re.search(r"^-|\s@\s", LOCK, re.MULTILINE)
     for each in DIRECT:

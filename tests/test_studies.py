@@ -58,12 +58,12 @@ KINDS = {"decoders": decoders, "ratios": masked, "looks": generators, "starts": 
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/studies").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_is_whole(path: Path, default_params: Params) -> None:
+def test_every_study_is_valid(path: Path, default_params: Params) -> None:
     section = read_params(path)
     next((check for key, check in KINDS.items() if key in section), inversions)(path, default_params)
 
 
-def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -> None:
+def test_against_s0_uses_the_tuned_recipes(default_params: Params) -> None:
     wanted = study.read(ROOT / "benchmarks/studies/against_s0.yaml")
     for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
         if job.method == "tuned":
@@ -73,6 +73,6 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_pages_hold_the_tables_of_the_results(page: Path) -> None:
+def test_pages_are_fresh(page: Path) -> None:
     text = page.read_text()
     assert text == filled(text, ROOT / "docs/results"), "python -m benchmarks.tables writes them anew"

@@ -33,7 +33,7 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
     return sheet[row * STEP : row * STEP + SIZE, column * STEP : column * STEP + SIZE]
 
 
-def test_means_energies_and_sheets_of_masked_groups(root: Path) -> None:
+def test_masked_group_records(root: Path) -> None:
     found = record(root)
     for row in read_csv(root / "metrics/masked.csv"):
         label = f"{row['method']}/photos/{row['mask_ratio']}"
@@ -55,7 +55,7 @@ def test_means_energies_and_sheets_of_masked_groups(root: Path) -> None:
     assert found["steps-et"].shape == (2 * STEP - 2, (STEPS + 1) * STEP - 2, 3)
 
 
-def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_path: Path) -> None:
+def test_changed_masks_are_another_run(root: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(root, tmp_path / "moved"))
     before = record(moved)
     assert before.key == record(root).key

@@ -35,7 +35,7 @@ def toy(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTraine
     return decoder_files.toy(data, folder, **UNTOUCHED | where | {"taps": ["conv5", "pool"]} | differences)
 
 
-def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, folder: Path) -> None:
+def test_decoding_from_the_cache(data: Dataset, folder: Path) -> None:
     """Half precision moves no value of a trained decoder's pictures by more than one of 255 steps."""
     computed, cached = toy(data, None), toy(data, folder)
     done = train(computed)
@@ -52,7 +52,7 @@ def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, fo
 
 
 @pytest.mark.parametrize("losses", [{}, {"lpips": 0.1}, {"feature": 0.3, "adversarial": 0.1}], ids=["pixel", "lpips", "more"])
-def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
+def test_training_from_the_cache(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
     pair = [toy(data, where, losses=losses) for where in (None, folder)]
     assert [made.validate()[LOSS] for made in pair] == pytest.approx([pair[0].validate()[LOSS]] * 2, rel=1e-2)
     first, second = (made.loss([0, 3], [torch.Generator()] * 2) for made in pair)
@@ -61,14 +61,14 @@ def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses
     )
 
 
-def test_a_network_is_loaded_only_for_what_is_not_in_the_cache(data: Dataset, folder: Path) -> None:
+def test_cached_taps_load_no_network(data: Dataset, folder: Path) -> None:
     assert set(toy(data, folder).networks) == set()
     assert set(toy(data, folder, losses={"feature": 0.3}).networks) == {"alexnet_conv"}
     vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, folder, **vgg).networks) == {"vgg16_conv"}
 
 
-def test_a_cache_that_does_not_fit_is_refused_by_name(data: Dataset, folder: Path, tmp_path: Path) -> None:
+def test_invalid_caches(data: Dataset, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="conv1.*extract.cached.*alexnet_conv.*extract.budget_mb"):
         toy(data, folder, taps=["conv1"])
     about = read_json(folder / "stats.json")

@@ -43,7 +43,7 @@ def landscape(*, hidden: tuple[int, ...] = (8,), residual: bool = True, shape: t
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3)])
-def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None:
+def test_residual_landscape_starts_as_identity(shape: tuple[int, ...]) -> None:
     made = landscape(shape=shape)
     z = torch.randn(4, made.centre.numel(), generator=dice(0)[0])
     assert torch.equal(made(z), made.latents(z))
@@ -54,7 +54,7 @@ def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None
     assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are apart"
 
 
-def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
+def test_rotated_landscape(data: Dataset) -> None:
     made = trainer(data, architecture={"rotated": True}, losses=PLAIN_LOSS)
     basis, z = made.model.basis, made.starts(dice(0, 1))
     assert basis is not None
@@ -65,7 +65,7 @@ def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.6, 0.9)])
-def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
+def test_descent_equals_adam_per_row(betas: tuple[float, float]) -> None:
     goal = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
 
     def see(z: Tensor) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
     assert bool((moments[-1].terms[LOSS] < moments[0].terms[LOSS]).all())
 
 
-def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
+def test_replay_ring() -> None:
     ring = Ring(states=torch.zeros(4, 1), pictures=torch.zeros(4, dtype=torch.int64))
     ring.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2, 3]))
     states, pictures = ring.draw(dice(*range(40)))
@@ -95,7 +95,7 @@ def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
     assert set(ring.draw(dice(*range(60)))[1].tolist()) == {2, 3, 4, 5}
 
 
-def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
+def test_finished_trajectory_restarts() -> None:
     """Two steps each: the third renewal is the second that counts. Its memory is gone: the first step of Adam is the rate."""
     going = Going(1, 1, steps=2)
     asked: list[int] = []
@@ -114,7 +114,7 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
 
 
 @pytest.mark.parametrize("extractor", ["alex", "vgg"])
-def test_likeness_by_hand(extractor: str) -> None:
+def test_likeness(extractor: str) -> None:
     """At 32 px every tap of either judge has a place."""
     own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
     measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def test_likeness_by_hand(extractor: str) -> None:
     assert measure(x, measure.target(x))[LOSS].tolist() == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
+def test_step_fills_the_replay_and_trains_theta_only(data: Dataset) -> None:
     made = trainer(data)
     for rows in ([0, 1, 2], [1, 2, 3]):
         terms = made.loss(rows, dice(*rows))
@@ -143,7 +143,7 @@ def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
     assert not any(weights.requires_grad for weights in made.painter.parameters())
 
 
-def test_a_relative_loss_is_the_mean_with_the_slope_of_logarithms() -> None:
+def test_relative_loss() -> None:
     values = torch.tensor([0.1, 0.5, 3.0], requires_grad=True)
     found = relative(values)
     assert float(found.detach()) == pytest.approx(1.2)
@@ -165,7 +165,7 @@ class Tint(Generator):
         return w[:, 0, :, None, None].sigmoid().expand(-1, -1, SIDE, SIDE)
 
 
-def test_it_makes_descents_fast(data: Dataset) -> None:
+def test_landscape_speeds_up_descents(data: Dataset) -> None:
     """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
     steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
     ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "per_batch": 8}
@@ -179,7 +179,7 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
     assert done.metrics[LOSS] < 0.3 * done.metrics["loss_plain"]
 
 
-def test_the_landscape_alone_is_kept_for_its_generator_alone(data: Dataset, tmp_path: Path) -> None:
+def test_saved_landscape_belongs_to_its_generator(data: Dataset, tmp_path: Path) -> None:
     made = trainer(data, training=training(steps=1, batch=3), losses=PLAIN_LOSS)
     done = train(made)
     assert not [name for name in done.best | done.last if name.startswith(("ring", "going"))]
