@@ -9,7 +9,7 @@ import torch
 from tests.decoder_files import training, write_untrained
 from tests.gan_files import KINDS, dice, generator
 
-SIZE, PAINTED = 64, 16  # px: of the pictures, and of the generator's
+SIZE, PAINTED = 64, 16  # px of the dataset and of the generator
 GENERATOR, MAPPER = "models/gan/toy", "models/mapper/toy_mapper"
 
 

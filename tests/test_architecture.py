@@ -1,4 +1,4 @@
-"""DESIGN's rules as tests: arrows point one way, families are listed once, `dvc.yaml` names the code that each stage runs."""
+"""Rules of the architecture: import directions, one list of families, `dvc.yaml` names the code of each stage."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"core"},
     "tracking": {"core"},
 }
-ALSO = {  # a family's part of the page, and the module that asks the families for theirs
+ALSO = {  # a family's part of the report, and the module that collects the parts
     "methods": ("report.py", {"report"}),
     "report": ("families.py", {"methods"}),
 }
@@ -69,18 +69,18 @@ def families(path: Path) -> set[str]:
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in said]
     named = {signs[text.partition(".")[0]] for text in texts if isinstance(text, str) and text.partition(".")[0] in signs}
-    written = path.read_text()  # a name that import_module fills in is no list
+    written = path.read_text()  # names filled into import_module do not count
     return named | {
         other[1] for other in imports(path) if other[0] == "methods" and len(other) > 2 and f"methods.{other[1]}." in written
     }
 
 
 def test_only_the_registry_lists_families() -> None:
-    """One that knows most of them would have to be edited for a new one."""
+    """A module that names most families would need an edit for a new one."""
     modules = [path for path in SRC.rglob("*.py") if SRC / "relume/methods" not in path.parents]
     knows = {path: families(path) for path in [*modules, *(ROOT / "stages").glob("*.py")]}
     assert {path: known for path, known in knows.items() if len(known) >= len(FAMILIES) - 2} == {}
-    assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1, "the search finds what it looks for"
+    assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1
 
 
 def test_stage_script_section_and_code_names() -> None:

@@ -59,7 +59,7 @@ def test_command_writes_its_table(main: click.Command, words: list[str], head: A
     write_dataset(Path("w/toy"), size=latent_files.SIZE)
     latent_files.write_gan(Path("gan"))
     Path("toys.yaml").write_text(yaml.safe_dump(STUDY))
-    for _ in range(2):  # the second takes up what the first has trained
+    for _ in range(2):  # the second run reuses what the first trained
         done = CliRunner().invoke(main, [*words, "--out", "out/table.csv"])
         assert done.exit_code == 0, done.output
     assert tuple(read_csv(Path("out/table.csv"))[0]) == head

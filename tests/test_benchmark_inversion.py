@@ -1,4 +1,4 @@
-"""The study harness: what a study's file may say, and a tiny study from photographs to tables, killed and taken up again."""
+"""The study harness: faults of a study's file, and a tiny study from photographs to tables that is not recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_equal_seconds(default_params: dict[str, Any]):
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    times = {"s0": 1.0, "tuned": 3.0}  # how long they take must not depend on the machine
+    times = {"s0": 1.0, "tuned": 3.0}  # independent of the machine
     monkeypatch.setattr(runs, "seconds_of", lambda folder: times.get(folder.name.split("_", 1)[1], 1.0))
     return study_call(tmp_path, monkeypatch, main)
 

@@ -1,4 +1,4 @@
-"""The study of masked models: what its file may say, and a tiny one from pictures to tables, killed and taken up again."""
+"""The study of masked models: faults of its file, and a tiny study from images to tables that is not recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -165,7 +165,7 @@ def test_only_some_models(call: Callable[..., Result], trained: list[str], monke
     document = plain()
     document["models"]["codes"]["training"] = {"learning_rate": 0.01}
     assert call(document, "--only", "et", "--only", "beit").exit_code == 0
-    assert trained == ["et", "codes", "beit", "codes", "beit"]  # whose tokenizer is another now
+    assert trained == ["et", "codes", "beit", "codes", "beit"]  # its tokenizer has changed
     monkeypatch.setattr(masked_runs, "digest_of", lambda modules: "another")
     assert call(document, "--only", "et", "--any-code").exit_code == 0
     assert len(trained) == 5

@@ -1,4 +1,4 @@
-"""Which code a stage runs: what is imported counts, what is said of it does not."""
+"""Which code a stage runs: imports count, comments and docstrings do not."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""From parsed YAML to a dataclass: what is right comes through, and every fault is named by its full key."""
+"""From parsed YAML to a dataclass: every fault names its full key."""
 
 import re
 from pathlib import Path

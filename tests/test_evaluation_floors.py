@@ -1,4 +1,4 @@
-"""Baselines by hand; metrics order degradations; what is wrong in sections of evaluation is named by its key."""
+"""Baselines; metrics order degradations; faults in sections of evaluation name their key."""
 
 import math
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_oracle_baselines(tmp_path: Path):
     own = to_float(images[[row.method == OWN_MEAN for row in rows]])
     assert torch.allclose(own, blocks(data.pixels(data.select("test", 3)), 1), atol=0.5 / 255 + 1e-6)
     alone = write_dataset(tmp_path / "tests/toy", splits=("test",))
-    assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training pictures none is blind"
+    assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training images all are oracles"
 
 
 TAPS = {"pool": {"msd": 1.0, "cached": False}}
@@ -84,7 +84,7 @@ def test_degradations() -> None:
     assert torch.allclose(blur(torch.full_like(X, 0.3), 4.0), torch.full_like(X, 0.3), atol=1e-6)
     grey = torch.full((2, 3, 64, 64), 0.5)
     assert (noisy(grey, 0.05, ["a", "b"], 0) - grey).std().item() == pytest.approx(0.05, rel=0.05)
-    assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "a picture's own noise"
+    assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "noise per image"
     block = mosaic(X, 8)
     assert block[0, 1, 0, 0].item() == pytest.approx(X[0, 1, :8, :8].mean().item(), abs=1e-6)
     assert torch.equal(block[..., 0, 0], block[..., 7, 7])
@@ -141,7 +141,7 @@ def test_self_test_stage(tmp_path, weights, monkeypatch, default_params) -> None
     default_params["self_test"].update(count=3, exceptions={"lpips_alex": ["blur", "noise", "jpeg", "blocks"]})
     monkeypatch.chdir(tmp_path)
     flags = ["--images", "images/toy", "--features", "features/toy", "--weights", str(weights), "--out", "self_test.csv"]
-    # toys are made of blocks of 8 pixels, so smaller blocks are no degradation
+    # toy images are blocks of 8 px, so smaller blocks change nothing
     for sizes, code in (([16, 32], 0), ([2, 4], 1)):
         default_params["self_test"]["blocks"] = sizes
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))

@@ -1,4 +1,4 @@
-"""Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
+"""Removed feature maps, with a decoder that reads one channel."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -40,7 +40,7 @@ def config(**other: Any) -> Maps:
 
 @dataclass
 class Toy:
-    """Channel 0 is the picture's grey at 3 times its strength; the others are faint, and the decoder does not read them."""
+    """Channel 0 is 3 times the image's grey; the decoder does not read the other channels."""
 
     data: Dataset
     name: str = "toy"
@@ -72,7 +72,7 @@ def test_rankings_find_the_channel_that_matters(data: Dataset) -> None:
     assert found.scores["contribution"][1:].abs().max() == 0
     grey = data.pixels(data.select("train")).mean(1)
     assert found.mean[0] == pytest.approx(3 * float(grey.mean()), rel=1e-6)
-    assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])  # nothing here is negative
+    assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])
     assert list(examine(Toy(data), bench(data, rankings=("activation",))).scores) == ["activation"]
     with pytest.raises(UserError, match=r"maps\.groups: 4 groups"):
         parts(torch.zeros(3), 4)
@@ -95,7 +95,7 @@ def test_rankings_find_the_channel_that_matters(data: Dataset) -> None:
 def test_groups_partition_the_channels(groups: int) -> None:
     scores = {"a": torch.tensor([0.1, 5.0, 3.0, 3.0, 0.0, 2.0, 9.0, 1.0]), "b": torch.arange(8.0)}
     cut = parts(scores["a"], groups)
-    assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "by falling score; of equals the first comes first"
+    assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "falling scores, stable"
     assert max(map(len, cut)) - min(map(len, cut)) <= 1
     intact, *found = variants(scores, groups)
     assert (intact.action, bool(intact.kept.all())) == ("intact", True)
@@ -111,7 +111,7 @@ def test_groups_partition_the_channels(groups: int) -> None:
 
 @pytest.mark.parametrize("vector", [False, True])
 def test_contribution_of_a_linear_decoder(vector: bool) -> None:
-    """For a linear decoder first order is all: the mean over many signs comes near the change itself."""
+    """A linear decoder has no higher orders: the mean over many signs approximates the change."""
     generator = torch.Generator().manual_seed(1)
     shape = (2, 4) if vector else (2, 4, 3, 3)
     x, fill = torch.rand(shape, generator=generator), torch.rand(4, generator=generator)

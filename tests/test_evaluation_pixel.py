@@ -1,4 +1,4 @@
-"""Metrics of pictures and of sets against other implementations, identical and constant pictures, what they refuse."""
+"""Metrics against other implementations, on identical and constant images, and out of range."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_metrics_equal_skimage_and_torchmetrics() -> None:
     each = {"data_range": 1.0, "reduction": "none"}
     assert psnr(x, y).tolist() == pytest.approx(their_psnr(y, x, dim=(1, 2, 3), **each).tolist(), abs=1e-3)
     grey, noisy = (images[1:2].mean(1, keepdim=True).repeat(1, 3, 1, 1) for images in (x, y))
-    # they multiply scales after the mean over channels, we before it: only for grey pictures that is the same
+    # they multiply scales after the mean over channels, we before it: equal for grey images only
     assert ms_ssim(grey, noisy).item() == pytest.approx(their_ms_ssim(noisy, grey, **each).item(), abs=1e-3)
 
 
@@ -125,7 +125,7 @@ CPU = torch.device("cpu")
 
 
 def store_of(kind: str, root: Path) -> WeightStore:
-    """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
+    """Random trunk and true heads: no download of the trunk."""
     network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
     fetch_weights(name, root, log=lambda text: None)
     tensors = canonical(networks.random(network, seed=3).body.state_dict())
@@ -141,7 +141,7 @@ def photographs() -> tuple[Tensor, Tensor]:
     return torch.cat([x, x, y]), torch.cat([y, (x * 4).round() / 4, y])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package calls torchvision in an old way
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package uses a deprecated torchvision call
 @pytest.mark.parametrize("metric", LPIPS_METRICS)
 def test_lpips_equals_its_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import lpips as package
@@ -167,7 +167,7 @@ def test_lpips_equals_its_package(metric: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
 def test_out_of_range_raises_for_network_metrics(bad: float) -> None:
-    """Every metric of a network looks through this function."""
+    """Every metric of a network uses this function."""
     name = "alexnet_conv"
     look = FeatureExtractor(networks={name: networks.random(name)}, taps={name: ("conv1",)}, heads={})
     with pytest.raises(ValueError, match=f"^metrics that see through {name}: "):

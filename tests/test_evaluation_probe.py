@@ -1,4 +1,4 @@
-"""The representation check: classes that features tell apart, or not; neighbours one by one; the stage on toy models."""
+"""The representation probe: linear classifier, nearest neighbours, the stage on toy models."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -57,8 +57,8 @@ def test_linear_probe() -> None:
     assert (probe.neighbours(far, test[0], count=5, temperature=0.1) == test[1]).all()
     noise = [(np.random.default_rng(seed).normal(size=(600, 5)), np.tile(["a", "b", "c"], 200)) for seed in range(3)]
     assert probe.linear_top1(noise[0], noise[1], noise[2], PENALTIES) == pytest.approx(1 / 3, abs=0.08)
-    # One feature; under a penalty that forbids weights only the bias speaks, for the commoner class, and `val` holds
-    # that class alone. Whatever the test pictures would like.
+    # One feature. Under a very large penalty only the bias is left, which predicts the more frequent class of `train`,
+    # the only one in `common`: the penalty is chosen on `val`.
     train = (np.array([[-1.0], [-1.0], [1.0], [1.0], [-1.0]]), np.array(["a", "a", "b", "b", "a"]))
     common, honest = (np.array([[1.0]]), np.array(["a"])), (np.array([[1.0]]), np.array(["b"]))
     assert probe.linear_top1(train, common, honest, [1e-3, 1e6]) == 0
@@ -78,11 +78,11 @@ def test_nearest_neighbours() -> None:
     for count, temperature, wanted in ((3, 0.1, "near"), (3, 10.0, "far"), (50, 0.1, "near")):
         assert probe.neighbours(few, np.array([[2.0, 0.0]]), count=count, temperature=temperature).tolist() == [wanted]
     units, other = probe.standardised(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[4.0, 6.0]]))
-    assert (units.tolist(), other.tolist()) == ([[-1, 0], [1, 0]], [[2, 0]]), "what never changes says nothing"
+    assert (units.tolist(), other.tolist()) == ([[-1, 0], [1, 0]], [[2, 0]]), "constant features are ignored"
 
 
 def test_table(tmp_path: Path) -> None:
-    """Of four test pictures one is of a class that was never seen; chance is right for one of the three others."""
+    """One of four test images has an unknown class; chance is right for one of the other three."""
     data, read = labelled(tmp_path, SAME), []
 
     def features(rows: list[int]) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_table(tmp_path: Path) -> None:
     assert probe.table(data, {}, config()) == []
     assert np.array_equal(probe.pixels(data, [2, 5]), data.pixels([2, 5]).flatten(1).numpy())
     large = write_dataset(tmp_path / "large", size=64)
-    assert probe.pixels(large, [2, 5]).shape == (2, 3 * 32 * 32), "large pictures are shrunk"
+    assert probe.pixels(large, [2, 5]).shape == (2, 3 * 32 * 32), "large images are resized"
 
 
 @pytest.fixture

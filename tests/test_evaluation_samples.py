@@ -1,4 +1,4 @@
-"""Samples against held-out pictures: floors beside them, pairs of one source left out, what compare takes of it."""
+"""Samples against held-out images, baselines, pairs of one source left out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_samples_and_baselines(samples: Path, data: Dataset) -> None:
     assert found["copies"]["kid"] < found["floor_train_toy"]["kid"] < found["black"]["kid"]
     assert found["black"]["kid_lo"] <= found["black"]["kid"] <= found["black"]["kid_hi"]
     assert found["black"]["sha256"] == sha256(samples / "black/images.npy")
-    # of the held-out pictures, and of the training pictures; samples have no source in common
+    # samples share no source with images
     look, test, train = metric_network(), data.select("test"), data.select("train")
     e = {name: look.embed(numbers, data.pixels) for name, numbers in (("test", test), ("train", train))}
     by_photo, own = torch.arange(8) // 2, torch.arange(8)
@@ -75,7 +75,7 @@ def test_samples_and_baselines(samples: Path, data: Dataset) -> None:
 
 
 def test_withheld_images(samples: Path, data: Dataset) -> None:
-    """The last three of eight training pictures, each a source of its own; floors are of the first five."""
+    """The last three of eight training images, each a source of its own; baselines use the first five."""
     found = rows(samples, data, replace(CONFIG, withheld=3))
     own = {name: row for name, row in found.items() if row["kind"] == "withheld"}
     floors = ["floor_train_toy@withheld", "floor_shuffled_patches_toy@withheld"]
@@ -126,4 +126,4 @@ def test_stage(tmp_path, data, samples, monkeypatch, asked) -> None:
     real = [{key: row[key] for key in SETS} for row in table if row["kind"] == "real"]
     write_csv(Path("metrics/sets/masked.csv"), SETS, real)
     taken = gather_sets(["masked"], Path("metrics/sets"), Path("metrics/samples.csv"))
-    assert [tuple(row) for row in taken] == [SETS] * len(table), "what both tell of the originals stands once"
+    assert [tuple(row) for row in taken] == [SETS] * len(table), "the row of the originals is not repeated"

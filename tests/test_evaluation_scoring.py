@@ -1,4 +1,4 @@
-"""Scores of a group: networks with random weights, known answers at the ends, rows that cannot be scored, and the stage."""
+"""Scores of a group: networks with random weights, known values for perfect and inverted images, faults, paths."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def scorer(data: Dataset, weights: Path, features: Path, of: Group, metrics: Ite
 
 
 def test_rows_are_scored_against_their_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
-    """Perfect and inverted pictures, shuffled over methods, restarts and taps; the second judge is asked afresh."""
+    """Perfect and inverted images over methods, restarts and taps."""
     ids = data.ids([0, 1, 2, 3])
     originals = data.images[:4]
     rows = [row("same", id) for id in reversed(ids)] + [row("wrong", id, tap="conv2+conv5", restart=1) for id in ids]
@@ -122,7 +122,7 @@ IDS = ["test0", "test1"]
 
 @pytest.fixture
 def folder(tmp_path: Path, data: Dataset) -> Path:
-    """`walks` in two restarts, the second of which is selected, and `leaps`, which has no steps."""
+    """`walks` in two restarts, the second of which is selected, and `leaps`, without steps."""
     rows = [row("walks", id, restart=restart, selected=restart == 1) for id in IDS for restart in (0, 1)]
     rows += [row("leaps", id, network="", tap="", restart=restart, selected=restart == 0) for restart in (0, 1) for id in IDS]
     images = np.stack([data.images[0], ends(data)[0], data.images[1], ends(data)[1], *data.images[:2], *begins(data)])
@@ -187,7 +187,7 @@ def test_paths_with_seconds(folder: Path) -> None:
     table = gather_paths(["g"], root / "paths", root)
     assert all(tuple(sorted(row)) == tuple(sorted(TIMED_PATHS)) for row in table)
     assert [(row["method"], row["step"], row["psnr"]) for row in table] == [(n, str(s), f"{v:g}") for n, s, v in points]
-    assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "one picture's"
+    assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "per image"
     with pytest.raises(UserError, match=r"paths/h\.csv"):
         gather_paths(["g", "h"], root / "paths", root)
     with pytest.raises(UserError, match=r"not in compare\.groups"):

@@ -1,4 +1,4 @@
-"""Extraction: statistics by hand, caches within the budget and in the dataset's order, whole folders only."""
+"""Extraction: statistics by hand, caches within the budget and in the dataset's order, complete folders only."""
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_missing_files_and_taps(features, tmp_path):
 
 
 def test_small_spreads_are_exact(tmp_path):
-    """Pictures that differ by one grey level: the spread is a millionth of the norm, and still exact."""
+    """Images that differ by one grey level: the spread is a millionth of the norm."""
     images = np.full((4, 16, 16, 3), 200, np.uint8)
     images[0] += 1
     through = ForwardPass(network=networks.random("identity"), device=CPU, micro_batch=3)

@@ -1,4 +1,4 @@
-"""Over the whole registry on random weights: what a network declares is what it does."""
+"""The whole registry on random weights: declared facts equal the network's."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Collecting taps: cut off after the deepest, nothing left behind; ReLUs with an identity backward are undone."""
+"""Collecting taps: the pass stops after the deepest, no hook remains; ReLUs with an identity backward are restored."""
 
 import dataclasses
 
@@ -143,15 +143,15 @@ def test_batchnorm_layers_are_in_forward_order():
     variance, mean = torch.var_mean(PICTURES[0], dim=(1, 2), correction=0)
     network.body.early.running_mean.copy_(mean)
     network.body.early.running_var.copy_(variance)
-    network.body.late.running_mean.fill_(2)  # what arrives there has mean 0 and variance 1
+    network.body.late.running_mean.fill_(2)  # its input has mean 0 and variance 1
     with collect(network, [BATCHNORM]) as taps, torch.no_grad():
         found = taps(PICTURES)[BATCHNORM]
     assert found[0].tolist() == pytest.approx([0, 12**0.5], abs=1e-3)
-    assert found[1, 0] > 1e-3  # another picture, other statistics
+    assert found[1, 0] > 1e-3
 
 
 def test_batchnorm_statistics():
-    """A constant picture of 0.5 against mean 0.2 and variance 1 in each of three channels: sqrt(3) * 0.3 + sqrt(3) * 1."""
+    """A constant image of 0.5 against mean 0.2 and variance 1 in each of three channels: sqrt(3) * 0.3 + sqrt(3) * 1."""
     network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
     network.body[0].running_mean.fill_(0.2)
     picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
@@ -162,7 +162,7 @@ def test_batchnorm_statistics():
         (gradient,) = torch.autograd.grad(value.sum(), [picture])
         if wanted:
             torch.testing.assert_close(gradient, torch.full_like(gradient, 1 / 3**0.5 / 16))
-        assert gradient.isfinite().all(), "also where a constant picture meets them"
+        assert gradient.isfinite().all(), "also where the distance is 0"
         network.body[0].running_mean.fill_(0.5)
         network.body[0].running_var.zero_()
 

@@ -1,4 +1,4 @@
-"""`import_gan` on self-made files: what it writes is read like a trained generator; equal bytes; faults before any work."""
+"""`import_gan` on self-made files: read like a trained generator, equal bytes, faults."""
 
 import hashlib
 import shutil

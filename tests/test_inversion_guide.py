@@ -1,4 +1,4 @@
-"""The guide: what a linear map fitted on training pictures reads from features. Also where pictures begin."""
+"""The guide, a linear map from features to a coarse image. Also initial images."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,7 @@ def pixels(images: Tensor) -> dict[str, Tensor]:
 
 
 def embedding(images: Tensor) -> dict[str, Tensor]:
-    """All of the coarse picture, mixed linearly: (N, 48)."""
+    """A linear mix of the coarse image: (N, 48)."""
     mix = torch.randn(48, 48, generator=torch.Generator().manual_seed(9))
     return {"pool": resize(images, 4).flatten(1) @ mix + 1}
 
@@ -56,7 +56,7 @@ def test_guide_recovers_a_linear_map(look: Any, reach: Literal[1, 3, 5]) -> None
 @pytest.mark.parametrize("grid", [1, 2, 4])
 @pytest.mark.parametrize("look", [pixels, embedding, both])
 def test_guide_with_a_large_ridge_predicts_the_mean(look: Any, grid: int) -> None:
-    """Of pooled features the mean picture with its mirror image, of maps the mean colour."""
+    """For pooled features the mean of image and mirror image, for maps the mean colour."""
     images = photos(0)
     learned = fit(look, images.split(8), term(grid=grid, ridge=1.0e9))
     coarse = resize(images, grid)
@@ -126,7 +126,7 @@ def init(**values: Any) -> Init:
 
 
 def test_initial_noise() -> None:
-    """One draw per seed for both blends: gaussian on the base, then S0's (base + f * natural noise) / (1 + f)."""
+    """One draw per seed for both blends: gaussian on the base, then (base + f * natural noise) / (1 + f)."""
     base, seeds = torch.full((1, 3, 4, 4), 0.5), [3, 4]
     noise = randn((3, 4, 4), seeds)
     begun = (base + 0.2 * noise).clamp(0, 1)

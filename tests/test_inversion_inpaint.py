@@ -1,4 +1,4 @@
-"""Windows around holes: where they lie, what the model is shown of them, and what is taken of its answer."""
+"""Windows around holes: position, model input, what is used of the output."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ RED = (255, 0, 0)
 
 
 class Painter(torch.nn.Module):
-    """Answers red, whatever it is shown, and keeps that."""
+    """Always predicts red; records its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,9 +67,9 @@ def test_cell_with_a_hidden_pixel_is_hidden() -> None:
     [
         ((100, 200), (50, 60, 54, 64), (44, 54, 16)),  # a small hole: at the model's own size
         ((100, 200), (30, 60, 50, 70), (20, 45, 40)),  # twice its longer side
-        ((100, 200), (0, 190, 4, 200), (0, 180, 20)),  # pushed inside
+        ((100, 200), (0, 190, 4, 200), (0, 180, 20)),  # moved inside
         ((100, 200), (10, 40, 80, 60), (0, 0, 100)),  # no larger than the short side
-        ((100, 200), (0, 40, 100, 140), (-50, 0, 200)),  # all of that is hidden: as large as the long side, beyond the edges
+        ((100, 200), (0, 40, 100, 140), (-50, 0, 200)),  # all of that is hidden: as large as the long side, beyond the border
         ((8, 8), (2, 2, 4, 4), (0, 0, 8)),  # a picture smaller than the model's
     ],
 )
@@ -105,7 +105,7 @@ def test_only_hidden_pixels_change() -> None:
 
 
 def test_model_input_has_no_hidden_pixels() -> None:
-    """Not through the way to its size, either: of windows of any size, within the picture and beyond it."""
+    """Not through resizing either; windows inside the image and beyond it."""
     for shape, box in ((40, 60), (3, 5, 20, 30)), ((33, 50), (0, 14, 33, 48)), ((9, 7), (2, 2, 5, 4)):
         hidden, pixels = mask(*shape, box), picture(*shape)
         other = np.where(hidden[..., None], 255 - pixels, pixels)
@@ -144,7 +144,7 @@ def test_drawn_mask() -> None:
 
 
 def test_holes_are_filled_independently() -> None:
-    """The second window holds the first hole, too, and is not shown what was made of it."""
+    """The second window contains the first hole, and does not see its filling."""
     pixels, hidden = picture(24, 24), mask(24, 24, (4, 4, 6, 6), (4, 9, 6, 11))
     reader = model()
     windows = [Hole(window=Window(top=0, left=0, side=16), own=part) for part in _parts(hidden)]

@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def searching(data: Dataset, **differences: Any) -> Search:
-    """Through a theta that has not learned: the identity."""
+    """With an untrained landscape, which is the identity."""
     made: LandscapeTrainer = trainer(data, size=16, **{"losses": PLAIN_LOSS, **differences})
     return Search(
         dataset=data,
@@ -62,7 +62,7 @@ def test_identity_landscape_equals_plain_descent(data: Dataset) -> None:
     found = invert(searching(data), settings(), ROWS)
     assert list(found) == [("plain", 0), ("plain", 5), ("landscape", 0), ("landscape", 5)]
     assert np.allclose(found["plain", 5].values[LOSS][:, :3], found["landscape", 5].values[LOSS], atol=1e-6)
-    assert not np.allclose(found["plain", 0].values[LOSS][:, 0], found["plain", 5].values[LOSS][:, 0]), "seeds begin elsewhere"
+    assert not np.allclose(found["plain", 0].values[LOSS][:, 0], found["plain", 5].values[LOSS][:, 0]), "seeds differ"
     assert found["plain", 0].images.shape == (3, 32, 32, 3)
     assert (found["plain", 0].best[:, -1] < found["plain", 0].values[LOSS][:, 0]).all()
     assert (np.diff(found["plain", 0].seconds) > 0).all()
@@ -74,7 +74,7 @@ def test_start_at_the_mean(data: Dataset) -> None:
         name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]} for name in "ab"
     }
     found = invert(made, settings(methods=ways), ROWS)
-    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, since nothing is drawn"
     with torch.no_grad():
         mean = made.paint(made.theta.centre[None])
     target = made.likeness.target(resize(data.pixels(ROWS), 16))
@@ -90,7 +90,7 @@ def test_rows_are_independent(data: Dataset) -> None:
 
 
 def test_start_at_the_mapper(data: Dataset) -> None:
-    """Pictures with known latents; a mapper that knows them leaves nothing to do, also through a theta that has learned."""
+    """Images with known latents and a mapper that returns them, with the identity and with a trained landscape."""
     made = searching(data)
     theta = made.theta
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def test_start_at_the_mapper(data: Dataset) -> None:
     }
     config = settings(mapper="models/mapper/toy", methods=ways)
     found = invert(replace(made, dataset=own, mapper=mapper), config, ROWS)
-    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, since nothing is drawn"
     assert found["a", 0].values[LOSS].max() < 1e-5
     assert found["b", 0].values[LOSS].max() < 1e-4
     assert np.abs(found["a", 0].images.astype(int) - pictures).max() <= 1
@@ -123,7 +123,7 @@ def test_inverse_of_a_landscape() -> None:
     made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, rotated=True))
     made.basis.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
     wanted = torch.randn(3, 4)
-    assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6), "of a turn"
+    assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6)
     torch.nn.init.normal_(list(made.parameters())[-2], std=0.1)
     made.requires_grad_(False)
     off = (made.theta(wanted) - wanted).square().mean()
@@ -172,7 +172,7 @@ def test_images_along_the_way_equal_a_shorter_descent(data: Dataset, monkeypatch
 
 
 def test_curves() -> None:
-    """A picture counts with its mean over seeds; sources are what is drawn."""
+    """An image counts with its mean over seeds; sources are resampled."""
     values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
     rows = curves(values, ["x", "y"], seed=0, resamples=200, level=0.9)
     first = interval([1.5, 3.5], ["x", "y"], seed=0, resamples=200, level=0.9)
@@ -244,4 +244,4 @@ def test_stage(toy: Path) -> None:
     last = [float(row["value"]) for row in curves if (row["method"], row["seed"], row["step"]) == ("plain", "", "4")]
     assert last == pytest.approx([np.mean([float(row["objective"]) for row in group.index[:6]])], rel=1e-5)
     assert [row["step"] for row in group.timing if row["method"] == "landscape"] == ["0", "1", "2"]
-    assert not list(toy.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+    assert not list(toy.glob(".dvc/tmp/resume/*")), "scratch files remain"

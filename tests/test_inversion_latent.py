@@ -1,4 +1,4 @@
-"""Latent spaces in the loop: where they begin, what is moved, a known latent found again, on to pixels, after a kill."""
+"""Latent spaces in the loop: start values, costs, perturbation, recovery of a known latent."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +22,7 @@ def plain(space: str, **differences: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_code_decodes_to_the_generated_image(kind: str) -> None:
-    """All three spaces begin with the same pictures, at the picture's size or another."""
+    """All three spaces start with the same images, at the generator's size or another."""
     made = generator(kind)
     grey = torch.zeros(2, 3, 8, 8)
     wanted = made(made.draw(dice(0, 1)))
@@ -74,11 +74,11 @@ def test_noise_maps_are_in_the_code_and_normalised() -> None:
 
 
 def test_noise_reg() -> None:
-    """A map of 16 px and its half; stripes across agree with the row below, and not with the column beside."""
+    """A map of 16 px and its half; vertical stripes correlate with the row below and not with the next column."""
     line = torch.tensor([1.0, 1, -1, -1]).repeat(4)
     stripes = line.view(1, 1, 1, 16).expand(1, 1, 16, 16)
     half = torch.tensor([1.0, -1]).repeat(4).view(1, 1, 1, 8).expand(1, 1, 8, 8)
-    assert noise_reg([half]).tolist() == [2.0], "neighbours are opposite one way, the same the other"
+    assert noise_reg([half]).tolist() == [2.0]
     assert noise_reg([stripes]).tolist() == [1.0 + 2.0]
     assert noise_reg([stripes, half]).tolist() == [5.0]
     noise = torch.randn(2, 1, 16, 16, generator=dice(0)[0])
@@ -101,7 +101,7 @@ def test_generated_image_is_recovered(default_params: dict[str, Any], kind: str,
     )
     before = (start - pictures).square().mean((1, 2, 3))
     after = optimise(given, config, lambda report: None).objective
-    assert bool((after < 0.2 * before).all()), "one row may end in a valley of its own"
+    assert bool((after < 0.2 * before).all())
 
 
 def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("name", ["z", "w", "w_plus"])
 def test_latent_costs(name: str) -> None:
-    """Drawn latents lie 1 from the mean, on average; noise maps are no part of that."""
+    """Drawn latents have a mean w_reg of 1; noise maps do not count."""
     made = generator("style")
     made.running_mean.copy_(made.map(made.draw(dice(*range(256)))).mean(0).detach())
     space = LatentSpace(made, latent(name, noise=True, w_reg=0.5, noise_reg=2.0))
@@ -140,7 +140,7 @@ def test_latent_perturbation_decays() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pivotal_weights_are_per_row(kind: str) -> None:
-    """Until its weights move; then no other row sees it."""
+    """Changed weights of a row do not change other rows."""
     made = generator(kind).requires_grad_(False)
     space, bare = (LatentSpace(made, latent("w", noise=True, pivotal=share)) for share in (0.5, None))
     grey = torch.zeros(2, 3, 8, 8)
@@ -154,7 +154,7 @@ def test_pivotal_weights_are_per_row(kind: str) -> None:
 
 
 def test_latent_and_noise_are_fixed_after_the_pivot(default_params: dict[str, Any]) -> None:
-    """Adam's memory of them would move them on."""
+    """Without the reset, Adam's momentum would move them."""
     own = {"parametrisation": plain("w", noise=True, pivotal=0.5), "steps": 12}
     config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
     given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))

@@ -1,4 +1,4 @@
-"""The loop on a network with random weights: it descends, rows do not touch, seeds repeat to the bit, faults are named."""
+"""The loop on a network with random weights: it descends, rows are independent, equal seeds give equal bits, faults."""
 
 from dataclasses import replace
 from typing import Any, get_args
@@ -45,7 +45,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "switch from a prior": {"parametrisation": PRIOR, "switches": [[2, PIXELS]], "optimiser": SLOW},
     "cosine distance": {"terms": {"feature": {"distance": "cosine"}}},
     "two taps": {"taps": {"conv1": 1.0, "conv3": 2.0}},
-    "S0's rule": {
+    "noised normalised sgd": {
         "parametrisation": {"kind": "pixels", "box": "none"},
         "init": {"base": "grey", "std": 0.2, "noising": 2.0},
         "optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 10.0]]},
@@ -86,7 +86,7 @@ def test_equal_seeds_give_equal_bits_and_leave_no_hooks(default_params: dict[str
         assert "forward" not in vars(module)
 
 
-@pytest.mark.parametrize("name", ["fourier", "prior", "lbfgs", "all views, two at a time", "S0's rule"])
+@pytest.mark.parametrize("name", ["fourier", "prior", "lbfgs", "all views, two at a time", "noised normalised sgd"])
 def test_rows_are_independent(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name], steps=3)
     both, alone = solve(config, count=2)[0], solve(config, count=1)[0]
@@ -120,7 +120,7 @@ def test_reported_objective_is_without_views(default_params: dict[str, Any], tra
 
 
 def test_zero_gradient_stays(default_params: dict[str, Any]) -> None:
-    """At a constant picture the total variation has no slope at all: the normalised step stays where it is."""
+    """At a constant image total variation has a zero gradient: the normalised step is zero."""
     rule = {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}
     config = settings(default_params, parametrisation=PIXELS, optimiser=rule, init={"std": 0.0})
     outcome, _ = solve(config, losses={"tv": 1.0})
@@ -132,7 +132,7 @@ def with_term(whole: Problem, measure: Any) -> Problem:
 
 
 def trap(at: int) -> Any:
-    """A term that is 0, but no number for row 0 at its call number `at`."""
+    """A term that is 0, and NaN for row 0 at call `at`."""
     calls: list[int] = []
 
     def measure(state: State) -> Tensor:
@@ -149,7 +149,7 @@ def trap(at: int) -> Any:
 def test_nan_stops_its_row_only(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name])
     sound, reports = solve(config)
-    looks = 2 if name == "free pixels" else 1  # there the kept picture, inside the box, is measured beside the moved one
+    looks = 2 if name == "free pixels" else 1  # free pixels also measure the clamped image
     outcome = optimise(with_term(problem(config), trap(at=3 * looks)), config, lambda report: None)
     assert outcome.faults == ("row 0: step 3: trap is not finite",)
     assert torch.equal(outcome.images[1], sound.images[1])
@@ -168,7 +168,7 @@ def test_nan_at_step_0_raises(default_params: dict[str, Any], differences: dict[
 
 
 def resting(default_params: dict[str, Any], floors: list[float], **differences: Any) -> tuple[Outcome, list[Report]]:
-    """From white pictures; the objective is a row's brightness above its floor, and every step takes 0.02 of it."""
+    """From white images; the objective is the brightness plus a constant per row, and every step lowers it by 0.02."""
     config = settings(default_params, parametrisation=PIXELS, optimiser=SLOW, init={"mean": 1.0, "std": 0.0}, **differences)
     goal = Objective((Term(name="pull", weight=1.0, value=lambda s: s.images.mean((1, 2, 3)) + torch.tensor(floors)),))
     reports: list[Report] = []
@@ -177,7 +177,7 @@ def resting(default_params: dict[str, Any], floors: list[float], **differences: 
 
 
 def test_converged_row_stops_alone(default_params: dict[str, Any]) -> None:
-    """Row 0 falls by 0.02 % a step, which is no progress, so it rests at step 3; row 1 by 2 %."""
+    """Row 0 falls by 0.02 % per step, below the tolerance, so it stops at step 3; row 1 falls by 2 %."""
     stop = {"patience": 3, "tolerance": 1.0e-3}
     outcome, reports = resting(default_params, [99.0, 0.0], stop=stop, steps=8)
     assert reports[-1].step == 8
@@ -186,7 +186,7 @@ def test_converged_row_stops_alone(default_params: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("every", "end"), [(1, 3), (2, 4), (5, 5)])
 def test_run_ends_when_all_rows_converged(default_params: dict[str, Any], every: int, end: int) -> None:
-    """Step 0 is the last that got lower, by the tolerance; asked for only every so many steps."""
+    """No step after 0 is lower by the tolerance; this is checked every `every` steps."""
     stop = {"patience": 2, "tolerance": 0.5}
     _, reports = resting(default_params, [0.0, 1.0], stop=stop, steps=20, trace_every=every)
     assert reports[-1].step == end
@@ -219,14 +219,14 @@ def test_interrupt_returns_the_best_with_keep(default_params: dict[str, Any]) ->
 
 @pytest.mark.parametrize("box", BOXES)
 def test_images_stay_in_range(default_params: dict[str, Any], box: str) -> None:
-    """The brighter the better."""
+    """The objective rewards brightness without bound."""
     space = {"kind": "pixels", "box": box}
     config = settings(default_params, parametrisation=space, optimiser={"learning_rate": [[0, 2.0]]}, steps=20)
     goal = Objective((Term(name="dark", weight=1.0, value=lambda state: -state.images.mean((1, 2, 3))),))
     reports: list[Report] = []
     outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
     brightest = max(float(report.images.max()) for report in reports[:-1])
-    assert 0.95 < brightest <= 1, "also where the space has no box, only pictures inside it are told and kept"
+    assert 0.95 < brightest <= 1, "reported and kept images are in range for every box"
     assert outcome.images.max() <= 1
     torch.testing.assert_close(outcome.objective, -outcome.images.mean((1, 2, 3)))
 

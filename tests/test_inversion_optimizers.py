@@ -1,4 +1,4 @@
-"""The optimisers: every rule descends, rows do not touch, a saved state goes on to the same bits."""
+"""The optimisers: every rule descends, rows are independent, a restored state gives the same bits."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ def optimizer(rule: str, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer
 
 
 def go(moving: Optimizer, code: torch.Tensor, curvatures: torch.Tensor, steps: int, rate: float) -> torch.Tensor:
-    """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code may have any shape."""
+    """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code has any shape."""
     for _ in range(steps):
         moving.step(code, curvatures.view_as(code) * code.detach(), rate)
     return (curvatures.view_as(code) * code.detach().square() / 2).flatten(1).sum(1)
@@ -108,7 +108,7 @@ def bfgs(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
 
 def test_lbfgs_skips_negative_curvature_per_row() -> None:
     code, moving = START.clone(), Lbfgs()
-    bent = torch.tensor([[-1.0], [1.0]])  # the first row lies on a ridge, the second in a valley
+    bent = torch.tensor([[-1.0], [1.0]])  # negative curvature in the first row
     for _ in range(4):
         before = code.clone()
         moving.step(code, bent * code, 0.5)

@@ -84,7 +84,7 @@ def test_drawn_code_depends_on_its_generator_only(space: Parametrisation) -> Non
 
 
 def test_prior_equals_a_plain_network() -> None:
-    """Its grouped convolutions against one network written out with modules."""
+    """Its grouped convolutions against one network of plain functions."""
     prior = DeepPrior(channels=4, levels=1)
     code = prior.encode(pictures(), dice(0, 1))
     sizes = [144, 4, 4, 144, 4, 4, 12, 3]
@@ -144,19 +144,19 @@ def test_affine_view_probability() -> None:
 
 
 def test_affine_view() -> None:
-    """A quarter turn clockwise, one pixel right and two up, twice as large: one picture each."""
+    """A quarter turn clockwise; one pixel right and two up; twice as large."""
     images = pictures(3, 8)
     angle = torch.tensor([math.pi / 2, 0.0, 0.0])
     shift = torch.tensor([[0.0, 0.0], [1 / 8, -2 / 8], [0.0, 0.0]])
     turned, shifted, enlarged = moved(images, angle, shift, torch.tensor([1.0, 1.0, 2.0]))
     assert torch.allclose(turned, images[0].rot90(-1, dims=(1, 2)), atol=1e-5)
     assert torch.allclose(shifted[:, :6, 1:], images[1, :, 2:, :7], atol=1e-5)
-    assert torch.allclose(shifted[:, :6, 0], images[1, :, 2:, 0], atol=1e-5)  # the border goes on
+    assert torch.allclose(shifted[:, :6, 0], images[1, :, 2:, 0], atol=1e-5)  # border padding
     assert torch.allclose(enlarged, resize(images[2:], 16)[0, :, 4:12, 4:12], atol=1e-5)
 
 
 def test_colour_view() -> None:
-    """The draws of the generator, put into the formula number by number."""
+    """The formula with the draws of the generator."""
     u, v = 2 * torch.rand(2, 3, generator=dice(7)[0]) - 1
     seen = view(pictures(1), (Colour(kind="colour", shift=0.5, stretch=0.3),), dice(7))
     for channel, (mean, std) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))):
@@ -189,7 +189,7 @@ def test_schedules() -> None:
 
 
 def test_recipe_weights_replace_losses(default_params: dict) -> None:  # type: ignore[type-arg]
-    """Nothing is multiplied: a term whose weight is 0 in `losses` has what the recipe says; the rest comes from there."""
+    """A recipe's weights replace those of `losses`; other weights come from `losses`."""
     section, losses = default_params["invert_optimise"], {"feature": 2.0, "tv": 10.0, "lpips": 0.0}
     config, _ = variation(section, losses, {"losses": {"tv": 3.0, "lpips": 0.5}}, "recipes.x")
     assert config.losses.active == {"feature": 2.0, "tv": 3.0, "lpips": 0.5}

@@ -133,7 +133,7 @@ def test_saving_images_changes_nothing(default_params: dict[str, Any], monkeypat
 
 
 def test_saved_image_equals_a_shorter_run(default_params: dict[str, Any]) -> None:
-    """Each step so large that the best is not the last one."""
+    """With steps so large that the best is not the last."""
     rough = {"optimiser": {"learning_rate": [[0, 3.0]]}}
     whole, _ = solve(settings(default_params, steps=12, **rough))
     for place, steps in enumerate(moments(12)):
@@ -152,7 +152,7 @@ def test_saved_image_of_unmeasured_steps(default_params: dict[str, Any]) -> None
 def test_converged_rows_keep_their_image(default_params: dict[str, Any]) -> None:
     made, told = solve(settings(default_params, steps=100, stop={"patience": 3, "tolerance": 0.3}))
     assert told[-1].step < 50
-    assert made.path.shape[1] == len(moments(100)), "as if it had gone on"
+    assert made.path.shape[1] == len(moments(100))
     assert np.array_equal(made.path[:, -2].numpy(), made.path[:, -1].numpy())
 
 

@@ -1,4 +1,4 @@
-"""A whole group: starts, references, restarts, oracles, the live view, the dry run."""
+"""A whole group: starts, references, restarts, oracles, previews, the dry run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_restart_with_the_lowest_objective_is_selected(default_params: dict[str,
 
 
 def test_micro_batches_give_the_same_images(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Seeds go by id: three pictures in two shards are as each alone; restarts begin each with their own noise."""
+    """Seeds depend on the id: three images in two shards equal one per shard; restarts have their own noise."""
     config = settings(default_params, init={"std": 0.2}, count=3)
     whole = group.invert(work_in(tmp_path, config))
     narrow = group.invert(work_in(tmp_path / "narrow", config, run=replace(RUN, micro_batch=1)))
@@ -58,7 +58,7 @@ def test_micro_batches_give_the_same_images(default_params: dict[str, Any], tmp_
 
 
 def test_start_from_a_group(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Its chosen restarts, as they are."""
+    """Its selected restarts, unchanged."""
     first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2})))
     second = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, **STILL), start=first)
     chosen = [place for place, row in enumerate(first.index) if row["selected"] == "true"]
@@ -81,7 +81,7 @@ def test_method_of_a_group_is_selected_by_taps(default_params: dict[str, Any]) -
     taken = group.fitting(several, config, "toy")
     assert (taken.images.tolist(), taken.index) == ([1, 3], [own, own])
     alone = replace(several, index=index[:1])
-    assert group.fitting(alone, config, "toy") is alone, "whatever it inverts: the parameters were checked"
+    assert group.fitting(alone, config, "toy") is alone
     for rest in ([index[0], index[2]], [own, {**own, "method": "twin"}]):
         with pytest.raises(UserError, match="a holds several methods .*: toy can begin from or look at one"):
             group.fitting(replace(several, index=rest), config, "toy")
@@ -181,7 +181,7 @@ def test_dry_run_writes_nothing(default_params: dict[str, Any], tmp_path: Path) 
 
 
 def test_images_are_nearest_to_their_originals(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Few steps from grey already look more like the picture that the features are of than like another."""
+    """A few steps from grey are already nearer to the own original than to another."""
     config = settings(default_params, taps={"conv1": 1.0}, steps=25, optimiser={"learning_rate": [[0, 0.3]]})
     made = work_in(tmp_path, config, losses={"feature": 1.0})
     images = to_float(group.invert(made)[0])

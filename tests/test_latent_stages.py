@@ -1,4 +1,4 @@
-"""From a generator to a mapper to a group on toy files: rows of every kind, equal bytes, a kill, faults by name."""
+"""From a generator to a mapper to a group on toy files: rows of every kind, resume, faults."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[st
 
 
 def changed(**differences: Any) -> None:
-    """The group says otherwise."""
+    """Change the group's parameters."""
     for key, value in differences.items():
         change(f"invert_latent.latents.{key}", value)
 
@@ -74,12 +74,12 @@ def test_stage(toy: Path) -> None:
     moved = ["from_mean", "from_mapper", "hybrid"]
     assert list(dict.fromkeys(row["method"] for row in read_csv(toy / "out/trace.csv"))) == moved
     assert [row["method"] for row in read_csv(toy / "out/timing.csv") if row["step"] == "0"] == ["toy_mapper", *moved]
-    assert not list(toy.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+    assert not list(toy.glob(".dvc/tmp/resume/*")), "scratch files remain"
     assert_painted(toy, group.images)
 
 
 def assert_painted(toy: Path, images: np.ndarray) -> None:
-    """The floor is the mean picture, and the mapper's pictures are of the latents that it names."""
+    """The baseline is the mean image; the mapper's images are generated from its latents."""
     made = read_gan(toy / files.GENERATOR, CPU).generator
     mean = to_uint8(resize(made.synthesise(made.running_mean[None]), files.SIZE))
     assert (images[:3] == mean).all()
@@ -87,14 +87,14 @@ def assert_painted(toy: Path, images: np.ndarray) -> None:
     with torch.no_grad(), collect(networks.random("alexnet_conv"), mapper.taps) as tapped:
         features = tapped(data.pixels(data.select("test", 3)))
     wanted = to_uint8(resize(made.synthesise(mapper.latents(features)), files.SIZE))
-    assert np.abs(images[3:6].astype(int) - wanted).max() <= 1, "batches of other sizes may round otherwise"
+    assert np.abs(images[3:6].astype(int) - wanted).max() <= 1
     assert not (images[3:6] == mean).all()
     with pytest.raises(UserError, match=r"toy_mapper was trained on features \(384, 3, 3\); conv3 has \(384, 5, 5\)"):
         mapper.latents({"conv3": torch.zeros(1, 384, 5, 5)})
 
 
 def test_start_values(toy: Path) -> None:
-    """No step, in effect: the picture is the mapper's, for every row of every shard."""
+    """With a learning rate near 0 the image stays the mapper's, for every row of every shard."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     changed(methods={"still": {**still, "parametrisation": files.latent("w_plus", "given")}, "mean": still})
     assert inverted().exit_code == 0
@@ -104,7 +104,7 @@ def test_start_values(toy: Path) -> None:
 
 
 def test_pixels_start_at_the_noised_mapper_image(toy: Path) -> None:
-    """S0's G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
+    """G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     still |= {"parametrisation": {"kind": "pixels", "box": "projection"}}
     inits = {name: {"base": "grey", "mean": 0.5, "std": 0.0, "noising": f} for name, f in (("bare", 0.0), ("noisy", 3.0))}

@@ -47,7 +47,7 @@ def test_weighted_taps_and_cosine() -> None:
 
 
 def test_priors() -> None:
-    """A ramp of 0.1 stays under S0's threshold of 0.3. Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0."""
+    """A ramp of 0.1 stays below the threshold of 0.3. Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0."""
     ramp = (torch.arange(8) * 0.1).expand(1, 3, 8, 8)
     assert (image.tv(ramp, 2).item(), image.tv(ramp, 1).item()) == pytest.approx((0.01, 0.1), rel=1e-2)
     both = torch.cat([(torch.arange(8) % 2).float().expand(1, 3, 8, 8), ramp.transpose(2, 3)])
@@ -69,7 +69,7 @@ def test_prior_gradients(term) -> None:  # type: ignore[no-untyped-def]
     assert torch.isfinite(gradient).all()
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     (gradient,) = torch.autograd.grad(term(x.requires_grad_()).sum(), [x])
-    assert (term(x - 0.1 * gradient) < term(x)).all(), "a step down lowers it"
+    assert (term(x - 0.1 * gradient) < term(x)).all()
 
 
 def test_objective_is_a_weighted_sum() -> None:
@@ -91,7 +91,7 @@ def test_adversarial_losses_and_kid() -> None:
     two = torch.tensor(2.0).log().item()
     assert gan.logistic_discriminator(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
     assert gan.logistic_generator(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
-    # A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on
+    # A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it is differentiable twice
     pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     gradient = torch.tensor(3.0, requires_grad=True)
     found = gan.gradient_penalty(gradient * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
@@ -112,7 +112,7 @@ def axis(channel: int, channels: int = 3, side: int = 2) -> Tensor:
 
 def test_lpips() -> None:
     heads = [torch.tensor([0.5, 0.25, 7.0]), torch.tensor([1.0, 2.0, 4.0])]
-    x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # lengths do not count
+    x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # the norm does not matter
     assert lpips(x, y, heads).item() == pytest.approx(0.5 + 0.25 + 4.0 + 2.0)
     draws, shapes = torch.Generator().manual_seed(0), [(3, 4, 5, 5), (3, 6, 2, 2)]
     x, y = ([torch.randn(shape, generator=draws) for shape in shapes] for _ in range(2))
@@ -166,10 +166,10 @@ def test_ssim_equals_scikit_image() -> None:
             **{"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
             **{"data_range": 1.0, "channel_axis": 0, "full": True},
         )
-        assert found[row].item() == pytest.approx(1 - values[:, 5:-5, 5:-5].mean(), abs=1e-5)  # valid positions alone
+        assert found[row].item() == pytest.approx(1 - values[:, 5:-5, 5:-5].mean(), abs=1e-5)  # valid positions only
 
 
-ONE = torch.tensor([[[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [9.0, 1.0]]])  # one picture, four reconstructions, two coordinates
+ONE = torch.tensor([[[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [9.0, 1.0]]])  # one image, four reconstructions, two features
 
 
 def embeddings(seed: int, *shape: int) -> Tensor:
@@ -181,18 +181,18 @@ def embeddings(seed: int, *shape: int) -> Tensor:
     [("mean", [3, 1]), ("median", [1.5, 1]), ("trimmed_mean", [1.5, 1]), ("cluster", [1, 1]), ("agreement", [3, 1])],
 )
 def test_aggregate_centres(aggregate: str, centre: list[float]):
-    """Distances are 1, 2, 9, 1, 8, 7: under their median of 4.5 the second has the first and the third as close neighbours."""
+    """Distances are 1, 2, 9, 1, 8, 7: below their median of 4.5 the first and the third are close to the second."""
     found, weight = AGGREGATES[aggregate](ONE)
     assert found[0].tolist() == pytest.approx(centre)
     assert weight.mean().item() == pytest.approx(1)
 
 
 def test_cluster_and_agreement() -> None:
-    """Six lie near 0 and two near 10: at least half of the pairs are close, so the median distance is one within a cluster."""
+    """Six lie near 0 and two near 10: at least half of the pairs are close, so the median distance is inside a cluster."""
     values = torch.tensor([0.0, 10.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0])[None, :, None] + 0.01 * embeddings(0, 1, 8, 3)
     assert AGGREGATES["mean"](values)[0].mean().item() == pytest.approx(2.5, abs=0.05)
     assert AGGREGATES["cluster"](values)[0].abs().max().item() < 0.05
-    # variances 12.5 and 0: relative ones 2 and 0, weights 1 / 2.1 and 1 / 0.1 before they are brought to mean 1
+    # variances 12.5 and 0: relative ones 2 and 0, weights 1 / 2.1 and 1 / 0.1 before normalisation to mean 1
     _, weight = AGGREGATES["agreement"](ONE)
     raw = torch.tensor([1 / 2.1, 1 / 0.1])
     torch.testing.assert_close(weight[0], raw / raw.mean())
@@ -240,7 +240,7 @@ def test_foreign_distance_and_smart_gradients() -> None:
     values = ONE.transpose(0, 1)  # each of the four, (4, 1, 2)
     others = ONE.expand(4, 4, 2)
     assert foreign("mse", "as_is", "mean", values, others).tolist() == pytest.approx([9, 4, 1, 36])
-    weight = (1 / 2.1) / ((1 / 2.1 + 1 / 0.1) / 2)  # of the coordinate that they do not agree on
+    weight = (1 / 2.1) / ((1 / 2.1 + 1 / 0.1) / 2)  # of the feature with variance
     found = foreign("mse", "as_is", "agreement", values, others).tolist()
     assert found == pytest.approx([9 * weight, 4 * weight, weight, 36 * weight])
 

@@ -61,7 +61,7 @@ def test_stage(data: Dataset) -> None:
     assert [row["id"] for row in group.index[:3]] == ["test0", "test1", "test2"]
     assert {(row["task"], row["oracle"], row["selected"]) for row in group.index} == {("masked", "false", "true")}
     by_method = masks.reshape(len(methods), 2, 3, 4, 4)
-    assert (by_method == by_method[:1]).all(), "masks are the same for all methods"
+    assert (by_method == by_method[:1]).all()
     assert [float(row["mask_ratio"]) for row in group.index] == ([0.5] * 3 + [0.75] * 3) * len(methods)
     assert masks[:3].sum() == 3 * 8
     assert masks[3:6].sum() == 3 * 12
@@ -75,7 +75,7 @@ def test_stage(data: Dataset) -> None:
     at = methods.index("et") * 6
     assert np.array_equal(way.images[2::3], group.images[at : at + 3]), "the last step is the prediction"
     assert group.method["parameters"]["et"] == read_json(Path("models/et/model.json"))["parameters"]
-    # what the model says of pictures that are black where they are hidden
+    # the model's prediction for images that are black where hidden
     model, numbers = read_masked(Path("models/et"), CPU), data.select("test", 3)
     hidden = masks_of(data.ids(numbers), 4, MASKS, 0)
     assert np.array_equal(hidden.numpy(), by_method[0, 1])
@@ -84,7 +84,7 @@ def test_stage(data: Dataset) -> None:
 
 
 def test_training_lowers_the_loss(data: Dataset) -> None:
-    """On noise there is nothing to learn but the training images themselves."""
+    """Validated on the training images, since noise does not generalise."""
     steps = training(steps=80, batch=4, learning_rate=1e-2, validate_every=40, log_every=40, ema=0.0)
     toy = trainer(data, "mae", training=steps, augment={"flip": False, "crop": 0.0})
     toy.val = toy.train
@@ -101,7 +101,7 @@ def test_partners_and_masks_are_drawn_per_row(data: Dataset) -> None:
 
 
 def test_validation_includes_the_baseline(data: Dataset) -> None:
-    """The mean of the visible, worked out apart."""
+    """The mean of the visible pixels, in a second way."""
     metrics, numbers = trainer(data).validate(), data.select("val")
     hidden = in_pixels(masks_of(data.ids(numbers), 4, MASKS, 0), 4)
     wanted = []
@@ -172,7 +172,7 @@ def test_first_images_are_kept_at_the_first_ratio(model: EnergyTransformer, data
     first = next(scenes(dataset, FILLING, replace(RUN, micro_batch=SHOWN)))
     with torch.no_grad():
         last = to_uint8(model(first.images, first.hidden).picture)
-    assert np.array_equal(shown.images[STEPS :: STEPS + 1], last), "the way ends at the prediction"
+    assert np.array_equal(shown.images[STEPS :: STEPS + 1], last), "the descent ends at the prediction"
 
 
 def test_micro_batches_give_the_same_descents(model: EnergyTransformer, dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""The Energy Transformer: published sizes, autograd's slopes, an energy that never rises, options that do what they say."""
+"""The Energy Transformer: published sizes, gradients equal autograd's, the energy falls, options."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_energies() -> None:
         attention.own_key = False
         assert attention.energy(g).item() == pytest.approx(-2 * (3.0 + 3.0), rel=1e-6)
         memories.xi.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
-        g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the second does not count
+        g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the ReLU removes the second
         assert memories.energy(g).item() == -4.5
         assert memories.pull(g).tolist() == [[[3.0, 0.0]]]
 
@@ -109,12 +109,12 @@ def test_energy_falls_in_small_steps(own_key: bool) -> None:
     with torch.no_grad():
         energies = torch.stack([made.energy(x) for x in made.path(tokens())])
     assert (energies.diff(dim=0) <= 1e-9).all()
-    assert (energies[-1] < energies[0] - 1).all(), "it goes down"
+    assert (energies[-1] < energies[0] - 1).all()
 
 
 @pytest.mark.parametrize("alpha", [0.1, 10.0])
 def test_step_is_alpha_times_the_gradient_at_g(alpha: float) -> None:
-    """Not the slope at x, which the layer norm would stretch."""
+    """Not the gradient at x, which the layer norm would scale."""
     made, x = block(alpha=alpha, steps=1), tokens()
     g = made.norm(x).detach().requires_grad_()
     (gradient,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
@@ -156,4 +156,4 @@ def test_interpolated_start() -> None:
     plain = EnergyTransformer(config(), 16, 4)
     plain.load_state_dict(model.state_dict())
     differ = ~torch.isclose(model.tokens(images, hidden), plain.tokens(images, hidden)).all(-1)[:, 1:]
-    assert torch.equal(differ, hidden.flatten(1)), "the tokens of hidden cells begin elsewhere, and these alone"
+    assert torch.equal(differ, hidden.flatten(1)), "only tokens of hidden cells differ"

@@ -34,7 +34,7 @@ def test_every_kind_is_covered() -> None:
         for union in (GanArchitecture, GeneratorArchitecture)
     )
     assert trained == set(DISCRIMINATORS) == set(KINDS)
-    assert used == set(GENERATORS) == trained | {"stylegan"}, "the last is tried in test_models_style_gan1.py"
+    assert used == set(GENERATORS) == trained | {"stylegan"}, "stylegan: see test_models_style_gan1.py"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +109,7 @@ def test_half_precision_and_invalid_sizes(kind: str) -> None:
 
 
 def test_dcgan_parameter_counts() -> None:
-    """Latent 100, width 64, 64 px: the numbers of PyTorch's own example."""
+    """Latent 100, width 64, 64 px: the counts of PyTorch's DCGAN example."""
     made, extractor = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
     assert sum(weights.numel() for weights in made.parameters()) == 3_576_704
     assert sum(weights.numel() for weights in extractor.parameters()) == 2_765_568
@@ -117,7 +117,7 @@ def test_dcgan_parameter_counts() -> None:
 
 @pytest.mark.parametrize("demodulates", [True, False])
 def test_modulated_convolution(demodulates: bool) -> None:
-    """Against weights of each row's own, as the paper writes them."""
+    """Against one kernel per row, as in the paper."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, demodulates=demodulates)
     x, w = drawn(2, 5, 6, 6), drawn(2, 3, seed=1)
@@ -130,7 +130,7 @@ def test_modulated_convolution(demodulates: bool) -> None:
 
 
 def test_upsampling_convolution() -> None:
-    """Away from the border; a transposed convolution turns its kernel around."""
+    """Away from the border; a transposed convolution flips its kernel."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, doubles=True, demodulates=False)
     x, w = drawn(1, 5, 6, 6), drawn(1, 3, seed=1)
@@ -150,7 +150,7 @@ def test_minibatch_deviation() -> None:
 
 
 def test_downsampling_convolution() -> None:
-    """Of 8 px, by plain loops over channels: nine smooth values a side, of which windows of three begin at 0, 2, 4, 6."""
+    """Of 8 px, channel by channel: nine smoothed values per side; windows of three start at 0, 2, 4, 6."""
     torch.manual_seed(0)
     convolution, x = EqualConv(3, 2, 3, halves=True), drawn(2, 3, 8, 8)
     kernel = binomial(x.device) / 4
@@ -164,19 +164,19 @@ def test_mean_w_and_truncation() -> None:
     made = generator("style")
     set_mean(made, 0)
     w = made.map(made.draw(dice(*range(400)))).detach()
-    assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "five deviations of the mean of others"
+    assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "within five standard errors"
     assert float(made.running_mean.norm()) > 10 * float((made.running_mean - w.mean(0)).norm()), "far from 0"
     assert torch.allclose(made.truncated(w, 0.5), 0.5 * (w + made.running_mean), atol=1e-6)
     assert torch.equal(made.truncated(made.spread(w[:8]), 0.0), made.running_mean.expand(8, made.layers, -1))
     plain = generator("dcgan")
     set_mean(plain, 0)
-    assert float(plain.running_mean.abs().max()) == 0, "known where w is z"
+    assert float(plain.running_mean.abs().max()) == 0, "w is z"
 
 
 def sampler(kind: str, **differences: Any) -> Sampler:
     plain = {"count": 5, "walks": 2, "steps": 3, "truncation": 1.0}
     model = generator(kind)
-    if kind == "dcgan":  # whose first pictures are all but grey
+    if kind == "dcgan":  # its first images are nearly grey
         model.get_parameter("up.6.weight").data.mul_(50)
     model.running_mean.normal_(generator=torch.Generator().manual_seed(5))
     return Sampler(model=model, config=build(Drawn, plain | differences, "drawn"), seed=3, micro_batch=2)
@@ -184,7 +184,7 @@ def sampler(kind: str, **differences: Any) -> Sampler:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sample_depends_on_its_number_only(kind: str) -> None:
-    """However many are drawn, and however many at once."""
+    """Independent of the count and of the batch size."""
     made = sampler(kind)
     found = made.images()
     assert found.shape == (5, SIZE, SIZE, 3)
@@ -209,7 +209,7 @@ def test_walk_interpolation() -> None:
     a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     share = torch.tensor([[0.0], [1 / 3], [1.0]])
     assert torch.allclose(arc(a, b, share), torch.tensor([[2.0, 0], [3**0.5, 1], [0, 2]]), atol=1e-6)
-    assert torch.allclose(arc(a, 2 * a, share), torch.tensor([[2.0, 0], [2 + 2 / 3, 0], [4, 0]]), atol=1e-6), "on one line"
+    assert torch.allclose(arc(a, 2 * a, share), torch.tensor([[2.0, 0], [2 + 2 / 3, 0], [4, 0]]), atol=1e-6), "parallel latents"
     model = generator("style")
     z = model.draw([die(0, "a"), die(0, "b")])
     middle = between(model, z[:1], z[1:], 3)[1]

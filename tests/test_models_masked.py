@@ -1,4 +1,4 @@
-"""All masked models: nothing hidden leaks, rows stay apart, slopes are finite, half precision works; each one's mathematics."""
+"""All masked models: no hidden pixel leaks, independent rows, finite gradients, half precision; the mathematics of each."""
 
 from typing import Any, get_args
 
@@ -43,7 +43,7 @@ def model(case: str) -> MaskedModel:
     tokenizer = getattr(made, "tokenizer", made)
     if isinstance(tokenizer, Tokenizer):
         with torch.no_grad():
-            tokenizer.inward[-1].weight.mul_(20)  # a fresh one gives all cells the middle code
+            tokenizer.inward[-1].weight.mul_(20)  # an untrained one gives all cells the same code
     return made
 
 
@@ -66,10 +66,10 @@ def test_images_in_range_rows_independent_gradients_finite(case: str) -> None:
     guess.loss.sum().backward()
     learns = {name: weights.grad for name, weights in made.named_parameters() if weights.requires_grad}
     unused = {name for name, gradient in learns.items() if gradient is None}
-    assert all(name.startswith(("project.", "segment")) for name in unused), "only what mixing alone needs is left out"
+    assert all(name.startswith(("project.", "segment")) for name in unused), "only weights of mixing are unused"
     assert all(bool(torch.isfinite(gradient).all()) for gradient in learns.values() if gradient is not None)
     frozen = [weights for weights in made.parameters() if not weights.requires_grad]
-    assert bool(frozen) == (case == "beit"), "its tokenizer learns nothing more"
+    assert bool(frozen) == (case == "beit"), "the tokenizer is frozen"
     assert all(weights.grad is None for weights in frozen)
 
 
@@ -80,7 +80,7 @@ def test_hidden_pixels_do_not_leak(case: str) -> None:
     noise = torch.rand(IMAGES.shape, generator=generator(0, "noise"))
     seen, blind = made(IMAGES, HIDDEN), made(torch.where(dark, noise, IMAGES), HIDDEN)
     assert torch.equal(seen.picture, blind.picture)
-    assert not torch.allclose(seen.loss, blind.loss), "but the loss knows"
+    assert not torch.allclose(seen.loss, blind.loss), "the loss sees hidden pixels"
     shown = made(torch.where(dark, IMAGES, noise), HIDDEN)
     assert not torch.allclose(seen.picture, shown.picture), "what is visible matters"
 
@@ -149,7 +149,7 @@ def mixer() -> MixedAe:
 
 @pytest.mark.parametrize("count", [5, 8, 11])
 def test_mixed_reconstruction(count: int) -> None:
-    """Neither's hidden cells leak; all weights learn."""
+    """Hidden cells of both images do not leak; all weights get gradients."""
     made = mixer()
     hidden = torch.stack([torch.randperm(16, generator=generator(1, row)).view(4, 4) < count for row in range(3)])
     partners = IMAGES.flip(0).contiguous()
@@ -167,7 +167,7 @@ def test_mixed_reconstruction(count: int) -> None:
 
 
 def test_homologous_attention() -> None:
-    """With as many keys as there are it is plain attention; with one, it is that key's value."""
+    """With all keys it is plain attention; with one key, that key's value."""
     torch.manual_seed(0)
     attention, x = Attention(8, 2, bias=True), torch.randn(2, 5, 8)
     q, k, v = attention.qkv(x).view(2, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
@@ -178,11 +178,11 @@ def test_homologous_attention() -> None:
 
 
 def test_recognition_loss() -> None:
-    """Two tokens of each picture, at right angles: of a token's likeness e / (e + 2) goes to its fellow."""
+    """Two orthogonal tokens per image: a token's partner gets e / (e + 2) of the softmax."""
     features = torch.tensor([[[1.0, 0], [2, 0], [0, 1], [0, 3]]])
     e = torch.tensor(1.0).exp()
     assert recognition(features, 2, 1.0).item() == pytest.approx(-(e / (e + 2)).log().item(), rel=1e-5)
-    one = recognition(features[:, :3], 2, 1.0)  # the third is alone, and counts for nothing
+    one = recognition(features[:, :3], 2, 1.0)  # the third has no partner and does not count
     assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
 
 

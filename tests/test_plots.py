@@ -1,4 +1,4 @@
-"""What `dvc plots show` draws: columns that the tables have, templates that are the report's own charts and that Vega draws."""
+"""What `dvc plots show` draws: existing columns, and templates equal to the report's charts that Vega can draw."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_templates_are_fresh() -> None:
 
 @pytest.mark.parametrize("title", PLOTS)
 def test_plots_draw_existing_columns(title: str) -> None:
-    """DVC writes a title into the page's scripts as it is: one apostrophe, and the plot is not drawn."""
+    """DVC does not escape titles: an apostrophe breaks the plot."""
     plot = PLOTS[title]
     ((table, column),) = plot["y"].items()
     assert {plot["x"], column} <= set(TABLES[table])

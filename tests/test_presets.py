@@ -1,4 +1,4 @@
-"""Presets: sound as a whole before anything runs, and DVC writes exactly what was merged."""
+"""Presets are valid before anything runs, and DVC writes exactly the merged parameters."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def repository(folder: Path, params: str) -> Path:
 
 
 def seen(folder: Path) -> tuple[Any, Any]:
-    """What the stage was given, and what stands in the workspace: read as stages read it."""
+    """The parameters of the stage, and those in the workspace."""
     return yaml.safe_load((folder / "seen.yaml").read_text()), yaml.safe_load((folder / "params.yaml").read_text())
 
 
@@ -62,7 +62,7 @@ def test_preset_is_valid_and_has_only_differences(name: str, default_params: dic
 
 
 def idle(base: Any, stated: Any, path: str = "") -> list[str]:
-    """What a preset says although params.yaml says it too; lists and things by name are read as wholes."""
+    """Values of a preset that equal params.yaml; lists and named entries are compared as a whole."""
     if not isinstance(stated, dict) or not isinstance(base, dict) or path.split(".")[-1] in {"kind", *LISTED}:
         return [path] if base == stated and not path.endswith(".kind") else []
     return [found for key, value in stated.items() if key in base for found in idle(base[key], value, f"{path}.{key}")]
@@ -84,7 +84,7 @@ def test_only_empties_other_sections() -> None:
 
 
 def test_every_foreach_can_be_emptied() -> None:
-    """But for the datasets, without which nothing is."""
+    """Except datasets and groups."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
     lists = [tuple(stage["foreach"][2:-1].split(".")) for stage in stages if "foreach" in stage]
     for section, *key in sorted({*lists} - {("prepare", "datasets"), ("compare", "groups")}):
@@ -103,7 +103,7 @@ def test_invalid_only(tmp_path: Path) -> None:
 
 
 def test_leftover_groups_raise(tmp_path: Path) -> None:
-    """DVC leaves them where they are, and compare would stop at them hours later."""
+    """DVC does not remove them, and compare would fail on them hours later."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "data/reconstructions/floors").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The presets of decoders: what the publications state, and every stage run on toys in the owners' formats."""
+"""Presets of decoders: the published parameters, and every stage on toy data in the original formats."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,14 +31,14 @@ def rule(config: DecoderConfig) -> tuple[Any, ...]:
 
 
 def plain(config: DecoderConfig) -> bool:
-    """Squared differences alone, of pictures as they are, and the last weights, not averages."""
+    """Squared differences only, no augmentation, no EMA."""
     training, losses = config.training, config.losses
     terms = (losses, config.measures.pixel) == (DecoderLosses(pixel=1.0, lpips=0.0, feature=0.0, adversarial=0.0), "mse")
     untouched = config.augment == Augment(flip=False, crop=0.0, colour=0.0)
     return terms and untouched and (training.warmup, training.clip, training.ema) == (0, None, 0.0)
 
 
-# --- what is stated ---------------------------------------------------------------------------------------------------
+# --- parameters --------------------------------------------------------------------------------------------------------
 
 
 def test_paper_s2_parameters(default_params: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ def test_paper_s3_epochs(default_params: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("point", "tap"), list(zip(("layer1.2", "layer2.3", "layer3.5", "layer4.2"), LAYERS, strict=True)))
 def test_paper_s3_taps(point: str, tap: str) -> None:
-    """A hook on a block's one ReLU keeps what it saw last: the block's output."""
+    """A hook on a block's one ReLU keeps its last output: that of the block."""
     network = networks.random("resnet50")
     (place,) = network.facts.taps[tap].places
     assert (place.module, place.side, place.call) == (f"{point}.relu", "output", 2)
@@ -102,7 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random tensors in a file of the owner's kind, named after its own hash as theirs are."""
+    """Random tensors in a torchvision file, with its hash in the name."""
     torch.save(networks.random(name).body.state_dict(), folder / "new.pth")
     prefix = sha256(folder / "new.pth")[:8]
     path = (folder / "new.pth").rename(folder / f"{name}-{prefix}.pth")
@@ -110,7 +110,7 @@ def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
-    """A preset's parameters with less of everything: the same stages, networks, taps and methods."""
+    """A preset's parameters, smaller: the same stages, networks, taps and methods."""
     (data,) = params["prepare"]["datasets"].values()
     data.update(pixels=size, verify=False, **counts)
     params["run"].update(device="cpu", micro_batch=4)
@@ -128,7 +128,7 @@ def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
 
 
 def compared(params: dict[str, Any]) -> None:
-    """Every decoder is ranked beside the floors on the test pictures, and every question has its answer in every metric."""
+    """Every decoder is in the leaderboard beside the baselines; every question has an answer in every metric."""
     board = {row["method"]: row for row in read_csv(Path("metrics/leaderboard.csv"))}
     trained = params["train_decoder"]["decoders"]
     assert set(trained) | {"floor_dataset_mean", "floor_own_mean"} <= set(board)

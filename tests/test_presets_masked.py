@@ -1,4 +1,4 @@
-"""The presets of masked models: what the publications state, and paper_s4 run on toys in the owner's format."""
+"""Presets of masked models: the published parameters, and paper_s4 on toy data in the original format."""
 
 from collections.abc import Iterator
 from pathlib import Path

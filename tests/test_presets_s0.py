@@ -1,4 +1,4 @@
-"""paper_s0's runs with generators: what the publication states of them, and all stages run on toys in the owner's format."""
+"""paper_s0 with generators: the published parameters, and all stages on toy data in the original format."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_generator_and_mapper_parameters(params: dict[str, Any]) -> None:
         training = one.training
         assert (training.learning_rate, training.betas, training.batch) == (2e-4, (0.5, 0.999), 256)
         assert (one.discriminator_rate, one.discriminator_betas) == (2e-4, (0.5, 0.999))
-        assert training.steps == 100 * -(-(50_000 - 50 - 128) // 256), "epochs of what is neither test nor validation"
+        assert training.steps == 100 * -(-(50_000 - 50 - 128) // 256), "epochs of the remaining images"
     (mapper,) = entries("train_mapper", params["train_mapper"]).values()
     assert (mapper.space, mapper.architecture.kind, mapper.architecture.width) == ("z", "published", 2048)
     assert mapper.losses.pixel == mapper.losses.feature == 0
@@ -57,7 +57,7 @@ def test_latent_and_hybrid_parameters(params: dict[str, Any]) -> None:
         assert inversion.optimiser.normalise_gradient
         assert inversion.losses.active == {"feature": 1.0}
         in_pixels = inversion.optimiser.learning_rate[-1][1] == 10.0
-        assert in_pixels == (way.space.kind == "pixels" or bool(inversion.switches)), "eta is 10 of a picture"
+        assert in_pixels == (way.space.kind == "pixels" or bool(inversion.switches)), "the rate is 10 in pixels"
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def shrunk(params: dict[str, Any]) -> dict[str, Any]:
-    """Without other networks' recipes and some of the noise; generators, mapper and methods are all there."""
+    """Without recipes of other networks and some noise levels; all generators, mappers and methods."""
     params["recipes"] = {"s0": params["recipes"]["s0"] | {"steps": 2, "sizes": [[0, 32], [1, SIZE]]}}
     params["train_surrogate"]["models"] = {}
     params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "resnet50", "efficientnet_lite0"]

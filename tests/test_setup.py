@@ -1,4 +1,4 @@
-"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks."""
+"""Setup of the environment: bootstrap.sh and the lock."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(tmp_path: Path, clone: Path) -> Path:
-    """A folder for PATH with a stand-in for uv that notes how it was called, and fails while `fail` lies beside it."""
+    """A folder for PATH with a fake uv that records its calls, and fails while a file `fail` exists beside it."""
     folder = tmp_path / "tools"
     folder.mkdir()
     (folder / "uv").write_text(
@@ -78,7 +78,7 @@ def test_bootstrap(clone, tools) -> None:
     (clone / "requirements.lock").write_text(LOCK + "\n")
     assert bootstrap(clone, tools).returncode == 0
     assert calls(tools) == ALL[1:]
-    assert (clone / ".venv" / "by-hand").exists()  # what was added to a whole environment stays
+    assert (clone / ".venv" / "by-hand").exists()  # additions to a complete environment stay
     (clone / "requirements.lock").write_text(LOCK + "\n\n")
     (tools / "fail").touch()
     assert bootstrap(clone, tools).returncode != 0

@@ -1,4 +1,4 @@
-"""The studies that docs show can be run, and the pages hold just their tables."""
+"""The studies in docs are valid, and the pages hold their current tables."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def decoders(path: Path, params: Params) -> None:
     for chain in wanted.depths.values():
         taps = list(facts(planned.decoders[chain[0]].network).taps)
         places = [taps.index(planned.decoders[name].taps[0]) for name in chain]
-        assert places == sorted(places), "deeper from link to link"
+        assert places == sorted(places), "not in the order of depth"
 
 
 def masked(path: Path, params: Params) -> None:
@@ -51,7 +51,7 @@ def landscapes(path: Path, params: Params) -> None:
     wanted = build(landscape_runs.LandscapeStudy, read_params(path), "study")
     shared = merge(params["train_landscape"]["shared"], wanted.shared)
     config = entry(LandscapeConfig, shared, {"generator": "models/gan/style"}, "study.shared")
-    assert config.descents.steps == wanted.steps, "theta learns with as many steps as it is judged after"
+    assert config.descents.steps == wanted.steps, "trained and evaluated with as many steps"
 
 
 KINDS = {"decoders": decoders, "ratios": masked, "looks": generators, "starts": latents, "tuning": landscapes}

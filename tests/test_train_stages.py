@@ -1,4 +1,4 @@
-"""The stages that train, on toy files: what they write, a kill, several processes, faults by key."""
+"""The training stages on toy files: outputs, resume, several processes, faults."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -88,7 +88,7 @@ def test_stage_writes_model_and_timing(case: str) -> None:
     assert read_csv(Path(f"models/{name}.csv"))[-1]["step"] == "4"
     terms = {row["term"] for row in read_csv(Path("models", name, "history.csv"))}
     assert {"train/loss", "val/loss", "learning_rate"} <= terms
-    assert not list(Path().glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+    assert not list(Path().glob(".dvc/tmp/resume/*")), "scratch files remain"
 
 
 def test_samples_use_the_kept_weights() -> None:
@@ -119,7 +119,7 @@ def test_tokenizer_is_the_trained_one() -> None:
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, *at: int) -> list[int]:
-    """The steps that are taken; the process dies before these (counted over all runs). Every row of the history is safe."""
+    """The steps of all runs; the process dies before those in `at`. A checkpoint is written after every step."""
     monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
     advance, steps = TrainState.advance, list[int]()
 
@@ -171,7 +171,7 @@ def test_trajectories_fit_into_the_share(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_checkpoints_depend_on_the_process_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process starts anew where two have begun: sums in another order are other bits."""
+    """A checkpoint of two processes is not used by one: the sums differ in the last bits."""
     monkeypatch.setattr(Ranks, "average", lambda self, tensors: None)
     steps = dying(monkeypatch, 3)
     monkeypatch.setattr("relume.training.stage.ranks", together(2))

@@ -1,4 +1,4 @@
-"""Features from the cache: what is trained and decoded from them is what computed ones give, and nobody looks anew."""
+"""Features from the cache: training and decoding agree with computed features, and no network is loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 
 @pytest.fixture(scope="module")
 def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything that one MiB holds: of AlexNet at 64 px, all taps of 12 pictures but the first two."""
+    """A cache of 1 MiB: all taps of AlexNet except the first two."""
     folder = tmp_path_factory.mktemp("features") / FOLDER
     through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     extract(through, Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train"), folder, budget_mb=1)
@@ -36,7 +36,7 @@ def toy(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTraine
 
 
 def test_decoding_from_the_cache(data: Dataset, folder: Path) -> None:
-    """Half precision moves no value of a trained decoder's pictures by more than one of 255 steps."""
+    """Half precision changes no pixel by more than one of 255 steps."""
     computed, cached = toy(data, None), toy(data, folder)
     done = train(computed)
     cached.module.eval().load_state_dict(done.best)

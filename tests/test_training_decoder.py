@@ -29,7 +29,7 @@ def draws(count: int) -> list[torch.Generator]:
 
 
 def test_training_leaves_the_network_frozen(data: Dataset) -> None:
-    """On noise there is nothing to learn but the training pictures themselves."""
+    """Validated on the training images, since noise does not generalise."""
     plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "training": {"steps": 30, "validate_every": 10}}
     trainer = toy(data, **plain, validation=1)
     trainer.val = trainer.train
@@ -47,7 +47,7 @@ LOSSES = {
     "pixel": {"losses": {"pixel": 1.0}},
     "l1": {"losses": {"pixel": 1.0}, "measures": {"pixel": "l1"}},
     "feature": {"losses": {"pixel": 0.0, "feature": 1.0}},
-    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25, "adversarial": 0.1}},  # which is no measure
+    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25, "adversarial": 0.1}},  # not a term of `measure`
 }
 
 
@@ -73,13 +73,13 @@ def test_loss_terms(data: Dataset, case: str) -> None:
 
 
 def test_features_are_float32_under_autocast(data: Dataset) -> None:
-    """Decoders are used on such features; of their own pictures half precision is enough."""
+    """The targets are float32; features of decoded images may be half precision."""
     trainer = toy(data, losses={"feature": 1.0})
     images = trainer.pixels(trainer.train)
     plain = trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"], plain)
-        assert not torch.equal(trainer.encode(trainer.train, images)["conv3"], plain), "autocast is on"
+        assert not torch.equal(trainer.encode(trainer.train, images)["conv3"], plain)
 
 
 def test_terms_of_weight_zero_load_nothing(data: Dataset) -> None:
@@ -128,7 +128,7 @@ def test_flip_is_exact_and_no_augmentation_is_identity() -> None:
 
 
 def test_colour_rotation() -> None:
-    """A third of a turn makes green of red; greys stay; without saturation only they are left."""
+    """A third of a turn maps red to green; greys stay; zero saturation gives grey."""
     colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
     red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
     assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
@@ -181,7 +181,7 @@ def test_discriminator_rows_independent_gradients_finite(shape: tuple[int, ...])
     scores = extractor(pictures, [features])
     assert scores.shape == (3,)
     assert torch.allclose(extractor(pictures[1:2], [features[1:2]]), scores[1:2], atol=1e-5)
-    assert not torch.allclose(extractor(pictures, [features.flip(1)]), scores, atol=1e-5), "what was decoded matters"
+    assert not torch.allclose(extractor(pictures, [features.flip(1)]), scores, atol=1e-5), "the features matter"
     scores.sum().backward()
     assert pictures.grad is not None
     assert bool(torch.isfinite(pictures.grad).all())
@@ -191,12 +191,12 @@ def test_discriminator_rows_independent_gradients_finite(shape: tuple[int, ...])
 
 def test_spectral_norm() -> None:
     extractor = discriminator()
-    for _ in range(50):  # a step of the power method each
+    for _ in range(50):  # one power iteration each
         extractor(drawn(1, 3, JUDGED, JUDGED), [drawn(1, 5, name="features")])
     layers = [layer for layer in extractor.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
     assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
-    assert len(layers) == 3 + 3, "from 32 to 4 px, and three that join"
+    assert len(layers) == 3 + 3
 
 
 def test_adversarial_term(data: Dataset) -> None:

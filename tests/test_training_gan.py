@@ -35,7 +35,7 @@ def test_augment_shift() -> None:
     assert bool((found[0, :, :2] == 0.5).all())
     assert torch.equal(found[1, :, :, :-3], IMAGES[1, :, :, 3:])
     assert bool((found[1, :, :, -3:] == 0.5).all())
-    assert bool((found[2] == 0.5).all()), "out of sight"
+    assert bool((found[2] == 0.5).all())
 
 
 def test_augment_cutout() -> None:
@@ -51,7 +51,7 @@ def test_augment_cutout() -> None:
 
 def test_augment_colour() -> None:
     half = torch.tensor([0.5, 0.5, 0.5])
-    assert torch.allclose(coloured(IMAGES, torch.stack([half, half, half])), IMAGES, atol=1e-6), "the middle of all draws"
+    assert torch.allclose(coloured(IMAGES, torch.stack([half, half, half])), IMAGES, atol=1e-6), "draws of 0.5 change nothing"
     grey = coloured(IMAGES, torch.stack([half + 0.25, 0 * half, half]))
     assert torch.allclose(grey, IMAGES.mean(1, keepdim=True).expand_as(IMAGES) + 0.125, atol=1e-6)
     flat = coloured(IMAGES, torch.stack([half, half, 0 * half]))
@@ -112,7 +112,7 @@ def test_logistic_terms_add_up(data: Dataset) -> None:
 
 
 def test_lazy_regularisation(data: Dataset) -> None:
-    """Over many draws it is due one time in three, and then threefold."""
+    """It applies in one of three steps, with three times the weight."""
     objective = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
     made = trainer(data, "style", objective=objective, diff_augment=NOTHING)
     made.module.eval()
@@ -125,7 +125,7 @@ def test_lazy_regularisation(data: Dataset) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_lowers_the_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Pictures that are red on the left or green on the right, seen coarsely."""
+    """Images that are red on the left or green on the right, embedded as 4 x 4 px."""
     monkeypatch.setattr(
         "relume.methods.gan.train.embed", lambda network, metric_network, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1)
     )
@@ -173,7 +173,7 @@ def test_discrepancy() -> None:
 
 
 def test_grain() -> None:
-    """Rows 0 and 1 in turn in the first colour; the others even."""
+    """Alternating rows of 0 and 1 in the first channel; the other channels are constant."""
     picture = torch.full((1, 3, 4, 4), 0.5)
     picture[:, 0] = torch.tensor([0.0, 1, 0, 1])[:, None]
     assert grain(picture)[0].tolist() == pytest.approx([1 / 3, 0, 0.5, 0.5, 0.5, 0.5001**0.5 * 0.5**0.5, 0.01, 0.01], abs=1e-3)

@@ -1,4 +1,4 @@
-"""Landscapes: where they begin, descents by hand, what is remembered, learning, kills, what is kept, faults by name."""
+"""Landscapes: initial state, descents, replay, losses, training, saved models."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_residual_landscape_starts_as_identity(shape: tuple[int, ...]) -> None:
     assert torch.allclose(made.units(made(z)), z, atol=1e-6)
     torch.nn.init.normal_(list(made.parameters())[-2])
     assert not torch.allclose(made(z), made.latents(z))
-    assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are apart"
+    assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are independent"
 
 
 def test_rotated_landscape(data: Dataset) -> None:
@@ -96,7 +96,7 @@ def test_replay_ring() -> None:
 
 
 def test_finished_trajectory_restarts() -> None:
-    """Two steps each: the third renewal is the second that counts. Its memory is gone: the first step of Adam is the rate."""
+    """Two steps each, so every second renewal counts. Adam's state is reset: its first step equals the rate."""
     going = Going(1, 1, steps=2)
     asked: list[int] = []
 
@@ -115,7 +115,7 @@ def test_finished_trajectory_restarts() -> None:
 
 @pytest.mark.parametrize("extractor", ["alex", "vgg"])
 def test_likeness(extractor: str) -> None:
-    """At 32 px every tap of either judge has a place."""
+    """At 32 px every tap of both networks has positions."""
     own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
     measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
     x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
@@ -135,9 +135,9 @@ def test_step_fills_the_replay_and_trains_theta_only(data: Dataset) -> None:
     for rows in ([0, 1, 2], [1, 2, 3]):
         terms = made.loss(rows, dice(*rows))
     assert int(made.module.ring.seen) == 4
-    assert made.module.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its picture"
+    assert made.module.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its image"
     assert all(value.ndim == 0 for value in terms.values())
-    assert all(weights.grad is None for weights in made.module.parameters()), "the trajectories' slopes are no business of theta"
+    assert all(weights.grad is None for weights in made.module.parameters()), "trajectories do not backpropagate into theta"
     terms[LOSS].backward()
     assert all(weights.grad is not None for weights in made.module.parameters())
     assert not any(weights.requires_grad for weights in made.painter.parameters())
@@ -153,7 +153,7 @@ def test_relative_loss() -> None:
 
 
 class Tint(Generator):
-    """Pictures of one colour, which w says."""
+    """Images of one colour, given by w."""
 
     def __init__(self) -> None:
         super().__init__(latent=3, width=3, layers=1, size=SIDE)
@@ -166,7 +166,7 @@ class Tint(Generator):
 
 
 def test_landscape_speeds_up_descents(data: Dataset) -> None:
-    """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
+    """Validation colours that need a dozen plain steps are reached in four."""
     steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
     ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "per_batch": 8}
     pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))

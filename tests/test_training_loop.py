@@ -1,4 +1,4 @@
-"""The loop on a line to be fitted: it learns, validates, previews, stops at NaN; shares of a batch are the batch."""
+"""The training loop on a line: training, validation, previews, NaN, schedules, several processes."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def settings(**differences: Any) -> Training:
 
 
 class Line(Trainer[Any]):
-    """A line with batch normalisation before it: something with buffers, and a draw per sample. A critic may look on."""
+    """A linear model after batch normalisation, with one draw per sample, and an optional discriminator."""
 
     kind = "line"
 
@@ -45,7 +45,7 @@ class Line(Trainer[Any]):
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)) if normed else nn.Sequential(nn.Linear(1, 1))
         self.broken_at, self.calls, self.previews = broken_at, 0, 0
-        self.critic = critic  # weight of what it says in the line's loss
+        self.critic = critic  # its weight in the loss
         if critic is not None:
             self.discriminator = DiscriminatorState(nn.Linear(1, 1), learning_rate=0.01)
 
@@ -68,7 +68,7 @@ class Line(Trainer[Any]):
 
 
 class Seen(Line):
-    """Each preview is two grey images of its number."""
+    """Preview number n is two images of grey level n."""
 
     def preview(self) -> np.ndarray:
         self.previews += 1
@@ -119,7 +119,7 @@ def test_previews_are_evenly_spread(steps: int, previews: list[int]) -> None:
     progress = train(Seen(steps=steps, log_every=1, validate_every=2)).progress
     assert progress is not None
     rows = [int(progress[at, 0, 0]) for at in range(0, len(progress), 6)]
-    assert rows == [255, *previews], "the samples come first"
+    assert rows == [255, *previews]
 
 
 def test_nan_or_inf_raises() -> None:
@@ -149,12 +149,12 @@ def test_learning_rate_schedules(schedule: dict[str, Any], rates: list[float]) -
 
 
 def test_gradient_clipping() -> None:
-    """Plain Adam is blind to a gradient's length, so its memory tells: the first moment is (1 - beta) times the gradient."""
+    """Adam's step does not depend on the gradient's norm, but its first moment is (1 - beta) times the gradient."""
     state = TrainState(Line(clip=1e-3))
     state.advance()
     moments = torch.cat([entry["exp_avg"].flatten() for entry in state.optimizer.state.values()])
     assert float(moments.norm()) == pytest.approx(0.1 * 1e-3, rel=1e-4)
-    assert float(state.pending[0]["gradient"]) > 1e-3, "the history tells what it was before"
+    assert float(state.pending[0]["gradient"]) > 1e-3, "the history has the norm before clipping"
 
 
 def test_ema() -> None:
@@ -185,7 +185,7 @@ def test_batch_is_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-TOLERANCE = 1e-5  # of weights after 40 steps; only sums are taken in another order
+TOLERANCE = 1e-5  # after 40 steps; only the order of sums differs
 PROGRAMME = """
 import sys, torch
 from relume.training.loop import train
@@ -202,7 +202,7 @@ with ranks(CPU) as here:
 
 
 def shared_line() -> Line:
-    """Without batch normalisation, whose statistics are those of a share and not of the batch; with an adversary."""
+    """With a discriminator, and without batch normalisation, whose statistics are per process."""
     return Line(normed=False, critic=0.1, ema=0.0)
 
 

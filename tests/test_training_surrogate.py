@@ -1,4 +1,4 @@
-"""Surrogates: ridge against a plain solver, moments, rows, floors by hand, a linear truth, the stage, the term, faults."""
+"""Surrogates: ridge, moments, independent rows, baselines, recovery of a linear map, cached features, the term, faults."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -119,7 +119,7 @@ def test_worse_training_is_not_kept(data: Dataset) -> None:
 
 def test_better_training_is_kept(data: Dataset) -> None:
     made = surrogate(data, "residual", training=training(steps=20, validate_every=1, learning_rate=1e-3, ema=0.0))
-    for values in (made.module.linear.weight, made.initial["linear.weight"]):  # begun at nothing, it can only learn
+    for values in (made.module.linear.weight, made.initial["linear.weight"]):  # from zero, training can only improve
         values.data.zero_()
     done = train(made)
     assert done.best_step > 0
@@ -127,7 +127,7 @@ def test_better_training_is_kept(data: Dataset) -> None:
 
 
 def test_cached_features_equal_computed_ones(data: Dataset, tmp_path: Path) -> None:
-    """float16, but for what is not kept there, which is computed."""
+    """Cached taps are float16; other taps are computed."""
     through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1], split="train")
     extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
@@ -151,7 +151,7 @@ def test_dropout() -> None:
     assert found.mean(1).tolist() == pytest.approx([1.0] * 3, abs=0.05)
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])
-    assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "whoever else is in the batch"
+    assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "independent of other rows"
 
 
 def test_surrogate_term(data: Dataset, tmp_path: Path, default_params: dict[str, Any]) -> None:

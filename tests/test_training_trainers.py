@@ -1,4 +1,4 @@
-"""What holds for every Trainer: a killed training resumes to the same bytes, cards and pictures, reading back, adversaries."""
+"""Properties of every Trainer: resume, saved models, datasets, adversarial losses."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -57,10 +57,10 @@ def test_every_trainer_is_covered(data: Dataset) -> None:
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_resume_gives_the_same_bytes(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """With all that a Trainer keeps beside its module: the discriminator, made images, trajectories, running means."""
+    """With all other state of a Trainer: the discriminator, image history, trajectories, running means."""
 
     def run(**options: Any) -> tuple[Trained, dict[str, Tensor]]:
-        torch.seed()  # the global generator does not matter
+        torch.seed()  # the global generator must not matter
         trainer = TRAINERS[name](data, training=SHORT)
         done = train(trainer, **options)
         return done, trainer.module.state_dict() | (trainer.discriminator.state() if trainer.discriminator else {})

@@ -1,4 +1,4 @@
-"""A tiny Trainer of every kind, on a dataset of 64 px (the smallest that all networks see)."""
+"""A tiny Trainer of every kind, for 64 px (the smallest size of all networks)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +41,7 @@ def mapper(data: Dataset, kind: str = "residual", size: int = 64, made_by: str =
     plain |= {"training": training(batch=4, log_every=2, learning_rate=1e-2)}
     config = entry(MapperConfig, plain, differences, "train_mapper")
     painter = generator(made_by, size).requires_grad_(False).train()
-    for _ in range(20 if made_by == "dcgan" else 0):  # a fresh one's batch normalisation knows nothing, and paints all alike
+    for _ in range(20 if made_by == "dcgan" else 0):  # batch normalisation needs statistics
         painter(painter.draw(dice(*range(16))))
     painter.eval()
     painter.running_mean.copy_(painter.map(painter.draw(dice(*range(200, 264)))).mean(0))
