@@ -1,10 +1,11 @@
 """Toy decoders for tests: a network with random weights, a tiny dataset, a section of parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from relume.core.config import build, entry
@@ -15,10 +16,10 @@ from relume.losses.perceptual import LPIPS_TAPS
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
-from relume.networks.weights import canonical, digest
 from relume.params import SECTIONS
+from relume.training.models import Trained, write_model
 from relume.training.ranks import Ranks
-from relume.training.trainer import C, Setup
+from relume.training.trainer import C, Setup, Trainer
 from tests.evaluation_files import write_dataset
 
 SIZE = 64
@@ -77,7 +78,7 @@ def settings(**differences: Any) -> DecoderConfig:
 
 
 class Store:
-    """Weights of networks, drawn at random, in the place of the files that a stage declares."""
+    """A WeightStore with random weights."""
 
     given: dict[str, networks.Network] = {}
 
@@ -94,7 +95,7 @@ def dataset(folder: Path) -> Dataset:
 
 
 def setup(data: Dataset, config: C, **differences: Any) -> Setup[C]:
-    """Of a Trainer called `toy`."""
+    """The setup of a Trainer named `toy`."""
     plain: dict[str, Any] = {"name": "toy", "run": RUN, "dataset": data, "store": Store(), "device": CPU}
     return Setup(config=config, **plain | differences)
 
@@ -103,10 +104,22 @@ def toy(data: Dataset, folder: Path | None = None, **differences: Any) -> Decode
     return DecoderTrainer(setup(data, settings(**differences)), folder)
 
 
-def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
-    return digest(canonical(tensors))
+def write_untrained(folder: Path, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any], samples: np.ndarray) -> None:
+    """A model folder with these tensors, named after the folder."""
+    held = dict(tensors)
+    trained = Trained(best=held, last=held, best_step=1, metrics={}, history=[], timing=[], progress=None)
+    write_model(folder, trained, {**card, "name": folder.name}, samples)
+
+
+def write_trainer(folder: Path, trainer: Trainer[Any]) -> None:
+    """The untrained model of a Trainer."""
+    write_untrained(folder, trainer.module.state_dict(), trainer.card(), trainer.samples())
+
+
+def write_decoder(folder: Path, data: Dataset, taps: list[str]) -> None:
+    write_trainer(folder, toy(data, taps=taps))
 
 
 def together(count: int) -> Callable[[torch.device], AbstractContextManager[Ranks]]:
-    """The first of so many processes; no other is needed where nothing is averaged."""
+    """The first of `count` processes; the others need not exist while nothing is averaged."""
     return lambda device: nullcontext(Ranks(0, count))

@@ -68,7 +68,7 @@ def write_scores(root: Path, group: str, rows: Sequence[Row], scores: Sequence[M
 
 
 def write_masked_scores(root: Path, group: str, scores: Mapping[tuple[str, str], Sequence[float]], **other: object) -> None:
-    """A masked group as `compare` reads it: (method, ratio) -> psnr_masked of test0, test1 …; names of floors say so."""
+    """A masked group as `compare` reads it: (method, ratio) -> psnr_masked of test0, test1, …"""
     rows, table = [], []
     for (name, ratio), values in scores.items():
         family = "floor" if name.startswith("floor_") else "masked"

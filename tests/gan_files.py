@@ -1,4 +1,4 @@
-"""Toy generators for tests."""
+"""Small generators for tests."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def architecture(name: str, **differences: Any) -> Any:
 
 
 def generator(kind: str, size: int = SIZE, **differences: Any) -> Generator:
-    """With random weights, ready to be looked at; its noise counts."""
+    """With random weights, in eval mode, with noise strength 0.1."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = gans.generator(architecture(kind, **differences), size)

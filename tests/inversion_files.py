@@ -1,4 +1,4 @@
-"""Small inversions on networks with random weights, for the tests of the engine."""
+"""Small inversions of networks with random weights."""
 
 import copy
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ TOY: dict[str, Any] = {
 
 @cache
 def net(name: str) -> Network:
-    """The same weights whenever it is asked for. Signals do not vanish on the way to the deep taps."""
+    """The same weights at every call, Kaiming scaled so that deep taps are not near zero."""
     made, dice = networks.random(name, seed=0), torch.Generator().manual_seed(0)
     for module in made.modules():
         if isinstance(module, nn.Conv2d):
@@ -91,7 +91,7 @@ def problem(
     material: Material = NOTHING,
     originals: Tensor | None = None,
 ) -> Problem:
-    """To find `originals` again, `pictures(count)` by default. The references are three noisy copies of each."""
+    """The inversion of `originals`, `pictures(count)` by default. The references are three noisy copies of each."""
     goal = objective(weighted(config, losses), material)
     images = (pictures(count) if originals is None else originals).repeat_interleave(config.restarts, 0)
     side = config.sizes[0][1] if config.sizes else SIZE
@@ -124,7 +124,7 @@ def solve(config: InversionConfig, **options: Any) -> tuple[Outcome, list[Report
 
 
 def value(problem: Problem, images: Tensor) -> Tensor:
-    """The objective (N,) of pictures, with its gradient."""
+    """The objective (N,) of images, differentiable."""
     features = {}
     for name, taps in problem.objective.needs.items():
         with collect(problem.networks[name], taps) as tapped:
@@ -134,7 +134,7 @@ def value(problem: Problem, images: Tensor) -> Tensor:
 
 
 def work_in(folder: Path, config: InversionConfig, *, losses: Mapping[str, float] = LOSSES, **changes: Any) -> group.Work:
-    """A group's work on a toy dataset in `folder`, made at the first call; `infer.load` must be `found`."""
+    """The work of a group on a toy dataset in `folder`. `infer.load` must be patched with `found`."""
     if not (folder / "toy").exists():
         write_dataset(folder / "toy", size=SIZE)
     made = group.work(
@@ -150,5 +150,5 @@ def work_in(folder: Path, config: InversionConfig, *, losses: Mapping[str, float
 
 
 def found(name: str, store: object, device: torch.device) -> Network:
-    """In the place of `networks.load`."""
+    """Stands for `networks.load`."""
     return net(name)

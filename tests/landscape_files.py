@@ -12,7 +12,7 @@ from tests.gan_files import dice, generator
 
 SIDE = 32
 OWN = {"generator": "models/gan/toy"}
-PLAIN_LOSS = {"mse": 1.0, "lpips": 0.0}  # no network is asked
+PLAIN_LOSS = {"mse": 1.0, "lpips": 0.0}  # needs no network
 
 
 def shared(**differences: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def shared(**differences: Any) -> dict[str, Any]:
 
 
 def gan(kind: str = "style", size: int = SIDE) -> TrainedGan:
-    """Frozen; it knows its mean latent."""
+    """A frozen generator with a mean latent."""
     painter = generator(kind, size).requires_grad_(False)
     painter.running_mean.copy_(painter.map(painter.draw(dice(*range(64)))).mean(0))
     return TrainedGan(card={"name": "toy"}, module=painter)

@@ -6,23 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from relume.training.models import Trained, write_model
-from tests.decoder_files import training
+from tests.decoder_files import training, write_untrained
 from tests.gan_files import KINDS, dice, generator
 
-SIZE, PAINTED = 64, 16  # px: of the pictures, and of the generator's
+SIZE, PAINTED = 64, 16  # px of the dataset and of the generator
 GENERATOR, MAPPER = "models/gan/toy", "models/mapper/toy_mapper"
 
 
 def write_gan(folder: Path, kind: str = "style", size: int = PAINTED) -> Path:
-    """As a training leaves it; its mean w is that of drawn ones."""
+    """An untrained generator with a mean latent."""
     made = generator(kind, size)
     with torch.no_grad():
         made.running_mean.copy_(made.map(made.draw(dice(*range(200, 264)))).mean(0))
-    tensors = {name: value.clone() for name, value in made.state_dict().items()}
-    trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
-    card = {"kind": "gan", "name": folder.name, "size": size, "data": {"dataset": "toy"}, "config": {"architecture": KINDS[kind]}}
-    write_model(folder, trained, card, np.zeros((4, 4, 3), np.uint8))
+    card = {"kind": "gan", "size": size, "data": {"dataset": "toy"}, "config": {"architecture": KINDS[kind]}}
+    write_untrained(folder, made.state_dict(), card, np.zeros((4, 4, 3), np.uint8))
     return folder
 
 

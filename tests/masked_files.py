@@ -1,6 +1,6 @@
-"""A masked group with its scores, its table and its models beside what `contract_files` has written: made up in a second.
+"""A masked group with its scores, its table and its models beside what `contract_files` has written: generated in a second.
 
-`python -m tests.masked_files FOLDER` writes all of it there, to be looked at.
+`python -m tests.masked_files FOLDER` writes them there.
 """
 
 import sys
@@ -14,12 +14,17 @@ from relume.core.results import KEYS, RATIO, Descent, Row, pasted, write_group
 from tests.contract_files import DEVICE, MASKED, SIZE, write
 
 GROUP, RATIOS, CELL, STEPS = "masked", (0.85, 0.5), 4, 3
-NOISE = {"floor_mean_visible": 0.25, "floor_inverse_distance": 0.12, "et": 0.06, "mae": 0.16}  # what methods are: noisy truths
-WALKS = "et"  # goes step by step
+NOISE = {
+    "floor_mean_visible": 0.25,
+    "floor_inverse_distance": 0.12,
+    "et": 0.06,
+    "mae": 0.16,
+}  # added to the originals
+WALKS = "et"  # has a trajectory
 
 
 def write_masked(root: Path, *, seed: int = 0) -> Path:
-    """`root` holds the photos of `contract_files`. One method is better than the best floor, one is worse."""
+    """`root` holds the photos of `contract_files`. One method is better than the best baseline, one is worse."""
     rng = np.random.default_rng(seed)
     originals = np.load(root / "data/images/photos/images.npy")
     ids = [row["id"] for row in read_csv(root / "data/images/photos/index.csv")]
@@ -75,7 +80,7 @@ def _score(original: np.ndarray, made: np.ndarray, mask: np.ndarray) -> dict[str
 
 
 def _descent(originals: np.ndarray, ids: list[str], rng: np.random.Generator) -> Descent:
-    """Two pictures that come out of a fog."""
+    """Two images with falling noise."""
     shown = [(picture, step) for picture in range(2) for step in range(STEPS + 1)]
     return Descent(
         images=np.stack([_spoilt(originals[picture], 0.5 / (1 + step), rng) for picture, step in shown]),
@@ -105,7 +110,7 @@ def _table(scores: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def _model(folder: Path, rng: np.random.Generator) -> None:
-    """As a training leaves it, but for the tensors."""
+    """A model folder without tensors."""
     terms = {
         "train/loss": (0.9, 0.4),
         "val/loss": (0.8, 0.5),

@@ -36,7 +36,7 @@ def whole(name: str, params: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty project with this tree's dvc.yaml, and a folder for sources and weights; weights are large, so they go."""
+    """An empty project with this tree's dvc.yaml and a folder for sources and weights; both are deleted afterwards."""
     store = files.empty_project(tmp_path, monkeypatch)
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     for family in FAMILIES:
@@ -54,8 +54,8 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 def run_all(params: dict[str, Any]) -> None:
-    """Every stage by the command that DVC makes of dvc.yaml, after those it reads; what it declares is there before and after."""
-    params["self_test"].update(count=2, exceptions=dict.fromkeys(JUDGES, LADDERS))  # random networks have no judgement
+    """Run every stage's command from dvc.yaml in dependency order; its declared deps and outs exist."""
+    params["self_test"].update(count=2, exceptions=dict.fromkeys(JUDGES, LADDERS))  # random networks do not order degradations
     Path("params.yaml").write_text(yaml.safe_dump(params))
     with Repo.init(".", no_scm=True) as repo:
         for stage in nx.dfs_postorder_nodes(repo.index.graph):

@@ -10,7 +10,7 @@ BLUR = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
 
 
 def steps(widths: list[int], *, fused: int, latent: int = 6, depth: int = 3) -> dict[str, Tensor]:
-    """As style-based-gan-pytorch stores a generator: all its steps, each with a way to colours. `fused`: the first such step."""
+    """The format of style-based-gan-pytorch: all steps, each with its to_rgb. `fused`: the first fused step."""
     torch.manual_seed(0)
     held: dict[str, Tensor] = {}
 
@@ -40,7 +40,7 @@ def steps(widths: list[int], *, fused: int, latent: int = 6, depth: int = 3) -> 
 
 
 def blocks(widths: list[int], *, latent: int = 6, depth: int = 3) -> dict[str, Tensor]:
-    """As the published weights are, converted from TensorFlow."""
+    """The format of the published weights, converted from TensorFlow."""
     torch.manual_seed(0)
     held: dict[str, Tensor] = {"truncation.avg_latent": torch.zeros(latent)}
 

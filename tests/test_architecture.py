@@ -1,4 +1,4 @@
-"""DESIGN's rules as tests: arrows point one way, families are listed once, `dvc.yaml` names the code that each stage runs."""
+"""Rules of the architecture: import directions, one list of families, `dvc.yaml` names the code of each stage."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"core"},
     "tracking": {"core"},
 }
-ALSO = {  # a family's part of the page, and the modules that ask the families for theirs
+ALSO = {  # a family's part of the report, and the modules that collect the parts
     "methods": ("report.py", {"report"}),
     "report": ("families.py", {"methods"}),
     "tracking": ("names.py", {"methods", "report"}),
@@ -44,14 +44,14 @@ def script(stage: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
-def test_arrows_point_one_way(name: str) -> None:
+def test_layers_import_downwards(name: str) -> None:
     for module in (SRC / "relume" / name).rglob("*.py"):
         file, also = ALSO.get(name, ("", set()))
         allowed = MAY_IMPORT[name] | {name} | (also if module.name == file else set())
         assert {other[0] for other in imports(module)} <= allowed, module
 
 
-def test_every_family_is_a_folder_in_the_registry_and_report_waits_for_its_models() -> None:
+def test_families_are_registered() -> None:
     folders = {path.parent.name for path in (SRC / "relume/methods").glob("*/__init__.py")}
     assert folders == {family.name for family in FAMILIES}
     assert len(FAMILIES) == len(folders)
@@ -70,21 +70,21 @@ def families(path: Path) -> set[str]:
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in said]
     named = {signs[text.partition(".")[0]] for text in texts if isinstance(text, str) and text.partition(".")[0] in signs}
-    written = path.read_text()  # a name that import_module fills in is no list
+    written = path.read_text()  # names filled into import_module do not count
     return named | {
         other[1] for other in imports(path) if other[0] == "methods" and len(other) > 2 and f"methods.{other[1]}." in written
     }
 
 
-def test_no_other_module_lists_the_families() -> None:
-    """One that knows most of them would have to be edited for a new one."""
+def test_only_the_registry_lists_families() -> None:
+    """A module that names most families would need an edit for a new one."""
     modules = [path for path in SRC.rglob("*.py") if SRC / "relume/methods" not in path.parents]
     knows = {path: families(path) for path in [*modules, *(ROOT / "stages").glob("*.py")]}
     assert {path: known for path, known in knows.items() if len(known) >= len(FAMILIES) - 2} == {}
-    assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1, "the search finds what it looks for"
+    assert len(families(SRC / "relume/methods/optimise/checks.py")) > 1
 
 
-def test_stage_script_section_and_code_share_a_name() -> None:
+def test_stage_script_section_and_code_names() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
     assert scripts == set(stages())
@@ -96,7 +96,7 @@ def test_stage_script_section_and_code_share_a_name() -> None:
         assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name
 
 
-def test_command_lines_name_their_dependencies() -> None:
+def test_commands_name_their_dependencies() -> None:
     for name, stage in stages().items():
         options = stage["cmd"].split("--")[1:]
         paths = [parts[1] for parts in (option.split() for option in options) if len(parts) > 1 and "/" in parts[1]]

@@ -19,9 +19,8 @@ from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
 from relume.evaluation.maps_table import columns
 from relume.training import stage
 from tests import latent_files, stage_files
-from tests.decoder_files import CPU, dataset, toy, training
+from tests.decoder_files import CPU, dataset, toy, training, write_decoder
 from tests.evaluation_files import row, write_dataset, write_reconstructions
-from tests.maps_files import write_decoder
 
 KNOWN = {"count": 3, "restarts": 2, "steps": 30, "rate": 0.05, "spaces": ["w"]}
 MAPPER = {"network": "alexnet_conv", "taps": ["conv3"], "architecture": {"width": 8, "depth": 1, "grid": 2}}
@@ -47,7 +46,7 @@ SETS = ["--group", "groups/s0", "--images", "data/images/toy"]
     ],
     ids=["floors", "embeddings", "maps", "latent"],
 )
-def test_a_command_writes_its_table(main: click.Command, words: list[str], head: Any, tmp_path, monkeypatch, default_params):
+def test_command_writes_its_table(main: click.Command, words: list[str], head: Any, tmp_path, monkeypatch, default_params):
     stage_files.project(tmp_path, monkeypatch, {}, data=(data := dataset(tmp_path / "data/images")))
     default_params["run"].update(device="cpu", micro_batch=3)
     default_params["maps"].update(pictures=2, probes=1, groups=2, shown=1, metrics=["psnr"])
@@ -60,7 +59,7 @@ def test_a_command_writes_its_table(main: click.Command, words: list[str], head:
     write_dataset(Path("w/toy"), size=latent_files.SIZE)
     latent_files.write_gan(Path("gan"))
     Path("toys.yaml").write_text(yaml.safe_dump(STUDY))
-    for _ in range(2):  # the second takes up what the first has trained
+    for _ in range(2):  # the second run reuses what the first trained
         done = CliRunner().invoke(main, [*words, "--out", "out/table.csv"])
         assert done.exit_code == 0, done.output
     assert tuple(read_csv(Path("out/table.csv"))[0]) == head
@@ -81,7 +80,7 @@ def call(tmp_path: Path, data: Dataset) -> Callable[..., tuple[dict[str, Any], b
     return call
 
 
-def test_it_is_trained_once_from_just_this(call: Callable[..., Any], tmp_path: Path) -> None:
+def test_model_is_trained_once(call: Callable[..., Any], tmp_path: Path) -> None:
     card, kept = call(more={"code": "a"})
     assert not kept
     assert {"digest", "commit", "device", "seconds", "code", "sha256"} <= set(card)
@@ -91,7 +90,7 @@ def test_it_is_trained_once_from_just_this(call: Callable[..., Any], tmp_path: P
     assert read_json(tmp_path / "work/models/toy/model.json")["digest"] == "another"
 
 
-def test_a_killed_training_resumes(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relume.core.checkpoint.EVERY", 0.0)
     whole, _ = call("whole")
     train, steps = stage.train, list[int]()

@@ -1,4 +1,4 @@
-"""The study of decoders: what its file may say, and a tiny one from photographs to tables, killed and taken up again."""
+"""The study of decoders: faults of its file, and a tiny study from photographs to tables that is not recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_a_refinement_and_its_parent_differ_by_what_the_file_says(default_params
     assert {config.dataset for config in found.decoders.values()} == {"toy"}
     alone, refined = found.jobs
     assert (alone.start, refined.start) == ("", "conv2")
-    assert alone.config.steps == refined.config.steps == 3  # the parent gets as many
+    assert alone.config.steps == refined.config.steps == 3  # the parent takes as many
     assert (alone.config.split, alone.config.count) == (refined.config.split, refined.config.count) == ("val", 2)
     assert list(refined.config.taps) == ["conv2"]
     recipe = tuned.recipe(tuned.name_for("alexnet_conv", ["conv2"]))
@@ -108,7 +108,7 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     assert ("depth_alexnet", "conv1", "conv2", "psnr") in asked
     assert ("refined_alone", "refined", "conv2_alone", "feature_error") in asked
     errors = {(a, b) for _, a, b, metric in asked if metric == "feature_error"}
-    assert errors == {("refined", "conv2"), ("refined", "conv2_alone")}, "errors of different taps are no one measure"
+    assert errors == {("refined", "conv2"), ("refined", "conv2_alone")}, "errors at different taps are not comparable"
     assert ("against_floor_blocks_7", "both", "floor_blocks_7", "psnr") in asked
     about = read_json(Path("out/toy.json"))
     assert (about["n"], list(about["runs"]), about["runs"]["refined"]["steps"]) == (2, ["conv2_alone", "refined"], 3)

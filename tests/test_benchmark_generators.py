@@ -1,4 +1,4 @@
-"""The benchmarks of landscapes and of generators on toys: a table by hand, equal seconds, steps that fill the seconds."""
+"""The benchmarks of landscapes and of generators on toys: tables, equal seconds, steps that fill the seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,10 @@ def descents(*losses: list[float], seconds: list[float]) -> Descents:
     return Descents(images=np.zeros(0), path=np.zeros(0), values={LOSS: np.array(losses)}, seconds=np.array(seconds))
 
 
-def test_differences_and_equal_seconds_by_hand(files: Path) -> None:
+def test_differences_and_equal_seconds(files: Path) -> None:
     one = Reached(loss=np.array([[4.0, 3.0, 2.0]]), seconds=np.array([1.0, 2.0, 3.0]))
     assert [float(one.at(when)[0]) for when in (0.5, 1.0, 2.9, 3.0, 9.0)] == [4, 4, 3, 2, 2]
-    # two sources, two seeds; few steps are one, many are three; a descent that rises is worth what it had
+    # two sources, two seeds; 1 and 3 steps; a rising descent keeps its best
     few = descents([4, 3], [8, 6], seconds=[1, 2])
     many = descents([4, 3.5, 2, 5], [8, 7, 6, 4], seconds=[1, 2, 3, 4])
     found = {(f"plain_{start}_{len(one.seconds) - 1}", 0): one for start in ("mean", "noise") for one in (few, many)}
@@ -68,7 +68,7 @@ def test_differences_and_equal_seconds_by_hand(files: Path) -> None:
 
 
 @pytest.mark.slow
-def test_landscapes_are_compared_in_a_table_with_curves(files: Path) -> None:
+def test_landscape_tables(files: Path) -> None:
     options = {"study": "study.yaml", "generator": "style", "work": "work", "out": "out.csv", "weights": ""}
     words = [part for key, value in options.items() for part in (f"--{key}", str(files / value))]
     result = CliRunner().invoke(landscape.main, [str(files / "toy"), *words])
@@ -89,8 +89,8 @@ def study(**differences: Any) -> GanStudy:
     return build(GanStudy, {**plain, "sets": EYE, "models": models} | differences, "study")
 
 
-def test_steps_fill_the_seconds_in_whole_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """6 s of 0.5 s a step are 12 steps, three looks of 4; of 0.1 s 60, three of 20: rows are written every 2 steps."""
+def test_steps_fill_the_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """6 s of 0.5 s a step are 12 steps, validated every 4; of 0.1 s 60, validated every 20."""
     data = write_dataset(tmp_path / "data/toy", size=64)
     bench = gan_runs.Bench(root=tmp_path / "work", run=RUN, dataset=data, device=CPU, code="this", commit="that")
     asked: list[object] = []
@@ -110,14 +110,14 @@ def test_steps_fill_the_seconds_in_whole_looks(tmp_path: Path, monkeypatch: pyte
     assert len(asked) == 2
 
 
-def test_steps_and_shares_by_hand() -> None:
+def test_steps_and_shares() -> None:
     curve, names = np.array([[3.0, 5.0], [2.0, 3.0], [1.0, 2.0]]), ["a", "b"]
-    assert latent.steps_to(curve, np.array([2.0, 3.0]), names).mean == 1, "2.5 is first met by the mean 2.5"
+    assert latent.steps_to(curve, np.array([2.0, 3.0]), names).mean == 1
     assert latent.steps_to(curve, np.array([0.0, 1.0]), names).mean == 3, "never"
     alike = latent.steps_to(np.array([[3.0, 3.0], [1.0, 1.0]]), np.array([2.0, 2.0]), names)
     assert (alike.mean, alike.lo, alike.hi) == (1, 1, 1)
     apart = latent.steps_to(curve, np.array([2.0, 2.5]), names)
-    assert (apart.mean, apart.lo, apart.hi) == (2, 1, 2), "a alone is there after a step, b alone after two"
+    assert (apart.mean, apart.lo, apart.hi) == (2, 1, 2), "a needs one step, b two"
     # none of n: 1 - (a/2)^(1/n); all of n: the mirror image
     assert latent.share(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
     assert latent.share(10, 10) == (pytest.approx(0.025**0.1), 1.0)

@@ -1,4 +1,4 @@
-"""The study harness: what a study's file may say, and a tiny study from photographs to tables, killed and taken up again."""
+"""The study harness: faults of a study's file, and a tiny study from photographs to tables that is not recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,13 +43,13 @@ def planned(params: dict[str, Any], **changes: Any) -> list[study.Job]:
     return study.jobs(wanted, params, dataset="toy", split="test")
 
 
-def test_a_tenth_for_the_test_and_a_fifth_for_tuning():
+def test_splits():
     found = [split_of(at) for at in range(11)]
     assert [at for at, split in enumerate(found) if split == "test"] == [0, 10]
     assert [at for at, split in enumerate(found) if split == "val"] == [2, 7]
 
 
-def test_differences_are_laid_over_each_other_and_schedules_keep_their_proportion(default_params: dict[str, Any]) -> None:
+def test_jobs_and_shortened_schedules(default_params: dict[str, Any]) -> None:
     jobs = {job.folder: job for job in planned(default_params)}
     assert list(jobs) == ["shallow_s0", "shallow_tuned", "deep_s0", "deep_tuned", "deep_once"]
     assert [jobs[name].config.steps for name in jobs] == [2, 2, 2, 4, 2]
@@ -90,7 +90,7 @@ def done(job: study.Job, seconds: float, upstream: float = 0.0, device: str = "c
     return runs.Done(job=job, digest="", steps=steps, seconds=seconds, fixed=fixed, upstream=upstream, device=device, kept=False)
 
 
-def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str, Any]):
+def test_equal_seconds(default_params: dict[str, Any]):
     job = planned(default_params, base={"steps": 100})[0]
     fast = done(job, 6.0)
     assert runs.equal_seconds({"a": done(job, 5.0), "b": fast}, "a", "b") is None  # it was not slower
@@ -109,13 +109,13 @@ def test_equal_seconds_count_what_a_method_begins_with(default_params: dict[str,
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    times = {"s0": 1.0, "tuned": 3.0}  # how long they take must not depend on the machine
+    times = {"s0": 1.0, "tuned": 3.0}  # independent of the machine
     monkeypatch.setattr(runs, "seconds_of", lambda folder: times.get(folder.name.split("_", 1)[1], 1.0))
     return study_call(tmp_path, monkeypatch, main)
 
 
 @pytest.mark.slow
-def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+def test_study(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     document = plain()
     document["methods"]["tuned"] = {}  # from scratch: it can then run in s0's seconds
     result = call(document)

@@ -1,4 +1,4 @@
-"""The benchmark on toy files: both questions are answered, faults come before work."""
+"""The benchmark of surrogates on toy files."""
 
 from functools import cache
 from pathlib import Path
@@ -46,7 +46,7 @@ def run(*more: str) -> Result:
     return CliRunner().invoke(surrogate.main, given)
 
 
-def test_both_questions_are_answered(project: Path) -> None:
+def test_table(project: Path) -> None:
     done = run("--strength", "0.5", "--strength", "1e6")
     assert done.exit_code == 0, done.output
     table = read_csv(project / "results/surrogate.csv")
@@ -59,12 +59,12 @@ def test_both_questions_are_answered(project: Path) -> None:
     assert {(row["n"], row["sources"], row["network"], row["tap"]) for row in table} == {("2", "2", "alexnet_conv", "conv5")}
     means = {row["mean_a"] for row in table if row["metric"] == "psnr"}
     assert len({row["mean_b"] for row in table if row["metric"] == "psnr"}) == 1
-    assert len(means) == 2, "the term's strength counts"
+    assert len(means) == 2, "the strength matters"
     assert read_json(project / "results/surrogate.json")["n"] == 2
 
 
-def test_predictions_are_held_against_the_true_embedding(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that tells the opposite of it reaches cosine -1."""
+def test_predictions_are_compared_with_the_true_embedding(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The opposite of the true embedding has cosine -1."""
 
     def opposite(bench: surrogate.Bench, config: object) -> object:
         lesson, _ = learn(bench, config)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The study of masked models: what its file may say, and a tiny one from pictures to tables, killed and taken up again."""
+"""The study of masked models: faults of its file, and a tiny study from images to tables that is not recomputed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +57,7 @@ def planned(params: dict[str, Any], **changes: Any) -> masked_study.Plan:
     return masked_study.plan(wanted, params, "toy")
 
 
-def test_what_the_study_says_holds_for_all_and_tokenizers_come_first(default_params: dict[str, Any]):
+def test_plan(default_params: dict[str, Any]):
     found = planned(default_params)
     assert list(found.models) == ["codes", "et", "beit"]
     assert found.predictors == ("beit", "et")
@@ -116,7 +116,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
+def test_study(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
     result = call(plain(), "--pictures", "2")
     assert result.exit_code == 0, result.output
     board = read_csv(Path("out/toy.csv"))
@@ -155,7 +155,7 @@ def test_a_study_from_pictures_to_tables(call: Callable[..., Result], monkeypatc
 
 
 @pytest.mark.slow
-def test_some_models_alone_and_later_the_others(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):
+def test_only_some_models(call: Callable[..., Result], trained: list[str], monkeypatch: pytest.MonkeyPatch):
     assert call(plain(), "--only", "et").exit_code == 0
     assert trained == ["et"]
     assert call(plain(), "--only", "beit").exit_code == 0  # and its tokenizer
@@ -165,7 +165,7 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
     document = plain()
     document["models"]["codes"]["training"] = {"learning_rate": 0.01}
     assert call(document, "--only", "et", "--only", "beit").exit_code == 0
-    assert trained == ["et", "codes", "beit", "codes", "beit"]  # whose tokenizer is another now
+    assert trained == ["et", "codes", "beit", "codes", "beit"]  # its tokenizer has changed
     monkeypatch.setattr(masked_runs, "digest_of", lambda modules: "another")
     assert call(document, "--only", "et", "--any-code").exit_code == 0
     assert len(trained) == 5
@@ -174,7 +174,7 @@ def test_some_models_alone_and_later_the_others(call: Callable[..., Result], tra
 
 
 @pytest.mark.slow
-def test_what_is_missing_is_said_before_the_first_training(call: Callable[..., Result], trained: list[str]):
+def test_faults_before_training(call: Callable[..., Result], trained: list[str]):
     assert "--only" in call(plain(), "--only", "bert").output
     assert "7 images" in call({**plain(), "train": 7}).output
     assert "lpips_alex" in call({**plain(), "metrics": ["psnr_masked", "lpips_alex"]}, "--weights", "nowhere").output

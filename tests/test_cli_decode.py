@@ -20,8 +20,7 @@ from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.sheet import LINE
 from relume.networks import network as networks
-from tests.decoder_files import SIZE, dataset
-from tests.maps_files import write_decoder
+from tests.decoder_files import SIZE, dataset, write_decoder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which code a stage runs: what is imported counts, what is said of it does not."""
+"""Which code a stage runs: imports count, comments and docstrings do not."""
 
 import shutil
 import subprocess
@@ -47,7 +47,7 @@ def digests(folder: Path, **changes: str) -> dict[str, str]:
     return {name: digest_of([f"stages.{name}"], root) for name in ("first", "second")}
 
 
-def test_files_are_those_that_imports_reach(tmp_path: Path) -> None:
+def test_files_follow_imports(tmp_path: Path) -> None:
     root = tree(tmp_path)
     assert write_stages(tmp_path / "code", root) == ["first", "second"]
     reached = ["src/relume/a.py", "src/relume/late.py", "src/relume/pack/b.py", "stages/__init__.py", "stages/first.py"]
@@ -68,12 +68,12 @@ def test_files_are_those_that_imports_reach(tmp_path: Path) -> None:
         ("stages/__init__.py", "sys", "os", {"first", "second"}),
     ],
 )
-def test_a_stage_is_stale_when_code_that_it_runs_changes(tmp_path: Path, file: str, old: str, new: str, stale: set[str]) -> None:
+def test_stale_stages(tmp_path: Path, file: str, old: str, new: str, stale: set[str]) -> None:
     before, after = digests(tmp_path), digests(tmp_path, **{file: TREE[file].replace(old, new)})
     assert {name for name in before if before[name] != after[name]} == stale
 
 
-def test_relative_imports_are_refused_and_families_stay_apart(tmp_path: Path) -> None:
+def test_relative_imports_and_families(tmp_path: Path) -> None:
     with pytest.raises(ImportError, match="absolute"):
         files_of(["stages.first"], tree(tmp_path, **{"src/relume/a.py": "from . import pack\n"}))
     decoder, masked = closure(["stages.train_decoder"]), closure(["stages.train_masked"])
@@ -95,7 +95,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> None:
+def test_declared_parameters_are_those_dvc_tracks(project: Path) -> None:
     whole, stages = read_params(Path("params.yaml")), yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     with Repo.init(".", no_scm=True) as repo:
         tracked = {stage.addressing: [dep.read_params() for dep in stage.params] for stage in repo.index.stages}
@@ -111,16 +111,14 @@ def test_what_is_declared_is_what_dvc_tracks_for_every_stage(project: Path) -> N
 
 
 @pytest.mark.slow
-def test_determinism_is_asked_for_without_importing_the_compiler() -> None:
+def test_determinism_does_not_import_inductor() -> None:
     told = "torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()"
     code = "import sys, torch; from relume.core.runtime import deterministic; deterministic()"
     code += f"; print({told}, 'torch._inductor' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "True", "False"]
 
 
-def test_what_is_not_declared_cannot_be_read_and_threads_are_those_of_the_parameters(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_undeclared_parameters_and_threads(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
     assert StageContext("floors").plain("report.pictures") == 8
     monkeypatch.setenv("DVC_STAGE", "invert_optimise@deep")

@@ -1,4 +1,4 @@
-"""From parsed YAML to a dataclass: what is right comes through, and every fault is named by its full key."""
+"""From parsed YAML to a dataclass: every fault names its full key."""
 
 import re
 from pathlib import Path
@@ -62,7 +62,7 @@ def fault(**changes: Any) -> str:
     return str(caught.value)
 
 
-def test_what_is_right_comes_through() -> None:
+def test_valid_section() -> None:
     shapes = {"a": {"kind": "round", "radius": 2}, "b": {"kind": "level", "width": 4}}
     built = build(Outer, sound(rate=0, schedule=[[0, 0.1], [9, 1]], weights={"tv": 1}, shapes=shapes), "outer")
     assert (built.rate, type(built.rate)) == (0.0, float)  # an integer may stand for a float
@@ -97,7 +97,7 @@ def test_what_is_right_comes_through() -> None:
         ({"one": {"kind": "x"}}, ["one.kind: unknown 'x'"]),
     ],
 )
-def test_a_fault_is_named(changes: dict[str, Any], words: list[str]) -> None:
+def test_faults(changes: dict[str, Any], words: list[str]) -> None:
     message = fault(**changes)
     assert f"params: outer.{words[0]}" in message
     assert [word for word in words if word not in message] == []
@@ -116,23 +116,23 @@ def test_a_fault_is_named(changes: dict[str, Any], words: list[str]) -> None:
         (7, ": .*got 7"),
     ],
 )
-def test_a_variant_is_told_by_its_tag_which_no_path_shows(shape: Any, told: str) -> None:
+def test_variant_faults(shape: Any, told: str) -> None:
     assert re.fullmatch(f"params: outer.shapes.a{told}", fault(shapes={"a": shape}))
 
 
-def test_all_faults_of_a_section_are_told_once_each() -> None:
+def test_all_faults_are_reported_once() -> None:
     lines = fault(rate="x", on=3, inner={"steps": 0, "pair": [1, 1.0]}).splitlines()
     assert [line.split(":")[1].strip() for line in lines] == ["outer.rate", "outer.on", "outer.inner.steps"]
 
 
-def test_a_section_of_another_kind() -> None:
+def test_section_of_another_type() -> None:
     with pytest.raises(UserError, match="^params: outer: "):
         build(Outer, [1], "outer")
     with pytest.raises(UserError, match="keys must be strings"):
         build(Outer, {"rate": object()}, "outer")
 
 
-def test_the_parameter_file_is_a_mapping(tmp_path: Path) -> None:
+def test_read_params(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with pytest.raises(UserError, match="is missing"):
         read_params(path)

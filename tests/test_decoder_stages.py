@@ -1,4 +1,4 @@
-"""The stage `invert_decoder` on toy files: a group of one method per decoder, pictures as decoded, faults by name."""
+"""The stage `invert_decoder` on toy files: a group of one method per decoder, images as decoded, faults."""
 
 from dataclasses import replace
 from pathlib import Path

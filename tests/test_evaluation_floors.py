@@ -1,4 +1,4 @@
-"""Baselines by hand; metrics order degradations; what is wrong in sections of evaluation is named by its key."""
+"""Baselines; metrics order degradations; faults in sections of evaluation name their key."""
 
 import math
 from pathlib import Path
@@ -31,7 +31,7 @@ def pictures(side: int = 30) -> torch.Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_blocks_are_means_and_finer_ones_nearer() -> None:
+def test_blocks() -> None:
     x = torch.arange(5.0).expand(1, 3, 5, 5)  # columns 0 1 2 | 3 4
     wanted = torch.tensor([1.0, 1.0, 1.0, 3.5, 3.5]).expand(1, 3, 5, 5)
     assert torch.allclose(blocks(x, 2), wanted)
@@ -45,7 +45,7 @@ def test_blocks_are_means_and_finer_ones_nearer() -> None:
         blocks(x, 33)
 
 
-def test_blind_floors_look_at_training_pictures_only(tmp_path: Path):
+def test_baselines_use_training_images_only(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
     assert {data.index[number]["split"] for number in known(data, "test")} == {"train"}
     assert {data.index[number]["split"] for number in known(data, "train")} == {"val"}
@@ -56,7 +56,7 @@ def test_blind_floors_look_at_training_pictures_only(tmp_path: Path):
     assert (colour == (wanted.mean((2, 3)) * 255).round().byte().numpy().reshape(1, 1, 1, 3)).all()
 
 
-def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
+def test_oracle_baselines(tmp_path: Path):
     data = write_dataset(tmp_path / "toy")
     images, rows, timing = predict(data, config(count=3))
     oracle = {row.method: row.oracle for row in rows}
@@ -68,14 +68,14 @@ def test_rows_say_what_has_seen_the_picture(tmp_path: Path):
     own = to_float(images[[row.method == OWN_MEAN for row in rows]])
     assert torch.allclose(own, blocks(data.pixels(data.select("test", 3)), 1), atol=0.5 / 255 + 1e-6)
     alone = write_dataset(tmp_path / "tests/toy", splits=("test",))
-    assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training pictures none is blind"
+    assert [floor.oracle for floor in floors(alone, config())] == [True] * 3, "without training images all are oracles"
 
 
 TAPS = {"pool": {"msd": 1.0, "cached": False}}
 X = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_degradations_by_hand() -> None:
+def test_degradations() -> None:
     point = torch.zeros(1, 3, 33, 33)
     point[..., 16, 16] = 1
     spread = blur(point, 2.0)
@@ -84,7 +84,7 @@ def test_degradations_by_hand() -> None:
     assert torch.allclose(blur(torch.full_like(X, 0.3), 4.0), torch.full_like(X, 0.3), atol=1e-6)
     grey = torch.full((2, 3, 64, 64), 0.5)
     assert (noisy(grey, 0.05, ["a", "b"], 0) - grey).std().item() == pytest.approx(0.05, rel=0.05)
-    assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "a picture's own noise"
+    assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "noise per image"
     block = mosaic(X, 8)
     assert block[0, 1, 0, 0].item() == pytest.approx(X[0, 1, :8, :8].mean().item(), abs=1e-6)
     assert torch.equal(block[..., 0, 0], block[..., 7, 7])
@@ -109,7 +109,7 @@ def scores(**ladders: list[float]) -> dict[tuple[str, float], dict[str, np.ndarr
         ({"blur": [100, 20]}, {}, "blur (1: 100, 2: 20)"),
     ],
 )
-def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]], exceptions: Any, fault: str) -> None:
+def test_check_order(ladders: dict[str, list[float]], exceptions: Any, fault: str) -> None:
     verdict = check_order(scores(**ladders), [METRICS["psnr"]], ["a", "b"], exceptions, seed=0)
     assert [text.split(" ", 4)[-1] for text in verdict.faults] == ([fault] if fault else [])
     first = {"metric": "psnr", "degradation": "none", "strength": 0, "mean": 100, "lo": 100, "hi": 100, "ordered": True}
@@ -118,7 +118,7 @@ def test_each_rung_is_worse_than_the_one_before(ladders: dict[str, list[float]],
     assert [row["ordered"] for row in verdict.rows[1:]] == by_eye
 
 
-def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not_mend() -> None:
+def test_check_order_of_identical_images_and_ranks() -> None:
     wrong = {("none", 0.0): {"ssim": np.array([0.9, 0.9])}}
     (fault,) = check_order(wrong, [METRICS["ssim"]], ["a", "b"], {}, seed=0).faults
     assert "ssim" in fault
@@ -130,7 +130,7 @@ def test_pictures_against_themselves_are_at_their_best_and_ranks_may_tie_but_not
     assert ["noise" in fault for fault in verdict.faults] == [True]
 
 
-def test_the_stage_writes_its_table_and_fails_by_name(tmp_path, weights, monkeypatch, default_params) -> None:
+def test_self_test_stage(tmp_path, weights, monkeypatch, default_params) -> None:
     write_dataset(tmp_path / "images" / "toy")
     write_json(tmp_path / "features" / "toy" / "alexnet_conv" / "stats.json", {"taps": TAPS, "pictures": 12, "kept": None})
     default_params["run"]["device"] = "cpu"
@@ -141,7 +141,7 @@ def test_the_stage_writes_its_table_and_fails_by_name(tmp_path, weights, monkeyp
     default_params["self_test"].update(count=3, exceptions={"lpips_alex": ["blur", "noise", "jpeg", "blocks"]})
     monkeypatch.chdir(tmp_path)
     flags = ["--images", "images/toy", "--features", "features/toy", "--weights", str(weights), "--out", "self_test.csv"]
-    # toys are made of blocks of 8 pixels, so smaller blocks are no degradation
+    # toy images are blocks of 8 px, so smaller blocks change nothing
     for sizes, code in (([16, 32], 0), ([2, 4], 1)):
         default_params["self_test"]["blocks"] = sizes
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params))
@@ -175,7 +175,7 @@ SECTIONS = {"floors": Floors, "evaluate": Evaluate, "compare": Compare, "self_te
         ("compare", {"questions": {"q": {"a": "x", "b": "y", "metrics": ["lpips"]}}}, r"questions\.q\.metrics"),
     ],
 )
-def test_a_fault_is_named(default_params: dict[str, Any], section: str, changes: dict[str, Any], key: str):
+def test_faults(default_params: dict[str, Any], section: str, changes: dict[str, Any], key: str):
     build(SECTIONS[section], default_params[section], section)
     with pytest.raises(UserError, match=rf"{section}\.{key}"):
         build(SECTIONS[section], {**default_params[section], **changes}, section)

@@ -1,4 +1,4 @@
-"""Feature maps taken away: a decoder that reads one channel shows what every measure must say of it."""
+"""Removed feature maps, with a decoder that reads one channel."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,9 +25,8 @@ from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import maps
 from tests import stage_files as files
-from tests.decoder_files import CPU, Store, dataset
+from tests.decoder_files import CPU, Store, dataset, write_decoder
 from tests.evaluation_files import write_dataset
-from tests.maps_files import write_decoder
 
 EYES = FeatureExtractor(networks={}, taps={}, heads={})
 SIZE = 16
@@ -41,7 +40,7 @@ def config(**other: Any) -> Maps:
 
 @dataclass
 class Toy:
-    """Channel 0 is the picture's grey at 3 times its strength; the others are faint, and the decoder does not read them."""
+    """Channel 0 is 3 times the image's grey; the decoder does not read the other channels."""
 
     data: Dataset
     name: str = "toy"
@@ -67,13 +66,13 @@ def bench(data: Dataset, **other: Any) -> Bench:
     return Bench(dataset=data, config=config(**other), extractor=EYES, seed=0, micro_batch=3, device=CPU)
 
 
-def test_both_rankings_find_the_channel_whose_removal_loses_everything(data: Dataset) -> None:
+def test_rankings_find_the_channel_that_matters(data: Dataset) -> None:
     found = examine(Toy(data), bench(data))
     assert found.scores["activation"].argmax() == found.scores["contribution"].argmax() == 0
     assert found.scores["contribution"][1:].abs().max() == 0
     grey = data.pixels(data.select("train")).mean(1)
     assert found.mean[0] == pytest.approx(3 * float(grey.mean()), rel=1e-6)
-    assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])  # nothing here is negative
+    assert found.scores["activation"][1:] == pytest.approx(found.mean[1:])
     assert list(examine(Toy(data), bench(data, rankings=("activation",))).scores) == ["activation"]
     with pytest.raises(UserError, match=r"maps\.groups: 4 groups"):
         parts(torch.zeros(3), 4)
@@ -93,10 +92,10 @@ def test_both_rankings_find_the_channel_whose_removal_loses_everything(data: Dat
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 8])
-def test_groups_partition_the_channels_and_actions_are_complements(groups: int) -> None:
+def test_groups_partition_the_channels(groups: int) -> None:
     scores = {"a": torch.tensor([0.1, 5.0, 3.0, 3.0, 0.0, 2.0, 9.0, 1.0]), "b": torch.arange(8.0)}
     cut = parts(scores["a"], groups)
-    assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "by falling score; of equals the first comes first"
+    assert torch.cat(cut).tolist() == [6, 1, 2, 3, 5, 7, 0, 4], "falling scores, stable"
     assert max(map(len, cut)) - min(map(len, cut)) <= 1
     intact, *found = variants(scores, groups)
     assert (intact.action, bool(intact.kept.all())) == ("intact", True)
@@ -111,8 +110,8 @@ def test_groups_partition_the_channels_and_actions_are_complements(groups: int) 
 
 
 @pytest.mark.parametrize("vector", [False, True])
-def test_contribution_is_the_change_when_a_channel_is_taken_away(vector: bool) -> None:
-    """For a linear decoder first order is all: the mean over many signs comes near the change itself."""
+def test_contribution_of_a_linear_decoder(vector: bool) -> None:
+    """A linear decoder has no higher orders: the mean over many signs approximates the change."""
     generator = torch.Generator().manual_seed(1)
     shape = (2, 4) if vector else (2, 4, 3, 3)
     x, fill = torch.rand(shape, generator=generator), torch.rand(4, generator=generator)
@@ -172,7 +171,7 @@ def run(out: str = "metrics/maps", **differences: Any) -> Result:
     return files.run(maps, weights="models/weights", models="models/decoder", out=out)
 
 
-def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
+def test_stage(project: Path) -> None:
     done = run(decoders=["deep", "vector"])
     assert done.exit_code == 0, done.output
     table = read_csv(project / "metrics/maps/maps.csv")
@@ -202,7 +201,7 @@ def test_from_decoders_to_tables_and_sheets(project: Path) -> None:
         ({"decoders": ["deep", "deep"]}, "maps.decoders: "),
     ],
 )
-def test_a_fault_leaves_no_folder_and_names_itself(project: Path, differences: dict[str, Any], words: str) -> None:
+def test_faults(project: Path, differences: dict[str, Any], words: str) -> None:
     done = run(**differences)
     assert done.exit_code == 1
     assert words in done.output

@@ -1,4 +1,4 @@
-"""A masked group through `evaluate`: pasted pictures, masks that fit, sets of pictures; the stage's two tables."""
+"""A masked group through `evaluate`: pasted images, masks, sets; baselines of masked images."""
 
 import math
 from pathlib import Path
@@ -54,7 +54,7 @@ def hidden(data: Dataset, ratio: float) -> np.ndarray:
 
 
 def write(folder: Path, data: Dataset, *, shown: float = 0.0) -> Path:
-    """`same` predicts the pictures, `wrong` their negatives, both with a visible part that is `shown`: pasting mends it."""
+    """`same` predicts the images, `wrong` their negatives; both have `shown` in the visible part, which pasting replaces."""
     numbers = data.select("test")
     masks = np.concatenate([hidden(data, ratio) for ratio in RATIOS])
     dark = masks.repeat(8, 1).repeat(8, 2)[..., None]
@@ -86,10 +86,10 @@ def network_of(weights: Path, *sizes: int) -> MetricNetwork:
     return found
 
 
-def test_predictions_are_judged_pasted_and_what_does_not_fit_is_named(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_masked_scores_and_faults(tmp_path: Path, data: Dataset, weights: Path) -> None:
     rows = scored(write(tmp_path / "g", data), data, weights)
     assert len(rows) == 32
-    assert set(rows[0]) == set(MASKED_COLUMNS) - {"lpips_vgg"}, "no plain psnr, and no metric that was not asked for"
+    assert set(rows[0]) == set(MASKED_COLUMNS) - {"lpips_vgg"}
     assert [line[RATIO] for line in rows[:9]] == ["0.5"] * 8 + ["0.75"]
     same, wrong = rows[0], rows[24]
     assert same["psnr_masked"] == same["psnr_pasted"] == 100 > same["psnr_full"]
@@ -111,7 +111,7 @@ def test_predictions_are_judged_pasted_and_what_does_not_fit_is_named(tmp_path: 
         scored(folder, data, weights)
 
 
-def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Dataset, weights: Path) -> None:
+def test_masked_sets(tmp_path: Path, data: Dataset, weights: Path) -> None:
     group, masks = read(write(tmp_path / "g", data))
     assert masks is not None
     net = networks.load("alexnet_conv", WeightStore(weights))
@@ -122,7 +122,7 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
     assert [(line["kind"], line["n"]) for line in rows[3:]] == [("masked", 8), ("real", 4)]
     for line in rows[:2]:
         measured = [line[name] for name in ("fd", "kid", "kid_lo", "kid_hi")]
-        assert measured == pytest.approx([0, 0, 0, 0], abs=1e-6), "the pictures themselves"
+        assert measured == pytest.approx([0, 0, 0, 0], abs=1e-6)
     with collect(net, ["pool"]) as taps:
         originals = data.pixels(data.select("test"))
         pasted = paste(to_float(group.images[24:]), originals, torch.from_numpy(np.array(masks[24:])))
@@ -139,8 +139,8 @@ def test_sets_are_the_pasted_pictures_against_the_split(tmp_path: Path, data: Da
 TOLD = (("good", "alexnet_conv", "conv2"), ("bad", "", ""))
 
 
-def test_methods_are_sets_too_unless_pictures_are_too_small_for_the_network(tmp_path: Path, data: Dataset, weights: Path) -> None:
-    """A perfect method lies nearer the split than an inverted one; 8 pictures are fewer than 256 channels."""
+def test_method_sets(tmp_path: Path, data: Dataset, weights: Path) -> None:
+    """A perfect method is nearer to the split than its negative; FD is empty, since 8 images are fewer than 256 channels."""
     rows = [row(name, id, network=net, tap=tap) for name, net, tap in TOLD for id in data.ids(data.select("test"))]
     write_reconstructions(tmp_path / "g", rows, np.concatenate([data.images[:8], 255 - data.images[:8]]))
     metric_network = network_of(weights)
@@ -176,7 +176,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_what_is_visible_is_kept_and_what_is_hidden_never_seen(name: str) -> None:
+def test_baselines_keep_visible_pixels(name: str) -> None:
     images, hidden = pictures()
     dark = in_pixels(hidden, 2)
     filled = ALL[name](images, hidden)
@@ -184,16 +184,16 @@ def test_what_is_visible_is_kept_and_what_is_hidden_never_seen(name: str) -> Non
     assert 0 <= filled.min() <= filled.max() <= 1
     assert torch.equal(torch.where(dark, 0, filled), torch.where(dark, 0, images))
     assert torch.equal(ALL[name](torch.where(dark, 0.5, images), hidden), filled)
-    assert torch.allclose(ALL[name](images[1:2], hidden[1:2]), filled[1:2], atol=1e-6), "rows touch"
+    assert torch.allclose(ALL[name](images[1:2], hidden[1:2]), filled[1:2], atol=1e-6)
 
 
-def test_fillings_by_hand() -> None:
+def test_baselines() -> None:
     filled = mean_visible(greys([0.0, 0.4, 1.0], cell=2), mask((0, 0), (1, 1), (0, 2)))
     assert filled[0, 0, 5, 5].item() == pytest.approx((0.0 + 0.4 + 1.0) / 3)
     filled = nearest_visible(greys([0.0, 0.4, 1.0], cell=2), mask((0, 0), (2, 2)))
     assert filled[0, 0, 5, 2].item() == 1.0, "cell (2, 1) is next to (2, 2)"
     assert filled[0, 0, 2, 0].item() == 0.0
-    assert filled[0, 0, 2, 2].item() == 0.0, "as far from both: the first"
+    assert filled[0, 0, 2, 2].item() == 0.0, "equal distances: the first"
     mean = torch.rand(1, 3, 8, 8, generator=generator(0, "mean"))
     images, hidden = pictures()
     assert torch.equal(paste(mean_patch(mean)(images, hidden), images, hidden), torch.where(in_pixels(hidden, 2), mean, images))
@@ -204,8 +204,8 @@ def test_fillings_by_hand() -> None:
     assert filled[0, 1, 0, 1].item() == pytest.approx(5**-1.5 / (1 + 5**-1.5), rel=1e-5)
 
 
-def test_scores_by_hand() -> None:
-    """A quarter is hidden, and wrong by 0.5 there; wrong by 0.1 elsewhere, which pasting mends."""
+def test_scores() -> None:
+    """A quarter is hidden, with an error of 0.5; the error of 0.1 elsewhere is removed by pasting."""
     images, hidden = torch.full((1, 3, 16, 16), 0.4), torch.zeros(1, 2, 2, dtype=torch.bool)
     hidden[0, 1, 1] = True
     predicted = torch.full_like(images, 0.5)

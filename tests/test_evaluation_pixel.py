@@ -1,4 +1,4 @@
-"""Metrics of pictures and of sets against other implementations, identical and constant pictures, what they refuse."""
+"""Metrics against other implementations, on identical and constant images, and out of range."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def arrays(images: Tensor) -> list[np.ndarray]:
     return [image.permute(1, 2, 0).double().numpy() for image in images]
 
 
-def test_constants_by_hand_and_no_value_where_the_window_does_not_fit() -> None:
+def test_constant_images_and_small_images() -> None:
     x = torch.full((2, 3, 16, 16), 0.5)
     y = x + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
     assert mse(y, x).tolist() == pytest.approx([1e-2, 1e-4], rel=1e-4)
@@ -54,7 +54,7 @@ def test_constants_by_hand_and_no_value_where_the_window_does_not_fit() -> None:
     assert not ssim(x[..., :11, :11], x[..., :11, :11]).isnan().any()
 
 
-def test_skimage_and_torchmetrics_agree() -> None:
+def test_metrics_equal_skimage_and_torchmetrics() -> None:
     x, y = pair()
     pictures = list(zip(arrays(x), arrays(y), strict=True))
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1, "channel_axis": -1}
@@ -68,12 +68,12 @@ def test_skimage_and_torchmetrics_agree() -> None:
     each = {"data_range": 1.0, "reduction": "none"}
     assert psnr(x, y).tolist() == pytest.approx(their_psnr(y, x, dim=(1, 2, 3), **each).tolist(), abs=1e-3)
     grey, noisy = (images[1:2].mean(1, keepdim=True).repeat(1, 3, 1, 1) for images in (x, y))
-    # they multiply scales after the mean over channels, we before it: only for grey pictures that is the same
+    # they multiply scales after the mean over channels, we before it: equal for grey images only
     assert ms_ssim(grey, noisy).item() == pytest.approx(their_ms_ssim(noisy, grey, **each).item(), abs=1e-3)
 
 
 @every
-def test_identical_pictures_are_at_the_best_end(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+def test_identical_images(name: str, function: Callable[[Tensor, Tensor], Tensor]):
     x, _ = pair(176)
     best = {"mse": 0.0, "psnr": PSNR_CAP, "ssim": 1.0, "ms_ssim": 1.0}[name]
     assert function(x, x).tolist() == pytest.approx([best] * 3, abs=1e-5)
@@ -82,7 +82,7 @@ def test_identical_pictures_are_at_the_best_end(name: str, function: Callable[[T
 
 
 @every
-def test_values_are_per_picture_symmetric_in_range_and_worse_with_noise(name: str, function: Callable[[Tensor, Tensor], Tensor]):
+def test_metrics_are_per_image_symmetric_and_fall_with_noise(name: str, function: Callable[[Tensor, Tensor], Tensor]):
     x, y = pair(176)
     values, order, facts = function(x, y), [2, 0, 1], METRICS[name]
     assert values.shape == (3,)
@@ -100,7 +100,7 @@ def test_values_are_per_picture_symmetric_in_range_and_worse_with_noise(name: st
 
 @every
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
-def test_out_of_range_is_refused_by_name(name: str, function: Callable[[Tensor, Tensor], Tensor], bad: float):
+def test_out_of_range_raises(name: str, function: Callable[[Tensor, Tensor], Tensor], bad: float):
     x = torch.full((1, 3, 16, 16), 0.5)
     y = x.clone()
     y[0, 1, 2, 3] = bad
@@ -112,7 +112,7 @@ def test_out_of_range_is_refused_by_name(name: str, function: Callable[[Tensor, 
         function(x, x[..., :-1])
 
 
-def test_a_judge_that_is_the_inverted_network_is_circular_and_every_metric_has_its_facts():
+def test_circular_and_unknown_metrics():
     inverted = {"lpips_alex": ("alexnet_conv", "alexnet"), "lpips_vgg": ("efficientnet_lite0+vgg16",)}
     assert all(circular(name, network) for name, networks in inverted.items() for network in networks)
     others = {"lpips_vgg": "alexnet", "lpips_alex": "", "psnr": "alexnet", "feature_error": ""}
@@ -125,7 +125,7 @@ CPU = torch.device("cpu")
 
 
 def store_of(kind: str, root: Path) -> WeightStore:
-    """Random trunk, true heads: agreement needs no training of the trunk, and SqueezeNet's would be a download."""
+    """Random trunk and true heads: no download of the trunk."""
     network, name = LPIPS_TAPS[kind][0], f"lpips_{kind}"
     fetch_weights(name, root, log=lambda text: None)
     tensors = canonical(networks.random(network, seed=3).body.state_dict())
@@ -141,9 +141,9 @@ def photographs() -> tuple[Tensor, Tensor]:
     return torch.cat([x, x, y]), torch.cat([y, (x * 4).round() / 4, y])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package calls torchvision in an old way
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # the package uses a deprecated torchvision call
 @pytest.mark.parametrize("metric", LPIPS_METRICS)
-def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lpips_equals_its_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import lpips as package
 
     kind = LPIPS_METRICS[metric]
@@ -166,8 +166,8 @@ def test_lpips_agrees_with_its_package(metric: str, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
-def test_networks_refuse_out_of_range(bad: float) -> None:
-    """Every metric of a network looks through this function."""
+def test_out_of_range_raises_for_network_metrics(bad: float) -> None:
+    """Every metric of a network uses this function."""
     name = "alexnet_conv"
     look = FeatureExtractor(networks={name: networks.random(name)}, taps={name: ("conv1",)}, heads={})
     with pytest.raises(ValueError, match=f"^metrics that see through {name}: "):

@@ -1,4 +1,4 @@
-"""The representation check: classes that features tell apart, or not; neighbours one by one; the stage on toy models."""
+"""The representation probe: linear classifier, nearest neighbours, the stage on toy models."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -51,21 +51,21 @@ def labelled(folder: Path, labels: dict[str, list[str]]) -> Dataset:
 SAME = {"train": ["a", "a", "a", "b"], "val": ["a", "b", "a", ""], "test": ["a", "b", "b", "c"]}
 
 
-def test_classes_are_told_apart_under_a_penalty_chosen_on_validation_pictures() -> None:
+def test_linear_probe() -> None:
     far, val, test = (clouds(20, 0.05, seed) for seed in range(3))
     assert probe.linear_top1(far, val, test, PENALTIES) == 1
     assert (probe.neighbours(far, test[0], count=5, temperature=0.1) == test[1]).all()
     noise = [(np.random.default_rng(seed).normal(size=(600, 5)), np.tile(["a", "b", "c"], 200)) for seed in range(3)]
     assert probe.linear_top1(noise[0], noise[1], noise[2], PENALTIES) == pytest.approx(1 / 3, abs=0.08)
-    # One feature; under a penalty that forbids weights only the bias speaks, for the commoner class, and `val` holds
-    # that class alone. Whatever the test pictures would like.
+    # One feature. Under a very large penalty only the bias is left, which predicts the more frequent class of `train`,
+    # the only one in `common`: the penalty is chosen on `val`.
     train = (np.array([[-1.0], [-1.0], [1.0], [1.0], [-1.0]]), np.array(["a", "a", "b", "b", "a"]))
     common, honest = (np.array([[1.0]]), np.array(["a"])), (np.array([[1.0]]), np.array(["b"]))
     assert probe.linear_top1(train, common, honest, [1e-3, 1e6]) == 0
     assert probe.linear_top1(train, honest, honest, [1e-3, 1e6]) == 1
 
 
-def test_neighbours_agree_with_a_loop_and_their_weights_count() -> None:
+def test_nearest_neighbours() -> None:
     (train, labels), (test, _) = clouds(12, 0.8), clouds(9, 0.8, seed=1)
     found = probe.neighbours((train, labels), test, count=7, temperature=0.2)
     for feature, name in zip(test, found, strict=True):
@@ -78,11 +78,11 @@ def test_neighbours_agree_with_a_loop_and_their_weights_count() -> None:
     for count, temperature, wanted in ((3, 0.1, "near"), (3, 10.0, "far"), (50, 0.1, "near")):
         assert probe.neighbours(few, np.array([[2.0, 0.0]]), count=count, temperature=temperature).tolist() == [wanted]
     units, other = probe.standardised(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[4.0, 6.0]]))
-    assert (units.tolist(), other.tolist()) == ([[-1, 0], [1, 0]], [[2, 0]]), "what never changes says nothing"
+    assert (units.tolist(), other.tolist()) == ([[-1, 0], [1, 0]], [[2, 0]]), "constant features are ignored"
 
 
-def test_table_reads_every_split_once_and_counts_what_can_be_told(tmp_path: Path) -> None:
-    """Of four test pictures one is of a class that was never seen; chance is right for one of the three others."""
+def test_table(tmp_path: Path) -> None:
+    """One of four test images has an unknown class; chance is right for one of the other three."""
     data, read = labelled(tmp_path, SAME), []
 
     def features(rows: list[int]) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_table_reads_every_split_once_and_counts_what_can_be_told(tmp_path: Path
     assert probe.table(data, {}, config()) == []
     assert np.array_equal(probe.pixels(data, [2, 5]), data.pixels([2, 5]).flatten(1).numpy())
     large = write_dataset(tmp_path / "large", size=64)
-    assert probe.pixels(large, [2, 5]).shape == (2, 3 * 32 * 32), "large pictures are shrunk"
+    assert probe.pixels(large, [2, 5]).shape == (2, 3 * 32 * 32), "large images are resized"
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def run(images: str = "data/images/toy", **differences: Any) -> Result:
     return files.run(stage, images=images, models="models/masked", out="metrics/probe.csv")
 
 
-def test_the_stage_writes_models_beside_floors_and_faults_name_themselves(project: Path) -> None:
+def test_stage_and_faults(project: Path) -> None:
     assert (done := run(models=["et", "mae"])).exit_code == 0, done.output
     table = read_csv(Path("metrics/probe.csv"))
     assert tuple(table[0]) == probe.PROBE

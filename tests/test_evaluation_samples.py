@@ -1,4 +1,4 @@
-"""Samples against held-out pictures: floors beside them, pairs of one source left out, what compare takes of it."""
+"""Samples against held-out images, baselines, pairs of one source left out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def rows(samples: Path, data: Dataset, config: ScoreSamples = CONFIG) -> dict[st
     }
 
 
-def test_generators_stand_beside_floors_and_pairs_of_one_photograph_are_left_out(samples: Path, data: Dataset) -> None:
+def test_samples_and_baselines(samples: Path, data: Dataset) -> None:
     found = rows(samples, data)
     kinds = [(row["kind"], row["n"]) for row in found.values()]
     assert list(found) == ["copies", "black", "floor_train_toy", "floor_shuffled_patches_toy", "originals@test"]
@@ -64,7 +64,7 @@ def test_generators_stand_beside_floors_and_pairs_of_one_photograph_are_left_out
     assert found["copies"]["kid"] < found["floor_train_toy"]["kid"] < found["black"]["kid"]
     assert found["black"]["kid_lo"] <= found["black"]["kid"] <= found["black"]["kid_hi"]
     assert found["black"]["sha256"] == sha256(samples / "black/images.npy")
-    # of the held-out pictures, and of the training pictures; samples have no source in common
+    # samples share no source with images
     look, test, train = metric_network(), data.select("test"), data.select("train")
     e = {name: look.embed(numbers, data.pixels) for name, numbers in (("test", test), ("train", train))}
     by_photo, own = torch.arange(8) // 2, torch.arange(8)
@@ -74,8 +74,8 @@ def test_generators_stand_beside_floors_and_pairs_of_one_photograph_are_left_out
     assert found["copies"]["kid"] != pytest.approx(kid(e["test"], e["test"], own + 10, own), rel=1e-6)
 
 
-def test_what_was_withheld_is_asked_about_too(samples: Path, data: Dataset) -> None:
-    """The last three of eight training pictures, each a source of its own; floors are of the first five."""
+def test_withheld_images(samples: Path, data: Dataset) -> None:
+    """The last three of eight training images, each a source of its own; baselines use the first five."""
     found = rows(samples, data, replace(CONFIG, withheld=3))
     own = {name: row for name, row in found.items() if row["kind"] == "withheld"}
     floors = ["floor_train_toy@withheld", "floor_shuffled_patches_toy@withheld"]
@@ -86,7 +86,7 @@ def test_what_was_withheld_is_asked_about_too(samples: Path, data: Dataset) -> N
     assert own[floors[0]]["kid"] == pytest.approx(kid(e[:5], e[5:], torch.arange(5), torch.arange(3) + 10), rel=1e-9)
 
 
-def test_patches_by_hand_and_a_network_may_see_pictures_enlarged(data: Dataset) -> None:
+def test_shuffled_patches_and_resized_images(data: Dataset) -> None:
     images = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
     found = shuffled(images, 2, [torch.Generator().manual_seed(seed) for seed in (1, 2)])
     for picture, torn, seed in zip(images, found, (1, 2), strict=True):
@@ -103,7 +103,7 @@ def test_patches_by_hand_and_a_network_may_see_pictures_enlarged(data: Dataset) 
     assert not torch.allclose(found, plain.embed([0, 1], data.pixels), rtol=1e-3)
 
 
-def test_faults_are_named(samples: Path, data: Dataset) -> None:
+def test_faults(samples: Path, data: Dataset) -> None:
     for wrong, told in ((replace(CONFIG, count=9), "count: "), (replace(CONFIG, models=("nobody",)), "nobody/samples.json")):
         with pytest.raises(UserError, match=told):
             read_scored(samples, wrong)
@@ -114,7 +114,7 @@ def test_faults_are_named(samples: Path, data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_stage_writes_a_table_that_compare_takes(tmp_path, data, samples, monkeypatch, asked) -> None:
+def test_stage(tmp_path, data, samples, monkeypatch, asked) -> None:
     sets = {"network": "alexnet_conv", "tap": "pool"} if asked else None
     section = {"models": ["copies"], "split": "test", "withheld": 0, "count": 8, "patches": 2}
     sections = {"evaluate": {"metrics": ["mse"], "sets": sets}, "score_samples": section}
@@ -126,4 +126,4 @@ def test_the_stage_writes_a_table_that_compare_takes(tmp_path, data, samples, mo
     real = [{key: row[key] for key in SETS} for row in table if row["kind"] == "real"]
     write_csv(Path("metrics/sets/masked.csv"), SETS, real)
     taken = gather_sets(["masked"], Path("metrics/sets"), Path("metrics/samples.csv"))
-    assert [tuple(row) for row in taken] == [SETS] * len(table), "what both tell of the originals stands once"
+    assert [tuple(row) for row in taken] == [SETS] * len(table), "the row of the originals is not repeated"

@@ -1,4 +1,4 @@
-"""Scores of a group: networks with random weights, known answers at the ends, rows that cannot be scored, and the stage."""
+"""Scores of a group: networks with random weights, known values for perfect and inverted images, faults, paths."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,8 +54,8 @@ def scorer(data: Dataset, weights: Path, features: Path, of: Group, metrics: Ite
     return Scorer(datasets={"toy": data}, extractor=networks, **{**plain, **other})
 
 
-def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
-    """Perfect and inverted pictures, shuffled over methods, restarts and taps; the second judge is asked afresh."""
+def test_rows_are_scored_against_their_originals(tmp_path: Path, data: Dataset, weights: Path, features: Path):
+    """Perfect and inverted images over methods, restarts and taps."""
     ids = data.ids([0, 1, 2, 3])
     originals = data.images[:4]
     rows = [row("same", id) for id in reversed(ids)] + [row("wrong", id, tap="conv2+conv5", restart=1) for id in ids]
@@ -79,9 +79,7 @@ def test_rows_are_scored_against_their_own_originals(tmp_path: Path, data: Datas
         assert line["psnr"] == pytest.approx(psnr(x, y).item(), abs=1e-4)
 
 
-def test_micro_batches_change_nothing_and_only_what_is_asked_for_is_loaded(
-    tmp_path: Path, data: Dataset, weights: Path, features: Path
-) -> None:
+def test_micro_batches_and_loaded_networks(tmp_path: Path, data: Dataset, weights: Path, features: Path) -> None:
     ids = data.ids([0, 1, 2])
     rows = [row("m", id, restart=restart, selected=restart == 0) for restart in (0, 1) for id in ids]
     found = group(tmp_path / "g", rows, 255 - data.images[[0, 1, 2, 3, 4, 5]])
@@ -97,7 +95,7 @@ def test_micro_batches_change_nothing_and_only_what_is_asked_for_is_loaded(
     assert "feature_error" not in score(floor, scorer(data, weights, features, floor))[0]
 
 
-def test_a_feature_as_far_as_the_mean_feature_has_error_one():
+def test_feature_error():
     x, y = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
     assert feature_error({"conv1": x}, {"conv1": y}, {"conv1": 3.0}).item() == 1
     both = feature_error({"a": x, "b": x}, {"a": y, "b": x}, {"a": 3.0, "b": 1.0})
@@ -113,7 +111,7 @@ def test_a_feature_as_far_as_the_mean_feature_has_error_one():
         (row("m", "test0"), "m, test0, toy"),
     ],
 )
-def test_what_cannot_be_scored_is_named(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
+def test_faults(tmp_path: Path, data: Dataset, features: Path, entry: Row, message: str):
     found = group(tmp_path / "g", [row("m", "test0"), entry], data.images[:2])
     with pytest.raises(UserError, match=f"line 3.*{message}"):
         score(found, plain_scorer(data, tmp_path, "psnr"))
@@ -124,7 +122,7 @@ IDS = ["test0", "test1"]
 
 @pytest.fixture
 def folder(tmp_path: Path, data: Dataset) -> Path:
-    """`walks` in two restarts, the second of which is selected, and `leaps`, which has no steps."""
+    """`walks` in two restarts, the second of which is selected, and `leaps`, without steps."""
     rows = [row("walks", id, restart=restart, selected=restart == 1) for id in IDS for restart in (0, 1)]
     rows += [row("leaps", id, network="", tap="", restart=restart, selected=restart == 0) for restart in (0, 1) for id in IDS]
     images = np.stack([data.images[0], ends(data)[0], data.images[1], ends(data)[1], *data.images[:2], *begins(data)])
@@ -151,7 +149,7 @@ def table(found: Group, tools: Scorer, *metrics: str) -> list[dict[str, Any]]:
     return path_rows(found, read_descent(found.folder), score(found, tools), tools, metrics)
 
 
-def test_paths_by_hand_and_none_without_metrics(folder: Path, data: Dataset, weights: Path) -> None:
+def test_paths(folder: Path, data: Dataset, weights: Path) -> None:
     tools = plain_scorer(data, weights, "mse", "psnr", "lpips_alex")
     rows = table(read_group(folder), tools, "psnr", "lpips_alex")
     assert all(set(line) < set(PATHS) for line in rows), "lpips_vgg was not asked for"
@@ -176,7 +174,7 @@ def test_paths_by_hand_and_none_without_metrics(folder: Path, data: Dataset, wei
         table(read_group(folder), tools, "psnr")
 
 
-def test_one_table_with_seconds_by_hand(folder: Path) -> None:
+def test_paths_with_seconds(folder: Path) -> None:
     """`walks` took 6 s for two pictures, evenly over 10 steps; `leaps` half a second for both at once; `still` was not timed."""
     root = folder.parent
     timing = [("walks", 0, 0.0), ("walks", 10, 6.0), ("leaps", 0, 0.5)]
@@ -189,7 +187,7 @@ def test_one_table_with_seconds_by_hand(folder: Path) -> None:
     table = gather_paths(["g"], root / "paths", root)
     assert all(tuple(sorted(row)) == tuple(sorted(TIMED_PATHS)) for row in table)
     assert [(row["method"], row["step"], row["psnr"]) for row in table] == [(n, str(s), f"{v:g}") for n, s, v in points]
-    assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "one picture's"
+    assert [row["seconds"] for row in table] == ["0.3", "1.5", "0.25", ""], "per image"
     with pytest.raises(UserError, match=r"paths/h\.csv"):
         gather_paths(["g", "h"], root / "paths", root)
     with pytest.raises(UserError, match=r"not in compare\.groups"):

@@ -1,4 +1,4 @@
-"""Extraction: statistics by hand, caches within the budget and in the dataset's order, whole folders only."""
+"""Extraction: statistics by hand, caches within the budget and in the dataset's order, complete folders only."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_cached_taps_hold_every_picture_in_order(features, direct):
         np.testing.assert_allclose(values.astype(np.float64), direct[tap].numpy(), rtol=2e-3, atol=1e-4)
 
 
-def test_of_some_pictures_alone_features_may_be_kept(features, tmp_path):
+def test_features_of_selected_images(features, tmp_path):
     some = run(tmp_path / "out", kept=[0, 2, 4, 10])  # 2 is of the sample
     assert some.cached("pool") is None
     np.testing.assert_array_equal(some.of("pool", [10, 2]), features.of("pool", [10, 2]))
@@ -75,7 +75,7 @@ def test_budget_takes_the_smallest_first():
     assert within_budget(shapes, 4, 7) == ["big", "small", "middle"]
 
 
-def test_a_budget_of_nothing_keeps_statistics_only_and_one_picture_has_no_spread(tmp_path):
+def test_zero_budget_and_too_few_images(tmp_path):
     features = run(tmp_path / "out", budget_mb=0)
     assert features.cached("pool") is None
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["stats.json"]
@@ -84,7 +84,7 @@ def test_a_budget_of_nothing_keeps_statistics_only_and_one_picture_has_no_spread
     assert not (tmp_path / "one").exists()
 
 
-def test_the_same_bytes_again(tmp_path):
+def test_equal_bytes(tmp_path):
     run(tmp_path / "a")
     run(tmp_path / "a")  # over what is there
     run(tmp_path / "b")
@@ -93,7 +93,7 @@ def test_the_same_bytes_again(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
 
 
-def test_what_does_not_fit_float16_is_an_error_and_leaves_nothing(tmp_path):
+def test_float16_overflow_raises(tmp_path):
     network = networks.random("identity")
     network.body.forward = lambda images: images * 1e6
     pictures = Pictures(dataset="tiny", images=IMAGES, sample=SAMPLE, split="all")
@@ -102,15 +102,15 @@ def test_what_does_not_fit_float16_is_an_error_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_names_what_is_missing(features, tmp_path):
+def test_missing_files_and_taps(features, tmp_path):
     with pytest.raises(UserError, match="no tap 'conv9'; did you mean 'conv"):
         features.stats("conv9")
     with pytest.raises(UserError, match=r"stats\.json is missing"):
         Features.open(tmp_path)
 
 
-def test_shared_sums_do_not_lose_small_spreads(tmp_path):
-    """Pictures that differ by one grey level: the spread is a millionth of the norm, and still exact."""
+def test_small_spreads_are_exact(tmp_path):
+    """Images that differ by one grey level: the spread is a millionth of the norm."""
     images = np.full((4, 16, 16, 3), 200, np.uint8)
     images[0] += 1
     through = ForwardPass(network=networks.random("identity"), device=CPU, micro_batch=3)

@@ -1,4 +1,4 @@
-"""Over the whole registry on random weights: what a network declares is what it does."""
+"""The whole registry on random weights: declared facts equal the network's."""
 
 import dataclasses
 import functools
@@ -50,7 +50,7 @@ def test_declared_channels_and_form(name):
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if entry.any_size])
-def test_declared_stride_is_exact_and_the_smallest_picture_goes_through(name):
+def test_declared_stride_and_min_size(name):
     network = shapes_of(name)
     small, big = (values(network, network.facts.min_size + more) for more in (0, 64))
     for tap, declared in network.facts.taps.items():
@@ -59,7 +59,7 @@ def test_declared_stride_is_exact_and_the_smallest_picture_goes_through(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_activation_leads_from_before_to_after(name):
+def test_activation_maps_pre_to_tap(name):
     network = networks.random(name, seed=1)
     size = max(network.facts.min_size, 48)
     with collect(network, list(network.facts.taps)) as taps, torch.no_grad():
@@ -77,7 +77,7 @@ def test_activation_leads_from_before_to_after(name):
         torch.testing.assert_close(found["pool_pre"], found[f"{last}_pre"].mean((2, 3)))
 
 
-def test_residual_taps_are_the_block_and_what_its_last_relu_gets():
+def test_residual_taps():
     network = networks.random("resnet50", seed=2)  # one ReLU module, run three times in each block
     picture = torch.rand(1, 3, 64, 64)
     with collect(network, ["layer2_pre", "layer2"]) as taps, torch.no_grad():
@@ -90,7 +90,7 @@ def test_residual_taps_are_the_block_and_what_its_last_relu_gets():
     assert found["layer2_pre"].min() < 0
 
 
-def test_transformer_tokens_are_laid_out_as_the_picture():
+def test_transformer_tokens_form_a_map():
     tokens = torch.arange(10.0).view(1, 10, 1).expand(1, 10, 4)  # class token 0, then a 3 x 3 map
     tap = Tap(channels=4, stride=32, places=(Place(module=""),), form="tokens")
     entry = dataclasses.replace(facts("identity"), taps={"block": tap})
@@ -102,7 +102,7 @@ def test_transformer_tokens_are_laid_out_as_the_picture():
     assert found[0, 0].flatten().tolist() == list(range(1, 10))
 
 
-def test_fid_inception_leaves_padding_out_of_its_averages():
+def test_fid_inception_average_excludes_padding():
     from relume.networks.fid import inception
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -114,7 +114,7 @@ def test_fid_inception_leaves_padding_out_of_its_averages():
     torch.testing.assert_close(branch, branch[..., 2:3, 2:3].expand_as(branch))
 
 
-def test_normalisation_is_inside_and_pictures_are_checked():
+def test_normalisation_and_input_checks():
     network = networks.random("identity")
     picture = torch.rand(1, 3, 8, 8)
     assert torch.equal(network(picture), picture)
@@ -136,7 +136,7 @@ def test_frozen_stays_in_eval():
     assert not any(getattr(module, "inplace", False) for module in network.modules())
 
 
-def test_random_is_seeded_and_leaves_the_global_generator_alone():
+def test_random_is_seeded_and_keeps_the_global_generator():
     before = torch.get_rng_state()
     one, two, three = (networks.random("alexnet_conv", seed=seed).body.state_dict() for seed in (5, 5, 6))
     assert torch.equal(torch.get_rng_state(), before)
@@ -150,7 +150,7 @@ def test_catalogue_and_configuration_need_no_torch():
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
-def test_every_set_has_sources_and_what_can_be_made_here_is_pinned():
+def test_weights_have_sources_and_pins():
     assert set(FILES) == {name for name in WEIGHTS if not name.startswith("clip_")}
     assert {"alexnet_conv", "vgg16_conv", "efficientnet_lite0", *HEADS} <= set(PINS)
     assert set(PINS) <= set(WEIGHTS)
@@ -158,7 +158,7 @@ def test_every_set_has_sources_and_what_can_be_made_here_is_pinned():
 
 
 @pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
-def test_unknown_networks_taps_and_tags_are_named_with_the_choices(name):
+def test_unknown_names_list_the_choices(name):
     with pytest.raises(UserError, match="allowed: "):
         check_weights(name)
     with pytest.raises(UserError, match=r"alexnet_conv has no tap 'conv6'; did you mean 'conv\d'"):
@@ -168,7 +168,7 @@ def test_unknown_networks_taps_and_tags_are_named_with_the_choices(name):
             look("ViT-B-32/nonsense")
 
 
-def test_sections_name_their_faults():
+def test_section_faults():
     whole = {"datasets": ["photos"], "networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
     assert build(Extract, whole, "extract").cached is None
     assert build(Weights, {"networks": ["lpips_alex", "ViT-B-16/openai"]}, "weights").networks

@@ -1,4 +1,4 @@
-"""Collecting taps: cut off after the deepest, nothing left behind; ReLUs with an identity backward are undone."""
+"""Collecting taps: the pass stops after the deepest, no hook remains; ReLUs with an identity backward are restored."""
 
 import dataclasses
 
@@ -46,7 +46,7 @@ class Counter:
         ("resnet18", BATCHNORM, "layer4.1.bn2"),
     ],
 )
-def test_the_forward_pass_stops_after_the_deepest_tap(name, tap, last):
+def test_forward_pass_stops_after_the_deepest_tap(name, tap, last):
     network = networks.random(name)
     counter = Counter(network)
     with collect(network, [tap]) as taps, torch.no_grad():
@@ -57,7 +57,7 @@ def test_the_forward_pass_stops_after_the_deepest_tap(name, tap, last):
     assert set(everything[everything.index(last) + 1 :]).isdisjoint(counter.ran)
 
 
-def test_order_of_the_names_is_kept_and_none_is_run_twice():
+def test_order_is_kept_and_no_layer_runs_twice():
     network = networks.random("alexnet_conv")
     counter = Counter(network)
     with collect(network, ["conv3", "conv1", "pool", "conv3"]) as taps, torch.no_grad():
@@ -67,7 +67,7 @@ def test_order_of_the_names_is_kept_and_none_is_run_twice():
     assert len(counter.ran) == len(set(counter.ran))
 
 
-def test_no_hook_is_left():
+def test_no_hook_remains():
     network = networks.random("resnet18")
     with collect(network, ["conv1", "layer2_pre", "pool"]) as taps:
         assert hooks(network) == 3
@@ -84,7 +84,7 @@ def test_no_hook_is_left():
     assert hooks(network) == 0
 
 
-def test_a_pass_that_failed_does_not_disturb_the_next():
+def test_failed_pass_does_not_affect_the_next():
     network = networks.random("resnet50")
     with collect(network, ["layer1"]) as taps, torch.no_grad():
         expected = taps(PICTURES)["layer1"]
@@ -95,7 +95,7 @@ def test_a_pass_that_failed_does_not_disturb_the_next():
         assert torch.equal(taps(PICTURES)["layer1"], expected)
 
 
-def test_a_place_that_is_never_passed_is_named():
+def test_unreached_place_raises():
     network = networks.random("alexnet_conv")
     network.body.features = nn.Sequential(*list(network.body.features)[:3], nn.Identity(), nn.ReLU())
     network.body.forward = lambda x: x
@@ -103,7 +103,7 @@ def test_a_place_that_is_never_passed_is_named():
         taps(PICTURES)
 
 
-def test_gradients_flow_to_the_picture_and_to_nothing_else():
+def test_gradients_reach_the_image_only():
     network = networks.random("alexnet_conv")
     picture = PICTURES.clone().requires_grad_()
     with collect(network, ["conv2", "conv3_pre"]) as taps:
@@ -119,7 +119,7 @@ def norms(network: networks.Network) -> list[nn.BatchNorm2d]:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnet_lite0"])
-def test_batch_normalisations_tell_each_picture_apart_from_its_neighbours(name):
+def test_batchnorm_statistics_are_per_image(name):
     network = networks.random(name)
     with collect(network, [BATCHNORM, "pool"]) as taps, torch.no_grad():
         both, one = taps(PICTURES), taps(PICTURES[:1])
@@ -130,7 +130,7 @@ def test_batch_normalisations_tell_each_picture_apart_from_its_neighbours(name):
     assert hooks(network) == 0
 
 
-def test_layers_are_in_the_order_of_the_pass_and_not_of_their_names():
+def test_batchnorm_layers_are_in_forward_order():
     class Body(nn.Module):
         def __init__(self):
             super().__init__()
@@ -143,15 +143,15 @@ def test_layers_are_in_the_order_of_the_pass_and_not_of_their_names():
     variance, mean = torch.var_mean(PICTURES[0], dim=(1, 2), correction=0)
     network.body.early.running_mean.copy_(mean)
     network.body.early.running_var.copy_(variance)
-    network.body.late.running_mean.fill_(2)  # what arrives there has mean 0 and variance 1
+    network.body.late.running_mean.fill_(2)  # its input has mean 0 and variance 1
     with collect(network, [BATCHNORM]) as taps, torch.no_grad():
         found = taps(PICTURES)[BATCHNORM]
     assert found[0].tolist() == pytest.approx([0, 12**0.5], abs=1e-3)
-    assert found[1, 0] > 1e-3  # another picture, other statistics
+    assert found[1, 0] > 1e-3
 
 
-def test_the_statistics_by_hand():
-    """A constant picture of 0.5 against mean 0.2 and variance 1 in each of three channels: sqrt(3) * 0.3 + sqrt(3) * 1."""
+def test_batchnorm_statistics():
+    """A constant image of 0.5 against mean 0.2 and variance 1 in each of three channels: sqrt(3) * 0.3 + sqrt(3) * 1."""
     network = networks.Network(NETWORKS["identity"], nn.Sequential(nn.BatchNorm2d(3)))
     network.body[0].running_mean.fill_(0.2)
     picture = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
@@ -162,12 +162,12 @@ def test_the_statistics_by_hand():
         (gradient,) = torch.autograd.grad(value.sum(), [picture])
         if wanted:
             torch.testing.assert_close(gradient, torch.full_like(gradient, 1 / 3**0.5 / 16))
-        assert gradient.isfinite().all(), "also where a constant picture meets them"
+        assert gradient.isfinite().all(), "also where the distance is 0"
         network.body[0].running_mean.fill_(0.5)
         network.body[0].running_var.zero_()
 
 
-def test_a_network_without_batch_normalisation_is_named_and_the_name_is_no_ordinary_tap():
+def test_batchnorm_of_a_network_without_it():
     network = networks.random("alexnet_conv")
     with pytest.raises(UserError, match="alexnet_conv has no batch normalisation"), collect(network, [BATCHNORM]):
         pass
@@ -191,7 +191,7 @@ def gradient(unit: nn.Module) -> tuple[list[float], list[float]]:
 
 
 @pytest.mark.parametrize("unit", [nn.ReLU(), nn.ReLU6()])
-def test_values_stay_and_gradients_pass_unchanged(unit: nn.Module):
+def test_identity_relu_changes_gradients_only(unit: nn.Module):
     network = holding(nn.Sequential(unit, nn.LeakyReLU(0.1), nn.Hardtanh(0, 1), nn.GELU()))  # others are left alone
     values, dead = gradient(unit)
     with identity_relu(network) as count:
@@ -202,7 +202,7 @@ def test_values_stay_and_gradients_pass_unchanged(unit: nn.Module):
     assert "forward" not in vars(unit)
 
 
-def test_a_failure_inside_and_one_within_another_are_undone():
+def test_identity_relu_is_undone():
     unit = nn.ReLU()
     network = holding(nn.Sequential(unit))
     with pytest.raises(KeyboardInterrupt), identity_relu(network):
@@ -216,7 +216,7 @@ def test_a_failure_inside_and_one_within_another_are_undone():
 
 
 @pytest.mark.parametrize("name", ["alexnet_conv", "resnet18", "efficientnet_lite0"])
-def test_taps_see_the_same_and_more_gradient_arrives(name: str):
+def test_identity_relu_in_networks(name: str):
     network = networks.random(name)
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
 

@@ -1,4 +1,4 @@
-"""`import_gan` on self-made files: what it writes is read like a trained generator; equal bytes; faults before any work."""
+"""`import_gan` on self-made files: read like a trained generator, equal bytes, faults."""
 
 import hashlib
 import shutil
@@ -52,7 +52,7 @@ def imported(out: str = "models/gan/outer") -> Result:
     return CliRunner().invoke(import_gan.main, ["--model", "outer", "--out", out])
 
 
-def test_it_is_read_like_a_generator_that_was_trained_here(project: Path) -> None:
+def test_imported_generator_is_read_like_a_trained_one(project: Path) -> None:
     done = imported()
     assert done.exit_code == 0, done.output
     assert "outer" in done.output
@@ -70,7 +70,7 @@ def test_it_is_read_like_a_generator_that_was_trained_here(project: Path) -> Non
     assert (record.name, record.curves, record.means) == ("gan/outer", [], {})
 
 
-def test_two_imports_give_equal_bytes_wherever_the_file_lies(project: Path) -> None:
+def test_equal_bytes(project: Path) -> None:
     imported()
     imported("again/outer")
     for path in (project / "models/gan/outer").iterdir():
@@ -91,7 +91,7 @@ def params() -> dict[str, Any]:
     return found
 
 
-def test_files_are_looked_for_by_name_in_the_folders_of_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_in_the_weights_folders(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "kept").mkdir()
     shutil.move(FILE, project / "kept")
     address = {**params(), "source": f"https://example.invalid/weights/{FILE}?download=1"}
@@ -100,7 +100,7 @@ def test_files_are_looked_for_by_name_in_the_folders_of_weights(project: Path, m
         assert importing.locate("outer", ExternalGan(**stated)) == project / "kept" / FILE
 
 
-def test_an_address_is_fetched_once_and_checked(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_is_fetched_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str | None]] = []
 
     def fetch(url: str, path: Path, *, sha256: str | None = None, describe: str = "") -> Path:
@@ -114,7 +114,7 @@ def test_an_address_is_fetched_once_and_checked(project: Path, monkeypatch: pyte
     assert asked == [("https://example.invalid/x.pt", config.sha256)]
 
 
-def test_faults_of_the_file_are_told_before_anything_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_hash_and_missing_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
     write(sha256=hashlib.sha256(b"another").hexdigest())
     done = imported()
@@ -127,7 +127,7 @@ def test_faults_of_the_file_are_told_before_anything_is_read(project: Path, monk
     assert not (project / "models").exists()
 
 
-def test_faults_inside_the_file_leave_nothing_behind(project: Path) -> None:
+def test_invalid_file_leaves_no_output(project: Path) -> None:
     write(pixels=32)
     done = imported()
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""The guide: what a linear map fitted on training pictures reads from features. Also where pictures begin."""
+"""The guide, a linear map from features to a coarse image. Also initial images."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,7 @@ def pixels(images: Tensor) -> dict[str, Tensor]:
 
 
 def embedding(images: Tensor) -> dict[str, Tensor]:
-    """All of the coarse picture, mixed linearly: (N, 48)."""
+    """A linear mix of the coarse image: (N, 48)."""
     mix = torch.randn(48, 48, generator=torch.Generator().manual_seed(9))
     return {"pool": resize(images, 4).flatten(1) @ mix + 1}
 
@@ -47,7 +47,7 @@ def both(images: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("reach", [1, 3, 5])
 @pytest.mark.parametrize("look", [pixels, both, embedding])
-def test_a_linear_relation_is_found_exactly(look: Any, reach: Literal[1, 3, 5]) -> None:
+def test_guide_recovers_a_linear_map(look: Any, reach: Literal[1, 3, 5]) -> None:
     learned = fit(look, photos(0, 48).split(8), term(reach=reach))
     unseen = photos(1)
     torch.testing.assert_close(learned.read(look(unseen)), resize(unseen, 4), atol=1e-3, rtol=0)
@@ -55,8 +55,8 @@ def test_a_linear_relation_is_found_exactly(look: Any, reach: Literal[1, 3, 5]) 
 
 @pytest.mark.parametrize("grid", [1, 2, 4])
 @pytest.mark.parametrize("look", [pixels, embedding, both])
-def test_a_large_ridge_reads_nothing_but_the_mean(look: Any, grid: int) -> None:
-    """Of pooled features the mean picture with its mirror image, of maps the mean colour."""
+def test_guide_with_a_large_ridge_predicts_the_mean(look: Any, grid: int) -> None:
+    """For pooled features the mean of image and mirror image, for maps the mean colour."""
     images = photos(0)
     learned = fit(look, images.split(8), term(grid=grid, ridge=1.0e9))
     coarse = resize(images, grid)
@@ -66,7 +66,7 @@ def test_a_large_ridge_reads_nothing_but_the_mean(look: Any, grid: int) -> None:
     torch.testing.assert_close(learned.read(look(photos(1, 2))), mean.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
 
 
-def test_the_normal_equations_are_ridge_regression() -> None:
+def test_normal_equations_are_ridge_regression() -> None:
     """Against the closed form on centred data, in batches or at once."""
     dice = torch.Generator().manual_seed(0)
     x, y = (torch.randn(40, width, dtype=torch.float64, generator=dice) for width in (6, 3))
@@ -81,7 +81,7 @@ def test_the_normal_equations_are_ridge_regression() -> None:
     torch.testing.assert_close(centre, y.mean(0))
 
 
-def test_what_is_read_stays_in_the_box_and_rows_do_not_touch() -> None:
+def test_guide_is_in_range_and_rows_are_independent() -> None:
     learned = fit(pixels, photos(0).split(8), term())
     wild = torch.cat([torch.full((1, 3, 16, 16), -1.0), torch.full((1, 3, 16, 16), 2.0), photos(2, 1)])
     found = learned.read(pixels(wild))
@@ -101,7 +101,7 @@ def learned_from(dataset: Dataset, base: dict[str, Any], taps: dict[str, float],
 
 
 @pytest.mark.parametrize("taps", [{"conv2": 1.0}, {"pool": 1.0}, {"conv3": 1.0, "pool": 1.0}])
-def test_it_is_learned_from_training_pictures_alone(
+def test_guide_uses_training_images_only(
     dataset: Dataset, default_params: dict[str, Any], taps: dict[str, float], tmp_path: Path
 ) -> None:
     plain = learned_from(dataset, default_params, taps)
@@ -115,7 +115,7 @@ def test_it_is_learned_from_training_pictures_alone(
     assert not torch.equal(learned_from(inverted, default_params, taps).centre, plain.centre)
 
 
-def test_the_mean_image_is_of_the_training_split(dataset: Dataset) -> None:
+def test_mean_image_is_of_the_training_split(dataset: Dataset) -> None:
     trained = [number for number, row in enumerate(dataset.index) if row["split"] == "train"]
     found = Provider(dataset, {}, CPU).mean_image()
     np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), dataset.images[trained].mean(0) / 255, atol=1e-6)
@@ -125,8 +125,8 @@ def init(**values: Any) -> Init:
     return Init(**{"base": "grey", "mean": 0.5, "std": 0.0, "noising": 0.0, **values})
 
 
-def test_noise_by_hand() -> None:
-    """One draw per seed for both blends: gaussian on the base, then S0's (base + f * natural noise) / (1 + f)."""
+def test_initial_noise() -> None:
+    """One draw per seed for both blends: gaussian on the base, then (base + f * natural noise) / (1 + f)."""
     base, seeds = torch.full((1, 3, 4, 4), 0.5), [3, 4]
     noise = randn((3, 4, 4), seeds)
     begun = (base + 0.2 * noise).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Windows around holes: where they lie, what the model is shown of them, and what is taken of its answer."""
+"""Windows around holes: position, model input, what is used of the output."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ RED = (255, 0, 0)
 
 
 class Painter(torch.nn.Module):
-    """Answers red, whatever it is shown, and keeps that."""
+    """Always predicts red; records its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def mask(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarr
     return found
 
 
-def test_a_cell_is_hidden_if_a_hidden_pixel_touches_it() -> None:
+def test_cell_with_a_hidden_pixel_is_hidden() -> None:
     hidden = mask(10, 10, (2, 2, 3, 3))
     assert touched(hidden, 5).nonzero() == (np.array([1]), np.array([1]))
     shared = touched(hidden, 4)  # cells of 2.5 px: pixel 2 belongs to the first two
@@ -67,19 +67,19 @@ def test_a_cell_is_hidden_if_a_hidden_pixel_touches_it() -> None:
     [
         ((100, 200), (50, 60, 54, 64), (44, 54, 16)),  # a small hole: at the model's own size
         ((100, 200), (30, 60, 50, 70), (20, 45, 40)),  # twice its longer side
-        ((100, 200), (0, 190, 4, 200), (0, 180, 20)),  # pushed inside
+        ((100, 200), (0, 190, 4, 200), (0, 180, 20)),  # moved inside
         ((100, 200), (10, 40, 80, 60), (0, 0, 100)),  # no larger than the short side
-        ((100, 200), (0, 40, 100, 140), (-50, 0, 200)),  # all of that is hidden: as large as the long side, beyond the edges
+        ((100, 200), (0, 40, 100, 140), (-50, 0, 200)),  # all of that is hidden: as large as the long side, beyond the border
         ((8, 8), (2, 2, 4, 4), (0, 0, 8)),  # a picture smaller than the model's
     ],
 )
-def test_windows_are_small_and_show_enough(shape: tuple[int, int], box: tuple[int, ...], window: tuple[int, ...]) -> None:
+def test_window_sizes(shape: tuple[int, int], box: tuple[int, ...], window: tuple[int, ...]) -> None:
     (hole,) = holes(mask(*shape, box), model())
     assert (hole.window.top, hole.window.left, hole.window.side) == window
     assert hole.own.sum() == (box[2] - box[0]) * (box[3] - box[1])
 
 
-def test_every_hole_has_its_window_until_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_window_per_hole_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = mask(64, 64, (0, 0, 4, 4), (40, 40, 44, 44), (44, 44, 46, 46))  # the last two touch at a corner
     assert [hole.own.sum() for hole in holes(hidden, model())] == [16, 20]
     monkeypatch.setattr(inpaint, "MOST", 1)
@@ -87,13 +87,13 @@ def test_every_hole_has_its_window_until_they_are_too_many(monkeypatch: pytest.M
     assert together.own.sum() == 36
 
 
-def test_where_nothing_is_visible_it_is_told() -> None:
+def test_mask_without_visible_cells_raises() -> None:
     dense = ~mask(20, 20, (3, 3, 4, 4))
     with pytest.raises(UserError, match="no cell of the model's is free of the mask"):
         holes(dense, model())
 
 
-def test_hidden_pixels_alone_change_and_each_is_filled_by_its_own_window() -> None:
+def test_only_hidden_pixels_change() -> None:
     pixels, hidden = picture(40, 60), mask(40, 60, (0, 0, 5, 7), (20, 30, 38, 36))
     reader = model()
     found = fill(reader, pixels, hidden, holes(hidden, reader), film=False)
@@ -104,8 +104,8 @@ def test_hidden_pixels_alone_change_and_each_is_filled_by_its_own_window() -> No
     assert found.frames == []
 
 
-def test_the_model_is_shown_nothing_that_is_hidden() -> None:
-    """Not through the way to its size, either: of windows of any size, within the picture and beyond it."""
+def test_model_input_has_no_hidden_pixels() -> None:
+    """Not through resizing either; windows inside the image and beyond it."""
     for shape, box in ((40, 60), (3, 5, 20, 30)), ((33, 50), (0, 14, 33, 48)), ((9, 7), (2, 2, 5, 4)):
         hidden, pixels = mask(*shape, box), picture(*shape)
         other = np.where(hidden[..., None], 255 - pixels, pixels)
@@ -117,7 +117,7 @@ def test_the_model_is_shown_nothing_that_is_hidden() -> None:
         assert shown[:, :, dark[0].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)].abs().max() == 0
 
 
-def test_a_film_ends_in_the_filled_picture() -> None:
+def test_film_ends_in_the_filled_image() -> None:
     torch.manual_seed(0)
     energy = EnergyTransformer(EnergyTransformerConfig(**{**ENERGY, "steps": 3}), SIZE, CELL)
     pixels, hidden = picture(20, 20), mask(20, 20, (0, 0, 4, 4), (12, 12, 20, 16))
@@ -131,7 +131,7 @@ def test_a_film_ends_in_the_filled_picture() -> None:
     assert all(np.array_equal(frame[~hidden], pixels[~hidden]) for frame in film.frames)
 
 
-def test_a_drawn_mask_is_of_whole_cells_in_the_middle_and_the_models_own() -> None:
+def test_drawn_mask() -> None:
     hidden, hole = draw_hole(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
     assert (hole.window.top, hole.window.left, hole.window.side) == (1, 9, 32)
     assert hidden.sum() == 12 * 64
@@ -143,8 +143,8 @@ def test_a_drawn_mask_is_of_whole_cells_in_the_middle_and_the_models_own() -> No
         draw_hole(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
 
 
-def test_holes_are_filled_from_what_is_visible_alone() -> None:
-    """The second window holds the first hole, too, and is not shown what was made of it."""
+def test_holes_are_filled_independently() -> None:
+    """The second window contains the first hole, and does not see its filling."""
     pixels, hidden = picture(24, 24), mask(24, 24, (4, 4, 6, 6), (4, 9, 6, 11))
     reader = model()
     windows = [Hole(window=Window(top=0, left=0, side=16), own=part) for part in _parts(hidden)]

@@ -1,4 +1,4 @@
-"""Inverting a generator: pictures that it made are found, starts are shared, seeds are chosen, curves and the inverse by hand."""
+"""Inversion of a generator through a landscape, from known latents to the stage `invert_landscape`."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.core.files import Scratch
+from relume.core.files import Scratch, read_csv
 from relume.core.images import resize, to_uint8
+from relume.core.results import read_group
 from relume.data.store import Dataset
-from relume.evaluation.curves import curves
+from relume.evaluation.curves import CURVES, curves
 from relume.evaluation.statistics import interval
 from relume.methods.landscape import infer as landscape
 from relume.methods.landscape.config import InvertLandscape, LandscapeArchitecture
@@ -22,9 +23,13 @@ from relume.methods.landscape.infer import Search, TrainedLandscape, follow, ind
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import LandscapeTrainer
 from relume.training.loop import LOSS
-from tests.decoder_files import CPU
+from stages import invert_landscape, train_landscape, train_mapper
+from tests import landscape_files as files
+from tests.decoder_files import CPU, training
 from tests.evaluation_files import write_dataset
 from tests.landscape_files import PLAIN_LOSS, group, trainer
+from tests.latent_files import GENERATOR, mapper_section, write_gan
+from tests.stage_files import project, succeed
 
 ROWS = [0, 1, 2]
 
@@ -35,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def searching(data: Dataset, **differences: Any) -> Search:
-    """Through a theta that has not learned: the identity."""
+    """With an untrained landscape, which is the identity."""
     made: LandscapeTrainer = trainer(data, size=16, **{"losses": PLAIN_LOSS, **differences})
     return Search(
         dataset=data,
@@ -53,23 +58,23 @@ def settings(**differences: Any) -> InvertLandscape:
     return build(InvertLandscape, group(**differences), "invert_landscape.toy")
 
 
-def test_through_an_identity_it_goes_the_plain_way(data: Dataset) -> None:
+def test_identity_landscape_equals_plain_descent(data: Dataset) -> None:
     found = invert(searching(data), settings(), ROWS)
     assert list(found) == [("plain", 0), ("plain", 5), ("landscape", 0), ("landscape", 5)]
     assert np.allclose(found["plain", 5].values[LOSS][:, :3], found["landscape", 5].values[LOSS], atol=1e-6)
-    assert not np.allclose(found["plain", 0].values[LOSS][:, 0], found["plain", 5].values[LOSS][:, 0]), "seeds begin elsewhere"
+    assert not np.allclose(found["plain", 0].values[LOSS][:, 0], found["plain", 5].values[LOSS][:, 0]), "seeds differ"
     assert found["plain", 0].images.shape == (3, 32, 32, 3)
     assert (found["plain", 0].best[:, -1] < found["plain", 0].values[LOSS][:, 0]).all()
     assert (np.diff(found["plain", 0].seconds) > 0).all()
 
 
-def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> None:
+def test_start_at_the_mean(data: Dataset) -> None:
     made = searching(data)
     ways = {
         name: {"start": "mean", "theta": name == "b", "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]} for name in "ab"
     }
     found = invert(made, settings(methods=ways), ROWS)
-    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, since nothing is drawn"
     with torch.no_grad():
         mean = made.paint(made.theta.centre[None])
     target = made.likeness.target(resize(data.pixels(ROWS), 16))
@@ -79,13 +84,13 @@ def test_what_begins_at_the_mean_begins_at_the_mean_picture(data: Dataset) -> No
         assert (found[key].values[LOSS][:, 1] < found[key].values[LOSS][:, 0]).all()
 
 
-def test_pictures_do_not_depend_on_their_neighbours(data: Dataset) -> None:
+def test_rows_are_independent(data: Dataset) -> None:
     together, alone = (invert(searching(data), settings(seeds=[0]), rows) for rows in (ROWS, [1]))
     assert np.allclose(together["plain", 0].values[LOSS][1], alone["plain", 0].values[LOSS][0], atol=1e-6)
 
 
-def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -> None:
-    """Pictures with known latents; a mapper that knows them leaves nothing to do, also through a theta that has learned."""
+def test_start_at_the_mapper(data: Dataset) -> None:
+    """Images with known latents and a mapper that returns them, with the identity and with a trained landscape."""
     made = searching(data)
     theta = made.theta
     torch.manual_seed(0)
@@ -103,7 +108,7 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
     }
     config = settings(mapper="models/mapper/toy", methods=ways)
     found = invert(replace(made, dataset=own, mapper=mapper), config, ROWS)
-    assert list(found) == [("a", 0), ("b", 0)], "one seed, for there is nothing to draw"
+    assert list(found) == [("a", 0), ("b", 0)], "one seed, since nothing is drawn"
     assert found["a", 0].values[LOSS].max() < 1e-5
     assert found["b", 0].values[LOSS].max() < 1e-4
     assert np.abs(found["a", 0].images.astype(int) - pictures).max() <= 1
@@ -113,19 +118,19 @@ def test_what_the_generator_made_is_found_where_the_mapper_says(data: Dataset) -
         invert(replace(made, dataset=own, mapper=lambda given: torch.zeros(len(given), 2)), config, ROWS)
 
 
-def test_the_inverse_of_a_theta() -> None:
+def test_inverse_of_a_landscape() -> None:
     torch.manual_seed(0)
     made = Landscape(torch.zeros(4), 1.0, LandscapeArchitecture(hidden=(16,), residual=True, rotated=True))
     made.basis.copy_(torch.linalg.qr(torch.randn(4, 4)).Q)
     wanted = torch.randn(3, 4)
-    assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6), "of a turn"
+    assert torch.allclose(inverse(made, wanted), wanted @ made.basis, atol=1e-6)
     torch.nn.init.normal_(list(made.parameters())[-2], std=0.1)
     made.requires_grad_(False)
     off = (made.theta(wanted) - wanted).square().mean()
     assert float((made.theta(inverse(made, wanted)) - wanted).square().mean()) < 0.01 * float(off)
 
 
-def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> None:
+def test_best_seed_is_selected_and_tables_are_means(data: Dataset) -> None:
     config = settings()
     found = invert(searching(data), config, ROWS)
     images, rows = index(found, config, data, ROWS)
@@ -142,7 +147,7 @@ def test_the_loss_chooses_among_seeds_and_tables_are_means(data: Dataset) -> Non
     assert spent[-1] == pytest.approx(found["plain", 0].seconds[-1] + found["plain", 5].seconds[-1])
 
 
-def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_along_the_way_equal_a_shorter_descent(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landscape, "FOLLOWED", 2)
     config = settings()
     found = invert(searching(data), config, ROWS)
@@ -166,8 +171,8 @@ def test_what_is_kept_on_the_way_is_what_a_shorter_descent_gives(data: Dataset, 
         assert np.array_equal(one.path[:, 1], one.images[:2])
 
 
-def test_curves_by_hand() -> None:
-    """A picture counts with its mean over seeds; sources are what is drawn."""
+def test_curves() -> None:
+    """An image counts with its mean over seeds; sources are resampled."""
     values = {("a", 0): np.array([[1.0, 0.5], [3.0, 1.5]]), ("a", 7): np.array([[2.0, 0.5], [4.0, 2.5]])}
     rows = curves(values, ["x", "y"], seed=0, resamples=200, level=0.9)
     first = interval([1.5, 3.5], ["x", "y"], seed=0, resamples=200, level=0.9)
@@ -176,7 +181,7 @@ def test_curves_by_hand() -> None:
     assert [(row["seed"], row["step"], row["value"]) for row in rows[2:]] == [(0, 0, 2.0), (0, 1, 1.0), (7, 0, 3.0), (7, 1, 1.5)]
 
 
-def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, made = invert(searching(data), settings(), ROWS), searching(data)
     own, calls = landscape.descents, []
 
@@ -195,3 +200,48 @@ def test_a_killed_group_goes_on(data: Dataset, tmp_path: Path, monkeypatch: pyte
         assert np.array_equal(one.images, again[key].images)
         assert np.array_equal(one.path, again[key].path)
         assert all(np.array_equal(value, again[key].values[name]) for name, value in one.values.items())
+
+
+FILES = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}
+FROM_MAPPER = {
+    name: {"start": "mapper", "theta": theta, "steps": 1, "learning_rate": 0.1, "betas": [0.9, 0.999]}
+    for name, theta in {"plain_mapper": False, "landscape_mapper": True}.items()
+}
+MODELS = {"weights": "models/weights", "generator": GENERATOR}
+OPTIONS = MODELS | {"group": "pictures", "landscape": "models/landscape/toy", "mapper": "models/mapper/toy_mapper", "out": "out"}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_gan(tmp_path / GENERATOR)
+    own = files.group(generator=GENERATOR, mapper=OPTIONS["mapper"])
+    sections = {
+        "train_mapper": mapper_section(training=training(steps=2)),
+        "train_landscape": {"shared": files.shared(losses=files.PLAIN_LOSS), "models": {"toy": {"generator": GENERATOR}}},
+        "invert_landscape": {"pictures": own | {"methods": own["methods"] | FROM_MAPPER}},
+        "compare": {"level": 0.95, "resamples": 50},
+    }
+    return project(tmp_path, monkeypatch, sections)
+
+
+def test_stage(toy: Path) -> None:
+    succeed(train_mapper, **MODELS, model="toy_mapper", out=OPTIONS["mapper"], timing="mapper.csv")
+    succeed(train_landscape, **MODELS, model="toy", out=OPTIONS["landscape"], timing="landscape.csv")
+    succeed(invert_landscape, **OPTIONS)
+    group = read_group(Path("out"))
+    assert {path.name for path in group.folder.iterdir()} == FILES
+    rows = [(row["method"], row["family"], row["restart"]) for row in group.index[::3]]
+    assert rows == [
+        *(("plain", "latent", seed) for seed in "01"),
+        *(("landscape", "landscape", seed) for seed in "01"),
+        ("plain_mapper", "latent", "0"),
+        ("landscape_mapper", "landscape", "0"),
+    ]
+    assert {(row["task"], row["oracle"], row["network"], row["size"]) for row in group.index} == {("image", "false", "", "64")}
+    assert len([row for row in group.index if row["selected"] == "true"]) == 4 * 3
+    curves = read_csv(group.folder / "curves.csv")
+    assert tuple(curves[0]) == CURVES
+    last = [float(row["value"]) for row in curves if (row["method"], row["seed"], row["step"]) == ("plain", "", "4")]
+    assert last == pytest.approx([np.mean([float(row["objective"]) for row in group.index[:6]])], rel=1e-5)
+    assert [row["step"] for row in group.timing if row["method"] == "landscape"] == ["0", "1", "2"]
+    assert not list(toy.glob(".dvc/tmp/resume/*")), "scratch files remain"

@@ -1,4 +1,4 @@
-"""Latent spaces in the loop: where they begin, what is moved, a known latent found again, on to pixels, after a kill."""
+"""Latent spaces in the loop: start values, costs, perturbation, recovery of a known latent."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -21,8 +21,8 @@ def plain(space: str, **differences: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_code_is_what_the_generator_makes_pictures_of(kind: str) -> None:
-    """All three spaces begin with the same pictures, at the picture's size or another."""
+def test_code_decodes_to_the_generated_image(kind: str) -> None:
+    """All three spaces start with the same images, at the generator's size or another."""
     made = generator(kind)
     grey = torch.zeros(2, 3, 8, 8)
     wanted = made(made.draw(dice(0, 1)))
@@ -34,7 +34,7 @@ def test_a_code_is_what_the_generator_makes_pictures_of(kind: str) -> None:
     assert code.shape == (2, made.layers * made.width)
 
 
-def test_where_rows_begin() -> None:
+def test_start_values() -> None:
     made, grey = generator("style"), torch.zeros(2, 3, 8, 8)
     torch.nn.init.normal_(made.running_mean)
     mean = LatentSpace(made, latent("w_plus", start="mean")).encode(grey, dice(0, 1))
@@ -54,7 +54,7 @@ def test_where_rows_begin() -> None:
         latent("z", start="mean")
 
 
-def test_noise_maps_are_part_of_the_code_and_stay_noise() -> None:
+def test_noise_maps_are_in_the_code_and_normalised() -> None:
     made = generator("style")
     space = LatentSpace(made, latent("w", noise=True))
     code = space.encode(torch.zeros(2, 3, 8, 8), dice(0, 1))
@@ -73,12 +73,12 @@ def test_noise_maps_are_part_of_the_code_and_stay_noise() -> None:
         assert one.std((1, 2, 3), correction=0).tolist() == pytest.approx([1, 1], abs=1e-4)
 
 
-def test_noise_is_told_from_stripes() -> None:
-    """A map of 16 px and its half; stripes across agree with the row below, and not with the column beside."""
+def test_noise_reg() -> None:
+    """A map of 16 px and its half; vertical stripes correlate with the row below and not with the next column."""
     line = torch.tensor([1.0, 1, -1, -1]).repeat(4)
     stripes = line.view(1, 1, 1, 16).expand(1, 1, 16, 16)
     half = torch.tensor([1.0, -1]).repeat(4).view(1, 1, 1, 8).expand(1, 1, 8, 8)
-    assert noise_reg([half]).tolist() == [2.0], "neighbours are opposite one way, the same the other"
+    assert noise_reg([half]).tolist() == [2.0]
     assert noise_reg([stripes]).tolist() == [1.0 + 2.0]
     assert noise_reg([stripes, half]).tolist() == [5.0]
     noise = torch.randn(2, 1, 16, 16, generator=dice(0)[0])
@@ -88,7 +88,7 @@ def test_noise_is_told_from_stripes() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("space", ["z", "w", "w_plus"])
-def test_a_picture_of_the_generator_is_found_again(default_params: dict[str, Any], kind: str, space: str) -> None:
+def test_generated_image_is_recovered(default_params: dict[str, Any], kind: str, space: str) -> None:
     made = generator(kind, 8)
     with torch.no_grad():
         pictures = parametrise.grow(made(made.draw(dice(10, 11))), SIZE)
@@ -101,10 +101,10 @@ def test_a_picture_of_the_generator_is_found_again(default_params: dict[str, Any
     )
     before = (start - pictures).square().mean((1, 2, 3))
     after = optimise(given, config, lambda report: None).objective
-    assert bool((after < 0.2 * before).all()), "one row may end in a valley of its own"
+    assert bool((after < 0.2 * before).all())
 
 
-def test_without_a_generator_it_is_refused_by_name(default_params: dict[str, Any]) -> None:
+def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> None:
     config = settings(default_params, parametrisation=plain("w"))
     with pytest.raises(UserError, match="parametrisation: a latent space needs a generator"):
         optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
@@ -113,8 +113,8 @@ def test_without_a_generator_it_is_refused_by_name(default_params: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["z", "w", "w_plus"])
-def test_what_is_asked_of_a_latent_by_hand(name: str) -> None:
-    """Drawn latents lie 1 from the mean, on average; noise maps are no part of that."""
+def test_latent_costs(name: str) -> None:
+    """Drawn latents have a mean w_reg of 1; noise maps do not count."""
     made = generator("style")
     made.running_mean.copy_(made.map(made.draw(dice(*range(256)))).mean(0).detach())
     space = LatentSpace(made, latent(name, noise=True, w_reg=0.5, noise_reg=2.0))
@@ -126,7 +126,7 @@ def test_what_is_asked_of_a_latent_by_hand(name: str) -> None:
     assert LatentSpace(made, latent(name)).costs(code[:, : space.parts(code)[0][0].numel()]) == {}
 
 
-def test_the_latent_is_shaken_ever_less_and_its_noise_maps_never() -> None:
+def test_latent_perturbation_decays() -> None:
     made = generator("style")
     space = LatentSpace(made, latent("w", noise=True, w_noise=0.1, shake_until=0.5))
     code = space.encode(torch.zeros(2, 3, 8, 8), dice(0, 1))
@@ -139,8 +139,8 @@ def test_the_latent_is_shaken_ever_less_and_its_noise_maps_never() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None:
-    """Until its weights move; then no other row sees it."""
+def test_pivotal_weights_are_per_row(kind: str) -> None:
+    """Changed weights of a row do not change other rows."""
     made = generator(kind).requires_grad_(False)
     space, bare = (LatentSpace(made, latent("w", noise=True, pivotal=share)) for share in (0.5, None))
     grey = torch.zeros(2, 3, 8, 8)
@@ -153,8 +153,8 @@ def test_a_row_of_its_own_generator_paints_the_same_and_alone(kind: str) -> None
     assert not torch.allclose(after[1], before[1], atol=1e-3)
 
 
-def test_at_the_pivot_latent_and_noise_stand_still(default_params: dict[str, Any]) -> None:
-    """Adam's memory of them would move them on."""
+def test_latent_and_noise_are_fixed_after_the_pivot(default_params: dict[str, Any]) -> None:
+    """Without the reset, Adam's momentum would move them."""
     own = {"parametrisation": plain("w", noise=True, pivotal=0.5), "steps": 12}
     config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
     given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))

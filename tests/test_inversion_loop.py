@@ -1,4 +1,4 @@
-"""The loop on a network with random weights: it descends, rows do not touch, seeds repeat to the bit, faults are named."""
+"""The loop on a network with random weights: it descends, rows are independent, equal seeds give equal bits, faults."""
 
 from dataclasses import replace
 from typing import Any, get_args
@@ -45,7 +45,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "switch from a prior": {"parametrisation": PRIOR, "switches": [[2, PIXELS]], "optimiser": SLOW},
     "cosine distance": {"terms": {"feature": {"distance": "cosine"}}},
     "two taps": {"taps": {"conv1": 1.0, "conv3": 2.0}},
-    "S0's rule": {
+    "noised normalised sgd": {
         "parametrisation": {"kind": "pixels", "box": "none"},
         "init": {"base": "grey", "std": 0.2, "noising": 2.0},
         "optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 10.0]]},
@@ -68,7 +68,7 @@ def test_five_steps_lower_the_objective(default_params: dict[str, Any], name: st
     assert set(reports[0].terms) == {"objective", *LOSSES, "learning_rate", "size"}
 
 
-def test_every_name_of_the_configuration_is_among_them(default_params: dict[str, Any]) -> None:
+def test_variations_cover_the_configuration(default_params: dict[str, Any]) -> None:
     configs = [settings(default_params, **differences) for differences in VARIATIONS.values()]
     spaces = [config.parametrisation for config in configs]
     assert {type(space) for space in spaces} == set(get_args(get_args(Parametrisation)[0]))
@@ -78,7 +78,7 @@ def test_every_name_of_the_configuration_is_among_them(default_params: dict[str,
 
 
 @pytest.mark.parametrize("name", ["all views, two at a time", "identity backward", "prior"])
-def test_equal_seeds_give_equal_bits_and_leave_nothing_behind(default_params: dict[str, Any], name: str) -> None:
+def test_equal_seeds_give_equal_bits_and_leave_no_hooks(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name])
     assert torch.equal(solve(config)[0].images, solve(config)[0].images)
     for module in net("alexnet_conv").modules():
@@ -86,15 +86,15 @@ def test_equal_seeds_give_equal_bits_and_leave_nothing_behind(default_params: di
         assert "forward" not in vars(module)
 
 
-@pytest.mark.parametrize("name", ["fourier", "prior", "lbfgs", "all views, two at a time", "S0's rule"])
-def test_rows_do_not_touch_each_other(default_params: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize("name", ["fourier", "prior", "lbfgs", "all views, two at a time", "noised normalised sgd"])
+def test_rows_are_independent(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name], steps=3)
     both, alone = solve(config, count=2)[0], solve(config, count=1)[0]
     torch.testing.assert_close(both.images[:1], alone.images, atol=1e-3, rtol=0)
     torch.testing.assert_close(both.objective[:1], alone.objective, atol=1e-4, rtol=1e-4)
 
 
-def test_growth_and_switches_carry_the_picture_over(default_params: dict[str, Any]) -> None:
+def test_growth_and_switches_keep_the_image(default_params: dict[str, Any]) -> None:
     still = {"optimiser": {"learning_rate": [[0, 1.0e-9]]}}
     changes = {"sizes": [[0, 16], [2, SIZE]], "switches": [[3, PIXELS]]}
     _, reports = solve(settings(default_params, **still, **changes), losses={"tv": 1.0})
@@ -104,14 +104,14 @@ def test_growth_and_switches_carry_the_picture_over(default_params: dict[str, An
     assert torch.equal(reports[4].images, reports[3].images)
 
 
-def test_identity_backward_measures_the_same_and_moves_otherwise(default_params: dict[str, Any]) -> None:
+def test_identity_backward_changes_only_gradients(default_params: dict[str, Any]) -> None:
     (_, exact), (_, straight) = (solve(settings(default_params, relu_backward=kind)) for kind in ("exact", "identity"))
     assert torch.equal(exact[0].terms["objective"], straight[0].terms["objective"])
     assert not torch.allclose(exact[1].images, straight[1].images, atol=1e-3)
 
 
 @pytest.mark.parametrize("transforms", [[], [JITTER, AFFINE, COLOUR]])
-def test_what_is_told_of_a_picture_is_measured_without_a_view(default_params: dict[str, Any], transforms: Any) -> None:
+def test_reported_objective_is_without_views(default_params: dict[str, Any], transforms: Any) -> None:
     config = settings(default_params, views={"transforms": transforms, "ensemble": 2 if transforms else 1})
     _, reports = solve(config)
     for report in reports:
@@ -119,8 +119,8 @@ def test_what_is_told_of_a_picture_is_measured_without_a_view(default_params: di
         torch.testing.assert_close(report.terms["objective"], clean, rtol=1e-3, atol=1e-5)
 
 
-def test_a_zero_gradient_is_no_catastrophe(default_params: dict[str, Any]) -> None:
-    """At a constant picture the total variation has no slope at all: the normalised step stays where it is."""
+def test_zero_gradient_stays(default_params: dict[str, Any]) -> None:
+    """At a constant image total variation has a zero gradient: the normalised step is zero."""
     rule = {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}
     config = settings(default_params, parametrisation=PIXELS, optimiser=rule, init={"std": 0.0})
     outcome, _ = solve(config, losses={"tv": 1.0})
@@ -132,7 +132,7 @@ def with_term(whole: Problem, measure: Any) -> Problem:
 
 
 def trap(at: int) -> Any:
-    """A term that is 0, but no number for row 0 at its call number `at`."""
+    """A term that is 0, and NaN for row 0 at call `at`."""
     calls: list[int] = []
 
     def measure(state: State) -> Tensor:
@@ -146,10 +146,10 @@ def trap(at: int) -> Any:
 
 
 @pytest.mark.parametrize("name", ["fourier", "lbfgs", "free pixels", "sgd"])
-def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(default_params: dict[str, Any], name: str) -> None:
+def test_nan_stops_its_row_only(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name])
     sound, reports = solve(config)
-    looks = 2 if name == "free pixels" else 1  # there the kept picture, inside the box, is measured beside the moved one
+    looks = 2 if name == "free pixels" else 1  # free pixels also measure the clamped image
     outcome = optimise(with_term(problem(config), trap(at=3 * looks)), config, lambda report: None)
     assert outcome.faults == ("row 0: step 3: trap is not finite",)
     assert torch.equal(outcome.images[1], sound.images[1])
@@ -159,7 +159,7 @@ def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(defaul
 
 
 @pytest.mark.parametrize("differences", [{}, {"views": {"transforms": [JITTER]}}, {"sizes": [[0, 32], [1, SIZE]]}])
-def test_a_row_that_never_had_a_number_stops_the_run_by_name(default_params: dict[str, Any], differences: dict[str, Any]) -> None:
+def test_nan_at_step_0_raises(default_params: dict[str, Any], differences: dict[str, Any]) -> None:
     config = settings(default_params, **differences)
     broken = problem(config)
     broken.targets["alexnet_conv"]["conv2"][1].fill_(torch.inf)
@@ -168,7 +168,7 @@ def test_a_row_that_never_had_a_number_stops_the_run_by_name(default_params: dic
 
 
 def resting(default_params: dict[str, Any], floors: list[float], **differences: Any) -> tuple[Outcome, list[Report]]:
-    """From white pictures; the objective is a row's brightness above its floor, and every step takes 0.02 of it."""
+    """From white images; the objective is the brightness plus a constant per row, and every step lowers it by 0.02."""
     config = settings(default_params, parametrisation=PIXELS, optimiser=SLOW, init={"mean": 1.0, "std": 0.0}, **differences)
     goal = Objective((Term(name="pull", weight=1.0, value=lambda s: s.images.mean((1, 2, 3)) + torch.tensor(floors)),))
     reports: list[Report] = []
@@ -176,8 +176,8 @@ def resting(default_params: dict[str, Any], floors: list[float], **differences: 
     return optimise(whole, config, reports.append), reports
 
 
-def test_a_row_at_rest_keeps_its_picture_and_the_others_go_on(default_params: dict[str, Any]) -> None:
-    """Row 0 falls by 0.02 % a step, which is no progress, so it rests at step 3; row 1 by 2 %."""
+def test_converged_row_stops_alone(default_params: dict[str, Any]) -> None:
+    """Row 0 falls by 0.02 % per step, below the tolerance, so it stops at step 3; row 1 falls by 2 %."""
     stop = {"patience": 3, "tolerance": 1.0e-3}
     outcome, reports = resting(default_params, [99.0, 0.0], stop=stop, steps=8)
     assert reports[-1].step == 8
@@ -185,8 +185,8 @@ def test_a_row_at_rest_keeps_its_picture_and_the_others_go_on(default_params: di
 
 
 @pytest.mark.parametrize(("every", "end"), [(1, 3), (2, 4), (5, 5)])
-def test_a_run_ends_when_all_rows_rest(default_params: dict[str, Any], every: int, end: int) -> None:
-    """Step 0 is the last that got lower, by the tolerance; asked for only every so many steps."""
+def test_run_ends_when_all_rows_converged(default_params: dict[str, Any], every: int, end: int) -> None:
+    """No step after 0 is lower by the tolerance; this is checked every `every` steps."""
     stop = {"patience": 2, "tolerance": 0.5}
     _, reports = resting(default_params, [0.0, 1.0], stop=stop, steps=20, trace_every=every)
     assert reports[-1].step == end
@@ -205,7 +205,7 @@ def interrupted(config: InvertOptimise, at: int, *, keep: bool) -> Outcome:
     return optimise(problem(config), config, report, keep=keep)
 
 
-def test_an_interrupt_returns_the_best_so_far_where_it_is_wanted(default_params: dict[str, Any]) -> None:
+def test_interrupt_returns_the_best_with_keep(default_params: dict[str, Any]) -> None:
     config = settings(default_params, steps=30)
     outcome = interrupted(config, 4, keep=True)
     _, reports = solve(replace(config, steps=5))
@@ -218,20 +218,20 @@ def test_an_interrupt_returns_the_best_so_far_where_it_is_wanted(default_params:
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_a_box_holds_at_every_step(default_params: dict[str, Any], box: str) -> None:
-    """The brighter the better."""
+def test_images_stay_in_range(default_params: dict[str, Any], box: str) -> None:
+    """The objective rewards brightness without bound."""
     space = {"kind": "pixels", "box": box}
     config = settings(default_params, parametrisation=space, optimiser={"learning_rate": [[0, 2.0]]}, steps=20)
     goal = Objective((Term(name="dark", weight=1.0, value=lambda state: -state.images.mean((1, 2, 3))),))
     reports: list[Report] = []
     outcome = optimise(replace(problem(config), objective=goal), config, reports.append)
     brightest = max(float(report.images.max()) for report in reports[:-1])
-    assert 0.95 < brightest <= 1, "also where the space has no box, only pictures inside it are told and kept"
+    assert 0.95 < brightest <= 1, "reported and kept images are in range for every box"
     assert outcome.images.max() <= 1
     torch.testing.assert_close(outcome.objective, -outcome.images.mean((1, 2, 3)))
 
 
-def test_a_run_whose_rows_are_all_without_numbers_ends_early(default_params: dict[str, Any]) -> None:
+def test_run_ends_when_all_rows_are_nan(default_params: dict[str, Any]) -> None:
     config = settings(default_params, steps=50)
     reports: list[Report] = []
     outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)

@@ -1,4 +1,4 @@
-"""The optimisers: every rule descends, rows do not touch, a saved state goes on to the same bits."""
+"""The optimisers: every rule descends, rows are independent, a restored state gives the same bits."""
 
 from functools import partial
 
@@ -20,14 +20,14 @@ def optimizer(rule: str, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer
 
 
 def go(moving: Optimizer, code: torch.Tensor, curvatures: torch.Tensor, steps: int, rate: float) -> torch.Tensor:
-    """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code may have any shape."""
+    """Steps on sum curvature x^2 / 2; its values (N,) at the end. The code has any shape."""
     for _ in range(steps):
         moving.step(code, curvatures.view_as(code) * code.detach(), rate)
     return (curvatures.view_as(code) * code.detach().square() / 2).flatten(1).sum(1)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
-def test_each_rule_lowers_every_rows_quadratic(rule: str) -> None:
+def test_every_rule_minimises_a_quadratic(rule: str) -> None:
     code = START.clone().view(2, 2, 2).requires_grad_()
     begin = go(optimizer(rule), code, CURVATURES, 0, 0)
     end = go(optimizer(rule), code, CURVATURES, 60, RATES[rule])
@@ -36,7 +36,7 @@ def test_each_rule_lowers_every_rows_quadratic(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
-def test_rows_do_not_touch(rule: str) -> None:
+def test_rows_are_independent(rule: str) -> None:
     both, alone = START.clone(), START[:1].clone()
     go(optimizer(rule), both, CURVATURES, 25, RATES[rule])
     go(optimizer(rule), alone, CURVATURES[:1], 25, RATES[rule])
@@ -45,7 +45,7 @@ def test_rows_do_not_touch(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 @pytest.mark.parametrize("before", [0, 1, 3, HISTORY + 4])
-def test_a_restored_state_goes_on_to_equal_bits(rule: str, before: int) -> None:
+def test_restored_state_gives_equal_bits(rule: str, before: int) -> None:
     whole, halted = START.clone(), START.clone()
     first = optimizer(rule)
     go(first, halted, CURVATURES, before, RATES[rule])
@@ -59,7 +59,7 @@ def test_a_restored_state_goes_on_to_equal_bits(rule: str, before: int) -> None:
     assert torch.equal(whole, code)
 
 
-def test_sgd_and_adam_are_torchs_to_the_bit() -> None:
+def test_sgd_and_adam_equal_torch() -> None:
     for rule, make in (("sgd", torch.optim.SGD), ("adam", partial(torch.optim.Adam, betas=(0.5, 0.9)))):
         ours, theirs = START.clone(), START.clone().requires_grad_()
         go(optimizer(rule, betas=(0.5, 0.9)), ours, CURVATURES, 7, 0.03)
@@ -70,7 +70,7 @@ def test_sgd_and_adam_are_torchs_to_the_bit() -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_signed_adam_is_blind_to_the_gradients_size() -> None:
+def test_signed_adam_ignores_the_gradient_norm() -> None:
     large, small = START.clone(), START.clone()
     moving, other = optimizer("signed_adam"), optimizer("signed_adam")
     for step in range(5):
@@ -81,7 +81,7 @@ def test_signed_adam_is_blind_to_the_gradients_size() -> None:
     assert not torch.equal(large, START)
 
 
-def test_lbfgs_agrees_with_the_update_of_the_whole_matrix() -> None:
+def test_lbfgs_equals_the_dense_update() -> None:
     """H <- (1 - rho s y') H (1 - rho y s') + rho s s', from s.y / y.y of the newest pair, over all pairs that it remembers."""
     curvatures = torch.tensor([1.0, 3.0, 2.0, 1.5, 0.5], dtype=torch.float64)
     code = torch.tensor([0.4, -0.3, 0.2, 0.5, 0.1], dtype=torch.float64)
@@ -106,9 +106,9 @@ def bfgs(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
     return inverse
 
 
-def test_lbfgs_skips_pairs_of_negative_curvature_per_row() -> None:
+def test_lbfgs_skips_negative_curvature_per_row() -> None:
     code, moving = START.clone(), Lbfgs()
-    bent = torch.tensor([[-1.0], [1.0]])  # the first row lies on a ridge, the second in a valley
+    bent = torch.tensor([[-1.0], [1.0]])  # negative curvature in the first row
     for _ in range(4):
         before = code.clone()
         moving.step(code, bent * code, 0.5)
@@ -119,7 +119,7 @@ def test_lbfgs_skips_pairs_of_negative_curvature_per_row() -> None:
     assert torch.allclose(downhill, 0.5 * before[0] / before[0].norm(), atol=1e-6)  # along the gradient, by the rate
 
 
-def test_no_lbfgs_step_is_longer_than_the_rate_in_every_coordinate() -> None:
+def test_lbfgs_step_length_is_bounded() -> None:
     code, moving = 1e4 * START, Lbfgs()
     for _ in range(10):
         before = code.clone()
@@ -128,7 +128,7 @@ def test_no_lbfgs_step_is_longer_than_the_rate_in_every_coordinate() -> None:
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_normalised_gradient_of_zero_stays(rule: str) -> None:
+def test_normalised_zero_gradient_is_zero(rule: str) -> None:
     gradient = normalised(torch.stack([torch.zeros(2, 2), torch.tensor([[3.0, 0.0], [0.0, 4.0]])]))
     assert torch.equal(gradient, torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[0.6, 0.0], [0.0, 0.8]]]))
     code, moving = START.clone().view(2, 2, 2), optimizer(rule)

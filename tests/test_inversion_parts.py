@@ -43,7 +43,7 @@ def dice(*seeds: int) -> list[torch.Generator]:
 
 @pytest.mark.parametrize("config", INVERTIBLE)
 @pytest.mark.parametrize("size", [8, 16, 17])
-def test_decoding_undoes_encoding(config: Space, size: int) -> None:
+def test_decode_inverts_encode(config: Space, size: int) -> None:
     space = parametrise.build(config)
     images = pictures(size=size)
     code = space.encode(images, dice(0, 1))
@@ -52,7 +52,7 @@ def test_decoding_undoes_encoding(config: Space, size: int) -> None:
 
 
 @pytest.mark.parametrize("config", INVERTIBLE)
-def test_pictures_stay_in_the_box_and_rows_do_not_touch(config: Space) -> None:
+def test_decoded_images_are_in_range_and_rows_are_independent(config: Space) -> None:
     space = parametrise.build(config)
     code = space.encode(pictures(), dice(0, 1)).requires_grad_()
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_pictures_stay_in_the_box_and_rows_do_not_touch(config: Space) -> None:
 
 
 @pytest.mark.parametrize("space", DRAWN)
-def test_a_drawn_code_belongs_to_its_generator_alone(space: Parametrisation) -> None:
+def test_drawn_code_depends_on_its_generator_only(space: Parametrisation) -> None:
     code = space.encode(pictures(), dice(5, 6)).requires_grad_()
     assert torch.allclose(space.encode(1 - pictures(1), dice(6))[0], code[1], atol=1e-6)
     assert not torch.equal(code[0], code[1])
@@ -83,8 +83,8 @@ def test_a_drawn_code_belongs_to_its_generator_alone(space: Parametrisation) -> 
     assert torch.equal(space.decode(code, 16), both)
 
 
-def test_the_prior_is_a_plain_network_per_row() -> None:
-    """Its grouped convolutions against one network written out with modules."""
+def test_prior_equals_a_plain_network() -> None:
+    """Its grouped convolutions against one network of plain functions."""
     prior = DeepPrior(channels=4, levels=1)
     code = prior.encode(pictures(), dice(0, 1))
     sizes = [144, 4, 4, 144, 4, 4, 12, 3]
@@ -99,13 +99,13 @@ def test_the_prior_is_a_plain_network_per_row() -> None:
     assert torch.allclose(prior.decode(code, 16)[1], x[0], atol=1e-5)
 
 
-def test_free_pixels_are_imagenets_normalised_ones_without_bounds() -> None:
+def test_free_pixels_are_normalised_and_unbounded() -> None:
     space = parametrise.build(Pixels(kind="pixels", box="none"))
     assert torch.allclose(space.decode(torch.zeros(1, 3, 8, 8), 8)[0, :, 0, 0], torch.tensor([0.485, 0.456, 0.406]))
     assert space.decode(torch.full((1, 3, 8, 8), 10.0), 8)[0, 0, 0, 0] == pytest.approx(0.485 + 2.29)
 
 
-def test_growing_keeps_constant_pictures_and_the_box() -> None:
+def test_growing_keeps_constants_and_range() -> None:
     assert torch.allclose(parametrise.grow(torch.full((1, 3, 8, 8), 0.25), 16), torch.full((1, 3, 16, 16), 0.25))
     harsh = torch.randint(0, 2, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0)).float()
     grown = parametrise.grow(harsh, 20)
@@ -120,7 +120,7 @@ COLOUR = Colour(kind="colour", shift=1.0, stretch=1.0)
 
 
 @pytest.mark.parametrize("transforms", [(JITTER,), (AFFINE,), (COLOUR,), (COLOUR, AFFINE, JITTER)])
-def test_a_view_is_drawn_per_sample_from_its_own_generator(transforms: tuple[Jitter | Affine | Colour, ...]) -> None:
+def test_view_is_drawn_per_sample(transforms: tuple[Jitter | Affine | Colour, ...]) -> None:
     seeds = range(8)
     many = view(pictures(8), transforms, dice(*seeds))
     alone = torch.cat([view(pictures(8)[seed : seed + 1], transforms, dice(seed)) for seed in seeds])
@@ -133,7 +133,7 @@ def test_a_view_is_drawn_per_sample_from_its_own_generator(transforms: tuple[Jit
     assert gradient[0].abs().max() > 0
 
 
-def test_pictures_that_an_affine_view_spares_stay_to_the_bit_and_draw_all_the_same() -> None:
+def test_affine_view_probability() -> None:
     rare = Affine(kind="affine", probability=1e-9, degrees=30, translate=0.1, scale=(0.7, 1.5))
     spared, used = dice(3), dice(3)
     assert torch.equal(view(pictures(1), (rare,), spared), pictures(1))
@@ -143,20 +143,20 @@ def test_pictures_that_an_affine_view_spares_stay_to_the_bit_and_draw_all_the_sa
     assert 10 < (halves == pictures(40)).flatten(1).all(1).sum() < 30
 
 
-def test_turning_shifting_and_scaling_by_hand() -> None:
-    """A quarter turn clockwise, one pixel right and two up, twice as large: one picture each."""
+def test_affine_view() -> None:
+    """A quarter turn clockwise; one pixel right and two up; twice as large."""
     images = pictures(3, 8)
     angle = torch.tensor([math.pi / 2, 0.0, 0.0])
     shift = torch.tensor([[0.0, 0.0], [1 / 8, -2 / 8], [0.0, 0.0]])
     turned, shifted, enlarged = moved(images, angle, shift, torch.tensor([1.0, 1.0, 2.0]))
     assert torch.allclose(turned, images[0].rot90(-1, dims=(1, 2)), atol=1e-5)
     assert torch.allclose(shifted[:, :6, 1:], images[1, :, 2:, :7], atol=1e-5)
-    assert torch.allclose(shifted[:, :6, 0], images[1, :, 2:, 0], atol=1e-5)  # the border goes on
+    assert torch.allclose(shifted[:, :6, 0], images[1, :, 2:, 0], atol=1e-5)  # border padding
     assert torch.allclose(enlarged, resize(images[2:], 16)[0, :, 4:12, 4:12], atol=1e-5)
 
 
-def test_colour_by_hand() -> None:
-    """The draws of the generator, put into the formula number by number."""
+def test_colour_view() -> None:
+    """The formula with the draws of the generator."""
     u, v = 2 * torch.rand(2, 3, generator=dice(7)[0]) - 1
     seen = view(pictures(1), (Colour(kind="colour", shift=0.5, stretch=0.3),), dice(7))
     for channel, (mean, std) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))):
@@ -179,7 +179,7 @@ def optimiser(**changes: object) -> Optimiser:
     return Optimiser(**{**plain, **changes})  # type: ignore[arg-type]
 
 
-def test_schedules_hold_until_the_next_step() -> None:
+def test_schedules() -> None:
     assert [schedules.at(((0, 32), (4, 64)), step) for step in (0, 3, 4, 99)] == [32, 32, 64, 64]
     assert [schedules.learning_rate(optimiser(), step, 20) for step in (0, 9, 10)] == [1.0, 1.0, 0.5]
     assert schedules.learning_rate(optimiser(warmup=4), 0, 20) == 0.25
@@ -188,8 +188,8 @@ def test_schedules_hold_until_the_next_step() -> None:
     assert falling == pytest.approx([0.5, 0.25, 0.0])
 
 
-def test_what_a_recipe_states_is_the_weight(default_params: dict) -> None:  # type: ignore[type-arg]
-    """Nothing is multiplied: a term whose weight is 0 in `losses` has what the recipe says; the rest comes from there."""
+def test_recipe_weights_replace_losses(default_params: dict) -> None:  # type: ignore[type-arg]
+    """A recipe's weights replace those of `losses`; other weights come from `losses`."""
     section, losses = default_params["invert_optimise"], {"feature": 2.0, "tv": 10.0, "lpips": 0.0}
     config, _ = variation(section, losses, {"losses": {"tv": 3.0, "lpips": 0.5}}, "recipes.x")
     assert config.losses.active == {"feature": 2.0, "tv": 3.0, "lpips": 0.5}
@@ -210,7 +210,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("network", FAMILIES)
-def test_every_tap_of_every_family_has_a_recipe(network: str) -> None:
+def test_every_tap_has_a_tuned_recipe(network: str) -> None:
     for tap, one in tuned.facts(network).taps.items():
         name = tuned.name_for(network, [tap])
         assert name in tuned.RECIPES
@@ -219,7 +219,7 @@ def test_every_tap_of_every_family_has_a_recipe(network: str) -> None:
     assert set(map(tuned.depth, [network] * len(tuned.facts(network).taps), tuned.facts(network).taps)) == set(tuned.DEPTHS)
 
 
-def test_several_taps_go_by_the_shallowest_and_unknown_names_are_told() -> None:
+def test_tuned_recipe_of_several_taps_and_unknown_names() -> None:
     assert tuned.name_for("alexnet_conv", ["pool", "conv5", "conv2"]) == "alexnet_shallow"
     assert tuned.name_for("resnet50", ["pool", "layer4"]) == "efficientnet_deep"
     assert tuned.family("mobilenet") == "resnet"

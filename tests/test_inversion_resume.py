@@ -1,4 +1,4 @@
-"""A killed run resumes to the same bits, inside a shard and between shards."""
+"""Resume to the same bits, inside a shard and between shards; images along the way."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,13 @@ import torch
 
 from relume.core import checkpoint
 from relume.core.checkpoint import Checkpoint
+from relume.core.images import to_uint8
 from relume.methods.optimise import infer as group
+from relume.methods.optimise import optimise as loop
 from relume.methods.optimise.optimise import Outcome, optimise
 from relume.methods.optimise.optimizers import RULES
-from relume.methods.optimise.path import KEPT
-from tests.inversion_files import found, settings, work_in
+from relume.methods.optimise.path import KEPT, followed, moments
+from tests.inversion_files import found, settings, solve, work_in
 
 Found = tuple[np.ndarray, list[Any], list[dict[str, Any]], list[dict[str, Any]]]
 JITTER = {"kind": "jitter", "pixels": 2}
@@ -104,3 +106,65 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     assert all(torch.equal(read[0][name], tensor) for name, tensor in tensors.items())
     assert Checkpoint(tmp_path / "none.safetensors", other).read() is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "w_noise": 0.5}
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "a view": {"views": {"transforms": [{"kind": "jitter", "pixels": 2}], "ensemble": 2}, "trace_every": 2},
+    "growth, then free pixels": {"sizes": [[0, 32], [2, 48]], "switches": [[3, {"kind": "pixels", "box": "none"}]]},
+    "a latent that is shaken": {"parametrisation": SHAKEN},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_saving_images_changes_nothing(default_params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    config = settings(default_params, steps=7, **{"trace_every": 3, **CASES[case]})
+    looked, told = solve(config)
+    monkeypatch.setattr(loop, "moments", lambda steps: [steps])
+    plain, heard = solve(config)
+    assert (looked.path.shape[1], plain.path.shape[1]) == (4, 1)
+    assert torch.equal(looked.images, plain.images)
+    assert torch.equal(looked.objective, plain.objective)
+    for one, other in zip(told, heard, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert all(torch.equal(value, other.terms[name]) for name, value in one.terms.items())
+    assert np.array_equal(looked.path[:, -1].numpy(), to_uint8(looked.images))
+
+
+def test_saved_image_equals_a_shorter_run(default_params: dict[str, Any]) -> None:
+    """With steps so large that the best is not the last."""
+    rough = {"optimiser": {"learning_rate": [[0, 3.0]]}}
+    whole, _ = solve(settings(default_params, steps=12, **rough))
+    for place, steps in enumerate(moments(12)):
+        short, _ = solve(settings(default_params, steps=steps, **rough))
+        assert np.array_equal(whole.path[:, place].numpy(), to_uint8(short.images))
+
+
+def test_saved_image_of_unmeasured_steps(default_params: dict[str, Any]) -> None:
+    """Under random views, and while it grows."""
+    for change in ({"views": {"transforms": [{"kind": "jitter", "pixels": 2}], "ensemble": 1}}, {"sizes": [[0, 32], [4, 48]]}):
+        every, _ = solve(settings(default_params, steps=5, trace_every=5, **change))
+        _, told = solve(settings(default_params, steps=5, trace_every=1, **change))
+        assert np.array_equal(every.path[:, 1].numpy(), to_uint8(told[2].images))
+
+
+def test_converged_rows_keep_their_image(default_params: dict[str, Any]) -> None:
+    made, told = solve(settings(default_params, steps=100, stop={"patience": 3, "tolerance": 0.3}))
+    assert told[-1].step < 50
+    assert made.path.shape[1] == len(moments(100))
+    assert np.array_equal(made.path[:, -2].numpy(), made.path[:, -1].numpy())
+
+
+def test_group_saves_the_selected_restart(
+    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "load", found)
+    monkeypatch.setattr(group, "FOLLOWED", 3)
+    work = work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2}))
+    images, rows, _, _ = group.invert(work)
+    ids = list(dict.fromkeys(row.id for row in rows))
+    way = followed("toy", ids, work.config.steps, work.scratch)
+    assert way.rows == [{"method": "toy", "id": id, "step": step} for id in ids[:3] for step in (1, 2, 5)]
+    assert np.array_equal(way.images[2::3], images[[row.selected for row in rows]][:3])
+    assert not np.array_equal(way.images[0], way.images[2])

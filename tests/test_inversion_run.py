@@ -1,4 +1,4 @@
-"""A whole group: starts, references, restarts, oracles, the live view, the dry run."""
+"""A whole group: starts, references, restarts, oracles, previews, the dry run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def begun(made: group.Work, rows: list[int]) -> Tensor:
     return group._problem(made, rows).start
 
 
-def test_restarts_are_chosen_by_the_objective(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_restart_with_the_lowest_objective_is_selected(default_params: dict[str, Any], tmp_path: Path) -> None:
     images, rows, _, _ = group.invert(work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2})))
     assert [row.restart for row in rows] == [0, 1] * 4
     assert [row.id for row in rows] == [f"test{number}" for number in (0, 0, 1, 1, 2, 2, 3, 3)]
@@ -45,8 +45,8 @@ def test_restarts_are_chosen_by_the_objective(default_params: dict[str, Any], tm
     assert images.shape == (8, SIZE, SIZE, 3)
 
 
-def test_shards_change_nothing_but_the_last_bits(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Seeds go by id: three pictures in two shards are as each alone; restarts begin each with their own noise."""
+def test_micro_batches_give_the_same_images(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """Seeds depend on the id: three images in two shards equal one per shard; restarts have their own noise."""
     config = settings(default_params, init={"std": 0.2}, count=3)
     whole = group.invert(work_in(tmp_path, config))
     narrow = group.invert(work_in(tmp_path / "narrow", config, run=replace(RUN, micro_batch=1)))
@@ -57,8 +57,8 @@ def test_shards_change_nothing_but_the_last_bits(default_params: dict[str, Any],
     assert torch.equal(alone[0], starts[3])
 
 
-def test_a_group_can_be_a_start(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Its chosen restarts, as they are."""
+def test_start_from_a_group(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """Its selected restarts, unchanged."""
     first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=2, init={"std": 0.2})))
     second = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, **STILL), start=first)
     chosen = [place for place, row in enumerate(first.index) if row["selected"] == "true"]
@@ -73,7 +73,7 @@ def test_a_group_can_be_a_start(default_params: dict[str, Any], tmp_path: Path) 
         begun(work_in(tmp_path, settings(default_params), start=half), [0, 1, 2, 3])
 
 
-def test_of_several_methods_that_of_the_same_taps_is_taken(default_params: dict[str, Any]) -> None:
+def test_method_of_a_group_is_selected_by_taps(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
     own = {"method": "own", "network": config.network, "tap": "+".join(config.taps)}
     index = [{**own, "method": "other", "tap": "conv1"}, own, {**own, "method": "third", "network": "vgg16_conv"}, own]
@@ -81,13 +81,13 @@ def test_of_several_methods_that_of_the_same_taps_is_taken(default_params: dict[
     taken = group.fitting(several, config, "toy")
     assert (taken.images.tolist(), taken.index) == ([1, 3], [own, own])
     alone = replace(several, index=index[:1])
-    assert group.fitting(alone, config, "toy") is alone, "whatever it inverts: the parameters were checked"
+    assert group.fitting(alone, config, "toy") is alone
     for rest in ([index[0], index[2]], [own, {**own, "method": "twin"}]):
         with pytest.raises(UserError, match="a holds several methods .*: toy can begin from or look at one"):
             group.fitting(replace(several, index=rest), config, "toy")
 
 
-def test_all_restarts_of_a_group_can_be_a_reference(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_reference_is_all_restarts_of_a_group(default_params: dict[str, Any], tmp_path: Path) -> None:
     first = saved(tmp_path / "first", work_in(tmp_path, settings(default_params, restarts=3, init={"std": 0.2})))
     config = settings(default_params, terms={"ref": {"networks": {"vgg16_conv": {"conv2_2": 1.0}}}}, restarts=2)
     losses = {"feature": 1.0, "ref": 1.0}
@@ -102,7 +102,7 @@ def test_all_restarts_of_a_group_can_be_a_reference(default_params: dict[str, An
         group.invert(work_in(tmp_path / "third", config, losses=losses))
 
 
-def test_reconstructions_are_found_by_id() -> None:
+def test_reconstructions_by_id() -> None:
     def of(*names: str) -> Group:
         return Group(name="a", images=np.zeros(0), index=[{"id": name} for name in names], folder=Path("a"))
 
@@ -113,7 +113,7 @@ def test_reconstructions_are_found_by_id() -> None:
         reconstructions(of("x", "y", "x"), ["x", "y"])
 
 
-def test_a_picture_can_begin_with_what_its_features_say_or_with_the_mean(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_initial_images(default_params: dict[str, Any], tmp_path: Path) -> None:
     def start(base: str) -> tuple[group.Work, Tensor]:
         config = settings(default_params, init={"base": base, "std": 0.0}, terms={"guide": {"grid": 4, "reach": 1}})
         made = work_in(tmp_path, config)
@@ -130,14 +130,14 @@ def test_a_picture_can_begin_with_what_its_features_say_or_with_the_mean(default
     assert torch.equal(start("grey")[1], torch.full((2, 3, SIZE, SIZE), 0.5))
 
 
-def test_a_term_that_looks_at_the_picture_marks_every_row(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_oracle_terms_mark_every_row(default_params: dict[str, Any], tmp_path: Path) -> None:
     config = settings(default_params, steps=1)
     assert {row.oracle for row in group.invert(work_in(tmp_path / "plain", config))[1]} == {False}
     assert {row.oracle for row in group.invert(work_in(tmp_path / "oracle", config, losses={"pixel": 1.0}))[1]} == {True}
     assert work_in(tmp_path / "plain", config).provider.originals([0], work_in(tmp_path, config).objective) is None
 
 
-def test_rows_trace_and_timing_speak_of_the_same_run(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_rows_trace_and_timing(default_params: dict[str, Any], tmp_path: Path) -> None:
     config = settings(default_params, trace_every=2)
     told: list[tuple[int, dict[str, float]]] = []
     made = work_in(tmp_path, config, watch=lambda step, values, sheet: told.append((step, dict(values))))
@@ -158,7 +158,7 @@ def test_rows_trace_and_timing_speak_of_the_same_run(default_params: dict[str, A
     assert 0 < seconds[0] <= seconds[1] <= seconds[2] <= seconds[3]
 
 
-def test_sheets_are_shown_where_someone_watches(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_preview_sheets(default_params: dict[str, Any], tmp_path: Path) -> None:
     for frames, steps in ((2, {0, 2, 4}), (4, {0, 4}), (0, set())):
         shown: dict[int, np.ndarray] = {}
         config = settings(default_params, count=2, init={"std": 0.0}, steps=4)
@@ -168,7 +168,7 @@ def test_sheets_are_shown_where_someone_watches(default_params: dict[str, Any], 
         assert not steps or np.array_equal(shown[4], grid(images[None]))
 
 
-def test_a_dry_run_says_what_to_expect_and_writes_nothing(default_params: dict[str, Any], tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(default_params: dict[str, Any], tmp_path: Path) -> None:
     changes = {"sizes": [[0, 32], [100, SIZE]], "switches": [[9, {"kind": "pyramid", "levels": 2}]]}
     config = settings(default_params, restarts=2, steps=300, **changes)
     made = work_in(tmp_path, config)
@@ -180,8 +180,8 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(default_params: dict[s
     assert oracle.endswith("pixel x 1; an oracle: it has looked at the pictures")
 
 
-def test_a_dataset_is_found_by_its_own_pictures(default_params: dict[str, Any], tmp_path: Path) -> None:
-    """Few steps from grey already look more like the picture that the features are of than like another."""
+def test_images_are_nearest_to_their_originals(default_params: dict[str, Any], tmp_path: Path) -> None:
+    """A few steps from grey are already nearer to the own original than to another."""
     config = settings(default_params, taps={"conv1": 1.0}, steps=25, optimiser={"learning_rate": [[0, 0.3]]})
     made = work_in(tmp_path, config, losses={"feature": 1.0})
     images = to_float(group.invert(made)[0])

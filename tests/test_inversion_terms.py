@@ -174,7 +174,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("term", [None, *NETWORKS])
-def test_only_networks_of_terms_with_a_weight_are_loaded(
+def test_only_needed_networks_are_loaded(
     default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str | None
 ) -> None:
     loaded: set[str] = set()
@@ -256,7 +256,7 @@ def test_foreign_terms_for_every_aggregate_and_policy(
     assert (gradient.flatten(1).abs().amax(1) > 0).all()
 
 
-def test_networks_and_taps_of_a_foreign_term_are_a_weighted_mean(default_params: dict[str, Any]) -> None:
+def test_foreign_networks_are_a_weighted_mean(default_params: dict[str, Any]) -> None:
     def of(networks: dict[str, dict[str, float]]) -> Tensor:
         config = settings(default_params, terms={"ref": {"networks": networks}}, init={"std": 0.2})
         whole = problem(config, losses={"ref": 1.0})

@@ -1,4 +1,4 @@
-"""From a generator to a mapper to a group on toy files: rows of every kind, equal bytes, a kill, faults by name."""
+"""From a generator to a mapper to a group on toy files: rows of every kind, resume, faults."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[st
 
 
 def changed(**differences: Any) -> None:
-    """The group says otherwise."""
+    """Change the group's parameters."""
     for key, value in differences.items():
         change(f"invert_latent.latents.{key}", value)
 
@@ -56,7 +56,7 @@ def inverted(out: str = "out", mapper: str = files.MAPPER) -> Result:
     return run(invert_latent, **MODELS, group="latents", mapper=mapper, out=out)
 
 
-def test_from_a_generator_to_a_group(toy: Path) -> None:
+def test_stage(toy: Path) -> None:
     card = read_json(toy / files.MAPPER / "model.json")
     assert (card["size"], card["latent"], card["shapes"]) == (files.SIZE, [5], {"conv3": [384, 3, 3]})
     result = inverted()
@@ -74,12 +74,12 @@ def test_from_a_generator_to_a_group(toy: Path) -> None:
     moved = ["from_mean", "from_mapper", "hybrid"]
     assert list(dict.fromkeys(row["method"] for row in read_csv(toy / "out/trace.csv"))) == moved
     assert [row["method"] for row in read_csv(toy / "out/timing.csv") if row["step"] == "0"] == ["toy_mapper", *moved]
-    assert not list(toy.glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+    assert not list(toy.glob(".dvc/tmp/resume/*")), "scratch files remain"
     assert_painted(toy, group.images)
 
 
 def assert_painted(toy: Path, images: np.ndarray) -> None:
-    """The floor is the mean picture, and the mapper's pictures are of the latents that it names."""
+    """The baseline is the mean image; the mapper's images are generated from its latents."""
     made = read_gan(toy / files.GENERATOR, CPU).generator
     mean = to_uint8(resize(made.synthesise(made.running_mean[None]), files.SIZE))
     assert (images[:3] == mean).all()
@@ -87,14 +87,14 @@ def assert_painted(toy: Path, images: np.ndarray) -> None:
     with torch.no_grad(), collect(networks.random("alexnet_conv"), mapper.taps) as tapped:
         features = tapped(data.pixels(data.select("test", 3)))
     wanted = to_uint8(resize(made.synthesise(mapper.latents(features)), files.SIZE))
-    assert np.abs(images[3:6].astype(int) - wanted).max() <= 1, "batches of other sizes may round otherwise"
+    assert np.abs(images[3:6].astype(int) - wanted).max() <= 1
     assert not (images[3:6] == mean).all()
     with pytest.raises(UserError, match=r"toy_mapper was trained on features \(384, 3, 3\); conv3 has \(384, 5, 5\)"):
         mapper.latents({"conv3": torch.zeros(1, 384, 5, 5)})
 
 
-def test_a_method_begins_where_it_says(toy: Path) -> None:
-    """No step, in effect: the picture is the mapper's, for every row of every shard."""
+def test_start_values(toy: Path) -> None:
+    """With a learning rate near 0 the image stays the mapper's, for every row of every shard."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     changed(methods={"still": {**still, "parametrisation": files.latent("w_plus", "given")}, "mean": still})
     assert inverted().exit_code == 0
@@ -103,8 +103,8 @@ def test_a_method_begins_where_it_says(toy: Path) -> None:
     assert np.abs(pictures[3] - pictures[0]).max() <= 1
 
 
-def test_pixels_begin_at_the_mappers_picture_blended_with_noise(toy: Path) -> None:
-    """S0's G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
+def test_pixels_start_at_the_noised_mapper_image(toy: Path) -> None:
+    """G(mapper(features)) / (1 + f) + f / (1 + f) noise, for f of 0 and 3."""
     still = {"optimiser": {"learning_rate": [[0, 1e-12]]}, "steps": 1}
     still |= {"parametrisation": {"kind": "pixels", "box": "projection"}}
     inits = {name: {"base": "grey", "mean": 0.5, "std": 0.0, "noising": f} for name, f in (("bare", 0.0), ("noisy", 3.0))}
@@ -120,7 +120,7 @@ def test_pixels_begin_at_the_mappers_picture_blended_with_noise(toy: Path) -> No
     assert np.abs(noisy - to_uint8(wanted).astype(int)).max() <= 1
 
 
-def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, w_reg=0.01, noise_reg=1.0)}
     changed(methods={"shaken": perturbed, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
     assert inverted("whole").exit_code == 0
@@ -141,7 +141,7 @@ def test_equal_bytes_and_a_killed_stage_goes_on(toy: Path, monkeypatch: pytest.M
     assert {"w_reg", "noise_reg", "feature", "objective"} <= terms
 
 
-def test_without_a_mapper(toy: Path) -> None:
+def test_group_without_a_mapper(toy: Path) -> None:
     changed(mapper=NONE)
     result = inverted(mapper=NONE)
     assert result.exit_code == 1

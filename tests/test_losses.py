@@ -1,4 +1,4 @@
-"""Every term: known answers worked out by hand, finite gradients at constant pictures, a descent step that lowers it."""
+"""Loss functions: values by hand, finite gradients at constant images, steps that lower them; aggregates and ReLU policies."""
 
 from pathlib import Path
 
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from relume.evaluation import sets
 from relume.losses import feature, gan, image
-from relume.losses.feature import batchnorm
+from relume.losses.config import ForeignTerm
+from relume.losses.feature import DISTANCES, batchnorm
+from relume.losses.foreign import AGGREGATES, POLICIES, foreign, sides
 from relume.losses.kernel import kid
 from relume.losses.objective import Known, Objective, Term
 from relume.losses.perceptual import heads_of, lpips, ssim
@@ -24,12 +26,12 @@ Y = torch.tensor([[0.0, 4.0], [0.0, 2.0]])
     ("distance", "answer"),
     [("mse", [9, 5]), ("dim_mse", [4.5, 2.5]), ("relative_l2", [9 / 16, 5 / 4]), ("cosine", [1 - 16 / 20, 1])],
 )
-def test_distances_by_hand(distance: str, answer: list[float]) -> None:
+def test_distances(distance: str, answer: list[float]) -> None:
     assert feature.DISTANCES[distance](X, Y).tolist() == pytest.approx(answer)
 
 
 @pytest.mark.parametrize("distance", sorted(feature.DISTANCES))
-def test_distances_vanish_where_features_agree_and_have_finite_gradients_at_zero(distance: str) -> None:
+def test_distances_at_equal_features_and_at_zero(distance: str) -> None:
     function = feature.DISTANCES[distance]
     assert function(X, X).tolist() == pytest.approx([0, 0], abs=1e-6)
     x = torch.zeros(2, 3, 4, 4, requires_grad=True)
@@ -37,15 +39,15 @@ def test_distances_vanish_where_features_agree_and_have_finite_gradients_at_zero
     assert torch.isfinite(gradient).all()
 
 
-def test_several_taps_are_a_weighted_mean_and_cosine_ignores_length() -> None:
+def test_weighted_taps_and_cosine() -> None:
     assert feature.cosine(X, 5 * X).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert feature.cosine(X, -X)[0].item() == pytest.approx(2)
     values, targets = {"a": X, "b": Y}, {"a": Y, "b": Y}
     assert feature.weighted("mse", values, targets, {"a": 3, "b": 1}).tolist() == pytest.approx([9 * 0.75, 5 * 0.75])
 
 
-def test_priors_by_hand() -> None:
-    """A ramp of 0.1 stays under S0's threshold of 0.3. Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0."""
+def test_priors() -> None:
+    """A ramp of 0.1 stays below the threshold of 0.3. Columns 0, 1, 0, …: mean |dx| is 1, mean |dy| is 0."""
     ramp = (torch.arange(8) * 0.1).expand(1, 3, 8, 8)
     assert (image.tv(ramp, 2).item(), image.tv(ramp, 1).item()) == pytest.approx((0.01, 0.1), rel=1e-2)
     both = torch.cat([(torch.arange(8) % 2).float().expand(1, 3, 8, 8), ramp.transpose(2, 3)])
@@ -61,16 +63,16 @@ TV1, TV2, ALPHA = (lambda x: image.tv(x, 1)), (lambda x: image.tv(x, 2)), (lambd
 
 
 @pytest.mark.parametrize("term", [TV1, TV2, image.tv_linear, image.tv_squared_relu, ALPHA])
-def test_priors_have_finite_gradients_at_constant_pictures_and_steps_lower_them(term) -> None:  # type: ignore[no-untyped-def]
+def test_prior_gradients(term) -> None:  # type: ignore[no-untyped-def]
     flat = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
     (gradient,) = torch.autograd.grad(term(flat).sum(), [flat])
     assert torch.isfinite(gradient).all()
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     (gradient,) = torch.autograd.grad(term(x.requires_grad_()).sum(), [x])
-    assert (term(x - 0.1 * gradient) < term(x)).all(), "a step down lowers it"
+    assert (term(x - 0.1 * gradient) < term(x)).all()
 
 
-def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_once() -> None:
+def test_objective_is_a_weighted_sum() -> None:
     mean = Term(name="a", weight=2.0, value=lambda state: state.images.mean((1, 2, 3)), needs={"net": ("conv1", "conv2")})
     total = Term(name="b", weight=0.5, value=lambda state: state.images.sum((1, 2, 3)), needs={"net": ("conv2",)}, oracle=True)
     goal = Objective((mean, total))
@@ -81,7 +83,7 @@ def test_an_objective_adds_its_terms_logs_them_unweighted_and_asks_for_each_tap_
     assert whole.item() == 8
 
 
-def test_the_duels_losses_by_hand_and_kid_as_in_evaluation() -> None:
+def test_adversarial_losses_and_kid() -> None:
     real, fake, past = torch.tensor([0.9, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0])
     assert gan.lsgan_discriminator(real, fake, past, 0.9).tolist() == pytest.approx([0.0, 0.81 + 0.5 * (1 + 4)])
     assert gan.least_squares(fake, 0.9).tolist() == pytest.approx([0.81, 0.01])
@@ -89,7 +91,7 @@ def test_the_duels_losses_by_hand_and_kid_as_in_evaluation() -> None:
     two = torch.tensor(2.0).log().item()
     assert gan.logistic_discriminator(real, fake).tolist() == pytest.approx([2 * two, 0, 100], abs=1e-6)
     assert gan.logistic_generator(fake).tolist() == pytest.approx([two, 50, 0], abs=1e-6)
-    # A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it can be differentiated on
+    # A score of 3 times a pixel of [0, 1] has slope 1.5 where colours go from -1 to 1; it is differentiable twice
     pictures = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     gradient = torch.tensor(3.0, requires_grad=True)
     found = gan.gradient_penalty(gradient * pictures[:, 0, 1, 1] * torch.tensor([1.0, 2.0]), pictures)
@@ -108,9 +110,9 @@ def axis(channel: int, channels: int = 3, side: int = 2) -> Tensor:
     return x
 
 
-def test_lpips_by_hand_symmetric_zero_at_home_with_finite_gradients() -> None:
+def test_lpips() -> None:
     heads = [torch.tensor([0.5, 0.25, 7.0]), torch.tensor([1.0, 2.0, 4.0])]
-    x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # lengths do not count
+    x, y = [axis(0), 5 * axis(2)], [3 * axis(1), axis(1)]  # the norm does not matter
     assert lpips(x, y, heads).item() == pytest.approx(0.5 + 0.25 + 4.0 + 2.0)
     draws, shapes = torch.Generator().manual_seed(0), [(3, 4, 5, 5), (3, 6, 2, 2)]
     x, y = ([torch.randn(shape, generator=draws) for shape in shapes] for _ in range(2))
@@ -125,7 +127,7 @@ def test_lpips_by_hand_symmetric_zero_at_home_with_finite_gradients() -> None:
     assert x.grad.isfinite().all()
 
 
-def test_heads_that_do_not_fit_are_refused(tmp_path: Path):
+def test_invalid_lpips_heads(tmp_path: Path):
     for heads in ([], [torch.ones(3)] * 2, [torch.ones(4)]):
         with pytest.raises(ValueError, match="lpips"):
             lpips([axis(0)], [axis(1)], heads)
@@ -140,7 +142,7 @@ def pictures(seed: int, count: int = 2, side: int = 16) -> Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-def test_ssim_is_zero_at_home_a_mean_over_windows_and_agrees_with_scikit_image() -> None:
+def test_ssim_equals_scikit_image() -> None:
     flat = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
     (gradient,) = torch.autograd.grad(ssim(flat, torch.full_like(flat, 0.5), (7, 11)).sum(), [flat])
     assert gradient.isfinite().all()
@@ -164,4 +166,97 @@ def test_ssim_is_zero_at_home_a_mean_over_windows_and_agrees_with_scikit_image()
             **{"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
             **{"data_range": 1.0, "channel_axis": 0, "full": True},
         )
-        assert found[row].item() == pytest.approx(1 - values[:, 5:-5, 5:-5].mean(), abs=1e-5)  # valid positions alone
+        assert found[row].item() == pytest.approx(1 - values[:, 5:-5, 5:-5].mean(), abs=1e-5)  # valid positions only
+
+
+ONE = torch.tensor([[[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [9.0, 1.0]]])  # one image, four reconstructions, two features
+
+
+def embeddings(seed: int, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "centre"),
+    [("mean", [3, 1]), ("median", [1.5, 1]), ("trimmed_mean", [1.5, 1]), ("cluster", [1, 1]), ("agreement", [3, 1])],
+)
+def test_aggregate_centres(aggregate: str, centre: list[float]):
+    """Distances are 1, 2, 9, 1, 8, 7: below their median of 4.5 the first and the third are close to the second."""
+    found, weight = AGGREGATES[aggregate](ONE)
+    assert found[0].tolist() == pytest.approx(centre)
+    assert weight.mean().item() == pytest.approx(1)
+
+
+def test_cluster_and_agreement() -> None:
+    """Six lie near 0 and two near 10: at least half of the pairs are close, so the median distance is inside a cluster."""
+    values = torch.tensor([0.0, 10.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0])[None, :, None] + 0.01 * embeddings(0, 1, 8, 3)
+    assert AGGREGATES["mean"](values)[0].mean().item() == pytest.approx(2.5, abs=0.05)
+    assert AGGREGATES["cluster"](values)[0].abs().max().item() < 0.05
+    # variances 12.5 and 0: relative ones 2 and 0, weights 1 / 2.1 and 1 / 0.1 before normalisation to mean 1
+    _, weight = AGGREGATES["agreement"](ONE)
+    raw = torch.tensor([1 / 2.1, 1 / 0.1])
+    torch.testing.assert_close(weight[0], raw / raw.mean())
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 8])
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_aggregates_ignore_order_and_other_rows(aggregate: str, m: int):
+    values = embeddings(1, 4, m, 6)
+    centre, weight = AGGREGATES[aggregate](values)
+    assert centre.shape == weight.shape == (4, 6)
+    torch.testing.assert_close(weight.mean(1), torch.ones(4))
+    for found, wanted in zip(AGGREGATES[aggregate](values.flip(1)), (centre, weight), strict=True):
+        torch.testing.assert_close(found, wanted)
+    for found, wanted in zip(AGGREGATES[aggregate](values[2:3]), (centre, weight), strict=True):
+        torch.testing.assert_close(found, wanted[2:3])
+    equal = values[:, :1].expand(-1, m, -1)
+    torch.testing.assert_close(AGGREGATES[aggregate](equal), (values[:, 0], torch.ones(4, 6)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "x", "y"),
+    [
+        ("as_is", [-1, 2, -3, 4], [5, -6, -7, 8]),
+        ("no_relu", [-1, 2, -3, 4], [5, -6, -7, 8]),
+        ("relu_after", [0, 2, 0, 4], [5, 0, 0, 8]),
+        ("smart", [-1, 2, 0, 4], [5, 0, 0, 8]),
+    ],
+)
+def test_relu_policies(policy: str, x: list[float], y: list[float]):
+    values, centre = torch.tensor([[-1.0, 2.0, -3.0, 4.0]]), torch.tensor([[5.0, -6.0, -7.0, 8.0]])
+    assert [side[0].tolist() for side in sides(policy, values, centre)] == [x, y]
+    own = ForeignTerm(networks={"vgg16_conv": {"pool": 1.0}}, distance="mse", aggregate="mean", policy=policy)  # type: ignore[arg-type]
+    assert own.looks_at("pool") == ("pool" if policy == "as_is" else "pool_pre")
+
+
+def test_foreign_distance_and_smart_gradients() -> None:
+    gradients = {}
+    for policy in ("smart", "relu_after"):
+        values = torch.tensor([[-1.0]], requires_grad=True)
+        x, y = sides(policy, values, torch.tensor([[2.0]]))
+        (gradients[policy],) = torch.autograd.grad((x - y).square().sum(), [values])
+    assert gradients["smart"].item() == -6
+    assert gradients["relu_after"].item() == 0
+    values = ONE.transpose(0, 1)  # each of the four, (4, 1, 2)
+    others = ONE.expand(4, 4, 2)
+    assert foreign("mse", "as_is", "mean", values, others).tolist() == pytest.approx([9, 4, 1, 36])
+    weight = (1 / 2.1) / ((1 / 2.1 + 1 / 0.1) / 2)  # of the feature with variance
+    found = foreign("mse", "as_is", "agreement", values, others).tolist()
+    assert found == pytest.approx([9 * weight, 4 * weight, weight, 36 * weight])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_foreign_maps_are_flattened_and_others_detached(aggregate: str, distance: str, policy: str):
+    others = embeddings(2, 3, 4, 2, 2, 2).requires_grad_()
+    values = others[:, 0].detach().clone().requires_grad_()
+    found = foreign(distance, policy, aggregate, values, others)
+    assert found.shape == (3,)
+    flat = foreign(distance, policy, aggregate, values.flatten(1), others.flatten(2))
+    assert torch.equal(found, flat)
+    found.sum().backward()
+    assert others.grad is None
+    values = torch.zeros(2, 5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(foreign(distance, policy, aggregate, values, torch.zeros(2, 3, 5)).sum(), [values])
+    assert gradient.isfinite().all()

@@ -1,4 +1,4 @@
-"""Decoders: every architecture makes pictures in range from maps and vectors; rows apart, slopes finite; the published layers."""
+"""Decoders: images in range from maps and vectors, independent rows, finite gradients, the published layers."""
 
 from itertools import pairwise
 from typing import Any, get_args
@@ -41,7 +41,7 @@ def features(shapes: Shapes, count: int = 2, fill: float | None = None) -> dict[
 
 
 def decoder(shapes: Shapes, architecture: Any, size: int = SIZE) -> Decoder:
-    """With weights where ours begins at 0, so that every tap has something to say."""
+    """With nonzero weights in the layers that start at 0, so that every tap matters."""
     torch.manual_seed(1)
     made = build(shapes, size, architecture)
     for layer in layers(made, nn.Linear):
@@ -76,7 +76,7 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
         ([4], 64, [4, 8, 16, 32, 64]),  # a vector
         ([56, 28, 14, 7], 224, [7, 14, 28, 56, 112, 224]),  # ResNet-50
         ([128], 128, [128]),
-        ([100], 128, [128]),  # near enough
+        ([100], 128, [128]),  # close enough
         ([14, 13], 27, [13, 27]),
         ([56], 32, [32]),  # a network that enlarges what it sees
         ([1], 8, [1, 2, 4, 8]),
@@ -90,16 +90,16 @@ def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:
     def made(finest: int, size: int = SIZE) -> Decoder:
         return build({**VECTOR, **MAP}, size, MultiScale(kind="multi_scale", width=16, finest=finest))
 
-    assert made(10).state_dict(), "15 is near enough to 10"
+    assert made(10).state_dict(), "15 is close enough to 10"
     with pytest.raises(UserError, match="architecture.finest: .*conv"):
         made(9)
-    assert made(8, size=12).state_dict(), "it is the picture that is smaller"
+    assert made(8, size=12).state_dict(), "the image is smaller than the tap"
 
 
 def test_moments_are_kept_with_the_weights_and_matter() -> None:
     layer = Normalise(2)
     layer.set(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 0.0]))
-    assert layer(torch.tensor([[3.0, 5.0]])).tolist() == [[1.0, 0.0]], "a channel that never moves says nothing"
+    assert layer(torch.tensor([[3.0, 5.0]])).tolist() == [[1.0, 0.0]], "a constant channel is ignored"
     made = decoder(MAP, OURS)
     assert isinstance(made, MultiScaleDecoder)
     values = features(MAP)
@@ -110,12 +110,12 @@ def test_moments_are_kept_with_the_weights_and_matter() -> None:
     again.load_state_dict(made.state_dict())
     assert torch.equal(again(values), made(values))
     found = {one.kind for one in (OURS, S2, S3) if isinstance(decoder(MAP, one), Normalising)}
-    assert found == {"multi_scale"}, "the published ones take features as they are"
+    assert found == {"multi_scale"}, "published decoders do not normalise"
 
 
 @pytest.mark.parametrize("network", ["alexnet", "resnet50", "clip_vit_l_14"])
 def test_taps_of_every_family_can_be_decoded_alone_and_four_together(network: str) -> None:
-    """As the facts declare them; at the early, mid, deep and very deep tap, and from the pooled embedding."""
+    """The declared shapes of the early, mid, deep and very deep tap, and of the pooled features."""
     known = facts(network)
     maps = [tap for tap, one in known.taps.items() if one.stride and not tap.endswith("_pre")]
     four = [maps[at * (len(maps) - 1) // 3] for at in range(4)]

@@ -1,4 +1,4 @@
-"""The Energy Transformer: published sizes, autograd's slopes, an energy that never rises, options that do what they say."""
+"""The Energy Transformer: published sizes, gradients equal autograd's, the energy falls, options."""
 
 from typing import Any
 
@@ -42,14 +42,14 @@ def block(**changes: Any) -> EnergyBlock:
 
 
 @pytest.mark.parametrize(("width", "count"), [(256, 698_161), (768, 3_667_249)])
-def test_parameters_are_as_many_as_published(width: int, count: int) -> None:
+def test_published_parameter_counts(width: int, count: int) -> None:
     """CIFAR's layout: 32 px, cells of 4."""
     published = config(width=width, heads=12, key=64, memories=4 * width, steps=12, alpha=10.0, beta=0.125)
     made = EnergyTransformer(published, 32, 4)
     assert sum(weights.numel() for weights in made.parameters()) == count
 
 
-def test_g_is_the_slope_of_the_lagrangian() -> None:
+def test_norm_is_the_gradient_of_its_lagrangian() -> None:
     """L = D gamma sqrt(var + eps) + sum(delta x)."""
     norm, x = block().norm, tokens().requires_grad_()
     lagrangian = 12 * norm.gamma * (x.var(-1, correction=0) + EPS).sqrt() + (norm.delta * x).sum(-1)
@@ -57,7 +57,7 @@ def test_g_is_the_slope_of_the_lagrangian() -> None:
     assert torch.allclose(gradient, norm(x), rtol=1e-10)
 
 
-def test_energies_of_attention_and_memories_by_hand() -> None:
+def test_energies() -> None:
     """One head, one number: keys 1 g, queries 2 g, tokens 1 and 3: scores 2 g g' / 2 are 1, 3 / 3, 9."""
     attention, memories = EnergyAttention(config(width=1, heads=1, key=1, beta=0.5)), Memories(config(width=2, memories=2))
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_energies_of_attention_and_memories_by_hand() -> None:
         attention.own_key = False
         assert attention.energy(g).item() == pytest.approx(-2 * (3.0 + 3.0), rel=1e-6)
         memories.xi.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
-        g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the second does not count
+        g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the ReLU removes the second
         assert memories.energy(g).item() == -4.5
         assert memories.pull(g).tolist() == [[[3.0, 0.0]]]
 
@@ -77,14 +77,14 @@ def test_energies_of_attention_and_memories_by_hand() -> None:
 @pytest.mark.parametrize("attention", ["plain", "fused"])
 @pytest.mark.parametrize("own_key", [True, False])
 @pytest.mark.parametrize("beta", [0.01, 0.4, 30.0])
-def test_the_pull_is_what_autograd_finds(attention: str, own_key: bool, beta: float) -> None:
+def test_pull_is_the_negative_gradient(attention: str, own_key: bool, beta: float) -> None:
     made, g = block(attention=attention, own_key=own_key, beta=beta), tokens().requires_grad_()
     energy = made.attention.energy(g) + made.memories.energy(g)
     (wanted,) = torch.autograd.grad(energy.sum(), g)
     assert ((made.pull(g) + wanted).norm() / wanted.norm()).item() < 1e-5
 
 
-def test_the_fused_slope_keeps_its_precision_where_attention_is_sharp() -> None:
+def test_fused_slope_in_float32() -> None:
     """Scores of some hundreds, in float32."""
     q, k = torch.randn(2, 1, 2, 9, 16, generator=generator(0, "sharp"), dtype=torch.float64) * 8
     for wide, narrow in zip(plain_slope(q, k, 1.0, True), fused_slope(q.float(), k.float(), 1.0, True), strict=True):
@@ -92,7 +92,7 @@ def test_the_fused_slope_keeps_its_precision_where_attention_is_sharp() -> None:
 
 
 @pytest.mark.parametrize("own_key", [True, False])
-def test_learning_through_the_fused_slope_is_learning_through_the_plain_one(own_key: bool) -> None:
+def test_fused_and_plain_slopes_have_equal_gradients(own_key: bool) -> None:
     found = []
     for attention in ("plain", "fused"):
         made = block(attention=attention, own_key=own_key)
@@ -104,24 +104,24 @@ def test_learning_through_the_fused_slope_is_learning_through_the_plain_one(own_
 
 
 @pytest.mark.parametrize("own_key", [True, False])
-def test_the_energy_never_rises_in_small_steps(own_key: bool) -> None:
+def test_energy_falls_in_small_steps(own_key: bool) -> None:
     made = block(alpha=0.003, steps=40, own_key=own_key)
     with torch.no_grad():
         energies = torch.stack([made.energy(x) for x in made.path(tokens())])
     assert (energies.diff(dim=0) <= 1e-9).all()
-    assert (energies[-1] < energies[0] - 1).all(), "it goes down"
+    assert (energies[-1] < energies[0] - 1).all()
 
 
 @pytest.mark.parametrize("alpha", [0.1, 10.0])
-def test_a_step_is_alpha_times_the_energys_slope_at_g(alpha: float) -> None:
-    """Not the slope at x, which the layer norm would stretch."""
+def test_step_is_alpha_times_the_gradient_at_g(alpha: float) -> None:
+    """Not the gradient at x, which the layer norm would scale."""
     made, x = block(alpha=alpha, steps=1), tokens()
     g = made.norm(x).detach().requires_grad_()
     (gradient,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
     assert torch.allclose(made(x), x - alpha * gradient, rtol=1e-9, atol=1e-9)
 
 
-def test_noise_is_there_only_with_a_generator_and_is_as_large_as_it_says() -> None:
+def test_noise() -> None:
     made = block(noise=0.2, alpha=0.25, steps=1, width=12)
     x = tokens(400)
     still, moved, again = made(x), made(x, generator(0, "noise")), made(x, generator(0, "noise"))
@@ -135,7 +135,7 @@ def model(**changes: Any) -> EnergyTransformer:
     return EnergyTransformer(config(**changes), 8, 2)
 
 
-def test_the_path_of_the_picture_ends_where_the_model_does() -> None:
+def test_trajectory_ends_at_the_prediction() -> None:
     made, images = model(), torch.rand(2, 3, 8, 8, generator=generator(0, "images"))
     hidden = torch.rand(2, 4, 4, generator=generator(0, "hidden")) < 0.7
     steps = list(made.trajectory(images, hidden))
@@ -144,7 +144,7 @@ def test_the_path_of_the_picture_ends_where_the_model_does() -> None:
     assert steps[0][0].shape == (2,)
 
 
-def test_a_start_from_around_is_the_floor_of_inverse_distances_and_sees_no_hidden_pixel() -> None:
+def test_interpolated_start() -> None:
     torch.manual_seed(0)
     images, hidden = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 4) < 0.7
     hidden[:, 0, 0], hidden[:, 3, 3] = False, True
@@ -156,4 +156,4 @@ def test_a_start_from_around_is_the_floor_of_inverse_distances_and_sees_no_hidde
     plain = EnergyTransformer(config(), 16, 4)
     plain.load_state_dict(model.state_dict())
     differ = ~torch.isclose(model.tokens(images, hidden), plain.tokens(images, hidden)).all(-1)[:, 1:]
-    assert torch.equal(differ, hidden.flatten(1)), "the tokens of hidden cells begin elsewhere, and these alone"
+    assert torch.equal(differ, hidden.flatten(1)), "only tokens of hidden cells differ"

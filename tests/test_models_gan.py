@@ -28,18 +28,18 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+def test_every_kind_is_covered() -> None:
     trained, used = (
         {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(union)[0])}
         for union in (GanArchitecture, GeneratorArchitecture)
     )
     assert trained == set(DISCRIMINATORS) == set(KINDS)
-    assert used == set(GENERATORS) == trained | {"stylegan"}, "the last is tried in test_models_style_gan1.py"
+    assert used == set(GENERATORS) == trained | {"stylegan"}, "stylegan: see test_models_style_gan1.py"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [8, 32])
-def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int) -> None:
+def test_images_in_range_rows_independent_gradients_finite(kind: str, size: int) -> None:
     made = generator(kind, size)
     z, noise = made.draw(dice(0, 1, 2)).requires_grad_(), made.draw_noise(dice(3, 4, 5))
     pictures = made(z, noise)
@@ -53,7 +53,7 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(kind: str, size: int
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None:
+def test_w_plus(kind: str) -> None:
     made = generator(kind)
     w = made.map(made.draw(dice(0, 1)))
     assert w.shape == (2, made.width)
@@ -68,7 +68,7 @@ def test_w_is_w_plus_with_equal_layers_and_every_layer_counts(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_belong_to_their_generators(kind: str) -> None:
+def test_draws_depend_on_their_generator_only(kind: str) -> None:
     made = generator(kind)
     assert torch.equal(made.draw(dice(0, 7))[1:], made.draw(dice(7)))
     noise = made.draw_noise(dice(0, 7))
@@ -77,7 +77,7 @@ def test_draws_belong_to_their_generators(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
+def test_discriminator_scores_and_second_gradients(kind: str) -> None:
     extractor = discriminator(kind)
     pictures = torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0]).requires_grad_()
     scores = extractor(pictures)
@@ -92,7 +92,7 @@ def test_scores_one_per_picture_with_second_slopes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> None:
+def test_half_precision_and_invalid_sizes(kind: str) -> None:
     made, extractor = generator(kind), discriminator(kind)
     z = made.draw(dice(0, 1))
     with torch.autocast("cpu", torch.bfloat16):
@@ -108,16 +108,16 @@ def test_half_precision_and_what_does_not_fit_is_refused_by_name(kind: str) -> N
         architecture("style", widest=2)
 
 
-def test_dcgan_has_the_published_number_of_weights() -> None:
-    """Latent 100, width 64, 64 px: the numbers of PyTorch's own example."""
+def test_dcgan_parameter_counts() -> None:
+    """Latent 100, width 64, 64 px: the counts of PyTorch's DCGAN example."""
     made, extractor = generator("dcgan", 64, latent=100, width=64), discriminator("dcgan", 64, latent=100, width=64)
     assert sum(weights.numel() for weights in made.parameters()) == 3_576_704
     assert sum(weights.numel() for weights in extractor.parameters()) == 2_765_568
 
 
 @pytest.mark.parametrize("demodulates", [True, False])
-def test_scaled_inputs_are_modulated_weights(demodulates: bool) -> None:
-    """Against weights of each row's own, as the paper writes them."""
+def test_modulated_convolution(demodulates: bool) -> None:
+    """Against one kernel per row, as in the paper."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, demodulates=demodulates)
     x, w = drawn(2, 5, 6, 6), drawn(2, 3, seed=1)
@@ -129,8 +129,8 @@ def test_scaled_inputs_are_modulated_weights(demodulates: bool) -> None:
         assert torch.allclose(found[row], F.conv2d(x[row : row + 1], kernel, padding=1)[0], atol=1e-5)
 
 
-def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
-    """Away from the border; a transposed convolution turns its kernel around."""
+def test_upsampling_convolution() -> None:
+    """Away from the border; a transposed convolution flips its kernel."""
     torch.manual_seed(0)
     layer = ModulatedConv(5, 4, 3, doubles=True, demodulates=False)
     x, w = drawn(1, 5, 6, 6), drawn(1, 3, seed=1)
@@ -140,7 +140,7 @@ def test_a_doubling_convolution_is_a_convolution_of_the_doubled_map() -> None:
     assert torch.allclose(layer(x, w)[..., 3:-3, 3:-3], wanted[..., 3:-3, 3:-3], atol=1e-5)
 
 
-def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
+def test_minibatch_deviation() -> None:
     """Six rows are two groups of three, 0 2 4 and 1 3 5; a deviation of sqrt(2 / 3) times 3 in the first."""
     x = torch.tensor([0.0, 5, 3, 5, 6, 5]).view(6, 1, 1, 1).expand(6, 2, 4, 4)
     told = with_deviation(x)
@@ -149,8 +149,8 @@ def test_a_deviation_is_told_to_every_row_of_its_group() -> None:
     assert told[:, 2, 1, 3].tolist() == pytest.approx([6**0.5, 0, 6**0.5, 0, 6**0.5, 0], abs=2e-4)
 
 
-def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
-    """Of 8 px, by plain loops over channels: nine smooth values a side, of which windows of three begin at 0, 2, 4, 6."""
+def test_downsampling_convolution() -> None:
+    """Of 8 px, channel by channel: nine smoothed values per side; windows of three start at 0, 2, 4, 6."""
     torch.manual_seed(0)
     convolution, x = EqualConv(3, 2, 3, halves=True), drawn(2, 3, 8, 8)
     kernel = binomial(x.device) / 4
@@ -160,31 +160,31 @@ def test_a_convolution_that_halves_is_one_of_stride_2_on_smooth_maps() -> None:
     assert torch.allclose(convolution(x), every[:, :, ::2, ::2], atol=1e-5)
 
 
-def test_the_mean_of_w_and_truncation() -> None:
+def test_mean_w_and_truncation() -> None:
     made = generator("style")
     set_mean(made, 0)
     w = made.map(made.draw(dice(*range(400)))).detach()
-    assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "five deviations of the mean of others"
+    assert bool(((made.running_mean - w.mean(0)).abs() < 5 * w.std(0) / 400**0.5).all()), "within five standard errors"
     assert float(made.running_mean.norm()) > 10 * float((made.running_mean - w.mean(0)).norm()), "far from 0"
     assert torch.allclose(made.truncated(w, 0.5), 0.5 * (w + made.running_mean), atol=1e-6)
     assert torch.equal(made.truncated(made.spread(w[:8]), 0.0), made.running_mean.expand(8, made.layers, -1))
     plain = generator("dcgan")
     set_mean(plain, 0)
-    assert float(plain.running_mean.abs().max()) == 0, "known where w is z"
+    assert float(plain.running_mean.abs().max()) == 0, "w is z"
 
 
 def sampler(kind: str, **differences: Any) -> Sampler:
     plain = {"count": 5, "walks": 2, "steps": 3, "truncation": 1.0}
     model = generator(kind)
-    if kind == "dcgan":  # whose first pictures are all but grey
+    if kind == "dcgan":  # its first images are nearly grey
         model.get_parameter("up.6.weight").data.mul_(50)
     model.running_mean.normal_(generator=torch.Generator().manual_seed(5))
     return Sampler(model=model, config=build(Drawn, plain | differences, "drawn"), seed=3, micro_batch=2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_draw_belongs_to_its_number(kind: str) -> None:
-    """However many are drawn, and however many at once."""
+def test_sample_depends_on_its_number_only(kind: str) -> None:
+    """Independent of the count and of the batch size."""
     made = sampler(kind)
     found = made.images()
     assert found.shape == (5, SIZE, SIZE, 3)
@@ -196,7 +196,7 @@ def test_a_draw_belongs_to_its_number(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_walk_begins_and_ends_at_drawn_latents(kind: str) -> None:
+def test_walk_endpoints(kind: str) -> None:
     made = sampler(kind)
     found = made.walk()
     assert found.shape == (2, 3, SIZE, SIZE, 3)
@@ -205,18 +205,18 @@ def test_a_walk_begins_and_ends_at_drawn_latents(kind: str) -> None:
         assert np.abs(to_uint8(drawn)[0].astype(int) - found[1, place]).max() <= 1
 
 
-def test_the_arc_keeps_the_length_and_w_is_walked_straight() -> None:
+def test_walk_interpolation() -> None:
     a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     share = torch.tensor([[0.0], [1 / 3], [1.0]])
     assert torch.allclose(arc(a, b, share), torch.tensor([[2.0, 0], [3**0.5, 1], [0, 2]]), atol=1e-6)
-    assert torch.allclose(arc(a, 2 * a, share), torch.tensor([[2.0, 0], [2 + 2 / 3, 0], [4, 0]]), atol=1e-6), "on one line"
+    assert torch.allclose(arc(a, 2 * a, share), torch.tensor([[2.0, 0], [2 + 2 / 3, 0], [4, 0]]), atol=1e-6), "parallel latents"
     model = generator("style")
     z = model.draw([die(0, "a"), die(0, "b")])
     middle = between(model, z[:1], z[1:], 3)[1]
     assert torch.allclose(middle, model.map(z).mean(0), atol=1e-6)
 
 
-def test_what_is_written_is_read_and_a_torn_folder_is_named(tmp_path: Path) -> None:
+def test_samples_round_trip_and_incomplete_folders(tmp_path: Path) -> None:
     samples = sampled(sampler("style"), "toy", "photos")
     write_samples(tmp_path / "toy", samples)
     found = read_samples(tmp_path / "toy")

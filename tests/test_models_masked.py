@@ -1,4 +1,4 @@
-"""All masked models: nothing hidden leaks, rows stay apart, slopes are finite, half precision works; each one's mathematics."""
+"""All masked models: no hidden pixel leaks, independent rows, finite gradients, half precision; the mathematics of each."""
 
 from typing import Any, get_args
 
@@ -16,29 +16,19 @@ from relume.methods.masked.mixed_ae import MixedAe, recognition
 from relume.methods.masked.model import MASKED, build
 from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.vit import Attention
+from tests.toy_masked import ENERGY, MIXED, STACK, TOKENS
 
 SIZE, CELL = 16, 4
-SMALL: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2}
-CODES: dict[str, Any] = {"kind": "tokenizer", "width": 8, "levels": [5, 3]}
+CODES = TOKENS | {"levels": [5, 3]}
+MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}
 CASES: dict[str, dict[str, Any]] = {
-    "energy transformer": {
-        "kind": "energy_transformer",
-        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 3, "alpha": 0.5, "beta": 0.3, "init": 0.3},
-    },
-    "energy transformer, fused": {
-        "kind": "energy_transformer",
-        **{"width": 16, "heads": 2, "key": 8, "memories": 32, "steps": 2, "alpha": 0.5, "beta": 0.3, "init": 0.3},
-        "attention": "fused",
-        "own_key": False,
-    },
-    "mae": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": False},
-    "mae, norm_pix": {"kind": "mae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}, "norm_pix": True},
-    "mixed_ae": {
-        **{"kind": "mixed_ae", "encoder": SMALL, "decoder": {**SMALL, "depth": 1}},
-        **{"recognition": 0.1, "temperature": 0.25, "projection": 8},
-    },
+    "energy transformer": ENERGY | {"init": 0.3},
+    "energy transformer, fused": ENERGY | {"init": 0.3, "attention": "fused", "own_key": False},
+    "mae": MAE,
+    "mae, norm_pix": MAE | {"norm_pix": True},
+    "mixed_ae": MIXED,
     "simmim": {"kind": "simmim", "patch": 2, "width": 8, "depths": [2, 2], "heads": [1, 2], "window": 4},
-    "beit": {"kind": "beit", "encoder": SMALL, "tokenizer": CODES},
+    "beit": {"kind": "beit", "encoder": STACK, "tokenizer": CODES},
     "tokenizer": CODES,
 }
 METHODS = [name for name in CASES if name != "tokenizer"]
@@ -53,17 +43,17 @@ def model(case: str) -> MaskedModel:
     tokenizer = getattr(made, "tokenizer", made)
     if isinstance(tokenizer, Tokenizer):
         with torch.no_grad():
-            tokenizer.inward[-1].weight.mul_(20)  # a fresh one gives all cells the middle code
+            tokenizer.inward[-1].weight.mul_(20)  # an untrained one gives all cells the same code
     return made
 
 
-def test_every_kind_of_the_parameters_is_there_and_tried() -> None:
+def test_every_kind_is_covered() -> None:
     kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(MaskedArchitecture)[0])}
     assert kinds == set(MASKED) == {case["kind"] for case in CASES.values()}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
+def test_images_in_range_rows_independent_gradients_finite(case: str) -> None:
     made = model(case)
     guess = made(IMAGES, HIDDEN)
     assert guess.picture.shape == IMAGES.shape
@@ -76,21 +66,21 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
     guess.loss.sum().backward()
     learns = {name: weights.grad for name, weights in made.named_parameters() if weights.requires_grad}
     unused = {name for name, gradient in learns.items() if gradient is None}
-    assert all(name.startswith(("project.", "segment")) for name in unused), "only what mixing alone needs is left out"
+    assert all(name.startswith(("project.", "segment")) for name in unused), "only weights of mixing are unused"
     assert all(bool(torch.isfinite(gradient).all()) for gradient in learns.values() if gradient is not None)
     frozen = [weights for weights in made.parameters() if not weights.requires_grad]
-    assert bool(frozen) == (case == "beit"), "its tokenizer learns nothing more"
+    assert bool(frozen) == (case == "beit"), "the tokenizer is frozen"
     assert all(weights.grad is None for weights in frozen)
 
 
 @pytest.mark.parametrize("case", METHODS)
-def test_nothing_hidden_leaks_into_the_picture(case: str) -> None:
+def test_hidden_pixels_do_not_leak(case: str) -> None:
     made = model(case).eval()
     dark = HIDDEN.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)[:, None]
     noise = torch.rand(IMAGES.shape, generator=generator(0, "noise"))
     seen, blind = made(IMAGES, HIDDEN), made(torch.where(dark, noise, IMAGES), HIDDEN)
     assert torch.equal(seen.picture, blind.picture)
-    assert not torch.allclose(seen.loss, blind.loss), "but the loss knows"
+    assert not torch.allclose(seen.loss, blind.loss), "the loss sees hidden pixels"
     shown = made(torch.where(dark, IMAGES, noise), HIDDEN)
     assert not torch.allclose(seen.picture, shown.picture), "what is visible matters"
 
@@ -108,7 +98,7 @@ def test_half_precision_and_representations(case: str) -> None:
     assert not torch.allclose(seen[0], seen[1], atol=1e-4)
 
 
-def test_patches_there_and_back() -> None:
+def test_patches_round_trip() -> None:
     cells = patches(IMAGES, CELL)
     assert cells.shape == (3, 16, 48)
     assert torch.equal(cells[0, 1], IMAGES[0, :, :4, 4:8].flatten())
@@ -116,7 +106,7 @@ def test_patches_there_and_back() -> None:
     assert torch.allclose(picture_of(normalise(IMAGES)), IMAGES, atol=1e-6)
 
 
-def test_an_order_puts_visible_cells_first() -> None:
+def test_ordered_cells() -> None:
     hidden = torch.tensor([[[True, False], [False, True]], [[False, True], [True, False]]])
     order, visible = ordered(hidden)
     assert order.tolist() == [[1, 2, 0, 3], [0, 3, 1, 2]]
@@ -127,7 +117,7 @@ def test_an_order_puts_visible_cells_first() -> None:
         ordered(torch.tensor([[[True, False]], [[True, True]]]))
 
 
-def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:
+def test_tokenizer_codes() -> None:
     made = model("tokenizer")
     assert isinstance(made, Tokenizer)
     assert (made.kinds, made.book().shape) == (15, (15, 2))
@@ -138,7 +128,7 @@ def test_codes_are_rounded_numbered_and_all_in_the_book() -> None:
     assert torch.allclose(made.book()[codes], made.quantise(IMAGES), atol=1e-6)
 
 
-def test_beit_with_certain_codes_is_the_tokenizers_picture() -> None:
+def test_beit_with_certain_codes() -> None:
     made = model("beit")
     assert isinstance(made, Beit)
     sure = 1000 * F.one_hot(made.tokenizer.codes(IMAGES), 15).float()
@@ -158,8 +148,8 @@ def mixer() -> MixedAe:
 
 
 @pytest.mark.parametrize("count", [5, 8, 11])
-def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
-    """Neither's hidden cells leak; all weights learn."""
+def test_mixed_reconstruction(count: int) -> None:
+    """Hidden cells of both images do not leak; all weights get gradients."""
     made = mixer()
     hidden = torch.stack([torch.randperm(16, generator=generator(1, row)).view(4, 4) < count for row in range(3)])
     partners = IMAGES.flip(0).contiguous()
@@ -176,8 +166,8 @@ def test_mixing_restores_both_pictures_from_their_own_cells(count: int) -> None:
     assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in made.parameters())
 
 
-def test_homologous_attention_attends_to_the_best_alone() -> None:
-    """With as many keys as there are it is plain attention; with one, it is that key's value."""
+def test_homologous_attention() -> None:
+    """With all keys it is plain attention; with one key, that key's value."""
     torch.manual_seed(0)
     attention, x = Attention(8, 2, bias=True), torch.randn(2, 5, 8)
     q, k, v = attention.qkv(x).view(2, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
@@ -187,22 +177,22 @@ def test_homologous_attention_attends_to_the_best_alone() -> None:
         assert torch.allclose(attention(x, most), attention.proj(wanted.transpose(1, 2).flatten(2)), atol=1e-6)
 
 
-def test_recognition_by_hand() -> None:
-    """Two tokens of each picture, at right angles: of a token's likeness e / (e + 2) goes to its fellow."""
+def test_recognition_loss() -> None:
+    """Two orthogonal tokens per image: a token's partner gets e / (e + 2) of the softmax."""
     features = torch.tensor([[[1.0, 0], [2, 0], [0, 1], [0, 3]]])
     e = torch.tensor(1.0).exp()
     assert recognition(features, 2, 1.0).item() == pytest.approx(-(e / (e + 2)).log().item(), rel=1e-5)
-    one = recognition(features[:, :3], 2, 1.0)  # the third is alone, and counts for nothing
+    one = recognition(features[:, :3], 2, 1.0)  # the third has no partner and does not count
     assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
 
 
-def test_what_does_not_fit_is_refused_by_name() -> None:
+def test_invalid_architectures() -> None:
     config = configured(MaskedArchitecture, CASES["simmim"] | {"patch": 3}, "architecture")
     with pytest.raises(UserError, match="simmim: "):
         build(config, SIZE, CELL)
     with pytest.raises(UserError, match="levels: "):
         configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
     with pytest.raises(UserError, match="heads: "):
-        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**SMALL, "heads": 3}}, "architecture")
+        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**STACK, "heads": 3}}, "architecture")
     with pytest.raises(ValueError, match="pictures of 16 px"):
         model("mae")(IMAGES[..., :8, :8], HIDDEN)

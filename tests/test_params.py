@@ -213,7 +213,7 @@ def _parts(section: Any, params: dict[str, Any]) -> list[Part]:
 
 
 def test_tables_repeated_without_torch_agree() -> None:
-    """The network that LPIPS looks through, and the weights that dvc.yaml declares."""
+    """The networks of LPIPS, and the weights declared in dvc.yaml."""
     assert {extractor: network for extractor, (network, _) in LPIPS_TAPS.items()} == LPIPS
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stage_of = {"recipes": "invert_optimise"}

@@ -1,4 +1,4 @@
-"""What `dvc plots show` draws: columns that the tables have, templates that are the report's own charts and that Vega draws."""
+"""What `dvc plots show` draws: existing columns, and templates equal to the report's charts that Vega can draw."""
 
 import json
 from pathlib import Path
@@ -27,14 +27,14 @@ PLOTS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_committed_templates_are_the_report_s_charts() -> None:
+def test_templates_are_fresh() -> None:
     found = {path.stem: json.loads(path.read_text()) for path in (ROOT / DVC).glob("*.json")}
     assert found == dvc_templates(), "python -m relume.report.charts writes them"
 
 
 @pytest.mark.parametrize("title", PLOTS)
-def test_a_plot_draws_columns_that_are_there(title: str) -> None:
-    """DVC writes a title into the page's scripts as it is: one apostrophe, and the plot is not drawn."""
+def test_plots_draw_existing_columns(title: str) -> None:
+    """DVC does not escape titles: an apostrophe breaks the plot."""
     plot = PLOTS[title]
     ((table, column),) = plot["y"].items()
     assert {plot["x"], column} <= set(TABLES[table])

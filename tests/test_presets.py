@@ -1,4 +1,4 @@
-"""Presets: sound as a whole before anything runs, and DVC writes exactly what was merged."""
+"""Presets are valid before anything runs, and DVC writes exactly the merged parameters."""
 
 import os
 import shutil
@@ -45,12 +45,12 @@ def repository(folder: Path, params: str) -> Path:
 
 
 def seen(folder: Path) -> tuple[Any, Any]:
-    """What the stage was given, and what stands in the workspace: read as stages read it."""
+    """The parameters of the stage, and those in the workspace."""
     return yaml.safe_load((folder / "seen.yaml").read_text()), yaml.safe_load((folder / "params.yaml").read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_is_sound_and_states_only_differences(name: str, default_params: dict[str, Any]) -> None:
+def test_preset_is_valid_and_has_only_differences(name: str, default_params: dict[str, Any]) -> None:
     stated = read(ROOT, name)
     wanted = merge(default_params, stated)
     check(wanted)
@@ -62,7 +62,7 @@ def test_a_preset_is_sound_and_states_only_differences(name: str, default_params
 
 
 def idle(base: Any, stated: Any, path: str = "") -> list[str]:
-    """What a preset says although params.yaml says it too; lists and things by name are read as wholes."""
+    """Values of a preset that equal params.yaml; lists and named entries are compared as a whole."""
     if not isinstance(stated, dict) or not isinstance(base, dict) or path.split(".")[-1] in {"kind", *LISTED}:
         return [path] if base == stated and not path.endswith(".kind") else []
     return [found for key, value in stated.items() if key in base for found in idle(base[key], value, f"{path}.{key}")]
@@ -72,7 +72,7 @@ def merge(base: Any, differences: Any) -> dict[str, Any]:
     return merge_maps(base, differences, LISTED)
 
 
-def test_sections_that_are_not_named_are_empty_and_look_at_the_floors_pictures() -> None:
+def test_only_empties_other_sections() -> None:
     stated = {"floors": {"dataset": "cifar10"}, "train_gan": {"shared": {"dataset": "cifar10"}}, "losses": {"tv": 1.0}}
     found = emptied(stated, ["train_gan", "score_samples", "probe"], "mine")
     assert found.keys() == {*EMPTY, "floors", "losses"} - {"score_samples", "probe"}
@@ -83,15 +83,15 @@ def test_sections_that_are_not_named_are_empty_and_look_at_the_floors_pictures()
     assert emptied({}, ["recipes"], "mine")["maps"] == {"decoders": []}
 
 
-def test_every_list_that_stages_go_through_can_be_emptied() -> None:
-    """But for the datasets, without which nothing is."""
+def test_every_foreach_can_be_emptied() -> None:
+    """Except datasets and groups."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
     lists = [tuple(stage["foreach"][2:-1].split(".")) for stage in stages if "foreach" in stage]
     for section, *key in sorted({*lists} - {("prepare", "datasets"), ("compare", "groups")}):
         assert EMPTY[section] == ({key[0]: {}} if key else {})
 
 
-def test_what_only_cannot_mean_is_told(tmp_path: Path) -> None:
+def test_invalid_only(tmp_path: Path) -> None:
     (tmp_path / "presets").mkdir()
     (tmp_path / "presets/bad.yaml").write_text("only: [recipe, train_gan]\nprobe: { models: [] }\n")
     with pytest.raises(UserError, match=r"bad\.only: recipe holds no things by name; did you mean 'recipes'") as caught:
@@ -102,8 +102,8 @@ def test_what_only_cannot_mean_is_told(tmp_path: Path) -> None:
         read(tmp_path, "bad")
 
 
-def test_groups_of_other_parameters_are_named_before_the_work(tmp_path: Path) -> None:
-    """DVC leaves them where they are, and compare would stop at them hours later."""
+def test_leftover_groups_raise(tmp_path: Path) -> None:
+    """DVC does not remove them, and compare would fail on them hours later."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "data/reconstructions/floors").mkdir(parents=True)
@@ -129,11 +129,11 @@ def test_groups_of_other_parameters_are_named_before_the_work(tmp_path: Path) ->
         ({"a": None, "b": {"c": 1}}, {"a": {"d": 2}, "b": None}, {"a": {"d": 2}, "b": None}),
     ],
 )
-def test_what_is_merged_and_what_replaces(base: Any, differences: Any, wanted: Any) -> None:
+def test_merge(base: Any, differences: Any, wanted: Any) -> None:
     assert merge(base, differences) == wanted
 
 
-def test_only_what_changes_is_said_and_maps_go_first() -> None:
+def test_dvc_arguments() -> None:
     base = {"a": {"b": 1, "c": {"x": 1.0}}, "d": [1], "e": 5}
     wanted = {"a": {"b": 2, "c": {"y": 1.0}}, "d": [[0, 0.5]], "e": 5, "f": None}
     words = [word for word in arguments(base, wanted) if word != "-S"]
@@ -141,7 +141,7 @@ def test_only_what_changes_is_said_and_maps_go_first() -> None:
 
 
 @pytest.mark.parametrize("name", ["true", "a b", "1x", "x:y", "null"])
-def test_names_that_would_change_on_the_way_are_refused(name: str) -> None:
+def test_invalid_names(name: str) -> None:
     with pytest.raises(UserError, match=r"recipes: the name"):
         spelled({name: 1}, "recipes")
     with pytest.raises(UserError, match="numbers, text"):
@@ -149,7 +149,7 @@ def test_names_that_would_change_on_the_way_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["yes", "off"])
-def test_values_that_dvc_would_write_otherwise_are_refused(value: object) -> None:
+def test_invalid_values(value: object) -> None:
     """YAML 1.1 reads `yes` as true."""
     with pytest.raises(UserError, match=r"presets: a\.b: DVC would write"):
         written({"a": {"b": value, "c": 1e-5}})
@@ -192,7 +192,7 @@ def test_dvc_writes_what_was_merged(tmp_path: Path) -> None:
     assert (folder / "params.yaml").read_text().startswith("# why\n")
 
 
-def test_a_preset_is_one_dvc_exp_run(tmp_path: Path, default_params: dict[str, Any]) -> None:
+def test_preset_is_one_exp_run(tmp_path: Path, default_params: dict[str, Any]) -> None:
     folder = repository(tmp_path, (ROOT / "params.yaml").read_text())
     shutil.copytree(ROOT / "presets", folder / "presets")
     (folder / "below").mkdir()
@@ -206,7 +206,7 @@ def test_a_preset_is_one_dvc_exp_run(tmp_path: Path, default_params: dict[str, A
     assert "params.yaml differs from the commit" in again
 
 
-def test_a_fault_stops_before_anything_runs(tmp_path: Path) -> None:
+def test_faults_before_any_run(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "presets").mkdir()

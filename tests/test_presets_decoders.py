@@ -1,4 +1,4 @@
-"""The presets of decoders: what the publications state, and every stage run on toys in the owners' formats."""
+"""Presets of decoders: the published parameters, and every stage on toy data in the original formats."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,17 +31,17 @@ def rule(config: DecoderConfig) -> tuple[Any, ...]:
 
 
 def plain(config: DecoderConfig) -> bool:
-    """Squared differences alone, of pictures as they are, and the last weights, not averages."""
+    """Squared differences only, no augmentation, no EMA."""
     training, losses = config.training, config.losses
     terms = (losses, config.measures.pixel) == (DecoderLosses(pixel=1.0, lpips=0.0, feature=0.0, adversarial=0.0), "mse")
     untouched = config.augment == Augment(flip=False, crop=0.0, colour=0.0)
     return terms and untouched and (training.warmup, training.clip, training.ema) == (0, None, 0.0)
 
 
-# --- what is stated ---------------------------------------------------------------------------------------------------
+# --- parameters --------------------------------------------------------------------------------------------------------
 
 
-def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None:
+def test_paper_s2_parameters(default_params: dict[str, Any]) -> None:
     found = configs("paper_s2", default_params)
     assert [config.taps for config in found.values()] == [
         (tap,) for tap in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "logits")
@@ -52,7 +52,7 @@ def test_paper_s2_is_the_published_table(default_params: dict[str, Any]) -> None
         assert plain(config)
 
 
-def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> None:
+def test_paper_s2_epochs(default_params: dict[str, Any]) -> None:
     """20 classes of 500 training pictures, 50 of them held out: 9,000 in batches of 64, the last of which is not full."""
     data = whole("paper_s2", default_params)["prepare"]["datasets"]["tiny_imagenet"]
     assert (data["pixels"], data["classes"], data["val"]) == (227, 20, 20 * 50)
@@ -63,7 +63,7 @@ def test_paper_s2_reckons_steps_from_epochs(default_params: dict[str, Any]) -> N
         assert config.training.validate_every == epoch
 
 
-def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_params: dict[str, Any]) -> None:
+def test_paper_s3_parameters(default_params: dict[str, Any]) -> None:
     found = configs("paper_s3", default_params)
     taps = {"all": LAYERS, **{name: (tap,) for name, tap in zip(("early", "mid", "deep", "very_deep"), LAYERS, strict=True)}}
     assert {name: config.taps for name, config in found.items()} == {
@@ -76,7 +76,7 @@ def test_paper_s3_has_both_decoders_of_four_layers_together_and_alone(default_pa
         assert plain(config)
 
 
-def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_params: dict[str, Any]) -> None:
+def test_paper_s3_epochs(default_params: dict[str, Any]) -> None:
     data = whole("paper_s3", default_params)["prepare"]["datasets"]["imagenet_val"]
     left = 50_000 - data["test"] - data["val"]
     assert (data["pixels"], "train" in data) == (224, False)
@@ -85,8 +85,8 @@ def test_paper_s3_goes_32_times_through_what_is_left_of_50000_pictures(default_p
 
 
 @pytest.mark.parametrize(("point", "tap"), list(zip(("layer1.2", "layer2.3", "layer3.5", "layer4.2"), LAYERS, strict=True)))
-def test_our_taps_are_the_published_hooks(point: str, tap: str) -> None:
-    """A hook on a block's one ReLU keeps what it saw last: the block's output."""
+def test_paper_s3_taps(point: str, tap: str) -> None:
+    """A hook on a block's one ReLU keeps its last output: that of the block."""
     network = networks.random("resnet50")
     (place,) = network.facts.taps[tap].places
     assert (place.module, place.side, place.call) == (f"{point}.relu", "output", 2)
@@ -102,7 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random tensors in a file of the owner's kind, named after its own hash as theirs are."""
+    """Random tensors in a torchvision file, with its hash in the name."""
     torch.save(networks.random(name).body.state_dict(), folder / "new.pth")
     prefix = sha256(folder / "new.pth")[:8]
     path = (folder / "new.pth").rename(folder / f"{name}-{prefix}.pth")
@@ -110,7 +110,7 @@ def weights(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
-    """A preset's parameters with less of everything: the same stages, networks, taps and methods."""
+    """A preset's parameters, smaller: the same stages, networks, taps and methods."""
     (data,) = params["prepare"]["datasets"].values()
     data.update(pixels=size, verify=False, **counts)
     params["run"].update(device="cpu", micro_batch=4)
@@ -128,7 +128,7 @@ def shrunk(params: dict[str, Any], size: int, **counts: int) -> dict[str, Any]:
 
 
 def compared(params: dict[str, Any]) -> None:
-    """Every decoder is ranked beside the floors on the test pictures, and every question has its answer in every metric."""
+    """Every decoder is in the leaderboard beside the baselines; every question has an answer in every metric."""
     board = {row["method"]: row for row in read_csv(Path("metrics/leaderboard.csv"))}
     trained = params["train_decoder"]["decoders"]
     assert set(trained) | {"floor_dataset_mean", "floor_own_mean"} <= set(board)
@@ -140,7 +140,7 @@ def compared(params: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
     """Three classes of which two are drawn; pictures of 64 pixels are enlarged."""
     files.tiny_imagenet(project)
     weights(project, "alexnet", monkeypatch)
@@ -155,9 +155,7 @@ def test_paper_s2_runs_on_the_owners_zip(project: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_paper_s3_runs_on_the_owners_tar_and_devkit(
-    project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]
-) -> None:
+def test_run_paper_s3(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     weights(project, "resnet50", monkeypatch)

@@ -1,4 +1,4 @@
-"""The presets of masked models: what the publications state, and paper_s4 run on toys in the owner's format."""
+"""Presets of masked models: the published parameters, and paper_s4 on toy data in the original format."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def size(architecture: MaskedArchitecture) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("name", ["paper_s4", "paper_s4_cifar100"])
-def test_paper_s4_is_the_published_table(name: str, default_params: dict[str, Any]) -> None:
+def test_paper_s4_parameters(name: str, default_params: dict[str, Any]) -> None:
     (found,) = models(name, default_params).values()
     energy, training = found.architecture, found.training
     assert isinstance(energy, EnergyTransformerConfig)
@@ -45,12 +45,12 @@ def test_paper_s4_is_the_published_table(name: str, default_params: dict[str, An
     assert sum(weights.numel() for weights in build(energy, 32, 4).parameters()) == 698_161
 
 
-def test_cifar100_is_asked_what_cifar10_is(default_params: dict[str, Any]) -> None:
+def test_cifar100_equals_cifar10(default_params: dict[str, Any]) -> None:
     text = [str(whole(name, default_params)) for name in ("paper_s4", "paper_s4_cifar100")]
     assert text[0].replace("cifar10", "cifar100") == text[1]
 
 
-def test_energy_imagenet_is_the_recipe_of_the_papers_code(default_params: dict[str, Any]) -> None:
+def test_energy_imagenet_parameters(default_params: dict[str, Any]) -> None:
     (found,) = models("energy_imagenet", default_params).values()
     energy, training = found.architecture, found.training
     assert isinstance(energy, EnergyTransformerConfig)
@@ -62,7 +62,7 @@ def test_energy_imagenet_is_the_recipe_of_the_papers_code(default_params: dict[s
     assert learning_rate(training, training.steps) == pytest.approx(5e-7)
 
 
-def test_masked_64_is_for_two_of_about_the_same_size_and_the_same_training(default_params: dict[str, Any]) -> None:
+def test_masked_64_models_are_comparable(default_params: dict[str, Any]) -> None:
     energy, other = models("masked_64", default_params).values()
     assert (energy.masks, energy.training, energy.augment) == (other.masks, other.training, other.augment)
     counts = [sum(weights.numel() for weights in build(one.architecture, 64, 8).parameters()) for one in (energy, other)]
@@ -70,7 +70,7 @@ def test_masked_64_is_for_two_of_about_the_same_size_and_the_same_training(defau
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("paper_s4", 1000), ("masked_64", 100), ("energy_imagenet", 100)])
-def test_steps_are_reckoned_from_epochs(name: str, epochs: int, default_params: dict[str, Any]) -> None:
+def test_epochs(name: str, epochs: int, default_params: dict[str, Any]) -> None:
     """The last batch of an epoch need not be full."""
     for found in models(name, default_params).values():
         assert found.training.steps == epochs * -(-TRAIN[name] // found.training.batch)
@@ -86,7 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_paper_s4_runs_on_the_owners_archive(project: Path, default_params: dict[str, Any]) -> None:
+def test_run_paper_s4(project: Path, default_params: dict[str, Any]) -> None:
     """All stages; a narrow model, two batches of two, two steps down."""
     files.cifar10(project)
     params = whole("paper_s4", default_params)

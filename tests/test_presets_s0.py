@@ -1,4 +1,4 @@
-"""paper_s0's runs with generators: what the publication states of them, and all stages run on toys in the owner's format."""
+"""paper_s0 with generators: the published parameters, and all stages on toy data in the original format."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,20 +30,20 @@ def methods(params: dict[str, Any]) -> dict[str, Method]:
     return {name: method(group, name, path) for path, group in groups.items() for name in group.methods}
 
 
-def test_generators_and_mapper_are_the_published_ones(params: dict[str, Any]) -> None:
+def test_generator_and_mapper_parameters(params: dict[str, Any]) -> None:
     found = entries("train_gan", params["train_gan"])
     assert [(one.architecture.kind, one.architecture.latent) for one in found.values()] == [("dcgan", 128), ("dcgan", 2048)]
     for one in found.values():
         training = one.training
         assert (training.learning_rate, training.betas, training.batch) == (2e-4, (0.5, 0.999), 256)
         assert (one.discriminator_rate, one.discriminator_betas) == (2e-4, (0.5, 0.999))
-        assert training.steps == 100 * -(-(50_000 - 50 - 128) // 256), "epochs of what is neither test nor validation"
+        assert training.steps == 100 * -(-(50_000 - 50 - 128) // 256), "epochs of the remaining images"
     (mapper,) = entries("train_mapper", params["train_mapper"]).values()
     assert (mapper.space, mapper.architecture.kind, mapper.architecture.width) == ("z", "published", 2048)
     assert mapper.losses.pixel == mapper.losses.feature == 0
 
 
-def test_latents_hybrids_and_noise_are_the_published_ones_by_the_rule_of_s0(params: dict[str, Any]) -> None:
+def test_latent_and_hybrid_parameters(params: dict[str, Any]) -> None:
     found = methods(params)
     switched = {name: [step for step, _ in way.inversion.switches] for name, way in found.items()}
     starts = ("s0_draw", "s0_mapped")
@@ -57,7 +57,7 @@ def test_latents_hybrids_and_noise_are_the_published_ones_by_the_rule_of_s0(para
         assert inversion.optimiser.normalise_gradient
         assert inversion.losses.active == {"feature": 1.0}
         in_pixels = inversion.optimiser.learning_rate[-1][1] == 10.0
-        assert in_pixels == (way.space.kind == "pixels" or bool(inversion.switches)), "eta is 10 of a picture"
+        assert in_pixels == (way.space.kind == "pixels" or bool(inversion.switches)), "the rate is 10 in pixels"
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def shrunk(params: dict[str, Any]) -> dict[str, Any]:
-    """Without other networks' recipes and some of the noise; generators, mapper and methods are all there."""
+    """Without recipes of other networks and some noise levels; all generators, mappers and methods."""
     params["recipes"] = {"s0": params["recipes"]["s0"] | {"steps": 2, "sizes": [[0, 32], [1, SIZE]]}}
     params["train_surrogate"]["models"] = {}
     params["weights"]["networks"] = ["alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg", "resnet50", "efficientnet_lite0"]
@@ -101,7 +101,7 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_its_generators_run_on_the_owners_tar(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
+def test_run_paper_s0(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     torch.save(networks.random("resnet50").body.state_dict(), project / "new.pth")

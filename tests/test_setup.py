@@ -1,4 +1,4 @@
-"""From nothing to an environment: Makefile, bootstrap.sh, lock, hooks."""
+"""Setup of the environment: bootstrap.sh and the lock."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(tmp_path: Path, clone: Path) -> Path:
-    """A folder for PATH with a stand-in for uv that notes how it was called, and fails while `fail` lies beside it."""
+    """A folder for PATH with a fake uv that records its calls, and fails while a file `fail` exists beside it."""
     folder = tmp_path / "tools"
     folder.mkdir()
     (folder / "uv").write_text(
@@ -69,7 +69,7 @@ def calls(tools: Path) -> list[str]:
 ALL = ["venv", "pip", "pip"]  # the lock, then this checkout
 
 
-def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after_a_move(clone, tools) -> None:
+def test_bootstrap(clone, tools) -> None:
     assert bootstrap(clone, tools).returncode == 0
     assert calls(tools) == ALL
     assert bootstrap(clone, tools).returncode == 0
@@ -78,7 +78,7 @@ def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after
     (clone / "requirements.lock").write_text(LOCK + "\n")
     assert bootstrap(clone, tools).returncode == 0
     assert calls(tools) == ALL[1:]
-    assert (clone / ".venv" / "by-hand").exists()  # what was added to a whole environment stays
+    assert (clone / ".venv" / "by-hand").exists()  # additions to a complete environment stay
     (clone / "requirements.lock").write_text(LOCK + "\n\n")
     (tools / "fail").touch()
     assert bootstrap(clone, tools).returncode != 0
@@ -94,7 +94,7 @@ def test_bootstrap_installs_once_and_begins_anew_after_an_interruption_and_after
     assert calls(tools) == ALL
 
 
-def test_the_lock_names_every_direct_dependency_and_is_what_is_installed() -> None:
+def test_lock() -> None:
     assert "://" not in LOCK
     assert not re.search(r"^-|\s@\s", LOCK, re.MULTILINE)
     for each in DIRECT:

@@ -1,4 +1,4 @@
-"""The studies that docs show can be run, and the pages hold just their tables."""
+"""The studies in docs are valid, and the pages hold their current tables."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def decoders(path: Path, params: Params) -> None:
     for chain in wanted.depths.values():
         taps = list(facts(planned.decoders[chain[0]].network).taps)
         places = [taps.index(planned.decoders[name].taps[0]) for name in chain]
-        assert places == sorted(places), "deeper from link to link"
+        assert places == sorted(places), "not in the order of depth"
 
 
 def masked(path: Path, params: Params) -> None:
@@ -51,19 +51,19 @@ def landscapes(path: Path, params: Params) -> None:
     wanted = build(landscape_runs.LandscapeStudy, read_params(path), "study")
     shared = merge(params["train_landscape"]["shared"], wanted.shared)
     config = entry(LandscapeConfig, shared, {"generator": "models/gan/style"}, "study.shared")
-    assert config.descents.steps == wanted.steps, "theta learns with as many steps as it is judged after"
+    assert config.descents.steps == wanted.steps, "trained and evaluated with as many steps"
 
 
 KINDS = {"decoders": decoders, "ratios": masked, "looks": generators, "starts": latents, "tuning": landscapes}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/studies").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_is_whole(path: Path, default_params: Params) -> None:
+def test_every_study_is_valid(path: Path, default_params: Params) -> None:
     section = read_params(path)
     next((check for key, check in KINDS.items() if key in section), inversions)(path, default_params)
 
 
-def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -> None:
+def test_against_s0_uses_the_tuned_recipes(default_params: Params) -> None:
     wanted = study.read(ROOT / "benchmarks/studies/against_s0.yaml")
     for job in study.jobs(wanted, default_params, dataset="photos", split="test"):
         if job.method == "tuned":
@@ -73,6 +73,6 @@ def test_what_is_held_against_s0_are_the_tuned_recipes(default_params: Params) -
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_pages_hold_the_tables_of_the_results(page: Path) -> None:
+def test_pages_are_fresh(page: Path) -> None:
     text = page.read_text()
     assert text == filled(text, ROOT / "docs/results"), "python -m benchmarks.tables writes them anew"

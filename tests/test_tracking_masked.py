@@ -1,4 +1,4 @@
-"""Masked groups and models as records: means by share, energies as curves, panels and ways as pictures."""
+"""Records of masked groups: means by ratio, energies as curves, panels and descents as images."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from relume.tracking.records import Record, records
 from tests.contract_files import SIZE, write
 from tests.masked_files import GROUP, NOISE, RATIOS, STEPS, write_masked
 
-STEP = SIZE + 2  # from a picture on a sheet to the next
+STEP = SIZE + 2  # from one image on a sheet to the next
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
     return sheet[row * STEP : row * STEP + SIZE, column * STEP : column * STEP + SIZE]
 
 
-def test_means_energies_and_sheets_of_masked_groups(root: Path) -> None:
+def test_masked_group_records(root: Path) -> None:
     found = record(root)
     for row in read_csv(root / "metrics/masked.csv"):
         label = f"{row['method']}/photos/{row['mask_ratio']}"
         assert found.means[f"{label}/psnr_masked"] == pytest.approx(float(row["psnr_masked"]), rel=1e-5)
-    assert len(found.means) == len(NOISE) * len(RATIOS) * 2, "the share itself is no metric"
+    assert len(found.means) == len(NOISE) * len(RATIOS) * 2, "the mask ratio is no metric"
     assert {name for name, _, _ in found.curves} == {f"et/energy_{ratio:g}" for ratio in RATIOS}
     wanted = [(f"et/energy_{RATIOS[0]:g}", step, -85.0 - 10 * step) for step in range(STEPS + 1)]
     assert found.curves[: STEPS + 1] == wanted
@@ -55,7 +55,7 @@ def test_means_energies_and_sheets_of_masked_groups(root: Path) -> None:
     assert found["steps-et"].shape == (2 * STEP - 2, (STEPS + 1) * STEP - 2, 3)
 
 
-def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_path: Path) -> None:
+def test_changed_masks_are_another_run(root: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(root, tmp_path / "moved"))
     before = record(moved)
     assert before.key == record(root).key
@@ -66,4 +66,4 @@ def test_other_masks_are_another_run_and_old_scores_are_none(root: Path, tmp_pat
     write_csv(folder / "index.csv", tuple(rows[0]), [{**row, "mask_ratio": "0.25"} for row in rows])
     assert (record(moved).means, record(moved).measured) == ({}, "")
     (folder / "path.csv").unlink()
-    assert [found.name for found in records(moved)] == ["floors"], "a masked group without its ways is not whole"
+    assert [found.name for found in records(moved)] == ["floors"], "a masked group without path.csv is incomplete"

@@ -1,4 +1,4 @@
-"""The stages that train, on toy files: what they write, a kill, several processes, faults by key."""
+"""The training stages on toy files: outputs, resume, several processes, faults."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -77,7 +77,7 @@ def trained(case: str, name: str | None = None, out: str = "models") -> Result:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_model_and_its_seconds(case: str) -> None:
+def test_stage_writes_model_and_timing(case: str) -> None:
     name = CASES[case][1]
     result = trained(case)
     assert result.exit_code == 0, result.output
@@ -88,10 +88,10 @@ def test_a_model_and_its_seconds(case: str) -> None:
     assert read_csv(Path(f"models/{name}.csv"))[-1]["step"] == "4"
     terms = {row["term"] for row in read_csv(Path("models", name, "history.csv"))}
     assert {"train/loss", "val/loss", "learning_rate"} <= terms
-    assert not list(Path().glob(".dvc/tmp/resume/*")), "nothing is left in the scratch"
+    assert not list(Path().glob(".dvc/tmp/resume/*")), "scratch files remain"
 
 
-def test_samples_are_drawn_with_the_weights_that_are_kept() -> None:
+def test_samples_use_the_kept_weights() -> None:
     assert trained("gan").exit_code == 0
     found = read_samples(Path("models/samples"))
     assert (found.about.name, found.about.dataset, found.images.shape) == ("dcgan", "toy", (3, 64, 64, 3))
@@ -101,7 +101,7 @@ def test_samples_are_drawn_with_the_weights_that_are_kept() -> None:
     assert np.abs(kept[0].astype(int) - found.images[2]).max() <= 1
 
 
-def test_a_decoder_can_learn_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoder_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=Dataset.open(Path(IMAGES)).images, sample=[0, 1, 2], split="train")
     extract(through, pictures, Path(KEPT), budget_mb=1)
@@ -111,7 +111,7 @@ def test_a_decoder_can_learn_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> 
     assert read_json(Path("models/cached/model.json"))["config"]["features"] == KEPT
 
 
-def test_a_tokenizer_is_the_one_that_was_trained() -> None:
+def test_tokenizer_is_the_trained_one() -> None:
     assert trained("masked", "codes").exit_code == 0
     succeed(train_masked, model="beit", tokenizer="models/codes", out="models/beit", timing="beit.csv")
     codes, beit = (read_model(Path("models", name))[0] for name in ("codes", "beit"))
@@ -119,7 +119,7 @@ def test_a_tokenizer_is_the_one_that_was_trained() -> None:
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, *at: int) -> list[int]:
-    """The steps that are taken; the process dies before these (counted over all runs). Every row of the history is safe."""
+    """The steps of all runs; the process dies before those in `at`. A checkpoint is written after every step."""
     monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
     advance, steps = TrainState.advance, list[int]()
 
@@ -134,7 +134,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, *at: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("case", "precision"), [("decoder", "float32"), ("gan", "bfloat16")])
-def test_a_killed_stage_resumes_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch, case: str, precision: str) -> None:
+def test_resume_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, case: str, precision: str) -> None:
     change("run.precision", precision)
     name = CASES[case][1]
     assert trained(case, out="whole").exit_code == 0
@@ -153,7 +153,7 @@ def many(rank: int, count: int) -> Callable[[torch.device], Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_faults_come_before_the_work(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_faults_before_training(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     stage, name, _ = CASES[case]
     section = f"{stage.__name__.removeprefix('stages.')}.{'decoders' if case == 'decoder' else 'models'}"
     monkeypatch.setattr("relume.training.stage.train", lambda *_, **__: pytest.fail("work has begun"))
@@ -165,13 +165,13 @@ def test_faults_come_before_the_work(monkeypatch: pytest.MonkeyPatch, case: str)
     assert not Path("models", name).exists()
 
 
-def test_trajectories_fit_into_every_processs_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trajectories_fit_into_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relume.training.stage.ranks", together(2))
     assert "train_landscape.models.alone.descents.per_batch: " in trained("landscape", "alone").output
 
 
-def test_processes_have_checkpoints_of_their_own_number_and_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process starts anew where two have begun: sums in another order are other bits."""
+def test_checkpoints_depend_on_the_process_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of two processes is not used by one: the sums differ in the last bits."""
     monkeypatch.setattr(Ranks, "average", lambda self, tensors: None)
     steps = dying(monkeypatch, 3)
     monkeypatch.setattr("relume.training.stage.ranks", together(2))

@@ -1,4 +1,4 @@
-"""Features from the cache: what is trained and decoded from them is what computed ones give, and nobody looks anew."""
+"""Features from the cache: training and decoding agree with computed features, and no network is loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 
 @pytest.fixture(scope="module")
 def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything that one MiB holds: of AlexNet at 64 px, all taps of 12 pictures but the first two."""
+    """A cache of 1 MiB: all taps of AlexNet except the first two."""
     folder = tmp_path_factory.mktemp("features") / FOLDER
     through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     extract(through, Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train"), folder, budget_mb=1)
@@ -35,8 +35,8 @@ def toy(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTraine
     return decoder_files.toy(data, folder, **UNTOUCHED | where | {"taps": ["conv5", "pool"]} | differences)
 
 
-def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, folder: Path) -> None:
-    """Half precision moves no value of a trained decoder's pictures by more than one of 255 steps."""
+def test_decoding_from_the_cache(data: Dataset, folder: Path) -> None:
+    """Half precision changes no pixel by more than one of 255 steps."""
     computed, cached = toy(data, None), toy(data, folder)
     done = train(computed)
     cached.module.eval().load_state_dict(done.best)
@@ -52,7 +52,7 @@ def test_decoding_from_the_cache_gives_nearly_the_same_picture(data: Dataset, fo
 
 
 @pytest.mark.parametrize("losses", [{}, {"lpips": 0.1}, {"feature": 0.3, "adversarial": 0.1}], ids=["pixel", "lpips", "more"])
-def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
+def test_training_from_the_cache(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
     pair = [toy(data, where, losses=losses) for where in (None, folder)]
     assert [made.validate()[LOSS] for made in pair] == pytest.approx([pair[0].validate()[LOSS]] * 2, rel=1e-2)
     first, second = (made.loss([0, 3], [torch.Generator()] * 2) for made in pair)
@@ -61,14 +61,14 @@ def test_training_goes_as_from_computed_ones(data: Dataset, folder: Path, losses
     )
 
 
-def test_a_network_is_loaded_only_for_what_is_not_in_the_cache(data: Dataset, folder: Path) -> None:
+def test_cached_taps_load_no_network(data: Dataset, folder: Path) -> None:
     assert set(toy(data, folder).networks) == set()
     assert set(toy(data, folder, losses={"feature": 0.3}).networks) == {"alexnet_conv"}
     vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, folder, **vgg).networks) == {"vgg16_conv"}
 
 
-def test_a_cache_that_does_not_fit_is_refused_by_name(data: Dataset, folder: Path, tmp_path: Path) -> None:
+def test_invalid_caches(data: Dataset, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="conv1.*extract.cached.*alexnet_conv.*extract.budget_mb"):
         toy(data, folder, taps=["conv1"])
     about = read_json(folder / "stats.json")

@@ -1,16 +1,21 @@
-"""Training a decoder of a network with random weights: it learns, terms are what they say, the network rests."""
+"""Training of decoders: it learns, terms, augmentation, the discriminator, faults."""
 
 import math
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from relume.core.errors import UserError
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
+from relume.losses.gan import hinge_discriminator, hinge_generator
+from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.terms import wishes
+from relume.methods.decoder.train import adversarial
+from relume.training.adversarial import DISCRIMINATOR
 from relume.training.augment import augment, turned
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
@@ -23,8 +28,8 @@ def draws(count: int) -> list[torch.Generator]:
     return [generator(0, row) for row in range(count)]
 
 
-def test_it_learns_and_the_network_rests(data: Dataset) -> None:
-    """On noise there is nothing to learn but the training pictures themselves."""
+def test_training_leaves_the_network_frozen(data: Dataset) -> None:
+    """Validated on the training images, since noise does not generalise."""
     plain = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}, "training": {"steps": 30, "validate_every": 10}}
     trainer = toy(data, **plain, validation=1)
     trainer.val = trainer.train
@@ -42,12 +47,12 @@ LOSSES = {
     "pixel": {"losses": {"pixel": 1.0}},
     "l1": {"losses": {"pixel": 1.0}, "measures": {"pixel": "l1"}},
     "feature": {"losses": {"pixel": 0.0, "feature": 1.0}},
-    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25, "adversarial": 0.1}},  # which is no measure
+    "all": {"losses": {"pixel": 1.0, "lpips": 0.5, "feature": 0.25, "adversarial": 0.1}},  # not a term of `measure`
 }
 
 
 @pytest.mark.parametrize("case", LOSSES)
-def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
+def test_loss_terms(data: Dataset, case: str) -> None:
     trainer = toy(data, **LOSSES[case])
     trainer.module.eval()
     images = trainer.pixels(trainer.train)
@@ -67,17 +72,17 @@ def test_terms_are_what_they_say(data: Dataset, case: str) -> None:
     assert all(weights.grad is not None and torch.isfinite(weights.grad).all() for weights in trainer.module.parameters())
 
 
-def test_what_is_decoded_is_seen_in_float32_also_under_autocast(data: Dataset) -> None:
-    """Decoders are used on such features; of their own pictures half precision is enough."""
+def test_features_are_float32_under_autocast(data: Dataset) -> None:
+    """The targets are float32; features of decoded images may be half precision."""
     trainer = toy(data, losses={"feature": 1.0})
     images = trainer.pixels(trainer.train)
     plain = trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(trainer.truth(trainer.train, images)["alexnet_conv"]["conv3"], plain)
-        assert not torch.equal(trainer.encode(trainer.train, images)["conv3"], plain), "autocast is on"
+        assert not torch.equal(trainer.encode(trainer.train, images)["conv3"], plain)
 
 
-def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
+def test_terms_of_weight_zero_load_nothing(data: Dataset) -> None:
     vgg = {"measures": {"lpips": {"network": "vgg"}}}
     assert set(toy(data, **vgg).networks) == {"alexnet_conv"}
     assert wishes(settings(**vgg), decoded=True) == {}
@@ -87,7 +92,7 @@ def test_a_term_of_weight_zero_costs_nothing(data: Dataset) -> None:
     assert wishes(settings(losses={"feature": 1.0}), decoded=True) == {"alexnet_conv": ("conv3",)}
 
 
-def test_moments_are_those_of_numpy(data: Dataset) -> None:
+def test_feature_moments(data: Dataset) -> None:
     trainer = toy(data, taps=["conv3", "pool"], moments=3)
     seen = trainer.encode(trainer.train[:3], trainer.pixels(trainer.train[:3]))
     found = trainer.moments()
@@ -97,7 +102,7 @@ def test_moments_are_those_of_numpy(data: Dataset) -> None:
         assert torch.equal(trainer.module.state_dict()[f"normal.{tap}.mean"], found[tap][0])
 
 
-def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
+def test_validation_includes_the_baseline(data: Dataset) -> None:
     metrics = toy(data).validate()
     images = data.pixels(data.select("val"))
     own = images - images.mean((2, 3), keepdim=True)
@@ -105,14 +110,14 @@ def test_validation_states_the_floor_beside_the_score(data: Dataset) -> None:
     assert {"psnr", LOSS, "pixel"} <= set(metrics)
 
 
-def test_rows_of_a_batch_draw_for_themselves() -> None:
+def test_augmentation_is_per_row() -> None:
     config = Augment(flip=True, crop=0.3, colour=0.5)
     both, alone = augment(IMAGES, config, draws(4)), augment(IMAGES[:1], config, draws(1))
     assert torch.allclose(both[:1], alone, atol=1e-6)
     assert 0 <= both.min() <= both.max() <= 1
 
 
-def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
+def test_flip_is_exact_and_no_augmentation_is_identity() -> None:
     flipped = augment(IMAGES, Augment(flip=True, crop=0.0, colour=0.0), draws(4))
     same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
     mirrored = [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(flipped, IMAGES, strict=True)]
@@ -122,8 +127,8 @@ def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
     assert augment(IMAGES, Augment(flip=False, crop=0.0, colour=0.0), draws(4)) is IMAGES
 
 
-def test_colours_turn_about_the_greys() -> None:
-    """A third of a turn makes green of red; greys stay; without saturation only they are left."""
+def test_colour_rotation() -> None:
+    """A third of a turn maps red to green; greys stay; zero saturation gives grey."""
     colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
     red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
     assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
@@ -146,6 +151,64 @@ def section(**decoder: Any) -> dict[str, Any]:
         ({"training": training(log_every=4, validate_every=6)}, "a multiple of log_every, 4"),
     ],
 )
-def test_faults_are_named_by_their_key(decoder: dict[str, Any], message: str) -> None:
+def test_faults_name_their_key(decoder: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         entries("train_decoder", section(**decoder))
+
+
+JUDGED = 32
+
+
+def discriminator(channels: int = 5) -> Discriminator:
+    torch.manual_seed(0)
+    return Discriminator([channels], JUDGED, 8)
+
+
+def drawn(*shape: int, name: str = "x") -> Tensor:
+    return torch.rand(*shape, generator=generator(0, name))
+
+
+def test_hinge_losses() -> None:
+    real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 1.0])
+    assert hinge_discriminator(real, fake).tolist() == [0.0, 1.5, 4.0]
+    assert hinge_generator(fake).tolist() == [3.0, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 7), (5,)], ids=["map", "vector"])
+def test_discriminator_rows_independent_gradients_finite(shape: tuple[int, ...]) -> None:
+    extractor = discriminator().eval()
+    pictures, features = drawn(3, 3, JUDGED, JUDGED).requires_grad_(), drawn(3, *shape, name="features")
+    scores = extractor(pictures, [features])
+    assert scores.shape == (3,)
+    assert torch.allclose(extractor(pictures[1:2], [features[1:2]]), scores[1:2], atol=1e-5)
+    assert not torch.allclose(extractor(pictures, [features.flip(1)]), scores, atol=1e-5), "the features matter"
+    scores.sum().backward()
+    assert pictures.grad is not None
+    assert bool(torch.isfinite(pictures.grad).all())
+    assert float(pictures.grad.abs().sum()) > 0
+    assert bool(torch.isfinite(extractor(pictures, [torch.zeros(3, *shape)])).all())
+
+
+def test_spectral_norm() -> None:
+    extractor = discriminator()
+    for _ in range(50):  # one power iteration each
+        extractor(drawn(1, 3, JUDGED, JUDGED), [drawn(1, 5, name="features")])
+    layers = [layer for layer in extractor.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
+    assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
+    assert len(layers) == 3 + 3
+
+
+def test_adversarial_term(data: Dataset) -> None:
+    trainer = toy(data, losses={"adversarial": 0.3}, taps=["conv3", "pool"])
+    terms = trainer.loss([0, 1], [generator(0, row) for row in range(2)])
+    assert set(terms) == {LOSS, "pixel", "adversarial", DISCRIMINATOR}
+    assert float(terms[LOSS].detach()) == pytest.approx(float((terms["pixel"] + 0.3 * terms["adversarial"]).detach()))
+    assert trainer.discriminator is not None
+    rows, extractor = trainer.train[:2], trainer.discriminator.module.eval()
+    images = trainer.pixels(rows)
+    seen = list(trainer.truth(rows, images)["alexnet_conv"].values())
+    assert torch.allclose(adversarial(extractor, images, images, seen)["adversarial"], -extractor(images, seen))
+    assert trainer.validate().keys() == toy(data).validate().keys()
+    assert toy(data).discriminator is None
+    assert set(toy(data).loss([0], [generator(0, 0)])) == {LOSS, "pixel"}

@@ -29,16 +29,16 @@ NOTHING = {"colour": False, "translate": 0.0, "cutout": 0.0}
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_shifts_by_hand() -> None:
+def test_augment_shift() -> None:
     found = shifted(IMAGES, torch.tensor([[2.0, 0, -1], [0, -3, 20]]))
     assert torch.equal(found[0, :, 2:], IMAGES[0, :, :-2])
     assert bool((found[0, :, :2] == 0.5).all())
     assert torch.equal(found[1, :, :, :-3], IMAGES[1, :, :, 3:])
     assert bool((found[1, :, :, -3:] == 0.5).all())
-    assert bool((found[2] == 0.5).all()), "out of sight"
+    assert bool((found[2] == 0.5).all())
 
 
-def test_cuts_by_hand() -> None:
+def test_augment_cutout() -> None:
     """A square of 4 of 8 pixels, its corner from -2 to 6."""
     found = cut(IMAGES, 0.5, torch.tensor([[0.0, 0.5, 0.999], [0.0, 0.5, 0.0]]))
     dark = (found == 0.5).all(1)
@@ -49,9 +49,9 @@ def test_cuts_by_hand() -> None:
     assert torch.equal(found[0][:, ~dark[0]], IMAGES[0][:, ~dark[0]])
 
 
-def test_colours_by_hand() -> None:
+def test_augment_colour() -> None:
     half = torch.tensor([0.5, 0.5, 0.5])
-    assert torch.allclose(coloured(IMAGES, torch.stack([half, half, half])), IMAGES, atol=1e-6), "the middle of all draws"
+    assert torch.allclose(coloured(IMAGES, torch.stack([half, half, half])), IMAGES, atol=1e-6), "draws of 0.5 change nothing"
     grey = coloured(IMAGES, torch.stack([half + 0.25, 0 * half, half]))
     assert torch.allclose(grey, IMAGES.mean(1, keepdim=True).expand_as(IMAGES) + 0.125, atol=1e-6)
     flat = coloured(IMAGES, torch.stack([half, half, 0 * half]))
@@ -60,7 +60,7 @@ def test_colours_by_hand() -> None:
     )
 
 
-def test_what_is_shown_belongs_to_its_generator_and_slopes_pass() -> None:
+def test_diff_augment_per_row_and_differentiable() -> None:
     config = DiffAugment(colour=True, translate=0.25, cutout=0.25)
     images = IMAGES.clone().requires_grad_()
     shown = diff_augment(images, config, dice(0, 1, 2))
@@ -102,7 +102,7 @@ def test_path_lengths_of_a_linear_generator() -> None:
     assert float(made.by.grad) > 0
 
 
-def test_terms_of_the_logistic_objective_add_up(data: Dataset) -> None:
+def test_logistic_terms_add_up(data: Dataset) -> None:
     made = trainer(data, "style", objective=DUELS["style"] | {"r1_every": 1, "path_every": 1})
     terms = {name: float(value.detach()) for name, value in made.loss([0, 1, 2, 3], dice(0, 1, 2, 3)).items()}
     assert set(terms) == {LOSS, DISCRIMINATOR, "fooled", "path", "told", "r1"}
@@ -111,8 +111,8 @@ def test_terms_of_the_logistic_objective_add_up(data: Dataset) -> None:
     assert terms["r1"] > 0
 
 
-def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
-    """Over many draws it is due one time in three, and then threefold."""
+def test_lazy_regularisation(data: Dataset) -> None:
+    """It applies in one of three steps, with three times the weight."""
     objective = DUELS["style"] | {"r1_every": 3, "path_length": 0.0}
     made = trainer(data, "style", objective=objective, diff_augment=NOTHING)
     made.module.eval()
@@ -124,8 +124,8 @@ def test_what_is_lazy_counts_as_many_times_more(data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Pictures that are red on the left or green on the right, seen coarsely."""
+def test_training_lowers_the_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Images that are red on the left or green on the right, embedded as 4 x 4 px."""
     monkeypatch.setattr(
         "relume.methods.gan.train.embed", lambda network, metric_network, x: 4 * F.adaptive_avg_pool2d(x - 0.5, 4).flatten(1)
     )
@@ -142,7 +142,7 @@ def test_it_learns_what_pictures_look_like(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: str) -> None:
+def test_last_weights_and_mean_latent_are_kept(data: Dataset, kind: str) -> None:
     made = trainer(data, kind, training=training(steps=2, batch=4))
     done = train(made)
     assert done.best_step == 2
@@ -150,7 +150,7 @@ def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: s
     assert bool(done.best["running_mean"].any()) == (kind != "dcgan")
 
 
-def test_faults_are_named_together() -> None:
+def test_faults_are_reported_together() -> None:
     section = {"shared": shared(), "models": {"a": {"objective": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
     with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
         entries("train_gan", section)
@@ -160,7 +160,7 @@ def test_faults_are_named_together() -> None:
 PLAIN = {"network": "alexnet_conv", "tap": "conv1"}
 
 
-def test_the_distance_by_hand() -> None:
+def test_discrepancy() -> None:
     """Two numbers each; k(a, b) = mean of (1 + |a - b|^2 / (2 width))^-1/2."""
     x, y = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]])
 
@@ -172,14 +172,14 @@ def test_the_distance_by_hand() -> None:
     assert discrepancy(x, y).tolist() == pytest.approx([first, second], rel=1e-5)
 
 
-def test_grain_by_hand() -> None:
-    """Rows 0 and 1 in turn in the first colour; the others even."""
+def test_grain() -> None:
+    """Alternating rows of 0 and 1 in the first channel; the other channels are constant."""
     picture = torch.full((1, 3, 4, 4), 0.5)
     picture[:, 0] = torch.tensor([0.0, 1, 0, 1])[:, None]
     assert grain(picture)[0].tolist() == pytest.approx([1 / 3, 0, 0.5, 0.5, 0.5, 0.5001**0.5 * 0.5**0.5, 0.01, 0.01], abs=1e-3)
 
 
-def test_true_pictures_are_nearer_than_others(data: Dataset) -> None:
+def test_moments_of_real_images_are_nearer(data: Dataset) -> None:
     reference = trainer(data, "style", objective=MOMENTS, metric_network=PLAIN).reference
     assert reference is not None
     true = data.pixels(data.select("train")[:4])

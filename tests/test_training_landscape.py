@@ -1,4 +1,4 @@
-"""Landscapes: where they begin, descents by hand, what is remembered, learning, kills, what is kept, faults by name."""
+"""Landscapes: initial state, descents, replay, losses, training, saved models."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ def landscape(*, hidden: tuple[int, ...] = (8,), residual: bool = True, shape: t
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3)])
-def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None:
+def test_residual_landscape_starts_as_identity(shape: tuple[int, ...]) -> None:
     made = landscape(shape=shape)
     z = torch.randn(4, made.centre.numel(), generator=dice(0)[0])
     assert torch.equal(made(z), made.latents(z))
@@ -51,10 +51,10 @@ def test_the_residual_one_begins_as_the_identity(shape: tuple[int, ...]) -> None
     assert torch.allclose(made.units(made(z)), z, atol=1e-6)
     torch.nn.init.normal_(list(made.parameters())[-2])
     assert not torch.allclose(made(z), made.latents(z))
-    assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are apart"
+    assert torch.allclose(made(z[1:2]), made(z)[1:2], atol=1e-6), "rows are independent"
 
 
-def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
+def test_rotated_landscape(data: Dataset) -> None:
     made = trainer(data, architecture={"rotated": True}, losses=PLAIN_LOSS)
     basis, z = made.model.basis, made.starts(dice(0, 1))
     assert basis is not None
@@ -65,7 +65,7 @@ def test_a_turned_one_goes_along_the_axes_of_its_losses(data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.6, 0.9)])
-def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
+def test_descent_equals_adam_per_row(betas: tuple[float, float]) -> None:
     goal = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
 
     def see(z: Tensor) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ def test_a_descent_is_adams_own_row_by_row(betas: tuple[float, float]) -> None:
     assert bool((moments[-1].terms[LOSS] < moments[0].terms[LOSS]).all())
 
 
-def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
+def test_replay_ring() -> None:
     ring = Ring(states=torch.zeros(4, 1), pictures=torch.zeros(4, dtype=torch.int64))
     ring.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1, 2, 3]))
     states, pictures = ring.draw(dice(*range(40)))
@@ -95,8 +95,8 @@ def test_a_ring_forgets_the_oldest_and_never_gives_what_was_not_there() -> None:
     assert set(ring.draw(dice(*range(60)))[1].tolist()) == {2, 3, 4, 5}
 
 
-def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
-    """Two steps each: the third renewal is the second that counts. Its memory is gone: the first step of Adam is the rate."""
+def test_finished_trajectory_restarts() -> None:
+    """Two steps each, so every second renewal counts. Adam's state is reset: its first step equals the rate."""
     going = Going(1, 1, steps=2)
     asked: list[int] = []
 
@@ -114,8 +114,8 @@ def test_a_trajectory_that_has_ended_begins_anew_with_another_picture() -> None:
 
 
 @pytest.mark.parametrize("extractor", ["alex", "vgg"])
-def test_likeness_by_hand(extractor: str) -> None:
-    """At 32 px every tap of either judge has a place."""
+def test_likeness(extractor: str) -> None:
+    """At 32 px every tap of both networks has positions."""
     own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
     measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
     x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
@@ -130,20 +130,20 @@ def test_likeness_by_hand(extractor: str) -> None:
     assert measure(x, measure.target(x))[LOSS].tolist() == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_step_remembers_states_and_moves_theta_alone(data: Dataset) -> None:
+def test_step_fills_the_replay_and_trains_theta_only(data: Dataset) -> None:
     made = trainer(data)
     for rows in ([0, 1, 2], [1, 2, 3]):
         terms = made.loss(rows, dice(*rows))
     assert int(made.module.ring.seen) == 4
-    assert made.module.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its picture"
+    assert made.module.ring.pictures[:4].tolist() == [0, 1, 0, 1], "a trajectory keeps its image"
     assert all(value.ndim == 0 for value in terms.values())
-    assert all(weights.grad is None for weights in made.module.parameters()), "the trajectories' slopes are no business of theta"
+    assert all(weights.grad is None for weights in made.module.parameters()), "trajectories do not backpropagate into theta"
     terms[LOSS].backward()
     assert all(weights.grad is not None for weights in made.module.parameters())
     assert not any(weights.requires_grad for weights in made.painter.parameters())
 
 
-def test_a_relative_loss_is_the_mean_with_the_slope_of_logarithms() -> None:
+def test_relative_loss() -> None:
     values = torch.tensor([0.1, 0.5, 3.0], requires_grad=True)
     found = relative(values)
     assert float(found.detach()) == pytest.approx(1.2)
@@ -153,7 +153,7 @@ def test_a_relative_loss_is_the_mean_with_the_slope_of_logarithms() -> None:
 
 
 class Tint(Generator):
-    """Pictures of one colour, which w says."""
+    """Images of one colour, given by w."""
 
     def __init__(self) -> None:
         super().__init__(latent=3, width=3, layers=1, size=SIDE)
@@ -165,8 +165,8 @@ class Tint(Generator):
         return w[:, 0, :, None, None].sigmoid().expand(-1, -1, SIDE, SIDE)
 
 
-def test_it_makes_descents_fast(data: Dataset) -> None:
-    """Colours that are a dozen plain steps away: those of pictures that it never saw are found in four."""
+def test_landscape_speeds_up_descents(data: Dataset) -> None:
+    """Validation colours that need a dozen plain steps are reached in four."""
     steps = training(steps=150, batch=16, learning_rate=1e-2, clip=10.0, ema=0.0, log_every=50, validate_every=50)
     ways = {"steps": 4, "learning_rate": 0.1, "betas": [0.9, 0.999], "start": 0.0, "per_batch": 8}
     pictures = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8), (60, SIDE, SIDE, 3))
@@ -179,7 +179,7 @@ def test_it_makes_descents_fast(data: Dataset) -> None:
     assert done.metrics[LOSS] < 0.3 * done.metrics["loss_plain"]
 
 
-def test_the_landscape_alone_is_kept_for_its_generator_alone(data: Dataset, tmp_path: Path) -> None:
+def test_saved_landscape_belongs_to_its_generator(data: Dataset, tmp_path: Path) -> None:
     made = trainer(data, training=training(steps=1, batch=3), losses=PLAIN_LOSS)
     done = train(made)
     assert not [name for name in done.best | done.last if name.startswith(("ring", "going"))]

@@ -1,4 +1,4 @@
-"""The loop on a line to be fitted: it learns, validates, previews, stops at NaN; shares of a batch are the batch."""
+"""The training loop on a line: training, validation, previews, NaN, schedules, several processes."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def settings(**differences: Any) -> Training:
 
 
 class Line(Trainer[Any]):
-    """A line with batch normalisation before it: something with buffers, and a draw per sample. A critic may look on."""
+    """A linear model after batch normalisation, with one draw per sample, and an optional discriminator."""
 
     kind = "line"
 
@@ -45,7 +45,7 @@ class Line(Trainer[Any]):
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1)) if normed else nn.Sequential(nn.Linear(1, 1))
         self.broken_at, self.calls, self.previews = broken_at, 0, 0
-        self.critic = critic  # weight of what it says in the line's loss
+        self.critic = critic  # its weight in the loss
         if critic is not None:
             self.discriminator = DiscriminatorState(nn.Linear(1, 1), learning_rate=0.01)
 
@@ -68,7 +68,7 @@ class Line(Trainer[Any]):
 
 
 class Seen(Line):
-    """Each preview is two grey images of its number."""
+    """Preview number n is two images of grey level n."""
 
     def preview(self) -> np.ndarray:
         self.previews += 1
@@ -79,7 +79,7 @@ class Seen(Line):
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_it_learns_and_keeps_the_best(optimiser: str, ema: float) -> None:
+def test_training_keeps_the_best(optimiser: str, ema: float) -> None:
     seen: list[tuple[int, Mapping[str, float]]] = []
     line = Line(optimiser=optimiser, ema=ema)
     before = line.validate()[LOSS]
@@ -95,7 +95,7 @@ def test_it_learns_and_keeps_the_best(optimiser: str, ema: float) -> None:
     assert done.progress is None
 
 
-def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_autocast_in_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
     seen: list[tuple[str, bool]] = []
 
@@ -115,19 +115,19 @@ def test_autocast_is_for_steps_and_not_for_validation(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("steps", "previews"), [(6, [1, 2, 3]), (5, [1, 2, 3]), (32, [2, 4, 6, 8, 10, 12, 14, 16]), (19, [2, 3, 4, 5, 7, 8, 9, 10])]
 )
-def test_previews_are_kept_evenly_spread_with_the_last(steps: int, previews: list[int]) -> None:
+def test_previews_are_evenly_spread(steps: int, previews: list[int]) -> None:
     progress = train(Seen(steps=steps, log_every=1, validate_every=2)).progress
     assert progress is not None
     rows = [int(progress[at, 0, 0]) for at in range(0, len(progress), 6)]
-    assert rows == [255, *previews], "the samples come first"
+    assert rows == [255, *previews]
 
 
-def test_nan_or_inf_stops_it_by_step_and_term() -> None:
+def test_nan_or_inf_raises() -> None:
     with pytest.raises(UserError, match=r"line: step 5: loss is not finite"):
         train(Line(broken_at=5, log_every=4, validate_every=4))
 
 
-def test_every_epoch_goes_through_all_samples_in_an_order_of_its_own() -> None:
+def test_epoch_order() -> None:
     first, second = ([row_at(epoch * 12 + place, 12, 0) for place in range(12)] for epoch in range(2))
     assert sorted(first) == sorted(second) == list(range(12))
     assert first != second
@@ -143,21 +143,21 @@ def test_every_epoch_goes_through_all_samples_in_an_order_of_its_own() -> None:
         ({"kind": "cosine", "final": 0.5}, [0.5, 0.952254, 0.827254, 0.672746, 0.547746]),
     ],
 )
-def test_schedules_by_hand(schedule: dict[str, Any], rates: list[float]) -> None:
+def test_learning_rate_schedules(schedule: dict[str, Any], rates: list[float]) -> None:
     config = settings(steps=5, learning_rate=1.0, warmup=2, schedule=schedule)
     assert [learning_rate(config, step) for step in range(5)] == pytest.approx(rates, abs=1e-6)
 
 
-def test_the_gradient_is_clipped() -> None:
-    """Plain Adam is blind to a gradient's length, so its memory tells: the first moment is (1 - beta) times the gradient."""
+def test_gradient_clipping() -> None:
+    """Adam's step does not depend on the gradient's norm, but its first moment is (1 - beta) times the gradient."""
     state = TrainState(Line(clip=1e-3))
     state.advance()
     moments = torch.cat([entry["exp_avg"].flatten() for entry in state.optimizer.state.values()])
     assert float(moments.norm()) == pytest.approx(0.1 * 1e-3, rel=1e-4)
-    assert float(state.pending[0]["gradient"]) > 1e-3, "the history tells what it was before"
+    assert float(state.pending[0]["gradient"]) > 1e-3, "the history has the norm before clipping"
 
 
-def test_the_average_of_weights_by_hand() -> None:
+def test_ema() -> None:
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 0.0)
     ema = Ema(module, 0.5)
@@ -172,7 +172,7 @@ def test_the_average_of_weights_by_hand() -> None:
     assert module.weight.item() == 2.0
 
 
-def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_is_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
     with pytest.raises(UserError, match=r"batch: 3 .* 2 processes"):
         Ranks(0, 2).share([1, 2, 3])
@@ -185,7 +185,7 @@ def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
-TOLERANCE = 1e-5  # of weights after 40 steps; only sums are taken in another order
+TOLERANCE = 1e-5  # after 40 steps; only the order of sums differs
 PROGRAMME = """
 import sys, torch
 from relume.training.loop import train
@@ -202,12 +202,12 @@ with ranks(CPU) as here:
 
 
 def shared_line() -> Line:
-    """Without batch normalisation, whose statistics are those of a share and not of the batch; with an adversary."""
+    """With a discriminator, and without batch normalisation, whose statistics are per process."""
     return Line(normed=False, critic=0.1, ema=0.0)
 
 
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_equal_one(tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     (tmp_path / "programme.py").write_text(PROGRAMME)
@@ -219,7 +219,7 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
         assert torch.allclose(together[name], value, atol=TOLERANCE), name
 
 
-def test_a_discriminator_without_weight_changes_no_bit_and_learns_at_its_own_pace() -> None:
+def test_discriminator_without_weight_changes_nothing() -> None:
     watched, alone = Line(critic=0.0), Line()
     assert watched.discriminator is not None
     before = [value.clone() for value in watched.discriminator.module.state_dict().values()]

@@ -1,4 +1,4 @@
-"""Surrogates: ridge against a plain solver, moments, rows, floors by hand, a linear truth, the stage, the term, faults."""
+"""Surrogates: ridge, moments, independent rows, baselines, recovery of a linear map, cached features, the term, faults."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -42,13 +42,13 @@ def extractors(data: Dataset) -> Extractors:
     return Extractors(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
 
 
-def test_every_kind_of_the_parameters_is_tried() -> None:
+def test_every_kind_is_covered() -> None:
     kinds = {get_args(cls.__dataclass_fields__["kind"].type)[0] for cls in get_args(get_args(SurrogateArchitecture)[0])}
     assert kinds == set(CASES)
 
 
 @pytest.mark.parametrize("rows", [5, 30], ids=["more numbers than rows", "more rows than numbers"])
-def test_ridge_agrees_with_least_squares_on_the_widened_system(rows: int) -> None:
+def test_ridge_equals_least_squares(rows: int) -> None:
     """Ridge is least squares with sqrt(penalty) I below x and zeros below y."""
     x, y = torch.randn(rows, 8, generator=dice(2)[0]).double(), torch.randn(rows, 3, generator=dice(3)[0]).double()
     strength = 0.3 * x.square().sum(1).mean()
@@ -58,7 +58,7 @@ def test_ridge_agrees_with_least_squares_on_the_widened_system(rows: int) -> Non
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_rows_are_apart_and_every_tap_counts(kind: str) -> None:
+def test_rows_are_independent_and_every_tap_is_used(kind: str) -> None:
     torch.manual_seed(0)
     made = SurrogateMap(SHAPES, (2, 5), architecture(kind)).eval()
     if made.missed is not None:
@@ -70,7 +70,7 @@ def test_rows_are_apart_and_every_tap_counts(kind: str) -> None:
         assert not torch.allclose(made(FEATURES | {tap: FEATURES[tap].flip(1)}), found, atol=1e-4)
 
 
-def test_moments_by_hand_and_what_hardly_moves() -> None:
+def test_moments_of_constant_features() -> None:
     made = SurrogateMap({"pool": (2,)}, (1,), architecture("linear"))
     made.set_moments(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.tensor([[0.0], [4.0]]))
     assert made.mean_in.tolist() == [2.0, 5.0]
@@ -81,7 +81,7 @@ def test_moments_by_hand_and_what_hardly_moves() -> None:
 
 
 @torch.no_grad()
-def test_a_linear_truth_is_found_again_where_the_floors_are_far() -> None:
+def test_linear_map_is_recovered() -> None:
     x = torch.randn(200, 6, generator=dice(4)[0])
     y = x @ torch.randn(6, 9, generator=dice(5)[0])
     seen = [Pairs(inputs=x[part], outputs=y[part], shapes={"pool": (6,)}) for part in (slice(150), slice(150, 200))]
@@ -92,7 +92,7 @@ def test_a_linear_truth_is_found_again_where_the_floors_are_far() -> None:
     assert float(feature.cosine(floors(module, *seen)["floor_nearest"], y[150:]).mean()) > 0.05
 
 
-def test_terms_and_floors_by_hand(data: Dataset) -> None:
+def test_loss_terms_and_baselines(data: Dataset) -> None:
     made = surrogate(data)
     with torch.no_grad():
         terms = made.loss([0, 2], dice(0, 1))
@@ -107,7 +107,7 @@ def test_terms_and_floors_by_hand(data: Dataset) -> None:
     assert found["similarity"] == found["ridge"] == pytest.approx(1 - found["cosine"], abs=1e-6)
 
 
-def test_what_a_training_spoils_is_not_kept(data: Dataset) -> None:
+def test_worse_training_is_not_kept(data: Dataset) -> None:
     made = surrogate(data, training=training(learning_rate=10.0, ema=0.0, clip=None))
     begun = {name: value.clone() for name, value in made.module.state_dict().items()}
     done = train(made)
@@ -117,17 +117,17 @@ def test_what_a_training_spoils_is_not_kept(data: Dataset) -> None:
         assert all(torch.equal(value, found[name]) for name, value in begun.items())
 
 
-def test_what_a_training_betters_is_kept(data: Dataset) -> None:
+def test_better_training_is_kept(data: Dataset) -> None:
     made = surrogate(data, "residual", training=training(steps=20, validate_every=1, learning_rate=1e-3, ema=0.0))
-    for values in (made.module.linear.weight, made.initial["linear.weight"]):  # begun at nothing, it can only learn
+    for values in (made.module.linear.weight, made.initial["linear.weight"]):  # from zero, training can only improve
         values.data.zero_()
     done = train(made)
     assert done.best_step > 0
     assert all(torch.equal(value, made.module.state_dict()[name]) for name, value in done.best.items())
 
 
-def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_path: Path) -> None:
-    """float16, but for what is not kept there, which is computed."""
+def test_cached_features_equal_computed_ones(data: Dataset, tmp_path: Path) -> None:
+    """Cached taps are float16; other taps are computed."""
     through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
     pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1], split="train")
     extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
@@ -144,19 +144,17 @@ def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_pa
         pairs(extractors(data), config, [0], features=tmp_path / "kept")
 
 
-def test_what_is_dropped_is_the_draws_own_and_the_rest_makes_up_for_it() -> None:
+def test_dropout() -> None:
     x = torch.ones(3, 4000)
     found = dropped(x, 0.25, dice(0, 1, 0))
     assert found.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert found.mean(1).tolist() == pytest.approx([1.0] * 3, abs=0.05)
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])
-    assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "whoever else is in the batch"
+    assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "independent of other rows"
 
 
-def test_the_term_asks_for_what_the_surrogate_predicts_from(
-    data: Dataset, tmp_path: Path, default_params: dict[str, Any]
-) -> None:
+def test_surrogate_term(data: Dataset, tmp_path: Path, default_params: dict[str, Any]) -> None:
     made = surrogate(data, training=training(steps=1))
     write_model(tmp_path, train(made), made.card(), made.samples())
     recipe = settings(default_params, taps={"conv5": 1.0, "pool": 1.0, "conv1": 1.0})

@@ -1,4 +1,4 @@
-"""What holds for every Trainer: a killed training resumes to the same bytes, cards and pictures, reading back, adversaries."""
+"""Properties of every Trainer: resume, saved models, datasets, adversarial losses."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-def test_every_trainer_of_the_stages_is_tried(data: Dataset) -> None:
+def test_every_trainer_is_covered(data: Dataset) -> None:
     built = {
         value for stage in STAGES for value in vars(stage).values() if isinstance(value, type) and issubclass(value, Trainer)
     }
@@ -56,13 +56,11 @@ def test_every_trainer_of_the_stages_is_tried(data: Dataset) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_a_killed_training_resumes_to_the_same_bytes(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """With all that a Trainer keeps beside its module: the discriminator, made images, trajectories, running means."""
+def test_resume_gives_the_same_bytes(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """With all other state of a Trainer: the discriminator, image history, trajectories, running means."""
 
     def run(**options: Any) -> tuple[Trained, dict[str, Tensor]]:
-        torch.seed()  # the global generator does not matter
+        torch.seed()  # the global generator must not matter
         trainer = TRAINERS[name](data, training=SHORT)
         done = train(trainer, **options)
         return done, trainer.module.state_dict() | (trainer.discriminator.state() if trainer.discriminator else {})
@@ -88,7 +86,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_the_model_on_disk_says_what_it_is_and_is_read_again(data: Dataset, tmp_path: Path, name: str) -> None:
+def test_saved_model_round_trip(data: Dataset, tmp_path: Path, name: str) -> None:
     trainer = TRAINERS[name](data, training=training(steps=2, batch=3, clip=None))
     done = train(trainer)
     card = trainer.card()
@@ -116,13 +114,13 @@ def test_the_model_on_disk_says_what_it_is_and_is_read_again(data: Dataset, tmp_
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_another_dataset_is_refused(data: Dataset, name: str) -> None:
+def test_another_dataset_raises(data: Dataset, name: str) -> None:
     with pytest.raises(UserError, match="photos.*toy"):
         TRAINERS[name](data, dataset="photos")
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_each_players_loss_reaches_that_player_alone(data: Dataset, name: str) -> None:
+def test_adversarial_losses_reach_one_side_only(data: Dataset, name: str) -> None:
     trainer = TRAINERS[name](data)
     assert trainer.discriminator is not None
     terms = trainer.loss([0, 1, 2, 3], dice(0, 1, 2, 3))

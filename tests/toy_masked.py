@@ -7,8 +7,7 @@ from relume.core.config import entry, merge
 from relume.data.store import Dataset
 from relume.methods.masked.config import MaskedConfig
 from relume.methods.masked.train import MaskedTrainer
-from relume.training.models import Trained, write_model
-from tests.decoder_files import setup, training
+from tests.decoder_files import setup, training, write_trainer
 
 STACK = {"width": 16, "depth": 1, "heads": 2}
 TOKENS = {"kind": "tokenizer", "width": 8, "levels": [5, 5]}
@@ -39,8 +38,5 @@ def trainer(data: Dataset, name: str = "et", **differences: Any) -> MaskedTraine
 
 
 def write_masked(folder: Path, data: Dataset, kind: str, name: str = "", **differences: Any) -> None:
-    """`folder`/<name>: one of MODELS, called by its own name where no other is given."""
-    found = trainer(data, kind, **differences)
-    tensors = found.module.state_dict()
-    trained = Trained(best=tensors, last=tensors, best_step=1, metrics={}, history=[], timing=[], progress=None)
-    write_model(folder / (name or kind), trained, {**found.card(), "name": name or kind}, found.samples())
+    """`folder`/<name>, or `folder`/<kind>: one of MODELS, untrained."""
+    write_trainer(folder / (name or kind), trainer(data, kind, **differences))

@@ -1,4 +1,4 @@
-"""A tiny Trainer of every kind, on a dataset of 64 px (the smallest that all networks see)."""
+"""A tiny Trainer of every kind, for 64 px (the smallest size of all networks)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from relume.training.trainer import Trainer
 from tests import decoder_files, gan_files, landscape_files, toy_masked
 from tests.decoder_files import setup, training
 from tests.gan_files import dice, generator
+from tests.latent_files import mapper_section
 
 MAPPERS: dict[str, dict[str, Any]] = {
     "published": {"kind": "published", "width": 8},
@@ -34,21 +35,13 @@ MOMENTS |= {"pixels": None, "cells": 2, "pictures": 4}
 
 
 def mapper(data: Dataset, kind: str = "residual", size: int = 64, made_by: str = "style", **differences: Any) -> MapperTrainer:
-    plain = {
-        "dataset": "toy",
-        "generator": "models/gan/toy",
-        "network": "alexnet_conv",
-        "taps": ["conv3", "pool"],
-        "space": "w",
-        "architecture": MAPPERS[kind],
-        "losses": {"latent": 0.5, "pixel": 1.0, "feature": 0.25},
-        "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
-        "training": training(batch=4, log_every=2, learning_rate=1e-2),
-        "validation": None,
-    }
+    section = mapper_section(taps=["conv3", "pool"])
+    plain = section["shared"] | section["models"]["toy_mapper"]
+    plain |= {"architecture": MAPPERS[kind], "losses": {"latent": 0.5, "pixel": 1.0, "feature": 0.25}}
+    plain |= {"training": training(batch=4, log_every=2, learning_rate=1e-2)}
     config = entry(MapperConfig, plain, differences, "train_mapper")
     painter = generator(made_by, size).requires_grad_(False).train()
-    for _ in range(20 if made_by == "dcgan" else 0):  # a fresh one's batch normalisation knows nothing, and paints all alike
+    for _ in range(20 if made_by == "dcgan" else 0):  # batch normalisation needs statistics
         painter(painter.draw(dice(*range(16))))
     painter.eval()
     painter.running_mean.copy_(painter.map(painter.draw(dice(*range(200, 264)))).mean(0))

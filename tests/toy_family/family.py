@@ -1,4 +1,4 @@
-"""A toy family, as a new one would be added: one folder, two stages. A model is one colour, shown whatever was there."""
+"""A toy family of methods: one folder, two stages. A model is one colour, its reconstruction of every image."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from relume.training.config import Name
 @config
 class Toy:
     dataset: Annotated[TrainingSet, Same("train_toy.shared.dataset")]
-    weight: float = Field(ge=0, le=1)  # of the mean colour, beside grey
+    weight: float = Field(ge=0, le=1)  # of the mean colour; the rest is grey
 
 
 @config
