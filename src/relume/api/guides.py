@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from relume.api.models import Opened
@@ -65,7 +65,7 @@ def guide(opened: Opened, config: InversionConfig, dataset: Dataset, *, progress
     made = provider.guide(config, opened.size, watch)
     with atomic(path) as temporary:
         numbers = {"mean": made.mean, "centre": made.centre, "gradient": made.gradient}
-        save_file({name: value.cpu() for name, value in numbers.items()}, temporary)
+        temporary.write_bytes(save({name: value.cpu() for name, value in numbers.items()}))
     return made
 
 
