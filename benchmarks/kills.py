@@ -109,7 +109,7 @@ def prepared(root: Path, name: str, stage: str, lock: Mapping[str, Any]) -> tupl
     if name == "dvc repro":
         return (*FORCED[name], stage)
     shutil.rmtree(root / ".dvc/cache/runs", ignore_errors=True)
-    for out in lock[stage]["outs"]:
+    for out in lock[stage].get("outs", []):
         path = root / out["path"]
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return (*FORCED[name], stage)
@@ -167,10 +167,11 @@ def main(trials: int, seed: int, work: Path | None, out: Path) -> None:
                 rows.append({"trial": len(rows) + 1, **row})
                 click.echo("  ".join(str(value) for value in rows[-1].values()))
                 write_csv(out, COLUMNS, rows)
-    good = sum(row["code"] == 0 and row["equal"] is True and not row["leftovers"] for row in rows)
-    data = f"the toy pipeline of the tests, {len({str(row['stage']).partition('@')[0] for row in rows})} kinds of stages"
-    about = {"command": command("benchmarks.kills"), "commit": at, "data": data, "n": len(rows), "identical": good}
-    write_json(out.with_suffix(".json"), {**about, "device": "cpu", "seconds": round(time.monotonic() - begun, 1)})
+                good = sum(row["code"] == 0 and row["equal"] is True and not row["leftovers"] for row in rows)
+                kinds = {str(row["stage"]).partition("@")[0] for row in rows}
+                about = {"command": command("benchmarks.kills"), "commit": at, "n": len(rows), "identical": good}
+                about |= {"data": f"the toy pipeline of the tests, {len(kinds)} kinds of stages", "device": "cpu"}
+                write_json(out.with_suffix(".json"), {**about, "seconds": round(time.monotonic() - begun, 1)})
     click.echo(f"{good} of {len(rows)} identical and without leftovers")
     sys.exit(0 if good == len(rows) else 1)
 

@@ -155,8 +155,9 @@ class Runner:
             self._tell(stage, "checked")
             return
         stage.remove_outs(ignore_remove=False, force=False)
-        for out in stage.outs:
-            sweep(Path(out.fs_path))
+        for path in (Path(out.fs_path) for out in stage.outs):
+            if path.parent.is_dir():
+                sweep(path)
         try:
             if self._force:
                 raise RunCacheNotFoundError(stage)

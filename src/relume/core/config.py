@@ -54,7 +54,7 @@ def read_params(path: Path) -> dict[str, Any]:
         loaded = parse(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(loaded, dict):
         raise UserError(f"{path}: must be a mapping of sections, got {type(loaded).__name__}")

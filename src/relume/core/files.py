@@ -74,7 +74,7 @@ def sweep(path: Path) -> None:
     """Removes what killed processes left beside `path`: temporary files of `atomic`, and of DVC's copies from its cache."""
     name = re.escape(path.name)
     ours, dvcs = re.compile(rf"\.{name}\.(\d+)\.part"), re.compile(rf"{name}\.[\w-]{{22}}\.tmp")
-    for entry in os.scandir(path.parent) if path.parent.is_dir() else ():
+    for entry in os.scandir(path.parent):
         found = ours.fullmatch(entry.name)
         if dvcs.fullmatch(entry.name) or (found and not _runs(int(found[1]))):
             Path(entry).unlink(missing_ok=True)
