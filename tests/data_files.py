@@ -6,7 +6,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,14 @@ def cifar_rows(seed: int, count: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8)
 
 
-def cifar10(folder: Path, per_batch: int = 4) -> Path:
+def cifar10(folder: Path, per_batch: int = 4, *, last: Any = 1, dump: Callable[[Any], bytes] = pickled) -> Path:
+    """`last`: the label of the last picture."""
     files = {"batches.meta": {b"label_names": [b"cat", b"dog"]}}
     for number, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
         labels = [k % 2 for k in range(per_batch)]
         files[name] = {b"data": cifar_rows(number, per_batch), b"labels": labels}
-    packed = {f"cifar-10-batches-py/{name}": pickled(value) for name, value in files.items()}
+    files["test_batch"][b"labels"][-1] = last
+    packed = {f"cifar-10-batches-py/{name}": dump(value) for name, value in files.items()}
     return tar(folder / "cifar-10-python.tar.gz", packed, "w:gz")
 
 

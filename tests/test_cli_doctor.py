@@ -212,9 +212,28 @@ def test_remotes(project, tmp_path, monkeypatch, dead, alive):
     monkeypatch.setattr(doctor_services, "find_spec", lambda name: None)
     assert "dvc-s3 is not installed" in remotes(project, "s3://bucket/x").found
     monkeypatch.setattr(doctor_services, "find_spec", lambda name: SimpleNamespace())
-    assert "not checked" in remotes(project, "s3://bucket/x").found
-    assert remotes(project, "s3://bucket/x", endpointurl=f"http://127.0.0.1:{alive}").state == "ok"
+    assert "not checked" in remotes(project, "gdrive://folder/x").found
+    s3 = {"url": "s3://bucket/x", "endpointurl": f"http://127.0.0.1:{alive}"}
+    for answer, state, told in (
+        ("print('full')", "ok", ": answers"),
+        ("print('empty')", "ok", "is empty"),
+        ("print('absent')", "lack", "bucket is not there"),
+        ("raise PermissionError('wrong key')", "lack", "PermissionError: wrong key"),
+        ("import time; time.sleep(9)", "lack", "no answer"),
+    ):
+        monkeypatch.setattr(doctor_services, "ASK", answer)
+        monkeypatch.setattr(doctor_services, "LONGEST", 0.5 if "sleep" in answer else 20)
+        finding = remotes(project, **s3)
+        assert (finding.state, told in finding.found, finding.needed) == (state, True, False)
     assert remotes(project, f"ssh://user@127.0.0.1:{dead}/x").state == "lack"
+
+
+def test_a_remote_is_asked_by_dvcs_own_file_system(project, tmp_path):
+    remotes(project, str(tmp_path))
+    assert doctor_services.asked(project, "team") == "full"
+    remotes(project, str(tmp_path / "new"))
+    assert doctor_services.asked(project, "team") == "empty"
+    assert "nobody" in doctor_services.asked(project, "nobody")
 
 
 def test_tracking(project, monkeypatch, dead, alive):

@@ -1,6 +1,7 @@
 """Source `folder` on trees, archives and single pictures; and where all sources look for their files."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,28 @@ def test_what_is_not_there_empty_altered_or_truncated_is_named(here: Path) -> No
         path = files.tar(here / kind, data, mode)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert f"{path} is truncated" in fault(**FOLDER, path=kind)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [(8, 1, "password"), (10, 99, "compression"), (24, 3 << 30, "3221225472 bytes"), (24, 10, "CRC"), (16, 7, "CRC")],
+)
+def test_a_zip_member_that_cannot_be_read_is_told_by_file_and_fault(here: Path, at: int, value: int, words: str) -> None:
+    """`at`: where in the entry of the directory: flags, method, size, checksum."""
+    path = files.zipped(here / "pack.zip", pictures("a.png"))
+    data = bytearray(path.read_bytes())
+    width = 4 if at >= 16 else 2
+    for start in [data.index(b"PK\1\2") + at, *([data.index(b"PK\3\4") + at - 2] if width == 2 else [])]:
+        data[start : start + width] = value.to_bytes(width, "little")
+    path.write_bytes(data)
+    message = fault(**FOLDER, path="pack.zip")
+    assert "  a.png: " in message
+    assert words in message
+
+
+def test_a_file_name_that_is_not_utf_8_is_told(here: Path) -> None:
+    files.tree(here / "mine", {os.fsdecode(b"caf\xe9.png"): encoded(pixels(0))})
+    assert r"b'caf\xe9.png'" in fault(**FOLDER, path="mine")
 
 
 def test_relume_sources_come_first_and_what_is_nowhere_is_fetched_from_its_owner(

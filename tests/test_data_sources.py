@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,36 @@ def test_a_cifar_archive_that_is_not_whole_or_not_the_owners_is_refused(here: Pa
         assert told in fault(source="cifar100", seed=0, val=0, verify=False)
 
 
+@pytest.mark.parametrize("label", [-1, 2, 99, "cat", None])
+def test_a_label_of_no_class_is_named_by_file_and_record(here: Path, label: Any) -> None:
+    path = files.cifar10(here, last=label)
+    message = fault(source="cifar10", seed=0, val=0, verify=False)
+    assert all(words in message for words in (str(path), "test_batch: record 3", repr(label), "0 to 1"))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_cifar_archive_that_python_3_has_pickled_again_is_read(here: Path, protocol: int) -> None:
+    files.cifar10(here)
+    first = made(source="cifar10", seed=0, val=0, verify=False)
+    files.cifar10(here, dump=lambda value: pickle.dumps({key.decode(): each for key, each in value.items()}, protocol))
+    again = made(source="cifar10", seed=0, val=0, verify=False)
+    assert (again.index, again.manifest["classes"]) == (first.index, ["cat", "dog"])
+
+
+def test_links_in_an_archive_are_not_followed_and_large_members_not_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.cifar100(here)
+    path = here / "cifar-100-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("meta", "train", "test"):
+            link = tarfile.TarInfo(f"cifar-100-python/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(link)
+    assert "lacks cifar-100-python/meta" in fault(source="cifar100", seed=0, val=0, verify=False)
+    files.cifar100(here)
+    monkeypatch.setattr("relume.data.archives.LARGEST", 1000)
+    assert f"{path}: cifar-100-python/train has " in fault(source="cifar100", seed=0, val=0, verify=False)
+
+
 class Evil:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("broken-in",)
@@ -126,6 +157,8 @@ def test_tiny_imagenet_takes_a_class_subset_or_is_named(here: Path) -> None:
     assert f"{path} is truncated" in fault(**section, classes=2)
     files.zipped(path, {"other/x.txt": b""})
     assert "wnids.txt" in fault(**section, classes=2)
+    files.zipped(path, {"tiny-imagenet-200/wnids.txt": "n0é".encode("latin1")})
+    assert f"{path}: tiny-imagenet-200/wnids.txt: " in fault(**section, classes=2)
 
 
 @pytest.mark.parametrize(("val", "each"), [(4, {2}), (5, {2, 3})])
@@ -185,9 +218,18 @@ def test_imagenet_that_is_not_whole_or_not_here_is_named(here: Path) -> None:
     assert "ILSVRC2012_devkit_t12.tar.gz" in fault(**IMAGENET), "its truth is missing"
     (here / "short.txt").write_text("1\n2\n")
     assert "ILSVRC2012_val_00000003.JPEG" in fault(**IMAGENET, truth="short.txt")
-    path.write_bytes(path.read_bytes()[:5000])
+    (here / "short.txt").write_bytes(b"caf\xe9\n")
+    assert "short.txt is not UTF-8" in fault(**IMAGENET, truth="short.txt")
     files.devkit(here, NUMBERS)
-    assert f"{path} is truncated" in fault(**IMAGENET)
+    whole = path.read_bytes()
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    for cut in (5000, last.offset_data + -(-last.size // 512) * 512):  # in the middle; its end mark is missing
+        path.write_bytes(whole[:cut])
+        assert f"{path} is truncated" in fault(**IMAGENET)
+    files.tree(here, {"part_0": whole[:4000], "part_1": whole[4000:]})
+    message = fault(**IMAGENET | {"verify": True}, archive="part_*")
+    assert all(words in message for words in (f"{here / 'part_0'} … part_1", "29b22e2961454d5413ddabcf34fc5622", "verify: false"))
 
 
 def test_kinds_of_truth() -> None:

@@ -142,7 +142,7 @@ def test_disks_that_are_full_fill_up_or_cannot_be_written_are_named(tmp_path: Pa
         write(tmp_path / "file" / "toy", made, name="toy", size=8)
     with monkeypatch.context() as patch:
         patch.setattr(Rows, "append", full)
-        with pytest.raises(UserError, match=r"cannot write .*toy: No space left"):
+        with pytest.raises(UserError, match=r"cannot write .*toy: the disk is full"):
             write(tmp_path / "toy", made, name="toy", size=8)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in"]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))

@@ -176,16 +176,26 @@ def test_files_that_hold_something_else_are_named(tmp_path, monkeypatch):
     good = squeezenet().body.state_dict()
     wrong_shape = {**good, "classifier.1.bias": torch.zeros(10)}
     less = {name: value for name, value in good.items() if name != "classifier.1.bias"}
+    bias = good["classifier.1.bias"]
+    alike = {kind: {**good, "classifier.1.bias": value} for kind, value in {
+        "nan": torch.full_like(bias, torch.nan), "inf": bias / 0, "int": bias.int(), "text": "bias",
+        "huge": torch.zeros(1).expand(10**15)}.items()}  # fmt: skip
     for tensors, message in [
         (wrong_shape, r"classifier.1.bias.*\(10,\).*\(1000,\)"),
         (less, r"1 tensors are missing \['classifier.1.bias'\]"),
         ([1, 2], "not a mapping of tensors: list"),
-        (sources.File(name="x", reader="state"), "cannot be read as weights"),  # needs code to be unpickled
+        (alike["nan"], r"classifier.1.bias .*NaN"),
+        (alike["inf"], r"classifier.1.bias .*infinite"),
+        (alike["int"], r"classifier.1.bias is int32"),
+        (alike["text"], r"classifier.1.bias is str"),
+        (alike["huge"], r"classifier.1.bias, of shape \(1000000000000000,\)"),
+        (sources.File(name="x", reader="state"), r"cannot be read as weights: it needs relume.networks.sources.File"),
     ]:
         official(tmp_path / "usb", monkeypatch, tensors=tensors)
         monkeypatch.setenv("RELUME_WEIGHTS", str(tmp_path / "usb"))
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=f"squeezenet1_1-.*{message}"):
             fetch.fetch_weights("squeezenet1_1", tmp_path / "root")
+        assert not (tmp_path / "root").exists()
 
 
 SMALL = "ViT-S-32-alt/mine"  # 8 million numbers, with a tag of our own
@@ -289,6 +299,14 @@ def test_only_numpy_arrays_are_unpickled(content, tmp_path):
         unpickle_arrays(tmp_path / "x.ckpt")
 
 
+def test_a_pickle_that_asks_for_memory_gets_none(tmp_path):
+    array, size = b"\x80\x02}U\x01acnumpy\nndarray\n", b"\x8a\x06" + (10**13).to_bytes(6, "little")
+    for content in (array + size + b"\x85\x85Rs.", b"\x80\x05\x96" + (10**13).to_bytes(8, "little") + b"x."):
+        (tmp_path / "x.ckpt").write_bytes(content)
+        with pytest.raises(InvalidWeights, match="not a pickle of arrays"):
+            unpickle_arrays(tmp_path / "x.ckpt")
+
+
 def test_arrays_are_unpickled_and_halves_refused(tmp_path):
     data = pickle.dumps({"a": {"b": np.arange(6.0).reshape(2, 3)}}, protocol=3)
     (tmp_path / "x.ckpt").write_bytes(data)
@@ -339,7 +357,7 @@ def test_a_conversion_that_is_cut_is_not_taken_for_whole(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save", full)
-    with pytest.raises(UserError, match=r"model.safetensors: No space left"):
+    with pytest.raises(UserError, match=r"model.safetensors: the disk is full"):
         fetch.fetch_weights("lpips_alex", tmp_path)
     assert WeightStore(tmp_path).names() == []
     assert not list(tmp_path.glob("**/*.part"))

@@ -116,10 +116,12 @@ def test_a_declared_network_is_built_fetched_and_loaded(params: dict[str, Any], 
         check(params)
         fetch_weights("mine", tmp_path / "weights")
         assert ((tmp_path / "weights/mine/model.safetensors").read_bytes() == written) == same
-    params["networks"]["mine"]["weights"] = "none.pt"
-    check(params)
-    with pytest.raises(UserError, match=r"none\.pt"):
-        fetch_weights("mine", tmp_path / "weights")
+    torch.save({name: value * torch.nan for name, value in net.body.state_dict().items()}, tmp_path / "nan.pt")
+    for file in ("none.pt", "nan.pt"):
+        params["networks"]["mine"]["weights"] = file
+        check(params)
+        with pytest.raises(UserError, match=file):
+            fetch_weights("mine", tmp_path / "weights")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The whole pipeline on toy parameters in a copy of this tree: what reruns, what does not, whose sources run, equal bits."""
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -150,6 +151,15 @@ def test_two_runs_from_scratch_give_equal_bytes(tree: Path) -> None:
     run(*DVC, "repro", "--force", "--no-run-cache", cwd=tree)
     assert outputs(tree) == before
     assert any(name.endswith("images.npy") for name in before)
+
+
+def test_killed_at_random_moments_it_gives_the_same_bytes_and_leaves_nothing(tree: Path) -> None:
+    from benchmarks import kills  # which imports this module
+
+    known, draw = (outputs(tree), kills.tree(tree)), random.Random(0)
+    rows = [row for _ in range(4) if (row := kills.trial(tree, known, draw))]
+    assert rows
+    assert {(row["code"], row["equal"], row["leftovers"], row["living"]) for row in rows} == {(0, True, 0, 0)}
 
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:

@@ -1,5 +1,6 @@
 """MLflow as a projection of files: complete, idempotent, raced for, and never in the way."""
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -246,6 +247,25 @@ def test_a_bad_server_costs_seconds_and_one_line(bad, root, monkeypatch, capsys)
     tracking.after_stage("compare", "")
     assert time.monotonic() - start < 10
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("fault", "told"), [("locked", "locked"), ("read-only", "read-only"), ("damaged", "database")])
+def test_a_bad_database_costs_seconds_and_one_line(root: Path, monkeypatch, capsys, tmp_path, fault, told) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes((root / "mlflow.db").read_bytes() if fault != "damaged" else b"no database" * 1000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    monkeypatch.chdir(root)
+    if fault == "read-only":
+        monkeypatch.setattr(os, "access", lambda place, mode: place != path)  # root may write anything
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        if fault == "locked":
+            other.execute("begin exclusive")
+        since = time.monotonic()
+        tracking.after_stage("compare", "")
+        assert time.monotonic() - since < 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line
+    assert told in line
 
 
 def test_what_was_cut_off_makes_way_for_another_try(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

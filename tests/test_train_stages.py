@@ -163,6 +163,9 @@ def test_faults_before_training(monkeypatch: pytest.MonkeyPatch, case: str) -> N
     assert result.exit_code == 1
     assert f"{section}.{name}.training.batch: " in result.output
     assert not Path("models", name).exists()
+    Path("models").rename("moved")
+    Path("models").write_text("no folder")
+    assert "cannot write models/" in trained(case).output
 
 
 def test_trajectories_fit_into_the_share(monkeypatch: pytest.MonkeyPatch) -> None:

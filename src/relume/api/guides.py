@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from relume.api.models import Opened
@@ -76,7 +76,7 @@ def guide(opened: Opened, config: InversionConfig, parameters: dict[str, Any], *
         return _guide(opened, config, load_file(path))
     made = fit(opened, config, dataset, progress=progress)
     with atomic(path) as temporary:
-        save_file({name: getattr(made, name).cpu() for name in PARTS}, temporary)
+        temporary.write_bytes(save({name: getattr(made, name).cpu() for name in PARTS}))
     return made
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from relume.core.errors import UserError
-from relume.core.files import read_json, write_json
+from relume.core.files import read_json, sweep, write_json
 
 SECONDS = Path(".dvc") / "tmp" / "relume" / "seconds.json"  # stage -> seconds of wall and processor, as it last ran
 WRITE_EVERY = 20.0  # seconds between two writes of dvc.lock
@@ -155,6 +155,9 @@ class Runner:
             self._tell(stage, "checked")
             return
         stage.remove_outs(ignore_remove=False, force=False)
+        for path in (Path(out.fs_path) for out in stage.outs):
+            if path.parent.is_dir():
+                sweep(path)
         try:
             if self._force:
                 raise RunCacheNotFoundError(stage)

@@ -1,11 +1,13 @@
 """Checkpoints of long runs: tensors as safetensors, numbers and log as JSON in the header."""
 
 import json
+import os
+import re
 import time
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -27,8 +29,13 @@ class Checkpoint:
     def write(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         started = time.monotonic()
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        notes = {"numbers": json.dumps(numbers), "log": json.dumps(self.log)}
         with atomic(self.path) as temporary:
-            save_file(contiguous, temporary, metadata={"numbers": json.dumps(numbers), "log": json.dumps(self.log)})
+            try:
+                save_file(contiguous, temporary, metadata=notes)
+            except SafetensorError as error:  # in place of the OSError that it tells of
+                number = re.search(r"os error (\d+)", str(error))
+                raise OSError(*([int(number[1]), os.strerror(int(number[1]))] if number else [str(error)])) from None
         self._written = time.monotonic()
         self._took = self._written - started
 

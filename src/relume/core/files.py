@@ -1,12 +1,15 @@
 """Atomic writes, checksums, JSON and CSV files, and the scratch folder of resumable work."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,17 @@ NONE = Path("data/none")  # an empty dataset: what a key names that names nothin
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` on success, removes it on error. Creates the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be read-only
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -43,10 +48,46 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             path.rename(old)
         temporary.rename(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """What to tell of this error. NumPy's of a write that was cut short has no number: `9 requested and 5 written`."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and "requested and" in str(error))
+    why = "the disk is full: free some space and give the same command again" if full else error.strerror or error
+    return UserError(f"cannot write {path}: {why}")
+
+
+def check_writable(path: Path) -> None:
+    """Raises UserError if `path` cannot be made: before hours of work, not after. Leaves nothing behind."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def sweep(path: Path) -> None:
+    """Removes what killed processes left beside `path`: temporary files of `atomic`, and of DVC's copies from its cache."""
+    name = re.escape(path.name)
+    ours, dvcs = re.compile(rf"\.{name}\.(\d+)\.part"), re.compile(rf"{name}\.[\w-]{{22}}\.tmp")
+    for entry in os.scandir(path.parent):
+        found = ours.fullmatch(entry.name)
+        if dvcs.fullmatch(entry.name) or (found and not _runs(int(found[1]))):
+            Path(entry).unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

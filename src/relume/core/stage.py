@@ -6,9 +6,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
 import yaml
@@ -16,11 +17,12 @@ import yaml
 from relume.core.code import stage_digest
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
-from relume.core.files import Scratch, digest, sha256
+from relume.core.files import Scratch, check_writable, digest, sha256
+from relume.core.process import end_with_parent, held
 from relume.core.run import Run
 
 T = TypeVar("T")
-PARAMS, CODE = Path("params.yaml"), Path("code")
+PARAMS, CODE, LOCKS = Path("params.yaml"), Path("code"), Path(".dvc/tmp/relume")
 
 
 class StageContext:
@@ -34,6 +36,17 @@ class StageContext:
         running = os.environ.get("DVC_STAGE")
         self._given = whole if running is None else declared(whole, self._stage()["params"], running.partition("@")[2])
         self._read: dict[str, Any] = {}
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        """A stage of DVC's ends with it, and runs once in this folder; where it cannot, the next one waits for its end."""
+        if "DVC_STAGE" in os.environ:
+            end_with_parent()
+            self._hold(LOCKS / f"{self._label}.lock")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def section(self, cls: type[T], key: str) -> T:
         """The section (or the key `a.b`) as its dataclass."""
@@ -61,7 +74,14 @@ class StageContext:
         hashes = [(str(path), sha256(path)) for path in inputs]
         key = digest([self._code(), self._read, hashes, device, version("torch")])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
-        return Scratch(Path(root) / f"{self._label}-{key}")
+        folder = Path(root) / f"{self._label}-{key}"
+        self._hold(folder / ".lock")  # a variant in another folder may need the same
+        return Scratch(folder)
+
+    def _hold(self, lock: Path) -> None:
+        """Until the stage ends. Of several processes of one training the first holds it."""
+        if os.environ.get("RANK", "0") == "0":
+            self._held.enter_context(held(lock, lambda line: click.echo(f"{self._label}: {line}", err=True)))
 
     def _code(self) -> str:
         return stage_digest(self.name, CODE if "DVC_STAGE" in os.environ else None)
@@ -98,7 +118,11 @@ def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Calla
         def run(**options: Any) -> None:
             which = str(options[item]) if item else ""
             try:
-                function(context=StageContext(name, which), **options)
+                for option in ("out", "timing"):
+                    if option in options:
+                        check_writable(options[option])
+                with StageContext(name, which) as context:
+                    function(context=context, **options)
                 importlib.import_module("relume.tracking.project").after_stage(name, which)
             except UserError as error:
                 click.secho(f"{name}: {error}", fg="red", err=True)

@@ -6,17 +6,14 @@ import io
 import lzma
 import shutil
 import tarfile
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from relume.core.errors import UserError
 from relume.data.decode import EXTENSIONS
-from relume.data.pictures import File, ImageSource, Joined, Slice, Zipped
+from relume.data.pictures import BROKEN, LARGEST, File, ImageSource, Joined, Slice, Zipped, opened
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
 UNPACK = {".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open}
 
 
@@ -43,11 +40,25 @@ def images_in(path: Path, scratch: Path) -> list[ImageSource]:
 
 
 def zipped(path: Path) -> list[Zipped]:
+    opened.cache_clear()  # it may be another file by now
     try:
-        with zipfile.ZipFile(path) as archive:
-            return [Zipped(info.filename, path, info.filename) for info in archive.infolist() if not info.is_dir()]
+        return [Zipped(info.filename, path, info.filename) for info in opened(path).infolist() if not info.is_dir()]
     except BROKEN as error:
         raise UserError(f"{path} is truncated or not a zip archive ({error})") from None
+
+
+def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the wanted files in a tar archive, packed or not. Links are not followed."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if member.isreg() and wanted(name):
+                    if member.size > LARGEST:
+                        raise UserError(f"{path}: {name} has {member.size} bytes; at most {LARGEST} are read")
+                    yield name, archive.extractfile(member).read()  # type: ignore[union-attr]
+    except (*BROKEN, OSError) as error:
+        raise UserError(f"{path} is truncated or not a tar archive ({error})") from None
 
 
 def slices(paths: Sequence[Path]) -> list[Slice]:

@@ -6,6 +6,7 @@ embedded profiles are ignored (as in torchvision). Only the first frame is used.
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # what Pillow raises on corrupt files
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, struct.error, zlib.error)
+BOMB = Image.DecompressionBombWarning  # at MAX_IMAGE_PIXELS; from twice as many on Pillow refuses
 EXTENSIONS = frozenset(
     [".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
 )
@@ -27,13 +29,16 @@ def decode(data: bytes) -> Image.Image:
     if not data:
         raise BadPicture("empty file")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(io.BytesIO(data)) as image,
+        ):
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise BadPicture("not an image that Pillow can read") from None
-    except Image.DecompressionBombError as error:
-        raise BadPicture(f"too large ({error})") from None
+    except (BOMB, Image.DecompressionBombError):
+        raise BadPicture(f"more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller") from None
     except BROKEN as error:
         raise BadPicture(f"truncated or corrupt ({str(error) or type(error).__name__})") from None
 

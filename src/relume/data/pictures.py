@@ -1,8 +1,12 @@
 """What a source passes to the writer: descriptions of images, which worker processes decode."""
 
 import functools
+import gzip
 import io
+import lzma
+import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +20,11 @@ from relume.core.errors import UserError
 from relume.core.files import digest
 from relume.data.decode import BadPicture, decode, square
 
+LARGEST = 1 << 28  # bytes of one file of a source: what claims more is not read
+# what a corrupt archive raises; of a zip archive also one with a password, or with a compression that Python does not know
+BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, RuntimeError, UnicodeDecodeError
+)  # fmt: skip
 SPLITS = ("test", "val", "train")  # in the order of the rows; an image in two splits stays in the earlier one
 
 
@@ -72,6 +81,7 @@ class Slice:
     length: int
 
     def read(self) -> bytes:
+        check_size(self.length)
         with io.BufferedReader(Joined(self.parts)) as joined:
             joined.seek(self.offset)
             data = joined.read(self.length)
@@ -92,11 +102,7 @@ class Zipped:
     member: str
 
     def render(self, size: int, short_side: int | None) -> np.ndarray:
-        try:
-            data = _opened(self.archive).read(self.member)
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise BadPicture(f"truncated or corrupt ({error})") from None
-        return square(decode(data), size, short_side)
+        return square(decode(unzip(self.archive, self.member)), size, short_side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +148,31 @@ class Joined(io.RawIOBase):
         return 0
 
 
+def check_size(size: int) -> None:
+    if size > LARGEST:
+        raise BadPicture(f"it has {size} bytes; at most {LARGEST} are read")
+
+
+def unzip(path: Path, member: str) -> bytes:
+    """A member of a zip archive, in memory bounded by LARGEST: zipfile reads no more than the size that was checked."""
+    try:
+        archive = opened(path)
+        check_size(archive.getinfo(member).file_size)
+        return archive.read(member)
+    except (*BROKEN, OSError) as error:
+        raise BadPicture(f"{path} cannot be read here ({error}): pack it again, by deflate and without a password") from None
+
+
 def _read(path: Path) -> bytes:
     try:
+        check_size(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
         raise BadPicture(f"cannot be read ({error.strerror or error})") from None
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(archive: Path) -> zipfile.ZipFile:
+def opened(archive: Path) -> zipfile.ZipFile:
     """One handle per process: reading the directory of a large archive takes a second."""
     return zipfile.ZipFile(archive)
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 from relume.core.errors import UserError
+from relume.core.process import end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,7 +33,7 @@ def ordered(function: Callable[[T], R], tasks: Iterable[T], processes: int) -> I
         return
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")  # fork is unsafe with threads
-    pool = ProcessPoolExecutor(processes, mp_context=context)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent)
     pending: deque[Future[list[R]]] = deque()
     try:
         for chunk in _chunks(tasks):

@@ -1,11 +1,10 @@
 """The labels of ImageNet's validation images, from the development kit (packed or not) or from a text file."""
 
 import io
-import tarfile
 from pathlib import Path
 
 from relume.core.errors import UserError
-from relume.data.archives import BROKEN
+from relume.data.archives import members
 
 TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 META = "data/meta.mat"
@@ -14,10 +13,10 @@ META = "data/meta.mat"
 def labels(path: Path) -> dict[str, str]:
     """`ILSVRC2012_val_00000001` -> its class: a WordNet id from the development kit, or the class in the text file."""
     if path.is_file() and path.suffix.lower() in (".txt", ".csv"):
-        return from_text(path.read_text(), str(path))
+        return from_text(_decoded(path.read_bytes(), str(path)), str(path))
     truth, meta = _devkit(path)
     wnids = _wnids(meta, str(path))
-    numbered = from_text(truth.decode(), f"{path}: {TRUTH}")
+    numbered = from_text(_decoded(truth, f"{path}: {TRUTH}"), f"{path}: {TRUTH}")
     return {name: wnids.get(number, number) for name, number in numbered.items()}
 
 
@@ -50,16 +49,15 @@ def _devkit(path: Path) -> tuple[bytes, bytes]:
 
 
 def _from_tar(path: Path) -> dict[str, bytes]:
-    data = {}
+    found = members(path, lambda name: name.endswith((f"/{TRUTH}", f"/{META}")))
+    return {TRUTH if name.endswith(TRUTH) else META: data for name, data in found}
+
+
+def _decoded(data: bytes, shown: str) -> str:
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                name = next((name for name in (TRUTH, META) if member.name.endswith(f"/{name}")), None)
-                if name and (file := archive.extractfile(member)) is not None:
-                    data[name] = file.read()
-    except (*BROKEN, OSError) as error:
-        raise UserError(f"{path} is truncated or not a tar archive ({error})") from None
-    return data
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
 
 
 def _wnids(meta: bytes, shown: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,6 +118,10 @@ def _check(pictures: list[Picture], name: str) -> None:
         raise UserError(f"{name}: {len(twice)} ids are not unique: {', '.join(twice[:LISTED])}")
     splits: dict[str, str] = {}
     for picture in pictures:
+        try:
+            f"{picture.id}{picture.source}".encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{name}: the name {os.fsencode(picture.source)!r} is not UTF-8: rename this file") from None
         if splits.setdefault(picture.source, picture.split) != picture.split:
             raise ValueError(f"{name}: {picture.source} is in {splits[picture.source]} and in {picture.split}")
 

@@ -15,11 +15,19 @@ from urllib.parse import urlsplit
 
 from relume.doctor.findings import Finding, lack, note, ok
 
-WAIT = 3.0  # seconds
+WAIT, LONGEST = 3.0, 20.0  # seconds for a connection; for an answer of a remote's own file system, whose imports take seconds
 ENOUGH, TOO_LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the default pipeline
 PORTS = {"ssh": 22, "http": 80, "https": 443}
 PLUGINS = {"s3": "s3", "ssh": "ssh", "gs": "gs", "azure": "azure", "webdav": "webdav", "webdavs": "webdav", "hdfs": "hdfs"}
 SHARING = "see docs/howto/share.md"
+# prints "full", "empty" (the first push makes its folder) or "absent", or ends in the server's error
+ASK = """
+import sys
+from dvc.repo import Repo
+remote = Repo(sys.argv[1]).cloud.get_remote(sys.argv[2])
+fs, path = remote.fs, remote.path
+print("full" if fs.exists(path) else "empty" if fs.exists(path.split("/")[0] or "/") else "absent")
+"""
 
 
 def _settings(root: Path) -> dict[str, Any]:
@@ -40,10 +48,10 @@ def remote(root: Path) -> Iterator[Finding]:
     elif default is None:
         yield note("remote", f"{', '.join(remotes)}; no default", "dvc remote default --local NAME")
     for name, about in remotes.items():
-        yield _remote(f"remote {name}", about)
+        yield _remote(root, f"remote {name}", about)
 
 
-def _remote(name: str, about: dict[str, Any]) -> Finding:
+def _remote(root: Path, name: str, about: dict[str, Any]) -> Finding:
     url = str(about["url"])
     parts = urlsplit(url)
     if not parts.scheme or len(parts.scheme) == 1:  # a folder; on Windows a drive letter looks like a scheme
@@ -54,13 +62,28 @@ def _remote(name: str, about: dict[str, Any]) -> Finding:
     if plugin and find_spec(f"dvc_{plugin}") is None:
         return lack(name, f"{url}: dvc-{plugin} is not installed", f"uv pip install -p .venv/bin/python dvc-{plugin}")
     server = urlsplit(str(about.get("endpointurl", ""))) if about.get("endpointurl") else parts
-    if parts.scheme not in PORTS and server is parts:
-        return note(name, f"{url}: not checked", "dvc status --cloud checks it")
-    port = about.get("port") or server.port or PORTS.get(server.scheme, 443)
-    fault = unreachable(server.hostname or "", int(port))
-    if fault:
+    port = about.get("port") or server.port or PORTS.get(server.scheme)
+    if fault := port and unreachable(server.hostname or "", int(port)):
         return lack(name, f"{url}: {fault}", "check the address, the network and the VPN; `make repro` runs without it")
-    return ok(name, f"{url}: answers")
+    if not plugin:
+        return ok(name, f"{url}: answers") if port else note(name, f"{url}: not checked", "dvc status --cloud checks it")
+    found = asked(root, name.removeprefix("remote "))
+    if found in ("full", "empty"):
+        return ok(name, f"{url}: answers" + (", and is empty" if found == "empty" else ""))
+    fault = f"{parts.netloc} is not there" if found == "absent" else found
+    return lack(name, f"{url}: {fault}", f"correct its address or credentials, {SHARING}; `make repro` runs without it")
+
+
+def asked(root: Path, remote: str) -> str:
+    """What DVC's own file system says of a remote: `full`, `empty`, `absent`, or the error."""
+    words = [sys.executable, "-c", ASK, str(root), remote]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=LONGEST, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {LONGEST:.0f} s"
+    return (done.stdout if done.returncode == 0 else done.stderr).strip().rpartition("\n")[2]
 
 
 def unreachable(host: str, port: int) -> str:

@@ -1,7 +1,7 @@
 """Converts official weight files to tensors with the names of our modules. Never runs code from a file."""
 
-import pickle
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relume.core.registry import Registry
-from relume.core.unpickle import unpickle
+from relume.core.unpickle import BROKEN, unpickle
 from relume.networks.builders import build
 from relume.networks.catalogue import facts
 
@@ -50,8 +50,8 @@ def template(network: str) -> dict[str, Tensor]:
     return dict(body.state_dict())
 
 
-def tensors_of(path: Path) -> Mapping[str, Any]:
-    """A state dict, from safetensors or a torch file (`weights_only`)."""
+def tensors_of(path: Path, nested: Sequence[str] = NESTED) -> dict[str, Tensor]:
+    """A state dict, from safetensors or a torch file (`weights_only`): tensors by name, and nothing else."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -60,19 +60,41 @@ def tensors_of(path: Path) -> Mapping[str, Any]:
             loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InvalidWeights(f"cannot be read as weights: {str(error).splitlines()[0]}") from None
-    for key in NESTED:
+    except (SafetensorError, RuntimeError, *BROKEN) as error:
+        raise InvalidWeights(f"cannot be read as weights: {_unreadable(error)}") from None
+    for key in nested:
         loaded = loaded[key] if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping) else loaded
     if not isinstance(loaded, Mapping) or not loaded:
         raise InvalidWeights(f"not a mapping of tensors: {type(loaded).__name__}")
-    return {name.removeprefix("module."): value for name, value in loaded.items()}
+    for name, value in loaded.items():
+        if not isinstance(value, Tensor):
+            raise InvalidWeights(f"its entry {name} is {type(value).__name__}, not a tensor")
+        if value.layout != torch.strided or value.is_meta or value.nbytes > value.untyped_storage().nbytes():
+            raise InvalidWeights(f"its tensor {name}, of shape {tuple(value.shape)}, is not stored whole")
+    return {str(name).removeprefix("module."): value.detach() for name, value in loaded.items()}
+
+
+def _unreadable(error: Exception) -> str:
+    """Without torch's advice to read the file by `weights_only=False`, which would run what is in it."""
+    text = str(error)
+    if "weights_only" not in text:
+        return (text.splitlines() or [type(error).__name__])[0]
+    asked = re.search(r"GLOBAL ([\w.]+)", text)
+    return f"it needs {asked[1]}, and only tensors are read" if asked else "it is not a file of tensors"
+
+
+def unusable(tensor: Tensor, *, floating: bool = True) -> str:
+    """Why this tensor is no weight, or "". `floating`: whether floating point is needed."""
+    if floating and not tensor.is_floating_point():
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, floating point is needed"
+    finite = not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+    return "" if finite else "has values that are NaN or infinite"
 
 
 @READERS.register("state")
 def state(network: str, path: Path) -> dict[str, Tensor]:
     """A file with the names of our modules."""
-    return dict(tensors_of(path))
+    return tensors_of(path)
 
 
 @READERS.register("convolutions")

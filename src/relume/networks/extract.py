@@ -1,6 +1,7 @@
 """Extracts the features of a dataset: statistics of all taps over a sample, and the small taps of all images within a budget."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -127,7 +128,11 @@ def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
 
 def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> dict[str, np.memmap]:
     create = np.lib.format.open_memmap
-    return {tap: create(folder / f"{tap}.npy", "w+", np.float16, (pictures, *shapes[tap])) for tap in taps}
+    files = {tap: create(folder / f"{tap}.npy", "w+", np.float16, (pictures, *shapes[tap])) for tap in taps}
+    for tap, file in files.items() if hasattr(os, "posix_fallocate") else ():  # a full disk is an error here, later a SIGBUS
+        with (folder / f"{tap}.npy").open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.offset + file.nbytes)
+    return files
 
 
 def _keep(files: Mapping[str, np.memmap], places: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:

@@ -52,13 +52,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
     from relume.networks.convert import InvalidWeights, tensors_of  # which imports this module
 
     try:
-        return dict(tensors_of(path))
+        return tensors_of(path)
     except (OSError, InvalidWeights) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}; needs a state dict, best as safetensors") from None
 
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
     """All tensors of the module, and no others."""
+    from relume.networks.convert import unusable
+
+    for name, expected in model.state_dict().items():
+        if name in tensors and (fault := unusable(tensors[name], floating=expected.is_floating_point())):
+            raise UserError(f"{source}: {name} {fault}")
     try:
         missing, unknown = model.load_state_dict(dict(tensors), strict=False)
     except RuntimeError as error:

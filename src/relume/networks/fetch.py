@@ -13,7 +13,7 @@ from relume.core.download import fetch
 from relume.core.errors import UserError
 from relume.core.files import atomic, sha256, write_json
 from relume.networks.catalogue import DECLARED, HEADS, facts
-from relume.networks.convert import READERS, InvalidWeights, template
+from relume.networks.convert import READERS, InvalidWeights, template, unusable
 from relume.networks.pins import PINS
 from relume.networks.sources import Candidate, File, candidates, download_path, files
 from relume.networks.weights import CARD, TENSORS, canonical, count, digest
@@ -92,6 +92,8 @@ def _compare(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise InvalidWeights(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
+        if fault := unusable(tensor, floating=expected[name].is_floating_point()):
+            raise InvalidWeights(f"{name} {fault}")
 
 
 def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None, path: Path | None) -> Path:

@@ -51,13 +51,14 @@ class Store:
         remote = self.uri.startswith(("http://", "https://"))
         if remote:
             _check_health(self.uri, timeout)
+        elif self.uri.startswith("sqlite:///"):
+            _check_database(Path(self.uri.removeprefix("sqlite:///").partition("?")[0]), timeout)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout))
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
         since = time.monotonic()
@@ -67,8 +68,8 @@ class Store:
                     _adopt(home(root))
                 self._client = MlflowClient(self.uri)
                 self._experiment = self._open(None if remote else str(home(root) / "mlartifacts"))
-        except MlflowException as error:
-            raise UserError(f"MLflow store {self.uri} failed: {error}") from None
+        except Exception as error:  # MLflow's, SQLAlchemy's and Alembic's have no common class
+            raise UserError(f"MLflow store {self.uri} failed: {str(error).partition(chr(10))[0]}") from None
         self._seconds, self._since = seconds, since if remote else time.monotonic()
 
     def _in_time(self) -> "MlflowClient":
@@ -164,3 +165,17 @@ def _check_health(uri: str, timeout: int) -> None:
             raise UserError(f"MLflow server {uri} unhealthy (HTTP {error.code})") from None  # other codes: it responds
     except OSError as error:  # refused, unknown, timed out
         raise UserError(f"MLflow server {uri} does not respond: {getattr(error, 'reason', None) or error}") from None
+
+
+def _check_database(path: Path, timeout: int) -> None:
+    """Before importing MLflow, which would try for ten seconds, and then tell of it in pages."""
+    try:
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise sqlite3.OperationalError("it is read-only")
+        if path.exists():
+            with contextlib.closing(sqlite3.connect(path, timeout=timeout)) as database:
+                database.execute("begin immediate")  # `close` takes it back
+    except sqlite3.Error as error:
+        raise UserError(
+            f"MLflow store {path}: {error}; close what holds it, or set MLFLOW_TRACKING_URI to another store"
+        ) from None

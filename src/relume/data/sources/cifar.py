@@ -1,7 +1,6 @@
 """Sources `cifar10` and `cifar100`: the official python archives, or for CIFAR-10 a tree of JPEG copies."""
 
 import io
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.unpickle import unpickle
-from relume.data.archives import BROKEN, images_in
+from relume.data.archives import images_in, members
 from relume.data.config import Cifar10, Cifar100
 from relume.data.locate import Archive, find
 from relume.data.pictures import Contents, Picture, Pixels, held_out, limited
@@ -90,44 +89,41 @@ def read(path: Path, layout: Layout) -> tuple[list[Picture], list[str]]:
     batches = [("train", name) for name in layout.train] + [("test", name) for name in layout.test]
     files = _files(path, [f"{layout.folder}/{name}" for name in (layout.meta, *(name for _, name in batches))])
     names = _value(files[f"{layout.folder}/{layout.meta}"], layout.names, path)
-    labels = [name.decode() if isinstance(name, bytes) else name for name in names]
+    labels = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
     pictures: list[Picture] = []
     counts = {"train": 0, "test": 0}
     for split, name in batches:
-        for data, label in _rows(files[f"{layout.folder}/{name}"], layout, f"{path.name}: {name}"):
+        shown = f"{path}: {layout.folder}/{name}"
+        for record, (data, label) in enumerate(_rows(files[f"{layout.folder}/{name}"], layout, shown)):
+            if label not in range(len(labels)):
+                raise UserError(f"{shown}: record {record} has the label {label!r}; allowed: 0 to {len(labels) - 1}")
             id = f"{split}-{counts[split]:05d}"
             counts[split] += 1
-            pictures.append(Picture(id, split, labels[label], id, Pixels(f"{path.name}: {id}", data, SIDE)))
+            pictures.append(Picture(id, split, labels[int(label)], id, Pixels(f"{path.name}: {id}", data, SIDE)))
     return pictures, labels
 
 
 def _files(path: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                if name in names and (file := archive.extractfile(member)) is not None:
-                    try:
-                        found[name] = unpickle(io.BytesIO(file.read()), encoding="bytes")
-                    except ValueError as error:
-                        raise UserError(f"{path}: {name}: {error}") from None
-    except (*BROKEN, OSError) as error:
-        raise UserError(f"{path} is truncated or not a tar archive ({error})") from None
+    for name, data in members(path, lambda name: name in names):
+        try:
+            found[name] = unpickle(io.BytesIO(data), encoding="bytes")
+        except ValueError as error:
+            raise UserError(f"{path}: {name}: {error}") from None
     if missing := [name for name in names if name not in found]:
         raise UserError(f"{path} lacks {', '.join(missing)}")
     return found
 
 
-def _rows(batch: dict[str, Any], layout: Layout, shown: str) -> list[tuple[bytes, int]]:
-    data, labels = np.asarray(_value(batch, "data", shown)), _value(batch, layout.labels, shown)
+def _rows(batch: dict[str, Any], layout: Layout, shown: str) -> list[tuple[bytes, Any]]:
+    data, labels = np.asarray(_value(batch, "data", shown)), list(_value(batch, layout.labels, shown))
     if data.dtype != np.uint8 or data.shape != (len(labels), 3 * SIDE * SIDE):
         raise UserError(f"{shown}: needs rows of 3072 bytes, got {data.dtype} {data.shape} for {len(labels)} labels")
     upright = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return [(pixels.tobytes(), int(label)) for pixels, label in zip(upright, labels, strict=True)]
+    return [(pixels.tobytes(), label) for pixels, label in zip(upright, labels, strict=True)]
 
 
 def _value(mapping: dict[str, Any], key: str, shown: object) -> Any:
-    if key not in mapping:
-        raise UserError(f"{shown} lacks the key {key!r}")
+    if not isinstance(mapping.get(key), list | np.ndarray):
+        raise UserError(f"{shown} lacks the list {key!r}")
     return mapping[key]

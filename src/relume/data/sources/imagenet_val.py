@@ -1,12 +1,14 @@
 """Source `imagenet_val`: the 50,000 validation images of ILSVRC 2012 as the official tar, its parts, a folder or a tree."""
 
+import hashlib
+import io
 from pathlib import Path, PurePosixPath
 
 from relume.core.errors import UserError
 from relume.data.archives import images_in, slices
 from relume.data.config import ImagenetVal
 from relume.data.locate import Archive, find, find_parts, not_found
-from relume.data.pictures import Contents, ImageSource, Picture, held_out, limited
+from relume.data.pictures import Contents, ImageSource, Joined, Picture, held_out, limited
 from relume.data.trees import classes, ids, label, without_common_root
 from relume.data.truth import labels
 
@@ -28,7 +30,7 @@ DEVKIT = Archive(
 
 
 def contents(config: ImagenetVal, scratch: Path) -> Contents:
-    found, shown = _materials(config, scratch)
+    found, shown, official = _materials(config, scratch)
     if not found:
         raise UserError(f"archive: no image found in {shown}")
     names = without_common_root(found)
@@ -42,25 +44,30 @@ def contents(config: ImagenetVal, scratch: Path) -> Contents:
         pictures=_split(pictures, config),
         classes=classes(pictures),
         licence="ImageNet's terms of access: non-commercial research and education",
-        origin=[{"name": shown, "md5": PICTURES.md5 if shown == PICTURES.name and config.verify else None}],
+        origin=[{"name": shown, "md5": PICTURES.md5 if official and config.verify else None}],
     )
 
 
-def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[ImageSource], str]:
-    """The images, and the name of their archive or folder."""
+def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[ImageSource], str, bool]:
+    """The images, the name of their archive or folder, and whether it is the official archive, whole or in parts."""
     if any(mark in config.archive for mark in "*?["):
-        found = find_parts(config.archive)
-        if not found:
+        if not (parts := find_parts(config.archive)):
             raise UserError(f"archive: {not_found(config.archive)}")
-        return _sorted(found), config.archive
+        return _joined(parts, config.verify), config.archive, True
     path = find(config.archive, [PICTURES], verify=config.verify)
-    if path.is_dir() and (found := find_parts("part_*", [path])):
-        return _sorted(found), path.name
-    return images_in(path, scratch), path.name
+    if path.is_dir() and (parts := find_parts("part_*", [path])):
+        return _joined(parts, config.verify), path.name, True
+    return images_in(path, scratch), path.name, path.name == PICTURES.name
 
 
-def _sorted(found: list[Path]) -> list[ImageSource]:
-    return sorted(slices(found), key=lambda member: member.name)
+def _joined(parts: list[Path], verify: bool) -> list[ImageSource]:
+    if verify:
+        with io.BufferedReader(Joined([(part, part.stat().st_size) for part in parts])) as whole:
+            got = hashlib.file_digest(whole, "md5").hexdigest()  # type: ignore[arg-type]
+        if got != PICTURES.md5:
+            remedy = "copy them again, or set `verify: false` if they are meant to differ"
+            raise UserError(f"{parts[0]} … {parts[-1].name}: together their md5 is {got}, expected {PICTURES.md5}; {remedy}")
+    return sorted(slices(parts), key=lambda member: member.name)
 
 
 def _label(name: str, known: dict[str, str], truth: str) -> str:

@@ -1,13 +1,13 @@
 """Source `tiny_imagenet`: the official zip; a subset of classes by number and seed."""
 
-import zipfile
 from pathlib import Path, PurePosixPath
 
 from relume.core.errors import UserError
 from relume.data.archives import zipped
 from relume.data.config import TinyImagenet
+from relume.data.decode import BadPicture
 from relume.data.locate import Archive, find
-from relume.data.pictures import Contents, Picture, Zipped, held_out, limited, rng
+from relume.data.pictures import Contents, Picture, Zipped, held_out, limited, rng, unzip
 
 OFFICIAL = Archive(
     name="tiny-imagenet-200.zip",
@@ -66,9 +66,8 @@ def _validation(members: dict[str, Zipped], path: Path, chosen: set[str]) -> lis
 
 def _text(path: Path, name: str) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(f"{ROOT}/{name}").decode()
+        return unzip(path, f"{ROOT}/{name}").decode()
     except KeyError:
         raise UserError(f"{path} lacks {ROOT}/{name}: it is not the official archive") from None
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path} is truncated or corrupt ({error})") from None
+    except (BadPicture, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {ROOT}/{name}: {error}") from None

@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.unpickle import BROKEN
+from relume.networks.convert import InvalidWeights, tensors_of, unusable
 
 AVERAGE = "g_running"  # in a checkpoint, beside the weights of the last step and the optimisers
 
@@ -26,7 +24,10 @@ class Found:
         """float32; None admits any length."""
         if name not in self.left:
             raise UserError(f"{self.path}: {name} is missing")
-        value = self.left.pop(name).float()
+        value = self.left.pop(name)
+        if fault := unusable(value):
+            raise UserError(f"{self.path}: {name} {fault}")
+        value = value.float()
         if value.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, value.shape, strict=True)):
             wanted = ", ".join("any" if length is None else str(length) for length in shape)
             raise UserError(f"{self.path}: {name} has shape {tuple(value.shape)}, ({wanted}) is wanted")
@@ -50,14 +51,6 @@ class Found:
 def load(path: Path) -> Tensors:
     """A state dict, or the average in a checkpoint; nothing that a file brings with it is run."""
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (*BROKEN, RuntimeError) as error:
-        why = (str(error).splitlines() or ["it ends early"])[0]
-        raise UserError(f"{path} cannot be read as weights, tensors and nothing else: {why}") from None
-    loaded = loaded.get(AVERAGE, loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(loaded, dict) or not loaded:
-        raise UserError(f"{path}: tensors by name are wanted, got {type(loaded).__name__}")
-    for name, value in loaded.items():
-        if not isinstance(value, Tensor):
-            raise UserError(f"{path}: {name} is {type(value).__name__}, a tensor is wanted")
-    return {str(name).removeprefix("module."): value.detach() for name, value in loaded.items()}
+        return tensors_of(path, (AVERAGE,))
+    except InvalidWeights as fault:
+        raise UserError(f"{path}: {fault}") from None
