@@ -72,7 +72,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @ids
 def test_commands_are_known(page: Path) -> None:
-    kinds = ("make ", "dvc ", "relume ", "python -m ", "source .venv/bin/activate", "RELUME_TRAINER=", "git ", "cp ", "for ")
+    kinds = ("make ", "dvc ", "relume ", "python -m ", "source .venv/bin/activate", "RELUME_TRAINER=", "git ", "cp ", "for ", "find ")
     found = commands(page)
     assert [command for command in found if not command.startswith(kinds)] == []
     made = [command for command in [*found, *"\n".join(blocks(page, "bash")).splitlines()] if command.startswith("make ")]

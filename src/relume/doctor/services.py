@@ -52,7 +52,7 @@ def _remote(name: str, about: dict[str, Any]) -> Finding:
         return lack(name, f"{url}: folder not found", "mount it, or correct its address: dvc remote modify --local NAME url PATH")
     plugin = PLUGINS.get(parts.scheme, "")
     if plugin and find_spec(f"dvc_{plugin}") is None:
-        return lack(name, f"{url}: dvc-{plugin} is not installed", f"uv pip install -p .venv/bin/python dvc-{plugin}")
+        return lack(name, f"{url}: dvc-{plugin} is not installed", f"make remotes PLUGINS={plugin}")
     server = urlsplit(str(about.get("endpointurl", ""))) if about.get("endpointurl") else parts
     if parts.scheme not in PORTS and server is parts:
         return note(name, f"{url}: not checked", "dvc status --cloud checks it")
