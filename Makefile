@@ -1,11 +1,13 @@
 # Every target makes what it needs first, may be repeated, and may be interrupted.
 .DEFAULT_GOAL := help
-.PHONY: help env clone repro exp test test-slow bench check format ui docs lock
+.PHONY: help env clone repro exp remotes test test-slow test-team bench check format ui docs lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME # another tree's sources must not stand in for this one's
 PORT ?= 5000
 ARGS ?=
+PLUGINS ?= s3,ssh
+EXTRA = uv=$$(./bootstrap.sh uv) && $$uv pip install -q --python .venv/bin/python -c requirements.lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,11 +24,17 @@ repro: clone env ## whatever is stale of the pipeline, up to metrics/report/inde
 exp: clone env ## the pipeline with presets/PRESET.yaml, as one `dvc exp run` (PRESET=paper_s0, ARGS=… for it)
 	@python -m relume.presets $(PRESET) $(ARGS)
 
+remotes: env ## DVC's plugins for remotes: PLUGINS=s3,ssh, or gs, azure, …
+	@$(EXTRA) 'dvc[$(PLUGINS)]'
+
 test: env ## the quick tests, units and stages on toys (ARGS=… for pytest)
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: env ## the other tests: DVC pipeline, browser, kills, benchmarks (ARGS=… for pytest)
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile -m slow $(ARGS)
+
+test-team: env ## the tests of sharing and clusters, against real servers: moto (S3), sshd, SLURM (ARGS=… for pytest)
+	@$(EXTRA) --group team && python -m pytest -rs tests/test_share.py tests/test_team.py tests/test_slurm.py $(ARGS)
 
 check: env ## format, lint, types
 	@ruff format --check .
@@ -50,7 +58,7 @@ ui: env ## the runs in MLflow's pages, on PORT (5000) or where MLFLOW_TRACKING_U
 	esac
 
 docs: env ## the documentation as a site in site/; a broken link stops it
-	@uv=$$(./bootstrap.sh uv) && $$uv pip install -q --python .venv/bin/python --group docs -c requirements.lock && zensical build --strict
+	@$(EXTRA) --group docs && zensical build --strict
 
 lock: ## requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@uv=$$(./bootstrap.sh uv) && $$uv pip compile -q pyproject.toml --extra pipeline --group dev --universal --python-version 3.11 \

@@ -1,98 +1,162 @@
-"""docs/howto/share.md: its commands, on a pipeline of one stage and a colleague's clone of it."""
+"""docs/howto/share.md: its commands, on a small pipeline and a colleague's clone of it, against real servers on this machine."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.servers import KINDS, Remote
 from tests.test_readme import ROOT, blocks
 
 pytestmark = pytest.mark.slow
-BLOCKS = blocks(ROOT / "docs/howto/share.md", "sh")
+FOLDER, S3, SSH, _, PUSH, PULL, EXP_PUSH, EXP_PULL, CACHE, BRING, CONFLICT = blocks(ROOT / "docs/howto/share.md", "sh")
+PARAMS = "x: 1\n#\n#\n#\ny: 1\n"  # apart, so that git merges both
+STAGES = """
+stages:
+  one: {cmd: "sed -n 's/x: //p' params.yaml > one.txt", params: [x], outs: [one.txt]}
+  two: {cmd: "sed -n 's/y: //p' params.yaml > two.txt", params: [y], outs: [two.txt]}
+  all:
+    cmd: mkdir -p metrics && echo "[$(cat one.txt), $(cat two.txt)]" > metrics/summary.json
+    deps: [one.txt, two.txt]
+    metrics: [metrics/summary.json: {cache: false}]
+"""
+MANY = """  many:
+    cmd: mkdir many && cd many && for i in $(seq 100 400); do head -c 100000 /dev/zero >$i; echo $i >>$i; done
+    outs: [many]
+"""
 
 
 def run(*words: str | Path, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
-    settings = {"DVC_SITE_CACHE_DIR": str(cwd / ".site"), "DVC_NO_ANALYTICS": "1", **environment}
-    return subprocess.run(list(map(str, words)), cwd=cwd, env=clean | settings, capture_output=True, text=True, timeout=120)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON", "AWS_"))}
+    person = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    settings = {"DVC_SITE_CACHE_DIR": str(cwd / ".site"), "DVC_NO_ANALYTICS": "1", **person, **environment}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(list(map(str, words)), cwd=cwd, env=clean | settings, capture_output=True, text=True, timeout=300)
 
 
-def shell(block: str, cwd: Path, **paths: Path) -> "subprocess.CompletedProcess[str]":
-    for place, path in {"/mnt/team/relume": paths.get("team"), "/srv/relume-cache": paths.get("cache")}.items():
-        block = block.replace(place, str(path))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = run("sh", "-ec", block, cwd=cwd, PATH=path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+def shell(block: str, cwd: Path, fails: bool = False, **environment: str) -> str:
+    done = run("sh", "-ec", block, cwd=cwd, **environment)
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """This project's settings of DVC, and git; no pipeline."""
+def mine(tmp_path: Path) -> Path:
+    """This project's settings of DVC and a small pipeline, run and committed."""
     folder = tmp_path / "mine"
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
-    run("git", "init", "-q", cwd=folder)
+    for name, text in {"dvc.yaml": STAGES, "params.yaml": PARAMS, ".gitignore": "/.site\n"}.items():
+        (folder / name).write_text(text)
+    shell("git init -q -b main; dvc repro -q; git add .; git commit -qm all", folder)
+    shell("git init -q --bare -b main ../origin; git remote add origin ../origin; git push -q -u origin main", folder)
     return folder
 
 
 @pytest.fixture
-def pipeline(bare: Path) -> Path:
-    """A clone's worth of DVC: one stage, run and committed."""
-    (bare / "given.txt").write_text("given\n")
-    (bare / "dvc.yaml").write_text("stages: {one: {cmd: cp given.txt made.txt, deps: [given.txt], outs: [made.txt]}}\n")
-    shell("dvc repro -q && git add . && git -c user.name=a -c user.email=a@b commit -qm all", bare)
-    return bare
-
-
-@pytest.fixture
-def colleague(pipeline: Path) -> Path:
-    folder = pipeline.with_name("colleague")
-    assert run("git", "clone", "-q", pipeline, folder, cwd=pipeline.parent).returncode == 0
+def colleague(mine: Path) -> Path:
+    folder = mine.with_name("colleague")
+    shell(f"git clone -q ../origin {folder}", mine)
     return folder
 
 
-def test_sharing_by_a_folder(pipeline, colleague, tmp_path):
-    push, pull = BLOCKS[:2]
-    (tmp_path / "team").mkdir()
-    shell(push, pipeline, team=tmp_path / "team")
-    said = shell(push.splitlines()[0] + "\n" + pull, colleague, team=tmp_path / "team")
-    assert (colleague / "made.txt").read_text() == "given\n"
-    assert "Data and pipelines are up to date" in said.stdout
+@pytest.fixture(params=KINDS)
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
+    yield from KINDS[request.param](tmp_path)
+
+
+def test_results_and_a_variant_reach_a_colleague(mine: Path, colleague: Path, remote: Remote) -> None:
+    shell(remote.setup + PUSH, mine, **remote.environment)
+    said = shell(remote.setup + PULL, colleague, **remote.environment)
+    assert "Data and pipelines are up to date" in said
+    assert (colleague / "one.txt").read_text() == "1\n"
     assert run("git", "status", "--porcelain", "--untracked-files=no", cwd=colleague).stdout == ""  # the address stays local
+    variant = "dvc exp run -q -n weak-tv -S x=2; git checkout -q .; dvc checkout -q;"
+    shell(variant + EXP_PUSH, mine, **remote.environment)
+    shell(EXP_PULL, colleague, **remote.environment)
+    assert (colleague / "one.txt").read_text() == "2\n"
 
 
-def test_sharing_by_one_cache(pipeline, colleague, tmp_path):
-    settings, bring = BLOCKS[2:4]
-    cache = tmp_path / "cache"
-    shell(settings + bring, pipeline, cache=cache)
-    said = shell(settings + "dvc repro", colleague, cache=cache)
-    assert (colleague / "made.txt").read_text() == "given\n"
-    assert "Running stage" not in said.stdout
-    assert len({path.stat().st_ino for path in (pipeline / "made.txt", colleague / "made.txt")}) == 1
+def test_an_interrupted_push_goes_on(mine: Path, colleague: Path, remote: Remote) -> None:
+    """Killed when some of 300 files are there. The same command again sends the rest."""
+    (mine / "dvc.yaml").write_text(STAGES + MANY)
+    shell(f"dvc repro -q; git add .; git commit -qm many; git push -q;{remote.setup}", mine, **remote.environment)
+    for _ in range(2):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AWS_"))}
+        push = subprocess.Popen([sys.executable, "-m", "dvc", "push", "-q", "-j", "2"], cwd=mine, env=clean | remote.environment)
+        before = remote.count()
+        while remote.count() < before + 20 and push.poll() is None:
+            time.sleep(0.02)
+        push.kill()
+        assert push.wait() == -signal.SIGKILL
+    shell("dvc push -q", mine, **remote.environment)
+    shell(f"git pull -q; {remote.setup}dvc pull -q", colleague, **remote.environment)
+    sent, got = ({path.name: path.read_bytes() for path in (folder / "many").iterdir()} for folder in (mine, colleague))
+    assert sent == got
 
 
-def test_sharing_by_servers_is_set_up_as_shown(bare):
-    shell("".join(BLOCKS[4:6]), bare)
-    settings = (bare / ".dvc" / "config.local").read_text()
+@pytest.mark.parametrize(
+    ("kind", "wrong", "message"),
+    [
+        ("s3", {"AWS_ACCESS_KEY_ID": "none"}, "InvalidAccessKeyId|Forbidden"),
+        ("s3", {}, "Unable to locate credentials"),
+        ("ssh", {}, "Permission denied for user"),
+    ],
+)
+def test_a_wrong_key_is_refused_and_loses_nothing(
+    kind: str, wrong: dict[str, str], message: str, mine: Path, tmp_path: Path
+) -> None:
+    with contextmanager(KINDS[kind])(tmp_path) as remote:
+        shell(remote.setup + remote.spoil, mine)
+        secret = remote.environment | wrong if wrong else {}
+        assert re.search(message, shell("dvc push", mine, fails=True, HOME=str(tmp_path), **secret))
+        shell("dvc checkout -q; dvc repro -q", mine)
+        again = remote.setup.replace("add", "add -f") + "dvc push -q; rm -r one.txt .dvc/cache; dvc pull -q"
+        shell(again, mine, **remote.environment)
+        assert (mine / "one.txt").read_text() == "1\n"
+
+
+def test_what_nobody_has_pushed_is_named_and_computed(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    setup = FOLDER.replace("/mnt/team/relume", str(tmp_path / "team"))
+    shell(setup + PUSH, mine)
+    (found,) = [path for path in (tmp_path / "team/files").rglob("*") if path.is_file() and path.read_text() == "1\n"]
+    found.unlink()
+    said = shell(setup + "dvc pull", colleague, fails=True)
+    assert "missing-files" in said
+    assert "one.txt" in said
+    shell("dvc repro", colleague)
+    assert (colleague / "one.txt").read_text() == "1\n"
+
+
+def test_one_cache_for_all(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    settings, bring = (block.replace("/srv/relume-cache", str(tmp_path / "cache")) for block in (CACHE, BRING))
+    shell(settings + bring, mine)
+    assert "Running stage" not in shell(settings + "dvc repro", colleague)
+    assert len({(folder / "one.txt").stat().st_ino for folder in (mine, colleague)}) == 1
+    assert all(path.stat().st_mode & 0o020 for path in (tmp_path / "cache").rglob("*") if path.is_dir()), "the group may write"
+
+
+def test_the_commands_for_servers_are_those_of_the_tests(mine: Path) -> None:
+    shell(S3 + SSH, mine)
+    settings = (mine / ".dvc" / "config.local").read_text()
     for address in ("s3://bucket/relume", "https://storage.example:9000", "ssh://user@server.example/srv/relume"):
         assert f"url = {address}\n" in settings
 
 
-def test_a_conflict_in_the_lock_is_solved_as_shown(pipeline):
-    """Two branches that ran stages: DVC brings the lock up to date, whichever side is taken."""
-    stage = (
-        "{cmd: cat a.txt b.txt > metrics/summary.json, deps: [a.txt, b.txt], metrics: [{metrics/summary.json: {cache: false}}]}"
-    )
-    (pipeline / "metrics").mkdir()
-    (pipeline / "dvc.yaml").write_text(f"stages: {{one: {stage}}}\n")
-    done = "dvc repro -q && git add . && git -c user.name=a -c user.email=a@b commit -qm done"
-    shell(f"echo '[1,' >a.txt; echo '2]' >b.txt; {done}; git branch other", pipeline)
-    shell(f"echo '[3,' >a.txt; {done}", pipeline)
-    shell(f"git checkout -q other; echo '4]' >b.txt; {done}", pipeline)
-    shell("! git -c user.name=a -c user.email=a@b merge -q -", pipeline)
-    shell(BLOCKS[6], pipeline)
-    assert (pipeline / "metrics/summary.json").read_text().split() == ["[3,", "4]"]
-    assert "dvc.lock" in run("git", "diff", "--cached", "--name-only", cwd=pipeline).stdout
+def test_a_conflict_in_the_lock_is_solved_as_shown(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    """Each has changed another parameter: what the other has computed comes from the remote."""
+    setup = FOLDER.replace("/mnt/team/relume", str(tmp_path / "team"))
+    shell("sed -i 's/x: 1/x: 3/' params.yaml; dvc repro -q; git commit -qam x;" + setup + PUSH, mine)
+    shell(setup + "sed -i 's/y: 1/y: 4/' params.yaml; dvc repro -q; git commit -qam y", colleague)
+    shell("git pull -q --no-rebase", colleague, fails=True)
+    said = shell(CONFLICT, colleague)
+    assert [line for line in said.splitlines() if line.startswith("Running")] == ["Running stage 'all':"]
+    assert (colleague / "metrics/summary.json").read_text() == "[3, 4]\n"
+    assert "dvc.lock" in run("git", "diff", "--cached", "--name-only", cwd=colleague).stdout

@@ -79,8 +79,9 @@ class StageContext:
         return Scratch(folder)
 
     def _hold(self, lock: Path) -> None:
-        """Until the stage ends. Of several processes of one training the first holds it."""
-        if os.environ.get("RANK", "0") == "0":
+        """Until the stage ends. Of several processes of one training the first holds it; a job of `relume.launch` works for the
+        process that holds it."""
+        if os.environ.get("RANK", "0") == "0" and "RELUME_SHARDS" not in os.environ:
             self._held.enter_context(held(lock, lambda line: click.echo(f"{self._label}: {line}", err=True)))
 
     def _code(self) -> str:

@@ -60,7 +60,7 @@ def _remote(root: Path, name: str, about: dict[str, Any]) -> Finding:
         return lack(name, f"{url}: folder not found", "mount it, or correct its address: dvc remote modify --local NAME url PATH")
     plugin = PLUGINS.get(parts.scheme, "")
     if plugin and find_spec(f"dvc_{plugin}") is None:
-        return lack(name, f"{url}: dvc-{plugin} is not installed", f"uv pip install -p .venv/bin/python dvc-{plugin}")
+        return lack(name, f"{url}: dvc-{plugin} is not installed", f"make remotes PLUGINS={plugin}")
     server = urlsplit(str(about.get("endpointurl", ""))) if about.get("endpointurl") else parts
     port = about.get("port") or server.port or PORTS.get(server.scheme)
     if fault := port and unreachable(server.hostname or "", int(port)):

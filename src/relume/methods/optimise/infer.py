@@ -1,5 +1,6 @@
 """A whole group: pictures in shards cut at the micro-batch, restarts kept together, each shard safe from a kill."""
 
+import importlib
 import sys
 import time
 from collections import defaultdict
@@ -129,6 +130,14 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
     """Pictures (uint8), index rows, trace rows and timing rows of the group."""
     config, shards = work.config, _shards(work)
     with tqdm(total=sum(map(len, shards)) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
+        launch = importlib.import_module("relume.launch")  # by name: where shards run changes no result
+        kept = [work.scratch.path(f"{number:05}.json") for number in range(len(shards))]
+        launch.run(
+            work.scratch.folder,
+            range(len(shards)),
+            lambda number: kept[number].exists(),
+            lambda number: _shard(work, number, shards[number], bar),
+        )
         done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
     rows = [row for shard in done for row in shard.rows]
     return np.concatenate([shard.images for shard in done]), rows, trace_rows(work.name, done), _timing(work, done)
