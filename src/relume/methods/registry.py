@@ -4,5 +4,5 @@ from importlib import import_module
 
 from relume.methods.family import Family
 
-NAMES = ("optimise", "decoder", "surrogate", "masked", "gan", "latent", "landscape")
+NAMES = ("optimise", "decoder", "surrogate", "masked", "gan", "latent", "landscape", "diffusion")
 FAMILIES: tuple[Family, ...] = tuple(import_module(f"relume.methods.{name}.family").FAMILY for name in NAMES)
