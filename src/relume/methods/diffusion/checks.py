@@ -14,4 +14,5 @@ def faults(params: Params) -> Iterator[str]:
                 continue
             allowed = model.taps if model.alone else ("null",)
             if (seen.tap or "null") not in allowed:
-                yield f"invert_diffusion.{group}.seen.{name}.tap: {seen.tap!r} is not what {seen.model} was trained to see; {one_of(allowed)}"
+                key = f"invert_diffusion.{group}.seen.{name}.tap"
+                yield f"{key}: {seen.tap!r} is not what {seen.model} was trained to see; {one_of(allowed)}"

@@ -4,7 +4,7 @@ from relume.methods.diffusion.config import DiffusionConfig, DiffusionGroups, Sh
 from relume.methods.family import Family, Section
 from relume.training.config import models_of
 
-WAYS = ("direct", "sample", "mean")
+DIRECT, SAMPLE, MEAN = WAYS = ("direct", "sample", "mean")
 
 
 FAMILY = Family(

@@ -24,25 +24,25 @@ class Denoiser(nn.Module):
 
     def __init__(self, shapes: Shapes, size: int, config: UNet) -> None:
         super().__init__()
-        finest = config.patch * 2 ** (len(config.widths) - 1)
-        if size % finest:
-            raise UserError(f"architecture: pictures of {size} px cannot be cut {len(config.widths)} times: take a multiple of {finest}")
+        cell = config.patch * 2 ** (len(config.widths) - 1)
+        if size % cell:
+            raise UserError(f"architecture: the coarsest grid has cells of {cell} px, and {size} px is no multiple of that")
         self.patch, self.sides = config.patch, [size // config.patch // 2**i for i in range(len(config.widths))]
         first, last, told = config.widths[0], config.widths[-1], 4 * config.widths[0]
         self.grids = {tap: self._grid(shape[1] if len(shape) == 3 else 1) for tap, shape in shapes.items()}
-        self.read = nn.ModuleDict(
-            {_key(tap): Reader(shape, config.features, config.widths[self.grids[tap]], self.sides[self.grids[tap]]) for tap, shape in shapes.items()}
-        )
+        self.read = nn.ModuleDict()
+        for tap, shape in shapes.items():
+            grid = self.grids[tap]
+            self.read[_key(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
         self.tell = nn.Sequential(nn.Linear(2 * WAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
         self.enter = nn.Conv2d(3 * config.patch**2, first, 3, padding=1)
         self.down = nn.ModuleList(Block(width, told) for width in config.widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip(config.widths, config.widths[1:], strict=False))
+        pairs = list(zip(config.widths, config.widths[1:], strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in pairs)
         self.middle = nn.ModuleList(Block(last, told) for _ in range(config.depth))
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in config.widths)
         self.up = nn.ModuleList(Block(width, told) for width in config.widths)
-        self.grow = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, 4 * o, 1), nn.PixelShuffle(2)) for i, o in zip(config.widths[1:], config.widths, strict=False)
-        )
+        self.grow = nn.ModuleList(nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairs)
         self.leave = nn.Sequential(Norm(first), nn.SiLU(), _zeroed(nn.Conv2d(first, 3 * config.patch**2, 3, padding=1)))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -82,8 +82,8 @@ class Denoiser(nn.Module):
 
 
 class Reader(nn.Module):
-    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell says for itself
-    what is where inside it: enlarged by interpolation, it could not."""
+    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell tells what
+    is where inside it; interpolation would blur that."""
 
     def __init__(self, shape: Sequence[int], features: int, width: int, side: int) -> None:
         super().__init__()

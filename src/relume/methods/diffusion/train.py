@@ -10,8 +10,8 @@ from torch import Tensor
 from relume.core.runtime import generator
 from relume.losses import image
 from relume.methods.diffusion.config import DiffusionConfig
-from relume.methods.diffusion.draw import conditioned, direct, pure, sample
 from relume.methods.diffusion.model import DATA, Denoiser
+from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
 from relume.networks.network import load
 from relume.networks.taps import compute
 from relume.training.augment import augment
@@ -45,7 +45,9 @@ class DiffusionTrainer(Trainer[DiffusionConfig]):
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """In float32 under autocast too, as when the denoiser is used."""
         with torch.autocast(images.device.type, enabled=False):
-            return compute({self.config.network: self.network}, images, {self.config.network: self.config.taps})[self.config.network]
+            return compute({self.config.network: self.network}, images, {self.config.network: self.config.taps})[
+                self.config.network
+            ]
 
     def measure(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """The squared error, in units of what the network must add to its input: (N,)."""
