@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv
 from relume.core.results import read_group
@@ -83,14 +84,14 @@ def test_a_group_of_answers_draws_and_means_with_spreads(data: Dataset) -> None:
     assert [(one.method, one.maps.shape) for one in found] == [(f"{name}_mean", (4, 64, 64)) for name in SEEN]
     assert found[1].rows == list(range(20, 24))
     assert all((one.maps > 0).any() for one in found)
-    model, config = read_denoiser(Path("models/toy"), CPU), InvertDiffusion(**{**GROUP, "count": 1})  # type: ignore[arg-type]
+    model, config = read_denoiser(Path("models/toy"), CPU), build(InvertDiffusion, GROUP | {"count": 1}, "group")
     alone = invert({"toy": model}, data, config, networks={"alexnet_conv": networks.random("alexnet_conv")}, run=RUN, device=CPU)
     assert np.abs(alone.pictures[1].astype(int) - group.images[4]).max() <= 1, "a draw does not depend on the other pictures"
 
 
 def test_pictures_and_features_must_be_those_of_the_training(data: Dataset) -> None:
     model, nets = read_denoiser(Path("models/toy"), CPU), {"alexnet_conv": networks.random("alexnet_conv")}
-    config = InvertDiffusion(**GROUP)  # type: ignore[arg-type]
+    config = build(InvertDiffusion, GROUP, "group")
     for wrong, message in (({"size": 32}, "32 px"), ({"shapes": {"conv3": (9, 3, 3), "pool": (9,)}}, "was trained on")):
         with pytest.raises(UserError, match=message):
             invert({"toy": replace(model, card={**model.card, **wrong})}, data, config, networks=nets, run=RUN, device=CPU)

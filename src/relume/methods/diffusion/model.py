@@ -82,8 +82,8 @@ class Denoiser(nn.Module):
 
 
 class Reader(nn.Module):
-    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell tells what
-    is where inside it; interpolation would blur that."""
+    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell tells
+    what is where inside it; interpolation would blur that."""
 
     def __init__(self, shape: Sequence[int], features: int, width: int, side: int) -> None:
         super().__init__()

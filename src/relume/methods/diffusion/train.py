@@ -28,12 +28,13 @@ class DiffusionTrainer(Trainer[DiffusionConfig]):
         config = self.config
         self.network = load(config.network, self.store, self.device)
         parts = [self.encode(self.pixels(rows)) for rows in self.batches(self.train[: config.moments])]
-        seen = {tap: torch.cat([part[tap] for part in parts]).cpu().double().flatten(2) for tap in config.taps}
         self.shapes = {tap: tuple(value.shape[1:]) for tap, value in parts[0].items()}
         with self.seeded():
             self.module: Denoiser = Denoiser(self.shapes, self.dataset.size, config.architecture).to(self.device)
-        axes = {tap: (0, 2) if values.ndim == 3 else (0,) for tap, values in seen.items()}
-        moments = {tap: torch.std_mean(values, axes[tap], correction=0) for tap, values in seen.items()}
+        channels = {
+            tap: torch.cat([part[tap] for part in parts]).cpu().double().transpose(0, 1).flatten(1) for tap in config.taps
+        }
+        moments = {tap: torch.std_mean(values, 1, correction=0) for tap, values in channels.items()}
         self.module.set_moments({tap: (mean.float(), deviation.float()) for tap, (deviation, mean) in moments.items()})
 
     @property
