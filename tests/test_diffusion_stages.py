@@ -14,11 +14,16 @@ from relume.core.files import read_csv
 from relume.core.results import read_group
 from relume.core.runtime import generator
 from relume.data.store import Dataset
+from relume.methods.diffusion import report
 from relume.methods.diffusion.config import InvertDiffusion, Noise
 from relume.methods.diffusion.infer import invert, read_denoiser
 from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
-from relume.methods.diffusion.spread import between, errors, inside, spreads
+from relume.methods.diffusion.spread import agreement, errors, spreads
 from relume.networks import network as networks
+from relume.report.blocks import Pictures
+from relume.report.data import _originals
+from relume.report.families import Drawing
+from relume.report.images import Sheets
 from relume.training.loop import train
 from relume.training.models import write_model
 from stages import invert_diffusion
@@ -99,14 +104,34 @@ def test_pictures_and_features_must_be_those_of_the_training(data: Dataset) -> N
         invert({"toy": model}, data, replace(config, dataset="photos"), networks=nets, run=RUN, device=CPU)
 
 
-def test_a_spread_that_tells_the_error_correlates_with_it() -> None:
-    rng = np.random.default_rng(0)
-    original = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+def test_a_spread_that_tells_the_error_correlates_with_it(data: Dataset) -> None:
+    original = data.images[:4]
     wrong = original.copy()
-    wrong[:, :4] = 255 - wrong[:, :4]
+    for number, rows in enumerate(wrong):
+        rows[: 8 * (number + 1)] = 255 - rows[: 8 * (number + 1)]
     error = errors(wrong, original)
-    assert (error[:, 4:] == 0).all()
-    assert inside(error, error) == pytest.approx(np.ones(4))
-    assert inside(error.max() - error, error) == pytest.approx(-np.ones(4))
-    spread, own = between(error * np.arange(1, 5)[:, None, None], error)
-    assert spread == pytest.approx(own * np.arange(1, 5))
+    assert (error[:, 32:] == 0).all()
+    found = agreement(3 * error, error)
+    assert (found["pixels"], found["pictures"]) == (pytest.approx(1), pytest.approx(1))
+    noise = np.random.default_rng(0).random(error.shape)
+    assert abs(agreement(noise, error)["pixels"]) < 0.1
+    assert agreement(-error + 1, error)["pixels_hi"] == pytest.approx(-1)
+
+
+def test_the_report_shows_spreads_beside_errors(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(invert_diffusion, **OPTIONS).exit_code == 0
+    shown = {
+        "data": type(
+            "Data", (), {"groups": [read_group(Path("out"))], "originals": lambda self, name: _originals(Path(IMAGES))}
+        )()
+    }
+    drawing = Drawing(sheets=Sheets(), level="95%", count=2, **shown)
+    (found,) = report.parts(drawing)
+    columns, rows = found.tables["spread"]
+    assert [row["method"] for row in rows] == ["one_mean", "other_mean"]
+    assert all(set(row) == set(columns) for row in rows)
+    pictures = [block for block in found.blocks if isinstance(block, Pictures)]
+    assert [len(tiles) for block in pictures for _, tiles in block.rows] == 10 * [2]
+    page = drawing.sheets.tiles["out-one-Spread"][0]
+    assert page.shape == (64, 64, 3)
+    assert page.max() > 0

@@ -6,34 +6,67 @@ import numpy as np
 
 from relume.core.results import Group
 from relume.methods.diffusion.family import MEAN, SAMPLE
-from relume.methods.diffusion.spread import Spread, between, errors, inside, spreads
-from relume.report.blocks import Block, Cell, Part, Pictures, Row, Text
-from relume.report.columns import signed
+from relume.methods.diffusion.spread import Spread, agreement, errors, spreads
+from relume.report.blocks import Block, Cell, Part, Pictures, Row, table
+from relume.report.columns import Column, text
 from relume.report.families import Drawing
 from relume.report.images import original, spread
-from relume.report.labels import words
+from relume.report.labels import place, words
 
 LEAD = (
     "A denoiser that sees features draws different pictures that agree with them. Where the draws differ, the features leave the"
     " picture open. The spread is the standard deviation over draws; a useful spread is large where their mean is wrong."
 )
+MOST_ALIKE = 3  # pictures or fewer have no correlation with an interval
 BRIGHTEST = 99  # percentile of spreads and errors that is shown white
 
 
+COLUMNS = (
+    text("method", "Mean of draws"),
+    text("place", "From"),
+    Column(name="n", title="n", digits=0),
+    Column(name="pixels", title="Over the pixels of a picture", better="higher", digits=2),
+    Column(name="pictures", title="Over pictures", better="higher", digits=2),
+)
+FILE = (
+    "group",
+    "method",
+    "network",
+    "tap",
+    "n",
+    *(f"{name}{end}" for name in ("pixels", "pictures") for end in ("", "_lo", "_hi")),
+)
+NOTE = "Correlation of spread and error, with 95% intervals; pictures count as independent."
+
+
 def parts(drawing: Drawing) -> Iterator[Part]:
-    blocks = [block for group in drawing.data.groups for one in spreads(group) for block in _blocks(group, one, drawing)]
-    yield Part(id="spread", title="What the features leave open", lead=LEAD, blocks=blocks)
+    blocks: list[Block] = []
+    rows: list[dict[str, object]] = []
+    for group, found in ((group, one) for group in drawing.data.groups for one in spreads(group) if len(one.rows) > MOST_ALIKE):
+        first = group.index[found.rows[0]]
+        originals = drawing.data.originals(first["dataset"])
+        error = errors(group.images[found.rows], originals.images[[originals.rows[group.index[row]["id"]] for row in found.rows]])
+        told = {"group": group.name, **{key: first[key] for key in ("method", "network", "tap")}, "n": len(found.rows)}
+        rows.append(told | agreement(found.maps, error))
+        blocks.append(_pictures(group, found, error, drawing))
+    if rows:
+        cells = [
+            {key: str(value) for key, value in row.items()} | {"place": place(str(row["network"]), str(row["tap"]))}
+            for row in rows
+        ]
+        blocks.append(table("spread", "Does the spread tell the error?", COLUMNS, cells, note=NOTE))
+    yield Part(
+        id="spread",
+        title="What the features leave open",
+        lead=LEAD,
+        blocks=blocks,
+        tables={"spread": (FILE, rows)} if rows else {},
+    )
 
 
-def _blocks(group: Group, found: Spread, drawing: Drawing) -> Iterator[Block]:
-    first, name = group.index[found.rows[0]], found.method.removesuffix(f"_{MEAN}")
-    originals = drawing.data.originals(first["dataset"])
+def _pictures(group: Group, found: Spread, error: np.ndarray, drawing: Drawing) -> Pictures:
+    name, originals = found.method.removesuffix(f"_{MEAN}"), drawing.data.originals(group.index[found.rows[0]]["dataset"])
     ids = {group.index[row]["id"]: at for at, row in enumerate(found.rows)}
-    error = errors(group.images[found.rows], originals.images[[originals.rows[id] for id in ids]])
-    told = f"over the pixels of a picture {signed(float(inside(found.maps, error).mean()), 2)}"
-    if len(ids) > 1:
-        told += f", over pictures {signed(float(np.corrcoef(between(found.maps, error))[0, 1]), 2)}"
-    yield Text(sentences=[f"{words(name)}: correlation of spread and error {told} ({len(ids)} pictures)."])
     chosen = spread(originals, ids, drawing.count)
     draws = {row["id"]: at for at, row in enumerate(group.index) if row["method"] == f"{name}_{SAMPLE}"}
     white = float(np.percentile(np.concatenate([found.maps, error]), BRIGHTEST)) or 1.0
@@ -48,7 +81,7 @@ def _blocks(group: Group, found: Spread, drawing: Drawing) -> Iterator[Block]:
         tiles = [drawing.sheets.tile(sheet, id, picture, f"{title} of {id} by {name}") for id, picture in pixels.items()]
         rows.append((Cell(text=title), tiles))
     caption = f"Spread and error on one scale; white is {white:.2f} of the pixels' range and more."
-    yield Pictures(id=f"spread-{found.method}", title=words(name), rows=rows, caption=caption, style="dense")
+    return Pictures(id=f"spread-{found.method}", title=words(name), rows=rows, caption=caption, style="dense")
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import pearsonr
 
 from relume.core.results import Group, read_array
 from relume.methods.diffusion.family import MEAN
@@ -41,15 +42,15 @@ def errors(pictures: np.ndarray, originals: np.ndarray) -> np.ndarray:
     return rms
 
 
-def inside(maps: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Correlation over the pixels of each picture: (N, H, W) each -> (N,)."""
-    a, b = (values.reshape(len(values), -1) for values in (maps, error))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    found: np.ndarray = (a * b).sum(1) / np.maximum(np.sqrt((a**2).sum(1) * (b**2).sum(1)), 1e-12)
-    return found
-
-
-def between(maps: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each picture, the root mean squares of spread and error: (N,) each."""
-    spread, own = (np.sqrt((values**2).mean((1, 2))) for values in (maps, error))
-    return spread, own
+def agreement(maps: np.ndarray, error: np.ndarray) -> dict[str, float]:
+    """Correlations of spreads and errors, (N, H, W) each, with 95 % intervals: over the pixels of a picture, the mean over
+    pictures; and over pictures, of root mean squares. All pictures are taken to be independent."""
+    flat = [values.reshape(len(values), -1) for values in (maps, error)]
+    within = np.array([pearsonr(*pair).statistic for pair in zip(*flat, strict=True)])
+    half = 1.96 * within.std(ddof=1) / len(within) ** 0.5
+    over = pearsonr(*(np.sqrt((values**2).mean(1)) for values in flat))
+    lo, hi = over.confidence_interval(0.95)
+    found = {"pixels": within.mean(), "pixels_lo": within.mean() - half, "pixels_hi": within.mean() + half}
+    return {
+        name: float(value) for name, value in (found | {"pictures": over.statistic, "pictures_lo": lo, "pictures_hi": hi}).items()
+    }
