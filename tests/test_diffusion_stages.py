@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,14 +120,10 @@ def test_a_spread_that_tells_the_error_correlates_with_it(data: Dataset) -> None
     assert agreement(-error + 1, error)["pixels_hi"] == pytest.approx(-1)
 
 
-def test_the_report_shows_spreads_beside_errors(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_shows_spreads_beside_errors(data: Dataset) -> None:
     assert run(invert_diffusion, **OPTIONS).exit_code == 0
-    shown = {
-        "data": type(
-            "Data", (), {"groups": [read_group(Path("out"))], "originals": lambda self, name: _originals(Path(IMAGES))}
-        )()
-    }
-    drawing = Drawing(sheets=Sheets(), level="95%", count=2, **shown)
+    shown: Any = SimpleNamespace(groups=[read_group(Path("out"))], originals=lambda name: _originals(Path(IMAGES)))
+    drawing = Drawing(data=shown, sheets=Sheets(), level="95%", count=2)
     (found,) = report.parts(drawing)
     columns, rows = found.tables["spread"]
     assert [row["method"] for row in rows] == ["one_mean", "other_mean"]

@@ -7,7 +7,7 @@ import numpy as np
 from relume.core.results import Group
 from relume.methods.diffusion.family import MEAN, SAMPLE
 from relume.methods.diffusion.spread import Spread, agreement, errors, spreads
-from relume.report.blocks import Block, Cell, Part, Pictures, Row, table
+from relume.report.blocks import Cell, Part, Pictures, Row, table
 from relume.report.columns import Column, text
 from relume.report.families import Drawing
 from relume.report.images import original, spread
@@ -17,7 +17,7 @@ LEAD = (
     "A denoiser that sees features draws different pictures that agree with them. Where the draws differ, the features leave the"
     " picture open. The spread is the standard deviation over draws; a useful spread is large where their mean is wrong."
 )
-MOST_ALIKE = 3  # pictures or fewer have no correlation with an interval
+FEW = 3  # pictures have no correlation with an interval
 BRIGHTEST = 99  # percentile of spreads and errors that is shown white
 
 
@@ -28,40 +28,25 @@ COLUMNS = (
     Column(name="pixels", title="Over the pixels of a picture", better="higher", digits=2),
     Column(name="pictures", title="Over pictures", better="higher", digits=2),
 )
-FILE = (
-    "group",
-    "method",
-    "network",
-    "tap",
-    "n",
-    *(f"{name}{end}" for name in ("pixels", "pictures") for end in ("", "_lo", "_hi")),
-)
+NUMBERS = [f"{name}{end}" for name in ("pixels", "pictures") for end in ("", "_lo", "_hi")]
+FILE = ("group", "method", "network", "tap", "n", *NUMBERS)  # of `spread.csv`
 NOTE = "Correlation of spread and error, with 95% intervals; pictures count as independent."
 
 
 def parts(drawing: Drawing) -> Iterator[Part]:
-    blocks: list[Block] = []
-    rows: list[dict[str, object]] = []
-    for group, found in ((group, one) for group in drawing.data.groups for one in spreads(group) if len(one.rows) > MOST_ALIKE):
+    pairs = [(group, one) for group in drawing.data.groups for one in spreads(group) if len(one.rows) > FEW]
+    rows, blocks = [], []
+    for group, found in pairs:
         first = group.index[found.rows[0]]
         originals = drawing.data.originals(first["dataset"])
         error = errors(group.images[found.rows], originals.images[[originals.rows[group.index[row]["id"]] for row in found.rows]])
         told = {"group": group.name, **{key: first[key] for key in ("method", "network", "tap")}, "n": len(found.rows)}
         rows.append(told | agreement(found.maps, error))
         blocks.append(_pictures(group, found, error, drawing))
-    if rows:
-        cells = [
-            {key: str(value) for key, value in row.items()} | {"place": place(str(row["network"]), str(row["tap"]))}
-            for row in rows
-        ]
-        blocks.append(table("spread", "Does the spread tell the error?", COLUMNS, cells, note=NOTE))
-    yield Part(
-        id="spread",
-        title="What the features leave open",
-        lead=LEAD,
-        blocks=blocks,
-        tables={"spread": (FILE, rows)} if rows else {},
-    )
+    cells = [{**{key: str(value) for key, value in row.items()}, "place": place(row["network"], row["tap"])} for row in rows]
+    numbers = [table("spread", "Does the spread tell the error?", COLUMNS, cells, note=NOTE)] if rows else []
+    tables = {"spread": (FILE, rows)} if rows else {}
+    yield Part(id="spread", title="What the features leave open", lead=LEAD, blocks=[*blocks, *numbers], tables=tables)
 
 
 def _pictures(group: Group, found: Spread, error: np.ndarray, drawing: Drawing) -> Pictures:
