@@ -43,7 +43,8 @@ class Denoiser(nn.Module):
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in config.widths)
         self.up = nn.ModuleList(Block(width, told) for width in config.widths)
         self.grow = nn.ModuleList(nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairs)
-        self.leave = nn.Sequential(Norm(first), nn.SiLU(), _zeroed(nn.Conv2d(first, 3 * config.patch**2, 3, padding=1)))
+        # no norm here: the noise that is named has the length of the noise that entered
+        self.leave = _zeroed(nn.Conv2d(first, 3 * config.patch**2, 3, padding=1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _grid(self, side: int) -> int:
