@@ -39,6 +39,7 @@ def test_diffusion_64_runs_on_the_owners_zip(project: Path, default_params: dict
     params["compare"].update(groups=["floors", "denoised"], questions=questions, resamples=1000)
     run_all(params)
     board = {row["method"]: row["tap"] for row in read_csv(Path("metrics/leaderboard.csv"))}
-    assert {f"denoiser_{tap}_{way}": tap for tap in ("conv3", "conv5") for way in ("direct", "sample", "mean")}.items() <= board.items()
+    ways = ("direct", "sample", "mean")
+    assert {f"denoiser_{tap}_{way}": tap for tap in ("conv3", "conv5") for way in ways}.items() <= board.items()
     assert [row["n"] for row in read_csv(Path("metrics/report/spread.csv"))] == ["5", "5"]
     assert "What the features leave open" in Path("metrics/report/index.html").read_text()
