@@ -19,7 +19,8 @@ from benchmarks.common import command, commit
 from relume.core.files import read_csv, read_json, write_json
 
 DEFAULT = "default"  # params.yaml as it is
-TABLES = {"leaderboard": ""} | {name: f"_{name}" for name in ("masked", "comparisons", "sets", "correlations")}
+TABLES = {"leaderboard": "", "report/spread": "_spread"}
+TABLES |= {name: f"_{name}" for name in ("masked", "comparisons", "sets", "correlations")}
 METRICS, RESULTS = Path("metrics"), Path("docs/results")
 
 

@@ -118,9 +118,17 @@ def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
         yield [f"{100 * float(row['mask_ratio']):g} %", f"`{row['method']}`", size, reached, *scores]
 
 
+def spreads(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per mean of draws: correlations of the draws' spread and the mean's error, with intervals."""
+    yield ["inverted", "method", "n", "over the pixels of a picture", "over pictures"]
+    for row in rows:
+        told = [[number(row, f"{key}{end}", 2) for end in ("", "_lo", "_hi")] for key in ("pixels", "pictures")]
+        yield [subject(row), f"`{row['method']}`", row["n"], *(f"{mean} [{lo}, {hi}]" for mean, lo, hi in told)]
+
+
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 # column that identifies a kind of file, and its form
-KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("method", board))
+KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("pixels", spreads), ("method", board))
 
 
 def speed(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -143,7 +151,7 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "mask_ratio": "method"}.get(column, column)
+    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method"}.get(column, column)
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]

@@ -122,7 +122,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in STAGES:
         shutil.copy(TOY / f"{name}.py", tree / "stages")
     registry = tree / "src/relume/methods/registry.py"
-    text = registry.read_text().replace('"landscape")', '"landscape", "toy")')
+    text = registry.read_text().replace('"diffusion")', '"diffusion", "toy")')
     assert '"toy"' in text
     registry.write_text(text)
     dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -131,7 +131,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dvc["stages"][name]["deps"].append("models/toy")
     (tree / "dvc.yaml").write_text(yaml.safe_dump(dvc, sort_keys=False))
     (tree / "params.yaml").write_text((ROOT / "params.yaml").read_text() + yaml.safe_dump(SECTIONS))
-    for kind in ("decoder", "surrogate", "masked", "gan", "mapper", "landscape"):
+    for kind in ("decoder", "surrogate", "masked", "gan", "mapper", "landscape", "diffusion"):
         (tree / "models" / kind).mkdir(parents=True)
     (tree / "data/samples").mkdir(parents=True)
     (tree / "presets/toys.yaml").write_text(yaml.safe_dump(PRESET))

@@ -21,8 +21,8 @@ from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import TrainState
 from relume.training.models import read_model
 from relume.training.ranks import Ranks
-from stages import train_decoder, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
-from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
+from stages import train_decoder, train_diffusion, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
+from tests import decoder_files, diffusion_files, gan_files, landscape_files, latent_files, toy_masked
 from tests.decoder_files import CPU, together, training
 from tests.latent_files import GENERATOR
 from tests.stage_files import IMAGES, MODEL, NONE, change, project, read, succeed, train
@@ -40,6 +40,7 @@ SECTIONS: dict[str, Any] = {
         "shared": decoder_files.shared(training=SHORT),
         "decoders": {"both": DEEP | {"taps": ["conv5", "conv2"], "losses": {"lpips": 0.1}}, "cached": DEEP | UNTOUCHED},
     },
+    "train_diffusion": {"shared": diffusion_files.shared(training=SHORT), "models": {"denoiser": diffusion_files.OWN}},
     "train_gan": {
         "shared": GAN,
         "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "objective": gan_files.DUELS["dcgan"]}},
@@ -55,6 +56,7 @@ SECTIONS: dict[str, Any] = {
 WEIGHTS = {"weights": "models/weights"}
 CASES: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "decoder": (train_decoder, "both", WEIGHTS | {"features": NONE}),
+    "diffusion": (train_diffusion, "denoiser", WEIGHTS),
     "gan": (train_gan, "dcgan", WEIGHTS),
     "landscape": (train_landscape, "theta", WEIGHTS | {"generator": GENERATOR}),
     "mapper": (train_mapper, "toy_mapper", WEIGHTS | {"generator": GENERATOR}),

@@ -13,6 +13,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.methods.decoder.trained import read_decoder
+from relume.methods.diffusion.infer import read_denoiser
 from relume.methods.gan.trained import TrainedGan, read_gan
 from relume.methods.landscape.trained import read_landscape
 from relume.methods.latent.trained import read_mapper
@@ -22,15 +23,16 @@ from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
 from relume.training.models import Trained, read_model, write_model
 from relume.training.trainer import Trainer
-from stages import train_decoder, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
+from stages import train_decoder, train_diffusion, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
 from tests.decoder_files import CPU, training
 from tests.gan_files import dice
 from tests.training_files import ADVERSARIAL, TRAINERS
 
-STAGES = (train_decoder, train_gan, train_landscape, train_mapper, train_masked, train_surrogate)
+STAGES = (train_decoder, train_diffusion, train_gan, train_landscape, train_mapper, train_masked, train_surrogate)
 SHORT = training(steps=4, batch=3, log_every=2, clip=None)
 READERS: dict[str, Callable[..., Any]] = {
     "decoder": read_decoder,
+    "diffusion": read_denoiser,
     "gan": read_gan,
     "landscape": lambda folder, device, trainer: read_landscape(folder, painter(trainer), device),
     "mapper": read_mapper,

@@ -11,7 +11,7 @@ from relume.methods.latent.train import MapperTrainer
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.train import SurrogateTrainer
 from relume.training.trainer import Trainer
-from tests import decoder_files, gan_files, landscape_files, toy_masked
+from tests import decoder_files, diffusion_files, gan_files, landscape_files, toy_masked
 from tests.decoder_files import setup, training
 from tests.gan_files import dice, generator
 from tests.latent_files import mapper_section
@@ -85,5 +85,7 @@ TRAINERS: dict[str, Callable[..., Trainer[Any]]] = {
     "surrogate_linear": lambda data, **own: surrogate(data, **own),
     "surrogate_dropout": lambda data, **own: surrogate(data, architecture={**SURROGATES["residual"], "dropout": 0.5}, **own),
     "landscape": landscape,
+    "diffusion": lambda data, **own: diffusion_files.denoiser(data, **own),
+    "diffusion_all_taps": lambda data, **own: diffusion_files.denoiser(data, alone=False, **own),
 }
 ADVERSARIAL = ("decoder_adversarial", "gan_least_squares", "gan_logistic")

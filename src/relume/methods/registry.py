@@ -6,7 +6,7 @@ from importlib import import_module
 from relume.core.registry import plugins
 from relume.methods.family import Family
 
-NAMES = ("optimise", "decoder", "surrogate", "masked", "gan", "latent", "landscape")
+NAMES = ("optimise", "decoder", "surrogate", "masked", "gan", "latent", "landscape", "diffusion")
 FAMILIES: tuple[Family, ...] = (
     *(import_module(f"relume.methods.{name}.family").FAMILY for name in NAMES),
     *(point.load() for point in plugins("families").values()),

@@ -1,0 +1,134 @@
+"""Pictures from denoisers: the features of a dataset's pictures, never the pictures, to answers, draws, means and spreads."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relume.core.config import build
+from relume.core.errors import UserError
+from relume.core.images import to_uint8
+from relume.core.results import Row
+from relume.core.run import Run
+from relume.core.runtime import autocast, generator
+from relume.data.store import Dataset
+from relume.methods.diffusion.config import InvertDiffusion, Noise, UNet
+from relume.methods.diffusion.family import WAYS
+from relume.methods.diffusion.model import Denoiser
+from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
+from relume.networks.network import Network
+from relume.networks.taps import collect, spatial
+from relume.training.models import TrainedModel, load_model, shapes_of
+
+
+class TrainedDenoiser(TrainedModel[Denoiser]):
+    @property
+    def noise(self) -> Noise:
+        return build(Noise, self.card["config"]["noise"], f"{self.name}: config.noise")
+
+
+def read_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
+    return load_model(
+        TrainedDenoiser, folder, device, "diffusion", UNet, lambda own, card: Denoiser(shapes_of(card), card["size"], own)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A group. `spread`, float16 (N, H, W), has a row for each row of a method `_mean`: the standard deviation over draws, of all
+    colours together, for pictures in [0, 1]."""
+
+    pictures: np.ndarray
+    rows: list[Row]
+    timing: list[dict[str, object]]
+    spread: np.ndarray
+
+
+def invert(
+    models: Mapping[str, TrainedDenoiser],
+    dataset: Dataset,
+    config: InvertDiffusion,
+    *,
+    networks: Mapping[str, Network],
+    run: Run,
+    device: torch.device,
+) -> Drawn:
+    """Three methods for each of `seen`. A picture's draws depend on its id alone, so all methods begin at the same noise."""
+    _check(models, dataset, config)
+    places, index, timing = dataset.select(config.split, config.count), [], []
+    pictures: list[np.ndarray] = []
+    spreads: list[np.ndarray] = []
+    same: dict[str, Any] = {"family": "diffusion", "task": "feature", "oracle": False, "dataset": dataset.name}
+    for name, seen in config.seen.items():
+        model = models[seen.model]
+        made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
+        seconds = dict.fromkeys(WAYS, 0.0)
+        for rows in (places[at : at + run.micro_batch] for at in range(0, len(places), run.micro_batch)):
+            features = _features(model, networks[model.network], dataset.pixels(rows).to(device))
+            units = _units(model.size, dataset.ids(rows), run, config.draws, device)
+            with autocast(run, device):
+                found, spread, spent = _draw(model, features, seen.tap, units, config.steps)
+            for way in WAYS:
+                made[way].append(to_uint8(found[way]))
+                seconds[way] += spent[way]
+            spreads.append(spread.cpu().numpy().astype(np.float16))
+        tap = seen.tap or "+".join(model.taps)
+        for way in WAYS:
+            about = {**same, "size": dataset.size, "method": f"{name}_{way}", "network": model.network, "tap": tap}
+            index += [Row(**about, id=id) for id in dataset.ids(places)]
+            timing.append({"method": f"{name}_{way}", "step": 0, "seconds": seconds[way]})
+            pictures += made[way]
+    return Drawn(pictures=np.concatenate(pictures), rows=index, timing=timing, spread=np.concatenate(spreads))
+
+
+def _units(size: int, ids: Sequence[str], run: Run, draws: int, device: torch.device) -> list[Tensor]:
+    """Unit noise of the pictures, (N, 3, size, size), for each draw."""
+    return [pure(size, [generator(run.seed, "draw", id, number) for id in ids], device) for number in range(draws)]
+
+
+def _draw(
+    model: TrainedDenoiser,
+    features: Mapping[str, Tensor],
+    tap: str | None,
+    units: Sequence[Tensor],
+    steps: int,
+) -> tuple[dict[str, Tensor], Tensor, dict[str, float]]:
+    """Pictures by way, their spread (N, H, W), and seconds by way."""
+    denoise, noise = conditioned(model.module, features, tap), model.noise
+    times = [time.perf_counter()]
+    answer = direct(denoise, units[0], noise)
+    times.append(time.perf_counter())
+    draws = []
+    for unit in units:
+        draws.append(sample(denoise, unit, noise, steps))
+        if not bool(torch.isfinite(draws[-1]).all()):  # also waits for the device
+            raise UserError(f"denoiser {model.name} made values that are NaN or Inf")
+        times.append(time.perf_counter())
+    stack = torch.stack(draws)
+    spread = stack.var(0, correction=1).mean(1).sqrt()
+    spent = {"direct": times[1] - times[0], "sample": times[2] - times[1], "mean": times[-1] - times[1]}
+    return {"direct": answer, "sample": stack[0], "mean": stack.mean(0)}, spread, spent
+
+
+def _check(models: Mapping[str, TrainedDenoiser], dataset: Dataset, config: InvertDiffusion) -> None:
+    if dataset.name != config.dataset:
+        raise UserError(f"needs features of {config.dataset}, but --images holds {dataset.name}")
+    for model in models.values():
+        if model.size != dataset.size:
+            raise UserError(f"denoiser {model.name} makes pictures of {model.size} px; dataset {dataset.name} has {dataset.size}")
+
+
+@torch.no_grad()
+def _features(model: TrainedDenoiser, network: Network, images: Tensor) -> dict[str, Tensor]:
+    with collect(network, model.taps) as tapped:
+        found = {tap: spatial(value) for tap, value in tapped(images).items()}
+    for tap, value in found.items():
+        if tuple(value.shape[1:]) != model.shapes[tap]:
+            here = f"{tap} has {tuple(value.shape[1:])}"
+            raise UserError(f"denoiser {model.name} was trained on features {model.shapes[tap]}; {here} here")
+    return found

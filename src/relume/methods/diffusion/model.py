@@ -1,0 +1,139 @@
+"""The conditional denoiser: a noisy picture, its noise and a frozen network's features -> the mean of the pictures that it may
+have been. At full noise that is a decoder of the features; sampling goes down from there (Karras et al., arXiv 2206.00364)."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from relume.core.errors import UserError
+from relume.core.images import resize
+from relume.methods.decoder.base import Moments, Shapes
+from relume.methods.decoder.multi_scale import Normalise
+from relume.methods.diffusion.config import UNet
+
+DATA = 0.5  # deviation of pictures in [-1, 1], as the publication sets it
+WAVES = 32  # sines and cosines that the noise is told by
+
+
+class Denoiser(nn.Module):
+    """Pictures here are in [-1, 1]. `forward` takes them noisy, the noise's deviations (N,), features by tap, and for each tap
+    which samples are shown it, (N,) of 0 and 1."""
+
+    def __init__(self, shapes: Shapes, size: int, config: UNet) -> None:
+        super().__init__()
+        cell = config.patch * 2 ** (len(config.widths) - 1)
+        if size % cell:
+            raise UserError(f"architecture: the coarsest grid has cells of {cell} px, and {size} px is no multiple of that")
+        self.patch, self.sides = config.patch, [size // config.patch // 2**i for i in range(len(config.widths))]
+        first, last, told = config.widths[0], config.widths[-1], 4 * config.widths[0]
+        self.grids = {tap: self._grid(shape[1] if len(shape) == 3 else 1) for tap, shape in shapes.items()}
+        self.read = nn.ModuleDict()
+        for tap, shape in shapes.items():
+            grid = self.grids[tap]
+            self.read[_key(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
+        self.tell = nn.Sequential(nn.Linear(2 * WAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
+        self.enter = nn.Conv2d(3 * config.patch**2, first, 3, padding=1)
+        self.down = nn.ModuleList(Block(width, told) for width in config.widths)
+        pairs = list(zip(config.widths, config.widths[1:], strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in pairs)
+        self.middle = nn.ModuleList(Block(last, told) for _ in range(config.depth))
+        self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in config.widths)
+        self.up = nn.ModuleList(Block(width, told) for width in config.widths)
+        self.grow = nn.ModuleList(nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairs)
+        # no norm here: the noise that is named has the length of the noise that entered
+        self.leave = _zeroed(nn.Conv2d(first, 3 * config.patch**2, 3, padding=1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _grid(self, side: int) -> int:
+        """Where a tap joins: the coarsest grid that is not coarser than it."""
+        return max((i for i, own in enumerate(self.sides) if own >= side), default=0)
+
+    def set_moments(self, moments: Moments) -> None:
+        for tap, (mean, deviation) in moments.items():
+            reader = self.read[_key(tap)]
+            assert isinstance(reader, Reader)
+            reader.normal.set(mean, deviation)
+
+    def forward(self, noisy: Tensor, sigma: Tensor, features: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> Tensor:
+        """Inputs and outputs of the network have unit variance at all noises."""
+        s = sigma.view(-1, 1, 1, 1)
+        scale = (s**2 + DATA**2).sqrt()
+        found = self._network(noisy / scale, sigma.log() / 4, features, shown)
+        return DATA**2 / scale**2 * noisy + s * DATA / scale * found.float()
+
+    def _network(self, x: Tensor, noise: Tensor, features: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> Tensor:
+        angles = noise[:, None] * torch.exp(torch.linspace(0, math.log(10), WAVES, device=noise.device))
+        told = self.tell(torch.cat([angles.sin(), angles.cos()], 1))
+        read = {tap: self.read[_key(tap)](features[tap], on) for tap, on in shown.items()}
+        x = self.enter(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
+        kept: list[Tensor] = []
+        for i, block in enumerate(self.down):
+            own = [read[tap] for tap, grid in self.grids.items() if grid == i]
+            x = block(sum(own, self.shrink[i - 1](x) if i else x), told)
+            kept.append(x)
+        for block in self.middle:
+            x = block(x, told)
+        for i in reversed(range(len(self.up))):
+            x = self.up[i](self.join[i](torch.cat([x, kept[i]], 1)), told)
+            x = self.grow[i - 1](x) if i else x
+        return F.pixel_shuffle(self.leave(x), self.patch)
+
+
+class Reader(nn.Module):
+    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell tells
+    what is where inside it; interpolation would blur that."""
+
+    def __init__(self, shape: Sequence[int], features: int, width: int, side: int) -> None:
+        super().__init__()
+        times = max(1, round(side / shape[1])) if len(shape) == 3 else side
+        self.side, self.normal = side, Normalise(shape[0])
+        self.layers = nn.Sequential(
+            nn.Conv2d(shape[0], features, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(features, times**2 * width, 1),
+            nn.PixelShuffle(times),
+        )
+
+    def forward(self, features: Tensor, on: Tensor) -> Tensor:
+        maps = features if features.ndim == 4 else features[..., None, None]
+        return resize(self.layers(self.normal(maps)) * on.view(-1, 1, 1, 1), self.side)
+
+
+class Block(nn.Module):
+    """x + two convolutions; the noise scales and shifts what enters them."""
+
+    def __init__(self, width: int, told: int) -> None:
+        super().__init__()
+        self.norm, self.modulate = Norm(width), nn.Linear(told, 2 * width)
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), _zeroed(nn.Conv2d(width, width, 3, padding=1))
+        )
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        scale, shift = self.modulate(told)[..., None, None].chunk(2, 1)
+        return x + self.layers(self.norm(x) * (1 + scale) + shift)
+
+
+class Norm(nn.LayerNorm):
+    """Over the channels of each place: in this memory format ten times as fast on a processor as GroupNorm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _key(tap: str) -> str:
+    """A module's name has no dots; those of a user's layers have."""
+    return tap.replace(".", "-")
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """It begins without effect."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

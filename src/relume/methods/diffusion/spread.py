@@ -1,0 +1,56 @@
+"""The spread of draws, `spread.npy` beside a group's pictures, against the errors of their mean."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import pearsonr
+
+from relume.core.results import Group, read_array
+from relume.methods.diffusion.family import MEAN
+
+SPREAD = "spread.npy"  # float16 (N, H, W): a row for each row of a method `_mean`, in their order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Of one method `_mean`: rows of the group's pictures, and their spreads (N, H, W)."""
+
+    method: str
+    rows: list[int]
+    maps: np.ndarray
+
+
+def spreads(group: Group) -> list[Spread]:
+    """By method; none where no draws were made."""
+    if not (group.folder / SPREAD).exists():
+        return []
+    rows: dict[str, list[int]] = {}
+    for number, row in enumerate(group.index):
+        if row["method"].endswith(f"_{MEAN}"):
+            rows.setdefault(row["method"], []).append(number)
+    maps, found = read_array(group.folder / SPREAD), []
+    for method, own in rows.items():
+        start = sum(len(one.rows) for one in found)
+        found.append(Spread(method=method, rows=own, maps=maps[start : start + len(own)].astype(np.float32)))
+    return found
+
+
+def errors(pictures: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W, 3) each -> the root mean square over colours, (N, H, W), for pictures in [0, 1]."""
+    apart = (pictures.astype(np.float32) - originals.astype(np.float32)) / 255
+    rms: np.ndarray = np.sqrt((apart**2).mean(-1))
+    return rms
+
+
+def agreement(maps: np.ndarray, error: np.ndarray) -> dict[str, float]:
+    """Correlations of spreads and errors, (N, H, W) each, with 95 % intervals: over the pixels of a picture, the mean over
+    pictures; and over pictures, of root mean squares. All pictures are taken to be independent."""
+    flat = [values.reshape(len(values), -1) for values in (maps, error)]
+    within = np.array([pearsonr(*pair).statistic for pair in zip(*flat, strict=True)])
+    half = 1.96 * within.std(ddof=1) / len(within) ** 0.5
+    over = pearsonr(*(np.sqrt((values**2).mean(1)) for values in flat))
+    lo, hi = over.confidence_interval(0.95)
+    found = {"pixels": within.mean(), "pixels_lo": within.mean() - half, "pixels_hi": within.mean() + half}
+    return {
+        name: float(value) for name, value in (found | {"pictures": over.statistic, "pictures_lo": lo, "pictures_hi": hi}).items()
+    }
