@@ -2,19 +2,24 @@
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save
 
 from benchmarks.runs import PACED, Bench, is_there, seconds_of
 from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
-from relume.core.files import digest
+from relume.core.files import digest, write_json
 from relume.core.results import write_group
 from relume.core.runtime import describe
 from relume.methods.decoder.config import DecoderConfig, InvertDecoder
 from relume.methods.decoder.infer import decode
 from relume.methods.decoder.train import DecoderTrainer
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks.network import load
+from relume.networks.weights import digest as weights_digest
+from relume.training.models import CARD, TENSORS, read_model
 from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.decoder.train", "relume.training.loop", "relume.training.models")  # what a training runs
@@ -54,20 +59,36 @@ def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, An
     return trained_once(bench.root, folder, key, lambda: DecoderTrainer(own), device=bench.device)
 
 
-def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -> Decoded:
-    """The decoder, trained where it is not there, and a group of what it makes of the split's features."""
+def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None, ship: Path | None) -> Decoded:
+    """The decoder, trained where it is not there, and a group of what it makes of the split's features. `ship`: where it goes
+    in half precision, which is then what decodes."""
     about, kept = taught(bench, name, config)
+    folder = bench.root / "models" / "decoder" / name
+    if ship is not None:
+        folder = halved(folder, ship)
     wanted = InvertDecoder(dataset=bench.dataset.name, split=bench.split, count=count, decoders=(name,))
-    key = digest([name, about["digest"], asdict(wanted), bench.common])
-    folder = bench.group(group_of(name))
-    if not is_there(folder, key):
-        _decode(bench, name, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
-    return Decoded(name=name, digest=key, all_seconds=seconds_of(folder), card=about, kept=kept)
+    key = digest([name, about["digest"], asdict(wanted), bench.common, ship is not None])
+    group = bench.group(group_of(name))
+    if not is_there(group, key):
+        own = read_decoder(folder, bench.device)
+        _decode(bench, own, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
+    return Decoded(name=name, digest=key, all_seconds=seconds_of(group), card=about, kept=kept)
 
 
-def _decode(bench: Bench, name: str, wanted: InvertDecoder, method: dict[str, Any]) -> None:
+def halved(folder: Path, out: Path) -> Path:
+    """The model in half precision, its best weights and card alone."""
+    tensors, card = read_model(folder, "decoder")
+    half = {name: value.half() if value.is_floating_point() else value for name, value in sorted(tensors.items())}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / TENSORS).write_bytes(save(half))
+    left_out = ("digest", "device", "commit", "seconds")
+    write_json(out / CARD, {key: value for key, value in card.items() if key not in left_out} | {"sha256": weights_digest(half)})
+    return out
+
+
+def _decode(bench: Bench, own: TrainedDecoder, wanted: InvertDecoder, method: dict[str, Any]) -> None:
     """Timed at the pace of its quickest batch: what else the machine does must not decide between methods."""
-    own = read_decoder(bench.root / "models" / "decoder" / name, bench.device)
+    name = own.name
     networks = {own.network: load(own.network, bench.store, bench.device)}
     made = partial(decode, [own], bench.dataset, networks=networks, device=bench.device, micro_batch=bench.run.micro_batch)
     pictures, rows, _ = made(wanted)

@@ -38,6 +38,7 @@ class DecoderStudy:
     floors: tuple[str, ...]  # that every decoder is held against
     metrics: tuple[str, ...] = Field(min_length=1)
     questions: dict[Name, Asked] = Field(default_factory=dict)  # beyond these
+    ship: tuple[str, ...] = ()  # decoders that are written in float16, and scored so
 
     def __post_init__(self) -> None:
         Evaluate(metrics=self.metrics)
@@ -47,9 +48,9 @@ class DecoderStudy:
             if own.get("decoder") not in self.decoders:
                 known = one_of(self.decoders, str(own.get("decoder")))
                 raise ValueError(f"refine.{name}.decoder: one of the study's decoders is wanted; {known}")
-        for name, chain in self.depths.items():
+        for name, chain in {"ship": self.ship, **{f"depths.{name}": chain for name, chain in self.depths.items()}}.items():
             for link in set(chain) - set(self.decoders):
-                raise ValueError(f"depths.{name}: no decoder {link!r}; {one_of(self.decoders, link)}")
+                raise ValueError(f"{name}: no decoder {link!r}; {one_of(self.decoders, link)}")
 
 
 @dataclass(frozen=True, kw_only=True)
