@@ -5,12 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from benchmarks.runs import PACED, Bench, is_there, seconds_of
+from benchmarks.shipped import halved
 from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
-from relume.core.files import digest, write_json
+from relume.core.files import digest
 from relume.core.results import write_group
 from relume.core.runtime import describe
 from relume.methods.decoder.config import DecoderConfig, InvertDecoder
@@ -18,8 +17,6 @@ from relume.methods.decoder.infer import decode
 from relume.methods.decoder.train import DecoderTrainer
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks.network import load
-from relume.networks.weights import digest as weights_digest
-from relume.training.models import CARD, TENSORS, read_model
 from relume.training.trainer import Setup
 
 LEARNS = ("relume.methods.decoder.train", "relume.training.loop", "relume.training.models")  # what a training runs
@@ -73,17 +70,6 @@ def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None, s
         own = read_decoder(folder, bench.device)
         _decode(bench, own, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
     return Decoded(name=name, digest=key, all_seconds=seconds_of(group), card=about, kept=kept)
-
-
-def halved(folder: Path, out: Path) -> Path:
-    """The model in half precision, its best weights and card alone."""
-    tensors, card = read_model(folder, "decoder")
-    half = {name: value.half() if value.is_floating_point() else value for name, value in sorted(tensors.items())}
-    out.mkdir(parents=True, exist_ok=True)
-    (out / TENSORS).write_bytes(save(half))
-    left_out = ("digest", "device", "commit", "seconds")
-    write_json(out / CARD, {key: value for key, value in card.items() if key not in left_out} | {"sha256": weights_digest(half)})
-    return out
 
 
 def _decode(bench: Bench, own: TrainedDecoder, wanted: InvertDecoder, method: dict[str, Any]) -> None:

@@ -24,11 +24,12 @@ from benchmarks.decoder_runs import Decoded, decoded
 from benchmarks.decoder_study import CASE, DecoderStudy, Plan
 from benchmarks.inversion import DRAWS, FLOORS, SHOWN, block, cells_of, score_all, shown, split_of, write_floors
 from benchmarks.runs import INVERTS, Bench, Done, Earlier, run_one
+from benchmarks.shipped import describe
 from benchmarks.trainings import alone
 from relume.core.code import digest_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.files import write_csv, write_json
+from relume.core.files import read_csv, write_csv, write_json
 from relume.core.results import read_group
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
@@ -202,6 +203,8 @@ def main(
             seconds = time.perf_counter() - start + made.kept_seconds
             about = provenance("benchmarks.decoders", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
             report(bench, wanted, planned, made, out, about, pictures)
+            if wanted.ship:
+                describe([ship / name for name in wanted.ship], read_csv(out), about)
     except UserError as error:
         click.secho(f"decoders: {error}", fg="red", err=True)
         sys.exit(1)
