@@ -37,13 +37,13 @@ class AlignedDecoder(Decoder):
             raise UserError(f"architecture aligned: {side} cells of {stride} px do not cover {size} px: take multi_scale")
         channels, width = sum(shape[0] for shape in shapes.values()), config.width
         self.normal = nn.ModuleDict({key_of(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
-        self.linear = nn.Conv2d(channels, 3 * self.solved**2, REACH, padding=REACH // 2 + 1)
+        self.linear = nn.Conv2d(channels, 3 * self.solved**2, REACH)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(_bias(self.linear), 0.5)
         self.paint: nn.Module | None = None
         if not config.blocks:
             return
-        self.entry = nn.Conv2d(channels, width, REACH, padding=REACH // 2 + 1)
+        self.entry = nn.Conv2d(channels, width, REACH)
         self.place = nn.Parameter(torch.zeros(width, side + 2, side + 2))
         blocks = [(Residual(width), *((Attention(width),) if i < config.attention else ())) for i in range(config.blocks)]
         self.body = nn.Sequential(*(part for block in blocks for part in block))
@@ -60,7 +60,7 @@ class AlignedDecoder(Decoder):
         """Solve the regression on features and images; what the network adds begins at nearly nothing."""
         total = Normal()
         for features, images in batches:
-            rows = F.unfold(self._maps(features), REACH, padding=REACH // 2 + 1)
+            rows = F.unfold(self._maps(features), REACH)
             outside = F.pad(images, 4 * (self.margin,), mode="replicate")
             cells = F.pixel_unshuffle(F.avg_pool2d(outside, self.stride // self.solved), self.solved)
             total.add(rows.transpose(1, 2).flatten(0, 1), cells.flatten(2).transpose(1, 2).flatten(0, 1))
@@ -79,7 +79,9 @@ class AlignedDecoder(Decoder):
         return pictures if self.training else pictures.clamp(0, 1)
 
     def _maps(self, features: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([self.normal[key_of(tap)](features[tap]) for tap in self.taps], 1)
+        """Side by side; the cells at the border are repeated beyond it, for the regression reads all cells alike."""
+        maps = torch.cat([self.normal[key_of(tap)](features[tap]) for tap in self.taps], 1)
+        return F.pad(maps, 4 * (REACH // 2 + 1,), mode="replicate")
 
 
 class Attention(nn.Module):
@@ -106,6 +108,7 @@ def _paint(width: int, fine: int) -> nn.Module:
         width, fine = width // 2, fine // 2
     last = nn.Conv2d(width, 3 * fine**2, 3, padding=1)
     nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(_bias(last))
     return nn.Sequential(*parts, norm(width), nn.SiLU(), last, nn.PixelShuffle(fine))
 
 
