@@ -24,7 +24,7 @@ from benchmarks.decoder_runs import Decoded, decoded
 from benchmarks.decoder_study import CASE, DecoderStudy, Plan
 from benchmarks.inversion import DRAWS, FLOORS, SHOWN, block, cells_of, score_all, shown, split_of, write_floors
 from benchmarks.runs import INVERTS, Bench, Done, Earlier, run_one
-from benchmarks.shipped import describe
+from benchmarks.shipped import describe, page
 from benchmarks.trainings import alone
 from relume.core.code import digest_of
 from relume.core.config import build, read_params
@@ -205,6 +205,7 @@ def main(
             report(bench, wanted, planned, made, out, about, pictures)
             if wanted.ship:
                 describe([ship / name for name in wanted.ship], read_csv(out), about)
+                page(ship)
     except UserError as error:
         click.secho(f"decoders: {error}", fg="red", err=True)
         sys.exit(1)

@@ -20,11 +20,15 @@ LIMITS = (
 HEAD = """# Decoders that ship with relume
 
 Each turns features of a network into a picture: `relume decode my.jpg --decoder NAME`, or `relume.Decoder.pretrained(NAME)`.
-`model.safetensors` has the weights in float16, `model.json` the configuration, data, steps and scores.
+`model.safetensors` has the weights in float16, `model.json` the configuration, data, steps and scores. They are made by
 
-Made by: `{command}`
+{commands}
 
-{data}. Scores are those of the float16 weights on the test photographs, on which nothing was chosen; 95 % intervals.
+Scores are those of the float16 weights on test photographs, on which nothing was chosen; intervals are of 95 %.
+
+Licence: {licence}.
+
+Limits: {limits}
 
 | name | features | PSNR, dB | SSIM | LPIPS (VGG) | n | steps x batch | MB |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -41,20 +45,26 @@ def halved(folder: Path, out: Path) -> Path:
     return out
 
 
-def describe(folders: Iterable[Path], rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Scores into each card, and a page over all. `rows`: the leaderboard."""
-    scores = {row["method"]: {key: row[key] for key in SCORES} for row in rows}
-    lines, page = [], Path()
+def describe(folders: Iterable[Path], rows: Sequence[Mapping[str, str]], about: Mapping[str, Any]) -> None:
+    """Scores into each card. `rows`: the leaderboard; `about`: the provenance of it."""
+    scores = {row["method"]: {key: float(row[key]) for key in SCORES if row[key]} for row in rows}
     for folder in folders:
-        card, own = read_json(folder / CARD), scores[folder.name]
-        told = {"test": own | {"data": about["data"], "made_by": about["command"]}, "licence": LICENCE, "limits": LIMITS}
-        write_json(folder / CARD, card | told)
-        config, training = card["config"], card["config"]["training"]
-        size = (folder / TENSORS).stat().st_size / 1e6
-        lines.append(
-            f"| `{folder.name}` | {config['network']} {'+'.join(config['taps'])} "
-            f"| {own['psnr']:.2f} [{own['psnr_lo']:.2f}, {own['psnr_hi']:.2f}] | {own['ssim']:.3f} | {own['lpips_vgg']:.3f} "
-            f"| {own['n']} | {training['steps']} x {training['batch']} | {size:.1f} |"
-        )
-        page = folder.parent / "README.md"
-    page.write_text(HEAD.format(**about) + "\n".join(lines) + f"\n\nLicence: {LICENCE}.\n\nLimits: {LIMITS}\n")
+        test = {**scores[folder.name], "data": about["data"], "made_by": about["command"]}
+        write_json(folder / CARD, read_json(folder / CARD) | {"test": test, "licence": LICENCE, "limits": LIMITS})
+
+
+def page(folder: Path) -> None:
+    """README.md over all that ship."""
+    lines, commands = [], set()
+    for path in sorted(folder.glob(f"*/{CARD}")):
+        card = read_json(path)
+        config, test, size = card["config"], card["test"], (path.parent / TENSORS).stat().st_size / 1e6
+        shown = [f"{test[key]:{digits}}" if key in test else "" for key, digits in (("ssim", ".3f"), ("lpips_vgg", ".3f"))]
+        psnr = f"{test['psnr']:.2f} [{test['psnr_lo']:.2f}, {test['psnr_hi']:.2f}]"
+        steps = f"{config['training']['steps']} x {config['training']['batch']}"
+        features = f"{config['network']} {'+'.join(config['taps'])}, {card['size']} px"
+        cells = [f"`{card['name']}`", features, psnr, *shown, f"{test['n']:.0f}", steps, f"{size:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+        commands.add(f"    {test['made_by']}")
+    told = HEAD.format(commands="\n".join(sorted(commands)), licence=LICENCE, limits=LIMITS)
+    (folder / "README.md").write_text(told + "\n".join(lines) + "\n")

@@ -29,7 +29,7 @@ from relume.training.trainer import Setup
 
 MODELS = Path("models/decoder")
 SHIPPED = Path(__file__).parents[1] / "pretrained"  # models/pretrained of the repository
-DEFAULT = "alexnet_conv3_224"
+DEFAULT = "alexnet_conv3_128"
 HELD_OUT = 8  # of how many pictures one is for validation
 
 

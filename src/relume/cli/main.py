@@ -201,7 +201,7 @@ def compare(**options: Any) -> None:
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
 @click.option(
-    "--decoder", default="alexnet_conv3_224", show_default=True, help="One that ships, a name in models/decoder, or a folder."
+    "--decoder", default="alexnet_conv3_128", show_default=True, help="One that ships, a name in models/decoder, or a folder."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | decoded.  [<picture>_decoded_<decoder>.png]"
