@@ -40,6 +40,7 @@ class AlignedDecoder(Decoder):
         self.linear = nn.Conv2d(channels, 3 * self.solved**2, REACH)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(_bias(self.linear), 0.5)
+        self.linear.requires_grad_(not config.blocks)  # Adam's first steps would undo what is solved for
         self.paint: nn.Module | None = None
         if not config.blocks:
             return
