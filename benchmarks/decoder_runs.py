@@ -2,9 +2,11 @@
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import PACED, Bench, is_there, seconds_of
+from benchmarks.shipped import halved
 from benchmarks.trainings import trained_once
 from relume.core.code import digest_of
 from relume.core.files import digest
@@ -13,7 +15,7 @@ from relume.core.runtime import describe
 from relume.methods.decoder.config import DecoderConfig, InvertDecoder
 from relume.methods.decoder.infer import decode
 from relume.methods.decoder.train import DecoderTrainer
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks.network import load
 from relume.training.trainer import Setup
 
@@ -54,20 +56,25 @@ def taught(bench: Bench, name: str, config: DecoderConfig) -> tuple[dict[str, An
     return trained_once(bench.root, folder, key, lambda: DecoderTrainer(own), device=bench.device)
 
 
-def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None) -> Decoded:
-    """The decoder, trained if missing, and a group of its reconstructions of the split."""
+def decoded(bench: Bench, name: str, config: DecoderConfig, count: int | None, ship: Path | None) -> Decoded:
+    """The decoder, trained if missing, and a group of its reconstructions of the split. `ship`: a folder for its float16
+    copy, which then decodes."""
     about, kept = taught(bench, name, config)
+    folder = bench.root / "models" / "decoder" / name
+    if ship is not None:
+        folder = halved(folder, ship)
     wanted = InvertDecoder(dataset=bench.dataset.name, split=bench.split, count=count, decoders=(name,))
-    key = digest([name, about["digest"], asdict(wanted), bench.common])
-    folder = bench.group(group_of(name))
-    if not is_there(folder, key):
-        _decode(bench, name, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
-    return Decoded(name=name, digest=key, all_seconds=seconds_of(folder), card=about, kept=kept)
+    key = digest([name, about["digest"], asdict(wanted), bench.common, ship is not None])
+    group = bench.group(group_of(name))
+    if not is_there(group, key):
+        own = read_decoder(folder, bench.device)
+        _decode(bench, own, wanted, {"config": asdict(wanted), "digest": key, "device": describe(bench.device)})
+    return Decoded(name=name, digest=key, all_seconds=seconds_of(group), card=about, kept=kept)
 
 
-def _decode(bench: Bench, name: str, wanted: InvertDecoder, method: dict[str, Any]) -> None:
+def _decode(bench: Bench, own: TrainedDecoder, wanted: InvertDecoder, method: dict[str, Any]) -> None:
     """Timed by its quickest batch, so that other processes do not decide between methods."""
-    own = read_decoder(bench.root / "models" / "decoder" / name, bench.device)
+    name = own.name
     networks = {own.network: load(own.network, bench.store, bench.device)}
     made = partial(decode, [own], bench.dataset, networks=networks, device=bench.device, micro_batch=bench.run.micro_batch)
     pictures, rows, _ = made(wanted)

@@ -42,12 +42,11 @@ class DecoderStudy:
     losses: dict[str, float] = Field(default_factory=dict)  # differences from params.yaml's, for optimisers
     base: Differences = Field(default_factory=dict)  # differences from params.yaml's invert_optimise, for optimisers
     refine: dict[Name, Differences] = Field(default_factory=dict)  # `decoder`, and differences from its tap's tuned recipe
-    depths: dict[Name, tuple[str, ...]] = Field(
-        default_factory=dict
-    )  # decoders from shallow to deep; each is compared with the next
+    depths: dict[Name, tuple[str, ...]] = Field(default_factory=dict)  # from shallow to deep; each is compared with the next
     floors: tuple[str, ...]  # with which every decoder is compared
     metrics: tuple[str, ...] = Field(min_length=1)
     questions: dict[Name, Asked] = Field(default_factory=dict)  # further comparisons
+    ship: tuple[str, ...] = ()  # decoders that are stored and scored in float16
 
     def __post_init__(self) -> None:
         Evaluate(metrics=self.metrics)
@@ -57,9 +56,9 @@ class DecoderStudy:
             if own.get("decoder") not in self.decoders:
                 known = one_of(self.decoders, str(own.get("decoder")))
                 raise ValueError(f"refine.{name}.decoder: one of the study's decoders is wanted; {known}")
-        for name, chain in self.depths.items():
+        for name, chain in {"ship": self.ship, **{f"depths.{name}": chain for name, chain in self.depths.items()}}.items():
             for link in set(chain) - set(self.decoders):
-                raise ValueError(f"depths.{name}: no decoder {link!r}; {one_of(self.decoders, link)}")
+                raise ValueError(f"{name}: no decoder {link!r}; {one_of(self.decoders, link)}")
 
 
 @dataclass(frozen=True, kw_only=True)

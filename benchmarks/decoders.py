@@ -24,11 +24,12 @@ from benchmarks.decoder_runs import Decoded, decoded
 from benchmarks.decoder_study import CASE, DecoderStudy, Plan
 from benchmarks.inversion import DRAWS, FLOORS, SHOWN, block, cells_of, score_all, shown, split_of, write_floors
 from benchmarks.runs import INVERTS, Bench, Done, Earlier, run_one
+from benchmarks.shipped import describe, page
 from benchmarks.trainings import alone
 from relume.core.code import digest_of
 from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
-from relume.core.files import write_csv, write_json
+from relume.core.files import read_csv, write_csv, write_json
 from relume.core.results import read_group
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
@@ -63,13 +64,13 @@ class Made:
         return {"decoders": {name: one.record for name, one in self.decoders.items()}, "runs": runs}
 
 
-def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str]) -> Made:
-    """Decoders in the order of the file, then the optimisers. `only` selects some, with the decoders that they start from."""
+def make(bench: Bench, planned: Plan, count: int | None, only: Sequence[str], ship: Mapping[str, Path]) -> Made:
+    """Decoders in the order of the file, then the optimisers; of `only` some, these and the decoders that they begin from."""
     jobs = [job for job in planned.jobs if not only or job.method in only]
     wanted = [name for name in planned.decoders if not only or name in only or name in {job.start for job in jobs}]
     made = Made()
     for name in wanted:
-        made.decoders[name] = decoded(bench, name, planned.decoders[name], count)
+        made.decoders[name] = decoded(bench, name, planned.decoders[name], count, ship.get(name))
         reached = made.decoders[name].card["metrics"]
         click.echo(f"{name}: {reached['psnr']:.2f} dB in validation; own mean colours {reached['floor_own_mean']:.2f} dB")
     before: dict[str, Earlier] = {**made.decoders}
@@ -122,16 +123,18 @@ def report(
     sheet.save(out.with_suffix(".jpg"), blocks(bench, wanted, planned, cells, rows))
 
 
-def bench_of(wanted: DecoderStudy, run: Run, folder: Path, work: Path, split: str, store: WeightStore) -> Bench:
+def bench_of(
+    wanted: DecoderStudy, run: Run, folder: Path, more: Path | None, work: Path, split: str, store: WeightStore
+) -> Bench:
     with alone(work):
-        dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of)
-    dataset.select(split, wanted.count)  # raises if there are fewer
+        dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of, more)
+    dataset.select(split, wanted.count)  # so many are there
     return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=digest_of(INVERTS))
 
 
-def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[int], only: Sequence[str]) -> Made:
-    """Trainings, inversions and scores."""
-    made = make(bench, planned, wanted.count, only)
+def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[int], only: Sequence[str], ship: Path) -> Made:
+    """Everything that takes long."""
+    made = make(bench, planned, wanted.count, only, {name: ship / name for name in wanted.ship})
     if not only:
         write_floors(bench, wanted.count, floors)
         score_all(bench, [read_group(bench.group(folder)) for folder in (FLOORS, *made.folders)], wanted.metrics)
@@ -150,6 +153,7 @@ def data_text(bench: Bench, count: int | None) -> tuple[int, str]:
 @click.command(help=__doc__)
 @click.option("--study", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="The photographs.")
+@click.option("--more", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Further pictures to learn from.")
 @click.option(
     "--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of intermediate results; reused."
 )
@@ -158,17 +162,22 @@ def data_text(bench: Bench, count: int | None) -> tuple[int, str]:
 @click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True, help="val: to tune on.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="Instead of params.yaml's.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Of trainings, instead of params.yaml's.")
+@click.option("--ship", type=click.Path(path_type=Path), default="models/pretrained", help="Folder of what the study ships.")
 @click.option("--micro-batch", type=click.IntRange(min=1), help="Instead of params.yaml's.")
 @click.option("--pictures", type=click.IntRange(min=1), default=4, show_default=True, help="On the sheet, per block.")
 def main(
     file: Path,
     folder: Path,
+    more: Path | None,
     work: Path,
     out: Path,
     only: tuple[str, ...],
     split: str,
     weights: tuple[Path, ...],
     device: str | None,
+    precision: str | None,
+    ship: Path,
     micro_batch: int | None,
     pictures: int,
 ) -> None:
@@ -181,17 +190,22 @@ def main(
         for name in only:
             if name not in planned.methods:
                 raise UserError(f"--only: no method {name!r} in {file}; {one_of(planned.methods, name)}")
-        changes = {key: value for key, value in (("device", device), ("micro_batch", micro_batch)) if value}
+        changes = {
+            key: value for key, value in (("device", device), ("precision", precision), ("micro_batch", micro_batch)) if value
+        }
         store = WeightStore(*weights)
         check_weights(planned, wanted.metrics, store)
         deterministic()
-        bench = bench_of(wanted, build(Run, merge_recipe(params["run"], changes), "run"), folder, work, split, store)
-        made = conduct(bench, wanted, planned, params["floors"]["blocks"], only)
+        bench = bench_of(wanted, build(Run, merge_recipe(params["run"], changes), "run"), folder, more, work, split, store)
+        made = conduct(bench, wanted, planned, params["floors"]["blocks"], only, ship)
         if not only:
             n, data = data_text(bench, wanted.count)
             seconds = time.perf_counter() - start + made.kept_seconds
             about = provenance("benchmarks.decoders", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
             report(bench, wanted, planned, made, out, about, pictures)
+            if wanted.ship:
+                describe([ship / name for name in wanted.ship], read_csv(out), about)
+                page(ship)
     except UserError as error:
         click.secho(f"decoders: {error}", fg="red", err=True)
         sys.exit(1)

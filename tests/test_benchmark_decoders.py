@@ -4,15 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from click.testing import Result
+from PIL import Image
+from safetensors.torch import load_file
 
 from benchmarks import decoder_runs, decoder_study, runs
 from benchmarks.decoders import main
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
+from relume.core.images import save_png
 from relume.core.results import read_group
 from relume.evaluation.comparison import LEADERBOARD
+from relume.methods.decoder.trained import read_decoder
 from relume.methods.optimise import tuned
 from relume.training import stage
 from tests.decoder_files import training as few_steps
@@ -71,6 +77,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "study.decoders.conv1.taps: ": {"decoders": {"conv1": CONV1 | {"taps": ["pool"], "architecture": CONV_ONLY}}, **NARROW},
     "refine.refined.decoder: one of the study's": {"refine": {"refined": {"decoder": "conv3"}}},
     "depths.alexnet: ": {"depths": {"alexnet": ["conv1", "conv3"]}},
+    "ship: ": {"ship": ["conv3"]},
     "study.floors: ": {"floors": ["floor_blocks_8"]},
     "study.questions.q: ": {"questions": {"q": {"a": "conv1", "b": "conv9"}}},
     "study.base.count: ": {"base": {"count": 3}},
@@ -122,3 +129,22 @@ def test_a_study_from_photographs_to_tables(call: Callable[..., Result], monkeyp
     first = Path("out/toy_comparisons.csv").read_bytes()
     assert call(plain()).exit_code == 0
     assert Path("out/toy_comparisons.csv").read_bytes() == first
+
+
+@pytest.mark.slow
+def test_what_ships_is_half_precision_and_learns_from_more_pictures(call: Callable[..., Result]):
+    """But not from one that is a held-out picture at another size."""
+    noise = np.random.default_rng(1).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        save_png(Path(f"more/{number}.png"), pixels)
+    Image.open("noise/00.png").resize((88, 80)).save("more/copy.png")
+    document = {**plain(), **NARROW, "decoders": {"conv1": CONV1}, "questions": {}, "ship": ["conv1"]}
+    result = call(document, "--more", "more", "--ship", "shipped")
+    assert result.exit_code == 0, result.output
+    sources = {row["source"] for row in read_csv(Path("work/images/noise/index.csv")) if row["split"] == "train"}
+    assert {f"more/{number}.png" for number in range(12)} == {one for one in sources if one.startswith("more/")}
+    assert all(value.dtype == torch.float16 for value in load_file("shipped/conv1/model.safetensors").values())
+    made = read_decoder(Path("shipped/conv1"), torch.device("cpu"))
+    row = next(line for line in read_csv(Path("out/toy.csv")) if line["method"] == "conv1")
+    assert made.card["test"]["psnr"] == float(row["psnr"])
+    assert f"{float(row['psnr']):.2f}" in Path("shipped/README.md").read_text()

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from relume.api import models
+from relume.api import decoding, models
 from relume.api.decoding import Decoder
 from relume.api.pictures import load
 from relume.cli import show
@@ -19,6 +19,8 @@ from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.sheet import LINE
+from relume.methods.decoder.infer import apply
+from relume.methods.decoder.trained import read_decoder
 from relume.networks import network as networks
 from tests.decoder_files import SIZE, dataset, write_decoder
 
@@ -113,6 +115,33 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path,
     assert done.exit_code == 1
     shutil.rmtree(project / "models/decoder")
     assert "dvc repro train_decoder" in call().output
+
+
+def test_decoders_that_ship_are_found_by_name_and_the_projects_own_come_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "SHIPPED", project / "shipped")
+    for name in ("toy", "carried"):
+        write_decoder(project / "shipped" / name, dataset(project / "data/again" / name), ["conv2"])
+    assert (Decoder.load("toy").trained.taps, Decoder.pretrained("toy").trained.taps) == (("conv3", "conv2"), ("conv2",))
+    assert call(decoder="carried").exit_code == 0
+    with pytest.raises(UserError, match="carried"):
+        Decoder.pretrained("carrie")
+
+
+@pytest.mark.parametrize("name", decoding.shipped())
+def test_what_ships_loads_and_says_what_it_is(name: str) -> None:
+    trained = read_decoder(decoding.SHIPPED / name, torch.device("cpu"))
+    assert trained.name == name
+    assert trained.card["test"]["n"] >= 50
+    assert trained.card["licence"]
+    made = apply(trained, {tap: torch.rand(1, *shape) for tap, shape in trained.shapes.items()})
+    assert made.shape == (1, 3, trained.size, trained.size)
+
+
+def test_what_ships_is_small() -> None:
+    assert decoding.DEFAULT in decoding.shipped()
+    assert sum(path.stat().st_size for path in decoding.SHIPPED.rglob("*")) < 25e6
 
 
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:

@@ -6,17 +6,20 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from relume.core.config import build as configured
 from relume.core.errors import UserError
-from relume.methods.decoder.base import Decoder, Normalising, Shapes
-from relume.methods.decoder.config import Architecture, ConvOnly, MultiScale, PerLayer
+from relume.core.images import resize
+from relume.methods.decoder.base import Decoder, Fitted, Normalising, Shapes
+from relume.methods.decoder.config import Aligned, Architecture, ConvOnly, MultiScale, PerLayer
 from relume.methods.decoder.model import DECODERS, build
 from relume.methods.decoder.multi_scale import MultiScaleDecoder, Normalise, ladder
 from relume.networks.catalogue import facts
 
 SIZE = 32
 OURS, S2, S3 = MultiScale(kind="multi_scale", width=16, finest=None), PerLayer(kind="per_layer"), ConvOnly(kind="conv_only")
+ALIGNED = Aligned(kind="aligned", width=16, blocks=2, attention=1, fine=2, ridge=0.01)
 MAP, DEEP, WHOLE, VECTOR = {"conv": (6, 15, 15)}, {"deep": (9, 7, 7)}, {"first": (5, SIZE, SIZE)}, {"pool": (10,)}
 COARSE_GRID = MultiScale(kind="multi_scale", width=16, finest=15)
 CASES = {
@@ -26,6 +29,8 @@ CASES = {
     "ours, a vector": (OURS, VECTOR),
     "ours, everything": (OURS, {**WHOLE, **VECTOR, **DEEP, **MAP}),
     "ours, up to a size": (COARSE_GRID, {**DEEP, **MAP}),
+    "aligned, one map": (ALIGNED, MAP),
+    "aligned, several": (ALIGNED, {**DEEP, "other": (4, 7, 7)}),
     "S2, a map": (S2, MAP),
     "S2, a map at full size": (S2, WHOLE),
     "S2, a vector": (S2, VECTOR),
@@ -182,3 +187,20 @@ def test_what_cannot_be_decoded_is_named(architecture: Any, shapes: Shapes, tap:
         build(shapes, SIZE, architecture)
     with pytest.raises(UserError, match="width"):
         configured(MultiScale, {"kind": "multi_scale", "width": 20, "finest": None}, "architecture")
+
+
+def test_a_ridge_regression_comes_first_and_keeps_cells_in_their_places() -> None:
+    """Features that are the picture's own cells: solved before any step; without blocks it stands alone."""
+    images = resize(torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0)), SIZE)
+    cells = F.avg_pool2d(images, 4)
+    made = build({"cells": (3, 8, 8)}, SIZE, Aligned(kind="aligned", width=16, blocks=0, attention=0, fine=1, ridge=1e-4))
+    assert isinstance(made, Fitted)
+    made.fit([({"cells": cells[:8]}, images[:8])])
+    assert (made.eval()({"cells": cells[8:]}) - images[8:]).abs().mean() < 0.03
+    assert sum(weights.numel() for weights in made.parameters()) == 3 * 3 * 9 + 3
+
+
+@pytest.mark.parametrize("shapes", [VECTOR, {**MAP, **DEEP}])
+def test_aligned_decodes_maps_of_one_side(shapes: Shapes) -> None:
+    with pytest.raises(UserError, match="sides"):
+        build(shapes, SIZE, ALIGNED)

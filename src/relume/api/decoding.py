@@ -13,7 +13,7 @@ from relume.api.inversion import PARAMS
 from relume.api.models import Layers, Model, Opened, Source, weighted
 from relume.api.pictures import Images, load, side_of
 from relume.core.config import build, entry, read_params
-from relume.core.errors import UserError
+from relume.core.errors import UserError, one_of
 from relume.core.files import find_root
 from relume.core.images import to_uint8
 from relume.core.run import Run
@@ -23,10 +23,13 @@ from relume.methods.decoder.infer import apply
 from relume.methods.decoder.train import DecoderTrainer
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.training.find import model_folder
+from relume.training.models import CARD
 from relume.training.stage import train_model
 from relume.training.trainer import Setup
 
 MODELS = Path("models/decoder")
+SHIPPED = Path(__file__).parents[1] / "pretrained"  # models/pretrained of the repository
+DEFAULT = "alexnet_conv3_128"
 HELD_OUT = 8  # of how many pictures one is for validation
 
 
@@ -86,9 +89,9 @@ class Decoder:
 
     @classmethod
     def load(cls, name: str | Path, model: Model | None = None, **options: Any) -> "Decoder":
-        """The decoder in a folder, or of this name in the project's models/decoder. `model` and options of `relume.invert` are
-        needed for images only, and where the network is not of the catalogue."""
-        folder = model_folder("decoder", name, find_root(Path.cwd()) / MODELS, stages="train_decoder")
+        """The decoder in a folder, of this name in the project's models/decoder, or one that ships. `model` and options of
+        `relume.invert` are needed for images only, and where the network is not of the catalogue."""
+        folder = decoder_folder(name)
         source = None if model is None else Source(model, **options)
         trained = read_decoder(folder, source.device if source else torch.device(options.get("device", "cpu")))
         if source is not None:
@@ -97,6 +100,13 @@ class Decoder:
             return cls(trained, Source(trained.network, **options), folder)
         except UserError:  # a network of the user's own: features alone can be decoded
             return cls(trained, None, folder)
+
+    @classmethod
+    def pretrained(cls, name: str = DEFAULT, **options: Any) -> "Decoder":
+        """One of the decoders that ship with relume, which `relume list decoders` lists."""
+        if name not in (known := shipped()):
+            raise UserError(f"unknown decoder {name!r}; {one_of(known, name)}")
+        return cls.load(SHIPPED / name, **options)
 
     def __call__(self, images: Images | None = None, *, features: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
         """Images are first given to the network. `features`: as the network returned them; of several layers a mapping."""
@@ -131,6 +141,19 @@ class Decoder:
         """Maps have their channels first."""
         turned = value.movedim(-1, 1)
         return turned if tuple(turned.shape[1:]) == shape != tuple(value.shape[1:]) else value
+
+
+def shipped() -> list[str]:
+    """Names of the decoders that ship."""
+    return sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}"))
+
+
+def decoder_folder(name: str | Path) -> Path:
+    """Of a trained decoder: the project's, or one that ships."""
+    models = find_root(Path.cwd()) / MODELS
+    if str(name) in shipped() and not (models / name / CARD).exists():
+        return SHIPPED / name
+    return model_folder("decoder", name, models, stages="train_decoder", more=shipped())
 
 
 def _dataset(pixels: np.ndarray) -> Dataset:

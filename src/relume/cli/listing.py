@@ -55,12 +55,17 @@ def _taps(network: str, size: int | None) -> Rows:
 
 
 def _decoders(root: Path) -> Rows:
-    cards = {path.parent.name: read_json(path) for path in sorted((root / "models/decoder").glob("*/model.json"))}
-    for name, card in cards.items():
-        config = card["config"]
-        yield name, HERE, f"{config['network']} {'+'.join(config['taps'])}, {card['size']} px, {card['metrics']['psnr']:.2f} dB"
+    from relume.api.decoding import MODELS, SHIPPED
+
+    trained: set[str] = set()
+    for folder in (SHIPPED, root / MODELS):
+        for path in sorted(folder.glob("*/model.json")):
+            card, told = read_json(path), "ships" if folder == SHIPPED else HERE
+            config, reached = card["config"], card.get("test", card["metrics"])["psnr"]
+            trained.add(card["name"])
+            yield card["name"], told, f"{config['network']} {'+'.join(config['taps'])}, {card['size']} px, {reached:.2f} dB"
     for name, stated in _project(root).get("train_decoder", {}).get("decoders", {}).items():
-        if name not in cards:
+        if name not in trained:
             yield name, ABSENT, f"{stated['network']} {'+'.join(stated['taps'])}; `dvc repro train_decoder@{name}` trains it"
 
 

@@ -221,7 +221,9 @@ def compare(**options: Any) -> None:
 
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--decoder", required=True, help="Name in models/decoder, or a folder.")
+@click.option(
+    "--decoder", default="alexnet_conv3_128", show_default=True, help="One that ships, a name in models/decoder, or a folder."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="PNG to write: original | decoded.  [<picture>_decoded_<decoder>.png]"
 )
@@ -230,10 +232,12 @@ def decode(**options: Any) -> None:
     """Reconstruct PICTURE from its features in one pass of a decoder.
 
     The decoder uses the features at its taps only, not the image. The central square of the image is used, at the decoder's
-    size. The result is saved beside the original. `dvc repro train_decoder` trains the decoders in params.yaml.
+    size. The result is saved beside the original. `relume list decoders` lists those that ship with relume, and those that
+    `dvc repro train_decoder` trains.
 
     \b
     Examples:
+      relume decode my.jpg
       relume decode my.jpg --decoder alexnet_conv1
       relume decode my.jpg --decoder models/decoder/lite0_stage4 --out my_stage4.png
     """

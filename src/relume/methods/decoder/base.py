@@ -2,7 +2,7 @@
 3, size, size) in [0, 1]; it is built from the features' shapes alone."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -21,6 +21,13 @@ class Normalising(Protocol):
     """A decoder that normalises its features, by moments that it is told before it is trained. Others take them as they are."""
 
     def set_moments(self, moments: Moments) -> None: ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A decoder with a part that is solved for, not learned, from features and their images."""
+
+    def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None: ...
 
 
 def doublings(side: int, size: int, most: int) -> int:

@@ -34,7 +34,23 @@ class MultiScale:
     finest: int | None = Field(ge=4)  # px at which the last paint is laid on, enlarged from there; null: the picture's size
 
 
-Architecture = Annotated[PerLayer | ConvOnly | MultiScale, Field(discriminator="kind")]
+@config
+class Aligned:
+    """Deep maps of one side: a ridge regression from them to the picture, and a network that learns what it misses."""
+
+    kind: Literal["aligned"]
+    width: int = Field(ge=16, le=1024, multiple_of=16)  # channels of a cell; half of them at twice its resolution
+    blocks: int = Field(ge=0, le=16)  # residual blocks over cells; 0: the regression alone
+    attention: int = Field(ge=0, le=16)  # of these, how many are followed by attention over all cells
+    fine: int = Field(ge=1, le=32)  # pixels on a side that a cell paints, a power of two; enlarged from there
+    ridge: float = Field(gt=0)  # penalty of the regression, in units of a feature's mean variance
+
+    def __post_init__(self) -> None:
+        if self.fine & (self.fine - 1):
+            raise ValueError(f"fine: a power of two is needed, got {self.fine}")
+
+
+Architecture = Annotated[PerLayer | ConvOnly | MultiScale | Aligned, Field(discriminator="kind")]
 
 
 @config

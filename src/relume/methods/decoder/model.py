@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relume.core.errors import UserError
+from relume.methods.decoder.aligned import AlignedDecoder
 from relume.methods.decoder.base import Decoder, Shapes
 from relume.methods.decoder.multi_scale import MultiScaleDecoder
 from relume.methods.decoder.published import ConvOnlyDecoder, PerLayerDecoder
@@ -12,6 +13,7 @@ DECODERS: dict[str, Callable[[Shapes, int, Any], Decoder]] = {
     "per_layer": PerLayerDecoder,
     "conv_only": ConvOnlyDecoder,
     "multi_scale": MultiScaleDecoder,
+    "aligned": AlignedDecoder,
 }
 
 

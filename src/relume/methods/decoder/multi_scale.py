@@ -44,8 +44,8 @@ class MultiScaleDecoder(Decoder):
         rung = {tap: min(range(last + 1), key=lambda i: max(near[i] / side, side / near[i])) for tap, side in sides.items()}
         widths = [config.width // 2 * min(WIDEST, 2 ** (last - i)) for i in range(last + 1)]
         self.joins = [tuple(tap for tap in shapes if rung[tap] == i) for i in range(last + 1)]
-        self.normal = nn.ModuleDict({_key(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
-        self.entry = nn.ModuleDict({_key(tap): _entry(shape, widths[rung[tap]]) for tap, shape in shapes.items()})
+        self.normal = nn.ModuleDict({key_of(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
+        self.entry = nn.ModuleDict({key_of(tap): _entry(shape, widths[rung[tap]]) for tap, shape in shapes.items()})
         self.rise = nn.ModuleList(Rise(widths[i], widths[i + 1]) for i in range(last))
         # at full size a block costs as much as all the others, so it stands there only for a tap that joins there
         self.refine = nn.ModuleList(
@@ -55,7 +55,7 @@ class MultiScaleDecoder(Decoder):
 
     def set_moments(self, moments: Moments) -> None:
         for tap, (mean, deviation) in moments.items():
-            normal = self.normal[_key(tap)]
+            normal = self.normal[key_of(tap)]
             assert isinstance(normal, Normalise)
             normal.set(mean, deviation)
 
@@ -64,7 +64,7 @@ class MultiScaleDecoder(Decoder):
         picture: Tensor | None = None
         for i, side in enumerate(self.sides):
             parts = [] if x is None else [self.rise[i - 1](x, side)]
-            parts += [resize(self.entry[_key(tap)](self.normal[_key(tap)](features[tap])), side) for tap in self.joins[i]]
+            parts += [resize(self.entry[key_of(tap)](self.normal[key_of(tap)](features[tap])), side) for tap in self.joins[i]]
             x = self.refine[i](torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
             painted: Tensor = self.paint[i](x)
             picture = painted if picture is None else resize(picture, side) + painted
@@ -82,7 +82,7 @@ def _check_finest(finest: int, sides: Mapping[str, int], size: int) -> None:
             )
 
 
-def _key(tap: str) -> str:
+def key_of(tap: str) -> str:
     """A module's name has no dots; those of a user's layers have."""
     return tap.replace(".", "-")
 
@@ -115,7 +115,7 @@ class Rise(nn.Module):
         super().__init__()
         self.narrow = nn.Conv2d(inputs, outputs, 1)
         self.smooth = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.norm = _norm(outputs)
+        self.norm = norm(outputs)
 
     def forward(self, x: Tensor, side: int) -> Tensor:
         return F.silu(self.norm(self.smooth(resize(self.narrow(x), side))))
@@ -126,7 +126,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(_norm(channels) for _ in range(2))
+        self.norms = nn.ModuleList(norm(channels) for _ in range(2))
         self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Residual(nn.Module):
         return x + y
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(4, channels)
 
 

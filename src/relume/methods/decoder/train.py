@@ -1,6 +1,6 @@
 """Training a decoder: a frozen network computes features of images, the decoder inverts them, terms say how far it is off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from relume.core.errors import UserError
 from relume.losses import image
 from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.losses.perceptual import heads_of
-from relume.methods.decoder.base import Normalising
+from relume.methods.decoder.base import Fitted, Normalising
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.model import build
@@ -50,6 +50,8 @@ class DecoderTrainer(Trainer[DecoderConfig]):
             self.discriminator = DiscriminatorState(discriminator.to(device), own.learning_rate)
         if isinstance(self.module, Normalising):
             self.module.set_moments(self.moments())
+        if isinstance(self.module, Fitted):
+            self.module.fit(self.first_seen())
 
     def _cache(self, folder: Path | None) -> Cache:
         config = self.config
@@ -71,14 +73,20 @@ class DecoderTrainer(Trainer[DecoderConfig]):
         """Mean and deviation of every channel over images and positions, in float64, of the first training images."""
         sums: dict[str, Tensor] = {}
         count = 0
-        for rows in self.batches(self.train[: self.config.moments]):
-            for tap, values in self.encode(rows, self.pixels(rows)).items():
+        for features, images in self.first_seen():
+            for tap, values in features.items():
                 flat = values.flatten(2) if values.ndim == 4 else values[:, :, None]  # (N, C, positions)
                 wide = flat.cpu().double()  # not every device has float64
                 sums[tap] = sums.get(tap, 0) + torch.stack([wide.mean(2).sum(0), wide.square().mean(2).sum(0)])
-            count += len(rows)
+            count += len(images)
         averages = {tap: total / count for tap, total in sums.items()}
         return {tap: (mean.float(), (square - mean**2).clamp_min(0).sqrt().float()) for tap, (mean, square) in averages.items()}
+
+    def first_seen(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Features and images of the first training pictures."""
+        for rows in self.batches(self.train[: self.config.moments]):
+            images = self.pixels(rows)
+            yield self.encode(rows, images), images
 
     def encode(self, rows: Sequence[int], images: Tensor) -> dict[str, Tensor]:
         """The features that are decoded, tap by tap: from the cache those of `rows`, else those of `images`, as they are."""
