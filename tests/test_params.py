@@ -189,6 +189,7 @@ def test_lists_of_references_exist(default_params: dict[str, Any]) -> None:
 
 def test_missing_targets_of_references(default_params: dict[str, Any]) -> None:
     default_params["extract"].update(cached=None, held_out=[])
+    default_params["train_diffusion"]["models"] = {"toy": {"network": "alexnet_conv", "taps": ["conv3"]}}  # the default has none
     wrong: dict[tuple[str, ...], tuple[str, Any]] = {}
     for section in SECTIONS.values():
         for part in _parts(section, default_params):
