@@ -89,7 +89,7 @@ def test_every_hole_has_its_window_until_they_are_too_many(monkeypatch: pytest.M
 
 def test_where_nothing_is_visible_it_is_told() -> None:
     dense = ~mask(20, 20, (3, 3, 4, 4))
-    with pytest.raises(UserError, match="no cell of the model's is free of the mask"):
+    with pytest.raises(UserError, match="no cell without hidden pixels"):
         holes(dense, model())
 
 

@@ -15,7 +15,7 @@ from relume.losses.image import noise_reg
 from relume.methods.latent.space import LatentSpace, spaces
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import parametrise
-from relume.methods.optimise.optimise import Descent, looking, optimise
+from relume.methods.optimise.optimise import Descent, forward_pass, optimise
 from tests.gan_files import KINDS, dice, generator, latent
 from tests.inversion_files import SIZE, found, problem, settings, work_in
 
@@ -114,7 +114,7 @@ def test_without_a_generator_it_is_refused_by_name(default_params: dict[str, Any
     config = settings(default_params, parametrisation=plain("w"))
     with pytest.raises(UserError, match="parametrisation: a latent space needs a generator"):
         optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
-    with pytest.raises(UserError, match="switches: a picture cannot be written as"):
+    with pytest.raises(UserError, match="switches: cannot switch to prior or latent"):
         settings(default_params, switches=[[2, plain("w")]])
 
 
@@ -189,7 +189,7 @@ def test_at_the_pivot_latent_and_noise_stand_still(default_params: dict[str, Any
     config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
     given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))
     descent, codes = Descent(given, config), []
-    with looking(given, config) as look:
+    with forward_pass(given, config) as look:
         for _ in range(config.steps):
             descent.advance(look, lambda report: None)
             codes.append(descent.code.detach().clone().split(descent.space.lengths, dim=1))  # type: ignore[attr-defined]

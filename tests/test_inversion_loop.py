@@ -151,7 +151,7 @@ def test_a_row_without_a_number_stops_by_name_and_leaves_the_others_alone(defaul
     sound, reports = solve(config)
     looks = 2 if name == "free pixels" else 1  # there the kept picture, inside the box, is measured beside the moved one
     outcome = optimise(with_term(problem(config), trap(at=3 * looks)), config, lambda report: None)
-    assert outcome.faults == ("row 0: step 3: trap is not finite",)
+    assert outcome.faults == ("row 0: step 3: trap is NaN or Inf",)
     assert torch.equal(outcome.images[1], sound.images[1])
     before = min(range(3), key=lambda step: float(reports[step].terms["objective"][0]))
     assert torch.equal(outcome.images[0], reports[before].images[0].clamp(0, 1))
@@ -163,7 +163,7 @@ def test_a_row_that_never_had_a_number_stops_the_run_by_name(default_params: dic
     config = settings(default_params, **differences)
     broken = problem(config)
     broken.targets["alexnet_conv"]["conv2"][1].fill_(torch.inf)
-    with pytest.raises(UserError, match="row 1: step 0: feature is not finite, before any picture was kept: a smaller"):
+    with pytest.raises(UserError, match="row 1: step 0: feature is NaN or Inf before any valid image: try a smaller"):
         optimise(broken, config, lambda report: None)
 
 
@@ -236,4 +236,4 @@ def test_a_run_whose_rows_are_all_without_numbers_ends_early(default_params: dic
     reports: list[Report] = []
     outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)
     assert [report.step for report in reports] == [0, 1, 2, 3]
-    assert outcome.faults == ("row 0: step 2: trap is not finite",)
+    assert outcome.faults == ("row 0: step 2: trap is NaN or Inf",)

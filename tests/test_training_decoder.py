@@ -11,7 +11,7 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.methods.decoder.terms import wishes
-from relume.training.augment import augment, turned
+from relume.training.augment import augment, rotated
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from tests.decoder_files import dataset, entries, settings, shared, toy, training
@@ -129,7 +129,7 @@ def test_a_flip_is_exact_and_nothing_asked_is_nothing_done() -> None:
 
 def test_colours_turn_about_the_greys() -> None:
     """A third of a turn makes green of red; greys stay; without saturation only they are left."""
-    colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
+    colours = rotated(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
     red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
     assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
     assert torch.allclose(colours @ grey, grey.expand(2, 3))

@@ -155,6 +155,6 @@ def test_the_last_weights_are_kept_with_their_mean_latent(data: Dataset, kind: s
 
 def test_faults_are_named_together() -> None:
     section = {"shared": shared(), "models": {"a": {"objective": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
-    with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
+    with pytest.raises(UserError, match=r"models.a.objective.history: must be at least the batch, 4(.|\n)*models.b.samples"):
         entries("train_gan", section)
     assert set(entries("train_gan", {"shared": shared(), "models": {"a": {}}})) == {"a"}

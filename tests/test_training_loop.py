@@ -151,7 +151,7 @@ def test_previews_are_kept_evenly_spread_with_the_last(steps: int, previews: lis
 
 
 def test_nan_or_inf_stops_it_by_step_and_term() -> None:
-    with pytest.raises(UserError, match=r"line: step 5: loss is not finite"):
+    with pytest.raises(UserError, match=r"line: step 5: loss is NaN or Inf"):
         train(Line(broken_at=5, log_every=4, validate_every=4))
 
 

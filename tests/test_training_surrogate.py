@@ -145,7 +145,7 @@ def test_features_of_the_cache_are_those_that_are_computed(data: Dataset, tmp_pa
     assert torch.equal(plain.outputs, read.outputs)
     stats = read_json(tmp_path / "kept/stats.json")
     write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
-    with pytest.raises(UserError, match="99.*extract anew"):
+    with pytest.raises(UserError, match="99.*run extract again"):
         pairs(extractors(data), config, [0], features=tmp_path / "kept")
 
 

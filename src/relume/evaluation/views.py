@@ -21,12 +21,12 @@ Measure = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A metric, where it looks, and what it makes of (N, …) of reconstructions, of their originals, and the originals' rows."""
+    """A metric by one tap. `measure`: features (N, …) of reconstructions and originals, and the originals' rows -> (N,)."""
 
     name: str
     network: str
     tap: str
-    measure: Measure  # -> (N,)
+    measure: Measure
 
 
 MEASURES: dict[str, Measure] = {
@@ -37,33 +37,33 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The candidates' features, less their mean and of unit length, (C, D); `place`: row of the dataset -> candidate."""
+    """The candidates' features, centred and normalised, (C, D); `place`: row of the dataset -> candidate."""
 
     mean: Tensor
     units: Tensor
     place: Mapping[int, int]
 
     def rank(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-        """1 + how many other candidates are as near to x (N, …) as its original, or nearer, by cosine: (N,)."""
+        """1 + the number of other candidates at least as similar to x (N, …) as its original, by cosine: (N,)."""
         alike = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T  # (N, C)
         own = torch.tensor([self.place[row] for row in rows], device=x.device)[:, None]
         return (alike >= alike.gather(1, own)).sum(1).float()
 
 
 def gallery(features: Tensor, rows: Sequence[int]) -> Gallery:
-    """Of features (C, …) of these rows of a dataset."""
+    """The gallery of features (C, …) of these rows of a dataset."""
     flat = features.flatten(1).float()
     mean = flat.mean(0)
     return Gallery(mean=mean, units=F.normalize(flat - mean, dim=1), place={row: at for at, row in enumerate(rows)})
 
 
 def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:
-    """Rows of all pictures outside the training split; `scored` ones always, others up to `count` in all."""
+    """Rows outside the training split: all `scored` ones, and others up to `count` in total."""
     others = [number for number, row in enumerate(data.index) if row["split"] != "train" and number not in set(scored)]
     room = len(others) if count is None else max(0, count - len(scored))
     found = sorted([*scored, *others[:room]])
     if len(found) < 2:
-        raise UserError(f"evaluate.reid: dataset {data.name} has one picture outside its training split: none to be found among")
+        raise UserError(f"evaluate.reid: dataset {data.name} has {len(found)} image outside its training split, needs at least 2")
     return found
 
 
@@ -73,7 +73,7 @@ Look = Callable[[Place, Sequence[int]], Tensor]  # the features (N, …) of thes
 def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
-    """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N counts the candidates."""
+    """The views of the section, for a dataset with reconstructions of its `scored` rows. REID_N: the number of candidates."""
     rows = candidates(data, scored, config.reid.candidates) if config.reid else []
 
     def measure(name: str, place: Place) -> Measure:
@@ -88,7 +88,7 @@ def open_views(
 
 
 def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | None:
-    """Features of these rows, if `extract` has kept them."""
+    """Features of these rows, if `extract` has saved them."""
     network, tap = place
     if folder is None or not (folder / network).is_dir():
         return None

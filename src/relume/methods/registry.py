@@ -1,4 +1,4 @@
-"""The families of methods: the one list of them. Parameters, presets and tests go by it; a new family is one more line."""
+"""The list of method families. Parameters, presets and tests use it; a new family is one more name."""
 
 from importlib import import_module
 
