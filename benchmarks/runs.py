@@ -15,7 +15,7 @@ from relume.core.results import TIMING_FILE, Group, read_group, run_folder, writ
 from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.store import Dataset
-from relume.methods.optimise.infer import Work, invert, pace, work
+from relume.methods.optimise.infer import Work, invert, seconds_per_step, work
 from relume.networks.weights import WeightStore
 
 PACED = 8  # the quickest of so many steps is the pace
@@ -136,7 +136,7 @@ def undisturbed(prepared: Work, pictures: int) -> list[dict[str, Any]]:
     What is learned before the first step counts as it is; looks at the clean picture, for keeping the best, do not.
     """
     (_, fit), steps = prepared.guide, prepared.config.steps
-    whole = fit + pace(prepared, PACED) * pictures * steps
+    whole = fit + seconds_per_step(prepared, PACED) * pictures * steps
     return [{"method": prepared.name, "step": step, "seconds": seconds} for step, seconds in ((0, fit), (steps, whole))]
 
 

@@ -1,4 +1,4 @@
-"""Stages run this checkout's own sources, also in DVC's temporary copies, where an installed `relume` would be another tree."""
+"""Makes stages import this checkout's sources, also in DVC's temporary copies, where an installed `relume` is another tree."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 if "DVC_STAGE" in os.environ:  # not the benchmarks
-    os.environ["OMP_NUM_THREADS"] = "1"  # also NumPy's; before anything loads a BLAS
+    os.environ["OMP_NUM_THREADS"] = "1"  # also for NumPy; must be set before a BLAS is loaded
 
 import relume  # noqa: E402
 

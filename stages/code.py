@@ -1,4 +1,4 @@
-"""Which code each stage runs, as one file a stage: the other stages depend on these files and on no other code."""
+"""Write the code digests of each stage, one file per stage, on which the other stages depend."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-import stages  # noqa: F401  this tree's sources come first
+import stages  # noqa: F401  puts this tree's sources first
 from relume.core.code import write_stages
 from relume.core.config import read_params
 

@@ -1,4 +1,4 @@
-"""Means, intervals and pairings over all scored groups: the tables that the report draws."""
+"""Write means, intervals and comparisons of all scored groups, the tables of the report."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
 @click.option("--sets", type=FOLDER, required=True, help="Folder of the groups' set metrics (Frechet distance, KID).")
 @click.option("--paths", type=FOLDER, help="Folder of the groups' metrics after some steps.")
-@click.option("--samples", type=FOLDER, help="Table of the distances between generators' samples and true pictures.")
+@click.option("--samples", type=FOLDER, help="Table of the distances between generators' samples and real images.")
 @click.option("--probe", type=FOLDER, help="Table of the linear probes of frozen features.")
 @click.option("--models", type=FOLDER, help="Folder of the trained models, whose cards name the networks they were trained with.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
@@ -49,9 +49,9 @@ def main(
         views=[*names, *([REID_N, REID_PAIRS] if any(map(is_reid, names)) else [])],
         recipes=context.plain("recipes"),
     )
-    together, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
+    distances, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
     write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])
-    write_tables(out, cells, config, seed, sets=together, probe=probed, views=views)
+    write_tables(out, cells, config, seed, sets=distances, probe=probed, views=views)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score the reconstructions of one group, picture by picture."""
+"""Score the reconstructions of one group, image by image."""
 
 from pathlib import Path
 
@@ -30,8 +30,10 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--features", type=FOLDER, multiple=True, help="Folder of a dataset's features; repeat. For feature_error.")
 @click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
-@click.option("--sets", type=FOLDER, required=True, help="The table of pictures taken together.")
-@click.option("--paths", type=FOLDER, required=True, help="The table of quality after some steps; no rows for masked groups.")
+@click.option("--sets", type=FOLDER, required=True, help="The table of set metrics.")
+@click.option(
+    "--paths", type=FOLDER, required=True, help="The table of metrics of intermediate images; no rows for masked groups."
+)
 @stage("evaluate", item="group")
 def main(
     context: StageContext,
@@ -67,10 +69,10 @@ def main(
         scorer = with_views(scorer, found, config, folders)
     sizes = [data.size for data in scorer.datasets.values()]
     metric_network = open_metric_network(config.sets, sizes, store, device=device, micro_batch=run.micro_batch)
-    with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="picture") as bar:
+    with tqdm(total=len(found.index), desc=f"evaluate {group}", unit="image") as bar:
         rows = score(found, scorer, bar.update, masks=masks)
-    on_the_way = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
-    write_csv(paths, PATHS, on_the_way)
+    steps = [] if masks is not None else path_rows(found, read_descent(reconstructions), rows, scorer, config.paths)
+    write_csv(paths, PATHS, steps)
     write_csv(sets, SETS, [] if metric_network is None else set_rows(found, masks, scorer.datasets, metric_network, run.seed))
     write_csv(out, columns(config) if masks is None else MASKED_COLUMNS, rows)
 

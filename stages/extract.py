@@ -1,4 +1,4 @@
-"""Features of a dataset as one network has them: their statistics, and the small ones themselves."""
+"""Extract the features of a dataset by one network: statistics of all taps, values of small taps."""
 
 from pathlib import Path
 
@@ -21,10 +21,7 @@ from relume.networks.weights import WeightStore
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the features.")
 @stage("extract", item="network")
 def main(context: StageContext, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
-    run, given = (
-        context.section(Run, "run"),
-        context.plain("extract"),
-    )  # which other networks there are is not declared, nor asked
+    run, given = context.section(Run, "run"), context.plain("extract")  # plain: dvc.yaml declares only some of its keys
     whole = given.get("cached") is None or network in given["cached"]
     budget_mb = given["budget_mb"] if whole or network in given.get("held_out", ()) else 0
     device, prepared = device_of(run), Dataset.open(images)

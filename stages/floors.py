@@ -1,4 +1,4 @@
-"""Trivial predictors for the pictures that methods are scored on: what every result has to beat."""
+"""Compute the baselines for the images that methods are scored on."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bring in one generator that others have trained: its file checked, its weights as ours."""
+"""Import a published generator: verify its file and convert its weights."""
 
 from pathlib import Path
 

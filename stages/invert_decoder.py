@@ -1,4 +1,4 @@
-"""Decode the features of a dataset's pictures with trained decoders: one group, a method per decoder."""
+"""Decode the features of a dataset's images with trained decoders: one group, one method per decoder."""
 
 from dataclasses import asdict
 from pathlib import Path

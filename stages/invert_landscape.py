@@ -1,4 +1,4 @@
-"""Invert a generator, with and without a learned landscape: pictures among all that it makes, a method per way, one group."""
+"""Invert a generator for given images, with and without a learned landscape, as one group."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +23,10 @@ SECTION = "invert_landscape"
 
 @click.command(help=__doc__)
 @click.option("--group", required=True, help="Name below `invert_landscape` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are inverted.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are inverted.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
-@click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with it.")
+@click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with the generator.")
 @click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")

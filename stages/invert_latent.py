@@ -1,4 +1,4 @@
-"""Invert features in a generator's latent space: its mean picture, a mapper's pass and every method, as one group."""
+"""Invert features in a generator's latent space: its mean image, a mapper's images and all methods, as one group."""
 
 import os
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from relume.training.models import CARD
 
 FOLDER = click.Path(path_type=Path)
 SECTION = "invert_latent"
-FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
+FRAMES = "RELUME_FRAMES"  # steps between image sheets in the live view; the result does not depend on it
 
 
 @click.command(help=__doc__)

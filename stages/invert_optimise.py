@@ -1,4 +1,4 @@
-"""Invert features by optimising a picture until a network sees in it what it saw in the original: one recipe, one group."""
+"""Invert features by optimising an image until its features match those of the original: one recipe, one group."""
 
 import os
 from dataclasses import asdict
@@ -17,17 +17,17 @@ from relume.methods.optimise.path import followed
 from relume.methods.surrogate.infer import learned
 from relume.networks.weights import WeightStore
 
-FRAMES = "RELUME_FRAMES"  # steps between sheets of pictures in the live view; the result is the same
+FRAMES = "RELUME_FRAMES"  # steps between image sheets in the live view; the result does not depend on it
 
 
 @click.command(help=__doc__)
 @click.option("--recipe", required=True, help="Name below `recipes` in params.yaml; also the method's name in every table.")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset whose features are inverted.")
 @click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group to begin from, or data/none.")
+@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group with the initial images, or data/none.")
 @click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or data/none.")
 @click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A trained model, or data/none.")
-@click.option("--dry-run", is_flag=True, help="Check everything, time two steps, say what to expect, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything, time a few steps, print the estimated time, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
 def main(
@@ -51,7 +51,7 @@ def main(
     inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
     scratch = context.scratch(inputs, describe(device))
     with context.live(settings) as live:
-        all_work = work(
+        prepared = work(
             name=recipe,
             config=config,
             run=run,
@@ -66,9 +66,9 @@ def main(
             frames=int(os.environ.get(FRAMES, "0")),
         )
         if dry_run:
-            click.echo(dry_run_report(all_work))
+            click.echo(dry_run_report(prepared))
             return
-        pictures, rows, trace, timing = invert(all_work)
+        pictures, rows, trace, timing = invert(prepared)
     descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
     method = {"config": settings, "device": describe(device), **context.provenance()}
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)

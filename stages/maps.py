@@ -1,4 +1,4 @@
-"""Which feature maps matter: decode test pictures with groups of a tap's channels removed, and with them alone."""
+"""Measure the importance of feature maps: decode test images with groups of a tap's channels removed, and with them alone."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset that the decoders have learned from.")
+@click.option("--images", type=FOLDER, required=True, help="The training dataset of the decoders.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of maps.csv, channels.csv and a sheet per decoder.")
@@ -39,8 +39,8 @@ def main(context: StageContext, images: Path, weights: tuple[Path, ...], models:
         device=device,
     )
     decoders = codecs([models / name for name in config.decoders], bench.dataset, store, device)
-    pictures = len(bench.dataset.select(config.split, config.count))
-    with tqdm(total=pictures * len(decoders), desc="maps", unit="picture") as bar:
+    count = len(bench.dataset.select(config.split, config.count))
+    with tqdm(total=count * len(decoders), desc="maps", unit="image") as bar:
         write(out, decoders, bench, draws, bar.update)
 
 

@@ -1,4 +1,4 @@
-"""Turn a source's pictures into `data/images/<dataset>/`: decoded once, square, split, memory-mapped."""
+"""Write the images of a source to `data/images/<dataset>/`: decoded, square, split, memory-mapped."""
 
 from pathlib import Path
 

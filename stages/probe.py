@@ -1,4 +1,4 @@
-"""Linear probes and nearest neighbours on frozen features of masked models: how well they tell classes."""
+"""Classify frozen features of masked models by linear probes and nearest neighbours."""
 
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ def main(context: StageContext, images: Path, models: Path, out: Path) -> None:
     rows = table(dataset, readers, config)
     write_csv(out, PROBE, rows)
     if rows and "n" not in rows[0]:
-        click.echo(f"{dataset.name}: train, val and test share no two classes, so there is nothing to tell: empty rows")
+        click.echo(f"{dataset.name}: train, val and test have fewer than two classes in common: empty rows")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fill hidden parts of a dataset's pictures with trained models and with baselines: one group, a method each."""
+"""Fill hidden parts of a dataset's images with trained models and with baselines: one group, one method each."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ SECTION = "reconstruct_masked"
 
 @click.command(help=__doc__)
 @click.option("--group", required=True, help="Name below `reconstruct_masked` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose pictures are hidden in part.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are masked.")
 @click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
@@ -31,13 +31,13 @@ def main(context: StageContext, group: str, images: Path, models: Path, out: Pat
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
-    learned = [read_masked(models / name, device) for name in config.models]
-    trained = predictors(learned, dataset, config)
+    loaded = [read_masked(models / name, device) for name in config.models]
+    trained = predictors(loaded, dataset, config)
     filled = reconstruct([*floors, *trained], dataset, config, run, device)
-    ways = descents(trained, dataset, config, run, device)
-    parameters = {model.name: model.card["parameters"] for model in learned}
+    steps = descents(trained, dataset, config, run, device)
+    parameters = {model.name: model.card["parameters"] for model in loaded}
     method = {"config": asdict(config), "device": describe(device), "parameters": parameters, **context.provenance()}
-    trace, descent = ((), None) if ways is None else (ways.trace, ways.shown)
+    trace, descent = ((), None) if steps is None else (steps.trace, steps.shown)
     cells: dict[str, Any] = {"masks": filled.masks, "ratios": filled.ratios, "timing": filled.timing}
     write_group(out, images=filled.images, rows=filled.rows, method=method, trace=trace, descent=descent, **cells)
 

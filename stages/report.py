@@ -1,4 +1,4 @@
-"""The page, the PDF and the overview, made from the outputs of the earlier stages."""
+"""Write the page, the PDF and the overview from the outputs of the earlier stages."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def main(context: StageContext, out: Path, **folders: Path) -> None:
 
 
 def _commands() -> dict[tuple[str, str], str]:
-    """Only names are read: if a stage or section changes, its group has other hashes and the page is made again."""
+    """Reads only names: a changed stage or section also changes the hashes of its group, on which the page depends."""
     return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
 

@@ -1,4 +1,4 @@
-"""How far generators' samples lie from held-out pictures, as sets."""
+"""Measure the set distances between generators' samples and held-out images."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ def main(context: StageContext, samples: Path, images: Path, weights: tuple[Path
     found = read_scored(samples, config)
     datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(one.about.dataset for one, _ in found.values())}
     sizes = [data.size for data in datasets.values()]
-    asked = context.section(Evaluate, "evaluate").sets if found else None
-    metric_network = open_metric_network(asked, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
+    sets = context.section(Evaluate, "evaluate").sets if found else None
+    metric_network = open_metric_network(sets, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
     write_csv(out, SCORED, [] if metric_network is None else sample_rows(found, datasets, metric_network, config, run.seed))
 
 

@@ -1,4 +1,4 @@
-"""Checks that metrics order known degradations, and that pictures are best against themselves."""
+"""Check that metrics order known degradations, and that images are best against themselves."""
 
 from pathlib import Path
 
@@ -28,29 +28,24 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("self_test")
 def main(context: StageContext, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
-    run, asked, config = (
-        context.section(Run, "run"),
-        context.section(Evaluate, "evaluate"),
-        context.section(SelfTest, "self_test"),
-    )
-    pictures = context.section(Floors, "floors")
+    run, evaluate = context.section(Run, "run"), context.section(Evaluate, "evaluate")
+    config, floors = context.section(SelfTest, "self_test"), context.section(Floors, "floors")
     deterministic()
     data, device = Dataset.open(images), device_of(run)
-    there = data.select(pictures.split, pictures.count)
-    rows = there[: config.count]
+    rows = data.select(floors.split, floors.count)[: config.count]
     rungs = list(spoilt(data, rows, config, run.seed))
     group = as_group(data, rows, rungs)
-    names = [name for name in asked.metrics if name != "feature_error"]  # which belongs to an inverted tap
+    names = [name for name in evaluate.metrics if name != "feature_error"]  # it needs an inverted tap
     scorer = Scorer(
         datasets={data.name: data},
-        extractor=extractor(names, [], WeightStore(*weights), device, views=[place for _, place in asked.views]),
-        scales=read_scales([(data.name, *place) for place in asked.other_taps], {data.name: features}),
+        extractor=extractor(names, [], WeightStore(*weights), device, views=[place for _, place in evaluate.views]),
+        scales=read_scales([(data.name, *place) for place in evaluate.other_taps], {data.name: features}),
         metrics=names,
         micro_batch=run.micro_batch,
         device=device,
     )
-    scored = score(group, with_views(scorer, group, asked, {data.name: features}))
-    metrics = [*(METRICS[name] for name in names), *(metric for metric, _ in asked.views)]
+    scored = score(group, with_views(scorer, group, evaluate, {data.name: features}))
+    metrics = [*(METRICS[name] for name in names), *(metric for metric, _ in evaluate.views)]
     table = {
         key: np.array([row.get(key, np.nan) for row in scored]).reshape(len(rungs), -1) for key in [one.name for one in metrics]
     }
@@ -60,7 +55,7 @@ def main(context: StageContext, images: Path, features: Path, weights: tuple[Pat
     verdict = check_order(scores, metrics, [data.index[row]["source"] for row in rows], config.exceptions, seed=run.seed)
     write_csv(out, COLUMNS, verdict.rows)
     if verdict.faults:
-        raise UserError("\n".join([*verdict.faults, f"{out} holds the values; self_test.exceptions names what is no fault"]))
+        raise UserError("\n".join([*verdict.faults, f"{out} has the values; self_test.exceptions lists allowed failures"]))
 
 
 if __name__ == "__main__":

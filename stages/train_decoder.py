@@ -1,4 +1,4 @@
-"""Train one decoder: from taps of a frozen network back to the images."""
+"""Train one decoder, from taps of a frozen network to images."""
 
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer

@@ -1,4 +1,4 @@
-"""Train one generator, and draw its samples."""
+"""Train one generator, and write its samples."""
 
 from relume.core.samples import write_samples
 from relume.methods.gan.config import GanConfig

@@ -1,4 +1,4 @@
-"""Train one landscape: theta, through which descents in a generator's latent space are fast."""
+"""Train one landscape: theta, which speeds up gradient descent in a generator's latent space."""
 
 from relume.methods.gan.trained import read_gan
 from relume.methods.landscape.config import LandscapeConfig

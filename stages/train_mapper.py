@@ -1,4 +1,4 @@
-"""Train one mapper: from taps of a frozen network to the latent of a frozen generator, in one pass."""
+"""Train one mapper, from taps of a frozen network to latents of a frozen generator."""
 
 from relume.methods.gan.trained import read_gan
 from relume.methods.latent.config import MapperConfig

@@ -1,4 +1,4 @@
-"""Train one masked model: parts of images are hidden from it, and it predicts them."""
+"""Train one masked model, which predicts hidden parts of images."""
 
 from relume.methods.masked.config import MaskedConfig
 from relume.methods.masked.train import MaskedTrainer

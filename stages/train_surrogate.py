@@ -1,4 +1,4 @@
-"""Train one surrogate embedding: from features of one network to those of another."""
+"""Train one surrogate, from features of one network to those of another."""
 
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.train import SurrogateTrainer
@@ -10,7 +10,7 @@ main = train_command(
     SurrogateTrainer,
     __doc__,
     features="Features in the cache; data/none: they are computed.",
-    target_features="Likewise, of what is predicted.",
+    target_features="Features of the target in the cache; data/none: they are computed.",
 )
 
 if __name__ == "__main__":

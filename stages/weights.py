@@ -1,4 +1,4 @@
-"""Bring the networks' weights together: converted once, pinned, the same bytes for everybody."""
+"""Fetch the networks' weights, convert them and verify their checksums."""
 
 from pathlib import Path
 

@@ -139,7 +139,7 @@ def test_losses_are_weights_that_replace_the_recipes(project: Path) -> None:
         ("", {"tap": "conv9"}, "no tap 'conv9'; did you mean"),
         ("", {"size": 16}, "size"),
         ("--set losses.tvv=2", {}, "did you mean 'tv'"),
-        ("--set losses.feature=0 --set losses.tv=0 --set losses.guide=0", {}, "nothing to minimise"),
+        ("--set losses.feature=0 --set losses.tv=0 --set losses.guide=0", {}, "at least one weight"),
         ("--set optimser.rule=sgd", {}, "did you mean 'optimiser'"),
         ("--set optimiser.rate=1", {}, "optimiser.rate: unknown key"),
         ("--set taps.conv3=1", {}, "--set taps.conv3: unknown key"),

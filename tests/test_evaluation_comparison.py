@@ -169,7 +169,7 @@ def test_missing_and_foreign_groups_stop_by_name(root: Path):
     ("rows", "message"),
     [
         ([row("deep", "test0"), row("deep", "test0", restart=1)], "deep has several selected restarts of test0"),
-        ([row("deep", "test0", selected=False)], "deep has no selected picture"),
+        ([row("deep", "test0", selected=False)], "deep has no selected image"),
         ([row("deep", "gone")], "deep: id 'gone' is not in dataset toy"),
     ],
 )

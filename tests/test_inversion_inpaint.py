@@ -89,7 +89,7 @@ def test_one_window_per_hole_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_mask_without_visible_cells_raises() -> None:
     dense = ~mask(20, 20, (3, 3, 4, 4))
-    with pytest.raises(UserError, match="no cell of the model's is free of the mask"):
+    with pytest.raises(UserError, match="no cell without hidden pixels"):
         holes(dense, model())
 
 

@@ -11,7 +11,7 @@ from relume.core.errors import UserError
 from relume.losses.image import noise_reg
 from relume.methods.latent.space import LatentSpace, spaces
 from relume.methods.optimise import parametrise
-from relume.methods.optimise.optimise import Descent, looking, optimise
+from relume.methods.optimise.optimise import Descent, forward_pass, optimise
 from tests.gan_files import KINDS, dice, generator, latent
 from tests.inversion_files import SIZE, problem, settings
 
@@ -108,7 +108,7 @@ def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> No
     config = settings(default_params, parametrisation=plain("w"))
     with pytest.raises(UserError, match="parametrisation: a latent space needs a generator"):
         optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
-    with pytest.raises(UserError, match="switches: a picture cannot be written as"):
+    with pytest.raises(UserError, match="switches: cannot switch to prior or latent"):
         settings(default_params, switches=[[2, plain("w")]])
 
 
@@ -159,7 +159,7 @@ def test_latent_and_noise_are_fixed_after_the_pivot(default_params: dict[str, An
     config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
     given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))
     descent, codes = Descent(given, config), []
-    with looking(given, config) as look:
+    with forward_pass(given, config) as look:
         for _ in range(config.steps):
             descent.advance(look, lambda report: None)
             codes.append(descent.code.detach().clone().split(descent.space.lengths, dim=1))  # type: ignore[attr-defined]

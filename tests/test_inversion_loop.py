@@ -151,7 +151,7 @@ def test_nan_stops_its_row_only(default_params: dict[str, Any], name: str) -> No
     sound, reports = solve(config)
     looks = 2 if name == "free pixels" else 1  # free pixels also measure the clamped image
     outcome = optimise(with_term(problem(config), trap(at=3 * looks)), config, lambda report: None)
-    assert outcome.faults == ("row 0: step 3: trap is not finite",)
+    assert outcome.faults == ("row 0: step 3: trap is NaN or Inf",)
     assert torch.equal(outcome.images[1], sound.images[1])
     before = min(range(3), key=lambda step: float(reports[step].terms["objective"][0]))
     assert torch.equal(outcome.images[0], reports[before].images[0].clamp(0, 1))
@@ -163,7 +163,7 @@ def test_nan_at_step_0_raises(default_params: dict[str, Any], differences: dict[
     config = settings(default_params, **differences)
     broken = problem(config)
     broken.targets["alexnet_conv"]["conv2"][1].fill_(torch.inf)
-    with pytest.raises(UserError, match="row 1: step 0: feature is not finite, before any picture was kept: a smaller"):
+    with pytest.raises(UserError, match="row 1: step 0: feature is NaN or Inf before any valid image: try a smaller"):
         optimise(broken, config, lambda report: None)
 
 
@@ -236,4 +236,4 @@ def test_run_ends_when_all_rows_are_nan(default_params: dict[str, Any]) -> None:
     reports: list[Report] = []
     outcome = optimise(with_term(problem(config, count=1), trap(at=2)), config, reports.append)
     assert [report.step for report in reports] == [0, 1, 2, 3]
-    assert outcome.faults == ("row 0: step 2: trap is not finite",)
+    assert outcome.faults == ("row 0: step 2: trap is NaN or Inf",)

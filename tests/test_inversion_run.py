@@ -69,7 +69,7 @@ def test_start_from_a_group(default_params: dict[str, Any], tmp_path: Path) -> N
     small = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, sizes=[[0, 24]]), start=first)
     assert begun(small, [0]).shape == (1, 3, 24, 24)
     half = Group(**{**vars(first), "index": first.index[:4]})
-    with pytest.raises(UserError, match="has no picture for test2, test3: it cannot be a start of toy"):
+    with pytest.raises(UserError, match="has no image for test2, test3: it cannot be the start of toy"):
         begun(work_in(tmp_path, settings(default_params), start=half), [0, 1, 2, 3])
 
 
@@ -78,13 +78,13 @@ def test_method_of_a_group_is_selected_by_taps(default_params: dict[str, Any]) -
     own = {"method": "own", "network": config.network, "tap": "+".join(config.taps)}
     index = [{**own, "method": "other", "tap": "conv1"}, own, {**own, "method": "third", "network": "vgg16_conv"}, own]
     several = Group(name="a", images=np.arange(4), index=index, folder=Path("a"))
-    taken = group.fitting(several, config, "toy")
+    taken = group.select_method(several, config, "toy")
     assert (taken.images.tolist(), taken.index) == ([1, 3], [own, own])
     alone = replace(several, index=index[:1])
-    assert group.fitting(alone, config, "toy") is alone
+    assert group.select_method(alone, config, "toy") is alone
     for rest in ([index[0], index[2]], [own, {**own, "method": "twin"}]):
-        with pytest.raises(UserError, match="a holds several methods .*: toy can begin from or look at one"):
-            group.fitting(replace(several, index=rest), config, "toy")
+        with pytest.raises(UserError, match="a has several methods .*: toy needs exactly one"):
+            group.select_method(replace(several, index=rest), config, "toy")
 
 
 def test_reference_is_all_restarts_of_a_group(default_params: dict[str, Any], tmp_path: Path) -> None:
@@ -95,10 +95,10 @@ def test_reference_is_all_restarts_of_a_group(default_params: dict[str, Any], tm
     references = group._problem(made, [1, 3]).references["vgg16_conv"]["conv2_2"]
     assert references.shape[:2] == (4, 3)
     assert torch.equal(references[0], references[1])
-    one = made.provider._look(to_float(first.images[9:12]), {"vgg16_conv": ("conv2_2",)})["vgg16_conv"]["conv2_2"]
+    one = made.provider._extract(to_float(first.images[9:12]), {"vgg16_conv": ("conv2_2",)})["vgg16_conv"]["conv2_2"]
     torch.testing.assert_close(references[2], one)
     assert {row["term"] for row in group.invert(made)[2]} >= {"ref", "feature"}
-    with pytest.raises(UserError, match=r"losses\.ref: the recipe names no `reference`"):
+    with pytest.raises(UserError, match=r"losses\.ref: the recipe needs `reference`"):
         group.invert(work_in(tmp_path / "third", config, losses=losses))
 
 
@@ -107,9 +107,9 @@ def test_reconstructions_by_id() -> None:
         return Group(name="a", images=np.zeros(0), index=[{"id": name} for name in names], folder=Path("a"))
 
     assert reconstructions(of("x", "y", "x", "z", "y"), ["y", "x"]) == [[1, 4], [0, 2]]
-    with pytest.raises(UserError, match="a has no picture for q: it cannot be a reference"):
+    with pytest.raises(UserError, match="a has no image for q: it cannot be a reference"):
         reconstructions(of("x"), ["x", "q"])
-    with pytest.raises(UserError, match=r"a holds \[1, 2\] reconstructions of a picture"):
+    with pytest.raises(UserError, match=r"a has \[1, 2\] reconstructions per image"):
         reconstructions(of("x", "y", "x"), ["x", "y"])
 
 
@@ -173,11 +173,11 @@ def test_dry_run_writes_nothing(default_params: dict[str, Any], tmp_path: Path) 
     config = settings(default_params, restarts=2, steps=300, **changes)
     made = work_in(tmp_path, config)
     told = group.dry_run_report(made)
-    assert told.startswith("toy: 4 pictures x 2 restarts x 300 steps, about ")
+    assert told.startswith("toy: 4 images x 2 restarts x 300 steps, about ")
     assert told.endswith("terms: feature x 1, tv x 0.1, alpha_norm x 0.01")
     assert not (tmp_path / "scratch").exists()
     oracle = group.dry_run_report(work_in(tmp_path, config, losses={"pixel": 1.0}))
-    assert oracle.endswith("pixel x 1; an oracle: it has looked at the pictures")
+    assert oracle.endswith("pixel x 1; an oracle: it uses the original images")
 
 
 def test_images_are_nearest_to_their_originals(default_params: dict[str, Any], tmp_path: Path) -> None:

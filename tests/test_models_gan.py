@@ -63,7 +63,7 @@ def test_w_plus(kind: str) -> None:
     assert torch.allclose(pictures, made.synthesise(w), atol=1e-6)
     (gradient,) = torch.autograd.grad(pictures.square().sum(), [plus])
     assert bool((gradient.abs().amax(2) > 0).all())
-    with pytest.raises(ValueError, match="is wanted, got"):
+    with pytest.raises(ValueError, match="needs w .*, got"):
         made.synthesise(w[:, :-1])
 
 

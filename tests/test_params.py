@@ -78,7 +78,7 @@ ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("recipes.deep.optimiser", {"learning_rate": [[3, 0.1]]}, "recipes.deep.optimiser.learning_rate", "from step 0"),
     ("recipes.deep.parametrisation", {"kind": "wavelet"}, "recipes.deep.parametrisation.kind", "unknown 'wavelet'"),
     ("recipes.deep.switches", [[5, PRIOR]], "recipes.deep.switches", "prior"),
-    ("recipes.deep.sizes", [[0, 64], [9, 32]], "recipes.deep.sizes", "only grow"),
+    ("recipes.deep.sizes", [[0, 64], [9, 32]], "recipes.deep.sizes", "must not decrease"),
     ("recipes.deep", {"start": "data/none"}, "recipes.deep.network", "missing"),
     ("recipes.other", {"network": "alexnet_conv"}, "recipes.other.start", "missing"),
 ]
@@ -89,14 +89,14 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"run.micro_batch": 1, "invert_optimise.restarts": 2}, "invert_optimise.restarts", "more than run.micro_batch, 1"),
     ({"invert_optimise.taps": {"conv33": 1.0}}, "invert_optimise.taps.conv33", "no tap 'conv33'; did you mean 'conv3'"),
     ({"recipes.deep.dataset": "photos_32"}, "recipes.deep.dataset", "all recipes share"),
-    ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "every weight is 0"),
+    ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "at least one weight"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
-    ({"recipes.deep.start": SHALLOW}, "recipes.deep.start", "made from alexnet_conv conv2"),
+    ({"recipes.deep.start": SHALLOW}, "recipes.deep.start", "shallow uses alexnet_conv conv2"),
     ({"recipes.deep.start": DECODED, "recipes.deep.taps": {"conv4": 1.0}}, "recipes.deep.start", "0 decoders"),
-    ({"invert_decoder.decoders.count": 8}, "recipes.refined.start", "first 8 images of test, 16 are needed"),
+    ({"invert_decoder.decoders.count": 8}, "recipes.refined.start", "needs 16 images of test, decoders has 8"),
     ({"invert_optimise.split": "val"}, "recipes.refined.start", "split test, not val"),
     ({"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "unknown .*data/none"),
-    ({"recipes.deep.parametrisation": PRIOR, "recipes.deep.sizes": [[0, 32], [9, 64]]}, "recipes.deep.sizes", "not grow"),
+    ({"recipes.deep.parametrisation": PRIOR, "recipes.deep.sizes": [[0, 32], [9, 64]]}, "recipes.deep.sizes", "has one size"),
     ({"recipes.deep.sizes": [[0, 32]]}, "recipes.deep.sizes", "32 px, the images of photos have 128"),
     (
         {"recipes.deep.parametrisation": {"kind": "latent", "space": "w", "start": "mean", "noise": False}},
@@ -118,8 +118,8 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"losses.clip": 1.0, f"{TERMS}.clip.network": "identity"}, f"{TERMS}.clip.network", "no tap 'pool'"),
     ({"losses.lpips": 1.0, f"{TERMS}.lpips.network": "squeeze"}, f"{TERMS}.lpips.network", "'lpips_squeeze' is not in"),
     (FOREIGN, f"{TERMS}.avg.networks.resnet50", "not in weights.networks"),
-    ({**RESNET, **FOREIGN}, "recipes.deep.weights", "resnet50 is needed"),
-    ({**RESNET, **FOREIGN, "recipes.deep.weights": "models/weights/resnet50"}, "recipes.shallow.weights", "resnet50 is needed"),
+    ({**RESNET, **FOREIGN}, "recipes.deep.weights", "needs resnet50"),
+    ({**RESNET, **FOREIGN, "recipes.deep.weights": "models/weights/resnet50"}, "recipes.shallow.weights", "needs resnet50"),
     (
         {"losses.ref": 1.0, f"{TERMS}.ref": {"networks": {"efficientnet_lite0": {"stage3": 1.0}}, "distance": "mse"}}
         | {f"{TERMS}.ref.aggregate": "mean", f"{TERMS}.ref.policy": "smart"},

@@ -57,17 +57,17 @@ OF_MASKED: dict[str, Any] = {  # three models, and a group of two of them
 ET = OF_MASKED[MODEL]["et"]
 MORE = FILLED | {"pattern": "grid", "models": []}
 OF_MASKED_FAULTS: list[Case] = [
-    ({f"{MODEL}.et.masks": {"cell": 10}}, f"{MODEL}.et.masks.cell", "not made of cells"),
-    ({f"{MODEL}.beit.tokenizer": "models/masked/et"}, f"{MODEL}.beit.tokenizer", "no tokenizer"),
-    ({f"{MODEL}.codes.architecture": {**TOKENS, "width": 16}}, f"{MODEL}.beit.architecture.tokenizer", "must be those of"),
-    ({f"{MASKED}.dataset": "photos_32"}, f"{MASKED}.models", "et has learned with images of 128 px, those of photos_32 have 32"),
-    ({f"{MASKED}.cell": 32}, f"{MASKED}.models", "et has learned with cells of 16 px"),
-    ({f"{MASKED}.cell": 10}, f"{MASKED}.cell", "not made of cells"),
+    ({f"{MODEL}.et.masks": {"cell": 10}}, f"{MODEL}.et.masks.cell", "must divide"),
+    ({f"{MODEL}.beit.tokenizer": "models/masked/et"}, f"{MODEL}.beit.tokenizer", "not a tokenizer"),
+    ({f"{MODEL}.codes.architecture": {**TOKENS, "width": 16}}, f"{MODEL}.beit.architecture.tokenizer", "must equal those of"),
+    ({f"{MASKED}.dataset": "photos_32"}, f"{MASKED}.models", "et needs images of 128 px, those of photos_32 have 32"),
+    ({f"{MASKED}.cell": 32}, f"{MASKED}.models", "et needs cells of 16 px"),
+    ({f"{MASKED}.cell": 10}, f"{MASKED}.cell", "must divide"),
     ({f"{MASKED}.models": ["codes"]}, f"{MASKED}.models", "codes is a tokenizer"),
     ({"reconstruct_masked.more": MORE}, "reconstruct_masked.more.ratios", "masked hides 0.85 of photos"),
     ({"reconstruct_masked.more": MORE | {"models": ["et"]}}, "reconstruct_masked.more", "'et' belongs to"),
     ({"probe.models": ["codes"]}, "probe.models", "codes is a tokenizer"),
-    ({"probe.models": ["et"]}, "probe.models", "et has learned with images of 128 px, those of photos_32 have 32"),
+    ({"probe.models": ["et"]}, "probe.models", "et needs images of 128 px, those of photos_32 have 32"),
 ]
 
 # --- generators -------------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ SURROGATES: list[Case] = [
     ({ASKED: "data/none"}, ASKED, "needs a model"),
     ({"recipes.deep.taps": {"conv3": 1.0}}, ASKED, "predicts from alexnet_conv conv5"),
     ({"losses.surrogate": 0.0}, ASKED, "losses.surrogate has no weight"),
-    (RESNET | {"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "efficientnet_lite0 is needed"),
+    (RESNET | {"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "needs efficientnet_lite0"),
 ]
 
 

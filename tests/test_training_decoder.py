@@ -16,7 +16,7 @@ from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.terms import wishes
 from relume.methods.decoder.train import adversarial
 from relume.training.adversarial import DISCRIMINATOR
-from relume.training.augment import augment, turned
+from relume.training.augment import augment, rotated
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from tests.decoder_files import entries, settings, shared, toy, training
@@ -129,7 +129,7 @@ def test_flip_is_exact_and_no_augmentation_is_identity() -> None:
 
 def test_colour_rotation() -> None:
     """A third of a turn maps red to green; greys stay; zero saturation gives grey."""
-    colours = turned(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
+    colours = rotated(torch.tensor([2 * math.pi / 3, 1.0]), torch.tensor([1.0, 0.0]))
     red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
     assert torch.allclose(colours[0] @ red, torch.tensor([0.0, 1, 0]), atol=1e-6)
     assert torch.allclose(colours @ grey, grey.expand(2, 3))

@@ -152,7 +152,7 @@ def test_last_weights_and_mean_latent_are_kept(data: Dataset, kind: str) -> None
 
 def test_faults_are_reported_together() -> None:
     section = {"shared": shared(), "models": {"a": {"objective": DUELS["dcgan"] | {"history": 3}}, "b": {"samples": 1}}}
-    with pytest.raises(UserError, match=r"models.a.objective.history: a batch, 4(.|\n)*models.b.samples"):
+    with pytest.raises(UserError, match=r"models.a.objective.history: must be at least the batch, 4(.|\n)*models.b.samples"):
         entries("train_gan", section)
     assert set(entries("train_gan", {"shared": shared(), "models": {"a": {}}})) == {"a"}
 

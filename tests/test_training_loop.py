@@ -123,7 +123,7 @@ def test_previews_are_evenly_spread(steps: int, previews: list[int]) -> None:
 
 
 def test_nan_or_inf_raises() -> None:
-    with pytest.raises(UserError, match=r"line: step 5: loss is not finite"):
+    with pytest.raises(UserError, match=r"line: step 5: loss is NaN or Inf"):
         train(Line(broken_at=5, log_every=4, validate_every=4))
 
 

@@ -140,7 +140,7 @@ def test_cached_features_equal_computed_ones(data: Dataset, tmp_path: Path) -> N
     assert torch.equal(plain.outputs, read.outputs)
     stats = read_json(tmp_path / "kept/stats.json")
     write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
-    with pytest.raises(UserError, match="99.*extract anew"):
+    with pytest.raises(UserError, match="99.*run extract again"):
         pairs(extractors(data), config, [0], features=tmp_path / "kept")
 
 

@@ -1,5 +1,5 @@
-"""Which code a stage runs: the files that its script imports, with digests of their syntax without comments and docstrings. The
-stage `code` writes `code/<stage>.json`, since DVC does not follow imports (treeverse/dvc#9195)."""
+"""Digests of a stage's code: its script and all files that it imports, without comments and docstrings. The stage `code` writes
+`code/<stage>.json`, because DVC does not follow imports (treeverse/dvc#9195)."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,13 @@ from relume.core.files import digest, read_json, write_json
 
 STAGES, SOURCES, TEMPLATES = "stages", "src", "templates"
 BUILDERS = "relume.networks.builders"
-TREE = Path(__file__).resolve().parents[3]  # stages make sure that they run the workspace's own sources
+TREE = Path(__file__).resolve().parents[3]  # the workspace's root
 
 
 def write_stages(out: Path, root: Path = TREE, factories: Iterable[str] = ()) -> list[str]:
     """`<stage>.json` for every script of `stages/`: file -> digest.
 
-    `factories`: modules of networks of the user's own; those below `src/` count for the stages that build networks.
+    `factories`: modules of user-defined networks; those below `src/` are added to stages that build networks.
     """
     own = [name for name in factories if _file(name, root).exists()]
     names = sorted(path.stem for path in (root / STAGES).glob("*.py") if path.stem != "__init__")
@@ -28,7 +28,7 @@ def write_stages(out: Path, root: Path = TREE, factories: Iterable[str] = ()) ->
 
 
 def files_of(modules: Iterable[str], root: Path = TREE) -> dict[str, str]:
-    """The modules, all of this tree that they import, and the templates beside them: path below `root` -> digest."""
+    """The modules, all modules of this tree that they import, and their templates: path relative to `root` -> digest."""
     found: dict[str, str] = {}
     files = {file for name in closure(modules, root) for file in (*_packages(name, root), _file(name, root))}
     for path in sorted(file for file in files if file.exists() and file.stat().st_size):
@@ -40,17 +40,17 @@ def files_of(modules: Iterable[str], root: Path = TREE) -> dict[str, str]:
 
 
 def digest_of(modules: Iterable[str], root: Path = TREE) -> str:
-    """One digest of all that `modules` run."""
+    """One digest of `files_of(modules)`."""
     return digest(files_of(modules, root))
 
 
 def stage_digest(name: str, folder: Path | None) -> str:
-    """Of a stage. `folder`: where the stage `code` wrote it, if DVC runs the stage and so keeps it fresh."""
+    """The digest of a stage's code. `folder`: the output of the stage `code`; None: compute the digest."""
     return digest_of([f"{STAGES}.{name}"]) if folder is None else digest(read_json(folder / f"{name}.json"))
 
 
 def closure(modules: Iterable[str], root: Path = TREE) -> set[str]:
-    """The modules and all modules of this tree that they import, also inside functions; by their dotted names."""
+    """The modules and all modules of this tree that they import, also inside functions, by dotted name."""
     found, left = set[str](), list(modules)
     while left:
         if (name := left.pop()) not in found:
@@ -67,7 +67,7 @@ def _file(name: str, root: Path) -> Path:
 
 
 def _packages(name: str, root: Path) -> Iterator[Path]:
-    """The `__init__.py` files that importing a module runs, but for the library's own: it holds lazy names alone."""
+    """The `__init__.py` files that importing a module runs, except that of `relume`: it only has lazy names."""
     parts = name.split(".")
     return (_file(".".join(parts[:end]), root) for end in range(1 if parts[0] == STAGES else 2, len(parts)))
 
@@ -89,7 +89,7 @@ def _imported(path: Path) -> tuple[str, ...]:
 
 
 def _matching(name: ast.expr, path: Path) -> list[str]:
-    """Modules that `import_module(f"relume.methods.{name}.report")` may import: whatever stands for the gaps."""
+    """Modules that `import_module(f"relume.methods.{name}.report")` may import: any name for the gaps."""
     if not isinstance(name, ast.JoinedStr):
         return []
     pieces = [part.value if isinstance(part, ast.Constant) else "*" for part in name.values]
@@ -100,14 +100,14 @@ def _matching(name: ast.expr, path: Path) -> list[str]:
 
 @cache
 def _read(path: Path) -> tuple[str, bool]:
-    """A file's digest, and whether it names its folder of templates."""
+    """A file's digest, and whether it uses the folder of templates."""
     tree = ast.parse(path.read_text())
     names = any(isinstance(node, ast.Constant) and node.value == TEMPLATES for node in ast.walk(tree))
     return digest(_plain(tree)), names
 
 
 def _plain(node: Any) -> Any:
-    """The syntax as plain data, without docstrings. What is empty is left out, so that Python's versions agree."""
+    """The syntax tree as plain data, without docstrings and empty fields, so that Python versions agree."""
     if isinstance(node, list):
         return [_plain(each) for each in node if not _is_docstring(each)]
     if not isinstance(node, ast.AST):
@@ -117,5 +117,5 @@ def _plain(node: Any) -> Any:
 
 
 def _is_docstring(node: Any) -> bool:
-    """A text that stands alone does nothing."""
+    """Whether the node is a string expression statement."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

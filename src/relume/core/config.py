@@ -73,7 +73,7 @@ def merge(base: Mapping[str, Any], differences: Mapping[str, Any], listed: Conta
 
 
 def entry(cls: type[T], shared: Mapping[str, Any], own: Mapping[str, Any], path: str) -> T:
-    """`own` laid over `shared`, as a `cls`; `path` is the full key of `own`."""
+    """`own` merged into `shared`, as a `cls`; `path` is the full key of `own`."""
     return build(cls, merge(shared, own), path)
 
 
@@ -96,7 +96,7 @@ def _explain(cls: type, path: str, fault: Any) -> str:
     if fault["type"] == "unexpected_keyword_argument":
         _, parent = _locate(cls, fault["loc"][:-1])
         if (new := RENAMED.get(keys[-1])) in (known := _fields(parent)):
-            return f"{where}: unknown key; it is called {new} now"
+            return f"{where}: unknown key; renamed to {new}"
         return f"{where}: unknown key; {one_of(known, keys[-1])}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: missing"

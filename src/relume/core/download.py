@@ -66,9 +66,9 @@ def how_to_get(url: str, path: Path, *, why: str, describe: str = "", checks: Ma
 
 
 def _download(url: str, part: Path, checks: dict[str, str], timeout: float) -> None:
-    """Fills `part`, resuming an earlier run; if the checksum is wrong then, starts anew once."""
+    """Fills `part`, resuming an earlier run; if the checksum is then wrong, restarts once."""
     resumed = part.exists()
-    _until_whole(url, part, timeout)
+    _retry(url, part, timeout)
     for kind, value in checks.items():
         if (got := checksum(part, kind)).startswith(value):
             continue
@@ -79,7 +79,7 @@ def _download(url: str, part: Path, checks: dict[str, str], timeout: float) -> N
     return None
 
 
-def _until_whole(url: str, part: Path, timeout: float) -> None:
+def _retry(url: str, part: Path, timeout: float) -> None:
     for _ in range(CUTS):
         before = part.stat().st_size if part.exists() else 0
         try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from relume.core.errors import UserError
 
-NONE = Path("data/none")  # an empty dataset: what a key names that names nothing, so that DVC has a dependency there
+NONE = Path("data/none")  # an empty dataset: the value of a key that names nothing, because DVC needs a path
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def sha256(path: Path) -> str:
 
 
 def check_space(path: Path, need: int) -> None:
-    """Raises UserError if the disk has no room for `need` bytes at `path`."""
+    """Raises UserError if the disk of `path` has less than `need` bytes free."""
     free = shutil.disk_usage(path.parent).free
     if need > free:
         raise UserError(f"{path} needs {need / 2**20:.0f} MiB, its disk has {free / 2**20:.0f} MiB free")
@@ -159,13 +159,12 @@ def digest(value: Any) -> str:
 
 
 def given(path: Path | str) -> bool:
-    """Whether a key names something: any path but NONE."""
+    """Whether the path is not NONE."""
     return Path(path) != NONE
 
 
 class Scratch:
-    """A folder for intermediate results, outside the outputs, which DVC deletes. Its name hashes all that the result depends
-    on."""
+    """A folder for intermediate results, outside the outputs, which DVC deletes. Its name is a hash of all inputs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,5 +1,5 @@
-"""The one image convention: float32 (N, C, H, W) in [0, 1], C = 3 (RGB) but for networks of a user's own; uint8 (N, H, W, C)
-only in files. One conversion each way."""
+"""The image convention: float32 (N, C, H, W) in [0, 1], C = 3 (RGB) except for user-defined networks; uint8 (N, H, W, C) only in
+files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def as_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def per_channel(values: Sequence[float], like: Tensor) -> Tensor:
-    """One number per channel, (1, C, 1, 1); their mean where `like` (N, C, H, W) has other channels than the three colours."""
+    """One number per channel, (1, C, 1, 1); their mean if `like` (N, C, H, W) has another number of channels."""
     given = torch.tensor(values, device=like.device, dtype=like.dtype)
     return (given if len(given) == like.shape[1] else given.mean().expand(like.shape[1])).view(1, -1, 1, 1)
 

@@ -8,11 +8,11 @@ from typing import Annotated
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-GROUPS, METHODS = "the groups", "the methods"  # that all sections together make
+GROUPS, METHODS = "the groups", "the methods"  # of all sections
 
 
 class Reference:
-    """The base of all markers. A field that one names is that of the dataclass with the key, or of the nearest around it."""
+    """Base class of the markers. Their fields are looked up in the dataclass that holds the key, then in those around it."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class Folder(Reference):
 
 @dataclass(frozen=True)
 class Same(Reference):
-    """The value that stands at another key of the file."""
+    """The value of another key of the file."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class AtMost(Reference):
-    """A number not above that at another key of the file."""
+    """A number, at most that of another key of the file."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class Split(Reference):
-    """A split of the field `dataset` that has images. `held_out`: not the one that models learn from."""
+    """A split of the field `dataset` that has images. `held_out`: not the training split."""
 
     held_out: bool = False
 
@@ -89,7 +89,7 @@ class NetworkTap(Reference):
 
 @dataclass(frozen=True)
 class ForeignTap(Reference):
-    """A tap of the network whose key is above it, as the field `policy` looks at it."""
+    """A tap of the network that the parent key names, before or after its ReLU according to the field `policy`."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Features(Reference):
 
 @dataclass(frozen=True)
 class Lpips(Reference):
-    """LPIPS's network `alex`, `vgg` or `squeeze`, or a metric of it: it and its heads are fetched. Other metrics need nothing."""
+    """LPIPS's network `alex`, `vgg` or `squeeze`, or a metric: LPIPS needs the network and its heads, other metrics nothing."""
 
 
 Dataset = Annotated[str, Entry(("prepare.datasets",))]
@@ -125,4 +125,4 @@ def _once(names: Sequence[object]) -> Sequence[object]:
     return names
 
 
-Once = AfterValidator(_once)  # a list that names nothing twice
+Once = AfterValidator(_once)  # a list without duplicates

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @cache
 def plugins(kind: str) -> dict[str, EntryPoint]:
-    """What installed packages add under the entry points `relume.<kind>`, by name; `load()` gives it."""
+    """The entry points `relume.<kind>` of installed packages, by name."""
     return {point.name: point for point in entry_points(group=f"relume.{kind}")}
 
 

@@ -1,4 +1,4 @@
-"""Section `run`: what every stage that computes shares."""
+"""Section `run`: settings of all stages that compute."""
 
 from typing import Literal
 
@@ -9,8 +9,8 @@ from relume.core.config import config
 
 @config
 class Run:
-    seed: int = Field(ge=0)  # every random number derives from it and from the id of what it is drawn for
-    device: Literal["auto", "cpu", "cuda", "mps"]  # auto: the first accelerator at hand, else the processor
-    precision: Literal["float32", "bfloat16"]  # of forward passes; a processor gains by bfloat16 where it has instructions for it
-    threads: int = Field(ge=1)  # of a stage, whatever the machine has: sums are split by them, so a parameter
-    micro_batch: int = Field(ge=1)  # pictures in one forward pass; part of the result's last bits, so a parameter
+    seed: int = Field(ge=0)  # all random numbers derive from it and the id of the image or model
+    device: Literal["auto", "cpu", "cuda", "mps"]  # auto: the first available accelerator, else the CPU
+    precision: Literal["float32", "bfloat16"]  # of forward passes; bfloat16 is faster on a CPU only if it has instructions for it
+    threads: int = Field(ge=1)  # per stage, on every machine: the order of sums depends on it
+    micro_batch: int = Field(ge=1)  # images per forward pass; it changes the last digits of results

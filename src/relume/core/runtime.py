@@ -1,4 +1,4 @@
-"""Seed, device and precision: decided once at the stage's entry point, handed down as arguments."""
+"""Seed, device and precision: chosen at the stage's entry point and passed down as arguments."""
 
 import hashlib
 import platform
@@ -6,22 +6,22 @@ import platform
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
+from relume.core.errors import UserError, one_of
 from relume.core.run import Run
 
 
 def device_of(run: Run) -> torch.device:
-    """The device asked for, or an error that says which are here."""
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    """Raises UserError if the device is not available."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if run.device == "auto":
-        return torch.device("cuda" if here["cuda"] else "mps" if here["mps"] else "cpu")
-    if not here[run.device]:
-        raise UserError(f"run.device: {run.device} is not here; here are: {', '.join(name for name in here if here[name])}")
+        return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
+    if not available[run.device]:
+        raise UserError(f"run.device: {run.device} is not available; {one_of(name for name in available if available[name])}")
     return torch.device(run.device)
 
 
 def describe(device: torch.device) -> str:
-    """What the tables say in their column `device`."""
+    """The value of the column `device` in the tables."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -29,12 +29,11 @@ def describe(device: torch.device) -> str:
 
 
 def autocast(run: Run, device: torch.device) -> torch.autocast:
-    """Forward passes in bfloat16 where it was asked for."""
     return torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
 
 
 def seed_of(seed: int, *keys: object) -> int:
-    """A seed of its own for each (id, restart, purpose): the same whatever batch or shard it is drawn in."""
+    """A seed for each (id, restart, purpose), independent of batches and shards."""
     text = "\0".join(str(key) for key in (seed, *keys))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
@@ -50,6 +49,6 @@ def randn(shape: tuple[int, ...], seeds: list[int]) -> Tensor:
 
 
 def deterministic() -> None:
-    """Equal bits from run to run on one machine's processor."""
-    torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` is the same, and imports the compiler: a second
+    """Runs on the same CPU give equal bits."""
+    torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` also imports the compiler, 1 s
     torch.backends.cudnn.benchmark = False

@@ -1,4 +1,4 @@
-"""Images that a generator draws, in `data/samples/<name>/`: `images.npy`, uint8 (N, H, W, 3); `walk.npy`, interpolations, uint8
+"""Samples of a generator, in `data/samples/<name>/`: `images.npy`, uint8 (N, H, W, 3); `walk.npy`, interpolations, uint8
 (R, K, H, W, 3); `samples.json`, the generator and the sampling."""
 
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class About:
     size: int
     n: int
     seed: int
-    truncation: float  # psi of the truncation trick; 1: none
+    truncation: float  # psi of the truncation trick; 1: no truncation
 
 
 @dataclass(frozen=True, kw_only=True)

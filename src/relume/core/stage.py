@@ -1,5 +1,5 @@
 """The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
-imported by name: they can stop a run, but not change its outputs, so they are no code dependencies."""
+imported by name: they do not change outputs, so they are not code dependencies."""
 
 import functools
 import importlib
@@ -51,7 +51,7 @@ class StageContext:
     def section(self, cls: type[T], key: str) -> T:
         """The section (or the key `a.b`) as its dataclass."""
         built = build(cls, self.plain(key), key)
-        if isinstance(built, Run):  # the API reads it too, and uses all threads
+        if isinstance(built, Run):  # not in Run itself: the API uses all threads
             importlib.import_module("torch").set_num_threads(built.threads)
         return built
 
@@ -70,7 +70,7 @@ class StageContext:
         return {"code": self._code(), "params": digest(self._read)}
 
     def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
-        """The folder of checkpoints for this code, these parameters and inputs, and this device. It survives a kill."""
+        """The folder of checkpoints for this code, these parameters and inputs, and this device."""
         hashes = [(str(path), sha256(path)) for path in inputs]
         key = digest([self._code(), self._read, hashes, device, version("torch")])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"

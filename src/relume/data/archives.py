@@ -1,4 +1,4 @@
-"""The images in folders and archives. Members of a tar are read in place, by offset, so that worker processes share the work."""
+"""The images in folders and archives. Members of a tar are read by offset, in parallel."""
 
 import bz2
 import gzip

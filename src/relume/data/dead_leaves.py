@@ -3,7 +3,7 @@
 Radii r of density ~ r^-3 make the image scale-invariant with a power spectrum of 1/f^2, as in photographs. Colours and textures
 are taken from photographs. Each leaf has a shadow.
 
-The same seed gives the same bytes on every processor: see `portable`. So there are no matrix products and no sums of fractions.
+The same seed gives the same bytes on every CPU: see `portable`. Matrix products and sums of fractions are therefore not used.
 """
 
 import math

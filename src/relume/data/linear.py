@@ -18,14 +18,14 @@ from relume.data.store import Dataset
 
 WINDOW = 32  # px
 NOISES = (1e-3, 1e-2, 1e-1)  # in units of a pixel's mean variance
-HELD_OUT, TRIED = 5, 48  # every fifth source chooses the noise, by so many windows
+HELD_OUT, TRIED = 5, 48  # every fifth source is held out to select the noise, on this many windows
 CHUNK = 2048  # images in memory at once
 LIMIT = 60_000  # windows of one fit, before mirror images
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearFill:
-    """`(images, hidden)` -> images whose hidden cells are predicted. Nothing of a hidden pixel is read."""
+    """`(images, hidden)` -> images whose hidden cells are predicted from visible pixels only."""
 
     mean: Tensor  # (D,), D = 3 window window
     covariance: Tensor  # (D, D)
@@ -33,7 +33,7 @@ class LinearFill:
 
     @classmethod
     def fit(cls, dataset: Dataset, rows: Sequence[int]) -> Self:
-        """From these images and their mirror images. The noise is the one that predicts held-out sources best."""
+        """Fits to these images, also mirrored. The noise is selected on held-out sources."""
         sources = sorted({dataset.index[row]["source"] for row in rows})
         chosen = set(sources[::HELD_OUT])
         held_out = [row for row in rows if dataset.index[row]["source"] in chosen]
@@ -64,7 +64,7 @@ class LinearFill:
         return cls(mean=mean + 0.5, covariance=products / count - torch.outer(mean, mean), noise=noise)
 
     def _error(self, dataset: Dataset, rows: Sequence[int]) -> float:
-        """The squared error of three hidden quarters of each image."""
+        """The squared error with 75 % of each image hidden."""
         cell = next(cell for cell in range(max(1, dataset.size // 8), 0, -1) if dataset.size % cell == 0)
         masks = Masks(pattern="random", ratio=0.75, cell=cell)
         images = dataset.pixels(list(rows))
@@ -83,7 +83,7 @@ class LinearFill:
         return torch.where(dark, (total / times).clamp(0, 1), images)
 
     def _predict(self, images: Tensor, dark: Tensor) -> Tensor:
-        """All pixels of one window each: (N, 3, w, w). Images that share a mask share the solve."""
+        """All pixels of one window: (N, 3, w, w). Images with the same mask share the solve."""
         mean, covariance = self.mean.to(images), self.covariance.to(images)
         masks, which = dark.flatten(1).unique(dim=0, return_inverse=True)
         weights = torch.zeros_like(images).flatten(1)

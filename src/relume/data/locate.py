@@ -42,7 +42,7 @@ def find_parts(pattern: str, places: Sequence[Path] | None = None) -> list[Path]
 
 
 def find(name: str, official: Sequence[Archive], *, verify: bool = True) -> Path:
-    """The file or folder `name`. An official file is verified, and downloaded if it is not here."""
+    """The file or folder `name`. An official file is verified, and downloaded if it is missing."""
     archive = next((each for each in official if each.name == name), None)
     found = find_local(name)
     if archive is None:

@@ -16,7 +16,7 @@ from relume.data.portable import exp, log
 
 LEAST_BLOCK = 16 / 196  # BEiT's smallest block has 16 of 14 x 14 cells
 MIN_ASPECT = 0.3  # of a block
-TRIES = 10  # blocks that hide nothing new before single cells are hidden instead
+TRIES = 10  # blocks without new cells before single cells are hidden instead
 
 
 def hidden_cells(side: int, ratio: float) -> int:

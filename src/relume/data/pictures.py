@@ -1,4 +1,4 @@
-"""What a source passes to the writer: descriptions of images, which worker processes decode."""
+"""Descriptions of images, which sources pass to the writer; worker processes decode them."""
 
 import functools
 import gzip

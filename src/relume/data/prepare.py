@@ -22,7 +22,7 @@ SOURCES: dict[str, Callable[[Any, Path], Contents]] = {
 
 
 def prepare(config: Source, out: Path, *, name: str, max_bad: int = 0, processes: int | None = None) -> dict[str, Any]:
-    """Writes the dataset to `out` and returns its manifest. `processes`: None, as many as there are processors."""
+    """Writes the dataset to `out` and returns its manifest. `processes`: None, as many as CPU cores."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as scratch:

@@ -1,4 +1,4 @@
-"""The tables that everyone reads: means with intervals, methods against baselines and each other, a summary for git."""
+"""The result tables: means with intervals, comparisons with baselines and between methods, a summary for git."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,9 +36,9 @@ COMPARISONS = ("question", "a", "b", "dataset", "size", "network", "tap", "metri
     "mean_a", "mean_b", "diff", "lo", "hi", "device")
 # fmt: on
 BOUNDED = tuple(f"{name}{end}" for name in ("reid_top1", "reid_match") for end in ("", "_lo", "_hi"))[1:]
-MORE = (*BOUNDED, "reid_pairs", "psnr_restarts_sd")  # after LEADERBOARD, and then a column per view
+MORE = (*BOUNDED, "reid_pairs", "psnr_restarts_sd")  # after LEADERBOARD, followed by a column per view
 HEADLINE = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error")  # of the summary
-MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods; in these they are compared with the baselines, too
+MASKED_HEADLINE = ("psnr_masked", "lpips_alex")  # of masked methods, also for the comparison with baselines
 Record = dict[str, object]
 Table = Sequence[Mapping[str, str]]
 
@@ -64,8 +64,8 @@ def write_tables(
     probe: Table = (),
     views: Sequence[Metric] = (),
 ) -> None:
-    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED, `views`: the metrics of further networks; the
-    first re-identification network that a method has not seen ranks it."""
+    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED, `views`: the metrics of further networks; a
+    method is ranked by the first re-identification network that it has not used."""
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
     write_csv(out / "leaderboard.csv", (*LEADERBOARD, *MORE, *further(views)), leaderboard(cells, draws, views=views, sets=sets))
@@ -78,7 +78,7 @@ def write_tables(
 
 
 def leaderboard(cells: Sequence[Cell], draws: Draws, *, views: Sequence[Metric] | None = None, sets: Table = ()) -> list[Record]:
-    """A row per cell, in order; masked reconstructions have a table of their own. With `views`, MORE and their columns too."""
+    """A row per cell, in order, without masked reconstructions. With `views`, also MORE and their columns."""
     ranked = [cell for cell in cells if cell["task"] != "masked"]
     told = {(row["name"], row["dataset"]): row for row in sets if row["kind"] == METHOD}
     rows = [{**_ranked(cell, draws), **_as_set(told.get((set_name(cell.identity), cell["dataset"])))} for cell in ranked]
@@ -105,12 +105,12 @@ def _as_set(row: Mapping[str, str] | None) -> Record:
 
 
 def further(views: Sequence[Metric]) -> tuple[str, ...]:
-    """Columns of means of what further networks see; ranks of re-identification have no mean worth reading."""
+    """Columns with means of metrics by further networks; not ranks of re-identification, whose mean has no meaning."""
     return ("lpips_squeeze", *(view.name for view in views if not is_reid(view.name)))
 
 
 def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
-    """MORE and `further`: re-identification by the first metric network that the method has not used, and means."""
+    """MORE and `further`: re-identification by the first network that the method has not used, and means."""
     row: Record = {"psnr_restarts_sd": cell.spreads["psnr"], **{name: cell.mean(name) for name in further(views)}}
     extractor = unseen(cell, views)
     if extractor is None:
@@ -125,7 +125,7 @@ def _further(cell: Cell, draws: Draws, views: Sequence[Metric]) -> Record:
 
 
 def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
-    """The first metric network of re-identification that has measured this cell and that its method has not seen."""
+    """The first re-identification network with values for this cell that its method has not used."""
     fitting = [
         view for view in views if view.name.startswith(REID) and cell.applies(view.name) and trunk(view.network) not in cell.seen
     ]
@@ -133,7 +133,7 @@ def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
 
 
 def masked_board(cells: Sequence[Cell], draws: Draws, sets: Table, probe: Table) -> list[Record]:
-    """A row per masked cell, in order. Frechet distances and probes are those of its method, where they are told."""
+    """A row per masked cell, in order. Frechet distances and probes are added where available."""
     told = {(row["name"], row["dataset"]): {"fd_net": row["net"], "fd": row["fd"]} for row in sets if row["kind"] == "masked"}
     probed = {(row["method"], row["dataset"]): {key: row[key] for key in ("probe_top1", "knn_top1")} for row in probe}
     return [
@@ -161,8 +161,8 @@ def _masked(cell: Cell, draws: Draws) -> Record:
 
 
 def against_floors(cells: Sequence[Cell], metrics: Sequence[str], draws: Draws) -> Iterator[Record]:
-    """Every method against the best no-information baseline (in that metric) and its mean colour. Masked methods have baselines
-    and metrics of their own at each ratio."""
+    """Every method against the best no-information baseline (in that metric) and its mean colour. Masked methods have
+    their own baselines and metrics at each ratio."""
     for cell in cells:
         if cell["family"] == "floor":
             continue
@@ -183,7 +183,7 @@ def _best(floors: Sequence[Cell], name: str) -> Cell | None:
 
 
 def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws) -> Iterator[Record]:
-    """The questions of the parameters, for every dataset, size, tap and masked share at which `a` stands."""
+    """The questions of the parameters, for every dataset, size, tap and mask ratio of `a`."""
     for name, question in questions.items():
         key = f"compare.questions.{name}"
         others = find(cells, question.b, f"{key}.b")
@@ -195,7 +195,7 @@ def answers(cells: Sequence[Cell], questions: dict[str, Question], draws: Draws)
             for row in _answer(f"{name}, {hidden(a.ratio)}" if a.ratio else name, a, b, measured, draws)
         ]
         if not rows:
-            raise UserError(f"params: {key}: {question.a} and {question.b} have no picture with these metrics in common")
+            raise UserError(f"params: {key}: {question.a} and {question.b} have no image with these metrics in common")
         yield from rows
 
 
@@ -204,17 +204,19 @@ def _same_pictures(a: Cell, b: Cell) -> bool:
 
 
 def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
-    """The cell to hold against `a`: at the same tap where there is one, else the only one on these pictures."""
+    """The cell to compare with `a`: at the same tap if it exists, else the only one on these images."""
     there = [b for b in others if _same_pictures(a, b)]
     same = [b for b in there if (b["network"], b["tap"]) == (a["network"], a["tap"])]
     if len(same or there) > 1:
         taps = ", ".join(f"{b['network']} {b['tap']}" for b in there)
-        raise UserError(f"params: {key}.b: {there[0]['method']} stands at several taps ({taps}): no one to compare with")
+        raise UserError(
+            f"params: {key}.b: {there[0]['method']} has several taps ({taps}), needs one or {a['network']} {a['tap']}"
+        )
     return same or there
 
 
 def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterator[Record]:
-    """One row of comparisons, or none where the metric does not apply to both. A circular metric gets no interval."""
+    """One row of comparisons, or none if the metric does not apply to both. A circular metric has no interval."""
     found = difference(a, b, name, draws) if a.applies(name) and b.applies(name) else None
     if found is None:
         return
@@ -258,6 +260,6 @@ def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, di
 
 
 def _called(cell: Cell) -> tuple[str, str]:
-    """What the summary calls it, and where."""
+    """The method's name in the summary, and the dataset."""
     share = f" {100 * float(cell.ratio):g}%" if cell.ratio else ""
     return cell["method"] + share, cell["dataset"]

@@ -39,13 +39,13 @@ from relume.evaluation.metrics import (
 )
 
 OWN_MEAN = "floor_own_mean"  # the oracle baseline that every method is compared with
-PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of the pictures on the way to a picture
+PATH_METRICS = ("psnr", "lpips_alex", "lpips_vgg")  # of intermediate images
 PATHS = ("method", "task", "dataset", "size", "network", "tap", "step", "n", *PATH_METRICS)  # of metrics/paths/<group>.csv
 Place = tuple[str, str]  # a network and one of its taps
-TIMED_PATHS = (*PATHS[: PATHS.index("n")], "seconds", *PATHS[PATHS.index("n") :])  # of metrics/paths.csv: one picture's
+TIMED_PATHS = (*PATHS[: PATHS.index("n")], "seconds", *PATHS[PATHS.index("n") :])  # of metrics/paths.csv: seconds per image
 Positive = Annotated[float, Field(gt=0)]
 LADDERS = ("blur", "noise", "jpeg", "blocks")
-MEASURED = tuple(name for name in METRICS if name != "feature_error")  # maps are taken away: features are not to be met
+MEASURED = tuple(name for name in METRICS if name != "feature_error")  # with removed maps, features cannot match
 PROBE_BASELINES = ("chance", "pixels")
 SPLITS = ("train", "val", "test")
 
@@ -59,17 +59,17 @@ def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS)
 
 def _each_once(key: str, names: Sequence[object]) -> None:
     if len(set(names)) < len(names):
-        raise ValueError(f"{key}: something stands there twice: {', '.join(map(str, names))}")
+        raise ValueError(f"{key}: duplicate names: {', '.join(map(str, names))}")
 
 
 @config
 class Floors:
-    """Which pictures the baselines predict: the very ones that methods are scored on."""
+    """The images of the baselines, which must be those of the methods."""
 
     dataset: Annotated[Dataset, Same("invert_optimise.dataset")]
     split: Annotated[str, Split()]
-    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
-    blocks: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Once]  # blocks per side: 8 is a picture of 8x8 colours
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
+    blocks: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Once]  # blocks per side: 8 is an image of 8x8 colours
 
     @property
     def methods(self) -> list[str]:
@@ -79,19 +79,21 @@ class Floors:
 
 @config
 class Sets:
-    """Whose embeddings the Frechet distance and KID of pictures taken together are measured in."""
+    """The embedding for the Frechet distance and KID of sets of images."""
 
     network: Fetched
-    tap: Annotated[str, Tap(pooled=True)]  # one value per channel: pool, or another without positions
-    pixels: int | None = Field(default=None, ge=32)  # pictures are resized to it; null: as they are. Small ones look all alike
+    tap: Annotated[str, Tap(pooled=True)]  # a tap without positions, such as pool
+    pixels: int | None = Field(default=None, ge=32)  # images are resized to it; null: not resized
 
 
 @config
 class Reid:
-    """Does a reconstruction find its original? Tables use the first metric network that the method has not used."""
+    """Re-identification of the original. Tables use the first of these networks that the method has not used."""
 
     networks: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
-    candidates: int | None = Field(default=None, ge=2)  # the scored originals and the first others; null: all that are held out
+    candidates: int | None = Field(
+        default=None, ge=2
+    )  # the scored originals and further images; null: all outside the training split
 
     def __post_init__(self) -> None:
         _each_once("networks", [reid(*place).name for place in self.networks])
@@ -99,16 +101,16 @@ class Reid:
 
 @config
 class Evaluate:
-    """What is measured; the columns of the others stay empty. Masked groups have their own metrics, and of these LPIPS."""
+    """The metrics; columns of others stay empty. Masked groups have their own metrics, and LPIPS if listed here."""
 
     metrics: tuple[Annotated[str, Lpips()], ...] = Field(min_length=1)
-    paths: tuple[str, ...] = ()  # of these, what is measured after a method's steps, too
-    sets: Sets | None = None  # of groups and of generators' samples; null: not measured
+    paths: tuple[str, ...] = ()  # those of `metrics` that are also computed for intermediate images
+    sets: Sets | None = None  # of groups and of generators' samples; null: not computed
     reid: Reid | None = None
-    # where feature errors are measured beside the inverted tap
+    # further taps for feature errors
     other_taps: tuple[Annotated[Place, NetworkTap(("weights.networks", "extract.networks"))], ...] = ()
     clip: Annotated[str | None, Entry(("weights.networks",)), HasTap("pool")] = None  # the network of clip_cosine
-    # whose classes are compared in top1_agreement and top5_agreement
+    # the network of top1_agreement and top5_agreement
     classifier: Annotated[str | None, Entry(("weights.networks",)), HasTap("logits")] = None
 
     def __post_init__(self) -> None:
@@ -128,7 +130,7 @@ class Evaluate:
 
 @config
 class Question:
-    """Is `a` better than `b` on the pictures that both have? `diff` is a - b. Masked methods meet at every ratio they share."""
+    """Is `a` better than `b` on their common images? `diff` is a - b. Masked methods are compared at every common ratio."""
 
     a: Annotated[str, Entry((METHODS,))]
     b: Annotated[str, Entry((METHODS,))]
@@ -140,12 +142,12 @@ class Question:
 
 @config
 class Compare:
-    """`groups` are the folders of reconstructions that the tables are made of, no more and no fewer."""
+    """`groups`: the folders of reconstructions for the tables; exactly these must exist."""
 
     groups: Annotated[tuple[Annotated[str, Entry((GROUPS,))], ...], Once] = Field(min_length=1)
-    metrics: tuple[str, ...]  # in which every method is compared with the baselines, masked ones apart
-    questions: dict[str, Question]  # beyond those
-    resamples: int = Field(ge=1000)  # of the bootstrap; fewer do not reach into the tails
+    metrics: tuple[str, ...]  # for comparisons with the baselines, except masked methods
+    questions: dict[str, Question]  # further comparisons
+    resamples: int = Field(ge=1000)  # of the bootstrap
     level: float = Field(gt=0.5, lt=1)  # of the intervals
 
     def __post_init__(self) -> None:
@@ -154,21 +156,21 @@ class Compare:
 
 @config
 class SelfTest:
-    """On the pictures of section `floors`. Each ladder: at least two strengths, each stronger than the one before."""
+    """On the images of section `floors`. Each degradation needs at least two strengths, from weak to strong."""
 
-    count: int | None = Field(ge=2)  # the first pictures; null: all that baselines predict
+    count: int | None = Field(ge=2)  # the first images; null: all of the baselines
     blur: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of a Gaussian, pixels
-    noise: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of Gaussian noise; pictures are in [0, 1]
-    jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(min_length=2)  # quality, falling
+    noise: tuple[Positive, ...] = Field(min_length=2)  # standard deviation of Gaussian noise, for images in [0, 1]
+    jpeg: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(min_length=2)  # quality, decreasing
     blocks: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=2)  # pixels per side of a block of one colour
-    exceptions: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # metric -> ladders that it need not put in order
+    exceptions: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # metric -> degradations that it need not order
 
     def __post_init__(self) -> None:
         for name in LADDERS:
             strengths: Sequence[float] = getattr(self, name)
             wanted = sorted(set(strengths), reverse=name == "jpeg")
             if list(strengths) != wanted:
-                raise ValueError(f"{name}: from weak to strong, {wanted}, is wanted; got {list(strengths)}")
+                raise ValueError(f"{name}: must be ordered from weak to strong, {wanted}; got {list(strengths)}")
         for metric, ladders in self.exceptions.items():
             if metric not in (*METRICS, CLIP, TOP1, TOP5) and not metric.startswith(("feature_error_", REID)):
                 raise ValueError(f"exceptions: unknown metric {metric!r}; {one_of(METRICS, metric)}")
@@ -179,19 +181,19 @@ class SelfTest:
 
 @config
 class Maps:
-    """Channels are ranked on training pictures, their groups removed and kept on those of `split`."""
+    """Channels are ranked on training images; their groups are removed and kept on images of `split`."""
 
     dataset: Dataset
     split: Annotated[str, Split(held_out=True)]
-    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     decoders: Annotated[tuple[Annotated[str, Entry(("train_decoder.decoders",))], ...], Once]  # of one tap; none: empty tables
     rankings: Annotated[tuple[Literal["activation", "contribution"], ...], Once] = Field(min_length=1)
-    groups: int = Field(ge=2, le=16)  # equal parts of a ranking, the strongest first
-    fill: Literal["mean", "zero"]  # what a channel holds that is taken away: its mean over training pictures, or 0
-    pictures: int = Field(ge=2)  # training pictures, at most, that means and rankings are taken over
-    probes: int = Field(ge=1)  # random directions per picture in which contributions are measured
+    groups: int = Field(ge=2, le=16)  # equal parts of a ranking, strongest first
+    fill: Literal["mean", "zero"]  # value of a removed channel: its mean over training images, or 0
+    pictures: int = Field(ge=2)  # training images for means and rankings, at most
+    probes: int = Field(ge=1)  # random directions per image for contributions
     metrics: Annotated[tuple[Annotated[str, Lpips()], ...], Once] = Field(min_length=1)
-    shown: int = Field(ge=1, le=16)  # pictures on a sheet
+    shown: int = Field(ge=1, le=16)  # images on a sheet
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics, MEASURED)
@@ -199,31 +201,30 @@ class Maps:
 
 @config
 class Defend:
-    """Stored features are defended, attacked and used: pictures of `split` are attacked, all held-out ones are looked through."""
+    """Defences of stored features. Images of `split` are attacked; all held-out images are candidates."""
 
     dataset: Annotated[Dataset, Holds(("train",))]
     split: Annotated[str, Split(held_out=True)]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
-    # what is stored; none: a table without rows. A decoder of this very tap makes pictures of it
+    # network and tap of the stored features; empty: a table without rows. A decoder of the same tap makes images
     embeddings: Annotated[tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...], Once]
-    noise: Annotated[tuple[Positive, ...], Once]  # standard deviations of the noise, in those of a feature
-    bits: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Once]  # that a number is stored with
-    pictures: int = Field(ge=2)  # training pictures, at most, that these deviations are taken over
+    noise: Annotated[tuple[Positive, ...], Once]  # standard deviation, in units of that of a feature
+    bits: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Once]  # per stored number
+    pictures: int = Field(ge=2)  # training images, at most, for the standard deviations
 
 
 @config
 class Probe:
-    """Learned on split `train`, the penalty chosen on `val`, told on `test`. The first pictures of each; null: all of them."""
+    """Trained on split `train`, penalty selected on `val`, scored on `test`: the first images of each; null: all."""
 
     dataset: Dataset
     models: Annotated[tuple[Annotated[str, Entry(("train_masked.models",))], ...], Once]  # none: a table without rows
     train: Annotated[int | None, Count("train")] = Field(ge=1)
     val: Annotated[int | None, Count("val")] = Field(ge=1)
     test: Annotated[int | None, Count("test")] = Field(ge=1)
-    # on half the squared weights, by the mean loss
-    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(min_length=1)
+    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once] = Field(min_length=1)  # factors of ||W||^2 / 2
     neighbours: int = Field(ge=1)
-    temperature: float = Field(gt=0)  # a neighbour counts exp(cosine / temperature)
+    temperature: float = Field(gt=0)  # weight of a neighbour: exp(cosine / temperature)
 
     def __post_init__(self) -> None:
         if taken := [name for name in self.models if name in PROBE_BASELINES]:

@@ -1,5 +1,5 @@
-"""Spearman's rank correlations between metrics, over images and over methods; 1: both rank alike, more is better. A metric whose
-network a method has seen, or that does not apply to it, is left out. Intervals resample sources."""
+"""Spearman's rank correlations between metrics, over images and over methods; 1: the same ranking, with signs such that more is
+better. A metric is left out for methods that used its network or that it does not apply to. Intervals resample sources."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from relume.evaluation.statistics import BLOCK, expanded_tail
 
 CORRELATIONS = ("metric_a", "metric_b", "level", "n", "spearman", "lo", "hi", "task", "dataset", "size", "sources")
 DRAWS = 1000  # of the bootstrap
-LEAST = 3  # pictures or methods that a correlation is made of
+LEAST = 3  # minimum of images or methods
 PLACE = ("task", "dataset", "size")
 
 
 def spearman(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rank correlations between the columns of (N, M), rows counted as often as (R, N) says: (R, M, M). Ties share their mean
+    """Rank correlations between the columns of (N, M), rows weighted by (R, N): (R, M, M). Ties share their mean
     rank; NaN for a constant column."""
     ranks = np.stack([_mean_ranks(column, weights) for column in values.T], 1)  # (R, M, N)
     total = weights.sum(1)[:, None, None]
@@ -47,7 +47,7 @@ def _normalised(covariance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Pictures of several methods: values (N, M), more is better, NaN where a metric is blind; whose they are, which source."""
+    """Images of several methods: values (N, M), more is better, NaN if not applicable; their methods and sources."""
 
     values: np.ndarray
     method: np.ndarray  # (N,) integers
@@ -55,7 +55,7 @@ class Pool:
 
 
 def pool(cells: Sequence[Cell], metrics: Sequence[Metric]) -> Pool:
-    """All pictures of these cells, one below the other."""
+    """All images of these cells, concatenated."""
     names = {name: number for number, name in enumerate(sorted({source for cell in cells for source in cell.sources}))}
     return Pool(
         values=np.concatenate([np.stack([_column(cell, metric) for metric in metrics], 1) for cell in cells]),
@@ -71,8 +71,8 @@ def _column(cell: Cell, metric: Metric) -> np.ndarray:
 
 
 def of_methods(part: Pool, weights: np.ndarray) -> np.ndarray:
-    """Rank correlations between the methods' means, for weights (R, N) of the pictures: (R, M, M)."""
-    mine = np.eye(part.method.max() + 1)[:, np.unique(part.method)][part.method]  # (N, K), whose picture
+    """Rank correlations between the methods' means, for weights (R, N) of the images: (R, M, M)."""
+    mine = np.eye(part.method.max() + 1)[:, np.unique(part.method)][part.method]  # (N, K), one-hot methods
     means = np.einsum("rn,nk,nm->rkm", weights, mine, part.values, optimize=True) / (weights @ mine)[:, :, None]
     ranks = rankdata(means, axis=1)
     apart = ranks - ranks.mean(1, keepdims=True)
@@ -82,7 +82,7 @@ def of_methods(part: Pool, weights: np.ndarray) -> np.ndarray:
 def correlations(
     cells: Sequence[Cell], views: Sequence[Metric], *, seed: int, level: float, draws: int = DRAWS
 ) -> list[dict[str, object]]:
-    """Rows of CORRELATIONS for every task, dataset and size; masked methods have metrics of their own and are left out."""
+    """Rows of CORRELATIONS for every task, dataset and size, without masked methods, which have other metrics."""
     metrics = [*METRICS.values(), *views]
     places = dict.fromkeys(tuple(cell[key] for key in PLACE) for cell in cells if cell["task"] != "masked")
     rows: list[dict[str, object]] = []
@@ -94,7 +94,7 @@ def correlations(
 
 
 def _of_place(everything: Pool, metrics: Sequence[Metric], *, seed: int, level: float, draws: int) -> Iterator[dict[str, object]]:
-    """Pairs that are asked about the same pictures are resampled together."""
+    """Pairs of metrics with the same images share the resamples."""
     asked = np.isfinite(everything.values)
     together: dict[bytes, list[tuple[int, int]]] = {}
     for a, b in itertools.combinations(range(len(metrics)), 2):
@@ -117,7 +117,7 @@ def _of_place(everything: Pool, metrics: Sequence[Metric], *, seed: int, level: 
 
 
 def _intervals(part: Pool, which: str, *, seed: int, level: float, draws: int) -> Mapping[str, object]:
-    """Correlations and their bounds as (M, M), n and sources; nothing for fewer than LEAST, no bounds of fewer sources."""
+    """Correlations and their bounds as (M, M), n and sources; empty for fewer than LEAST, no bounds for fewer sources."""
     measure = partial(spearman, part.values) if which == "picture" else partial(of_methods, part)
     count = len(part.source) if which == "picture" else len(np.unique(part.method))
     names, own = np.unique(part.source, return_inverse=True)
@@ -131,5 +131,5 @@ def _intervals(part: Pool, which: str, *, seed: int, level: float, draws: int) -
     step = max(1, BLOCK // part.values.size)
     parts = [measure(drawn[at : at + step].astype(float)) for at in range(0, draws, step)]
     tail = expanded_tail(len(names), level)
-    lo, hi = np.quantile(np.nan_to_num(np.concatenate(parts)), [tail, 1 - tail], axis=0)  # all alike: no order
+    lo, hi = np.quantile(np.nan_to_num(np.concatenate(parts)), [tail, 1 - tail], axis=0)  # constant columns: no correlation
     return {**found, "lo": np.where(np.isnan(whole), np.nan, lo), "hi": np.where(np.isnan(whole), np.nan, hi)}

@@ -1,4 +1,4 @@
-"""Losses over steps with their intervals: how far descents have come, and how sure that is."""
+"""Losses over steps with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ CURVES = ("method", "seed", "step", "value", "lo", "hi", "level", "n", "sources"
 def curves(
     values: Mapping[tuple[str, int], np.ndarray], sources: Sequence[str], *, seed: int, resamples: int, level: float
 ) -> list[dict[str, Any]]:
-    """`values`: by method and seed, (pictures, steps + 1). Intervals are over sources, of a picture's means over seeds."""
+    """`values`: by method and seed, (images, steps + 1). Intervals are over sources, of each image's mean over seeds."""
     rows: list[dict[str, Any]] = []
     for method in dict.fromkeys(name for name, _ in values):
         own = {start: table for (name, start), table in values.items() if name == method}

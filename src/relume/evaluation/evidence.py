@@ -1,4 +1,4 @@
-"""What `compare` goes by: the scored groups that the parameters list, as cells: a method on one set of pictures."""
+"""The inputs of `compare`: scored groups as cells, one per method and set of images."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,25 +16,25 @@ from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import spread
 
-IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # what tells cells apart
-PROBED = ("method", "dataset", "probe_top1", "knn_top1")  # what is read of probe.csv
+IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # key of a cell
+PROBED = ("method", "dataset", "probe_top1", "knn_top1")  # columns of probe.csv that are used
 Table = list[dict[str, str]]
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A method at one tap, on the pictures of one dataset at one size: a row of the leaderboard. If masked, at one ratio."""
+    """A method at one tap, on the images of one dataset at one size: a row of the leaderboard. If masked, at one ratio."""
 
-    identity: Mapping[str, str]  # by IDENTITY, as in the files; masked ones have their mask_ratio too
-    ids: Sequence[str]  # of the ranked pictures, sorted: one per original, the restart that the objective chose
+    identity: Mapping[str, str]  # by IDENTITY, as in the files; for masked ones also mask_ratio
+    ids: Sequence[str]  # sorted: one selected restart per original
     sources: Sequence[str]
-    values: Mapping[str, np.ndarray]  # metric -> one per id, NaN where it does not apply
+    values: Mapping[str, np.ndarray]  # metric -> one value per id, NaN if not applicable
     spreads: Mapping[str, float]  # metric -> standard deviation over restarts; NaN without restarts
-    seconds: float | None  # per picture, all its restarts together
+    seconds: float | None  # per image, sum over restarts
     device: str
-    parameters: int | None = None  # of its model, where the group says
-    seen: frozenset[str] = frozenset()  # trunks of the networks that the method has used: not its metric networks
+    parameters: int | None = None  # of its model, if the group has it
+    seen: frozenset[str] = frozenset()  # trunks of the networks that the method has used
 
     def __getitem__(self, key: str) -> str:
         return self.identity[key]
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def ratio(self) -> str:
-        """What share is hidden, as in the files; empty if nothing is."""
+        """The mask ratio, as in the files; empty if not masked."""
         return self.identity.get(RATIO, "")
 
     def applies(self, metric: str) -> bool:
@@ -65,8 +65,8 @@ def gather(
     views: Sequence[str] = (),
     recipes: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
-    """All cells of these groups, in the order of the tables. Each folder is the root that holds them. `views`: columns of further
-    networks; `models` and `recipes` tell which networks a method has seen."""
+    """All cells of these groups, in the order of the tables. The folders are the roots. `views`: columns of further networks;
+    `models` and `recipes` determine which networks a method has used."""
     _exactly(groups, methods, ".csv", "evaluate")
     _exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
@@ -79,7 +79,7 @@ def gather(
     for group, rows in tables.items():
         for name in dict.fromkeys(map(_who, rows)):
             if name in owner:
-                raise UserError(f"method {name} is in group {owner[name]} and in group {group}: name one of them otherwise")
+                raise UserError(f"method {name} is in group {owner[name]} and in group {group}: rename one")
             owner[name] = group
         for dataset in {row["dataset"] for row in rows} - sources.keys():
             sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
@@ -90,7 +90,7 @@ def gather(
 
 
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
-    """The rows of sets.csv, of groups and of generators' samples. What several tell alike of the originals stands once."""
+    """The rows of sets.csv, of groups and of generators' samples. Equal rows appear once."""
     _exactly(groups, folder, ".csv", "evaluate")
     tables = [_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
     tables += [_table(samples, SETS, "score_samples")] if samples else []
@@ -99,7 +99,7 @@ def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None
 
 
 def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> Table:
-    """The rows of paths.csv: how good methods are after some of their steps, and what it cost to get there."""
+    """The rows of paths.csv: metrics of intermediate images, with the time."""
     _exactly(groups, folder, ".csv", "evaluate")
     tables = {group: _table(folder / f"{group}.csv", PATHS, "evaluate") for group in groups}
     rows: Table = []
@@ -111,14 +111,14 @@ def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> 
 
 
 def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
-    """Seconds per picture, linear between the steps that were timed; empty where the method was not timed."""
+    """Seconds per image, interpolated linearly between timed steps; empty if the method was not timed."""
     steps = [int(row["step"]) for row in timing if row["method"] == method]
     seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
     return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""
 
 
 def read_probe(path: Path) -> Table:
-    """What frozen features are good for: a row per method and dataset."""
+    """The rows of probe.csv, one per method and dataset."""
     rows = _table(path, PROBED, "probe")
     known = [(row["method"], row["dataset"]) for row in rows]
     if twice := [pair for pair in known if known.count(pair) > 1]:
@@ -134,7 +134,7 @@ def _table(path: Path, columns: Sequence[str], stage: str) -> Table:
 
 
 def _who(row: Mapping[str, str]) -> str:
-    """A method belongs to one group; filling in hidden parts, on the same dataset at the same ratio."""
+    """The name that must be in one group only; for masked methods, per dataset and ratio."""
     return f"{row['method']} on {row['dataset']} at {hidden(row[RATIO])}" if RATIO in row else row["method"]
 
 
@@ -144,15 +144,15 @@ def hidden(ratio: str) -> str:
 
 
 def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
-    """The folder holds these groups and nothing else; what begins with a point is not ours."""
+    """Raises UserError unless the folder has exactly these groups; hidden files are ignored."""
     entries = folder.iterdir() if folder.is_dir() else ()
     there = {entry.name for entry in entries if not entry.name.startswith(".")}
     wanted = {f"{group}{ending}" for group in groups}
     if missing := sorted(wanted - there):
-        raise UserError(f"{folder / missing[0]} is missing: {stage} has not run for it, or take it out of compare.groups")
+        raise UserError(f"{folder / missing[0]} is missing: {stage} has not run for it, or remove it from compare.groups")
     if foreign := sorted(there - wanted):
         left = ", ".join(str(folder / name) for name in foreign)
-        raise UserError(f"{left}: not in compare.groups ({', '.join(groups)}), left by an older run: add or remove")
+        raise UserError(f"{left}: not in compare.groups ({', '.join(groups)}): add it there, or remove the files of an older run")
 
 
 def _cells(
@@ -195,7 +195,7 @@ def _chosen(rows: Table, known: Collection[str], where: str) -> Table:
     if foreign := [id for id in ids if id not in known]:
         raise UserError(f"{where}: id {foreign[0]!r} is not in dataset {rows[0]['dataset']}: run evaluate again")
     if not ids:
-        raise UserError(f"{where} has no selected picture")
+        raise UserError(f"{where} has no selected image")
     if twice := [id for id, after in zip(ids, ids[1:], strict=False) if id == after]:
         raise UserError(f"{where} has several selected restarts of {twice[0]}")
     return chosen
@@ -206,7 +206,7 @@ def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
 
 
 def _rank(cell: Cell) -> tuple[object, ...]:
-    """Within a task, a dataset, a size and a masked share the best PSNR first."""
+    """Best PSNR first, within a task, dataset, size and mask ratio."""
     name = "psnr_masked" if cell.ratio else "psnr"
     psnr = cell.mean(name) if cell.applies(name) else float("-inf")
     return (cell["task"], cell["dataset"], int(cell["size"]), float(cell.ratio or 0), -psnr, *cell.identity.values())
@@ -217,5 +217,5 @@ def find(cells: Sequence[Cell], method: str, asking: str) -> list[Cell]:
     found = [cell for cell in cells if cell["method"] == method]
     if not found:
         known = {cell["method"] for cell in cells}
-        raise UserError(f"params: {asking}: there is no method {method!r}; {one_of(known, method)}")
+        raise UserError(f"params: {asking}: unknown method {method!r}; {one_of(known, method)}")
     return found

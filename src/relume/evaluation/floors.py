@@ -1,5 +1,5 @@
-"""Baselines for the images that methods are scored on. No-information baselines know other images of the dataset; oracle
-baselines know the image itself, as a mosaic of mean colours."""
+"""Baselines for the images that methods are scored on. No-information baselines use other images of the dataset; oracle baselines
+use the image itself, as a mosaic of mean colours."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,18 +18,18 @@ from relume.core.results import Row
 from relume.data.store import Dataset
 from relume.evaluation.config import OWN_MEAN, Floors
 
-CHUNK = 256  # pictures in memory at once; no result depends on it
+CHUNK = 256  # images in memory at once; results do not depend on it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
     name: str
     oracle: bool
-    predict: Callable[[Tensor], Tensor]  # the pictures -> what stands for them; blind baselines use their number only
+    predict: Callable[[Tensor], Tensor]  # images -> predictions; no-information baselines use their number only
 
 
 def blocks(images: Tensor, k: int) -> Tensor:
-    """Each picture as k x k blocks of its mean colours, of equal size up to a pixel: (N, 3, H, W) -> (N, 3, H, W)."""
+    """Each image as k x k blocks of mean colours, of equal size up to a pixel: (N, 3, H, W) -> (N, 3, H, W)."""
     if not 1 <= k <= min(images.shape[-2:]):
         raise UserError(f"floors.blocks: {k} blocks do not fit {min(images.shape[-2:])} pixels")
     rows, columns = (F.one_hot(torch.arange(side) * k // side, k).to(images) for side in images.shape[-2:])  # (H, k), (W, k)
@@ -38,7 +38,7 @@ def blocks(images: Tensor, k: int) -> Tensor:
 
 
 def mean_picture(dataset: Dataset, rows: list[int]) -> Tensor:
-    """The mean of these pictures, pixel by pixel, exactly: (1, 3, H, W)."""
+    """The exact mean image: (1, 3, H, W)."""
     total = np.zeros(dataset.images.shape[1:], np.uint64)
     for chunk in _chunks(rows):
         total += dataset.images[chunk].sum(0, dtype=np.uint64)
@@ -46,14 +46,14 @@ def mean_picture(dataset: Dataset, rows: list[int]) -> Tensor:
 
 
 def known(dataset: Dataset, scored: str) -> list[int]:
-    """Pictures that a blind baseline may use when it is scored on another split: train, else val, else none."""
+    """Images for no-information baselines that are scored on another split: train, else val, else none."""
     there = {row["split"] for row in dataset.index} - {scored}
     split = next((split for split in ("train", "val") if split in there), None)
     return dataset.select(split) if split else []
 
 
 def floors(dataset: Dataset, config: Floors) -> list[Floor]:
-    """A dataset that has no pictures but those to be predicted has no blind baselines."""
+    """All baselines; no-information ones only if the dataset has other images than the scored ones."""
     found = []
     others = known(dataset, config.split)
     if others:
@@ -66,7 +66,7 @@ def floors(dataset: Dataset, config: Floors) -> list[Floor]:
 
 
 def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
-    """All baselines for the pictures that the section names: images, index rows and timing of one group."""
+    """All baselines for the images of the section: images, index rows and timing of one group."""
     if dataset.name != config.dataset:
         raise UserError(f"floors.dataset is {config.dataset}, but --images holds {dataset.name}")
     wanted = dataset.select(config.split, config.count)

@@ -1,6 +1,6 @@
-"""Which feature maps matter: a decoder's images with groups of its tap's channels removed, kept alone, or the strongest kept
-together. Channels are ranked on training images by activity or contribution. A removed channel holds its training mean: a 0 would
-say that what it looks for is nowhere in the image."""
+"""Importance of feature maps: a decoder's images with groups of its tap's channels removed, kept alone, or the strongest kept
+together. Channels are ranked on training images by activation or contribution. A removed channel has its training mean, because 0
+would mean that its feature is absent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor
 from relume.evaluation.pixel import PIXEL
 from relume.losses.perceptual import LPIPS_TAPS
 
-Decode = Callable[[Tensor], Tensor]  # features (N, C, …) -> pictures (N, 3, H, W)
+Decode = Callable[[Tensor], Tensor]  # features (N, C, …) -> images (N, 3, H, W)
 INTACT, REMOVED, KEPT, FIRST = "intact", "removed", "kept", "first"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A decoding with some channels only."""
+    """A decoding with a subset of the channels."""
 
     ranking: str
     action: str
-    group: int  # from 1, the strongest; with FIRST as many of them are kept together
+    group: int  # from 1, the strongest; with FIRST, groups 1 to `group` are kept
     kept: Tensor  # bool (C,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channels:
-    """What training pictures say of a tap's channels: (C,) each."""
+    """Statistics of a tap's channels over training images: (C,) each."""
 
     mean: Tensor
     scores: Mapping[str, Tensor]  # by ranking
@@ -43,7 +43,7 @@ class Channels:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of one decoder; the first variant is the intact one."""
+    """The results of one decoder; the first variant is the intact one."""
 
     channels: Channels
     variants: Sequence[Variant]
@@ -54,7 +54,7 @@ class Outcome:
 
 
 class Subject(Protocol):
-    """A decoder of one tap, with the way to its features."""
+    """A decoder of one tap, with its features."""
 
     @property
     def name(self) -> str: ...
@@ -66,17 +66,17 @@ class Subject(Protocol):
     def tap(self) -> str: ...
 
     def encode(self, rows: Sequence[int]) -> Tensor:
-        """Numbers of the dataset's pictures -> (N, C, h, w) or (N, C)."""
+        """Rows of the dataset -> features (N, C, h, w) or (N, C)."""
         ...
 
     def decode(self, features: Tensor) -> Tensor:
-        """Those -> (N, 3, H, W) in [0, 1]; rows do not touch each other."""
+        """Features -> (N, 3, H, W) in [0, 1]; rows are independent."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all decoders share."""
+    """Inputs that all decoders share."""
 
     dataset: Dataset
     config: Maps
@@ -90,7 +90,7 @@ class Bench:
 
 
 def study(subject: Subject, bench: Bench, report: Callable[[int], object] = lambda done: None) -> Outcome:
-    """Rank, cut, decode, score. `report` hears how many more pictures are done, each in all variants."""
+    """Rank channels, decode all variants, score. `report`: called with the number of further images done."""
     config, dataset = bench.config, bench.dataset
     rows = dataset.select(config.split, config.count)
     channels = examine(subject, bench)
@@ -115,7 +115,7 @@ def study(subject: Subject, bench: Bench, report: Callable[[int], object] = lamb
 
 
 def examine(subject: Subject, bench: Bench) -> Channels:
-    """Means and rankings over the first training pictures, as many as `config.pictures`."""
+    """Means and rankings over the first `config.pictures` training images."""
     config = bench.config
     rows = bench.dataset.select("train")[: config.pictures]
     moments = torch.stack([_moments(subject.encode(batch)) for batch in bench.batches(rows)]).sum(0) / len(rows)
@@ -128,27 +128,27 @@ def examine(subject: Subject, bench: Bench) -> Channels:
 
 
 def _moments(x: Tensor) -> Tensor:
-    """Means over positions of x and of |x|, summed over pictures: (N, C, …) -> float64 (2, C) on the processor."""
+    """Means over positions of x and of |x|, summed over images: (N, C, …) -> float64 (2, C) on the CPU."""
     flat = x.reshape(*x.shape[:2], -1).cpu().double()
     return torch.stack([flat.mean(2).sum(0), flat.abs().mean(2).sum(0)])
 
 
 def _contributions(subject: Subject, bench: Bench, batch: Sequence[int], fill: Tensor) -> Tensor:
-    """Summed over pictures: float64 (C,) on the processor."""
+    """Contributions summed over images: float64 (C,) on the CPU."""
     size, ids = bench.dataset.size, bench.dataset.ids(list(batch))
     probes = torch.stack([signs(bench.seed, id, bench.config.probes, size) for id in ids], dim=1).to(bench.device)
     return contribution(subject.encode(batch), fill, subject.decode, probes).cpu().double().sum(0)
 
 
 def signs(seed: int, id: str, probes: int, size: int) -> Tensor:
-    """Random pictures of 1 and -1, a picture's own: float32 (probes, 3, size, size)."""
+    """Random signs of an image: float32 (probes, 3, size, size)."""
     drawn = torch.randint(2, (probes, 3, size, size), generator=generator(seed, "maps", id))
     return drawn.float() * 2 - 1
 
 
 def contribution(x: Tensor, fill: Tensor, decode: Decode, probes: Tensor) -> Tensor:
     """How much the decoded image changes, to first order, when one channel is removed: (N, C), mean square per value, |J d_c|^2 /
-    3HW with J the decoder's Jacobian at x (N, C, …) and d_c what is removed. The mean of (v . J d_c)^2 over random signs v is |J
+    3HW with J the decoder's Jacobian at x (N, C, …) and d_c the removed part. The mean of (v . J d_c)^2 over random signs v is |J
     d_c|^2 (Hutchinson): one backward pass serves all channels. `probes` are v: (P, N, 3, H, W)."""
     x = x.detach().requires_grad_()
     away = x.detach() - shaped(fill, x)
@@ -160,24 +160,24 @@ def contribution(x: Tensor, fill: Tensor, decode: Decode, probes: Tensor) -> Ten
 
 
 def blank(mean: Tensor, fill: str) -> Tensor:
-    """What channels hold that are taken away."""
+    """The values of removed channels."""
     return torch.zeros_like(mean) if fill == "zero" else mean
 
 
 def shaped(values: Tensor, x: Tensor) -> Tensor:
-    """A value per channel, as it meets x (N, C, …): (1, C, 1, …)."""
+    """Values per channel, broadcastable to x (N, C, …): (1, C, 1, …)."""
     return values.to(x.device, x.dtype if values.is_floating_point() else values.dtype).view(1, -1, *(1,) * (x.ndim - 2))
 
 
 def parts(scores: Tensor, groups: int) -> list[Tensor]:
-    """Channels by falling score, in groups whose sizes differ by one at most; of equals the first comes first."""
+    """Channels by decreasing score, in groups whose sizes differ by at most one; stable for ties."""
     if groups > len(scores):
-        raise UserError(f"maps.groups: {groups} groups are wanted of {len(scores)} channels")
+        raise UserError(f"maps.groups: must be at most the number of channels, {len(scores)}; got {groups}")
     return list(scores.sort(descending=True, stable=True).indices.tensor_split(groups))
 
 
 def variants(scores: Mapping[str, Tensor], groups: int) -> list[Variant]:
-    """The intact one, then ranking after ranking: each group removed, each kept alone, the first 1, 2, … kept together."""
+    """The intact one, then per ranking: each group removed, each kept alone, the first 1, 2, … kept together."""
     everything = torch.ones(len(next(iter(scores.values()))), dtype=torch.bool)
     found = [Variant(ranking="", action=INTACT, group=0, kept=everything)]
     for ranking, values in scores.items():
@@ -195,7 +195,7 @@ def _mask(channels: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def decodings(x: Tensor, kept: Sequence[Tensor], fill: Tensor, decode: Decode) -> np.ndarray:
-    """The pictures as files hold them: uint8 (masks, N, H, W, 3). Equal masks are decoded once."""
+    """Images, uint8 (masks, N, H, W, 3). Equal masks are decoded once."""
     made: dict[bytes, np.ndarray] = {}
     for mask in kept:
         key = mask.numpy().tobytes()
@@ -205,7 +205,7 @@ def decodings(x: Tensor, kept: Sequence[Tensor], fill: Tensor, decode: Decode) -
 
 
 def _score(bench: Bench, batch: Sequence[int], made: np.ndarray) -> dict[str, np.ndarray]:
-    """Every variant against the originals: metric -> (variants, N). What is the same is looked at once."""
+    """Every variant against the originals: metric -> (variants, N). Equal images are scored once."""
     metrics, y = bench.config.metrics, bench.dataset.pixels(list(batch)).to(bench.device)
     networks = [LPIPS_TAPS[LPIPS_METRICS[metric]][0] for metric in metrics if metric in LPIPS_METRICS]
     target = bench.extractor.look(y, networks)

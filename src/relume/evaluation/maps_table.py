@@ -1,4 +1,4 @@
-"""What `maps` finds, as files: every decoding with some channels against the intact one, a score per channel, pictures."""
+"""The output files of `maps`: every variant compared with the intact decoding, a score per channel, images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ Record = dict[str, object]
 def write(
     out: Path, subjects: Sequence[Subject], bench: Bench, draws: Draws, report: Callable[[int], object] = lambda done: None
 ) -> None:
-    """TABLE, SCORES and `<decoder>.jpg` of every decoder. `report` hears how many more of its pictures are done."""
+    """TABLE, SCORES and `<decoder>.jpg` of every decoder. `report`: called with the number of further images done."""
     table: list[Record] = []
     scores: list[Record] = []
     with atomic_folder(out) as folder:
@@ -35,12 +35,12 @@ def write(
 
 
 def columns(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Of TABLE: per metric its mean, and how it changes against the intact decoding, with an interval."""
+    """Columns of TABLE: per metric its mean, and its change from the intact decoding, with an interval."""
     return (*LABELS, *(f"{metric}{end}" for metric in metrics for end in ("", "_change", "_change_lo", "_change_hi")))
 
 
 def rows(subject: Subject, outcome: Outcome, bench: Bench, draws: Draws) -> Iterator[Record]:
-    """One per variant. Intervals are over sources, the photographs that pictures were cut from."""
+    """One per variant. Intervals are over sources, the photographs of the crops."""
     known = bench.dataset.sources()
     sources = [known[id] for id in outcome.ids]
     for at, variant in enumerate(outcome.variants):
@@ -65,7 +65,7 @@ def rows(subject: Subject, outcome: Outcome, bench: Bench, draws: Draws) -> Iter
 
 
 def _change(metric: str, change: np.ndarray, sources: Sequence[str], draws: Draws | None) -> Record:
-    """The mean over pictures; without an interval where nothing is proved."""
+    """The mean over images; without an interval for circular metrics."""
     key = f"{metric}_change"
     if draws is None or not np.isfinite(change).all():
         return {key: float(change.mean())}

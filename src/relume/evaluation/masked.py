@@ -1,5 +1,5 @@
-"""Metrics of a masked prediction per image: over hidden pixels, over all of it, and pasted into the visible ones. They are kept
-apart: visible pixels cost a prediction nothing in training, and pasting flatters any."""
+"""Metrics of a masked prediction per image: over hidden pixels, over all pixels, and pasted into the visible ones. They are
+separate: the training loss ignores visible pixels, and pasting improves every method."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ COLUMNS = tuple(MASKED_METRICS)
 
 
 def paste(pictures: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
-    """The prediction where the picture is hidden, the picture where it is not."""
+    """The prediction where hidden, the image elsewhere."""
     return torch.where(in_pixels(hidden, images.shape[-1] // hidden.shape[-1]), pictures, images)
 
 

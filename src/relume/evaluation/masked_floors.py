@@ -1,8 +1,7 @@
-"""Baselines of masked reconstruction, on the same images and masks as the models. A model below `floor_linear` knows no more
-than a covariance.
+"""Baselines of masked reconstruction, on the same images and masks as the models. A model below `floor_linear` is worse
+than a linear predictor.
 
-All see the visible pixels, which they keep, and nothing of the hidden ones. (N, 3, H, W) in [0, 1] and hidden (N, side, side) ->
-(N, 3, H, W) in [0, 1].
+All use and keep the visible pixels only. (N, 3, H, W) in [0, 1] and hidden (N, side, side) -> (N, 3, H, W) in [0, 1].
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from relume.data.masks import in_pixels
 from relume.data.store import Dataset
 from relume.evaluation.floors import known, mean_picture
 
-# of the distances: of whole numbers the best on CIFAR-10 with 85 % hidden, but for 0.05 dB
+# exponents of the distances: the best integers on CIFAR-10 with 85 % hidden, within 0.05 dB
 CELL_POWER, PIXEL_POWER = 2.0, 3.0
 CHUNK = 2048  # hidden pixels in one matrix of distances
 
@@ -24,7 +23,7 @@ Filler = Callable[[Tensor, Tensor], Tensor]
 
 
 def mean_patch(mean: Tensor) -> Filler:
-    """A cell becomes what it is, in the mean, in pictures to learn from; `mean`: theirs, (1, 3, H, W)."""
+    """Hidden cells from the mean training image, `mean` (1, 3, H, W)."""
 
     def fill(images: Tensor, hidden: Tensor) -> Tensor:
         return _kept(images, hidden, mean.to(images).expand_as(images))
@@ -33,14 +32,14 @@ def mean_patch(mean: Tensor) -> Filler:
 
 
 def mean_visible(images: Tensor, hidden: Tensor) -> Tensor:
-    """The mean colour of what is visible."""
+    """The mean colour of the visible pixels."""
     shown = (~in_pixels(hidden, _cell(images, hidden))).to(images)
     colour = (images * shown).sum((2, 3)) / shown.sum((2, 3))
     return _kept(images, hidden, colour[..., None, None].expand_as(images))
 
 
 def nearest_visible(images: Tensor, hidden: Tensor) -> Tensor:
-    """The mean colour of the nearest visible cell; of several, the first row by row."""
+    """The mean colour of the nearest visible cell; for ties, the first in row-major order."""
     nearest = _distances(hidden).argmin(-1)  # (N, cells)
     return _coloured(images, hidden, F.one_hot(nearest, hidden[0].numel()).to(images))
 
@@ -52,7 +51,7 @@ def inverse_distance(images: Tensor, hidden: Tensor) -> Tensor:
 
 
 def inverse_distance_pixels(images: Tensor, hidden: Tensor) -> Tensor:
-    """The same pixel by pixel, by distance^-3: smooth inside the cells too, and the hardest of these baselines to beat."""
+    """The same pixel by pixel, by distance^-3: smooth within cells, and the best of these baselines."""
     filled = images.clone()
     places = torch.cartesian_prod(*(torch.arange(side, device=images.device) for side in images.shape[-2:])).float()
     for row, dark in enumerate(in_pixels(hidden, _cell(images, hidden)).flatten(1)):
@@ -74,7 +73,7 @@ MEAN_PATCH, LINEAR = "floor_mean_patch", "floor_linear"
 
 
 def fillers(dataset: Dataset, scored: str) -> dict[str, Filler]:
-    """All baselines for the images of a split; those that learn need other images."""
+    """All baselines for the images of a split; trained ones need other images."""
     others = known(dataset, scored)
     if not others:
         return FILLERS
@@ -89,18 +88,18 @@ def _cell(images: Tensor, hidden: Tensor) -> int:
 
 
 def _kept(images: Tensor, hidden: Tensor, filling: Tensor) -> Tensor:
-    """The picture where it is visible, the filling where it is not."""
+    """The image where visible, the filling elsewhere."""
     return torch.where(in_pixels(hidden, _cell(images, hidden)), filling, images)
 
 
 def _distances(hidden: Tensor) -> Tensor:
-    """From every cell to every visible one, in cells; to a hidden one it is infinite: (N, cells, cells)."""
+    """Distances from every cell to every visible one, in cells; infinite to hidden ones: (N, cells, cells)."""
     places = torch.cartesian_prod(*(torch.arange(side, device=hidden.device) for side in hidden.shape[-2:])).float()
     return torch.cdist(places, places)[None].masked_fill(hidden.flatten(1)[:, None], torch.inf)
 
 
 def _coloured(images: Tensor, hidden: Tensor, weights: Tensor) -> Tensor:
-    """Hidden cells in mixtures of the cells' mean colours; `weights` (N, cells, cells)."""
+    """Fills hidden cells with weighted means of the cells' mean colours; `weights` (N, cells, cells)."""
     cell = _cell(images, hidden)
     means = F.avg_pool2d(images, cell)  # (N, 3, side, side)
     mixed = torch.einsum("nij,ncj->nci", weights, means.flatten(2)).view_as(means)

@@ -1,6 +1,6 @@
-"""Reconstructions as sets: how far a method's images (masked ones pasted, at one ratio) lie from the originals of the split,
-which include their own: a perfect method is at 0. With no more images than channels the Frechet distance mostly tells n, so
-methods that are not masked then have only KID, which is unbiased at any n."""
+"""Set metrics: the distance between a method's images (masked ones pasted, at one ratio) and all originals of the split:
+0 for a perfect method. With no more images than channels the Frechet distance mostly depends on n, so that methods
+without masks then have only KID, which is unbiased at any n."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from relume.networks.network import Network, load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 
-DRAWS, LEVEL = 200, 0.95  # halves that KID's interval is read off, and how much of them lies in it
-LEAST = 4  # sources for an interval: a half then has the two that KID needs
+DRAWS, LEVEL = 200, 0.95  # random halves for KID's interval, and its level
+LEAST = 4  # minimum of sources for an interval: KID needs two per half
 
 Rows = list[dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricNetwork:
-    """A network and the tap that embeddings are read at. One that accepts any size sees pictures at their own, or at `size`."""
+    """A network and the tap of its embeddings. `size`: images are resized to it if the network accepts any size."""
 
     network: Network
     tap: str
@@ -44,8 +44,8 @@ class MetricNetwork:
 
     @torch.no_grad()
     def embed(self, numbers: Sequence[int], pictures: Callable[[list[int]], Tensor]) -> Tensor:
-        """`pictures` of these numbers, a micro-batch at a time: (N, D) float64."""
-        home = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
+        """Embeddings of `pictures(numbers)`, in micro-batches: (N, D) float64."""
+        home = torch.device("cpu") if self.device.type == "mps" else self.device  # MPS has no float64
         with collect(self.network, [self.tap]) as taps:
             parts = [
                 taps(self._seen(pictures(list(numbers[at : at + self.micro_batch]))))[self.tap].to(home).double()
@@ -60,7 +60,7 @@ class MetricNetwork:
 def open_metric_network(
     asked: Sets | None, sizes: Sequence[int], store: WeightStore, *, device: torch.device, micro_batch: int
 ) -> MetricNetwork | None:
-    """None where none is asked for. Pictures that are too small for it are named before any work."""
+    """None if `asked` is None. Raises UserError if images are too small."""
     if asked is None:
         return None
     metric_network = MetricNetwork(
@@ -68,13 +68,13 @@ def open_metric_network(
     )
     facts = metric_network.network.facts
     if facts.any_size and (small := [size for size in sizes if (asked.pixels or size) < facts.min_size]):
-        raise UserError(f"evaluate.sets.network: {facts.name} sees {facts.min_size} px or more, these pictures have {small[0]}")
+        raise UserError(f"evaluate.sets.network: {facts.name} needs images of at least {facts.min_size} px, got {small[0]}")
     return metric_network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """Embeddings (N, D) of pictures, with the sources that they are made from."""
+    """Embeddings (N, D) of images, with their sources."""
 
     e: Tensor
     sources: Sequence[str]
@@ -133,11 +133,11 @@ def _pasted(group: Group, masks: np.ndarray | None, data: Dataset, places: Mappi
 
 
 def apart(x: Cloud, y: Cloud, seed: int) -> dict[str, object]:
-    """n of x, Frechet distance, KID and its interval from halves of the sources; without one under LEAST sources."""
+    """n of x, Frechet distance, KID and its interval from halves of the sources; no interval below LEAST sources."""
     own = sorted(set(x.sources))
     rest = sorted(set(y.sources) - set(own))
     drawn = halves([own, rest], DRAWS, generator(seed, "halves of sets"))
-    whole = torch.ones(1, dtype=torch.bool)  # first of all the whole sets
+    whole = torch.ones(1, dtype=torch.bool)  # the first draw is the whole set
     in_x, in_y = (torch.stack([torch.cat([whole, drawn[source]]) for source in one.sources]).to(x.e.device) for one in (x, y))
     number = {source: at for at, source in enumerate([*own, *rest])}
     from_x, from_y = (torch.tensor([number[source] for source in one.sources], device=x.e.device) for one in (x, y))
@@ -150,7 +150,7 @@ def apart(x: Cloud, y: Cloud, seed: int) -> dict[str, object]:
 
 
 def in_halves(truth: Cloud, seed: int) -> dict[str, object]:
-    """What `apart` says of one half of the sources against the other: as near as other real pictures come. Empty for few."""
+    """`apart` between two halves of the sources: the distance between sets of real images. Empty for few images."""
     names = sorted(set(truth.sources))
     order = torch.randperm(len(names), generator=generator(seed, "real halves")).tolist()
     middle = len(names) // 2

@@ -1,4 +1,4 @@
-"""Every metric's own facts: which way is better, its range, its protocol. `pixel`, `perceptual`, `views` and `masked` compute."""
+"""The metrics' direction, range and protocol. `pixel`, `perceptual`, `views` and `masked` compute them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from relume.core.errors import UserError, one_of
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of `metrics/methods/<group>.csv`: a value per picture, and means are means over pictures."""
+    """One column of `metrics/methods/<group>.csv`: a value per image."""
 
     name: str
     better: Literal["higher", "lower"]
     low: float
     high: float | None  # None: no bound
     protocol: str
-    network: str = ""  # whose features judge, if any
+    network: str = ""  # that computes the features, if any
 
     def improves(self, value: float, over: float) -> bool:
         return value > over if self.better == "higher" else value < over
@@ -48,23 +48,23 @@ _MASKED = (
     Metric("ssim_pasted", "higher", -1, 1, "as ssim, pasted"),
 )
 MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
-OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # what masked groups are scored by; LPIPS sees the pasted picture
-# What further networks see, and which of them, is said by the parameters: these are no columns unless they are asked for.
+OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # metrics of masked groups; LPIPS uses the pasted image
+# Metrics by further networks exist only if the parameters name these networks.
 CLIP, TOP1, TOP5 = "clip_cosine", "top1_agreement", "top5_agreement"
-REID, MATCH = "reid_rank_", "reid_match_"  # beginnings of columns: the original's rank, and whether the threshold is passed
-REID_N, REID_PAIRS = "reid_n", "reid_pairs"  # columns that count the candidates, and the pairs that the threshold is set on
+REID, MATCH = "reid_rank_", "reid_match_"  # prefixes of columns: the rank of the original, and whether the threshold is passed
+REID_N, REID_PAIRS = "reid_n", "reid_pairs"  # columns: the number of candidates, and of pairs that set the threshold
 FAR = 0.01  # false-accept rate: the share of unrelated pairs that pass the threshold
-METHOD = "method"  # the kind of rows of sets.csv that speak of a method's reconstructions
+METHOD = "method"  # kind of rows of sets.csv about reconstructions
 
 
 def other_tap(network: str, tap: str) -> Metric:
-    """As feature_error, at a tap of a network of our own choice."""
+    """feature_error at a given tap of a network."""
     protocol = f"squared distance at {network} {tap} over the mean squared deviation from the dataset's mean feature: 1 is as bad"
     return Metric(f"feature_error_{trunk(network)}_{tap}", "lower", 0, None, f"{protocol} as that mean", network)
 
 
 def reid(network: str, tap: str) -> Metric:
-    """Re-identification: the rank of the original among the candidates, by likeness to the reconstruction."""
+    """Re-identification: the rank of the original among the candidates, by similarity to the reconstruction."""
     protocol = (
         "1 + the number of other candidates that lie no farther from the reconstruction than its original: 1 is found, a"
         f" tie is not. Distance: 1 - cosine of features at {network} {tap} less the candidates' mean feature. Candidates: all"
@@ -89,7 +89,7 @@ def is_reid(name: str) -> bool:
 
 
 def set_name(row: Mapping[str, str]) -> str:
-    """What a method at a tap is called in sets.csv."""
+    """The name of a method at a tap in sets.csv."""
     return f"{row['method']}@{row['network']} {row['tap']}" if row["network"] else row["method"]
 
 
@@ -104,7 +104,7 @@ def agreements(network: str) -> list[Metric]:
     return [Metric(name, "higher", 0, 1, protocol.format(first), network) for name, first in firsts]
 
 
-SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # of pictures taken together
+SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # columns of set metrics
 
 
 def metric(name: str) -> Metric:

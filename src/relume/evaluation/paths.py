@@ -1,4 +1,4 @@
-"""Quality along the way: means over pictures after some of a method's steps; what is made in one pass has one row, step 1."""
+"""Metrics of intermediate images: means over images at some steps; methods of a single pass have one row, step 1."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Scores = Mapping[str, object]
 def path_rows(
     group: Group, descent: Descent, scored: Sequence[Scores], scorer: Scorer, metrics: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Rows of PATHS, method after method in the group's order. `scored`: what `score` says of the group's own pictures."""
+    """Rows of PATHS, method after method in the group's order. `scored`: the result of `score` for the group."""
     if not metrics:
         return []
     way = _as_group(group, descent)
@@ -38,7 +38,7 @@ def path_rows(
 
 
 def _as_group(group: Group, descent: Descent) -> Group:
-    """Its pictures with the index rows of those that they became; these differ by step where others do by restart."""
+    """The intermediate images with the index rows of the final ones; the column `restart` has the step."""
     became = {(row["method"], row["id"]): row for row in group.index if row["selected"] == "true"}
     keys = [(str(row["method"]), str(row["id"])) for row in descent.rows]
     foreign = [key for key in keys if key not in became]

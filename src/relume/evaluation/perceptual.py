@@ -1,4 +1,4 @@
-"""What networks say of likeness: LPIPS, and how well the features at the inverted tap were met. Each is loaded once."""
+"""Metrics by networks: LPIPS, and the feature error at the inverted tap. Each network is loaded once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg", "lpips_squeeze": "squ
 
 
 def taps_of(tap: str) -> list[str]:
-    """The taps that a tap column names: `conv3+conv5` are two."""
+    """The taps in a tap column, joined by `+`."""
     return tap.split("+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """One forward pass of each network serves every metric that looks through it. Everything is measured in float32."""
+    """One forward pass per network for all metrics, in float32."""
 
     networks: Mapping[str, Network]
-    taps: Mapping[str, tuple[str, ...]]  # network -> what metrics look at
+    taps: Mapping[str, tuple[str, ...]]  # network -> taps of all metrics
     heads: Mapping[str, list[Tensor]]  # LPIPS metric -> its heads
 
     @torch.no_grad()
     def look(self, images: Tensor, networks: Iterable[str]) -> dict[str, dict[str, Tensor]]:
-        """What these networks see in (N, 3, H, W), for `lpips` and feature errors; refused are values outside [0, 1]."""
+        """Features of (N, 3, H, W) by these networks. Raises ValueError for values outside [0, 1]."""
         names = list(networks)
         try:
             check(images)
@@ -51,7 +51,7 @@ class FeatureExtractor:
         micro_batch: int,
         device: torch.device,
     ) -> Tensor:
-        """What is seen at a network's tap in `pictures` of these numbers, a micro-batch at a time: (N, …)."""
+        """Features of `pictures(numbers)` at a network's tap, in micro-batches: (N, …)."""
         network, tap = place
         alone = replace(self, taps={network: (tap,)})
         parts = [list(numbers[at : at + micro_batch]) for at in range(0, len(numbers), micro_batch)]
@@ -64,8 +64,8 @@ class FeatureExtractor:
 
 
 def feature_error(seen: Mapping[str, Tensor], target: Mapping[str, Tensor], scales: Mapping[str, float]) -> Tensor:
-    """mean over taps of |phi(x) - phi(x0)|^2 / scale: (N,). At the mean squared deviation as scale, 1 is as bad as the mean
-    feature."""
+    """mean over taps of |phi(x) - phi(x0)|^2 / scale: (N,). With the mean squared deviation as scale, the mean
+    feature has error 1."""
     errors = [(seen[tap] - target[tap]).flatten(1).square().sum(1) / scale for tap, scale in scales.items()]
     return torch.stack(errors).mean(0)
 
@@ -78,7 +78,7 @@ def extractor(
     *,
     views: Iterable[tuple[str, str]] = (),
 ) -> FeatureExtractor:
-    """Loads what `metrics` need, for features that were `inverted`, and for `views`: pairs of network and tap."""
+    """Loads the networks of `metrics`, of `inverted` and of `views`: pairs of network and tap."""
     wanted = list(metrics)
     asked = [LPIPS_TAPS[kind] for metric, kind in LPIPS_METRICS.items() if metric in wanted]
     asked += [(network, (tap,)) for network, tap in views]

@@ -9,18 +9,18 @@ from torch import Tensor
 from relume.core.images import check
 
 WINDOW = 11  # of SSIM: Gaussian, sigma 1.5 (Wang et al. 2004)
-SCALES = 5  # of MS-SSIM: the picture is halved four times (Wang et al. 2003)
-PSNR_CAP = 100.0  # for identical pictures; a single step of one 8-bit value at 224 px is 99.9 dB
+SCALES = 5  # of MS-SSIM: the image is halved four times (Wang et al. 2003)
+PSNR_CAP = 100.0  # for identical images; a difference of 1 in one 8-bit value at 224 px is 99.9 dB
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
-    """mean (x - y)^2 over pixels and channels; 0 for identical pictures, 1 for black against white."""
+    """mean (x - y)^2 over pixels and channels; 0 for identical images, 1 for black against white."""
     _admit("mse", x, y)
     return _mse(x, y)
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """-10 log10(mse) in dB, data range 1; never above PSNR_CAP, which is where identical pictures stand."""
+    """-10 log10(mse) in dB, data range 1; at most PSNR_CAP, the value for identical images."""
     _admit("psnr", x, y)
     return (-10 * _mse(x, y).clamp_min(10 ** (-PSNR_CAP / 10)).log10()).clamp(0, PSNR_CAP)
 
@@ -59,7 +59,7 @@ def _not_applicable(x: Tensor) -> Tensor:
 
 
 def _admit(metric: str, x: Tensor, y: Tensor) -> None:
-    """Refuse by name what would be scored wrongly: another range, another shape, values that are no numbers."""
+    """Raises ValueError for another range, another shape, NaN or Inf."""
     for what, images in (("reconstructions", x), ("originals", y)):
         try:
             check(images)

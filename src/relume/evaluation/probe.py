@@ -1,4 +1,4 @@
-"""Linear probes and weighted nearest neighbours on frozen features, beside pixels and chance: top-1 shares of test images."""
+"""Linear probes and weighted nearest neighbours on frozen features, with pixels and chance as baselines: top-1 accuracies."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,23 +15,23 @@ from relume.data.store import Dataset
 from relume.evaluation.config import PROBE_BASELINES, SPLITS, Probe
 
 PROBE = ("method", "dataset", "n", "classes", "probe_top1", "knn_top1")
-SIDE = 32  # px, of pictures as features: larger ones are shrunk
+SIDE = 32  # px: larger images are downscaled for the baseline `pixels`
 ROUNDS = 300  # of L-BFGS, at most
-CHUNK = 512  # test pictures whose neighbours are looked for at once
+CHUNK = 512  # test images per block of the neighbour search
 
 Reader = Callable[[list[int]], np.ndarray]  # rows of a dataset -> features, (N, D)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """Pictures of one split, those with a class that is to be told."""
+    """Labelled images of one split."""
 
     rows: list[int]  # of the dataset
     labels: np.ndarray  # text, (N,)
 
 
 def table(dataset: Dataset, readers: Mapping[str, Reader], config: Probe) -> list[dict[str, Any]]:
-    """A row for each baseline, then for each reader; one without numbers where the splits have no classes in common."""
+    """A row for each baseline, then for each reader; empty rows if the splits have no classes in common."""
     if not readers:
         return []
     splits = labelled(dataset, config)
@@ -44,7 +44,7 @@ def table(dataset: Dataset, readers: Mapping[str, Reader], config: Probe) -> lis
 
 
 def labelled(dataset: Dataset, config: Probe) -> dict[str, Labelled] | None:
-    """Of each split the pictures of classes that `train` has. None: they are fewer than two, or a split has none of them."""
+    """The images of each split with a class of `train`. None: fewer than two classes, or a split without such images."""
     chosen = {split: dataset.select(split, getattr(config, split)) for split in SPLITS}
     known = {dataset.index[row]["label"] for row in chosen["train"]} - {""}
     found = {}
@@ -55,7 +55,7 @@ def labelled(dataset: Dataset, config: Probe) -> dict[str, Labelled] | None:
 
 
 def score(read: Reader, splits: Mapping[str, Labelled], config: Probe) -> dict[str, float]:
-    """Every split is read once."""
+    """Reads the features of every split once."""
     train, val, test = (splits[split] for split in SPLITS)
     a, b, c = standardised(read(train.rows), read(val.rows), read(test.rows))
     linear = linear_top1((a, train.labels), (b, val.labels), (c, test.labels), config.penalties)
@@ -64,21 +64,21 @@ def score(read: Reader, splits: Mapping[str, Labelled], config: Probe) -> dict[s
 
 
 def chance(splits: Mapping[str, Labelled]) -> dict[str, float]:
-    """Always the commonest class of the training pictures; of several, the first by name."""
+    """Accuracy of the most frequent training class; for ties, the first by name."""
     names, counts = np.unique(splits["train"].labels, return_counts=True)
     right = float((splits["test"].labels == names[counts.argmax()]).mean())
     return {"probe_top1": right, "knn_top1": right}
 
 
 def pixels(dataset: Dataset, rows: list[int]) -> np.ndarray:
-    """The pictures themselves, at SIDE px at most: (N, 3 side side)."""
+    """The pixels, at most SIDE px per side: (N, 3 side side)."""
     side = min(SIDE, dataset.size)
     parts = [resize(dataset.pixels(rows[at : at + CHUNK]), side).flatten(1) for at in range(0, len(rows), CHUNK)]
     return torch.cat(parts).numpy()
 
 
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """In units of the training features' deviations around their means; what never changes there becomes 0. (N, D) float64."""
+    """Standardised by mean and std of the training features; constant ones become 0. (N, D) float64."""
     mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     moves = deviation > 1e-8 * np.maximum(1e-8, np.abs(mean))
     scale = np.where(moves, 1 / np.where(moves, deviation, 1), 0)
@@ -89,8 +89,8 @@ Sample = tuple[np.ndarray, np.ndarray]  # features (N, D), labels (N,)
 
 
 def linear_top1(train: Sample, val: Sample, test: Sample, penalties: Sequence[float]) -> float:
-    """Multinomial logistic regression: mean cross-entropy + penalty / 2 ||W||^2. The penalty that is best on `val` is taken; of
-    equals, the strongest."""
+    """Multinomial logistic regression: mean cross-entropy + penalty / 2 ||W||^2. The penalty is selected on `val`; for
+    ties, the strongest."""
     best, reached = None, -1.0
     for penalty in sorted(penalties, reverse=True):
         fitted = _fit(*train, penalty)
@@ -101,8 +101,8 @@ def linear_top1(train: Sample, val: Sample, test: Sample, penalties: Sequence[fl
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
-    """A fit that is not at its end after ROUNDS is one that was stopped early: judged on `val` like any other."""
-    from sklearn.exceptions import ConvergenceWarning  # here: seconds that a dataset without classes in common saves
+    """A fit that has not converged after ROUNDS is early stopping, and is evaluated on `val` like any other."""
+    from sklearn.exceptions import ConvergenceWarning  # imported here: it takes seconds
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1 / (penalty * len(labels)), max_iter=ROUNDS)
@@ -112,7 +112,7 @@ def _fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
 
 
 def neighbours(train: Sample, features: np.ndarray, *, count: int, temperature: float) -> np.ndarray:
-    """Labels (N,): the `count` nearest by cosine vote with exp(cosine / temperature); of equals, the first by name."""
+    """Labels (N,): the `count` nearest by cosine vote with weight exp(cosine / temperature); for ties, the first by name."""
     names, classes = np.unique(train[1], return_inverse=True)
     here, ballot = F.normalize(torch.from_numpy(train[0])), F.one_hot(torch.from_numpy(classes), len(names)).double()
     found = []

@@ -1,6 +1,6 @@
-"""Generated samples as sets: their distance from images of other sources (`split`) and from withheld training images, which count
-as sources of their own. Baselines: training images, and the same with shuffled patches, which keep only colours and texture. KID
-pairs images of different sources only; every sample is a source of its own."""
+"""Set metrics of samples: the distance to images of other sources (`split`) and to withheld training images. Baselines: training
+images, and the same with shuffled patches, which keep only colours and texture. KID pairs images of different sources only; every
+sample and withheld image has its own source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,15 +20,15 @@ from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, clo
 from relume.evaluation.metrics import SETS
 from relume.evaluation.samples_config import OWN, SAMPLE_BASELINES, ScoreSamples
 
-SCORED = (*SETS, "sha256")  # of the samples that were scored; baselines have none
+SCORED = (*SETS, "sha256")  # of the scored samples; empty for baselines
 
 
 def read_scored(folder: Path, config: ScoreSamples) -> dict[str, tuple[Samples, str]]:
-    """Name -> samples and the checksum of their pictures. `folder`: data/samples."""
+    """Name -> samples and the checksum of their images. `folder`: data/samples."""
     found = {name: (read_samples(folder / name), sha256(folder / name / IMAGES)) for name in config.models}
     for name, (samples, _) in found.items():
         if samples.about.n < config.count:
-            raise UserError(f"score_samples.count: {config.count} samples are wanted, {folder / name} has {samples.about.n}")
+            raise UserError(f"score_samples.count: needs {config.count} samples, {folder / name} has {samples.about.n}")
     return found
 
 
@@ -39,7 +39,7 @@ def sample_rows(
     config: ScoreSamples,
     seed: int,
 ) -> Rows:
-    """Rows of SCORED: dataset by dataset the generators, then baselines, then how far halves of the true pictures are apart."""
+    """Rows of SCORED: per dataset the generators, the baselines, and the distance between halves of the real images."""
     names = dict.fromkeys(samples.about.dataset for samples, _ in found.values())
     return [row for name in names for row in _of_dataset(found, datasets[name], metric_network, config, seed)]
 
@@ -68,13 +68,13 @@ def _of_dataset(
 
 
 def _alone(seen: Cloud, name: str) -> Cloud:
-    """Every picture a source of its own."""
+    """Every image gets its own source."""
     return replace(seen, sources=[f"{name} {number}" for number in range(len(seen.sources))])
 
 
 def _made(samples: Samples, data: Dataset, metric_network: MetricNetwork, count: int) -> Cloud:
     if samples.about.size != data.size:
-        raise UserError(f"samples of {samples.about.name} have {samples.about.size} px, pictures of {data.name} {data.size}")
+        raise UserError(f"samples of {samples.about.name} have {samples.about.size} px, images of {data.name} {data.size}")
     e = metric_network.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
     return cloud(e, [f"sample {number}" for number in range(count)])
 
@@ -84,9 +84,9 @@ def _real(data: Dataset, rows: Sequence[int], metric_network: MetricNetwork) -> 
 
 
 def _floors(data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
-    """The first training pictures that are not withheld, as many as samples or all there are: as they are, and shuffled."""
+    """The first `count` training images that are not withheld, unchanged and with shuffled patches."""
     if data.size % config.patches:
-        raise UserError(f"score_samples.patches: pictures of {data.size} px cannot be cut into {config.patches} per side")
+        raise UserError(f"score_samples.patches: images of {data.size} px cannot be cut into {config.patches} per side")
     train = data.select("train")
     rows = train[: min(config.count, len(train) - config.withheld)]
 
@@ -102,7 +102,7 @@ def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:
 
 
 def shuffled(images: Tensor, patches: int, generators: Sequence[torch.Generator]) -> Tensor:
-    """(N, 3, H, H) cut into patches x patches squares that are put back in the order that generator n draws for row n."""
+    """(N, 3, H, H) with patches x patches squares in a random order, for row n by generator n."""
     side = images.shape[-1] // patches
     cut = F.unfold(images, side, stride=side)  # (N, C s s, P P)
     orders = torch.stack([torch.randperm(patches**2, generator=one) for one in generators])

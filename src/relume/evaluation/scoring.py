@@ -1,4 +1,4 @@
-"""Scores a group of reconstructions against its originals, image by image. LPIPS of masked groups sees the pasted image."""
+"""Scores a group of reconstructions against its originals, image by image. LPIPS of masked groups uses the pasted image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ Scales = Mapping[tuple[str, str, str], Mapping[str, float]]  # (dataset, network
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """What is needed to score any row of a group; built by the stage, from files."""
+    """Inputs for scoring the rows of a group."""
 
     datasets: Mapping[str, Dataset]
     extractor: FeatureExtractor
@@ -39,16 +39,18 @@ class Scorer:
     metrics: Sequence[str]
     micro_batch: int
     device: torch.device
-    views: Mapping[str, Sequence[View]] = field(default_factory=dict)  # dataset -> of further networks; not of masked groups
+    views: Mapping[str, Sequence[View]] = field(
+        default_factory=dict
+    )  # dataset -> metrics by further networks; not for masked groups
 
 
 def columns(config: Evaluate) -> tuple[str, ...]:
-    """Of metrics/methods/<group>.csv under these parameters, masked groups apart."""
+    """Columns of metrics/methods/<group>.csv, except for masked groups."""
     return (*COLUMNS, *(metric.name for metric, _ in config.views), *([REID_N, REID_PAIRS] if config.reid else []))
 
 
 def with_views(scorer: Scorer, group: Group, config: Evaluate, features: Mapping[str, Path]) -> Scorer:
-    """The scorer with what further networks see; `features`: dataset -> folder of its networks, where candidates may be kept."""
+    """The scorer with metrics by further networks; `features`: dataset -> folder of cached features of candidates."""
     places = locate(group, scorer.datasets)
     views = {}
     for name, data in scorer.datasets.items():
@@ -60,14 +62,14 @@ def with_views(scorer: Scorer, group: Group, config: Evaluate, features: Mapping
 
 
 def _candidates(data: Dataset, scorer: Scorer, features: Path | None, place: Place, rows: Sequence[int]) -> Tensor:
-    """Features (N, …) of these rows: as kept, or from the pictures."""
+    """Features (N, …) of these rows, cached or computed."""
     if (kept := cached(features, place, rows)) is not None:
         return kept.to(scorer.device)
     return scorer.extractor.embed(place, rows, data.pixels, scorer.micro_batch, scorer.device)
 
 
 def read(folder: Path) -> tuple[Group, np.ndarray | None]:
-    """A group, and its masks (N, side, side) if its index has their ratios; masks of an older run are named."""
+    """A group, and its masks (N, side, side) if its index has mask ratios. Raises UserError for inconsistent masks."""
     group = read_group(folder)
     if not group.index or RATIO not in group.index[0]:
         return group, None
@@ -76,15 +78,17 @@ def read(folder: Path) -> tuple[Group, np.ndarray | None]:
     whole = masks.shape == (len(masks), side, side) and side > 1 and size % side == 0
     wanted = [hidden_cells(side, float(row[RATIO])) for row in group.index] if whole else []
     if masks.reshape(len(masks), -1).sum(1).tolist() != wanted:
-        raise UserError(f"{folder / MASKS} hides other cells than index.csv says of pictures of {size} px: run its stage again")
+        raise UserError(
+            f"{folder / MASKS} does not match the mask ratios of index.csv for images of {size} px: run its stage again"
+        )
     return group, masks
 
 
 def score(
     group: Group, scorer: Scorer, report: Callable[[int], object] = lambda done: None, *, masks: np.ndarray | None = None
 ) -> list[dict[str, object]]:
-    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per image, in the group's order. Rows are taken original by original,
-    whose taps are computed once. `report` gets the number of further images done."""
+    """One row of COLUMNS (with `masks`: MASKED_COLUMNS) per image, in the group's order. Features of each original are
+    computed once. `report` gets the number of further images done."""
     keys = KEYS if masks is None else (*KEYS, RATIO)
     places = locate(group, scorer.datasets)
     scored: dict[int, dict[str, float]] = {}
@@ -146,7 +150,7 @@ def _measure_masked(
 
 
 def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]], views: Sequence[View]) -> list[str]:
-    """Whose eyes these rows need, each network once."""
+    """The networks that these rows need, each once."""
     found = [LPIPS_TAPS[kind][0] for metric, kind in LPIPS_METRICS.items() if metric in scorer.metrics]
     found += [view.network for view in views]
     if "feature_error" in scorer.metrics:
@@ -155,7 +159,7 @@ def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]], views: Sequence
 
 
 def _chunks(group: Group, places: Sequence[int], size: int) -> Iterator[tuple[str, list[int], list[int]]]:
-    """(dataset, up to `size` of its originals, the numbers of the group's rows that reconstruct them)."""
+    """(dataset, up to `size` of its originals, the group's rows that reconstruct them)."""
     wanted: dict[str, dict[int, list[int]]] = {}
     for number, (row, place) in enumerate(zip(group.index, places, strict=True)):
         wanted.setdefault(row["dataset"], {}).setdefault(place, []).append(number)
@@ -167,7 +171,7 @@ def _chunks(group: Group, places: Sequence[int], size: int) -> Iterator[tuple[st
 
 
 def _batches(group: Group, numbers: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Rows of one inverted network and tap, at most `size` together."""
+    """Rows of one inverted network and tap, at most `size` each."""
     alike: dict[tuple[str, str], list[int]] = {}
     for number in numbers:
         alike.setdefault((group.index[number]["network"], group.index[number]["tap"]), []).append(number)
@@ -176,7 +180,7 @@ def _batches(group: Group, numbers: Sequence[int], size: int) -> Iterator[list[i
 
 
 def locate(group: Group, datasets: Mapping[str, Dataset]) -> list[int]:
-    """Each row's original, as a row number of its dataset; what cannot be scored is named before any work."""
+    """Each row's original, as a row number of its dataset. Raises UserError for rows that cannot be scored."""
     numbers = {name: {row["id"]: number for number, row in enumerate(data.index)} for name, data in datasets.items()}
     places, seen = [], set()
     for line, row in enumerate(group.index, start=2):  # line 1 is the header
@@ -186,9 +190,9 @@ def locate(group: Group, datasets: Mapping[str, Dataset]) -> list[int]:
         size = datasets[row["dataset"]].size
         if row["size"] != str(size) or group.images.shape[1:] != (size, size, 3):
             found = f"size {row['size']}, pictures {group.images.shape[1:]}"
-            raise UserError(f"{here}: {found}; dataset {row['dataset']} has {size} px, and is scored at no other size")
+            raise UserError(f"{here}: {found}; dataset {row['dataset']} has {size} px")
         if row["id"] not in numbers[row["dataset"]]:
-            raise UserError(f"{here}: id {row['id']!r} is not in dataset {row['dataset']}: made from an older one?")
+            raise UserError(f"{here}: id {row['id']!r} is not in dataset {row['dataset']}: run the group's stage again")
         key = tuple(row.get(name, "") for name in ("method", "id", "dataset", "network", "tap", "restart", RATIO))
         if key in seen:
             raise UserError(f"{here}: a second row of {', '.join(filter(None, key))}")

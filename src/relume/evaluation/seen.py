@@ -1,5 +1,5 @@
-"""Which networks a method has seen: those it inverts, and all that trained, steered or chose it; metrics by these prove nothing.
-Read from the index, `method.json`, the cards of named models, and recipes. Only terms of weight 0 are left out."""
+"""The networks that a method has used: for inversion, training, objective or selection. Metrics by these are circular. They are
+read from the index, `method.json`, the cards of named models, and recipes; terms of weight 0 are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from relume.evaluation.metrics import trunk
 from relume.losses.config import LPIPS
 
 Described = Mapping[str, Any]
-LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and how what they weigh is measured
-OF_ONE = ("methods", "decoders", "models")  # what of a group's config belongs to one of its methods
+LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and settings of the terms
+OF_ONE = ("methods", "decoders", "models")  # keys of a group's config with entries per method
 GROUPS, MODELS = "data/reconstructions/", "models/"
 
 
@@ -23,10 +23,10 @@ class Witness:
     methods: Mapping[str, Described]
     rows: Mapping[str, Sequence[tuple[str, str, str]]]
     recipes: Mapping[str, Described] = field(default_factory=dict)
-    models: Path | None = None  # folder of kinds of models; None: no cards are looked at
+    models: Path | None = None  # root of the models; None: cards are not read
 
     def seen(self, group: str, method: str) -> frozenset[str]:
-        """Trunks of the networks that the method has seen."""
+        """Trunks of the networks that the method has used."""
         return frozenset(trunk(name) for name in self._of(group, method))
 
     def _of(self, group: str, method: str) -> Iterator[str]:
@@ -42,7 +42,7 @@ class Witness:
         yield from self._begun(self.recipes.get(group, {}), weights, own)
 
     def _begun(self, recipe: Described, weights: Described, own: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-        """What a recipe begins from (the method at its own taps), refers to (all of that group) and asks."""
+        """Networks of a recipe's start (the method at the same taps), reference (the whole group) and surrogate."""
         taps = {row[1:] for row in own}
         start, reference, surrogate = (str(recipe.get(key, "")) for key in ("start", "reference", "surrogate"))
         yield from self._group(start, [row[0] for row in self.rows.get(start.removeprefix(GROUPS), ()) if row[1:] in taps])

@@ -1,8 +1,8 @@
-"""Checks that metrics order known degradations, and that pictures are best against themselves.
+"""Checks that metrics order known degradations, and that images are best against themselves.
 
-A picture against itself has the metric's best value. Each rung of a ladder is worse than the one before, in the mean over
-pictures. The mean colour of a picture is nearer to it than any other colour: of the squared error that is a theorem, of other
-metrics it is not asked. Re-identification and classes move in jumps: of them only the ends of a ladder are asked, and may tie.
+An image against itself has the metric's best value. Each strength of a degradation is worse than the one before, in the mean over
+images. The mean colour of an image is nearer to it than any other colour, checked for squared errors only, where it is a theorem.
+Re-identification and classes are discrete: for them only the weakest and strongest are compared, and may tie.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ from relume.evaluation.metrics import TOP1, TOP5, Metric, is_reid
 from relume.evaluation.statistics import interval
 
 COLUMNS = ("metric", "degradation", "strength", "mean", "lo", "hi", "ordered")
-SAME, FLOOR = "none", "floor"  # x against x; 1: the picture's own mean colour, 2: the dataset's
+SAME, FLOOR = "none", "floor"  # x against x; 1: the image's mean colour, 2: the dataset's
 SQUARED = ("mse", "psnr")
 TOLERANCE = 1e-4  # of a best value
 Scores = Mapping[tuple[str, float], Mapping[str, np.ndarray]]  # (degradation, strength) -> metric -> (N,)
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian of `sigma` pixels, cut off at three, pictures mirrored at their edges."""
+    """Gaussian of `sigma` pixels, truncated at 3 sigma, with reflection padding."""
     radius = min(int(np.ceil(3 * sigma)), min(x.shape[-2:]) - 1)
     at = torch.arange(-radius, radius + 1, dtype=x.dtype)
     weights = torch.exp(-at.square() / (2 * sigma**2))
@@ -43,7 +43,7 @@ def blur(x: Tensor, sigma: float) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: float) -> Tensor:
-    """Written as JPEG and read back."""
+    """Encoded as JPEG and decoded."""
 
     def again(pixels: np.ndarray) -> np.ndarray:
         file = BytesIO()
@@ -54,18 +54,18 @@ def jpeg(x: Tensor, quality: float) -> Tensor:
 
 
 def mosaic(x: Tensor, side: float) -> Tensor:
-    """Blocks of `side` pixels, each of its mean colour."""
+    """Blocks of `side` pixels with their mean colours."""
     return blocks(x, max(1, x.shape[-1] // int(side)))
 
 
 def noisy(x: Tensor, deviation: float, ids: Sequence[str], seed: int) -> Tensor:
-    """The same noise for a picture at every strength."""
+    """The same noise for an image at every strength."""
     noise = torch.stack([torch.randn(x.shape[1:], generator=generator(seed, f"self-test {id}")) for id in ids])
     return (x + deviation * noise).clamp(0, 1)
 
 
 def spoilt(data: Dataset, rows: Sequence[int], config: SelfTest, seed: int) -> Iterator[tuple[str, float, Tensor]]:
-    """(degradation, strength, pictures), from the pictures themselves to the baselines."""
+    """(degradation, strength, images), from the images themselves to the baselines."""
     x, ids = data.pixels(list(rows)), data.ids(list(rows))
     yield SAME, 0, x
     ways: dict[str, Callable[[Tensor, float], Tensor]] = {"blur": blur, "jpeg": jpeg, "blocks": mosaic}
@@ -79,7 +79,7 @@ def spoilt(data: Dataset, rows: Sequence[int], config: SelfTest, seed: int) -> I
 
 
 def as_group(data: Dataset, rows: Sequence[int], rungs: Sequence[tuple[str, float, Tensor]]) -> Group:
-    """The degraded pictures as a group, so that they are scored by the code that scores methods."""
+    """The degraded images as a group, to be scored by the same code as methods."""
     blank = dict.fromkeys(KEYS, "") | {"family": "floor", "task": "feature", "dataset": data.name, "size": str(data.size)}
     index = [{**blank, "method": f"{name} {strength:g}", "id": id} for name, strength, _ in rungs for id in data.ids(list(rows))]
     images = np.concatenate([to_uint8(pictures) for _, _, pictures in rungs])
@@ -88,7 +88,7 @@ def as_group(data: Dataset, rows: Sequence[int], rungs: Sequence[tuple[str, floa
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Rows of COLUMNS, and a sentence for every metric that failed where it was asked."""
+    """Rows of COLUMNS, and a message per failure."""
 
     rows: list[dict[str, object]]
     faults: list[str]
@@ -97,7 +97,7 @@ class Verdict:
 def check_order(
     scores: Scores, metrics: Sequence[Metric], sources: Sequence[str], exceptions: Mapping[str, Sequence[str]], *, seed: int
 ) -> Verdict:
-    """`scores` hold the rungs from weak to strong; a metric that does not apply (NaN) is not checked."""
+    """`scores`: from weak to strong; metrics with NaN are not checked."""
     rows: list[dict[str, object]] = []
     faults: list[str] = []
     for metric in metrics:
@@ -114,7 +114,7 @@ def check_order(
 
 
 def _ordered(metric: Metric, means: Mapping[tuple[str, float], float], name: str, strength: float) -> bool | None:
-    """Is this rung worse than the one before? Of the first: than the picture itself. None where nothing is asked."""
+    """Whether this strength is worse than the one before (for the first: than the image itself). None: not checked."""
     best = metric.high if metric.better == "higher" else metric.low
     if name == SAME:
         return best is not None and abs(means[SAME, 0] - best) <= TOLERANCE

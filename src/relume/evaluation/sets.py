@@ -21,7 +21,7 @@ class Gaussian:
 def gaussian(e: Tensor) -> Gaussian:
     """Fitted to embeddings (N, D), N >= 2."""
     if e.ndim != 2 or len(e) < 2:
-        raise ValueError(f"(N, D) with N >= 2 is wanted, got {tuple(e.shape)}")
+        raise ValueError(f"needs (N, D) with N >= 2, got {tuple(e.shape)}")
     e = e.double()
     apart = (e - e.mean(0)) / (len(e) - 1) ** 0.5
     return Gaussian(mean=e.mean(0), root=apart if len(e) <= e.shape[1] else torch.linalg.qr(apart, mode="r").R)
@@ -29,7 +29,7 @@ def gaussian(e: Tensor) -> Gaussian:
 
 def frechet(a: Gaussian, b: Gaussian) -> float:
     """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)) >= 0. With A = R^T R and B = S^T S the last trace is the sum of the singular
-    values of R S^T: no root of a singular matrix."""
+    values of R S^T, without a root of a singular matrix."""
     shared = torch.linalg.svdvals(a.root @ b.root.T).sum()
     squared = (a.mean - b.mean).square().sum() + a.root.square().sum() + b.root.square().sum() - 2 * shared
     return max(0.0, float(squared))
@@ -38,7 +38,7 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
 def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | None = None) -> float:
     """The unbiased squared MMD between x (N, D) and y (M, D) under k(a, b) = (a·b / D + 1)^3: mean k(x_i, x_j) + mean k(y_i, y_j)
     - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and (M,); by default each row has its own. Pairs of one
-    source would bias it: crops of one photograph are alike."""
+    source would bias it: crops of one photograph are similar."""
     own = torch.arange(len(x) + len(y), device=x.device)
     everything = [torch.ones(len(e), 1, dtype=torch.bool, device=e.device) for e in (x, y)]
     sources = own[: len(x)] if from_x is None else from_x, own[len(x) :] if from_y is None else from_y
@@ -67,8 +67,8 @@ def _mean(x: Tensor, y: Tensor, v: Tensor, w: Tensor, from_x: Tensor, from_y: Te
 
 
 def halves(strata: Sequence[Sequence[str]], draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """source -> boolean (draws,): in which draws it is. Half of each stratum's sources, without replacement: subsets of half the
-    size spread around the whole as the whole around the truth, (1/(n/2) - 1/n) s^2 = s^2/n. With replacement, copies would be
+    """source -> boolean (draws,), whether it is drawn. Half of each stratum's sources, without replacement: subsets of half the
+    size vary around the whole as the whole around the truth, (1/(n/2) - 1/n) s^2 = s^2/n. With replacement, copies would be
     paired."""
     found: dict[str, Tensor] = {}
     for sources in strata:

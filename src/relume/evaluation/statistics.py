@@ -13,7 +13,7 @@ BLOCK = 2_000_000  # draws in memory at once
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean over pictures with its interval; NaN for a single source, which tells nothing of the next one."""
+    """A mean over images with its interval; NaN for a single source."""
 
     mean: float
     lo: float
@@ -30,10 +30,10 @@ def interval(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """The mean of `values` (one per picture) and its interval at `level` from `resamples` draws of whole sources."""
+    """The mean of `values` (one per image) and its interval at `level` from `resamples` draws of whole sources."""
     v = np.asarray(values, dtype=np.float64)
     if len(v) != len(sources) or not len(v) or not np.isfinite(v).all():
-        raise ValueError(f"one finite value per source label is wanted: {len(v)} values, {len(sources)} labels")
+        raise ValueError(f"needs one finite value per source label, got {len(v)} values and {len(sources)} labels")
     names, which = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     lo = hi = float("nan")
     if len(names) > 1:
@@ -45,7 +45,7 @@ def interval(
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """How intervals are drawn. One seed for all: values of the same sources see the same resamples."""
+    """Settings of intervals. With one seed, values of the same sources have the same resamples."""
 
     seed: int
     resamples: int
@@ -56,7 +56,7 @@ class Draws:
 
 
 def resample(values: np.ndarray, which: np.ndarray, *, seed: int, resamples: int) -> np.ndarray:
-    """Means over the pictures of as many sources as there are, drawn with replacement: (resamples,)."""
+    """Means over the images of sources drawn with replacement: (resamples,)."""
     sums = np.bincount(which, values)  # (S,)
     counts = np.bincount(which)  # (S,)
     generator = np.random.default_rng(seed)
@@ -70,13 +70,13 @@ def resample(values: np.ndarray, which: np.ndarray, *, seed: int, resamples: int
 
 
 def expanded_tail(sources: int, level: float) -> float:
-    """What to cut off at each end: Phi(-sqrt(S / (S - 1)) t), t the Student quantile with S - 1 degrees of freedom."""
+    """The tail probability at each end: Phi(-sqrt(S / (S - 1)) t), t the Student quantile with S - 1 degrees of freedom."""
     t = stdtrit(sources - 1, (1 - level) / 2)
     return NormalDist().cdf(float(np.sqrt(sources / (sources - 1)) * t))
 
 
 def spread(values: Sequence[float] | np.ndarray, pictures: Sequence[str] | np.ndarray) -> float:
-    """Standard deviation over the restarts of a picture, pooled over pictures; NaN without restarts."""
+    """Standard deviation over the restarts of an image, pooled over images; NaN without restarts."""
     v = np.asarray(values, dtype=np.float64)
     _, which = np.unique(np.asarray(pictures, dtype=str), return_inverse=True)
     counts = np.bincount(which)

@@ -21,12 +21,12 @@ Measure = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A metric, where it looks, and what it makes of (N, …) of reconstructions, of their originals, and the originals' rows."""
+    """A metric by one tap. `measure`: features (N, …) of reconstructions and originals, and the originals' rows -> (N,)."""
 
     name: str
     network: str
     tap: str
-    measure: Measure  # -> (N,)
+    measure: Measure
 
 
 MEASURES: dict[str, Measure] = {
@@ -39,7 +39,7 @@ MOST = 2000  # candidates whose pairs set the threshold
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The candidates' features, less their mean and of unit length, (C, D); `place`: row of the dataset -> candidate."""
+    """The candidates' features, centred and normalised, (C, D); `place`: row of the dataset -> candidate."""
 
     mean: Tensor
     units: Tensor
@@ -48,23 +48,23 @@ class Gallery:
     threshold: float  # a cosine that at most FAR of these pairs pass; NaN for fewer than 1 / FAR pairs
 
     def rank(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
-        """1 + how many other candidates are as near to x (N, …) as its original, or nearer, by cosine: (N,)."""
-        alike, own = self._alike(x, rows)
-        return (alike >= own).sum(1).float()
+        """1 + the number of other candidates at least as similar to x (N, …) as its original, by cosine: (N,)."""
+        cosines, own = self._cosines(x, rows)
+        return (cosines >= own).sum(1).float()
 
     def match(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
         """1 where the cosine of x (N, …) and its original is above the threshold, else 0: (N,)."""
-        passed = (self._alike(x, rows)[1][:, 0] > self.threshold).float()
+        passed = (self._cosines(x, rows)[1][:, 0] > self.threshold).float()
         return passed if self.threshold == self.threshold else torch.full_like(passed, float("nan"))
 
-    def _alike(self, x: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _cosines(self, x: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Cosines to all candidates (N, C), and to the originals (N, 1)."""
-        alike = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T
-        return alike, alike.gather(1, torch.tensor([self.place[row] for row in rows], device=x.device)[:, None])
+        cosines = F.normalize(x.flatten(1) - self.mean, dim=1) @ self.units.T
+        return cosines, cosines.gather(1, torch.tensor([self.place[row] for row in rows], device=x.device)[:, None])
 
 
 def gallery(features: Tensor, rows: Sequence[int], sources: Sequence[str]) -> Gallery:
-    """Of features (C, …) of these rows of a dataset, and the sources of these pictures."""
+    """The gallery of features (C, …) of these rows of a dataset, with the sources of the images."""
     flat = features.flatten(1).float()
     mean = flat.mean(0)
     units = F.normalize(flat - mean, dim=1)
@@ -77,12 +77,12 @@ def gallery(features: Tensor, rows: Sequence[int], sources: Sequence[str]) -> Ga
 
 
 def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:
-    """Rows of all pictures outside the training split; `scored` ones always, others up to `count` in all."""
+    """Rows outside the training split: all `scored` ones, and others up to `count` in total."""
     others = [number for number, row in enumerate(data.index) if row["split"] != "train" and number not in set(scored)]
     room = len(others) if count is None else max(0, count - len(scored))
     found = sorted([*scored, *others[:room]])
     if len(found) < 2:
-        raise UserError(f"evaluate.reid: dataset {data.name} has one picture outside its training split: none to be found among")
+        raise UserError(f"evaluate.reid: dataset {data.name} has {len(found)} image outside its training split, needs at least 2")
     return found
 
 
@@ -92,8 +92,8 @@ Look = Callable[[Place, Sequence[int]], Tensor]  # the features (N, …) of thes
 def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
-    """The views that the section asks for, of a dataset whose `scored` rows are reconstructed. REID_N and REID_PAIRS count the
-    candidates, and their pairs."""
+    """The views of the section, for a dataset with reconstructions of its `scored` rows. REID_N and REID_PAIRS: counts of candidates
+    and of their pairs."""
     rows = candidates(data, scored, config.reid.candidates) if config.reid else []
     sources = [data.index[row]["source"] for row in rows]
     galleries = {place: gallery(look(place, rows), rows, sources) for place in (config.reid.networks if config.reid else ())}
@@ -110,7 +110,7 @@ def open_views(
 
 
 def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | None:
-    """Features of these rows, if `extract` has kept them."""
+    """Features of these rows, if `extract` has saved them."""
     network, tap = place
     if folder is None or not (folder / network).is_dir():
         return None

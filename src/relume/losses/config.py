@@ -1,4 +1,4 @@
-"""Section `losses`: one weight per term of the objective, and how each of them measures."""
+"""Section `losses`, the weight of each term of the objective, and `invert_optimise.terms`, the terms' settings."""
 
 from typing import Annotated, Literal
 
@@ -15,26 +15,24 @@ Distance = Literal["mse", "dim_mse", "relative_l2", "cosine"]
 
 @config
 class Losses:
-    """The weights. 0 costs nothing: neither the term nor the networks that only it needs are computed."""
+    """Weights of the terms. A term of weight 0 is not computed, nor are networks that only it needs."""
 
-    feature: NonNegative = 0.0  # the target's features at the inverted taps
-    guide: NonNegative = 0.0  # the coarse picture that a linear map, fitted on the training split, reads from these features
-    ref: NonNegative = 0.0  # what foreign networks see in an earlier group's reconstructions (multi-objective inversion)
-    avg: NonNegative = 0.0  # what foreign networks see in this run's own restarts, taken together (multi-objective inversion)
-    # another embedding, as a learned map predicts it from these features (multi-objective inversion's sclip)
-    surrogate: NonNegative = 0.0
-    logits: NonNegative = 0.0  # what the inverted network's own head says
-    batchnorm: NonNegative = 0.0  # statistics that the inverted network's batch normalisations expect (DeepInversion)
-    tv: NonNegative = 0.0  # total variation: natural pictures are piecewise smooth
-    alpha_norm: NonNegative = 0.0  # keeps colours near mid-grey, where most pictures are
-    clip: NonNegative = 0.0  # the picture's CLIP embedding: an oracle unless that network is the inverted one
+    feature: NonNegative = 0.0  # distance to the target features at the inverted taps
+    guide: NonNegative = 0.0  # distance to the coarse image that a linear map, fitted on the training split, predicts from them
+    ref: NonNegative = 0.0  # other networks' features of an earlier group's reconstructions (multi-objective inversion)
+    avg: NonNegative = 0.0  # other networks' features, aggregated over this run's restarts (multi-objective inversion)
+    surrogate: NonNegative = 0.0  # an embedding that a trained surrogate predicts (multi-objective inversion's sclip)
+    logits: NonNegative = 0.0  # logits of the inverted network's own head
+    batchnorm: NonNegative = 0.0  # running statistics of the inverted network's batch normalisations (DeepInversion)
+    tv: NonNegative = 0.0  # total variation: natural images are piecewise smooth
+    alpha_norm: NonNegative = 0.0  # keeps colours near mid-grey
+    clip: NonNegative = 0.0  # the image's CLIP embedding: an oracle unless that network is the inverted one
     lpips: NonNegative = 0.0  # uses the original: an oracle
     ssim: NonNegative = 0.0  # uses the original: an oracle
     pixel: NonNegative = 0.0  # uses the original: an oracle
 
     @property
     def active(self) -> dict[str, float]:
-        """Those that are not 0."""
         return {name: weight for name, weight in vars(self).items() if weight > 0}
 
 
@@ -45,19 +43,19 @@ class DistanceTerm:
 
 @config
 class ForeignTerm:
-    """Which foreign embeddings, how they are made one, and what becomes of their last ReLU."""
+    """Embeddings by other networks: their taps, the aggregate over reconstructions, the treatment of the last ReLU."""
 
-    networks: dict[Fetched, dict[Annotated[str, ForeignTap()], Weight]]  # network -> tap, named as after its ReLU -> weight
+    networks: dict[Fetched, dict[Annotated[str, ForeignTap()], Weight]]  # network -> tap after its ReLU -> weight
     distance: Distance
     aggregate: Literal["mean", "median", "trimmed_mean", "cluster", "agreement"]
     policy: Literal["as_is", "no_relu", "relu_after", "smart"]
 
     def __post_init__(self) -> None:
         if not self.networks or not all(self.networks.values()):
-            raise ValueError("networks: at least one network with one tap is wanted")
+            raise ValueError("networks: needs at least one network with at least one tap")
 
     def looks_at(self, tap: str) -> str:
-        """The tap that is computed: all policies but `as_is` want it from before its ReLU."""
+        """The tap to compute: that before the ReLU, except for the policy `as_is`."""
         return tap if self.policy == "as_is" else f"{tap}_pre"
 
 
@@ -69,10 +67,10 @@ class ClipTerm:
 
 @config
 class GuideTerm:
-    grid: int = Field(ge=1, le=64)  # the coarse picture's side
-    ridge: float = Field(gt=0)  # of the linear map: large where features say little about colours
-    pictures: int = Field(ge=2)  # of the training split, each with its mirror image
-    reach: Literal[1, 3, 5]  # a cell reads this many positions of a feature map each way; pooled features are read whole
+    grid: int = Field(ge=1, le=64)  # side of the coarse image
+    ridge: float = Field(gt=0)  # penalty of the linear map; larger for features with little colour information
+    pictures: int = Field(ge=2)  # training images for the fit, each also mirrored
+    reach: Literal[1, 3, 5]  # side of a cell's window of feature-map positions; pooled features are used whole
 
 
 @config
@@ -98,7 +96,7 @@ class SsimTerm:
 
     def __post_init__(self) -> None:
         if not self.windows or any(window % 2 == 0 for window in self.windows):
-            raise ValueError(f"windows: odd sizes are wanted, at least one; got {list(self.windows)}")
+            raise ValueError(f"windows: needs at least one, all odd; got {list(self.windows)}")
 
 
 @config

@@ -17,18 +17,18 @@ Sides = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mean(values: Tensor) -> tuple[Tensor, Tensor]:
-    return _evenly(values.mean(1))
+    return _uniform(values.mean(1))
 
 
 def median(values: Tensor) -> tuple[Tensor, Tensor]:
     """Of each coordinate; the mean of the middle two if m is even."""
-    return _evenly(_middle(values))
+    return _uniform(_median(values))
 
 
 def trimmed_mean(values: Tensor) -> tuple[Tensor, Tensor]:
     """Of each coordinate, without the floor(m / 4) lowest and highest values."""
     m = values.shape[1]
-    return _evenly(values.sort(dim=1).values[:, m // 4 : m - m // 4].mean(1))
+    return _uniform(values.sort(dim=1).values[:, m // 4 : m - m // 4].mean(1))
 
 
 def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,11 +41,11 @@ def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
         return mean(values)
     distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")  # (N, m, m), 0 on its diagonal
     i, j = torch.triu_indices(m, m, 1, device=values.device)
-    near = distances <= _middle(distances[:, i, j])[:, None, None]
+    near = distances <= _median(distances[:, i, j])[:, None, None]
     counts = near.sum(2)
     sums = distances.sum(2).masked_fill(counts < counts.amax(1, keepdim=True), torch.inf)
     members = near[torch.arange(len(values), device=values.device), sums.argmin(1)].to(values.dtype)  # (N, m)
-    return _evenly((values * members[:, :, None]).sum(1) / members.sum(1, keepdim=True))
+    return _uniform((values * members[:, :, None]).sum(1) / members.sum(1, keepdim=True))
 
 
 def agreement(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ AGGREGATES: dict[str, Aggregate] = {
 }
 
 
-def _as_they_are(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+def _unchanged(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     return values, centre
 
 
@@ -82,7 +82,7 @@ def _smart(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(centre > 0, values, values.relu()), centre.relu()
 
 
-POLICIES: dict[str, Sides] = {"as_is": _as_they_are, "no_relu": _as_they_are, "relu_after": _relu_after, "smart": _smart}
+POLICIES: dict[str, Sides] = {"as_is": _unchanged, "no_relu": _unchanged, "relu_after": _relu_after, "smart": _smart}
 
 
 def sides(policy: str, values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,11 +98,11 @@ def foreign(distance: str, policy: str, aggregate: str, values: Tensor, others: 
     return DISTANCES[distance](x * root, y * root)
 
 
-def _evenly(centre: Tensor) -> tuple[Tensor, Tensor]:
+def _uniform(centre: Tensor) -> tuple[Tensor, Tensor]:
     return centre, torch.ones_like(centre)
 
 
-def _middle(values: Tensor) -> Tensor:
+def _median(values: Tensor) -> Tensor:
     """The median along dimension 1; the mean of the middle two for even counts."""
     count = values.shape[1]
     return values.sort(dim=1).values[:, (count - 1) // 2 : count // 2 + 1].mean(1)

@@ -11,7 +11,7 @@ WIDTHS = (0.2, 1.0, 5.0)  # of the heavy-tailed kernel: squared distances per co
 def kid(x: Tensor, y: Tensor) -> float:
     """The squared MMD of x (N, D) and y (M, D), N, M >= 2, under k(a, b) = (a·b / D + 1)^3; unbiased."""
     x, y = x.double(), y.double()
-    return float(_apart(x) + _apart(y) - 2 * _kernel(x, y).mean())
+    return float(_mean_off_diagonal(x) + _mean_off_diagonal(y) - 2 * _kernel(x, y).mean())
 
 
 def discrepancy(x: Tensor, y: Tensor) -> Tensor:
@@ -26,11 +26,11 @@ def discrepancy(x: Tensor, y: Tensor) -> Tensor:
 
 def _heavy_tailed(x: Tensor, y: Tensor) -> Tensor:
     """(N, D), (M, D) -> (N, M)."""
-    apart = (x.square().mean(1)[:, None] + y.square().mean(1) - 2 * (x @ y.T) / x.shape[1]).clamp(min=0)
-    return torch.stack([(1 + apart / width).rsqrt() for width in WIDTHS]).mean(0)
+    squared = (x.square().mean(1)[:, None] + y.square().mean(1) - 2 * (x @ y.T) / x.shape[1]).clamp(min=0)
+    return torch.stack([(1 + squared / width).rsqrt() for width in WIDTHS]).mean(0)
 
 
-def _apart(e: Tensor) -> Tensor:
+def _mean_off_diagonal(e: Tensor) -> Tensor:
     """mean k(e_i, e_j) over i != j."""
     k = _kernel(e, e)
     return (k.sum() - k.trace()) / (len(e) * (len(e) - 1))

@@ -1,4 +1,4 @@
-"""The objective: a weighted sum of named terms. Every term is logged unweighted; a term of weight 0 does not exist."""
+"""The objective: a weighted sum of named terms. Terms are logged unweighted; terms of weight 0 are left out."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,18 +12,18 @@ Taps = Mapping[str, tuple[str, ...]]  # network -> taps
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What terms may look at and no step changes."""
+    """Inputs of the terms that are constant over the steps."""
 
     targets: Activations
-    restarts: int = 1  # rows that belong to one picture stand side by side
-    references: Activations = field(default_factory=dict)  # (N, m, …): of an earlier group's m reconstructions of each picture
-    guide: Tensor | None = None  # (N, 3, g, g): the coarse picture that the target features speak of
-    originals: Tensor | None = None  # there only where a term that is an oracle asked for them
+    restarts: int = 1  # rows of one image are adjacent
+    references: Activations = field(default_factory=dict)  # (N, m, …): of an earlier group's m reconstructions of each image
+    guide: Tensor | None = None  # (N, 3, g, g): the coarse image predicted from the target features
+    originals: Tensor | None = None  # set only if an oracle term needs them
 
 
 @dataclass(frozen=True, kw_only=True)
 class State(Known):
-    """What terms may look at in a step: also the clean picture, and the features of its view."""
+    """Inputs of the terms in one step: also the image without augmentation, and the features of its augmented view."""
 
     images: Tensor  # (N, 3, H, W), not augmented; in [0, 1] unless the parametrisation has no bounds
     features: Activations
@@ -31,13 +31,13 @@ class State(Known):
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One wish. It says which taps of which networks it needs, and owns none of them."""
+    """A term of the objective. It names the taps that it needs and owns no network."""
 
     name: str
     weight: float
     value: Callable[[State], Tensor]  # -> (N,)
-    needs: Taps = field(default_factory=dict)  # of the picture that is being made
-    targets: Taps = field(default_factory=dict)  # of the picture that is to be found
+    needs: Taps = field(default_factory=dict)  # of the reconstruction
+    targets: Taps = field(default_factory=dict)  # of the original
     references: Taps = field(default_factory=dict)  # of an earlier group's reconstructions
     oracle: bool = False  # it uses the original
 

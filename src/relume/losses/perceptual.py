@@ -1,6 +1,6 @@
 """Perceptual distances: LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps, and SSIM (Wang et al. 2004).
 
-LPIPS's scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks normalise inputs in [0, 1] alike.
+LPIPS's scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks apply the same for [0, 1].
 """
 
 from collections.abc import Mapping, Sequence

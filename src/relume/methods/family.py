@@ -1,4 +1,4 @@
-"""What a family of methods says of itself, once, in its own folder: its sections of `params.yaml`, and what they make."""
+"""The description of a family of methods: its sections of `params.yaml` and what they produce."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,14 +8,19 @@ from typing import Any, get_origin, get_type_hints
 from relume.core.config import build, merge
 
 Plain = Mapping[str, Any]  # parsed YAML
-IMAGES = ("dataset", "split", "count")  # of sections that look at images
-DECLARED = ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")  # weights that dvc.yaml declares for whatever may use LPIPS
+IMAGES = ("dataset", "split", "count")  # fields that select images
+DECLARED = (
+    "alexnet_conv",
+    "vgg16_conv",
+    "lpips_alex",
+    "lpips_vgg",
+)  # weights that dvc.yaml declares for users of LPIPS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A dataclass made of maps laid over each other: `layers` of (key, map), the uppermost first. `unused`: keys whose references
-    are not checked, since nothing reads them. `around`: dataclasses whose fields it may name."""
+    """A dataclass merged from `layers` of (key, mapping), highest priority first. `unused`: keys that nothing reads; their
+    references are not checked. `around`: dataclasses whose fields it may name."""
 
     value: Any
     layers: tuple[tuple[str, Any], ...]
@@ -23,7 +28,7 @@ class Part:
     around: tuple[Any, ...] = ()
 
     def key(self, path: Sequence[Any]) -> str:
-        """The full key where the user wrote what stands at `path`; a default is the uppermost map's."""
+        """The full key at which the user set `path`; that of the first layer for a default."""
         stated = [key for key, plain in self.layers if _states(plain, path)]
         return ".".join([*(stated or [self.layers[0][0]])[:1], *map(str, path)])
 
@@ -42,18 +47,18 @@ class Section:
 
     key: str
     cls: Any  # its dataclass, or a dict of dataclasses by name
-    names: str = ""  # the field with the things by name that stages go through; "": the section itself, where it is a dict
-    entry: Any = None  # the dataclass of an entry that states its differences from `shared`
-    read: Callable[[Plain, str], tuple[Any, tuple[Part, ...]]] | None = None  # an entry of the whole file, where neither will do
+    names: str = ""  # the field with the entries by name; "": the section itself is such a dict
+    entry: Any = None  # the dataclass of an entry that states differences from `shared`
+    read: Callable[[Plain, str], tuple[Any, tuple[Part, ...]]] | None = None  # builds an entry from the whole file
     models: bool = False  # entries are models, models/<kind>/<name>
     groups: bool = False  # entries are groups of reconstructions
-    methods: Callable[[str, Any], Sequence[str]] = lambda name, group: (name,)  # of a group: the methods in its tables
-    baselines: Callable[[str, Any], Sequence[str]] = lambda name, group: ()  # likewise: those that begin with floor_
-    weights: tuple[str, ...] = ()  # what dvc.yaml declares for every entry, whatever it names
-    over: tuple[str, ...] = ()  # other sections that entries are made of
-    stated: tuple[str, ...] = ()  # keys of an entry that dvc.yaml reads, so they are never left out
+    methods: Callable[[str, Any], Sequence[str]] = lambda name, group: (name,)  # of a group, in its tables
+    baselines: Callable[[str, Any], Sequence[str]] = lambda name, group: ()  # likewise, named floor_*
+    weights: tuple[str, ...] = ()  # that dvc.yaml declares for every entry
+    over: tuple[str, ...] = ()  # other sections that entries are merged from
+    stated: tuple[str, ...] = ()  # keys of an entry that dvc.yaml reads: presets always state them
     unused: frozenset[tuple[str, ...]] = frozenset({("shared",)})  # as in Part
-    idle: Callable[[Any], frozenset[tuple[str, ...]]] = lambda entry: frozenset()  # of an entry: likewise
+    idle: Callable[[Any], frozenset[tuple[str, ...]]] = lambda entry: frozenset()  # the same for an entry
 
     @property
     def path(self) -> str:
@@ -62,7 +67,7 @@ class Section:
 
     @property
     def empty(self) -> dict[str, Any] | None:
-        """The section without entries, as a preset states it; None for a section that has none."""
+        """The section without entries, as in presets; None for a section that never has entries."""
         if self.names:
             kind = get_origin(get_type_hints(self.cls)[self.names])
             return {self.names: {} if kind is dict else []}
@@ -70,23 +75,23 @@ class Section:
 
     @property
     def dataset(self) -> bool:
-        """It names a dataset, whatever else it holds."""
+        """Whether the section names a dataset."""
         return "dataset" in getattr(self.cls, "__dataclass_fields__", ())
 
     def part(self, value: Any, plain: Any) -> Part:
-        """The section itself. Where it names no things by name, nothing of it is read but which images it looks at."""
+        """The section itself. Without entries, only its IMAGES fields are read."""
         unused = self.unused
         if self.names and not getattr(value, self.names):
             unused = frozenset((field,) for field in value.__dataclass_fields__ if field not in IMAGES)
         return Part(value=value, layers=((self.key, plain),), unused=unused)
 
     def entries(self, value: Any) -> list[str]:
-        """Names of the things by name in the section's dataclass; lists name things of other sections."""
+        """Names of the entries; none for a list, which names entries of other sections."""
         found = getattr(value, self.names) if self.names else value
         return list(found) if isinstance(found, Mapping) else []
 
     def built(self, whole: Plain, sections: Mapping[str, Any], name: str) -> tuple[Any, tuple[Part, ...]]:
-        """An entry, and what of it is checked beyond the section itself: of the whole file, and of its sections' dataclasses."""
+        """An entry, and its parts to check. `whole`: the file; `sections`: its dataclasses."""
         if self.read:
             return self.read(whole, name)
         if self.entry is None:
@@ -100,17 +105,17 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One folder of `methods`. Its module `checks`, if there is one, holds the rules that no annotation can state."""
+    """A folder of `methods`. Its module `checks`, if any, holds cross-section validation."""
 
     name: str
-    kind: str = ""  # of its models, the folder below models/
+    kind: str = ""  # of its models: the folder below models/
     sections: tuple[Section, ...]
     checks: bool = True
     report: bool = False  # its module `report` adds parts to the page
-    labels: Mapping[str, str] = field(default_factory=dict)  # `family` in the tables -> its name for people
-    about: str = ""  # how such a method makes its pictures, one sentence
+    labels: Mapping[str, str] = field(default_factory=dict)  # `family` in the tables -> display name
+    about: str = ""  # how the method makes images, one sentence
 
     def faults(self, params: Any) -> Iterator[str]:
-        """By name: who reads the registry does not depend on checks."""
+        """Imported by name, so that the registry does not depend on the checks."""
         if self.checks:
             yield from import_module(f"relume.methods.{self.name}.checks").faults(params)

@@ -1,4 +1,4 @@
-"""What sections name is there: one walk over all dataclasses of `params.yaml`, which checks what their annotations declare."""
+"""Validates references between sections: one walk over all dataclasses of `params.yaml` checks their annotations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -20,38 +20,36 @@ SPLITS = ("test", "val", "train")
 
 
 class Params:
-    """The whole file as dataclasses. `entries`: key of a list of things by name -> name -> what it is."""
+    """The whole file as dataclasses. `entries`: key of a list or mapping -> name -> entry."""
 
     def __init__(self, sections: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
         self._sections, self._entries = sections, entries
 
     def __getitem__(self, key: str) -> Any:
-        """What stands at a dotted key."""
         name, *path = key.split(".")
-        here = self._sections[name]
+        value = self._sections[name]
         for part in path:
-            here = here[part] if isinstance(here, Mapping) else getattr(here, part)
-        return here
+            value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+        return value
 
     def entries(self, key: str) -> Mapping[str, Any]:
-        """Things by name."""
         return self._entries.get(key, {})
 
     def names(self, *keys: str) -> list[str]:
-        """Of things in lists, in maps of things by name, or of a section's fields."""
+        """Names in lists, keys of mappings, or fields of a section."""
         return [name for key in keys for name in (self._entries[key] if key in self._entries else _names(self[key]))]
 
     def naming(self, lists: Mapping[str, Sequence[str]]) -> "Params":
-        """These, and further lists of names."""
+        """A copy with further lists of names."""
         return Params(self._sections, {**self._entries, **{key: dict.fromkeys(names) for key, names in lists.items()}})
 
     def pixels(self, dataset: str) -> int | None:
-        """The side of a dataset's images; None for one that is not prepared."""
+        """The side of a dataset's images; None for an unknown dataset."""
         found = self["prepare.datasets"].get(dataset)
         return None if found is None else found.pixels
 
     def images(self, dataset: str, split: str) -> int | None:
-        """How many images `prepare` makes; None where the parameters do not tell."""
+        """The number of images that `prepare` makes; None if unknown from the parameters."""
         found = self["prepare.datasets"].get(dataset)
         count: int | None = getattr(found, split, None)
         return None if count is None else count + getattr(found, f"dead_leaves_{split}", 0)
@@ -63,7 +61,7 @@ def _names(value: Any) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A marked value: its key below its part, the dataclasses that hold it, from the inside outwards."""
+    """A marked value, its key relative to its part, and the dataclasses that hold it, innermost first."""
 
     value: Any
     mark: Reference
@@ -71,12 +69,12 @@ class Found:
     holders: tuple[Any, ...]
 
     def field(self, name: str) -> Any:
-        """The nearest holder's field of this name."""
+        """The field of the innermost holder that has it."""
         return next(getattr(holder, name) for holder in self.holders if hasattr(holder, name))
 
 
 def faults(part: Part, params: Params) -> Iterator[str]:
-    """Every reference of the part to something that is not there."""
+    """Faults of the part's references, with their keys."""
     for found in marked(part):
         yield from (f"{part.key(found.path)}: {fault}" for fault in check(found.mark, found, params))
 
@@ -95,7 +93,7 @@ def marked(part: Part) -> Iterator[Found]:
 
 
 def _walk(value: Any, annotation: Any, path: tuple[Any, ...], holders: tuple[Any, ...]) -> Iterator[Found]:
-    own, kind = _taken_apart(annotation)
+    own, kind = _unwrap(annotation)
     if value is None:
         return
     yield from (Found(value=value, mark=mark, path=path, holders=holders) for mark in own)
@@ -120,8 +118,8 @@ def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls, include_extras=True)
 
 
-def _taken_apart(annotation: Any) -> tuple[list[Reference], Any]:
-    """The markers of an annotation, and what it is without them and without None."""
+def _unwrap(annotation: Any) -> tuple[list[Reference], Any]:
+    """The markers of an annotation, and the annotation without them and without None."""
     found: list[Reference] = []
     while True:
         if get_origin(annotation) is Annotated:
@@ -135,7 +133,7 @@ def _taken_apart(annotation: Any) -> tuple[list[Reference], Any]:
 
 @singledispatch
 def check(mark: Reference, found: Found, params: Params) -> Iterator[str]:
-    """What is wrong with a marked value."""
+    """Faults of a marked value."""
     raise TypeError(f"no check for references of type {type(mark).__name__}")
 
 
@@ -199,11 +197,11 @@ def _(mark: marks.Tap, found: Found, params: Params) -> Iterator[str]:
     yield from no_tap(network, found.value)
     tap = _taps(network).get(found.value)
     if mark.pooled and tap and tap.stride is not None:
-        yield f"{found.value} of {network} has positions; a tap without positions is needed, such as pool"
+        yield f"{found.value} of {network} has positions; needs a tap without positions, such as pool"
 
 
 def no_tap(network: str, tap: str) -> Iterator[str]:
-    """Nothing of a network that there is not: that is a fault of its own."""
+    """Yields nothing for an unknown network, which is reported elsewhere."""
     taps = _taps(network)
     if taps and tap not in taps:
         yield f"{network} has no tap {tap!r}; {one_of(taps, tap)}"
@@ -240,7 +238,7 @@ def _(mark: marks.Sees, found: Found, params: Params) -> Iterator[str]:
     try:
         about = facts(found.value)
     except UserError:
-        return  # it is not fetched, and that is said
+        return  # an unknown network is reported elsewhere
     if side is not None and about.any_size and about.min_size > side:
         yield f"{found.value} needs images of at least {about.min_size} px, these have {side}"
 

@@ -1,5 +1,5 @@
-"""The families of methods: the one list of them. Parameters, presets and tests go by it; a new family is one more line, or an
-entry point of the group `relume.families`."""
+"""The list of method families. Parameters, presets and tests use it; a new family is one more name, or an entry point of
+`relume.families`."""
 
 from importlib import import_module
 

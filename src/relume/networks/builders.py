@@ -93,7 +93,7 @@ def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
 
 @BUILDERS.register("own")
 def own(facts: Facts) -> tuple[nn.Module, Facts]:
-    """A user's, as section `networks` declares it."""
+    """A user-defined network of section `networks`."""
     return factories.build(facts.module, facts.kwargs), facts
 
 

@@ -18,7 +18,7 @@ NETWORKS: dict[str, Facts] = {
     entry.name: entry
     for entry in [*convolutional.networks(), *residual.networks(), *map(openclip.facts, openclip.SHORT), IDENTITY]
 }
-DECLARED: dict[str, Facts] = {}  # the user's own, of section `networks`: `params.check` fills it, before all else
+DECLARED: dict[str, Facts] = {}  # user-defined networks of section `networks`; `params.check` fills it first
 HEADS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")  # LPIPS's linear heads: weights without a network
 WEIGHTS = (*NETWORKS, *HEADS)
 

@@ -14,24 +14,22 @@ Positive = Annotated[float, Field(gt=0)]
 
 @config
 class OwnNetwork:
-    """An entry of section `networks`: a network that is not of the catalogue. Its code is in a package, or below src/."""
+    """An entry of section `networks`: a user-defined network. Its code is in a package, or below src/."""
 
     module: str = Field(pattern=r"^[\w.]+:[\w.-]+$")  # timm:<name>, torchvision:<name>, open_clip:<name> or <module>:<factory>
     kwargs: dict[str, Any] = Field(default_factory=dict)  # of the factory
-    weights: str | None  # a safetensors file or a state dict, which is read with weights_only; null: the factory brings them
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of that file: without it DVC notices no other content
+    weights: str | None  # a safetensors file or a state dict, read with weights_only; null: the factory loads them
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # of that file: without it DVC does not detect changes
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
-    pixels: int = Field(ge=8)  # of the images that it takes
-    any_size: bool = False  # it takes images of any size; else they are resized to `pixels`
+    pixels: int = Field(ge=8)  # side of the input images
+    any_size: bool = False  # accepts images of any size; else they are resized to `pixels`
     taps: Annotated[tuple[str, ...], Once] = Field(min_length=1)  # names of its modules; only these are extracted and inverted
     licence: str = "unknown"
 
 
 @config
 class Weights:
-    """Section `weights`: which sets the stage brings together."""
-
     networks: Annotated[tuple[str, ...], Once]  # of `catalogue.WEIGHTS`, or open_clip's <model>/<tag>
 
     def __post_init__(self) -> None:
@@ -44,16 +42,12 @@ class Weights:
 
 @config
 class Extract:
-    """Section `extract`."""
-
     datasets: Annotated[tuple[Dataset, ...], Once]
     networks: Annotated[tuple[Fetched, ...], Once]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
-    budget_mb: int = Field(
-        ge=0
-    )  # MiB of float16 maps per dataset and network, smallest first; what is over is computed on the fly
-    pictures: int = Field(ge=2)  # of the train split, at most, that the statistics are taken over
-    cached: tuple[str, ...] | None = None  # networks that keep anything at all beside statistics; null: every one
-    held_out: tuple[str, ...] = ()  # of the others, those that keep it of pictures outside the training split: for evaluation
+    budget_mb: int = Field(ge=0)  # MiB of float16 features saved per dataset and network, smallest taps first
+    pictures: int = Field(ge=2)  # at most this many training images for the statistics
+    cached: tuple[str, ...] | None = None  # networks whose features are saved for all images; null: all networks
+    held_out: tuple[str, ...] = ()  # further networks whose features are saved for images outside the training split
 
     def __post_init__(self) -> None:
         for name in self.networks:

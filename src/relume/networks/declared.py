@@ -1,4 +1,4 @@
-"""The facts of a network of section `networks`: it is built, and its layers are looked at."""
+"""The facts of a network of section `networks`, from its modules."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ from relume.networks.own import borrowed, choose, described, layers, with_taps
 
 
 def facts_of(name: str, declared: OwnNetwork) -> Facts:
-    """Raises UserError for a factory that is not there, or a tap that is none of its modules."""
+    """Raises UserError for an unknown factory, or a tap that is not one of its modules."""
     if name in WEIGHTS or not re.fullmatch(r"[A-Za-z]\w*", name):
-        raise UserError(f"{name!r} must be letters, digits and _, and no name of the catalogue")
-    here = Path(*declared.module.partition(":")[0].split("."))
-    if here.with_suffix(".py").exists() or here.is_dir():
-        raise UserError(f"module: {here} lies in the project's root: move it below src/, where DVC notices changes")
+        raise UserError(f"{name!r} must consist of letters, digits and _, and must not be in the catalogue")
+    local = Path(*declared.module.partition(":")[0].split("."))
+    if local.with_suffix(".py").exists() or local.is_dir():
+        raise UserError(f"module: {local} is in the project's root: move it below src/, where DVC notices changes")
     return Facts(
         name=name,
         builder="own",

@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 (Tan & Le, arXiv 1905.11946, without squeeze and excitation), modules named as in timm.
 
-To import timm takes two seconds, which most stages would pay for this one network.
+Importing timm takes two seconds, which most stages would spend for this network alone.
 """
 
 import torch
@@ -16,7 +16,7 @@ STEM, HEAD, CLASSES = 32, 1280, 1000
 
 
 class Conv(nn.Conv2d):
-    """Padded as TensorFlow does: with a stride the odd pixel lies right and below."""
+    """Padded as in TensorFlow: with a stride, an odd pixel is added right and below."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
         padding = kernel // 2 if stride == 1 else 0
@@ -41,7 +41,7 @@ class Norm(nn.BatchNorm2d):
 
 
 class Block(nn.Module):
-    """Inverted residual; without an expansion the pointwise layer before is left out, and timm counts the others from 1."""
+    """Inverted residual. Without an expansion the first pointwise layer is left out, and timm numbers the others from 1."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()

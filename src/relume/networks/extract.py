@@ -33,7 +33,7 @@ class Pictures:
     images: np.ndarray  # uint8 (N, H, W, 3)
     sample: Sequence[int]
     split: str  # of the sample: `train`, or `all` if there is no train split
-    kept: Sequence[int] | None = None  # rows whose small taps are kept; None: all
+    kept: Sequence[int] | None = None  # rows whose small taps are saved; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +62,8 @@ class Statistics:
     piece that fits the processor's cache at a time."""
 
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
-        here = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
-        zeros = partial(torch.zeros, dtype=torch.float64, device=here)
+        sums_device = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
+        zeros = partial(torch.zeros, dtype=torch.float64, device=sums_device)
         self.shapes, self.n = shapes, 0
         self.total = {tap: zeros(math.prod(shape)) for tap, shape in shapes.items()}  # sum of x, in the order of memory
         self.lengths = {tap: zeros(2) for tap in shapes}  # sums of |x| and of |x|^2
@@ -101,14 +101,14 @@ def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb
     statistics = Statistics(shapes, forward.device)
     with atomic_folder(folder) as temporary:
         kept = range(len(images)) if pictures.kept is None else pictures.kept
-        places = {row: place for place, row in enumerate(kept)}
+        positions = {row: position for position, row in enumerate(kept)}
         files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
         for rows, values in forward.stream(images, sample, taps):
             statistics.add(values)
-            _keep(files, places, rows, values)
+            _keep(files, positions, rows, values)
         others = sorted(set(kept) - set(sample)) if files else []
         for rows, values in forward.stream(images, others, list(files)):
-            _keep(files, places, rows, values)
+            _keep(files, positions, rows, values)
         for file in files.values():
             file.flush()
         about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
@@ -116,11 +116,11 @@ def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb
 
 
 def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
-    """The taps whose float16 values for all images fit, smallest first; in the order of the network."""
-    left, kept = budget_mb * MIB, set()
+    """The taps whose float16 values for all images fit, smallest first. Returns them in the network's order."""
+    remaining, kept = budget_mb * MIB, set()
     for tap in sorted(shapes, key=lambda tap: int(np.prod(shapes[tap]))):
-        left -= 2 * int(np.prod(shapes[tap])) * pictures
-        if left < 0:
+        remaining -= 2 * int(np.prod(shapes[tap])) * pictures
+        if remaining < 0:
             break
         kept.add(tap)
     return [tap for tap in shapes if tap in kept]
@@ -135,15 +135,15 @@ def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> d
     return files
 
 
-def _keep(files: Mapping[str, np.memmap], places: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:
-    here = [at for at, row in enumerate(rows) if row in places]
+def _keep(files: Mapping[str, np.memmap], positions: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:
+    selected = [at for at, row in enumerate(rows) if row in positions]
     for tap, file in files.items():
-        half = values[tap][here].half().cpu().numpy()
+        half = values[tap][selected].half().cpu().numpy()
         if not np.isfinite(half).all():
             raise UserError(
                 f"tap {tap}: features of images {rows[0]} to {rows[-1]} are NaN or Inf in float16: lower extract.budget_mb"
             )
-        file[[places[rows[at]] for at in here]] = half
+        file[[positions[rows[at]] for at in selected]] = half
 
 
 def _describe(forward: ForwardPass, pictures: Pictures) -> dict[str, Any]:

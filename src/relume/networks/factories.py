@@ -1,5 +1,4 @@
-"""Builds a user's network by name, `timm:<name>`, `torchvision:<name>`, `open_clip:<name>` or `<module>:<factory>`; reads its
-file."""
+"""Builds a user-defined network: `timm:<name>`, `torchvision:<name>`, `open_clip:<name>` or `<module>:<factory>`."""
 
 import difflib
 import importlib
@@ -17,7 +16,7 @@ PACKAGES = ("timm", "torchvision", "open_clip")
 
 
 def is_source(name: str) -> bool:
-    """`<package or module>:<name>`, as opposed to the name of a network of the catalogue."""
+    """Whether the name is `<package or module>:<name>`, not the name of a network of the catalogue."""
     return ":" in name
 
 
@@ -46,9 +45,9 @@ def _packaged(package: str, name: str, **kwargs: Any) -> Any:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a state dict saved by torch, which is read with `weights_only`."""
+    """The tensors of a safetensors file, or of a state dict saved by torch, read with `weights_only`."""
     if path.suffix == ".onnx":
-        raise UserError(f"{path}: ONNX files cannot be inverted, for torch has no reader of them; export a state dict instead")
+        raise UserError(f"{path}: ONNX files cannot be inverted: torch cannot read them; export a state dict instead")
     from relume.networks.convert import InvalidWeights, tensors_of  # which imports this module
 
     try:
@@ -58,7 +57,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
-    """All tensors of the module, and no others."""
+    """Raises UserError unless `tensors` has exactly the module's tensors."""
     from relume.networks.convert import unusable
 
     for name, expected in model.state_dict().items():

@@ -24,8 +24,8 @@ class Tap:
     """A named activation: (N, channels, H, W) with a stride, (N, channels) without.
 
     Several places are concatenated along the channels. `form`: "map" is the activation itself, "mean" its mean over positions,
-    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map. Of a user's modules: "raw" is the
-    output itself, tokens (N, L, C) among them, "raw_last" a map (N, H, W, C) in the usual order.
+    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map. For user-defined modules, "raw" is
+    the output itself, also tokens (N, L, C), and "raw_last" moves the channels of a map (N, H, W, C) to the front.
     """
 
     channels: int
@@ -47,7 +47,7 @@ class Facts:
     any_size: bool = True  # accepts images of any size; else they are resized to `size`
     min_size: int = 32  # of an image for which all taps exist
     taps: dict[str, Tap]
-    variant: str  # which training and which part of the network
+    variant: str  # the training and the part of the network
     licence: str
     module: str = ""  # of builder `own`: <package or module>:<factory>
     kwargs: dict[str, Any] = field(default_factory=dict)  # of that factory

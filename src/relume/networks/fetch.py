@@ -42,7 +42,7 @@ def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambd
 
 
 def _declared(name: str, root: Path, log: Callable[[str], object]) -> Path:
-    """Of section `networks`: its file's tensors, or those that its factory made, under the seed 0."""
+    """A network of section `networks`: the tensors of its file, or those of its factory with seed 0."""
     from relume.networks.builders import build
     from relume.networks.factories import load_state, read_state
 
@@ -80,7 +80,7 @@ def _read(name: str, file: File, path: Path) -> dict[str, Tensor]:
     if name in PINS:
         if (found := digest(tensors)) != PINS[name]:
             raise InvalidWeights(f"its tensors have sha256 {found}, expected {PINS[name]}")
-    elif name not in HEADS:  # heads are all pinned, and have no template
+    elif name not in HEADS:  # all heads are pinned, and have no template
         _compare(tensors, canonical(template(name)))
     return tensors
 
@@ -103,7 +103,7 @@ def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None,
     folder = root / name
     (folder / CARD).unlink(missing_ok=True)
     with atomic(folder / TENSORS) as temporary:
-        # what is declared of a user's network belongs to the file, on which stages depend
+        # part of the file, because stages depend on it: the declaration of a user-defined network
         stated = {"declared": json.dumps(asdict(facts(name)), sort_keys=True)} if name in DECLARED else None
         temporary.write_bytes(save(tensors, stated))  # save_file makes it readable by its owner only
     source = {"name": file.name, "sha256": sha256(path)} if file and path else None

@@ -30,7 +30,7 @@ class Network(nn.Module):
         self.adopt()
 
     def adopt(self) -> None:
-        """Makes the modules ready: frozen, in eval mode, nothing in place, in the faster memory format."""
+        """Freezes the modules: eval mode, no in-place operations, channels_last memory format."""
         for module in self.body.modules():
             if hasattr(module, "inplace"):
                 setattr(module, "inplace", False)  # noqa: B010  mypy types attributes of modules as tensors
@@ -59,7 +59,7 @@ class Network(nn.Module):
 
 
 def load(name: str, store: WeightStore, device: torch.device = CPU) -> Network:
-    """The network with its pinned weights, or the one of this name that the store was given."""
+    """The network of this name in `store.given`, or the network with its pinned weights."""
     if name in store.given:
         found: Network = store.given[name]
         return found
@@ -85,7 +85,7 @@ def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:
 
 
 def _network(facts: Facts, body: nn.Module) -> Network:
-    """A user's own module may want its images in the usual memory format."""
+    """A user-defined module keeps its memory format."""
     if facts.builder != "own":
         return Network(facts, body)
     from relume.networks.own import OwnNetwork, freeze

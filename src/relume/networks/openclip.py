@@ -15,7 +15,7 @@ from relume.networks.facts import Facts, Tap, activation_taps, output
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI; a tag with other values replaces them when built
 STD = (0.26862954, 0.26130258, 0.27577711)
-DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files: known without the package
+DECLARED: dict[str, dict[str, Any]] = {  # as in open_clip's model files, for use without the package
     "ViT-B-32": {"embed_dim": 512, "vision_cfg": {"layers": 12, "width": 768, "patch_size": 32}},
     "ViT-L-14": {"embed_dim": 768, "vision_cfg": {"layers": 24, "width": 1024, "patch_size": 14}},
     "RN50": {"embed_dim": 1024, "vision_cfg": {"layers": [3, 4, 6, 3], "width": 64}},

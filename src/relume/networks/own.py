@@ -1,4 +1,4 @@
-"""Any `nn.Module` as a network: it is frozen while it is borrowed, and put back as it was found. Taps are its modules' names."""
+"""Any `nn.Module` as a network. `borrowed` freezes it and restores its state afterwards. Taps are the names of its modules."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,18 +14,18 @@ from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD, Facts, Form, Tap,
 from relume.networks.network import Network
 from relume.networks.taps import first_tensor
 
-PROBE = 2  # images of the trial pass: a layer whose outputs are not one per image shows
+PROBE = 2  # images of the trial pass: 2 reveal layers whose output is not one per image
 FAULTS = (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError, KeyError)  # of foreign code
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What a module returns, for one image."""
+    """The output of a module for one image."""
 
     name: str
     shape: tuple[int, ...]  # as the module returns it
     form: Form
-    depth: float  # 0 to 1: how much of the forward pass is done by then
+    depth: float  # 0 to 1: position in the forward pass
 
     @property
     def kind(self) -> str:
@@ -34,7 +34,7 @@ class Layer:
 
 
 class OwnNetwork(Network):
-    """A user's module. Nothing of it is changed here: `borrowed` freezes it for a while."""
+    """A user-defined module, unchanged: `borrowed` freezes it."""
 
     def adopt(self) -> None:
         like = next((one for one in (*self.body.parameters(), *self.body.buffers()) if one.is_floating_point()), torch.empty(0))
@@ -50,7 +50,7 @@ class OwnNetwork(Network):
 
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
-    """Frozen, in eval mode and with nothing in place; afterwards as it was, also after an error."""
+    """Inside, the module is frozen, in eval mode and without in-place operations. Its state is restored, also after an error."""
     modes = [(module, module.training) for module in model.modules()]
     frozen = [(weight, weight.requires_grad) for weight in model.parameters()]
     inplace = [module for module in model.modules() if getattr(module, "inplace", None) is True]
@@ -60,8 +60,8 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-        for weight, wanted in frozen:
-            weight.requires_grad_(wanted)
+        for weight, before in frozen:
+            weight.requires_grad_(before)
         for module in inplace:
             setattr(module, "inplace", True)  # noqa: B010  mypy types attributes of modules as tensors
 
@@ -77,30 +77,30 @@ def freeze(model: nn.Module) -> nn.Module:
 def described(
     model: nn.Module, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, channels: int | None = None
 ) -> Facts:
-    """What the module says of its images, unless it is given: timm's and open_clip's configurations, torchvision's weights.
+    """Mean, std and size unless given: from timm's and open_clip's configurations and torchvision's weights.
 
-    Without any: 224 px; ImageNet's mean and deviation for torchvision's classes, images in [0, 1] as they are for all others;
-    as many channels as the first convolution takes.
+    Defaults: 224 px; ImageNet's mean and std for torchvision's classes, no normalisation for others; the input channels of the
+    first convolution.
     """
     first = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
     count = channels or first
     if count not in (1, 3, 4):
-        raise UserError(f"channels: images of 1, 3 or 4 channels can be found, got {count}; give channels=")
-    carried = _carried(model)
-    found_mean, found_std = tuple(mean or carried["mean"]), tuple(std or carried["std"])
+        raise UserError(f"channels: must be 1, 3 or 4, got {count}; set channels=")
+    metadata = _metadata(model)
+    found_mean, found_std = tuple(mean or metadata["mean"]), tuple(std or metadata["std"])
     for key, values in (("mean", found_mean), ("std", found_std)):
         if len(values) not in (1, count):
-            raise UserError(f"{key}: a number per channel is needed, {count} here, got {list(values)}")
+            raise UserError(f"{key}: needs one number per channel, {count}; got {list(values)}")
     if min(found_std) <= 0:
         raise UserError(f"std: must be above 0, got {list(found_std)}")
     each = [tuple(map(float, values if len(values) == count else values * count)) for values in (found_mean, found_std)]
     name = type(model).__name__
     return Facts(
-        name=name, builder="", mean=each[0], std=each[1], size=carried["size"], min_size=1, taps={}, variant=name, licence=""
+        name=name, builder="", mean=each[0], std=each[1], size=metadata["size"], min_size=1, taps={}, variant=name, licence=""
     )
 
 
-def _carried(model: nn.Module) -> dict[str, Any]:
+def _metadata(model: nn.Module) -> dict[str, Any]:
     timm = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     if timm is not None:
         known = timm if isinstance(timm, Mapping) else vars(timm)
@@ -111,8 +111,8 @@ def _carried(model: nn.Module) -> dict[str, Any]:
             return {"mean": part.image_mean, "std": part.image_std, "size": size if isinstance(size, int) else size[0]}  # type: ignore[union-attr]
     transforms = getattr(getattr(model, "weights", None), "transforms", None)
     if callable(transforms):
-        made = transforms()
-        return {"mean": made.mean, "std": made.std, "size": made.crop_size[0]}
+        transform = transforms()
+        return {"mean": transform.mean, "std": transform.std, "size": transform.crop_size[0]}
     if type(model).__module__.startswith("torchvision."):
         return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": 224}
     return {"mean": (0.0,), "std": (1.0,), "size": 224}
@@ -135,22 +135,22 @@ def layers(network: OwnNetwork, size: int) -> dict[str, Layer]:
             network(torch.full((PROBE, channels, size, size), 0.5, device=network.device))
     except FAULTS as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        fault = f"{network.facts.name} takes no images of {channels} x {size} x {size}: {lines[0]}"
-        raise UserError(f"{fault}. Give size= and channels= as the network takes them") from error
+        fault = f"{network.facts.name} does not accept images of {channels} x {size} x {size}: {lines[0]}"
+        raise UserError(f"{fault}. Set size= and channels= to what the network accepts") from error
     finally:
         for handle in handles:
             handle.remove()
-    good = {name: value for name, value in found.items() if _invertible(value)}
+    invertible = {name: value for name, value in found.items() if _invertible(value)}
     return {
-        name: Layer(name=name, shape=tuple(value.shape[1:]), form=_form(value), depth=place / len(found))
-        for place, (name, value) in enumerate(found.items())
-        if name in good
+        name: Layer(name=name, shape=tuple(value.shape[1:]), form=_form(value), depth=position / len(found))
+        for position, (name, value) in enumerate(found.items())
+        if name in invertible
     }
 
 
 def _invertible(value: Any) -> bool:
-    alike = isinstance(value, Tensor) and value.is_floating_point() and value.ndim in (2, 3, 4) and len(value) == PROBE
-    return alike and value.numel() > 0
+    per_image = isinstance(value, Tensor) and value.is_floating_point() and value.ndim in (2, 3, 4) and len(value) == PROBE
+    return per_image and value.numel() > 0
 
 
 def _form(value: Tensor) -> Form:
@@ -160,7 +160,7 @@ def _form(value: Tensor) -> Form:
 
 
 def choose(known: Mapping[str, Layer], names: Sequence[str], network: str) -> dict[str, Layer]:
-    """The layers of these names; of unknown ones the nearest are listed."""
+    """The layers of these names. The error for an unknown name lists similar ones."""
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or list(known)[:5]

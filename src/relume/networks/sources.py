@@ -156,12 +156,12 @@ def _home() -> Path:
 
 
 def cache_folder() -> Path:
-    """Of what the library keeps for itself."""
+    """The library's own cache."""
     return _home() / "relume"
 
 
 def _in_caches(file: File) -> list[Path]:
-    """The caches of torch, open_clip and the hub, and our own."""
+    """Paths in the caches of torch, open_clip, the hub and this library."""
     paths = [download_path(file)]
     if file.cache == "hub":
         home = Path(os.environ.get("HF_HOME") or _home() / "huggingface")

@@ -1,4 +1,4 @@
-"""Reads `data/features/<dataset>/<network>/`: `stats.json` of all taps, and float16 `<tap>.npy` of the small ones."""
+"""Reads `data/features/<dataset>/<network>/`: `stats.json` with statistics of all taps, float16 `<tap>.npy` of small ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,21 +33,21 @@ class Features:
         return taps[tap]
 
     def cached(self, tap: str) -> np.ndarray | None:
-        """float16 (images, *shape) in the order of the dataset; None if the tap is not kept for all images."""
+        """float16 (images, *shape) in the order of the dataset; None if the tap is not saved for all images."""
         return None if self.described["kept"] is not None else self._values(tap)
 
     def of(self, tap: str, rows: Sequence[int]) -> np.ndarray | None:
-        """float16 (rows, *shape), None if the tap is not kept for all these rows."""
+        """float16 (rows, *shape), None if the tap is not saved for all these rows."""
         values, kept = self._values(tap), self.described["kept"]
-        places = {row: place for place, row in enumerate(range(self.described["pictures"]) if kept is None else kept)}
-        return None if values is None or not places.keys() >= set(rows) else values[[places[row] for row in rows]]
+        positions = {row: position for position, row in enumerate(range(self.described["pictures"]) if kept is None else kept)}
+        return None if values is None or not positions.keys() >= set(rows) else values[[positions[row] for row in rows]]
 
     def _values(self, tap: str) -> np.ndarray | None:
         if not self.stats(tap)["cached"]:
             return None
         values: np.ndarray = np.load(self.folder / f"{tap}.npy", mmap_mode="r", allow_pickle=False)
         kept = self.described["kept"]
-        wanted = self.described["pictures"] if kept is None else len(kept)
-        if len(values) != wanted:
-            raise UserError(f"{self.folder / tap}.npy has {len(values)} images, expected {wanted}: run extract again")
+        expected = self.described["pictures"] if kept is None else len(kept)
+        if len(values) != expected:
+            raise UserError(f"{self.folder / tap}.npy has {len(values)} images, expected {expected}: run extract again")
         return values

@@ -105,7 +105,7 @@ def first_tensor(output: Any) -> Any:
 
 
 def spatial(value: Tensor) -> Tensor:
-    """Tokens (N, k + side^2, C) -> a map (N, C (k + 1), side, side): patches, and the k others (class, registers) at every place.
+    """Tokens (N, k + side^2, C) -> a map (N, C (k + 1), side, side): patches, and the k others (class, registers) everywhere.
 
     Maps and vectors stay as they are.
     """
@@ -127,14 +127,14 @@ def _places(network: Network, name: str) -> tuple[set[Place], Read]:
 
 
 def _statistics(network: Network) -> tuple[set[Place], Read]:
-    """If a module is called twice (a branch of FID's Inception), the first call counts."""
+    """If a module is called twice (a branch of FID's Inception), the first call is used."""
     norms = {
         Place(module=name, side="input"): module
         for name, module in network.body.named_modules()
         if isinstance(module, nn.BatchNorm2d)
     }
     if not norms:
-        raise UserError(f"{network.facts.name} has no batch normalisation; resnet50 and efficientnet_lite0 have")
+        raise UserError(f"{network.facts.name} has no batch normalisation; resnet50 and efficientnet_lite0 do")
 
     def read(found: Found) -> Tensor:
         return torch.stack([_discrepancy(norms[place], value) for place, value in found.items() if place in norms], dim=1)

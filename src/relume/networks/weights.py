@@ -19,7 +19,7 @@ TENSORS, CARD = "model.safetensors", "model.json"
 class WeightStore:
     """The weights of a stage: each folder is `models/weights` or the folder of one network.
 
-    `given`: networks that are there already, by name; the library has them from its user.
+    `given`: networks in memory, by name, passed to the library by its user.
     """
 
     def __init__(self, *folders: Path, given: Mapping[str, Any] | None = None) -> None:

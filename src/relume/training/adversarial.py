@@ -1,4 +1,4 @@
-"""The discriminator of an adversarial objective: it learns in the module's steps, from its own loss, and is not kept."""
+"""The discriminator of an adversarial objective: one step per step of the module, on its own loss. It is not saved."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,31 +10,31 @@ from relume.training import optimiser
 from relume.training.ema import State, below, prefixed
 from relume.training.ranks import Ranks, synced
 
-DISCRIMINATOR = "discriminator"  # the term that it minimises; no gradient of it may reach the module
-BETAS = (0.5, 0.999)  # little momentum: the generator moves on (Radford et al., arXiv 1511.06434)
+DISCRIMINATOR = "discriminator"  # its loss term, whose gradients must not reach the module
+BETAS = (0.5, 0.999)  # low momentum (Radford et al., arXiv 1511.06434)
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """What is computed inside has no gradients for the module's weights."""
-    learning = [weights for weights in module.parameters() if weights.requires_grad]
+    """Inside, the module's weights get no gradients."""
+    trainable = [weights for weights in module.parameters() if weights.requires_grad]
     module.requires_grad_(False)
     try:
         yield
     finally:
-        for weights in learning:
+        for weights in trainable:
             weights.requires_grad_(True)
 
 
 class DiscriminatorState:
-    """A discriminator on its device, and its Adam. Its rate follows the module's schedule: neither outruns the other."""
+    """A discriminator and its Adam optimizer. Its learning rate follows the module's schedule."""
 
     def __init__(self, module: nn.Module, learning_rate: float, betas: tuple[float, float] = BETAS) -> None:
         self.module, self.learning_rate = module, learning_rate
         self.optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate, betas=betas)
 
     def step(self, loss: Tensor, share: float, ranks: Ranks) -> None:
-        """One step at this share of its rate. Gradients that something else has left there are thrown away."""
+        """One step at `share` times the learning rate. Earlier gradients are discarded."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         ranks.average(synced(self.module))

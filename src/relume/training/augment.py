@@ -1,4 +1,4 @@
-"""What training pictures go through before their features are computed: mirrored, a part of them enlarged, in other colours."""
+"""Augmentation of training images, before their features are computed: horizontal flip, crop and resize, colour."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from relume.training.config import Augment
 
-DRAWS = 9  # numbers per picture
+DRAWS = 9  # random numbers per image
 
 
 def augment(images: Tensor, config: Augment, generators: Sequence[torch.Generator]) -> Tensor:
-    """(N, 3, H, W) -> the same; row n draws from generator n, as much whatever comes of it. Untouched where nothing is asked."""
+    """(N, 3, H, W) -> (N, 3, H, W). Row n always draws DRAWS numbers from generator n."""
     if not config.flip and config.crop == config.colour == 0:
         return images
     draws = torch.stack([torch.rand(DRAWS, generator=one) for one in generators], dim=1).to(images)
@@ -25,7 +25,7 @@ def augment(images: Tensor, config: Augment, generators: Sequence[torch.Generato
 
 def _moved(images: Tensor, config: Augment, draws: Tensor) -> Tensor:
     mirror, shrink, across, down = draws
-    side = 1 - config.crop * shrink  # of the part that is seen; the whole is 2 long in the grid's units
+    side = 1 - config.crop * shrink  # of the crop, as a share; the grid's coordinates are in [-1, 1]
     sign = 1 - 2 * (mirror < 0.5).float() if config.flip else torch.ones_like(side)
     shift = (1 - side) * (2 * torch.stack([across, down]) - 1)
     zero = torch.zeros_like(side)
@@ -35,17 +35,17 @@ def _moved(images: Tensor, config: Augment, draws: Tensor) -> Tensor:
 
 
 def _coloured(images: Tensor, share: float, draws: Tensor) -> Tensor:
-    """Any hue, saturation times 0.3 to 1.7, contrast times 0.6 to 1.4, brightness moved by up to 0.2; then cut to [0, 1]."""
+    """Any hue, saturation times 0.3 to 1.7, contrast times 0.6 to 1.4, brightness plus -0.2 to 0.2; clamped to [0, 1]."""
     which, hue, saturation, contrast, brightness = draws
-    colours = turned(2 * math.pi * hue, 0.3 + 1.4 * saturation)
+    colours = rotated(2 * math.pi * hue, 0.3 + 1.4 * saturation)
     centre = images.mean((1, 2, 3), keepdim=True)
     moved = torch.einsum("nij,njhw->nihw", colours, images) - centre
     moved = moved * (0.6 + 0.8 * contrast).view(-1, 1, 1, 1) + centre + 0.4 * (brightness - 0.5).view(-1, 1, 1, 1)
     return torch.where((which < share).view(-1, 1, 1, 1), moved.clamp(0, 1), images)
 
 
-def turned(angle: Tensor, saturation: Tensor) -> Tensor:
-    """(N,), (N,) -> (N, 3, 3): colours turned about the axis of greys, which stay as they are, and stretched away from it."""
+def rotated(angle: Tensor, saturation: Tensor) -> Tensor:
+    """(N,), (N,) -> (N, 3, 3): rotates colours about the grey axis and scales their distance to it."""
     grey = torch.full((3, 3), 1 / 3).to(angle)
     cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]).to(angle) / math.sqrt(3)
     cos, sin, wide = (value.view(-1, 1, 1) for value in (angle.cos(), angle.sin(), saturation))

@@ -1,4 +1,4 @@
-"""Features that the stage `extract` has kept, in place of a network's forward pass."""
+"""Features that the stage `extract` has saved, instead of a forward pass."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ Cache = dict[str, np.ndarray]  # tap -> float16 (images of the dataset, *shape),
 
 
 def read_cache(folder: Path, dataset: Dataset, network: str, taps: Sequence[str]) -> Cache:
-    """Those of the taps that the folder has."""
+    """The saved ones of `taps`."""
     features = Features.open(folder)
     found = tuple(features.described[key] for key in ("dataset", "network", "pictures"))
-    if found != (wanted := (dataset.name, network, len(dataset.images))):
-        raise UserError(f"{folder} has dataset, network and number of images {found}, needed are {wanted}: extract anew")
+    if found != (expected := (dataset.name, network, len(dataset.images))):
+        raise UserError(f"{folder} has dataset, network and number of images {found}, needs {expected}: run extract again")
     values = {tap: features.cached(tap) for tap in taps}
     return {tap: value for tap, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""A running average of a module's weights: smoother than any single step, and what is kept in the end."""
+"""Exponential moving average of a module's weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,5 +1,5 @@
-"""The training loop: seeded batches, one optimizer, averages, validation, best and last weights, resuming. Each sample draws from
-a generator made from the seed and its place in the training, so resumed and shared trainings draw the same."""
+"""The training loop: seeded batches, one optimizer, averages, validation, best and last weights, resuming. A sample's generator
+depends only on the seed and its position in the training, so resumed and data-parallel trainings draw the same numbers."""
 
 import math
 import time
@@ -36,7 +36,7 @@ def ignore(step: int, values: Mapping[str, float], preview: np.ndarray | None) -
 
 
 def train(trainer: Trainer[Any], *, checkpoint: Checkpoint | None = None, on_log: OnLog = ignore) -> Trained:
-    """Minimise the loss. With the same checkpoint a killed training resumes to the same bits."""
+    """Minimise the loss. A killed training resumes from its checkpoint with the same result, bit for bit."""
     state, config = TrainState(trainer, on_log), trainer.config.training
     if checkpoint is not None:
         state.restore(checkpoint)
@@ -54,7 +54,7 @@ def train(trainer: Trainer[Any], *, checkpoint: Checkpoint | None = None, on_log
 
 @dataclass
 class Best:
-    """The weights that did best on the validation samples."""
+    """The weights with the lowest validation loss."""
 
     weights: State
     step: int = -1
@@ -66,7 +66,7 @@ class Best:
 
 
 class TrainState:
-    """Where a training stands: everything that a checkpoint holds."""
+    """The state of a training, as a checkpoint holds it."""
 
     def __init__(self, trainer: Trainer[Any], on_log: OnLog = ignore) -> None:
         self.trainer, self.on_log = trainer, on_log
@@ -77,24 +77,24 @@ class TrainState:
         self.best = Best(copied(self.module.state_dict()))
         self.progress = Progress(self._previews(self.config.steps))
         self.step = 0
-        self.seconds = 0.0  # of all steps, with the wait for the device; without validation, previews and checkpoints
+        self.seconds = 0.0  # of all steps, device included; without validation, previews and checkpoints
         self.pending: list[dict[str, Tensor]] = []  # terms of the steps since the last row of the history, on the device
         self.history: list[dict[str, Any]] = []
         self.timing: list[dict[str, float]] = []
 
     def advance(self) -> None:
-        """One step. Nothing here waits for the device."""
+        """One step, without synchronising the device."""
         started = time.perf_counter()
         self.pending.append(self._update(self._terms()))
         self.step += 1
         self.seconds += time.perf_counter() - started
 
     def _terms(self) -> dict[str, Tensor]:
-        """Of this process's share of the step's batch."""
+        """Loss terms of this process's share of the batch."""
         batch = self.config.batch
-        places = self.ranks.share(range(self.step * batch, (self.step + 1) * batch))
-        rows = [row_at(place, len(self.trainer.train), self.trainer.run.seed) for place in places]
-        draws = [generator(self.trainer.run.seed, "augment", place) for place in places]
+        positions = self.ranks.share(range(self.step * batch, (self.step + 1) * batch))
+        rows = [row_at(position, len(self.trainer.train), self.trainer.run.seed) for position in positions]
+        draws = [generator(self.trainer.run.seed, "augment", position) for position in positions]
         self.module.train()
         with autocast(self.trainer.run, self.trainer.device):
             return self.trainer.loss(rows, draws)
@@ -120,11 +120,11 @@ class TrainState:
         return logged
 
     def due(self) -> bool:
-        """Time for a row of the history. Only then may a checkpoint be written: rows do not depend on when it is."""
+        """Whether to log. Checkpoints are written only then, so that the history does not depend on them."""
         return self.step % self.config.log_every == 0 or self.step == self.config.steps
 
     def log_metrics(self) -> dict[str, float]:
-        """Add a row per term to the history; validate and preview where that is due."""
+        """Add a row per term to the history; validate and preview if due."""
         started = time.perf_counter()
         values = {f"train/{name}": value for name, value in self._means().items()}
         self.seconds += time.perf_counter() - started
@@ -139,7 +139,7 @@ class TrainState:
         return {"loss": values[f"train/{LOSS}"], "val": self.best.metrics.get(LOSS, float("nan"))}
 
     def _means(self) -> dict[str, float]:
-        """Of the pending terms; NaN or Inf stops the training, by step and term."""
+        """Means of the pending terms; raises UserError for NaN or Inf."""
         names = list(self.pending[0])
         table = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in self.pending]).cpu().double()
         first = self.step - len(self.pending)
@@ -148,16 +148,16 @@ class TrainState:
         if len(broken):
             step, term = broken[0].tolist()
             where = f"{self.trainer.name}: step {first + step}: {names[term]}"
-            raise UserError(f"{where} is not finite: a smaller learning_rate or a `clip` may cure it")
+            raise UserError(f"{where} is NaN or Inf: try a smaller learning_rate or a `clip`")
         return dict(zip(names, table.mean(0).tolist(), strict=True))
 
     def _validate(self) -> dict[str, float]:
-        """In float32, as the module will be used."""
+        """In float32, as in inference."""
         self.module.eval()
         with self._averaged(), torch.no_grad():
             metrics = self.trainer.validate()
             if not math.isfinite(metrics[LOSS]):
-                raise UserError(f"{self.trainer.name}: step {self.step}: the loss of validation is not finite")
+                raise UserError(f"{self.trainer.name}: step {self.step}: the validation loss is NaN or Inf")
             self.best.update(self.step, self.module, metrics)
         return metrics
 
@@ -173,7 +173,7 @@ class TrainState:
         return grid(seen)
 
     def _previews(self, step: int) -> int:
-        """How many there have been once `step` steps are done."""
+        """Number of previews in the first `step` steps."""
         return math.ceil(step / self.config.validate_every)
 
     def _averaged(self) -> Any:
@@ -224,12 +224,12 @@ class TrainState:
         self.best = Best(weights, numbers["best_step"], numbers["best_metrics"])
 
 
-def row_at(place: int, count: int, seed: int) -> int:
-    """The sample at a place of the whole training: every epoch goes through all of them, each in an order of its own."""
-    epoch, at = divmod(place, count)
-    return int(order(seed, epoch, count)[at])
+def row_at(position: int, count: int, seed: int) -> int:
+    """The sample at a position of the training. Every epoch visits all samples in its own order."""
+    epoch, index = divmod(position, count)
+    return int(order(seed, epoch, count)[index])
 
 
-@lru_cache(maxsize=2)  # a batch may lie in two epochs
+@lru_cache(maxsize=2)  # a batch may span two epochs
 def order(seed: int, epoch: int, count: int) -> Tensor:
     return torch.randperm(count, generator=generator(seed, "order", epoch))

@@ -1,4 +1,4 @@
-"""`models/<kind>/<name>/`: what a training leaves. `model.safetensors` and `model.json` are the model; the rest is about it."""
+"""Trained models, in `models/<kind>/<name>/`: `model.safetensors` and `model.json` are the model, the rest describes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """`best` by validation, and the `last`; averages of weights where there are any. Both on the processor."""
+    """The weights with the lowest validation loss and the last ones, on the CPU; averages if `ema` is not 0."""
 
     best: dict[str, Tensor]
     last: dict[str, Tensor]
@@ -34,7 +34,7 @@ class Trained:
     metrics: dict[str, float]  # of the best, on the validation samples
     history: list[dict[str, Any]]  # step, term, value
     timing: list[dict[str, float]]  # step, seconds
-    progress: np.ndarray | None  # uint8 (H, W, 3): samples over what was made of them, a row per preview
+    progress: np.ndarray | None  # uint8 (H, W, 3): samples, then a row of outputs per preview
 
 
 def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples: np.ndarray) -> None:
@@ -53,10 +53,10 @@ def write_model(folder: Path, trained: Trained, card: Mapping[str, Any], samples
 
 
 def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The best weights, held to the sha256 that the card states, and the card. `kind`: any other is refused."""
+    """The best weights, verified by the card's sha256, and the card. Raises UserError for a model of another kind."""
     card: dict[str, Any] = read_json(folder / CARD)
     if kind is not None and card.get("kind") != kind:
-        raise UserError(f"{folder}: needs a model of kind {kind}, this is one of kind {card.get('kind')}")
+        raise UserError(f"{folder}: needs a model of kind {kind}, got {card.get('kind')}")
     try:
         tensors: dict[str, Tensor] = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
@@ -68,7 +68,7 @@ def read_model(folder: Path, kind: str | None = None) -> tuple[dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel(Generic[M]):
-    """A trained module as it is used, frozen and in eval mode, with its `model.json`."""
+    """A trained module, frozen and in eval mode, with its `model.json`."""
 
     card: Mapping[str, Any]
     module: M
@@ -105,7 +105,7 @@ T = TypeVar("T", bound=TrainedModel[Any])
 def load_model(
     cls: type[T], folder: Path, device: torch.device, kind: str, architecture: Any, build: Callable[[Any, Any], nn.Module]
 ) -> T:
-    """`models/<kind>/<name>/`, ready to use. `build`: the `architecture` of the card, and the card -> the module."""
+    """The model in `folder`. `build`: the card's `architecture` and the card -> the module."""
     tensors, card = read_model(folder, kind)
     module = build(configured(architecture, card["config"]["architecture"], f"{folder}/{CARD}: config.architecture"), card)
     module.load_state_dict(tensors)
@@ -121,4 +121,4 @@ def shapes_of(card: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with atomic(path) as temporary:
         plain = {name: tensors[name].contiguous() for name in sorted(tensors)}
-        temporary.write_bytes(save(plain))  # save_file would make it readable to its owner only
+        temporary.write_bytes(save(plain))  # save_file would make it readable by its owner only

@@ -1,4 +1,4 @@
-"""Optimisers, and their memory as named tensors, so that it can be written down."""
+"""Optimizers, and their state as named tensors for checkpoints."""
 
 from collections.abc import Mapping
 

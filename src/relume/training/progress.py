@@ -1,4 +1,4 @@
-"""How the pictures came to be: the same few samples at previews spread over a training."""
+"""A sheet of samples and the model's outputs for them, at previews spread over the training."""
 
 from collections.abc import Mapping
 
@@ -13,25 +13,25 @@ COLUMNS = 6  # samples, at most
 
 
 class Progress:
-    """Rows of uint8 (K, H, W, 3): the samples, then what was made of them. `previews`: how many there will be in the training."""
+    """Rows of uint8 (K, H, W, 3): the samples, then the outputs. `previews`: their number in the training."""
 
     def __init__(self, previews: int) -> None:
         self.previews = previews
         self.rows: list[np.ndarray] = []
 
-    def add(self, number: int, originals: np.ndarray, made: np.ndarray) -> None:
-        """Preview `number`, from 1 on. Those that are kept are spread evenly; the last is always one of them."""
+    def add(self, number: int, originals: np.ndarray, outputs: np.ndarray) -> None:
+        """Preview `number`, from 1 on. The kept ones are spread evenly and include the last."""
         if not self.rows:
             self.rows.append(originals[:COLUMNS])
         if self._kept(number):
-            self.rows.append(made[:COLUMNS])
+            self.rows.append(outputs[:COLUMNS])
 
     def _kept(self, number: int) -> bool:
         most = min(PREVIEWS, self.previews)
         return number * most // self.previews > (number - 1) * most // self.previews
 
     def sheet(self) -> np.ndarray | None:
-        """One picture, or None where there was no preview."""
+        """One image; None without previews."""
         return grid(np.stack(self.rows)) if self.rows else None
 
     def state(self) -> dict[str, Tensor]:

@@ -24,17 +24,17 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """The one that writes."""
+        """Whether this process writes."""
         return self.rank == 0
 
     def describe(self, device: torch.device) -> str:
-        """What a model's card says of where it was trained, and what a checkpoint is bound to."""
+        """The device as in the model's card and the checkpoint's key."""
         return describe(device) + (f", {self.count} processes" if self.count > 1 else "")
 
     def check(self, batch: int, key: str = "batch") -> None:
-        """Parts must be equal, so that the mean of means is the mean."""
+        """Raises UserError unless all shares are equal: only then the mean of means is the mean."""
         if batch % self.count:
-            raise UserError(f"{key}: {batch} cannot be shared evenly by {self.count} processes: take a multiple of that")
+            raise UserError(f"{key}: must be a multiple of the number of processes, {self.count}; got {batch}")
 
     def share(self, batch: Sequence[T]) -> list[T]:
         """This process's part."""
@@ -42,7 +42,7 @@ class Ranks:
         return list(batch[self.rank :: self.count])
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """In place, over all processes, in one message."""
+        """In place, over all processes, in one all-reduce."""
         if self.count == 1 or not tensors:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -56,20 +56,20 @@ ALONE = Ranks()
 
 
 def synced(module: nn.Module) -> list[Tensor]:
-    """What processes learn apart unless it is averaged: gradients, and the running statistics of batch normalisation."""
+    """The tensors to average over processes: gradients, and the running statistics of batch normalisation."""
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
     return gradients + [buffer for name, buffer in module.named_buffers() if name.endswith(("running_mean", "running_var"))]
 
 
 @contextmanager
 def ranks(device: torch.device) -> Iterator[Ranks]:
-    """The processes that the environment speaks of; one, where it speaks of none. With `cuda`, each has a GPU of its own."""
+    """The processes of `torchrun`'s environment variables; without them, one. With `cuda`, each process has its own GPU."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE
         return
     if device.type not in BACKENDS:
-        raise UserError(f"run.device: several processes train together on {' or '.join(BACKENDS)}, not on {device.type}")
+        raise UserError(f"run.device: data-parallel training needs {' or '.join(BACKENDS)}, got {device.type}")
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group(BACKENDS[device.type])

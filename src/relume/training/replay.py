@@ -1,4 +1,4 @@
-"""A memory of the last values of a training. It is state of a module: a killed training resumes exactly."""
+"""A ring buffer of a training's last values. It is part of the module's state, so that checkpoints contain it."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class Ring(nn.Module):
-    """The last rows of some tensors of one length. Nothing here waits for the device."""
+    """The last rows of tensors of equal length. Nothing synchronises the device."""
 
-    seen: Tensor  # (): how many rows there ever were
+    seen: Tensor  # (): the number of rows ever added
 
     def __init__(self, **values: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The learning rate of a step."""
+"""Learning rate schedules."""
 
 import math
 
@@ -6,7 +6,7 @@ from relume.training.config import Constant, Cosine, Training
 
 
 def learning_rate(config: Training, step: int) -> float:
-    """The rate, times the schedule's factor, times the share of the warm-up that has passed."""
+    """The base rate, times the schedule's factor, times the warm-up's factor."""
     rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     return config.learning_rate * rise * factor(config, step)
 

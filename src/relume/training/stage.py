@@ -1,4 +1,4 @@
-"""From a section of `params.yaml` to a model on disk: what all stages that train share."""
+"""The command of the training stages: from a section of `params.yaml` to a model on disk."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ def train_command(
 ) -> click.Command:
     """The command of a stage that trains one of `entries` (`train_gan.models`). A killed stage resumes; under `torchrun` the
     first process writes. `folders`: further options with their help, None for data/none. `build`: the Setup and these folders ->
-    the Trainer. `also`: the trained Trainer and these folders; writes what else the stage makes."""
+    the Trainer. `also`: called with the trained Trainer and these folders; writes further outputs."""
     section, _, names = entries.partition(".")
     item = names.removesuffix("s")
 
@@ -46,12 +46,12 @@ def train_command(
         own = entry(config, context.plain(f"{section}.shared"), context.plain(key), key)
         deterministic()
         device, dataset, store = device_of(run), Dataset.open(images), WeightStore(*weights)
-        with ranks(device) as here:
-            where = here.describe(device)
-            setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=here)
+        with ranks(device) as group:
+            where = group.describe(device)
+            setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=group)
             trainer = build(setup, *inputs)
             scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
-            with context.live(asdict(own)) if here.first else nullcontext() as live:
+            with context.live(asdict(own)) if group.first else nullcontext() as live:
                 trained = train_model(
                     trainer,
                     out,
@@ -60,15 +60,15 @@ def train_command(
                     on_log=live.log if live is not None else ignore,
                     also=lambda trainer: also(trainer, *inputs),
                 )
-            if here.first:
+            if group.first:
                 write_csv(timing, ("step", "seconds"), trained.timing)
                 scratch.clear()
                 click.echo(f"{name}: {trainer.summary(trained.metrics)}")
 
     path = click.Path(path_type=Path)
     texts = {"images": "The dataset to learn from.", "out": "Folder of the model.", "timing": "Table of its seconds."}
-    for option, told in (texts | folders).items():
-        main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=told)(main)
+    for option, text in (texts | folders).items():
+        main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=text)(main)
     if weights:
         main = click.option("--weights", type=path, multiple=True, required=True, help="Folders of networks; repeat.")(main)
     main = click.option(f"--{item}", required=True, help=f"Name below `{entries}`; also the name in every table.")(main)
@@ -84,7 +84,7 @@ def train_model(
     on_log: OnLog = ignore,
     also: Callable[[T], None] = lambda trainer: None,
 ) -> Trained:
-    """Train, and write the model, after what `also` makes of it. `state`: the checkpoint's file. `about`: more for the card."""
+    """Train, call `also`, write the model. `state`: the checkpoint's file. `about`: further entries of the card."""
     trained = train(trainer, checkpoint=Checkpoint(state, []), on_log=on_log)
     if trainer.ranks.first:
         also(trainer)
@@ -93,6 +93,6 @@ def train_model(
 
 
 def _cards(folders: Iterable[Path | None]) -> list[Path]:
-    """The small files that say which networks, models and features lie in the folders."""
+    """The small files that identify the networks, models and features in the folders."""
     patterns = ("**/model.json", "**/stats.json")
     return [path for folder in folders if folder for pattern in patterns for path in sorted(folder.glob(pattern))]

@@ -1,4 +1,4 @@
-"""What is trained. A family's Trainer states its module, its loss and its validation; the loop and the stages do the rest."""
+"""The base class of trainers: a family states its module, its loss and its validation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from relume.training.config import Training
 from relume.training.models import Trained
 from relume.training.ranks import ALONE, Ranks
 
-LOSS = "loss"  # the term that is minimised; of validation, the one by which the best weights are chosen
+LOSS = "loss"  # the term that is minimised; in validation, the one that selects the best weights
 SHOWN = 8  # images in a row of a preview
 
 
 class TrainerConfig(Protocol):
-    """What the configuration of every trained model states."""
+    """Fields of the configuration of every trained model."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -45,7 +45,7 @@ C = TypeVar("C", bound=TrainerConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Setup(Generic[C]):
-    """What every Trainer is built from."""
+    """Arguments of every Trainer."""
 
     name: str
     config: C
@@ -54,13 +54,13 @@ class Setup(Generic[C]):
     store: WeightStore
     device: torch.device
     ranks: Ranks = ALONE
-    key: str = ""  # of the configuration in params.yaml, for messages; the name where there is none
+    key: str = ""  # of the configuration in params.yaml, for messages; default: the name
 
 
 class Trainer(ABC, Generic[C]):
-    """A model in training. `module` is on its device. Rows are numbers of the dataset."""
+    """A model in training. `module` is on its device. Rows are indices into the dataset."""
 
-    kind: ClassVar[str]  # of the model, as its card says it
+    kind: ClassVar[str]  # of the model, as in its card
     module: nn.Module
     discriminator: DiscriminatorState | None = None  # minimises the term DISCRIMINATOR of `loss`
 
@@ -74,33 +74,33 @@ class Trainer(ABC, Generic[C]):
 
     @abstractmethod
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Places in `train` and a generator for each -> LOSS and its terms, scalars."""
+        """Positions in `train` and a generator for each -> LOSS and its terms, scalars."""
 
     @abstractmethod
     def validate(self) -> dict[str, float]:
-        """LOSS and other metrics of the module as it is."""
+        """LOSS and other metrics on the validation split."""
 
     def preview(self) -> np.ndarray | None:
-        """Images over what the module makes of them: uint8 (2, K, H, W, 3). None: there is nothing to see."""
+        """Images, then the module's outputs for them: uint8 (2, K, H, W, 3). None: there is no preview."""
         return None
 
     def samples(self) -> np.ndarray:
-        """The picture beside the finished model, uint8 (H, W, 3)."""
+        """The `samples.png` of the trained model, uint8 (H, W, 3)."""
         seen = self.preview()
         assert seen is not None
         return grid(seen)
 
     def finish(self, trained: Trained) -> Trained:
-        """What is kept. The module has the best weights."""
+        """The result that is saved. The module has the best weights."""
         return trained
 
     @property
     def model(self) -> nn.Module:
-        """What is kept of `module`."""
+        """The part of `module` that is saved."""
         return self.module
 
     def facts(self) -> dict[str, Any]:
-        """What the model's card says beyond what all cards say."""
+        """Further entries of the model's card."""
         return {}
 
     def card(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Trainer(ABC, Generic[C]):
         }
 
     def summary(self, metrics: Mapping[str, float]) -> str:
-        """One line about the finished model."""
+        """One line about the trained model."""
         return f"validation loss {metrics[LOSS]:.4f}"
 
     def pixels(self, rows: Sequence[int]) -> Tensor:
@@ -129,7 +129,7 @@ class Trainer(ABC, Generic[C]):
 
     @contextmanager
     def seeded(self, *keys: str) -> Iterator[None]:
-        """Modules built inside have weights from the run's seed, `keys` (by default the kind) and the model's name alone."""
+        """Modules built inside get weights that depend only on the run's seed, `keys` (default: the kind) and the name."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.run.seed, *(keys or (self.kind,)), self.name))
             yield

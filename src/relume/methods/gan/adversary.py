@@ -1,4 +1,4 @@
-"""A discriminator and the history that its objective keeps. All of it is state: a killed training resumes exactly."""
+"""A discriminator and the history of its objective, all in one state dict, so that a killed training resumes exactly."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ PATH_DECAY = 0.99  # of the running mean of path lengths
 
 
 class Adversary(nn.Module):
-    """`history`: made pictures to remember; 0: none."""
+    """`history`: number of earlier samples to store."""
 
     def __init__(self, discriminator: nn.Module, size: int, history: int) -> None:
         super().__init__()
@@ -25,23 +25,23 @@ class Adversary(nn.Module):
 
 
 class Paths(nn.Module):
-    """Path-length regularisation (Karras et al., arXiv 1912.04958): a step in w should move every picture as far."""
+    """Path-length regularisation (Karras et al., arXiv 1912.04958): a step in w should change all images equally."""
 
-    running_mean: Tensor  # (): of the lengths; so called that processes average it
+    running_mean: Tensor  # (): of the lengths; processes average buffers of this name
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("running_mean", torch.zeros(()))
 
     def forward(self, generator: Generator, generators: Sequence[torch.Generator]) -> Tensor:
-        """(length - mean)^2 of pictures drawn for it: (N,)."""
+        """(length - mean)^2 of new samples: (N,)."""
         found = lengths(generator, generators)
         self.running_mean.lerp_(found.detach().mean(), 1 - PATH_DECAY)
         return (found - self.running_mean).square()
 
 
 def lengths(generator: Generator, generators: Sequence[torch.Generator]) -> Tensor:
-    """|J^T y| / size with J = d picture / d w, y standard normal, root mean square over layers, colours from -1 to 1: (N,)."""
+    """|J^T y| / size with J = d image / d w, y standard normal, root mean square over layers, colours in [-1, 1]: (N,)."""
     z, noise = generator.draw(generators).requires_grad_(), generator.draw_noise(generators)
     w = generator.spread(generator.map(z))  # (N, L, D)
     pictures = 2 * generator.synthesise(w, noise)

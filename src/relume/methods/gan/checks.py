@@ -1,4 +1,4 @@
-"""Rules of generators' sections, and of `score_samples`, that no annotation states."""
+"""Cross-section validation of generators' sections and of `score_samples`."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def _scored(params: Params) -> Iterator[str]:
         if config.withheld > model.withheld:
             yield f"score_samples.withheld: {config.withheld} is more than train_gan withholds from {name}, {model.withheld}"
         if config.count > model.drawn.count:
-            yield f"score_samples.count: {config.count} is more than train_gan draws of {name}, {model.drawn.count}"
+            yield f"score_samples.count: {config.count} is more than the samples of {name}, {model.drawn.count}"
         known, pixels = params.images(model.dataset, config.split), params.pixels(model.dataset)
         if known is not None and known < 2:
             yield f"score_samples.split: needs 2 images of {config.split}, {model.dataset} has {known}"

@@ -1,5 +1,5 @@
 """DCGAN (Radford et al., arXiv 1511.06434): 4x4 convolutions of stride 2, batch normalisation, ReLU, tanh. The discriminator
-returns a plain score, for least squares."""
+returns a score without activation, for least squares."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from relume.methods.gan.config import Dcgan
 from relume.methods.gan.generator import Generator, Noise, doubled_sides
 
 SLOPE = 0.2  # of the discriminator's LeakyReLU
-STD = 0.02  # of all first weights
+STD = 0.02  # of initial weights
 
 
 class DcganGenerator(Generator):
-    """w is z, there is one of it, and no noise."""
+    """w is z; there is one layer of w and no noise."""
 
     def __init__(self, config: Dcgan, size: int) -> None:
         super().__init__(latent=config.latent, width=config.latent, layers=1, size=size)
@@ -23,7 +23,7 @@ class DcganGenerator(Generator):
             *(part for i, o in zip(widths, widths[1:], strict=False) for part in _up(i, o)),
             nn.ConvTranspose2d(widths[-1], 3, 4, stride=2, padding=1, bias=False),
         )
-        self.apply(_begin)
+        self.apply(_initialise)
 
     def map(self, z: Tensor) -> Tensor:
         return z
@@ -34,7 +34,7 @@ class DcganGenerator(Generator):
 
 
 class DcganDiscriminator(nn.Module):
-    """(N, 3, size, size) in [0, 1] -> scores (N,): high for a true one."""
+    """(N, 3, size, size) in [0, 1] -> scores (N,), high for real images."""
 
     def __init__(self, config: Dcgan, size: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class DcganDiscriminator(nn.Module):
             ),
             nn.Conv2d(widths[-1], 1, 4, bias=False),
         )
-        self.apply(_begin)
+        self.apply(_initialise)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.down(2 * pictures - 1).flatten()
@@ -66,7 +66,7 @@ def _up(inputs: int, outputs: int, stride: int = 2, padding: int = 1) -> Iterato
     yield nn.ReLU()
 
 
-def _begin(module: nn.Module) -> None:
+def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, STD)
     elif isinstance(module, nn.BatchNorm2d):

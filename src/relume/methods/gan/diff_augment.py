@@ -8,24 +8,24 @@ from torch.nn import functional as F
 
 from relume.methods.gan.config import DiffAugment
 
-DRAWS = 7  # numbers per picture
-GREY = 0.5  # what is not there
+DRAWS = 7  # random numbers per image
+GREY = 0.5  # value of padding and cutouts
 
 
 def diff_augment(images: Tensor, config: DiffAugment, generators: Sequence[torch.Generator]) -> Tensor:
-    """(N, 3, H, H) -> the same; row n draws from generator n, as much whatever comes of it. Untouched where nothing is asked."""
+    """(N, 3, H, H) -> (N, 3, H, H). Row n always draws DRAWS numbers from generator n."""
     if not config.colour and config.translate == config.cutout == 0:
         return images
     draws = torch.stack([torch.rand(DRAWS, generator=one) for one in generators], dim=1).to(images)
     if config.colour:
         images = coloured(images, draws[:3])
     if config.translate > 0:
-        images = shifted(images, _whole(2 * draws[3:5] - 1, config.translate * images.shape[-1]))
+        images = shifted(images, _to_pixels(2 * draws[3:5] - 1, config.translate * images.shape[-1]))
     return cut(images, config.cutout, draws[5:]) if config.cutout > 0 else images
 
 
 def coloured(images: Tensor, draws: Tensor) -> Tensor:
-    """Brightness moved by up to 0.25, saturation times 0 to 2, contrast times 0.5 to 1.5; `draws` (3, N) in [0, 1)."""
+    """Brightness plus -0.25 to 0.25, saturation times 0 to 2, contrast times 0.5 to 1.5; `draws` (3, N) in [0, 1)."""
     brightness, saturation, contrast = draws.view(3, -1, 1, 1, 1)
     images = images + (brightness - 0.5) / 2
     grey = images.mean(1, keepdim=True)
@@ -35,17 +35,17 @@ def coloured(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def shifted(images: Tensor, by: Tensor) -> Tensor:
-    """Down and to the right by whole pixels, `by` (2, N); grey comes in from outside."""
+    """Shifted down and right by whole pixels, `by` (2, N), with grey padding."""
     n, _, side, _ = images.shape
     line = torch.arange(side, device=images.device)
-    down, across = ((line - move[:, None]).clamp(-1, side) + 1 for move in by.long())  # (N, side): places in the padded picture
+    down, across = ((line - move[:, None]).clamp(-1, side) + 1 for move in by.long())  # (N, side): positions in the padded image
     padded = F.pad(images, (1, 1, 1, 1), value=GREY).permute(0, 2, 3, 1)
     rows = torch.arange(n, device=images.device).view(n, 1, 1)
     return padded[rows, down[:, :, None], across[:, None]].permute(0, 3, 1, 2)
 
 
 def cut(images: Tensor, share: float, draws: Tensor) -> Tensor:
-    """A square of this share of the side made grey, its centre anywhere: `draws` (2, N) in [0, 1)."""
+    """Sets a square to grey; its side is this share of the image's, its centre uniform: `draws` (2, N) in [0, 1)."""
     side = images.shape[-1]
     line = torch.arange(side, device=images.device)
     length = round(share * side)
@@ -54,6 +54,6 @@ def cut(images: Tensor, share: float, draws: Tensor) -> Tensor:
     return torch.where((down[:, :, None] & across[:, None])[:, None], GREY, images)
 
 
-def _whole(draws: Tensor, most: float) -> Tensor:
-    """(-1, 1) -> whole numbers in [-most, most]."""
+def _to_pixels(draws: Tensor, most: float) -> Tensor:
+    """(-1, 1) -> integers in [-most, most]."""
     return (draws * (int(most) + 0.5)).round()

@@ -16,7 +16,7 @@ def active(x: Tensor) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """`rate`: the share of the learning rate that it learns at."""
+    """`rate`: factor of the learning rate."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, rate: float = 1.0) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """Where it `halves`: (N, I, h, h) -> (N, O, h / 2, h / 2), smoothed first."""
+    """`halves`: (N, I, h, h) -> (N, O, h / 2, h / 2), after a blur."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True, halves: bool = False) -> None:
         super().__init__()
@@ -45,8 +45,8 @@ class EqualConv(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) where it `doubles`. With s = A w each row is convolved with
-    W_oi s_i, over its norm if it demodulates. Inputs and outputs are scaled in place of the weights: one plain convolution."""
+    """x (N, I, h, h), w (N, D) -> (N, O, h, h), or (N, O, 2h, 2h) if `doubles`. With s = A w each row is convolved with
+    W_oi s_i, over its norm if `demodulates`. Inputs and outputs are scaled instead of the weights: one plain convolution."""
 
     def __init__(
         self, inputs: int, outputs: int, style: int, *, kernel: int = 3, doubles: bool = False, demodulates: bool = True
@@ -78,25 +78,25 @@ def binomial(device: torch.device) -> Tensor:
 
 
 def _each(x: Tensor) -> Tensor:
-    """The kernel for every channel. A convolution in groups is many times faster than one of channels as rows."""
+    """The kernel for every channel, for a grouped convolution, which is faster than channels as rows."""
     return binomial(x.device).expand(x.shape[1], 1, 4, 4)
 
 
 def blur(x: Tensor) -> Tensor:
-    """What a transposed convolution of stride 2 left, (N, C, 2h + 1, 2h + 1) -> (N, C, 2h, 2h), made smooth."""
+    """Blurs the output of a transposed convolution of stride 2: (N, C, 2h + 1, 2h + 1) -> (N, C, 2h, 2h)."""
     return F.conv2d(x, _each(x), padding=1, groups=x.shape[1])
 
 
 def doubled(x: Tensor) -> Tensor:
-    """(N, C, h, h) -> (N, C, 2h, 2h), bilinear; beyond the border is 0."""
+    """(N, C, h, h) -> (N, C, 2h, 2h), bilinear, zero-padded."""
     return F.conv_transpose2d(x, _each(x), stride=2, padding=1, groups=x.shape[1])
 
 
 def halved(x: Tensor) -> Tensor:
-    """(N, C, h, h) -> (N, C, h / 2, h / 2), smoothed first; beyond the border is 0."""
+    """(N, C, h, h) -> (N, C, h / 2, h / 2), blurred first, zero-padded."""
     return F.conv2d(x, _each(x) / 4, stride=2, padding=1, groups=x.shape[1])
 
 
 def smoothed(x: Tensor) -> Tensor:
-    """(N, C, h, h) -> (N, C, h + 1, h + 1), what a convolution of 3 x 3 and stride 2 leaves h / 2 of; beyond the border is 0."""
+    """(N, C, h, h) -> (N, C, h + 1, h + 1), blurred for a 3x3 convolution of stride 2, zero-padded."""
     return F.conv2d(x, _each(x) / 4, padding=2, groups=x.shape[1])

@@ -1,5 +1,5 @@
-"""What all generators are: z (N, latent) -> w (N, width) -> images (N, 3, size, size) in [0, 1]. An image is made of `layers`
-w's, all the same or each its own (w+), and of one noise map per entry of `sides`, stored or given."""
+"""The base class of generators: z (N, latent) -> w (N, width) -> images (N, 3, size, size) in [0, 1]. An image depends on
+`layers` w's, equal or different (w+), and on one noise map per entry of `sides`, stored or given."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from relume.core import runtime
 
-DRAWS = 10_000  # of the mean w
+DRAWS = 10_000  # for the mean w
 Noise = Sequence[Tensor]  # (N, 1, h, h) per noise map, standard normal
 
 
 class Generator(nn.Module, ABC):
-    running_mean: Tensor  # (width,): the mean w, found once training has ended
+    running_mean: Tensor  # (width,): the mean w, set after training
 
     def __init__(self, *, latent: int, width: int, layers: int, size: int, sides: Sequence[int] = ()) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ class Generator(nn.Module, ABC):
         return self.synthesise(self.map(z), noise)
 
     def spread(self, w: Tensor) -> Tensor:
-        """w (N, width) as w+ (N, layers, width); w+ as it is."""
+        """w (N, width) as w+ (N, layers, width); w+ unchanged."""
         plus = w[:, None].expand(-1, self.layers, -1) if w.ndim == 2 else w
         if plus.shape[1:] != (self.layers, self.width):
-            raise ValueError(f"w (N, {self.width}) or (N, {self.layers}, {self.width}) is wanted, got {tuple(w.shape)}")
+            raise ValueError(f"needs w (N, {self.width}) or (N, {self.layers}, {self.width}), got {tuple(w.shape)}")
         return plus
 
     def draw(self, generators: Sequence[torch.Generator]) -> Tensor:
@@ -54,17 +54,17 @@ class Generator(nn.Module, ABC):
         return maps(drawn, self.sides)
 
     def truncated(self, w: Tensor, psi: float) -> Tensor:
-        """w or w+ drawn towards the mean: psi 1 leaves it, 0 gives the mean."""
+        """The truncation trick for w or w+: psi 1 returns w, 0 the mean."""
         return torch.lerp(self.running_mean, w, psi)
 
 
 @torch.no_grad()
-def set_mean(made: Generator, seed: int, *keys: object) -> None:
-    """The mean w of DRAWS fixed draws. Where w is z itself it is known, and stays 0."""
-    z = torch.randn(DRAWS, made.latent, generator=runtime.generator(seed, *keys, "mean")).to(made.running_mean)
-    w = made.map(z)
+def set_mean(model: Generator, seed: int, *keys: object) -> None:
+    """Sets the mean w of DRAWS fixed samples. If w is z it stays 0."""
+    z = torch.randn(DRAWS, model.latent, generator=runtime.generator(seed, *keys, "mean")).to(model.running_mean)
+    w = model.map(z)
     if w is not z:
-        made.running_mean.copy_(w.double().mean(0))
+        model.running_mean.copy_(w.double().mean(0))
 
 
 def maps(flat: Tensor, sides: Sequence[int]) -> list[Tensor]:
@@ -79,5 +79,5 @@ def doubled_sides(size: int, least: int = 4) -> list[int]:
     while sides[-1] < size:
         sides.append(2 * sides[-1])
     if sides[-1] != size or len(sides) < 2:
-        raise ValueError(f"pictures of {2 * least}, {4 * least}, {8 * least}, … px can be made, not of {size}")
+        raise ValueError(f"size must be {2 * least}, {4 * least}, {8 * least}, …, got {size}")
     return sides

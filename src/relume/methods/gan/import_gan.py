@@ -1,4 +1,4 @@
-"""A generator that others have trained, as one of ours: the file found and checked, its mean w estimated, noise maps drawn."""
+"""Imports a published generator: finds and verifies the file, estimates the mean w, draws noise maps."""
 
 import os
 from dataclasses import asdict
@@ -18,33 +18,32 @@ from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.style_gan1_files import read_style_gan1
 from relume.training.models import Trained
 
-SEED = 0  # of what is drawn here: an import is the same in every run
-ROWS, SHOWN, SIDE, PSI = 2, 4, 128, 0.7  # the sheet, of pictures that are truncated as the published ones
+SEED = 0  # fixed: an import is the same in every run
+ROWS, SHOWN, SIDE, PSI = 2, 4, 128, 0.7  # of the sheet; psi as published
 
 
 def locate(name: str, config: ExternalGan) -> Path:
-    """The generator's file, held to its sha256; fetched if it has an address and is nowhere here."""
+    """The generator's file, verified by its sha256; downloaded if it is not found and `source` is a URL."""
     remote = config.source.startswith(("https://", "http://"))
     file = config.source.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
     folders = [Path(folder).expanduser() for folder in os.environ.get("RELUME_WEIGHTS", "").split(os.pathsep) if folder]
-    places = [folder / file for folder in folders]
+    paths = [folder / file for folder in folders]
     if remote:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relume" / "gan" / config.sha256[:16]
-        if not any(place.is_file() for place in places):
+        if not any(path.is_file() for path in paths):
             return fetch(config.source, cache / file, sha256=config.sha256, describe=f"the weights of generator {name}")
     else:
-        places = [Path(config.source).expanduser(), *places]
-    found = next((place for place in places if place.is_file()), None)
+        paths = [Path(config.source).expanduser(), *paths]
+    found = next((path for path in paths if path.is_file()), None)
     if found is None:
-        looked = ", ".join(map(str, places))
-        raise UserError(f"import_gan.models.{name}.source: no such file; looked for {looked}. RELUME_WEIGHTS may name folders")
-    check(found, sha256=config.sha256, hint=f"import_gan.models.{name}.sha256 says which file is meant")
+        searched = ", ".join(map(str, paths))
+        raise UserError(f"import_gan.models.{name}.source: no such file; searched {searched}. RELUME_WEIGHTS can name folders")
+    check(found, sha256=config.sha256, hint=f"expected by import_gan.models.{name}.sha256")
     return found
 
 
 @torch.no_grad()
 def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
-    """Ready to make pictures."""
     architecture, tensors = read_style_gan1(path, config.pixels)
     made = gans.generator(architecture, config.pixels)
     noise = made.draw_noise([generator(SEED, "import_gan", "noise")])
@@ -55,12 +54,12 @@ def external(path: Path, config: ExternalGan) -> tuple[StyleGan1, Generator]:
 
 
 def as_trained(made: Generator) -> Trained:
-    """As models are written: nothing was learned here, so there is no history and no last state."""
+    """For `write_model`: without history and last weights."""
     return Trained(best=made.state_dict(), last={}, best_step=0, metrics={}, history=[], timing=[], progress=None)
 
 
 def card(name: str, config: ExternalGan, architecture: StyleGan1, made: Generator) -> dict[str, Any]:
-    """What its `model.json` says, beside the stage's provenance. Where the file lay is no part of it."""
+    """The `model.json`, without the stage's provenance and without the file's path."""
     return {
         "kind": "gan",
         "name": name,
@@ -74,7 +73,7 @@ def card(name: str, config: ExternalGan, architecture: StyleGan1, made: Generato
 
 @torch.no_grad()
 def sheet(made: Generator) -> np.ndarray:
-    """Made pictures, at most 128 px each, uint8 (H, W, 3). One at a time: large ones take much memory."""
+    """Samples, at most SIDE px each, uint8 (H, W, 3). One at a time, because of memory."""
     pictures = []
     for number in range(ROWS * SHOWN):
         w = made.truncated(made.map(made.draw([generator(SEED, "sample", number)])), PSI)

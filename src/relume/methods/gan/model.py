@@ -1,4 +1,4 @@
-"""Generators and discriminators by the name that `params.yaml` calls them."""
+"""Generators and discriminators by the names in `params.yaml`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,12 +22,12 @@ DISCRIMINATORS: dict[str, Callable[[Any, int], nn.Module]] = {"dcgan": DcganDisc
 
 
 def generator(architecture: Any, size: int) -> Generator:
-    """What `architecture` (from `methods/gan/config.py`) describes, with random weights."""
+    """The generator of `architecture` (a class of `methods/gan/config.py`), with random weights."""
     return _built(GENERATORS, architecture, size)
 
 
 def discriminator(architecture: Any, size: int) -> nn.Module:
-    """Its discriminator: pictures (N, 3, size, size) in [0, 1] -> scores (N,)."""
+    """The discriminator: images (N, 3, size, size) in [0, 1] -> scores (N,)."""
     return _built(DISCRIMINATORS, architecture, size)
 
 

@@ -1,4 +1,4 @@
-"""What a trained generator is shown by: fixed draws, and ways from one latent to another."""
+"""Samples of a trained generator from fixed seeds, and interpolations between latents."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from relume.methods.gan.generator import Generator
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """Draws of its own: training has not seen them."""
+    """Its seeds differ from those of training."""
 
     model: Generator
     config: Drawn
@@ -24,46 +24,46 @@ class Sampler:
 
     @torch.no_grad()
     def images(self) -> np.ndarray:
-        """uint8 (count, size, size, 3), each with noise of its own."""
+        """uint8 (count, size, size, 3), each with its own noise."""
         count, step = self.config.count, self.micro_batch
-        return np.concatenate([self._some(range(at, min(at + step, count))) for at in range(0, count, step)])
+        return np.concatenate([self._batch(range(at, min(at + step, count))) for at in range(0, count, step)])
 
-    def _some(self, numbers: range) -> np.ndarray:
+    def _batch(self, numbers: range) -> np.ndarray:
         draws = [generator(self.seed, "drawn", number) for number in numbers]
         z, noise = self.model.draw(draws), self.model.draw_noise(draws)
-        return to_uint8(self.model.synthesise(self._near(self.model.map(z)), noise))
+        return to_uint8(self.model.synthesise(self._truncated(self.model.map(z)), noise))
 
     @torch.no_grad()
     def walk(self) -> np.ndarray:
-        """uint8 (walks, steps, size, size, 3): the generator's stored noise stays, so that w alone moves."""
+        """uint8 (walks, steps, size, size, 3): with the generator's stored noise, so that only w changes."""
         return np.stack([self._row(number) for number in range(self.config.walks)])
 
     def _row(self, number: int) -> np.ndarray:
         ends = self.model.draw([generator(self.seed, "walk", number, end) for end in ("from", "to")])
-        way = self._near(between(self.model, ends[:1], ends[1:], self.config.steps))
+        way = self._truncated(between(self.model, ends[:1], ends[1:], self.config.steps))
         return np.concatenate([to_uint8(self.model.synthesise(part)) for part in way.split(self.micro_batch)])
 
-    def _near(self, w: Tensor) -> Tensor:
+    def _truncated(self, w: Tensor) -> Tensor:
         return self.model.truncated(w, self.config.truncation)
 
 
 def between(model: Generator, start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """From z (1, latent) to z (1, latent), both included: w (steps, width), in w a line. Where w is z it is an arc, since normal
-    vectors are all about equally long."""
+    """From z (1, latent) to z (1, latent), both included: w (steps, width), linear in w. If w is z it is spherical, because
+    normal vectors have nearly equal norms."""
     share = torch.linspace(0, 1, steps, device=start.device)[:, None]
     a, b = model.map(start), model.map(end)
     return arc(a, b, share) if a is start else torch.lerp(a.expand(steps, -1), b.expand(steps, -1), share)
 
 
 def arc(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """sin((1 - t) angle) / sin(angle) a + sin(t angle) / sin(angle) b: a, b (1, D), t (K, 1) -> (K, D). Straight on one line."""
+    """Spherical interpolation (1 - t) -> t: a, b (1, D), t (K, 1) -> (K, D); linear for parallel vectors."""
     angle = torch.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()[:, None]
-    turned = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
-    return torch.where(angle.sin() > 1e-3, turned, (1 - share) * a + share * b)
+    spherical = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
+    return torch.where(angle.sin() > 1e-3, spherical, (1 - share) * a + share * b)
 
 
 def sampled(sampler: Sampler, name: str, dataset: str) -> Samples:
-    """All that `data/samples/<name>` holds."""
+    """The content of `data/samples/<name>`."""
     images = sampler.images()
     truncation = float(sampler.config.truncation)
     about = About(name=name, dataset=dataset, size=sampler.model.size, n=len(images), seed=sampler.seed, truncation=truncation)

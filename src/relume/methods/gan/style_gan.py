@@ -1,5 +1,5 @@
-"""A compact style-based generator and its residual discriminator, after StyleGAN2 (Karras et al., arXiv 1912.04958). A tanh
-bounds the images, which the published ones leave open, so an inversion never leaves [0, 1]."""
+"""A compact style-based generator and its residual discriminator, after StyleGAN2 (Karras et al., arXiv 1912.04958). Unlike
+the published one, a tanh bounds the images, so that inversions stay in [0, 1]."""
 
 import math
 
@@ -10,9 +10,9 @@ from relume.methods.gan.config import Style
 from relume.methods.gan.equalised import EqualConv, EqualLinear, ModulatedConv, active, doubled, halved
 from relume.methods.gan.generator import Generator, Noise, doubled_sides
 
-MAPPING_RATE = 0.01  # share of the learning rate at which z -> w is learned
-NOISE_RATE = 0.1  # share at which the noise's strength is learned: else a young generator imitates gravel and grass by it alone
-GROUP = 4  # pictures, at most, over which the discriminator takes a deviation
+MAPPING_RATE = 0.01  # factor of the learning rate for z -> w
+NOISE_RATE = 0.1  # the same for the noise's strength: else an early generator imitates textures by noise alone
+GROUP = 4  # images per group for the discriminator's std, at most
 
 
 class StyleGenerator(Generator):
@@ -42,7 +42,7 @@ class StyleGenerator(Generator):
         x, picture = self.start.expand(len(w), -1, -1, -1), torch.zeros((), device=w.device)
         for number, convolution in enumerate(self.convolutions):
             x = convolution(x, w[:, number], None if noise is None else noise[number])
-            if number % 2 == 0:  # the last of its side
+            if number % 2 == 0:  # the last layer of its side
                 before = doubled(picture) if number else picture
                 picture = before + self.colours[number // 2](x, w[:, number + 1])
         return (picture.tanh() + 1) / 2
@@ -78,8 +78,8 @@ class Coloured(nn.Module):
 
 
 class StyleDiscriminator(nn.Module):
-    """(N, 3, size, size) in [0, 1] -> scores (N,), high for real images. Only here rows depend on each other: it sees the
-    deviation within a group, so that a generator that repeats one image is found out."""
+    """(N, 3, size, size) in [0, 1] -> scores (N,), high for real images. Rows depend on each other: the std within a group
+    is an input, which reveals mode collapse."""
 
     def __init__(self, config: Style, size: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class StyleDiscriminator(nn.Module):
 
 
 class Residual(nn.Module):
-    """Half the side."""
+    """A residual block that halves the side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -112,8 +112,7 @@ class Residual(nn.Module):
 
 
 def with_deviation(x: Tensor) -> Tensor:
-    """(N, C, h, h) -> (N, C + 1, h, h): beside it the mean deviation within groups of at most GROUP rows, as large as N
-    allows."""
+    """(N, C, h, h) -> (N, C + 1, h, h): appends the mean std within groups of GROUP rows, or the next divisor of N."""
     n, _, h, w = x.shape
     size = next(size for size in range(GROUP, 0, -1) if n % size == 0)
     groups = x.float().reshape(size, n // size, -1)

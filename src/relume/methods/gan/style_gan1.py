@@ -1,5 +1,5 @@
-"""The generator of the first StyleGAN (Karras et al., arXiv 1812.04948), for imported weights, which are stored as they are used,
-without the scales of equalised training. Its images are clamped to [0, 1]."""
+"""The generator of the first StyleGAN (Karras et al., arXiv 1812.04948), for imported weights, stored without the scales of
+equalised training. Its images are clamped to [0, 1]."""
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class StyleGan1Generator(Generator):
     def __init__(self, config: StyleGan1, size: int) -> None:
         sides = doubled_sides(size)
         if len(sides) != len(config.widths):
-            raise ValueError(f"pictures of {size} px want {len(sides)} widths, for {sides} px; got {list(config.widths)}")
+            raise ValueError(f"widths: needs {len(sides)} numbers, for {sides} px; got {list(config.widths)}")
         of_layers = [side for side in sides for _ in range(2)]
         super().__init__(latent=config.latent, width=config.style, layers=len(of_layers), size=size, sides=of_layers)
         ins = [config.latent, *[config.style] * (config.mapping - 1)]
@@ -47,7 +47,7 @@ class StyleGan1Generator(Generator):
 
 
 class Styled(nn.Module):
-    """A convolution, noise, activation; then every channel gets the mean and the deviation that w says (AdaIN)."""
+    """A convolution, noise, activation, and adaptive instance normalisation by w (AdaIN)."""
 
     noise: Tensor
 
@@ -65,7 +65,7 @@ class Styled(nn.Module):
 
 
 class Doubling(nn.Module):
-    """(N, I, h, h) -> (N, O, 2h, 2h), made smooth."""
+    """(N, I, h, h) -> (N, O, 2h, 2h), blurred."""
 
     def __init__(self, inputs: int, outputs: int, *, fused: bool, bias_last: bool) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Doubling(nn.Module):
 
 
 def smooth(x: Tensor) -> Tensor:
-    """(1, 2, 1) / 4 in both directions; beyond the border is 0."""
+    """(1, 2, 1) / 4 in both directions, zero-padded."""
     for dim in (2, 3):
         line = x.new_tensor([0.25, 0.5, 0.25]).view(1, 1, *((3, 1) if dim == 2 else (1, 3)))
         x = F.conv2d(x.flatten(0, 1)[:, None], line, padding=(1, 0) if dim == 2 else (0, 1)).view_as(x)

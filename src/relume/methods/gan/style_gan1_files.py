@@ -1,5 +1,5 @@
-"""Reads files of the first StyleGAN in two PyTorch forms. Scales of equalised training are multiplied in; a 3x3 kernel that
-doubles becomes the 4x4 kernel of a transposed convolution."""
+"""Reads files of the first StyleGAN in two PyTorch formats. Scales of equalised training are multiplied into the weights; a 3x3
+upsampling kernel becomes the 4x4 kernel of a transposed convolution."""
 
 import math
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from relume.methods.gan.config import StyleGan1
 from relume.methods.gan.foreign_tensors import Found, Tensors, load
 from relume.methods.gan.generator import doubled_sides
 
-GAIN = math.sqrt(2)  # of layers that a ReLU follows
-SLOWER = 0.01  # in `Blocks`: the share of the learning rate at which z -> w was learned
-FUSED = 128  # in `Blocks`: from this side on doubling is a transposed convolution
+GAIN = math.sqrt(2)  # of layers before a ReLU
+SLOWER = 0.01  # in `Blocks`: factor of the learning rate for z -> w
+FUSED = 128  # in `Blocks`: the first side of upsampling by transposed convolutions
 BLUR = (0.25, 0.5, 0.25)
 
 Layer = tuple[Tensor, Tensor]  # weight, bias
 
 
 def chained(depth: int, layer: Callable[[int, int | None], Layer]) -> list[Layer]:
-    """Each layer takes as many numbers as the one before it gives."""
+    """Layers whose inputs are the outputs of the layer before."""
     layers: list[Layer] = []
     for number in range(depth):
         layers.append(layer(number, len(layers[-1][1]) if layers else None))
@@ -32,8 +32,7 @@ def chained(depth: int, layer: Callable[[int, int | None], Layer]) -> list[Layer
 
 
 class Steps:
-    """Checkpoints of style-based-gan-pytorch, with steps up to 1024 px. Its two layers of a step share a noise map; here each has
-    one."""
+    """Checkpoints of style-based-gan-pytorch, with steps up to 1024 px. The two layers of a step share a noise map there."""
 
     bias_last = False
 
@@ -87,7 +86,7 @@ class Steps:
 
 class Blocks:
     """The published weights, converted from TensorFlow: `karras2019stylegan-ffhq-1024x1024.for_g_all.pt` and others like it.
-    Doubling sums, and its bias comes after the blur. A style scales by 1 + its value."""
+    Upsampling sums, with its bias after the blur. A style scales by 1 + its value."""
 
     bias_last = True
     fused = FUSED
@@ -132,7 +131,7 @@ class Blocks:
 
 
 def assembled(form: "Steps | Blocks") -> tuple[StyleGan1, Tensors]:
-    """Our numbers and tensors, by the names of `style_gan1`. Step n makes maps of side 4 * 2^n."""
+    """The architecture and the tensors by the names of `style_gan1`. Step n has maps of side 4 * 2^n."""
     dense, start = form.dense(), form.start()
     tensors, widths, style = {"start": start}, [start.shape[1]], len(dense[-1][1])
     layers = {f"mapping.{number}": layer for number, layer in enumerate(dense)}
@@ -156,29 +155,29 @@ FORMS: dict[str, type[Steps | Blocks]] = {"generator.": Steps, "g_synthesis.": B
 
 
 def read_style_gan1(path: Path, size: int) -> tuple[StyleGan1, Tensors]:
-    """What the file's generator of pictures of `size` px is made of, and its tensors by our names, without noise and mean w."""
+    """The architecture of the file's generator of `size` px, and its tensors by our names, without noise and mean w."""
     found, sides = Found(path, load(path)), doubled_sides(size)
-    for beginning, form in FORMS.items():
-        if any(name.startswith(beginning) for name in found.left):
+    for prefix, form in FORMS.items():
+        if any(name.startswith(prefix) for name in found.left):
             read = assembled(form(found, sides))
             found.end()
             return read
-    wanted, got = " or ".join(f"{beginning}…" for beginning in FORMS), ", ".join(sorted(found.left)[:3])
-    raise UserError(f"{path} holds no generator of StyleGAN: tensors {wanted} are wanted, got {got}")
+    expected, got = " or ".join(f"{prefix}…" for prefix in FORMS), ", ".join(sorted(found.left)[:3])
+    raise UserError(f"{path} is not a StyleGAN generator: needs tensors {expected}, got {got}")
 
 
 def scaled(weight: Tensor, gain: float = GAIN) -> Tensor:
-    """Times gain / sqrt(numbers that one output is made of)."""
+    """Times gain / sqrt(fan-in)."""
     return weight * (gain / math.sqrt(weight[0].numel()))
 
 
 def doubling_kernel(weight: Tensor) -> Tensor:
-    """(O, I, 3, 3) -> (I, O, 4, 4): the sum of itself at the four places that it has there."""
+    """(O, I, 3, 3) -> (I, O, 4, 4): the sum of the kernel at its four offsets."""
     return 4 * F.avg_pool2d(weight.transpose(0, 1), 2, stride=1, padding=1)
 
 
 def check_blur(found: Found, name: str, channels: int) -> None:
-    """Ours, which is not stored; another one is refused."""
+    """Raises UserError unless the stored blur is BLUR."""
     line = torch.tensor(BLUR)
     if not torch.allclose(found.take(name, channels, 1, 3, 3), line[:, None] * line, atol=1e-6):
-        raise UserError(f"{found.path}: {name} is another blur than (1, 2, 1) / 4 in both directions")
+        raise UserError(f"{found.path}: {name}: needs the blur (1, 2, 1) / 4 in both directions")

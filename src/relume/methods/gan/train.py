@@ -1,5 +1,5 @@
-"""Training a generator, against a discriminator or by moments of a frozen network's features. The averaged last weights are kept.
-KID between generated and held-out images is logged; nothing is chosen by it."""
+"""Training of a generator, against a discriminator or by moments of a frozen network's features. The averaged last weights are
+saved. KID between samples and validation images is logged, but not used for selection."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ from relume.training.ema import copied
 from relume.training.models import Trained
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
 
-ROWS = 4  # of the samples beside the model
+ROWS = 4  # of samples.png
 
 
 class GanTrainer(Trainer[GanConfig]):
@@ -41,12 +41,12 @@ class GanTrainer(Trainer[GanConfig]):
         config, size, device = self.config, self.dataset.size, self.device
         if len(self.val) < 2:
             raise UserError(f"generator {self.name}: needs 2 validation images, {self.dataset.name} has {len(self.val)}")
-        if not (learned := self.train[: len(self.train) - config.withheld]):
-            there = f"{self.dataset.name} has {len(self.train)} to train on"
-            raise UserError(f"generator {self.name}: {config.withheld} images are withheld, {there}")
-        self.train = learned
+        if not (train := self.train[: len(self.train) - config.withheld]):
+            available = f"{self.dataset.name} has {len(self.train)} to train on"
+            raise UserError(f"generator {self.name}: cannot withhold {config.withheld} images, {available}")
+        self.train = train
         self.adversary: Adversary | None = None
-        self.reference: ReferenceFeatures | None = None  # true images, which generated ones are compared with
+        self.reference: ReferenceFeatures | None = None  # of real images
         with self.seeded():
             self.module = gans.generator(config.architecture, size).to(device)
             if not isinstance(config.objective, Moments):
@@ -56,7 +56,7 @@ class GanTrainer(Trainer[GanConfig]):
             self.discriminator = DiscriminatorState(self.adversary, config.discriminator_rate, config.discriminator_betas)
         self.metric_network = load(config.metric_network.network, self.store, device)
         if isinstance(config.objective, Moments):
-            true = map(self.pixels, self.batches(learned[: config.objective.pictures]))
+            true = map(self.pixels, self.batches(train[: config.objective.pictures]))
             self.reference = ReferenceFeatures(config.objective, load(config.objective.network, self.store, device), true)
         self.held_out = torch.cat([self.embed(self.pixels(rows)) for rows in self.batches(self.val)])
 
@@ -64,13 +64,13 @@ class GanTrainer(Trainer[GanConfig]):
         return embed(self.metric_network, self.config.metric_network, pictures)
 
     def draw(self, count: int) -> Iterator[Tensor]:
-        """The first `count` images of the fixed draws, a micro-batch at a time."""
+        """The first `count` fixed samples, in micro-batches."""
         for numbers in self.batches(range(count)):
             draws = [generator(self.run.seed, "sample", number) for number in numbers]
             yield self.module(self.module.draw(draws), self.module.draw_noise(draws))
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Each player's loss and its terms. No gradient of one reaches the other."""
+        """Losses of generator and discriminator, with separate gradients, and their terms."""
         config, made, adversary = self.config, self.module, self.adversary
         if adversary is None:
             assert self.reference is not None
@@ -89,9 +89,9 @@ class GanTrainer(Trainer[GanConfig]):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """KID of fixed draws against the held-out images."""
-        seen = torch.cat([self.embed(pictures) for pictures in self.draw(self.config.samples)])
-        return {LOSS: kid(seen, self.held_out)}
+        """KID between fixed samples and the validation images."""
+        embeddings = torch.cat([self.embed(pictures) for pictures in self.draw(self.config.samples)])
+        return {LOSS: kid(embeddings, self.held_out)}
 
     def finish(self, trained: Trained) -> Trained:
         """The last weights, averaged, with their mean latent."""
@@ -104,7 +104,7 @@ class GanTrainer(Trainer[GanConfig]):
 
     @torch.no_grad()
     def preview(self) -> np.ndarray:
-        """True images over generated ones, which are not made from them."""
+        """Real images, then samples, which are unrelated to them."""
         real = self.pixels(self.val[:SHOWN])
         return np.stack([to_uint8(real), to_uint8(torch.cat(list(self.draw(len(real)))))])
 
@@ -114,7 +114,7 @@ class GanTrainer(Trainer[GanConfig]):
         return grid(made.reshape(ROWS, SHOWN, *made.shape[1:]))
 
     def drawn(self) -> Samples:
-        """What the stage writes beside the model."""
+        """The content of `data/samples/<name>`."""
         sampler = Sampler(model=self.module, config=self.config.drawn, seed=self.run.seed, micro_batch=self.run.micro_batch)
         return sampled(sampler, self.name, self.dataset.name)
 
@@ -133,9 +133,9 @@ def embed(network: Network, metric_network: MetricNetwork, pictures: Tensor) -> 
 
 def by_squares(adversary: Adversary, objective: LeastSquares, real: Tensor, fake: Tensor, *, past: Tensor) -> dict[str, Tensor]:
     """Multi-objective inversion's adversarial objective: (N,) each."""
-    told = losses.lsgan_discriminator(adversary(real), adversary(fake.detach()), adversary(past), objective.label)
+    discriminated = losses.lsgan_discriminator(adversary(real), adversary(fake.detach()), adversary(past), objective.label)
     with frozen(adversary):
-        return {LOSS: losses.least_squares(adversary(fake), objective.label), DISCRIMINATOR: told}
+        return {LOSS: losses.least_squares(adversary(fake), objective.label), DISCRIMINATOR: discriminated}
 
 
 def by_logits(
@@ -147,7 +147,7 @@ def by_logits(
     *,
     generators: Sequence[torch.Generator],
 ) -> dict[str, Tensor]:
-    """StyleGAN2's adversarial objective: (N,) each, or means over parts of the batch. Paths use half as many images."""
+    """StyleGAN2's adversarial objective: (N,) each, or means over parts of the batch. Path lengths use half the batch."""
     told = losses.logistic_discriminator(adversary(real), adversary(fake.detach()))
     with frozen(adversary):
         fooled = losses.logistic_generator(adversary(fake))
@@ -165,5 +165,5 @@ def by_logits(
 
 
 def _now(every: int, generators: Sequence[torch.Generator]) -> bool:
-    """One step of so many, on average: drawn, so that there is nothing to count, and nothing to restore."""
+    """True with probability 1 / every: no counter to save in checkpoints."""
     return float(torch.rand((), generator=generators[0])) * every < 1

@@ -1,4 +1,4 @@
-"""GAN inversion with and without a learned landscape (Liu et al. 2022). The target is the image; the best state is kept."""
+"""GAN inversion with and without a learned landscape (Liu et al. 2022). The target is the image; the result is the best state."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,29 +33,29 @@ from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
 from relume.training.trainer import LOSS
 
-INVERSE: dict[str, Any] = {"steps": 100, "rate": 0.05, "betas": (0.9, 0.999)}  # of the search for the state of a latent
+INVERSE: dict[str, Any] = {"steps": 100, "rate": 0.05, "betas": (0.9, 0.999)}  # of `inverse`
 
-Mapper = Callable[[Tensor], Tensor]  # pictures (N, 3, size, size) of the dataset -> latents (N, ...)
+Mapper = Callable[[Tensor], Tensor]  # images (N, 3, size, size) of the dataset -> latents (N, ...)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Descents:
-    """One method from one seed: `values` are of its pictures, in their order, at every step; `seconds` since its start."""
+    """One method with one seed. `values`: per image and step; `seconds`: since the start."""
 
     images: np.ndarray  # uint8 (N, H, W, 3)
-    path: np.ndarray  # uint8 (of the first pictures, moments, H, W, 3): the best so far
+    path: np.ndarray  # uint8 (first images, moments, H, W, 3): the best so far
     values: dict[str, np.ndarray]  # LOSS and its terms: (N, steps + 1)
     seconds: np.ndarray  # (steps + 1,)
 
     @property
     def best(self) -> np.ndarray:
-        """The lowest loss so far, which is what a descent that ended there would return: (N, steps + 1)."""
+        """The lowest loss so far: (N, steps + 1)."""
         return np.minimum.accumulate(self.values[LOSS], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Everything that descents of a group share."""
+    """Inputs that all descents of a group share."""
 
     dataset: Dataset
     painter: Generator  # frozen
@@ -84,7 +84,7 @@ def search(
     device: torch.device,
     run: Run,
 ) -> Search:
-    """The landscape, the mapper and what the landscape's loss looks through, read from their folders."""
+    """Reads the landscape, the mapper and the networks of the loss."""
     found = read_landscape(landscape, trained, device)
     return Search(
         dataset=dataset,
@@ -99,7 +99,7 @@ def search(
 
 
 def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> Mapper:
-    """What the mapper says of pictures: its network looks at them first."""
+    """The mapper as a function of images, by its network's features."""
     network, name = load(mapper.network, store, device), mapper.network
     return lambda pictures: mapper.latents(compute({name: network}, pictures, {name: mapper.taps})[name])
 
@@ -107,25 +107,25 @@ def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> 
 def invert(
     search: Search, config: InvertLandscape, rows: Sequence[int], scratch: Scratch | None = None
 ) -> dict[tuple[str, int], Descents]:
-    """By method and seed. What begins at the mean or where the mapper says has one seed, for it begins nowhere else."""
+    """By method and seed. Methods that start from the mean or the mapper are deterministic, so they use one seed."""
     if search.dataset.name != config.dataset:
-        raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {search.dataset.name}")
+        raise UserError(f"invert_landscape needs images of {config.dataset}, but --images holds {search.dataset.name}")
     plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
     plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
     first = search.dataset.pixels(list(rows[: search.micro_batch])).to(search.device)
     state = torch.zeros(len(first), search.theta.centre.numel(), device=search.device)
-    loss_gradient(_seen(search, search.theta, first), state)  # kept by nobody: the first step of a process takes longer
+    loss_gradient(_loss_of(search, search.theta, first), state)  # a warm-up: the first step of a process is slower
     return {(name, seed): _joined(list(_shards(search, name, way, seed, rows, scratch))) for name, way, seed in plan}
 
 
-def _seen(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
-    """What states are worth that look for these pictures."""
+def _loss_of(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
+    """The loss of states for these target images."""
     target = search.likeness.target(resize(pictures, search.painter.size))
     return lambda z: search.likeness(search.paint(through(z)), target)
 
 
 def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int], scratch: Scratch | None) -> Iterator[Descents]:
-    """A micro-batch each; one that is done is safe from a kill."""
+    """A micro-batch each; finished shards are saved in `scratch`."""
     step = search.micro_batch
     for at in range(0, len(rows), step):
         path = scratch and scratch.path(f"{name}-{seed}-{at:05}.npz")
@@ -143,7 +143,7 @@ def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int],
 
 
 def _joined(parts: Sequence[Descents]) -> Descents:
-    """One after the other, so their seconds add up."""
+    """Shards run one after the other, so their seconds add up."""
     return Descents(
         images=np.concatenate([part.images for part in parts]),
         path=np.concatenate([part.path for part in parts if len(part.path)]),
@@ -153,12 +153,12 @@ def _joined(parts: Sequence[Descents]) -> Descents:
 
 
 def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, followed: int = 0) -> Descents:
-    """Of these pictures together, each by itself. `followed`: of how many the way is kept."""
-    begun = time.perf_counter()
+    """One descent per image, in a batch. `followed`: number of images whose path is saved."""
+    started = time.perf_counter()
     given = search.dataset.pixels(list(rows)).to(search.device)
     through = search.theta if way.theta else search.theta.latents
-    see = _seen(search, through, given)
-    z = _begin(search, way, seed, rows, given)
+    see = _loss_of(search, through, given)
+    z = _initial(search, way, seed, rows, given)
     best, lowest = z, torch.full((len(rows),), torch.inf, device=search.device)
     passed: list[Tensor] = []
     noted: list[dict[str, np.ndarray]] = []
@@ -166,10 +166,10 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
     for moment in descend(see, z, steps=way.steps, rate=way.learning_rate, betas=way.betas):
         better = moment.terms[LOSS] < lowest
         best, lowest = torch.where(better[:, None], moment.z, best), torch.where(better, moment.terms[LOSS], lowest)
-        noted.append({name: value.cpu().double().numpy() for name, value in moment.terms.items()})  # waits for the device
+        noted.append({name: value.cpu().double().numpy() for name, value in moment.terms.items()})  # synchronises the device
         if not np.isfinite(noted[-1][LOSS]).all():
-            raise UserError(f"step {moment.step}: {LOSS} is not finite: a smaller learning_rate may cure it")
-        seconds.append(time.perf_counter() - begun)
+            raise UserError(f"step {moment.step}: {LOSS} is NaN or Inf: try a smaller learning_rate")
+        seconds.append(time.perf_counter() - started)
         if moment.step in moments(way.steps)[:-1]:
             passed.append(best[:followed])
     images = _painted(search, through, best)
@@ -180,32 +180,31 @@ def descents(search: Search, way: Way, seed: int, rows: Sequence[int], *, follow
 
 @torch.no_grad()
 def _painted(search: Search, through: Callable[[Tensor], Tensor], z: Tensor) -> np.ndarray:
-    """uint8 (N, H, W, 3), at the data's size."""
+    """uint8 (N, H, W, 3), at the dataset's size."""
     return to_uint8(resize(search.paint(through(z)), search.dataset.size))
 
 
-def _begin(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: Tensor) -> Tensor:
-    """States (N, D): the same for all that begin at noise, or at the mean, through theta or not."""
+def _initial(search: Search, way: Way, seed: int, rows: Sequence[int], pictures: Tensor) -> Tensor:
+    """Initial states (N, D); for noise and mean they are the same with and without theta."""
     if way.start == "mean":
         return torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
     if way.start == "noise":
         draws = [generator(search.seed, "landscape", id, seed) for id in search.dataset.ids(list(rows))]
         return drawn(search.theta, search.painter, search.landscape.config.space, draws)
     if search.mapper is None:
-        raise UserError("a method begins where a mapper says, and no mapper was given")
+        raise UserError("start mapper: no mapper was given")
     with torch.no_grad():
         latents = search.mapper(pictures)
-    wanted = tuple(search.theta.centre.shape)
-    if tuple(latents.shape[1:]) != wanted:
+    expected = tuple(search.theta.centre.shape)
+    if tuple(latents.shape[1:]) != expected:
         space = search.landscape.config.space
-        raise UserError(f"the mapper says latents of shape {tuple(latents.shape[1:])}; the landscape, in {space}, wants {wanted}")
+        raise UserError(f"the mapper's latents have shape {tuple(latents.shape[1:])}; the landscape in {space} needs {expected}")
     units = search.theta.units(latents)
     return inverse(search.theta, units) if way.theta else units
 
 
 def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
-    """States z whose theta(z) is closest to `wanted`, (N, D), by a search that starts where nothing is learned. The generator is
-    not needed, so it is quick, and theta need not be trained with a mapper."""
+    """States z with theta(z) closest to `wanted`, (N, D), by gradient descent from z = wanted, without the generator."""
     best, lowest = landscape.unturned(wanted), torch.full_like(wanted[:, 0], torch.inf)
     for moment in descend(lambda z: {LOSS: (landscape.theta(z) - wanted).square().mean(1)}, best, **INVERSE):
         better = moment.terms[LOSS] < lowest
@@ -216,12 +215,12 @@ def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
 def index(
     found: Mapping[tuple[str, int], Descents], config: InvertLandscape, dataset: Dataset, rows: Sequence[int]
 ) -> tuple[np.ndarray, list[Row]]:
-    """All pictures with their rows: a method after the other, a seed after the other. The loss chooses among seeds."""
+    """Images and rows, ordered by method and seed. The seed with the lowest loss is selected."""
     lowest = {key: one.best[:, -1] for key, one in found.items()}
     images, table = [], []
     for (name, seed), one in found.items():
-        rivals = np.stack([values for (other, _), values in lowest.items() if other == name])
-        chosen = [key for key in lowest if key[0] == name].index((name, seed)) == rivals.argmin(0)
+        candidates = np.stack([values for (other, _), values in lowest.items() if other == name])
+        chosen = [key for key in lowest if key[0] == name].index((name, seed)) == candidates.argmin(0)
         images.append(one.images)
         family = "landscape" if config.methods[name].theta else "latent"  # no oracle: this task gives the image
         same: dict[str, Any] = {"method": name, "family": family, "task": "image", "oracle": False, "dataset": dataset.name}
@@ -233,7 +232,7 @@ def index(
 
 
 def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent | None:
-    """How all methods went to their first pictures, each from the seed that the loss chooses."""
+    """The paths of all methods for the first images, each of the selected seed."""
     parts = []
     for name in methods(found):
         paths = np.stack([one.path for one in of(found, name)])  # (seeds, n, moments, H, W, 3)
@@ -243,7 +242,7 @@ def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, i
 
 
 def trace(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:
-    """Means over pictures and seeds; `objective` is the loss."""
+    """Means over images and seeds; `objective` is the loss."""
     names = {LOSS: "objective"}
     return [
         {"method": method, "step": step, "term": names.get(term, term), "value": float(value)}
@@ -254,7 +253,7 @@ def trace(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:
 
 
 def timing(found: Mapping[tuple[str, int], Descents]) -> list[dict[str, Any]]:
-    """Of all pictures and seeds together."""
+    """Sums over images and seeds."""
     return [
         {"method": method, "step": step, "seconds": float(value)}
         for method in methods(found)

@@ -1,4 +1,4 @@
-"""How alike two pictures are, as Liu et al. (2022) measure it: L = MSE + LPIPS, each with its weight, per picture."""
+"""The loss of Liu et al. (2022): L = weighted sum of MSE and LPIPS, per image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from relume.training.trainer import LOSS
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What pictures are held against: (N, 3, H, W), and LPIPS's taps of it."""
+    """Target images (N, 3, H, W) and their LPIPS taps."""
 
     images: Tensor
     taps: list[Tensor]
@@ -25,28 +25,28 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Colours from 0 to 1 on both sides. All of LPIPS's taps have a place from 32 px on (vgg: from 16)."""
+    """The loss of images in [0, 1] to a target. LPIPS needs at least 32 px (vgg: 16)."""
 
     weights: LandscapeLosses
-    taps: Sequence[str]  # of the network, as LPIPS takes them
+    taps: Sequence[str]  # of the network, in the order of LPIPS's heads
     network: Network | None
     heads: Sequence[Tensor]
 
     @torch.no_grad()
     def target(self, images: Tensor) -> Target:
-        return Target(images=images, taps=self._see(images))
+        return Target(images=images, taps=self._features(images))
 
     def __call__(self, pictures: Tensor, target: Target) -> dict[str, Tensor]:
-        """The weighted sum, LOSS, and its terms as they are: (N,) each."""
+        """The weighted sum, LOSS, and its unweighted terms: (N,) each."""
         if pictures.shape != target.images.shape:
-            raise ValueError(f"pictures {tuple(pictures.shape)} against {tuple(target.images.shape)}")
+            raise ValueError(f"needs images {tuple(target.images.shape)}, got {tuple(pictures.shape)}")
         mse = image.pixel(pictures, target.images)
         if self.network is None:
             return {LOSS: self.weights.mse * mse, "mse": mse}
-        far = lpips(self._see(pictures), target.taps, self.heads)
-        return {LOSS: self.weights.mse * mse + self.weights.lpips * far, "mse": mse, "lpips": far}
+        distance = lpips(self._features(pictures), target.taps, self.heads)
+        return {LOSS: self.weights.mse * mse + self.weights.lpips * distance, "mse": mse, "lpips": distance}
 
-    def _see(self, pictures: Tensor) -> list[Tensor]:
+    def _features(self, pictures: Tensor) -> list[Tensor]:
         if self.network is None:
             return []
         with collect(self.network, self.taps) as taps:
@@ -54,7 +54,7 @@ class Likeness:
 
 
 def likeness(config: SharedLandscape, store: WeightStore, device: torch.device) -> Likeness:
-    """Its network and heads loaded, where LPIPS has a weight."""
+    """Loads the network and heads if LPIPS has a weight."""
     if config.losses.lpips == 0:
         return Likeness(weights=config.losses, taps=(), network=None, heads=())
     name = config.measures.lpips.network

@@ -1,5 +1,5 @@
-"""theta of landscape learning (Liu et al. 2022, arXiv 2206.09027): where one descends -> the generator's latent. States (N, D)
-and theta's outputs are in units: 0 the mean latent, 1 the latents' deviation. Plain inference has theta(z) = z."""
+"""theta of landscape learning (Liu et al. 2022, arXiv 2206.09027): states -> the generator's latents. States (N, D) and
+theta's outputs are standardised: 0 is the mean latent, 1 the latents' std. Without a landscape theta(z) = z."""
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,11 @@ SLOPE = 0.2  # of the LeakyReLU
 
 
 class Landscape(nn.Module):
-    """`centre`: the mean latent, of the shape of all latents; `scale`: their deviation. Layer normalisation keeps rows
-    independent."""
+    """`centre`: the mean latent; `scale`: the latents' std. Rows are independent."""
 
     centre: Tensor
     scale: Tensor  # ()
-    basis: Tensor | None  # (D, D), orthogonal: a state's numbers say how far to go along its columns
+    basis: Tensor | None  # (D, D), orthogonal; its columns are the axes of states
 
     def __init__(self, centre: Tensor, scale: float, config: LandscapeArchitecture) -> None:
         super().__init__()
@@ -38,11 +37,11 @@ class Landscape(nn.Module):
         return self.rotated(z) + found if self.residual else found
 
     def rotated(self, z: Tensor) -> Tensor:
-        """What is added to: (N, D) -> (N, D)."""
+        """The skip connection: (N, D) -> (N, D)."""
         return z if self.basis is None else z @ self.basis.mT
 
     def unturned(self, units: Tensor) -> Tensor:
-        """The way back."""
+        """The inverse of `rotated`."""
         return units if self.basis is None else units @ self.basis
 
     def forward(self, z: Tensor) -> Tensor:
@@ -56,5 +55,5 @@ class Landscape(nn.Module):
     def units(self, latents: Tensor) -> Tensor:
         """(N, *centre.shape) -> (N, D)."""
         if latents.shape[1:] != self.centre.shape:
-            raise ValueError(f"latents of shape {tuple(self.centre.shape)} are wanted, got {tuple(latents.shape[1:])}")
+            raise ValueError(f"needs latents of shape {tuple(self.centre.shape)}, got {tuple(latents.shape[1:])}")
         return ((latents - self.centre) / self.scale).flatten(1)

@@ -1,5 +1,5 @@
-"""What a landscape is trained on: trajectories that go on while it learns, and a replay memory of their states. All of it is
-state of the module, so a killed training resumes. Each process has its own; a checkpoint holds the first one's."""
+"""Training data of a landscape: trajectories that advance during training, and a replay buffer of their states. All are part of
+the module's state, so that a killed training resumes. Each process has its own; a checkpoint holds those of the first."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trajectories import Betas, Trajectories, loss_gradient
 from relume.training.replay import Ring
 
-Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), numbers of their pictures (N,) -> LOSS and terms, (N,)
+Seen = Callable[[Tensor, Tensor], dict[str, Tensor]]  # states (N, D), indices of their images (N,) -> LOSS and terms, (N,)
 
 
 class Going(nn.Module):
-    """Trajectories on their way. One that has taken all its steps is begun anew: another picture, another state, no memory."""
+    """Current trajectories. A finished one is replaced by a new one with another image, state and optimizer state."""
 
     z: Tensor
     mean: Tensor
@@ -32,7 +32,7 @@ class Going(nn.Module):
 
     @torch.no_grad()
     def renew(self, starts: Tensor, pictures: Tensor) -> None:
-        """Where one has ended: the start and the picture of the same row."""
+        """Replaces finished trajectories by the start and image of the same row."""
         ended = self.age >= self.steps
         self.pictures.copy_(torch.where(ended[:, 0], pictures, self.pictures))
         self._keep(Trajectories.begun(torch.where(ended, starts, self.z)), ended)
@@ -43,14 +43,14 @@ class Going(nn.Module):
             own.copy_(torch.where(where, getattr(per_batch, name), own))
 
     def advance(self, see: Seen, rate: float, betas: Betas) -> None:
-        """A step each."""
+        """One step of each trajectory."""
         per_batch = Trajectories(z=self.z, mean=self.mean, square=self.square, age=self.age)
         _, gradient = loss_gradient(lambda z: see(z, self.pictures), self.z)
         self._keep(per_batch.moved(gradient, rate, betas), torch.ones_like(self.age, dtype=torch.bool))
 
 
 class Learner(nn.Module):
-    """A landscape with what it learns from. Only the landscape has weights, and only it is kept in the end."""
+    """A landscape with its training data. Only the landscape has weights and is saved as the model."""
 
     def __init__(self, landscape: Landscape, *, per_batch: int, steps: int, replay: int) -> None:
         super().__init__()

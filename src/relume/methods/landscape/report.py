@@ -11,7 +11,7 @@ from relume.report.data import Table
 from relume.report.families import Drawing
 from relume.report.labels import words
 
-CURVES = "curves.csv"  # a group with this file has such descents
+CURVES = "curves.csv"  # the file of groups of this family
 COLUMNS = ("group", "method", "step", "seconds", "loss", "lo", "hi")  # of `landscape.csv`, for plots
 LEAD = (
     "Gradient descent on a generator's latent searches for a given picture: in the latent space itself, or through a learned"
@@ -29,7 +29,7 @@ def parts(drawing: Drawing) -> Iterator[Part]:
 
 
 def rows(group: Group) -> list[dict[str, object]]:
-    """The lowest loss so far, means over pictures and seeds; seconds are of one picture from one start."""
+    """The lowest loss so far, mean over images and seeds; seconds are per image and start."""
     table = read_csv(group.folder / CURVES)
     spent = {(row["method"], row["step"]): float(row["seconds"]) for row in group.timing}
     seeds: dict[str, set[str]] = {}
@@ -63,12 +63,12 @@ def _group(group: Group) -> Iterator[Block]:
 def sentences(curves: dict[str, list[dict[str, object]]]) -> list[str]:
     """The final loss of each method, and after how many steps the first method reaches the loss of the others."""
     (first, base), *others = curves.items()
-    told = [f"{first} reaches a loss of {short(_loss(base[-1]), 3)} in {base[-1]['step']} steps."]
+    texts = [f"{first} reaches a loss of {short(_loss(base[-1]), 3)} in {base[-1]['step']} steps."]
     for name, steps in others:
         far = next((row["step"] for row in base if _loss(row) <= _loss(steps[-1])), None)
         needs = f"{first} does not reach it in {base[-1]['step']} steps" if far is None else f"{first} needs {far} steps for it"
-        told.append(f"{name} reaches {short(_loss(steps[-1]), 3)} in {steps[-1]['step']} steps; {needs}.")
-    return told
+        texts.append(f"{name} reaches {short(_loss(steps[-1]), 3)} in {steps[-1]['step']} steps; {needs}.")
+    return texts
 
 
 def _loss(row: dict[str, object]) -> float:

@@ -1,5 +1,5 @@
-"""Training a landscape (Liu et al. 2022): in each step some trajectories descend through the current theta and their states are
-remembered; then theta learns from remembered states. The generator is frozen."""
+"""Training of a landscape (Liu et al. 2022): in each step some trajectories descend through the current theta and their states go
+to the replay buffer; then theta is updated on states of the buffer. The generator is frozen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,14 +27,14 @@ from relume.training.models import Trained
 from relume.training.trainer import LOSS, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 SHOWN = 6  # images in a row of a preview
-SLOPES = 480  # images whose gradients the axes are computed from
-FAINT = 1e-6  # losses below are taken for this much
+SLOPES = 480  # images for the principal axes of gradients
+FAINT = 1e-6  # minimum of the losses in `relative`
 
 Through = Callable[[Tensor], Tensor]  # states -> latents
 
 
 class LandscapeTrainer(Trainer[LandscapeConfig]):
-    """`module` is the landscape with its trajectories and their memory, which a checkpoint holds as well."""
+    """`module` is the landscape with its trajectories and replay buffer."""
 
     kind = "landscape"
     module: Learner
@@ -64,26 +64,26 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         return paint(self.painter, self.config.space, latents)
 
     def starts(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """Initial states, row n drawn by generator n: the generator's own latents, nearer to the mean: (N, D)."""
+        """Initial states, (N, D): random latents scaled by `descents.start`, row n from generator n."""
         return self.config.descents.start * drawn(self.model, self.painter, self.config.space, generators)
 
     def toward(self, rows: Sequence[int], through: Through) -> See:
-        """The loss of states that look for these images."""
+        """The loss of states for these target images."""
         target = self.likeness.target(self.pixels(rows))
         return lambda z: self.likeness(self.paint(through(z)), target)
 
     def seen(self, z: Tensor, numbers: Tensor) -> dict[str, Tensor]:
-        """The same, of training images by their place in the list of them."""
+        """The same for indices of training images."""
         return self.toward([self.train[number] for number in numbers.tolist()], self.model)(z)
 
     @cached_property
     def plain(self) -> dict[str, float]:
-        """What descents reach without theta."""
+        """Validation metrics of descents without theta."""
         return self.reached(self.model.latents)
 
     @torch.no_grad()
     def gradients(self) -> Tensor:
-        """Gradients of the plain loss of training images, at latents between the mean and the generator's own: (N, D)."""
+        """Gradients of the loss of training images, at latents between the mean and random ones: (N, D)."""
         found = []
         for rows in self.batches(self.train[:SLOPES]):
             draws = [generator(self.run.seed, "slope", row) for row in rows]
@@ -93,7 +93,7 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         return torch.cat(found)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Over as many remembered states as there are rows. New trajectories look for the images of the first rows."""
+        """On as many states of the replay buffer as rows. New trajectories have the images of the first rows as targets."""
         going, ring, ways = self.module.going, self.module.ring, self.config.descents
         count = len(going.z)
         going.renew(self.starts(generators[:count]), torch.tensor(rows[:count], device=self.device))
@@ -106,11 +106,11 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
 
     @torch.no_grad()
     def reached(self, through: Through) -> dict[str, float]:
-        """Means over the validation images at the end of descents from fixed starts."""
+        """Means over validation images of the final metrics of descents from fixed starts."""
         return mean_metrics([self.ended(rows, through)[0] for rows in self.batches(self.val)])
 
     def ended(self, rows: Sequence[int], through: Through) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms and PSNR where descents end, (N,) each, and the images there."""
+        """Final terms and PSNR of descents, (N,) each, and the final images."""
         initial = self.starts([generator(self.run.seed, "validation", id) for id in self.dataset.ids(list(rows))])
         ways = self.config.descents
         *_, last = descend(self.toward(rows, through), initial, steps=ways.steps, rate=ways.learning_rate, betas=ways.betas)
@@ -118,18 +118,18 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         return {**last.terms, "psnr": image.psnr(made, self.pixels(rows))}, made
 
     def validate(self) -> dict[str, float]:
-        """After as many steps as it learns with: the loss, its terms, PSNR; and what is reached without theta."""
+        """Final loss, terms and PSNR of descents; and loss and PSNR without theta."""
         floors = {"loss_plain": self.plain[LOSS], "floor_plain": self.plain["psnr"]}
         return self.reached(self.model) | floors
 
     @torch.no_grad()
     def preview(self) -> np.ndarray:
-        """Validation images over where descents end."""
+        """Validation images, then the final images of descents."""
         parts = [(self.pixels(rows), self.ended(rows, self.model)[1]) for rows in self.batches(self.val[:SHOWN])]
         return sheet_rows(parts)
 
     def finish(self, trained: Trained) -> Trained:
-        """The landscape alone."""
+        """Keeps only the landscape's weights."""
         return replace(trained, best=below("landscape", trained.best), last=below("landscape", trained.last))
 
     def facts(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
 
 
 def axes(vectors: Tensor) -> Tensor:
-    """Of (N, D) the directions that they vary in independently, as columns, the weakest first: (D, D)."""
+    """Principal axes of (N, D) as columns, smallest eigenvalue first: (D, D)."""
     return torch.linalg.eigh((vectors.mT @ vectors).double().cpu()).eigenvectors.to(vectors)
 
 
@@ -152,15 +152,15 @@ def paint(painter: Generator, space: str, latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def drawn(landscape: Landscape, painter: Generator, space: str, generators: Sequence[torch.Generator]) -> Tensor:
-    """The generator's own latents in units, row n drawn by generator n: (N, D)."""
+    """Random latents, standardised, row n from generator n: (N, D)."""
     z = painter.draw(generators)
     return landscape.units(z if space == "z" else shaped(painter, painter.map(z), space))
 
 
 def relative(values: Tensor) -> Tensor:
-    """Their mean, (N,) -> (), whose gradient counts every state by the share that it loses: late ones are small, and matter."""
-    seen = values.detach()
-    return (values * seen.mean() / seen.clamp(min=FAINT)).mean()
+    """The mean, (N,) -> (), with gradients weighted by the inverse loss, so that late states with small losses count equally."""
+    detached = values.detach()
+    return (values * detached.mean() / detached.clamp(min=FAINT)).mean()
 
 
 def fingerprint(painter: Generator) -> str:

@@ -30,5 +30,5 @@ def read_landscape(folder: Path, trained: TrainedGan, device: torch.device) -> T
         lambda own, card: Landscape(torch.zeros(card["latent"]), 1.0, own),
     )
     if found.card["generator"] != fingerprint(trained.generator):
-        raise UserError(f"{folder} was trained with another generator than {trained.name}: train it again, or name its own")
+        raise UserError(f"{folder} was trained with another generator than {trained.name}: train it again, or set its generator")
     return found

@@ -1,4 +1,4 @@
-"""Descents in a latent space: many pictures at once, each a trajectory of its own by Adam, whatever its neighbours do."""
+"""Adam in a latent space, for a batch of independent trajectories."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from relume.training.trainer import LOSS
 
 EPS = 1e-8  # Adam's own
 
-Betas = tuple[float, float]  # Adam's memory of gradients and of their squares
+Betas = tuple[float, float]  # of Adam
 See = Callable[[Tensor], dict[str, Tensor]]  # states (N, D) -> LOSS and its terms, (N,) each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectories:
-    """Where trajectories stand: states and Adam's memory, (N, D) each, and the steps taken, (N, 1)."""
+    """States and Adam's moments, (N, D) each, and the steps taken, (N, 1)."""
 
     z: Tensor
     mean: Tensor
@@ -47,16 +47,16 @@ class Moment:
 
 
 def loss_gradient(see: See, z: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """The terms at states, and the loss's gradient there; of nothing else."""
+    """The terms at z, and the gradient of the loss by z only."""
     with torch.enable_grad():
-        here = z.detach().requires_grad_()
-        terms = see(here)
-        (gradient,) = torch.autograd.grad(terms[LOSS].sum(), [here])
+        leaf = z.detach().requires_grad_()
+        terms = see(leaf)
+        (gradient,) = torch.autograd.grad(terms[LOSS].sum(), [leaf])
     return {name: value.detach() for name, value in terms.items()}, gradient
 
 
 def descend(see: See, z: Tensor, *, steps: int, rate: float, betas: Betas) -> Iterator[Moment]:
-    """From z on: steps + 1 moments, the first of them at z itself."""
+    """Yields steps + 1 moments, the first at the initial z."""
     per_batch = Trajectories.begun(z)
     for step in range(steps):
         terms, gradient = loss_gradient(see, per_batch.z)

@@ -1,4 +1,4 @@
-"""Rules of mappers' and latents' sections that no annotation states."""
+"""Cross-section validation of mappers' and latents' sections."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from relume.methods.optimise.checks import inversion
 from relume.methods.optimise.config import InvertOptimise, Latent
 from relume.methods.references import Params
 
-# of a mapper -> of methods that can begin with its latents
+# space of a mapper -> spaces of methods that can start from its latents
 SPACES = {"z": ("z", "w", "w_plus"), "w": ("w", "w_plus"), "w_plus": ("w_plus",)}
-MISSING = {"ref": "an earlier group", "surrogate": "a surrogate"}  # what terms need that a group of latents does not have
+MISSING = {"ref": "an earlier group", "surrogate": "a surrogate"}  # inputs of terms that this section does not provide
 
 
 def faults(params: Params) -> Iterator[str]:
@@ -18,7 +18,7 @@ def faults(params: Params) -> Iterator[str]:
         path, floors = f"invert_latent.{name}", params["floors"]
         shared = base(group, path)
         if (shared.dataset, shared.split) != (floors.dataset, floors.split):
-            yield f"{path}.base: the baselines are of {floors.dataset}, {floors.split}: the same images are needed"
+            yield f"{path}.base: the baselines are of {floors.dataset}, {floors.split}; needs the same images"
         for one, way in methods.items():
             yield from _method(f"{path}.methods.{one}", way, shared, group, params)
         mapper = params.entries("train_mapper.models").get(group.mapper.removeprefix(f"{MAPPERS}/"))
@@ -29,19 +29,21 @@ def faults(params: Params) -> Iterator[str]:
 def _method(path: str, way: Method, shared: InvertOptimise, group: InvertLatent, params: Params) -> Iterator[str]:
     for key in ("dataset", "split", "count", "network"):
         if getattr(way.inversion, key) != getattr(shared, key):
-            yield f"{path}.{key}: all methods of a group share its base's"
+            yield f"{path}.{key}: must equal the base's {key}"
     if way.follows and not group.mapped:
-        yield f"{path}.parametrisation: it begins where a mapper says, and the group has none"
+        yield f"{path}.parametrisation: starts from a mapper's latents, and the group has no mapper"
     losses = way.inversion.losses.active
-    yield from (f"{path}.losses.{term}: it needs {MISSING[term]}, which is not here" for term in MISSING if term in losses)
+    yield from (
+        f"{path}.losses.{term}: needs {MISSING[term]}, which this section does not have" for term in MISSING if term in losses
+    )
     yield from inversion(path, way.inversion, losses, params)
 
 
 def _mapped(path: str, group: InvertLatent, methods: dict[str, Method], network: str, mapper: MapperConfig) -> Iterator[str]:
-    """A method that begins where the mapper says can do so, and knows no more of the image than its own taps."""
+    """A method that starts from the mapper has a compatible space, and the mapper uses only the method's taps."""
     if (mapper.generator, mapper.network) != (group.generator, network):
-        told = f"maps {mapper.network} to {mapper.generator}, not {network} to {group.generator}"
-        yield f"{path}.mapper: {group.mapper} {told}"
+        fault = f"maps {mapper.network} to {mapper.generator}, not {network} to {group.generator}"
+        yield f"{path}.mapper: {group.mapper} {fault}"
     for name, way in methods.items():
         if not way.follows:
             continue
@@ -49,4 +51,4 @@ def _mapped(path: str, group: InvertLatent, methods: dict[str, Method], network:
         if isinstance(way.space, Latent) and way.space.space not in SPACES[mapper.space]:
             yield f"{key}.parametrisation.space: the mapper's latents are in {mapper.space}; {one_of(SPACES[mapper.space])}"
         if foreign := sorted(set(mapper.taps) - set(way.inversion.taps)):
-            yield f"{key}.taps: the mapper reads {', '.join(foreign)}, which is not among them"
+            yield f"{key}.taps: the mapper reads {', '.join(foreign)}; needs it here, too"

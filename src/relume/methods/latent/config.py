@@ -17,20 +17,20 @@ from relume.training.config import Augment, Name, Training
 
 @config
 class PublishedMapper:
-    """Multi-objective inversion's: Linear, batch normalisation, LeakyReLU, Linear, batch normalisation, on unchanged features."""
+    """Multi-objective inversion's mapper: Linear, BatchNorm, LeakyReLU, Linear, BatchNorm, on unscaled features."""
 
     kind: Literal["published"]
-    width: int = Field(ge=1)  # of the layer between; in multi-objective inversion 2048
+    width: int = Field(ge=1)  # of the hidden layer; in multi-objective inversion 2048
 
 
 @config
 class ResidualMapper:
-    """From every tap at a scale of its own, by residual layers, to what is added to the mean latent."""
+    """Residual layers from the normalised taps to an offset from the mean latent."""
 
     kind: Literal["residual"]
     width: int = Field(ge=1)
     depth: int = Field(ge=0)  # residual layers
-    grid: int = Field(ge=1)  # a map is averaged to at most so many cells a side
+    grid: int = Field(ge=1)  # maps are averaged to at most this many cells per side
 
 
 MapperArchitecture = Annotated[PublishedMapper | ResidualMapper, Field(discriminator="kind")]
@@ -44,20 +44,20 @@ MAPPER = Folder(MAPPERS, ("train_mapper.models",), none=True)
 
 @config
 class MapperLosses:
-    """Weights of the terms; 0 costs nothing."""
+    """Weights of the terms; terms of weight 0 are not computed."""
 
-    latent: float = Field(ge=0)  # of pictures that the generator made, whose latent is known, in units of the latents' variance
-    pixel: float = Field(ge=0)  # of true pictures
-    feature: float = Field(ge=0)  # of true pictures: the relative distance of what the network sees in the result
+    latent: float = Field(ge=0)  # on samples, whose latent is known, in units of the latents' variance
+    pixel: float = Field(ge=0)  # on real images
+    feature: float = Field(ge=0)  # on real images: relative L2 distance of the features
 
     def __post_init__(self) -> None:
         if self.latent == self.pixel == self.feature == 0:
-            raise ValueError("latent: this weight, pixel and feature are all 0, so there is nothing to learn")
+            raise ValueError("latent: one of latent, pixel and feature must not be 0")
 
 
 @config
 class SharedMapper:
-    """What mappers have in common, unless one says otherwise."""
+    """Settings of all mappers; models override them."""
 
     dataset: Annotated[TrainingSet, Same("train_mapper.shared.dataset")]
     space: Literal["z", "w", "w_plus"]  # in multi-objective inversion z
@@ -65,12 +65,12 @@ class SharedMapper:
     losses: MapperLosses
     augment: Augment
     training: Training
-    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first images of the validation split; null: all
 
 
 @config
 class MapperConfig(SharedMapper):
-    """One mapper: of which network, which taps, to which generator's latents."""
+    """A mapper from taps of a network to a generator's latents."""
 
     generator: Annotated[str, GENERATOR]  # the folder of a generator
     network: Annotated[Fetched, Sees()]
@@ -83,13 +83,13 @@ class MapperConfig(SharedMapper):
 
 @config
 class InvertLatent:
-    """One group. The generator's mean picture and the mapper's pictures are methods of it, too."""
+    """A group. The generator's mean image and the mapper's images are methods of it, too."""
 
     generator: Annotated[str, GENERATOR]  # the folder of a trained generator
     mapper: Annotated[str, MAPPER]  # the folder of a mapper to its latents, or none
-    losses: Losses  # this group's own: what it does not state costs nothing, whatever the section `losses` says
-    base: dict[str, Any]  # differences from `invert_optimise`; a latent space is one
-    methods: dict[Name, dict[str, Any]]  # differences from `base` and, below `losses`, from the group's
+    losses: Losses  # of this group, independent of the section `losses`; default 0
+    base: dict[str, Any]  # differences from `invert_optimise`, such as a latent space
+    methods: dict[Name, dict[str, Any]]  # differences from `base` and, in `losses`, from the group's `losses`
 
     @property
     def mapped(self) -> bool:
@@ -97,7 +97,7 @@ class InvertLatent:
 
     @property
     def floor(self) -> str:
-        """The method that shows the generator's mean picture, whatever is wanted."""
+        """The name of the baseline: the generator's mean image for all targets."""
         return f"floor_mean_{self.generator.rsplit('/', 1)[1]}"
 
 
@@ -106,23 +106,23 @@ LatentGroups = dict[Name, InvertLatent]  # the section
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method: an inversion that begins in a latent space, or at the mapper's picture."""
+    """An inversion that starts in a latent space, or from the mapper's image."""
 
     inversion: InversionConfig
 
     @property
     def space(self) -> Parametrisation:
-        """Where it begins."""
+        """The initial space."""
         return self.inversion.parametrisation
 
     @property
     def follows(self) -> bool:
-        """It begins where a mapper says."""
+        """Whether it starts from a mapper's latents or image."""
         return not isinstance(self.space, Latent) or self.space.start == "given"
 
 
 def inherited(group: InvertLatent, section: Mapping[str, Any]) -> InvertLatent:
-    """Its `base` laid over `invert_optimise`, given as plain data: all that base and methods are made from."""
+    """The group with `base` merged into `invert_optimise`, as plain data."""
     return replace(group, base=merge_recipe(section, group.base))
 
 
@@ -131,10 +131,10 @@ def base(group: InvertLatent, path: str) -> InvertOptimise:
 
 
 def method(group: InvertLatent, name: str, path: str) -> Method:
-    """A method's differences laid over the group's base and losses; `path` is the group's key."""
+    """A method's differences merged into the group's base and losses; `path` is the group's key."""
     key = f"{path}.methods.{name}"
     merged = merge_recipe({**group.base, "losses": asdict(group.losses)}, group.methods[name])
     found = Method(inversion=build(InversionConfig, merged, key))
     if isinstance(found.space, Prior):
-        raise UserError(f"params: {key}.parametrisation.kind: {found.space.kind} cannot begin with the mapper's picture")
+        raise UserError(f"params: {key}.parametrisation.kind: {found.space.kind} cannot start from the mapper's image")
     return found

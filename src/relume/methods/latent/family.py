@@ -1,4 +1,4 @@
-"""Inversions in a generator's latent space, from its mean latent or from where a trained mapper says."""
+"""Inversions in a generator's latent space, from its mean latent or from a trained mapper's latents."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A group of inversions with one generator: its mean picture, a mapper's one pass, and every method that moves a latent."""
+"""Inverts a group with one generator: its mean image, the mapper's images, and inversions by optimisation of latents."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,35 +30,35 @@ from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 
-Result = tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]  # pictures, index, trace, timing
+Result = tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]  # images, index, trace, timing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """What all methods of a group share."""
+    """Inputs that all methods of a group share."""
 
     run: Run
     dataset: Dataset
     store: WeightStore
     device: torch.device
-    scratch: Path  # a folder below it for each method
+    scratch: Path  # with a folder per method
     generator: Generator  # frozen
     mapper: TrainedMapper | None
     watch: Watch = lambda step, values, sheet: None
-    frames: int = 0  # steps between sheets for it; 0: none
+    frames: int = 0  # steps between sheets for `watch`; 0: no sheets
 
 
 def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
-    """The baseline, the mapper, then methods in the order of the parameters; all is checked before any of it."""
-    where, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
-    _check(studio, group, where, methods, path)
-    floor = mean_picture(studio, where, group.floor)
-    mapped = [one_pass(studio, where, studio.mapper)] if studio.mapper else []
+    """The baseline, the mapper, then the methods in the order of the parameters; all checks come first."""
+    shared, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
+    _check(studio, group, shared, methods, path)
+    floor = mean_picture(studio, shared, group.floor)
+    mapped = [one_pass(studio, shared, studio.mapper)] if studio.mapper else []
     return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
 
 
 def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
-    """How all methods went to their pictures, once `invert_all` is done."""
+    """The paths of all methods, after `invert_all`."""
     ways = {name: method(group, name, path).inversion for name in group.methods}
     ids = {name: studio.dataset.ids(studio.dataset.select(way.split, way.count)) for name, way in ways.items()}
     return together([followed(name, ids[name], way.steps, Scratch(studio.scratch / name)) for name, way in ways.items()])
@@ -67,7 +67,7 @@ def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
 def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: Mapping[str, Method], path: str) -> None:
     mapper, dataset = studio.mapper, studio.dataset
     if dataset.name != where.dataset:
-        raise UserError(f"features of {where.dataset} are wanted, but --images holds {dataset.name}")
+        raise UserError(f"{path}: needs images of {where.dataset}, but --images holds {dataset.name}")
     if mapper is not None and (mapper.generator, mapper.network) != (group.generator, where.network):
         raise UserError(
             f"{path}.mapper: {mapper.name} maps {mapper.network} to {mapper.generator}, "
@@ -75,12 +75,12 @@ def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: 
         )
     for name, way in methods.items():
         if way.follows and mapper is None:
-            raise UserError(f"{path}.methods.{name}.parametrisation: it begins where a mapper says, and the group has none")
+            raise UserError(f"{path}.methods.{name}.parametrisation: starts from a mapper's latents, and the group has no mapper")
 
 
 def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result] = ()) -> Work:
-    """The method as work for the loop, in the generator's space; in another, from what the mapper has made."""
-    made = work(
+    """The inputs of the optimisation, in the generator's space, or in another space from the mapper's images."""
+    prepared = work(
         name=name,
         config=way.inversion,
         run=studio.run,
@@ -93,21 +93,21 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
     )
     if not isinstance(way.space, Latent):
         (initial_image,) = mapped
-        return replace(made, start=_group(studio, initial_image))
+        return replace(prepared, start=_group(studio, initial_image))
     if way.follows:
-        return replace(made, initial_image=partial(_begun, studio, way))
-    return replace(made, space=spaces(studio.generator))
+        return replace(prepared, initial_image=partial(_mapped_spaces, studio, way))
+    return replace(prepared, space=spaces(studio.generator))
 
 
-def _group(studio: Studio, made: Result) -> Group:
-    """Pictures to begin with, as those of an earlier stage."""
-    pictures, rows, *_ = made
+def _group(studio: Studio, result: Result) -> Group:
+    """Initial images, in the form of an earlier group."""
+    pictures, rows, *_ = result
     index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
     return Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch)
 
 
-def _begun(studio: Studio, way: Method, targets: Activations) -> Spaces:
-    """Spaces that begin where the mapper says."""
+def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:
+    """Spaces that start from the mapper's latents."""
     assert studio.mapper is not None  # checked before
     assert isinstance(way.space, Latent)
     found = studio.mapper.latents(dict(targets[way.inversion.network]))
@@ -118,7 +118,7 @@ def _begun(studio: Studio, way: Method, targets: Activations) -> Spaces:
 
 @torch.no_grad()
 def mean_picture(studio: Studio, where: InvertOptimise, name: str) -> Result:
-    """What the generator makes of its mean w, for every picture."""
+    """The generator's image of its mean w, for every target."""
     ids = studio.dataset.ids(studio.dataset.select(where.split, where.count))
     picture = resize(studio.generator.synthesise(studio.generator.running_mean[None]), studio.dataset.size)
     rows = [Row(method=name, family="floor", task="feature", oracle=False, id=id, **_sized(studio)) for id in ids]
@@ -127,7 +127,7 @@ def mean_picture(studio: Studio, where: InvertOptimise, name: str) -> Result:
 
 @torch.no_grad()
 def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper) -> Result:
-    """The mapper's latents of all pictures' features, painted."""
+    """The generator's images of the mapper's latents."""
     network, dataset = load(mapper.network, studio.store, studio.device), studio.dataset
     numbers, step = dataset.select(where.split, where.count), studio.run.micro_batch
     images, seconds = [], 0.0
@@ -143,7 +143,7 @@ def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper) -> Re
 
 
 def painted(studio: Studio, mapper: TrainedMapper, features: Mapping[str, Tensor]) -> Tensor:
-    """(N, 3, size, size), of the data's size."""
+    """Features -> images (N, 3, size, size) of the dataset's size."""
     found = mapper.latents(features)
     w = studio.generator.map(found) if mapper.space == "z" else found
     return resize(studio.generator.synthesise(w), studio.dataset.size)
@@ -154,6 +154,6 @@ def _sized(studio: Studio) -> dict[str, Any]:
 
 
 def joined(parts: Iterable[Result]) -> Result:
-    """One group of several methods."""
+    """Concatenates the results of several methods."""
     images, rows, trace, timing = zip(*parts, strict=True)
     return np.concatenate(images), sum(rows, []), sum(trace, []), sum(timing, [])

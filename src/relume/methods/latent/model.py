@@ -14,7 +14,7 @@ SLOPE = 0.2  # of the LeakyReLU
 
 
 class Mapper(nn.Module):
-    """`forward` takes the features of a batch by tap, and returns latents (N, *centre.shape)."""
+    """`forward`: features by tap -> latents (N, *centre.shape)."""
 
 
 class MapperS0(Mapper):
@@ -36,7 +36,7 @@ class MapperS0(Mapper):
 
 
 class MapperResidual(Mapper):
-    """Begins at the mean latent, whatever it sees."""
+    """Its initial output is the mean latent."""
 
     centre: Tensor
 
@@ -55,12 +55,12 @@ class MapperResidual(Mapper):
         x = self.enter(torch.cat([_scaled(features[tap], side) for tap, side in self.sides.items()], dim=1))
         for block in self.blocks:
             x = x + block(x)
-        moved: Tensor = self.leave(F.leaky_relu(x, SLOPE)).float()
-        return self.centre + moved.unflatten(1, self.centre.shape)
+        offset: Tensor = self.leave(F.leaky_relu(x, SLOPE)).float()
+        return self.centre + offset.unflatten(1, self.centre.shape)
 
 
 def _scaled(values: Tensor, side: int | None) -> Tensor:
-    """A tap as a row of mean 0 and deviation 1: (N, D)."""
+    """A tap, normalised to mean 0 and std 1: (N, D)."""
     flat = values if side is None else F.adaptive_avg_pool2d(values, side).flatten(1)
     return F.layer_norm(flat, flat.shape[1:])
 
@@ -73,5 +73,5 @@ MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": Mapp
 
 
 def build(shapes: Shapes, centre: Tensor, architecture: Any) -> Mapper:
-    """The mapper that `architecture` (from `methods/latent/config.py`) describes, with random weights."""
+    """The mapper of `architecture` (a class of `methods/latent/config.py`), with random weights."""
     return MAPPERS[architecture.kind](shapes, centre, architecture)

@@ -1,5 +1,5 @@
-"""Pivotal tuning (Roich et al., arXiv 2106.05744): each row fine-tunes the weights of synthesis, as differences from the trained
-ones, around the latent that was found."""
+"""Pivotal tuning (Roich et al., arXiv 2106.05744): each row fine-tunes the synthesis weights, as differences from the trained
+ones."""
 
 import torch
 from torch import Tensor, nn
@@ -7,11 +7,11 @@ from torch.func import functional_call, vmap
 
 from relume.methods.gan.generator import Generator, Noise
 
-MAPPING = "mapping."  # weights from z to w stay
+MAPPING = "mapping."  # prefix of the weights from z to w, which are not tuned
 
 
 class Painter(nn.Module):
-    """w, noise -> pictures, as the module's forward."""
+    """w, noise -> images, as the module's forward."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -29,19 +29,19 @@ class Tuned:
 
     @property
     def length(self) -> int:
-        """Numbers of a row."""
+        """Weights per row."""
         return sum(value.numel() for value in self.weights.values())
 
-    def paint(self, moved: Tensor, w: Tensor, noise: Noise) -> Tensor:
-        """Differences (N, length), w (N, …), noise (N, 1, h, h) each -> (N, 3, size, size), row n by generator n."""
-        return vmap(self._one)(moved, w, *noise)
+    def paint(self, differences: Tensor, w: Tensor, noise: Noise) -> Tensor:
+        """Differences (N, length), w (N, …), noise (N, 1, h, h) each -> (N, 3, size, size), row n by its own generator."""
+        return vmap(self._one)(differences, w, *noise)
 
-    def _one(self, moved: Tensor, w: Tensor, *noise: Tensor) -> Tensor:
-        parts = moved.split([value.numel() for value in self.weights.values()])
+    def _one(self, differences: Tensor, w: Tensor, *noise: Tensor) -> Tensor:
+        parts = differences.split([value.numel() for value in self.weights.values()])
         own = {name: value + part.view_as(value) for (name, value), part in zip(self.weights.items(), parts, strict=True)}
         painted: Tensor = functional_call(self.painter, own, (w[None], *(one[None] for one in noise)))
         return painted[0]
 
     def none(self, count: int) -> Tensor:
-        """The trained generator, (count, length)."""
+        """Zero differences, (count, length)."""
         return torch.zeros(count, self.length)

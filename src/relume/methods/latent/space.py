@@ -1,4 +1,4 @@
-"""A generator's latent space as an image parametrisation: z, w, or a w per layer (w+), which hold ever more images."""
+"""A generator's latent space as an image parametrisation: z, w, or a w per layer (w+), with increasing expressiveness."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,20 +16,20 @@ from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Latent
 from relume.methods.optimise.parametrise import Spaces
 
-DRAWN = 256  # latents over which their deviation is taken
+DRAWN = 256  # latents for their std
 
 
 class LatentSpace(Parametrisation):
-    """The code (N, P): the flat latent, the noise maps if they are optimised, and each row's differences of the generator's
-    weights if these are. The generator is in eval mode. `given`: initial z (N, latent), w (N, width) or w+ (N, layers, width)."""
+    """Parameters (N, P): the flat latent, and if they are optimised the noise maps and each row's differences of the generator's
+    weights. The generator is in eval mode. `given`: initial z (N, latent), w (N, width) or w+ (N, layers, width)."""
 
     keeps_code, bounded = True, True
 
     def __init__(self, generator: Generator, config: Latent, given: Tensor | None = None) -> None:
         if generator.training:
-            raise ValueError("a generator in eval mode is wanted")
+            raise ValueError("the generator must be in eval mode")
         if (config.start == "given") != (given is not None):
-            raise ValueError(f"latents to begin from are {'missing' if given is None else f'given, start is {config.start}'}")
+            raise ValueError(f"initial latents are {'missing' if given is None else f'given, but start is {config.start}'}")
         self.generator, self.config, self.given = generator, config, given
         self.shape = {"z": (generator.latent,), "w": (generator.width,), "w_plus": (generator.layers, generator.width)}[
             config.space
@@ -41,8 +41,8 @@ class LatentSpace(Parametrisation):
 
     @torch.no_grad()
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """The pictures are ignored: a generator cannot write them."""
-        initial_image = self._begun(generators)
+        """The images are ignored: a generator cannot encode them."""
+        initial_image = self._initial(generators)
         drawn = self.generator.draw_noise(generators) if self.sides else []
         moved = [] if self.tuned is None else [self.tuned.none(len(initial_image)).to(initial_image)]
         return torch.cat([initial_image.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
@@ -61,14 +61,14 @@ class LatentSpace(Parametrisation):
 
     @torch.no_grad()
     def project(self, code: Tensor) -> None:
-        """Noise stays noise: mean 0 and deviation 1 in every map. The generator keeps the box."""
+        """Normalises every noise map to mean 0 and std 1."""
         for noise in self.parts(code)[1]:
             noise.sub_(noise.mean((2, 3), keepdim=True))
             noise.mul_((noise.square().mean((2, 3), keepdim=True) + 1e-12).rsqrt())
 
     def perturbed(self, code: Tensor, progress: float, generators: Sequence[torch.Generator]) -> Tensor:
-        """StyleGAN2's projector: noise of w_noise * deviation * (1 - progress / until)^2 on the latent. After the pivot only the
-        weights move, before it only latent and noise."""
+        """StyleGAN2's projector: noise of w_noise * std * (1 - progress / until)^2 on the latent. After the pivot only the
+        weights have gradients, before it only latent and noise."""
         config, (latent, noise, weights) = self.config, code.split(self.lengths, dim=1)
         size = config.w_noise * max(0.0, 1 - progress / config.shake_until) ** 2
         if size > 0:
@@ -81,7 +81,7 @@ class LatentSpace(Parametrisation):
         return torch.cat([latent, noise, weights], dim=1)
 
     def phase(self, progress: float) -> int:
-        """1 from the pivot on, where the generator's weights move instead of latent and noise."""
+        """1 after the pivot, where the generator's weights are optimised instead of latent and noise."""
         return int(self.config.pivotal is not None and progress >= self.config.pivotal)
 
     def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
@@ -96,19 +96,19 @@ class LatentSpace(Parametrisation):
 
     @property
     def centre(self) -> Tensor:
-        """The mean of drawn latents: 0 of z."""
+        """The mean latent; 0 for z."""
         mean = self.generator.running_mean
         return mean.new_zeros(self.generator.latent) if self.config.space == "z" else mean
 
     @cached_property
     @torch.no_grad()
     def spread(self) -> float:
-        """How far drawn latents lie from their mean, (sum of the numbers' variances)^(1/2)."""
+        """The root mean square distance of latents to their mean."""
         z = self.generator.draw([seeded(0, "spread", number) for number in range(DRAWN)])
         found = z if self.config.space == "z" else self.generator.map(z)
         return float((found - self.centre).square().sum(1).mean().sqrt())
 
-    def _begun(self, generators: Sequence[torch.Generator]) -> Tensor:
+    def _initial(self, generators: Sequence[torch.Generator]) -> Tensor:
         if self.given is not None:
             return self._shaped(self.given)
         if self.config.start == "mean":
@@ -117,13 +117,13 @@ class LatentSpace(Parametrisation):
         return z if self.config.space == "z" else self._shaped(self.generator.map(z))
 
     def _shaped(self, latent: Tensor) -> Tensor:
-        """A w as w+, where that is wanted."""
+        """w as w+ if the space is w+."""
         shaped = self.generator.spread(latent) if self.config.space == "w_plus" else latent
         if shaped.shape[1:] != self.shape:
-            raise ValueError(f"latents of shape {self.shape} are wanted, got {tuple(latent.shape[1:])}")
+            raise ValueError(f"needs latents of shape {self.shape}, got {tuple(latent.shape[1:])}")
         return shaped
 
 
 def spaces(generator: Generator, given: Tensor | None = None) -> Spaces:
-    """How an inversion with this generator builds its spaces: the latent one, and all others as ever."""
+    """A builder of spaces that also builds this generator's latent space."""
     return lambda config: LatentSpace(generator, config, given) if isinstance(config, Latent) else parametrise.build(config)

@@ -1,5 +1,5 @@
-"""Training a mapper: from features of a frozen network to a latent of a frozen generator. Latents are learned from generated
-images, pixels and features from real images."""
+"""Training of a mapper from features of a frozen network to latents of a frozen generator. The latent term uses samples, the
+pixel and feature terms real images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from relume.networks.taps import compute
 from relume.training.augment import augment
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
-DRAWN = 64  # latents over which their variance is taken
+DRAWN = 64  # latents for their variance
 
 Seen = dict[str, Tensor]  # tap -> features
 
@@ -47,46 +47,48 @@ class MapperTrainer(Trainer[MapperConfig]):
         ]
 
     def paint(self, latent: Tensor) -> Tensor:
-        """Images of the dataset's size, whatever the generator's."""
+        """Images of the dataset's size."""
         painted = self.painter(latent) if self.config.space == "z" else self.painter.synthesise(latent)
         return resize(painted, self.dataset.size)
 
     def draw(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """Latents as the generator draws them, in the mapper's space."""
+        """Random latents in the mapper's space."""
         z = self.painter.draw(generators)
         return z if self.config.space == "z" else shaped(self.painter, self.painter.map(z), self.config.space)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Over a batch of training images, which are augmented first, and over as many drawn ones."""
+        """On a batch of augmented training images and as many samples."""
         images = augment(self.pixels([self.train[row] for row in rows]), self.config.augment, generators)
         return mean_terms(self.measure(images, generators))
 
     def measure(self, images: Tensor, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Every term of weight, and their weighted sum: (N,)."""
+        """All terms with a weight, and their weighted sum: (N,)."""
         weights, found = asdict(self.config.losses), {}
         if weights["latent"] > 0:
             found["latent"] = self.latent_error(generators)
         if weights["pixel"] > 0 or weights["feature"] > 0:
             with torch.autocast(images.device.type, enabled=False), torch.no_grad():
-                seen = self.see(images)
-            painted = self.paint(self.module(seen))
+                features = self.see(images)
+            painted = self.paint(self.module(features))
             if weights["pixel"] > 0:
                 found["pixel"] = image.pixel(painted, images)
             if weights["feature"] > 0:
-                found["feature"] = feature.weighted("relative_l2", self.see(painted), seen, dict.fromkeys(self.config.taps, 1.0))
+                found["feature"] = feature.weighted(
+                    "relative_l2", self.see(painted), features, dict.fromkeys(self.config.taps, 1.0)
+                )
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum(0)
         return {LOSS: total, **found}
 
     def latent_error(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """|found - true|^2 of drawn images, a mean over the latent's numbers in units of their variance: (N,)."""
+        """|predicted - true|^2 of samples, mean over coordinates, in units of their variance: (N,)."""
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
             true = self.draw(generators)
-            seen = self.see(self.paint(true))
-        return (self.module(seen) - true).square().flatten(1).mean(1) / self.scale
+            features = self.see(self.paint(true))
+        return (self.module(features) - true).square().flatten(1).mean(1) / self.scale
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Over validation images, not augmented, and fixed draws: terms, PSNR in dB, and that of two baselines."""
+        """On validation images and fixed samples: terms, PSNR in dB, and that of two baselines."""
         found: list[dict[str, Tensor]] = []
         typical, at = self.paint(self.centre[None]), 0
         for rows in self.batches(self.val):
@@ -94,14 +96,14 @@ class MapperTrainer(Trainer[MapperConfig]):
             draws = [generator(self.run.seed, "validation", at + number) for number in range(len(images))]
             painted = self.paint(self.module(self.see(images)))
             floors = {"floor_own_mean": images.mean((2, 3), keepdim=True), "floor_mean_latent": typical}
-            reached = {name: image.psnr(floor.expand_as(images), images) for name, floor in floors.items()}
-            found.append({**self.measure(images, draws), "psnr": image.psnr(painted, images), **reached})
+            baselines = {name: image.psnr(floor.expand_as(images), images) for name, floor in floors.items()}
+            found.append({**self.measure(images, draws), "psnr": image.psnr(painted, images), **baselines})
             at += len(images)
         return mean_metrics(found)
 
     @torch.no_grad()
     def preview(self) -> np.ndarray:
-        """Validation images over what one pass makes of them."""
+        """Validation images, then the reconstructions."""
         batches = map(self.pixels, self.batches(self.val[:SHOWN]))
         return sheet_rows([(images, self.paint(self.module(self.see(images)))) for images in batches])
 
@@ -114,19 +116,19 @@ class MapperTrainer(Trainer[MapperConfig]):
 
 
 def shaped(painter: Generator, w: Tensor, space: str) -> Tensor:
-    """w, or w+ with all layers alike."""
+    """w, or w+ with equal layers."""
     return painter.spread(w) if space == "w_plus" else w
 
 
 def mean_latent(painter: Generator, space: str) -> Tensor:
-    """The mean w in the space's shape; 0 of z."""
+    """The mean w in the space's shape; 0 for z."""
     mean = painter.running_mean
     return mean.new_zeros(painter.latent) if space == "z" else shaped(painter, mean[None], space)[0]
 
 
 @torch.no_grad()
 def variance(painter: Generator, space: str, seed: int) -> float:
-    """Of the latents' numbers, each around its own mean: 1 of z."""
+    """The mean variance of the latents' coordinates; 1 for z."""
     if space == "z":
         return 1.0
     w = painter.map(painter.draw([generator(seed, "variance", number) for number in range(DRAWN)]))

@@ -27,11 +27,11 @@ class TrainedMapper(TrainedModel[Mapper]):
         """Features by tap -> z (N, latent), w (N, width) or w+ (N, layers, width)."""
         for tap, shape in self.shapes.items():
             if tuple(features[tap].shape[1:]) != shape:
-                there = f"{tap} has {tuple(features[tap].shape[1:])}"
-                raise UserError(f"mapper {self.name} was trained on features {shape}; {there} here")
+                given = f"{tap} has {tuple(features[tap].shape[1:])}"
+                raise UserError(f"mapper {self.name} was trained on features {shape}; {given}")
         found = self.module(features)
         if not bool(torch.isfinite(found).all()):
-            raise UserError(f"mapper {self.name} made latents with NaN or Inf")
+            raise UserError(f"mapper {self.name}: a latent is NaN or Inf")
         return found
 
 

@@ -1,5 +1,5 @@
-"""What all masked models share. An image has side x side cells of `cell` pixels; `hidden` (N, side, side) says which are hidden.
-Models compute in units of CENTRE and SPREAD: natural images then have a mean near 0 and a variance near 1."""
+"""The base class of masked models. An image has side x side cells of `cell` pixels; `hidden` (N, side, side) is True where they
+are masked. Models normalise by CENTRE and SPREAD: natural images then have mean 0 and variance 1, roughly."""
 
 from dataclasses import dataclass, field
 
@@ -13,37 +13,37 @@ CENTRE, SPREAD = 0.5, 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guess:
-    """What a model makes of a batch. What is hidden has no influence on `picture`, only on the rest."""
+class Prediction:
+    """The output of a model for a batch. `picture` does not depend on hidden cells; the rest does."""
 
-    picture: Tensor  # (N, 3, size, size) in [0, 1]: all of it predicted, visible cells too
+    picture: Tensor  # (N, 3, size, size) in [0, 1]: the prediction, visible cells included
     loss: Tensor  # (N,)
-    terms: dict[str, Tensor] = field(default_factory=dict)  # what the loss is made of, unweighted: (N,) each
+    terms: dict[str, Tensor] = field(default_factory=dict)  # unweighted terms of the loss: (N,) each
 
 
 class MaskedModel(nn.Module):
-    """`forward(images, hidden, generator)` -> Guess; `represent(images)` -> features of whole images, (N, D). The generator, on
-    the CPU, is given in training only."""
+    """`forward(images, hidden, generator)` -> Prediction; `represent(images)` -> features of whole images, (N, D). In
+    training a CPU `generator` is given."""
 
-    sees_all = False  # it is shown what is hidden, too: no method, but part of one
+    sees_all = False  # hidden cells are an input, too: a tokenizer, not a method
 
     def __init__(self, size: int, cell: int) -> None:
         super().__init__()
         if size % cell:
-            raise ValueError(f"pictures of {size} px are not made of cells of {cell} px")
+            raise ValueError(f"size must be a multiple of cell, {cell}; got {size}")
         self.size, self.cell, self.side = size, cell, size // cell
         self.cells = self.side**2
 
     def represent(self, images: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} has no representation of a whole picture")
+        raise TypeError(f"{type(self).__name__} has no representation of an unmasked image")
 
-    def admit(self, images: Tensor, hidden: Tensor) -> None:
-        """Shapes are checked here."""
+    def check_inputs(self, images: Tensor, hidden: Tensor) -> None:
+        """Checks the shapes."""
         check(images, bounded=False)
-        wanted = (len(images), self.side, self.side)
-        if images.shape[-1] != self.size or images.shape[-2] != self.size or tuple(hidden.shape) != wanted:
+        expected = (len(images), self.side, self.side)
+        if images.shape[-1] != self.size or images.shape[-2] != self.size or tuple(hidden.shape) != expected:
             raise ValueError(
-                f"pictures of {self.size} px and hidden {wanted} are wanted, got {tuple(images.shape)}, {tuple(hidden.shape)}"
+                f"needs images of {self.size} px and hidden {expected}, got {tuple(images.shape)}, {tuple(hidden.shape)}"
             )
 
 
@@ -52,7 +52,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def picture_of(values: Tensor) -> Tensor:
-    """Back from a model's units, cut to [0, 1]."""
+    """The inverse of `normalise`, clamped to [0, 1]."""
     return (values.float() * SPREAD + CENTRE).clamp(0, 1)
 
 
@@ -62,33 +62,35 @@ def patches(images: Tensor, cell: int) -> Tensor:
 
 
 def unpatch(values: Tensor, cell: int) -> Tensor:
-    """The way back, to square pictures of three channels: (N, cells, 3 cell cell) -> (N, 3, H, H)."""
+    """The inverse of `patches` for square images: (N, cells, 3 cell cell) -> (N, 3, H, H)."""
     side = round(values.shape[1] ** 0.5) * cell
     return F.fold(values.mT, (side, side), cell, stride=cell)
 
 
 def interpolated(cells: Tensor, hidden: Tensor) -> Tensor:
-    """Hidden cells in the visible ones' mean colours, weighted by distance^-2: (N, cells, 3 cell cell), (N, side, side)."""
-    places = torch.cartesian_prod(*(torch.arange(side, device=cells.device) for side in hidden.shape[1:])).to(cells)
-    dark = hidden.flatten(1)
-    weights = torch.cdist(places, places).clamp_min(1e-3).pow(-2)[None].masked_fill(dark[:, None], 0)  # (N, to, from)
+    """Fills hidden cells with visible mean colours, weighted by distance^-2: (N, cells, 3 cell cell), (N, side, side)."""
+    positions = torch.cartesian_prod(*(torch.arange(side, device=cells.device) for side in hidden.shape[1:])).to(cells)
+    masked = hidden.flatten(1)
+    weights = torch.cdist(positions, positions).clamp_min(1e-3).pow(-2)[None].masked_fill(masked[:, None], 0)  # (N, to, from)
     colours = cells.unflatten(-1, (3, -1))
     mixed = weights / weights.sum(-1, keepdim=True) @ colours.mean(-1)  # (N, cells, 3)
-    return torch.where(dark[..., None, None], mixed[..., None], colours).flatten(2)
+    return torch.where(masked[..., None, None], mixed[..., None], colours).flatten(2)
 
 
 def over_hidden(values: Tensor, hidden: Tensor) -> Tensor:
-    """Means over what is hidden: (N, cells), (N, cells) -> (N,)."""
+    """Means over hidden cells: (N, cells), (N, cells) -> (N,)."""
     weight = hidden.to(values)
     return (values * weight).sum(1) / weight.sum(1)
 
 
 def ordered(hidden: Tensor) -> tuple[Tensor, int]:
-    """(N, side, side) -> cells in the order visible, then hidden, (N, cells); how many are visible, the same in every row."""
+    """(N, side, side) -> cells, visible before hidden, (N, cells), and the number of visible ones, equal in all rows."""
     flat = hidden.flatten(1)
     counts = (~flat).sum(1)
     if not bool((counts == counts[0]).all()) or not 0 < int(counts[0]) < flat.shape[1]:
-        raise ValueError(f"as many cells must be visible in every row, neither none nor all: {sorted(set(counts.tolist()))}")
+        raise ValueError(
+            f"every row needs the same number of visible cells, neither 0 nor all; got {sorted(set(counts.tolist()))}"
+        )
     return flat.to(torch.uint8).argsort(dim=1, stable=True), int(counts[0])
 
 

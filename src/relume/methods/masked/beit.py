@@ -1,18 +1,18 @@
-"""BEiT (Bao et al., arXiv 2106.08254): predicts the discrete code of a hidden cell, by cross-entropy. The tokenizer decodes the
-expected code, not the likeliest, since its error is lower in the mean."""
+"""BEiT (Bao et al., arXiv 2106.08254): predicts the discrete codes of hidden cells, by cross-entropy. The tokenizer decodes the
+expected code instead of the most likely one, which lowers the mean error."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.masked.base import Guess, MaskedModel, normalise, over_hidden, patches, picture_of
+from relume.methods.masked.base import MaskedModel, Prediction, normalise, over_hidden, patches, picture_of
 from relume.methods.masked.config import BeitConfig
 from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.vit import blocks, initialise, positions, token
 
 
 class Beit(MaskedModel):
-    """`tokenizer` is trained before and rests; its weights are kept with the model's."""
+    """`tokenizer` is pre-trained and frozen; its weights are saved with the model's."""
 
     position: Tensor
 
@@ -29,23 +29,23 @@ class Beit(MaskedModel):
         self.tokenizer = tokenizer.requires_grad_(False)
 
     def encode(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """The class token and the cells': (N, 1 + cells, D)."""
+        """The class token and the cells' tokens: (N, 1 + cells, D)."""
         tokens = self.embed(patches(normalise(images), self.cell))
         tokens = torch.where(hidden.flatten(1)[..., None], self.unknown.to(tokens.dtype), tokens) + self.position
         return self.blocks(torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1))
 
-    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
-        self.admit(images, hidden)
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Prediction:
+        self.check_inputs(images, hidden)
         logits = self.head(self.encode(images, hidden)[:, 1:]).float()  # (N, cells, kinds)
         with torch.no_grad():
             codes = self.tokenizer.codes(images)
             picture = picture_of(self.tokenizer.decode(logits.softmax(-1) @ self.tokenizer.book()))
-        dark = hidden.flatten(1)
-        loss = over_hidden(F.cross_entropy(logits.mT, codes, reduction="none"), dark)
-        right = over_hidden((logits.argmax(-1) == codes).float(), dark)
-        return Guess(picture=picture, loss=loss, terms={"codes_right": right})
+        masked = hidden.flatten(1)
+        loss = over_hidden(F.cross_entropy(logits.mT, codes, reduction="none"), masked)
+        correct = over_hidden((logits.argmax(-1) == codes).float(), masked)
+        return Prediction(picture=picture, loss=loss, terms={"codes_right": correct})
 
     def represent(self, images: Tensor) -> Tensor:
         """The mean of the cells' tokens."""
-        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        return self.encode(images, nothing)[:, 1:].mean(1)
+        unmasked = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        return self.encode(images, unmasked)[:, 1:].mean(1)

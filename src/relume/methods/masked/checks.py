@@ -1,4 +1,4 @@
-"""Rules of masked models' sections, and of `probe`, that no annotation states."""
+"""Cross-section validation of masked models' sections and of `probe`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -28,39 +28,39 @@ def faults(params: Params) -> Iterator[str]:
 
 def _cells(path: str, cell: int, pixels: int | None) -> Iterator[str]:
     if pixels is not None and (pixels % cell or pixels < 2 * cell):
-        yield f"{path}: images of {pixels} px are not made of cells of {cell} px"
+        yield f"{path}: must divide the image size, {pixels} px, into at least 2 cells; got {cell}"
 
 
 def _tokenizer(path: str, config: MaskedConfig, params: Params) -> Iterator[str]:
-    """BEiT's is trained, and of the kind that BEiT states."""
+    """BEiT's tokenizer is trained and has the architecture in BEiT's configuration."""
     models = params.entries("train_masked.models")
     found = models.get(config.tokenizer.removeprefix(f"{MODELS}/")) if config.tokenized else None
     if found is None:
         return
     if found.architecture.kind != "tokenizer":
         kinds = [f"{MODELS}/{other}" for other, its in models.items() if its.architecture.kind == "tokenizer"]
-        yield f"{path}.tokenizer: {config.tokenizer} is no tokenizer; {one_of(kinds)}"
+        yield f"{path}.tokenizer: {config.tokenizer} is not a tokenizer; {one_of(kinds)}"
     elif asdict(config.architecture)["tokenizer"] != asdict(found.architecture) or config.masks.cell != found.masks.cell:
-        yield f"{path}.architecture.tokenizer: it and masks.cell must be those of {config.tokenizer}"
+        yield f"{path}.architecture.tokenizer: this and masks.cell must equal those of {config.tokenizer}"
 
 
 def _members(path: str, group: ReconstructMasked, params: Params) -> Iterator[str]:
-    """A group's models know its cells and its images' size."""
+    """A group's models were trained with its cells and image size."""
     models = params.entries("train_masked.models")
     for name in (one for one in group.models if one in models):
         model = models[name]
         if model.architecture.kind == "tokenizer":
-            yield f"{path}: {name} is a tokenizer: it predicts nothing"
+            yield f"{path}: {name} is a tokenizer, not a masked model"
         elif model.masks.cell != group.cell:
-            yield f"{path}: {name} has learned with cells of {model.masks.cell} px, here they have {group.cell}"
+            yield f"{path}: {name} needs cells of {model.masks.cell} px, got {group.cell}"
         else:
             yield from _same_pixels(path, name, group.dataset, params)
 
 
 def _same_pixels(path: str, name: str, dataset: str, params: Params) -> Iterator[str]:
-    learned, asked = params.pixels(params.entries("train_masked.models")[name].dataset), params.pixels(dataset)
-    if None not in (learned, asked) and learned != asked:
-        yield f"{path}: {name} has learned with images of {learned} px, those of {dataset} have {asked}"
+    trained, given = params.pixels(params.entries("train_masked.models")[name].dataset), params.pixels(dataset)
+    if None not in (trained, given) and trained != given:
+        yield f"{path}: {name} needs images of {trained} px, those of {dataset} have {given}"
 
 
 def _probe(params: Params) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """Energy Transformer (Hoover et al., arXiv 2302.07253): tokens descend an energy. Letters as in the paper: N images, B tokens,
-D numbers per token, H heads, Y numbers per key, M memories, T steps.
+D channels per token, H heads, Y channels per key, M memories, T steps.
 
     g = gamma (x - mean) / sqrt(var + eps) + delta                   the energy LayerNorm; g = dL/dx
     E_att = -1/beta sum_h sum_q log sum_k exp(beta K_hk . Q_hq)      K = Wk g, Q = Wq g
     E_hn = -1/2 sum relu(g Xi)^2
     x <- x - alpha dE/dg                                             T times, with the same weights
 
--dE/dg is written out: with A = softmax_k(beta Q.K), -dE/dQ = A K and -dE/dK = A^T Q (timed in `benchmarks/energy.py`).
+-dE/dg is explicit: with A = softmax_k(beta Q.K), -dE/dQ = A K and -dE/dK = A^T Q (timed in `benchmarks/energy.py`).
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.masked.base import Guess, MaskedModel, interpolated, normalise, over_hidden, patches, picture_of, unpatch
+from relume.methods.masked.base import MaskedModel, Prediction, interpolated, normalise, over_hidden, patches, picture_of, unpatch
 from relume.methods.masked.config import EnergyTransformerConfig
 
 EPS = 1e-5
@@ -25,7 +25,7 @@ Slope = Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]
 
 
 class EnergyLayerNorm(nn.Module):
-    """A scalar gamma and a vector delta: so it is the gradient of a convex function, and the descent never climbs."""
+    """A scalar gamma and a vector delta: it is the gradient of a convex function, so the energy does not increase."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -38,30 +38,30 @@ class EnergyLayerNorm(nn.Module):
 
 
 def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
-    """A K and A^T Q by A itself: (N, H, B, Y) each."""
+    """A K and A^T Q from A: (N, H, B, Y) each."""
     a = _scores(q, k, beta, own_key).softmax(-1)  # (N, H, B queries, B keys)
     return a @ k, a.mT @ q
 
 
 def fused_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
-    """The same by three fused attentions, exact and differentiable, which never hold A.
+    """The same by three fused attentions, exact and differentiable, without A in memory.
 
-    A K is attention of queries to keys with the keys as values. A^T Q is attention of keys to queries, but normed by
-    l_q = log sum_k exp(beta q.k). The sum is read off one further key of known weight exp(c), whose value alone is not 0: if its
-    share is w, the others weigh exp(c) (1 - w) / w. c = beta q.(A K)_q lies below l_q by at most log B, so w is never small.
+    A K is attention of queries to keys with the keys as values. A^T Q is attention of keys to queries, but normalised by
+    l_q = log sum_k exp(beta q.k). One further key of weight exp(c), the only one with a value other than 0, gives the sum: if
+    its share is w, the other keys weigh exp(c) (1 - w) / w. c = beta q.(A K)_q is below l_q by at most log B, so w is not small.
     """
-    own = None if own_key else ~torch.eye(q.shape[-2], dtype=torch.bool, device=q.device)
-    met = None if own is None else F.pad(own, (0, 1), value=True)
-    ak = F.scaled_dot_product_attention(q, k, k, attn_mask=own, scale=beta)
+    mask = None if own_key else ~torch.eye(q.shape[-2], dtype=torch.bool, device=q.device)
+    padded_mask = None if mask is None else F.pad(mask, (0, 1), value=True)
+    ak = F.scaled_dot_product_attention(q, k, k, attn_mask=mask, scale=beta)
     c = beta * (q * ak).sum(-1, keepdim=True)
     further = F.pad(torch.zeros_like(k[..., :1, :]), (0, 1), value=1.0)  # (N, H, 1, Y + 1)
     keys = torch.cat([F.pad(k, (0, 1)), further], dim=-2)
     share = torch.cat([torch.zeros_like(keys[..., 1:, :]), further], dim=-2)
-    w = F.scaled_dot_product_attention(torch.cat([q, c / beta], dim=-1), keys, share, attn_mask=met, scale=beta)[..., -1:]
+    w = F.scaled_dot_product_attention(torch.cat([q, c / beta], dim=-1), keys, share, attn_mask=padded_mask, scale=beta)[..., -1:]
     log_sum = c + ((1 - w) / w).log()  # (N, H, B, 1)
-    asked = F.pad(torch.cat([q, -log_sum / beta], dim=-1), (0, 0, 0, 1))  # and one of weight exp(0)
+    queries = F.pad(torch.cat([q, -log_sum / beta], dim=-1), (0, 0, 0, 1))  # and one of weight exp(0)
     values = torch.cat([F.pad(q, (0, 1)), further], dim=-2)
-    out = F.scaled_dot_product_attention(F.pad(k, (0, 1), value=1.0), asked, values, attn_mask=met, scale=beta)
+    out = F.scaled_dot_product_attention(F.pad(k, (0, 1), value=1.0), queries, values, attn_mask=padded_mask, scale=beta)
     return ak, out[..., :-1] / out[..., -1:]
 
 
@@ -77,7 +77,7 @@ def _scores(q: Tensor, k: Tensor, beta: float, own_key: bool) -> Tensor:
 
 
 class EnergyAttention(nn.Module):
-    """Keys and queries; no values, no projection at the end."""
+    """Keys and queries; no values and no output projection."""
 
     def __init__(self, config: EnergyTransformerConfig) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class EnergyAttention(nn.Module):
     def _project(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """(N, B, D) -> queries and keys, (N, H, B, Y) each."""
         q, k = (F.linear(g, weight).unflatten(-1, (self.heads, -1)).transpose(1, 2) for weight in (self.wq, self.wk))
-        return q.contiguous(), k.contiguous()  # once here, not in every product with them
+        return q.contiguous(), k.contiguous()  # once, not in every product
 
     def energy(self, g: Tensor) -> Tensor:
         """(N, B, D) -> (N,)."""
@@ -104,7 +104,7 @@ class EnergyAttention(nn.Module):
 
 
 class Memories(nn.Module):
-    """A Hopfield network with rectified, squared energy; Xi is kept as (M, D)."""
+    """A Hopfield network with rectified, squared energy; Xi is (M, D)."""
 
     def __init__(self, config: EnergyTransformerConfig) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Memories(nn.Module):
 
 
 class EnergyBlock(nn.Module):
-    """The energy of all tokens of a picture together, and the way down."""
+    """The energy of all tokens of an image, and its descent."""
 
     def __init__(self, config: EnergyTransformerConfig) -> None:
         super().__init__()
@@ -141,24 +141,24 @@ class EnergyBlock(nn.Module):
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
         yield x
-        here = None
-        if generator is not None and self.noise:  # noise is drawn where it is needed
-            here = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        own = None
+        if generator is not None and self.noise:  # noise is drawn on the device
+            own = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for _ in range(self.steps):
             x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
-            if here is not None:
-                noise = torch.randn(x.shape, generator=here, device=x.device, dtype=x.dtype)
+            if own is not None:
+                noise = torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype)
                 x = x + math.sqrt(self.alpha) * self.noise * noise
             yield x
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Where the path ends."""
+        """The last x of the path."""
         *_, last = self.path(x, generator)
         return last
 
 
 class EnergyTransformer(MaskedModel):
-    """Hidden cells are a learned token; a class token; learned positions; a linear layer makes cells of tokens."""
+    """A mask token for hidden cells, a class token, learned positions, and a linear layer from tokens to cells."""
 
     def __init__(self, config: EnergyTransformerConfig, size: int, cell: int) -> None:
         super().__init__(size, cell)
@@ -172,26 +172,26 @@ class EnergyTransformer(MaskedModel):
         self.decode = nn.Sequential(nn.LayerNorm(width, eps=EPS), nn.Linear(width, values))
 
     def tokens(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """Where the path begins: (N, 1 + cells, D)."""
-        self.admit(images, hidden)
-        cells, dark = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
-        seen = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
-        begun = seen + self.unknown if self.interpolated else self.unknown.to(seen.dtype)
-        seen = torch.where(dark, begun, seen)
-        return torch.cat([self.summary.to(seen.dtype).expand(len(seen), 1, -1), seen], dim=1) + self.position
+        """The initial x: (N, 1 + cells, D)."""
+        self.check_inputs(images, hidden)
+        cells, masked = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
+        tokens = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
+        initial = tokens + self.unknown if self.interpolated else self.unknown.to(tokens.dtype)
+        tokens = torch.where(masked, initial, tokens)
+        return torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1) + self.position
 
-    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Prediction:
         """The loss is the squared error over hidden cells, in units of SPREAD."""
         values = self.decode(self.block(self.tokens(images, hidden), generator)[:, 1:]).float()
         error = (values - patches(normalise(images), self.cell)).square().mean(-1)
-        return Guess(picture=picture_of(unpatch(values, self.cell)), loss=over_hidden(error, hidden.flatten(1)))
+        return Prediction(picture=picture_of(unpatch(values, self.cell)), loss=over_hidden(error, hidden.flatten(1)))
 
     def trajectory(self, images: Tensor, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The energy, (N,), and the picture, (N, 3, size, size), before the first step and after each of the T."""
+        """The energy, (N,), and the image, (N, 3, size, size), before the first step and after each of the T steps."""
         for x in self.block.path(self.tokens(images, hidden)):
             yield self.block.energy(x), picture_of(unpatch(self.decode(x[:, 1:]), self.cell))
 
     def represent(self, images: Tensor) -> Tensor:
-        """The mean of what the cells' tokens show each other at the end of the path."""
-        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        return self.block.norm(self.block(self.tokens(images, nothing)))[:, 1:].mean(1)
+        """The mean of g over the cells' tokens at the end of the path."""
+        unmasked = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        return self.block.norm(self.block(self.tokens(images, unmasked)))[:, 1:].mean(1)

@@ -1,4 +1,4 @@
-"""Masked models: trained to fill in what is hidden of an image, a method each."""
+"""Masked models: trained to predict hidden parts of an image, one method each."""
 
 from relume.methods.family import Family, Section
 from relume.methods.masked.config import MaskedConfig, MaskedGroups, SharedMasked

@@ -1,4 +1,4 @@
-"""Filling hidden parts of a dataset's pictures: every predictor meets the same pictures and masks, and sees what is visible."""
+"""Fills hidden parts of a dataset's images. All predictors get the same images and masks, with hidden pixels set to 0."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,22 +26,24 @@ class Predictor:
     name: str
     family: str  # masked, or floor
     predict: Callable[[Tensor, Tensor], Tensor]  # (N, 3, H, W), hidden (N, side, side) -> (N, 3, H, W)
-    trajectory: Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None  # likewise: energy (N,) and picture
+    trajectory: Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]] | None = (
+        None  # the same inputs -> energy (N,) and image, per step
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A batch as predictors meet it."""
+    """A batch of inputs."""
 
     ratio: float
     ids: list[str]
-    images: Tensor  # (N, 3, H, W), black where they are hidden
+    images: Tensor  # (N, 3, H, W), 0 where hidden
     hidden: Tensor  # bool (N, side, side)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """A group's rows: method by method, ratio by ratio, picture by picture."""
+    """A group's rows, ordered by method, ratio and image."""
 
     images: np.ndarray  # uint8 (rows, H, W, 3)
     masks: np.ndarray  # bool (rows, side, side)
@@ -51,39 +53,39 @@ class Filled:
 
 
 def predictors(models: Sequence[TrainedMasked], dataset: Dataset, config: ReconstructMasked) -> list[Predictor]:
-    """The models as predictors, if they fit what they are to predict."""
+    """The models as predictors. Raises UserError if a model has another image or cell size."""
     for model in models:
         if (model.size, model.cell) != (dataset.size, config.cell):
-            learned = f"has learned with {model.size} px in cells of {model.cell}"
-            raise UserError(f"masked model {model.name} {learned}; here are {dataset.size} px in cells of {config.cell}")
-    ways = [model.module.trajectory if isinstance(model.module, EnergyTransformer) else None for model in models]
+            needs = f"needs images of {model.size} px in cells of {model.cell} px"
+            raise UserError(f"masked model {model.name} {needs}, got {dataset.size} and {config.cell}")
+    trajectories = [model.module.trajectory if isinstance(model.module, EnergyTransformer) else None for model in models]
     return [
-        Predictor(name=model.name, family="masked", predict=model.predict, trajectory=way)
-        for model, way in zip(models, ways, strict=True)
+        Predictor(name=model.name, family="masked", predict=model.predict, trajectory=trajectory)
+        for model, trajectory in zip(models, trajectories, strict=True)
     ]
 
 
 def reconstruct(
     predictors: Sequence[Predictor], dataset: Dataset, config: ReconstructMasked, run: Run, device: torch.device
 ) -> Filled:
-    """One method per predictor, in their order. What is hidden is blanked before anyone looks."""
-    made: dict[str, list[np.ndarray]] = {one.name: [] for one in predictors}
-    seconds = dict.fromkeys(made, 0.0)
-    masks, met = [], []
+    """One method per predictor, in their order."""
+    outputs: dict[str, list[np.ndarray]] = {one.name: [] for one in predictors}
+    seconds = dict.fromkeys(outputs, 0.0)
+    masks, seen = [], []
     for scene in scenes(dataset, config, run):
         masks.append(scene.hidden.numpy())
-        met += [(scene.ratio, id) for id in scene.ids]
-        here, there = scene.images.to(device), scene.hidden.to(device)
+        seen += [(scene.ratio, id) for id in scene.ids]
+        images, hidden = scene.images.to(device), scene.hidden.to(device)
         for one in predictors:
             started = time.perf_counter()
-            made[one.name].append(to_uint8(one.predict(here, there)))  # waits for the device
+            outputs[one.name].append(to_uint8(one.predict(images, hidden)))  # synchronises the device
             seconds[one.name] += time.perf_counter() - started
     same: dict[str, Any] = {"task": "masked", "oracle": False, "dataset": dataset.name}
     return Filled(
-        images=np.concatenate([batch for batches in made.values() for batch in batches]),
+        images=np.concatenate([batch for batches in outputs.values() for batch in batches]),
         masks=np.tile(np.concatenate(masks), (len(predictors), 1, 1)),
-        ratios=[ratio for _ in predictors for ratio, _ in met],
-        rows=[Row(**same, method=one.name, family=one.family, id=id, size=dataset.size) for one in predictors for _, id in met],
+        ratios=[ratio for _ in predictors for ratio, _ in seen],
+        rows=[Row(**same, method=one.name, family=one.family, id=id, size=dataset.size) for one in predictors for _, id in seen],
         timing=[{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()],
     )
 
@@ -91,9 +93,11 @@ def reconstruct(
 def scenes(dataset: Dataset, config: ReconstructMasked, run: Run) -> Iterator[Scene]:
     """All images to fill in, one ratio after the other, in micro-batches."""
     if dataset.name != config.dataset:
-        raise UserError(f"pictures of {config.dataset} are wanted, but --images holds {dataset.name}")
+        raise UserError(f"reconstruct_masked needs images of {config.dataset}, but --images holds {dataset.name}")
     if dataset.size % config.cell or dataset.size < 2 * config.cell:
-        raise UserError(f"reconstruct_masked: pictures of {dataset.size} px are not made of cells of {config.cell} px")
+        raise UserError(
+            f"reconstruct_masked: cell must divide the image size, {dataset.size} px, into at least 2 cells; got {config.cell}"
+        )
     numbers, side = dataset.select(config.split, config.count), dataset.size // config.cell
     for ratio in config.ratios:
         masks = Masks(pattern=config.pattern, ratio=ratio, cell=config.cell)

@@ -1,4 +1,4 @@
-"""Masked models by the name that `params.yaml` calls them."""
+"""Masked models by the names in `params.yaml`."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.methods.masked.base import Guess, MaskedModel
+from relume.methods.masked.base import MaskedModel, Prediction
 from relume.methods.masked.beit import Beit
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.mae import Mae
@@ -26,13 +26,13 @@ MASKED: dict[str, Callable[[Any, int, int], MaskedModel]] = {
 
 @runtime_checkable
 class Mixing(Protocol):
-    """A model that is trained on pictures mixed with others."""
+    """A model that is trained on mixed images."""
 
-    def mixed(self, images: Tensor, partners: Tensor, hidden: Tensor) -> Guess: ...
+    def mixed(self, images: Tensor, partners: Tensor, hidden: Tensor) -> Prediction: ...
 
 
 def build(architecture: Any, size: int, cell: int) -> MaskedModel:
-    """The model that `architecture` (from `methods/masked/config.py`) describes, with random weights; `cell`: of masks, px."""
+    """The model of `architecture` (a class of `methods/masked/config.py`), with random weights; `cell`: of masks, px."""
     try:
         return MASKED[architecture.kind](architecture, size, cell)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Masked pictures in the report: scores beside baselines, what was visible, predicted and pasted, and descents of energy."""
+"""Masked images in the report: scores beside baselines, what was visible, predicted and pasted, and descents of energy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class MaskedGroup:
 
     @property
     def masking(self) -> str:
-        """How the masks are made; empty where the group does not say."""
+        """The mask pattern and cell size; empty if the group's configuration lacks them."""
         config = self.group.method.get("config", {})
         return f", {config['pattern']} masks in cells of {config['cell']} px" if {"pattern", "cell"} <= config.keys() else ""
 
@@ -136,7 +136,7 @@ def finding(board: Ranking) -> str:
 
 
 def _examples(masked: MaskedGroup, keys: Sequence[MaskedKey], board: Ranking, drawing: Drawing) -> Pictures:
-    """Predictions pasted into what was visible."""
+    """Predictions pasted into the visible parts."""
     shown = [*board.methods, *filter(None, [board.no_information])]
     chosen = [next(key for key in keys if key[0] == row.method) for row in shown]
     originals, at = drawing.data.originals(keys[0][1]), masked.rows[chosen[0]]
@@ -165,7 +165,7 @@ def _output(masked: MaskedGroup, key: MaskedKey, originals: Originals, id: str, 
 
 
 def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
-    """Of every method that has steps: its energy, a curve per mask ratio, and the picture at each step."""
+    """For each iterative method: its energy, a curve per mask ratio, and the image at each step."""
     descent, trace = read_descent(masked.group.folder), read_csv(masked.group.folder / "trace.csv")
     for name in dict.fromkeys(str(row["method"]) for row in descent.rows):
         steps: dict[str, list[int]] = {}

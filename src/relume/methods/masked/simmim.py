@@ -4,21 +4,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.masked.base import Guess, MaskedModel, normalise, over_hidden, patches, picture_of
+from relume.methods.masked.base import MaskedModel, Prediction, normalise, over_hidden, patches, picture_of
 from relume.methods.masked.config import SimMimConfig
 from relume.methods.masked.swin import Stage
 from relume.methods.masked.vit import token
 
 
 class SimMim(MaskedModel):
-    """Every stage but the first has half the side and twice the width; the absolute error over hidden pixels is the loss."""
+    """Each further stage has half the side and twice the width. The loss is the absolute error over hidden pixels."""
 
     def __init__(self, config: SimMimConfig, size: int, cell: int) -> None:
         super().__init__(size, cell)
         last = len(config.depths) - 1
         if cell % config.patch or (size // config.patch) % 2**last:
             raise ValueError(
-                f"cells of {cell} and pictures of {size} px do not fit patches of {config.patch} halved {last} times"
+                f"patch: {config.patch} px must divide cells of {cell} px, and {2**last} patches images of {size} px"
             )
         self.repeat, width = cell // config.patch, config.width
         self.embed = nn.Conv2d(3, width, config.patch, stride=config.patch)
@@ -32,17 +32,17 @@ class SimMim(MaskedModel):
     def encode(self, images: Tensor, hidden: Tensor) -> Tensor:
         """The last map: (N, C, h, h)."""
         tokens = self.norm(self.embed(normalise(images)).permute(0, 2, 3, 1))  # (N, h, h, width)
-        dark = hidden.repeat_interleave(self.repeat, 1).repeat_interleave(self.repeat, 2)[..., None]
-        encoded: Tensor = self.leave(self.stages(torch.where(dark, self.unknown.to(tokens.dtype), tokens)))
+        masked = hidden.repeat_interleave(self.repeat, 1).repeat_interleave(self.repeat, 2)[..., None]
+        encoded: Tensor = self.leave(self.stages(torch.where(masked, self.unknown.to(tokens.dtype), tokens)))
         return encoded.permute(0, 3, 1, 2)
 
-    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
-        self.admit(images, hidden)
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Prediction:
+        self.check_inputs(images, hidden)
         values = self.paint(self.encode(images, hidden)).float()
         error = patches(F.l1_loss(values, normalise(images), reduction="none"), self.cell).mean(-1)
-        return Guess(picture=picture_of(values), loss=over_hidden(error, hidden.flatten(1)))
+        return Prediction(picture=picture_of(values), loss=over_hidden(error, hidden.flatten(1)))
 
     def represent(self, images: Tensor) -> Tensor:
         """The mean over the last map."""
-        nothing = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        return self.encode(images, nothing).mean((2, 3))
+        unmasked = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
+        return self.encode(images, unmasked).mean((2, 3))

@@ -1,4 +1,4 @@
-"""A stage of a Swin Transformer (Liu et al., arXiv 2103.14030), as timm has it, whose import takes two seconds."""
+"""A stage of a Swin Transformer (Liu et al., arXiv 2103.14030), as in timm, whose import takes two seconds."""
 
 import torch
 from torch import Tensor, nn
@@ -7,24 +7,24 @@ from torch.nn import functional as F
 from relume.methods.masked.config import SimMimConfig
 from relume.methods.masked.vit import Mlp
 
-FAR = -100.0  # added where two positions were not neighbours before the shift
+FAR = -100.0  # attention bias between positions that were not neighbours before the shift
 
 
 def windows(x: Tensor, side: int) -> Tensor:
-    """(N, H, W, C) -> (N windows, side side, C); what is lacking below and at the right is zero."""
+    """(N, H, W, C) -> (N windows, side side, C); zero-padded below and at the right."""
     x = F.pad(x, (0, 0, 0, -x.shape[2] % side, 0, -x.shape[1] % side))
     return x.unflatten(1, (-1, side)).unflatten(3, (-1, side)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
 
 
-def together(parts: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Back from `windows`: (N, H, W, C)."""
+def unwindow(parts: Tensor, side: int, height: int, width: int) -> Tensor:
+    """The inverse of `windows`: (N, H, W, C)."""
     rows, columns = -(-height // side), -(-width // side)
     x = parts.unflatten(1, (side, side)).unflatten(0, (-1, rows, columns)).transpose(2, 3)
     return x.flatten(3, 4).flatten(1, 2)[:, :height, :width]
 
 
 class WindowAttention(nn.Module):
-    """Attention within windows, with a bias for every offset between two positions."""
+    """Attention within windows, with relative position bias."""
 
     relative_position_index: Tensor
 
@@ -38,18 +38,18 @@ class WindowAttention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
-    def forward(self, x: Tensor, apart: Tensor | None) -> Tensor:
-        """(N windows, K, C); `apart`: (windows, K, K), added."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(N windows, K, C); `mask`: (windows, K, K), added to the scores."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         scores = q * self.scale @ k.transpose(-2, -1) + bias
-        if apart is not None:
-            scores = (scores.unflatten(0, (-1, len(apart))) + apart[:, None]).flatten(0, 1)
+        if mask is not None:
+            scores = (scores.unflatten(0, (-1, len(mask))) + mask[:, None]).flatten(0, 1)
         return self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Every second one looks through windows shifted by half a side."""
+    """A Swin block; every second one shifts the windows by half a side."""
 
     attn_mask: Tensor | None
 
@@ -59,9 +59,9 @@ class Block(nn.Module):
         self.shift = window // 2 if shifted and side > self.window else 0
         self.norm1, self.attn = nn.LayerNorm(width), WindowAttention(width, heads, self.window)
         self.norm2, self.mlp = nn.LayerNorm(width), Mlp(width)
-        self.register_buffer("attn_mask", self._apart(side), persistent=False)
+        self.register_buffer("attn_mask", self._shift_mask(side), persistent=False)
 
-    def _apart(self, side: int) -> Tensor | None:
+    def _shift_mask(self, side: int) -> Tensor | None:
         if not self.shift:
             return None
         side = -(-side // self.window) * self.window
@@ -74,13 +74,13 @@ class Block(nn.Module):
         """(N, H, W, C)"""
         _, height, width, _ = x.shape
         y = torch.roll(self.norm1(x), (-self.shift, -self.shift), (1, 2)) if self.shift else self.norm1(x)
-        y = together(self.attn(windows(y, self.window), self.attn_mask), self.window, height, width)
+        y = unwindow(self.attn(windows(y, self.window), self.attn_mask), self.window, height, width)
         x = x + (torch.roll(y, (self.shift, self.shift), (1, 2)) if self.shift else y)
         return x + self.mlp(self.norm2(x))
 
 
 class Merge(nn.Module):
-    """Four neighbours become one: (N, H, W, C) -> (N, H / 2, W / 2, outputs)."""
+    """Patch merging: (N, H, W, C) -> (N, H / 2, W / 2, outputs)."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Merge(nn.Module):
 
 
 class Stage(nn.Module):
-    """Of SimMIM's encoder; `side`: of the first stage's maps."""
+    """A stage of SimMIM's encoder; `side`: that of the first stage's maps."""
 
     def __init__(self, config: SimMimConfig, number: int, side: int) -> None:
         super().__init__()

@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from relume.methods.masked.base import Guess, MaskedModel, normalise, picture_of
+from relume.methods.masked.base import MaskedModel, Prediction, normalise, picture_of
 from relume.methods.masked.config import TokenizerConfig
 
 
 class Tokenizer(MaskedModel):
-    """An autoencoder of whole pictures, whatever is hidden; the squared error is its loss."""
+    """An autoencoder of whole images, regardless of the mask. The loss is the squared error."""
 
     sees_all = True
     reach: Tensor
@@ -28,27 +28,27 @@ class Tokenizer(MaskedModel):
         self.outward = nn.Sequential(*outward, nn.Conv2d(width, 3 * cell**2, 1), nn.PixelShuffle(cell))
 
     def quantise(self, images: Tensor) -> Tensor:
-        """Codes as numbers in [-1, 1], (N, cells, L): rounded forwards, straight through backwards."""
+        """Codes in [-1, 1], (N, cells, L), rounded with the straight-through gradient."""
         soft = self.inward(normalise(images)).float().flatten(2).mT.tanh() * self.reach
         return (soft + (soft.round() - soft).detach()) / self.reach
 
     def codes(self, images: Tensor) -> Tensor:
-        """Codes by number, from 0 to kinds - 1: (N, cells)."""
+        """Code indices from 0 to kinds - 1: (N, cells)."""
         digits = (self.quantise(images) * self.reach + self.reach).round().long()
         return (digits * self.base).sum(-1)
 
     def book(self) -> Tensor:
-        """Every code as numbers: (kinds, L)."""
+        """All codes in [-1, 1]: (kinds, L)."""
         numbers = torch.arange(self.kinds, device=self.base.device)[:, None]
         digits = numbers // self.base % (2 * self.reach.long() + 1)
         return (digits - self.reach) / self.reach
 
     def decode(self, code: Tensor) -> Tensor:
-        """(N, cells, L), roundness not needed -> values (N, 3, size, size)."""
+        """Codes (N, cells, L), rounded or not -> values (N, 3, size, size)."""
         values: Tensor = self.outward(code.mT.unflatten(2, (self.side, self.side)))
         return values.float()
 
-    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Guess:
-        self.admit(images, hidden)
+    def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Prediction:
+        self.check_inputs(images, hidden)
         values = self.decode(self.quantise(images))
-        return Guess(picture=picture_of(values), loss=(values - normalise(images)).square().mean((1, 2, 3)))
+        return Prediction(picture=picture_of(values), loss=(values - normalise(images)).square().mean((1, 2, 3)))

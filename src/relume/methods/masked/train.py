@@ -1,4 +1,4 @@
-"""Training a masked model: parts of images are hidden, other parts at every step, and the model predicts them."""
+"""Training of a masked model: it predicts hidden parts of images, with random masks at every step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,11 +18,11 @@ from relume.training.augment import augment
 from relume.training.models import read_model
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
-GREY = 0.5  # what hidden cells look like on a preview
+GREY = 0.5  # colour of hidden cells on a preview
 
 
 class MaskedTrainer(Trainer[MaskedConfig]):
-    """`tokenizer`: the folder of the trained one, for BEiT. `trained=False`: a dry run, its weights are drawn."""
+    """`tokenizer`: the folder of BEiT's trained tokenizer. `trained=False`: random tokenizer weights, for a dry run."""
 
     kind = "masked"
     module: MaskedModel
@@ -31,7 +31,9 @@ class MaskedTrainer(Trainer[MaskedConfig]):
         super().__init__(setup)
         config, size = self.config, self.dataset.size
         if size % config.masks.cell or size < 2 * config.masks.cell:
-            raise UserError(f"{self.key}: images of {size} px cannot be divided into cells of {config.masks.cell} px")
+            raise UserError(
+                f"{self.key}.masks.cell: must divide the image size, {size} px, into at least 2 cells; got {config.masks.cell}"
+            )
         with self.seeded():
             self.module = build(config.architecture, size, config.masks.cell)
         if config.tokenized and trained:
@@ -40,58 +42,58 @@ class MaskedTrainer(Trainer[MaskedConfig]):
 
     def _load_tokenizer(self, folder: Path | None) -> None:
         if folder is None:
-            raise UserError(f"{self.key}.tokenizer: {self.config.tokenizer} is to be read, but no folder was given")
+            raise UserError(f"{self.key}.tokenizer: {self.config.tokenizer} needs the option --tokenizer")
         tensors, card = read_model(folder)
         architecture = asdict(self.config)["architecture"]["tokenizer"]
-        wanted = {"architecture": architecture, "size": self.module.size, "cell": self.module.cell}
+        expected = {"architecture": architecture, "size": self.module.size, "cell": self.module.cell}
         found = {"architecture": card["config"]["architecture"], "size": card["size"], "cell": card["config"]["masks"]["cell"]}
         found["architecture"] = found["architecture"] | {"levels": tuple(found["architecture"].get("levels", ()))}
-        if found != wanted:
-            raise UserError(f"{folder}: needs a tokenizer of {wanted}, this is one of {found}")
+        if found != expected:
+            raise UserError(f"{folder}: needs a tokenizer with {expected}, got {found}")
         self.module.get_submodule("tokenizer").load_state_dict(tensors)
 
     def _validation(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Images and their own masks, the same for all models."""
+        """Images and their fixed masks, the same for all models."""
         hidden = masks_of(self.dataset.ids(list(rows)), self.module.side, self.config.masks, self.run.seed)
         return self.pixels(rows), hidden.to(self.device)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Masks, partners and augmentation come from each row's own generator."""
+        """Masks, partners and augmentation use each row's own generator."""
         images = augment(self.pixels([self.train[row] for row in rows]), self.config.augment, generators)
         hidden = masks(self.module.side, self.config.masks, generators).to(self.device)
         if isinstance(self.module, Mixing):
             drawn = [int(torch.randint(len(self.train), (), generator=one)) for one in generators]
             partners = augment(self.pixels([self.train[row] for row in drawn]), self.config.augment, generators)
-            guess = self.module.mixed(images, partners, hidden)
+            prediction = self.module.mixed(images, partners, hidden)
         else:
-            guess = self.module(images, hidden, generators[0])
-        return mean_terms({LOSS: guess.loss, **guess.terms})
+            prediction = self.module(images, hidden, generators[0])
+        return mean_terms({LOSS: prediction.loss, **prediction.terms})
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Over validation images: terms, PSNR of what is hidden in dB, and what the mean of the visible reaches there."""
+        """On validation images: terms, PSNR over hidden pixels in dB, and that of the mean of the visible pixels."""
         found: list[dict[str, Tensor]] = []
         for images, hidden in map(self._validation, self.batches(self.val)):
-            guess = self.module(images, hidden)
+            prediction = self.module(images, hidden)
             shown = (~in_pixels(hidden, self.module.cell)).float()
             mean = (images * shown).sum((2, 3), keepdim=True) / shown.sum((2, 3), keepdim=True)
-            reached = {"psnr_masked": psnr_masked(guess.picture, images, hidden)}
-            reached["floor_mean_visible"] = psnr_masked(mean.expand_as(images), images, hidden)
-            found.append({LOSS: guess.loss, **guess.terms, **reached})
+            metrics = {"psnr_masked": psnr_masked(prediction.picture, images, hidden)}
+            metrics["floor_mean_visible"] = psnr_masked(mean.expand_as(images), images, hidden)
+            found.append({LOSS: prediction.loss, **prediction.terms, **metrics})
         return mean_metrics(found)
 
     @torch.no_grad()
     def panels(self) -> np.ndarray:
-        """Validation images: what is visible, what is predicted, that pasted, the truth: uint8 (4, K, H, W, 3)."""
+        """Validation images: visible part, prediction, prediction pasted, original: uint8 (4, K, H, W, 3)."""
         rows = []
         for images, hidden in map(self._validation, self.batches(self.val[:SHOWN])):
-            dark, predicted = in_pixels(hidden, self.module.cell), self.module(images, hidden).picture
-            pasted = torch.where(dark, predicted, images)
-            rows.append((images.masked_fill(dark, GREY), predicted, pasted, images))
+            masked, predicted = in_pixels(hidden, self.module.cell), self.module(images, hidden).picture
+            pasted = torch.where(masked, predicted, images)
+            rows.append((images.masked_fill(masked, GREY), predicted, pasted, images))
         return sheet_rows(rows)
 
     def preview(self) -> np.ndarray:
-        """What is visible over what is predicted."""
+        """The visible parts, then the predictions."""
         return self.panels()[:2]
 
     def samples(self) -> np.ndarray:
@@ -99,13 +101,13 @@ class MaskedTrainer(Trainer[MaskedConfig]):
 
     def summary(self, metrics: Mapping[str, float]) -> str:
         if self.module.sees_all:
-            return f"{metrics['psnr_masked']:.2f} dB with nothing hidden from it"
-        hidden = f"where it is hidden; the mean of the visible {metrics['floor_mean_visible']:.2f} dB"
-        return f"{metrics['psnr_masked']:.2f} dB {hidden}"
+            return f"{metrics['psnr_masked']:.2f} dB without masks"
+        floor = f"mean of visible pixels: {metrics['floor_mean_visible']:.2f} dB"
+        return f"{metrics['psnr_masked']:.2f} dB over hidden pixels; {floor}"
 
 
 def psnr_masked(pictures: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
     """In dB, over hidden pixels, per image, data range 1; at most 100: (N,)."""
-    dark = in_pixels(hidden, images.shape[-1] // hidden.shape[-1]).float()
-    error = ((pictures - images).square().mean(1, keepdim=True) * dark).sum((1, 2, 3)) / dark.sum((1, 2, 3))
+    masked = in_pixels(hidden, images.shape[-1] // hidden.shape[-1]).float()
+    error = ((pictures - images).square().mean(1, keepdim=True) * masked).sum((1, 2, 3)) / masked.sum((1, 2, 3))
     return -10 * error.clamp_min(1e-10).log10()

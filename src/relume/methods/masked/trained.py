@@ -1,4 +1,4 @@
-"""A trained masked model: it predicts images of the size and in the cells that it was trained with."""
+"""A trained masked model, for images of its training size and cells."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ class TrainedMasked(TrainedModel[MaskedModel]):
 
     @torch.no_grad()
     def predict(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """(N, 3, size, size), hidden (N, side, side) -> the whole images, predicted."""
+        """(N, 3, size, size), hidden (N, side, side) -> predicted whole images."""
         image = self.module(images, hidden).picture
         if not bool(torch.isfinite(image).all()):
-            raise UserError(f"masked model {self.name} made NaN or Inf")
+            raise UserError(f"masked model {self.name}: the prediction is NaN or Inf")
         return image
 
 
@@ -37,5 +37,5 @@ def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
     )
     if found.module.sees_all:
         kind = found.card["config"]["architecture"]["kind"]
-        raise UserError(f"{folder} is a {kind}: it sees what is hidden, so it predicts nothing")
+        raise UserError(f"{folder}: needs a masked model, got a {kind}")
     return found

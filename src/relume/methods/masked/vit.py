@@ -1,4 +1,4 @@
-"""What masked transformers share: fixed positions, a stack of blocks, the light decoder that fills in what is hidden."""
+"""Parts of masked transformers: fixed position embeddings, blocks, and the light decoder of hidden cells."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from relume.methods.masked.base import take
 from relume.methods.masked.config import Transformer
 
-STD = 0.02  # of first class, mask and segment tokens
+STD = 0.02  # initial std of class, mask and segment tokens
 
 
 def token(*shape: int) -> nn.Parameter:
@@ -15,7 +15,7 @@ def token(*shape: int) -> nn.Parameter:
 
 
 def positions(side: int, width: int) -> Tensor:
-    """Sines and cosines of row and column, a quarter of the numbers each: (side side, width)."""
+    """Sines and cosines of row and column, a quarter of the channels each: (side side, width)."""
     frequencies = 10000.0 ** -(torch.arange(width // 4) / (width // 4))
     angles = torch.arange(side)[:, None] * frequencies  # (side, width / 4)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -30,7 +30,7 @@ class Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
 
     def forward(self, x: Tensor, most: int | None = None) -> Tensor:
-        """`most`: every query attends to this many keys, those of the highest scores (homologous attention)."""
+        """`most`: every query attends to the `most` keys with the highest scores (homologous attention)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, tokens, width / heads)
         chosen = None
         if most is not None and most < x.shape[1]:
@@ -50,7 +50,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Names and numbers are those of timm's, whose import takes two seconds."""
+    """As in timm, whose import takes two seconds, with the same parameter names."""
 
     def __init__(self, width: int, heads: int, qkv_bias: bool = False) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Block(nn.Module):
 
 
 def blocks(config: Transformer) -> nn.Sequential:
-    """With a LayerNorm at the end."""
+    """The blocks and a LayerNorm."""
     stack = [Block(config.width, config.heads, qkv_bias=True) for _ in range(config.depth)]
     return nn.Sequential(*stack, nn.LayerNorm(config.width))
 
 
 def initialise(module: nn.Module) -> None:
-    """As in MAE: linear layers by Xavier, without a bias."""
+    """As in MAE: Xavier initialisation of linear layers, biases 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -78,7 +78,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class PatchDecoder(nn.Module):
-    """Tokens of some cells and a mask token for every other -> values of all cells."""
+    """Tokens of some cells, and a mask token for every other cell -> values of all cells."""
 
     position: Tensor
 
@@ -91,8 +91,8 @@ class PatchDecoder(nn.Module):
         self.leave = nn.Linear(config.width, values)
 
     def forward(self, seen: Tensor, order: Tensor) -> Tensor:
-        """(N, K, D) and an order of the cells (N, cells), of which the first K are those -> (N, cells, values)."""
+        """Tokens (N, K, D) of the first K cells of `order` (N, cells) -> (N, cells, values)."""
         entered = self.enter(seen)
         missing = self.unknown.to(entered.dtype).expand(len(order), order.shape[1] - seen.shape[1], -1)
-        whole = take(torch.cat([entered, missing], dim=1), order.argsort(1))
-        return self.leave(self.blocks(whole + self.position))
+        tokens = take(torch.cat([entered, missing], dim=1), order.argsort(1))
+        return self.leave(self.blocks(tokens + self.position))

@@ -1,4 +1,4 @@
-"""Rules of recipes, and of inversions that begin with a latent, that no annotation states."""
+"""Cross-section validation of recipes, and of inversions in latent spaces."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from relume.methods.optimise.family import unused
 from relume.methods.references import Params, networks, no_tap
 
 WEIGHTS, GROUPS = "models/weights", "data/reconstructions"
-WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # beginnings of networks' names
+WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # prefixes of networks' names
 
 
 def faults(params: Params) -> Iterator[str]:
@@ -20,7 +20,7 @@ def faults(params: Params) -> Iterator[str]:
     for name, (recipe, own) in params.entries("recipes").items():
         path, losses = f"recipes.{name}", recipe.losses.active
         if isinstance(recipe.parametrisation, Latent):
-            yield f"{path}.parametrisation.kind: latent spaces belong to section invert_latent, which has a generator"
+            yield f"{path}.parametrisation.kind: latent spaces need a generator: use section invert_latent"
         if recipe.dataset != shared:
             yield f"{path}.dataset: {recipe.dataset!r} is not invert_optimise.dataset, {shared!r}: all recipes share it"
         if "ref" in losses and not own.reference.startswith(f"{GROUPS}/"):
@@ -30,30 +30,30 @@ def faults(params: Params) -> Iterator[str]:
         for key in ("start", "reference"):
             group = getattr(own, key).removeprefix(f"{GROUPS}/")
             if group == name:
-                yield f"{path}.{key}: it is the recipe's own group; an earlier one is needed"
+                yield f"{path}.{key}: {group!r} is the recipe's own group; needs an earlier one"
             else:
                 yield from (f"{path}.{key}: {fault}" for fault in _earlier(group, recipe, params))
 
 
 def inversion(path: str, config: InvertOptimise, losses: Collection[str], params: Params) -> Iterator[str]:
-    """What the terms and the steps need of network and images."""
+    """Faults of an inversion's terms and sizes, given its network and images."""
     if "logits" in losses:
         yield from (f"{path}.network: {fault}" for fault in no_tap(config.network, "logits"))
     if "batchnorm" in losses and config.network.startswith(WITHOUT_BATCHNORM):
         yield f"{path}.losses.batchnorm: {config.network} has no batch normalisations: set its weight to 0"
     if ("guide" in losses or config.init.base != "grey") and params.images(config.dataset, "train") == 0:
-        yield f"{path}: its guide or mean image is learned from split train, and {config.dataset} has no images in it"
+        yield f"{path}: its guide or mean image needs split train, and {config.dataset} has no images in it"
     pixels = params.pixels(config.dataset)
     if pixels is None:
         return
     if config.sizes and config.sizes[-1][1] != pixels:
-        yield f"{path}.sizes: they end at {config.sizes[-1][1]} px, the images of {config.dataset} have {pixels}"
+        yield f"{path}.sizes: the last is {config.sizes[-1][1]} px, the images of {config.dataset} have {pixels}"
     if "ssim" in losses and max(config.terms.ssim.windows) > pixels:
         yield f"{path}.terms.ssim.windows: {max(config.terms.ssim.windows)} does not fit into images of {pixels} px"
 
 
 def _weights(path: str, recipe: InvertOptimise, own: Recipe, losses: Collection[str], params: Params) -> Iterator[str]:
-    """All networks that a recipe needs are declared to DVC: always, by `network`, or by `weights`."""
+    """All networks that a recipe needs are declared to DVC: in DECLARED, as `network`, or in `weights`."""
     fetched = params.names("weights.networks")
     further = [str(NONE), WEIGHTS, *(f"{WEIGHTS}/{name}" for name in fetched if name not in DECLARED)]
     if own.weights not in further:
@@ -63,35 +63,35 @@ def _weights(path: str, recipe: InvertOptimise, own: Recipe, losses: Collection[
     needed += [surrogate.target.network] if surrogate else []
     for name in (one for one in dict.fromkeys(needed) if one in fetched):
         if own.weights not in (WEIGHTS, f"{WEIGHTS}/{name}") and name not in (recipe.network, *DECLARED):
-            yield f"{path}.weights: {name} is needed: {WEIGHTS}/{name}, or {WEIGHTS} for all networks"
+            yield f"{path}.weights: needs {name}: {WEIGHTS}/{name}, or {WEIGHTS} for all networks"
 
 
 def _earlier(group: str, recipe: InvertOptimise, params: Params) -> Iterator[str]:
-    """An earlier group holds the recipe's images, and knows no more of them than the recipe's own taps, by which it is ranked."""
+    """An earlier group must have the recipe's images and use only the recipe's taps, by which the recipe is ranked."""
     decoded = params.entries("invert_decoder").get(group)
     known = params.entries("recipes").get(group)
     about = decoded or (known and known[0])
     if about is None:
-        return  # none, or said already
-    yield from _enough(group, about, recipe, params)
-    made: list[InvertOptimise | DecoderConfig] = [known[0]] if known else []
+        return  # none, or reported elsewhere
+    yield from _check_images(group, about, recipe, params)
+    sources: list[InvertOptimise | DecoderConfig] = [known[0]] if known else []
     if decoded:
         trained = params.entries("train_decoder.decoders")
-        made = [trained[name] for name in decoded.decoders if name in trained]
-        same = [one for one in made if one.network == recipe.network and [*one.taps] == [*recipe.taps]]
-        if len(made) != 1 and len(same) != 1:
-            yield f"{len(same)} decoders of {group} are of {_place(recipe)}: one is needed"
-    if len(made) == 1 and (made[0].network != recipe.network or not {*made[0].taps} <= {*recipe.taps}):
-        yield f"{group} is made from {_place(made[0])}: it may know no more than {_place(recipe)}"
+        sources = [trained[name] for name in decoded.decoders if name in trained]
+        same = [one for one in sources if one.network == recipe.network and [*one.taps] == [*recipe.taps]]
+        if len(sources) != 1 and len(same) != 1:
+            yield f"{len(same)} decoders of {group} are for {_tap_label(recipe)}; needs exactly one"
+    if len(sources) == 1 and (sources[0].network != recipe.network or not {*sources[0].taps} <= {*recipe.taps}):
+        yield f"{group} uses {_tap_label(sources[0])}; allowed: only taps of {_tap_label(recipe)}"
 
 
-def _place(one: InvertOptimise | DecoderConfig) -> str:
+def _tap_label(one: InvertOptimise | DecoderConfig) -> str:
     return f"{one.network} {'+'.join(one.taps)}"
 
 
-def _enough(group: str, earlier: Any, recipe: InvertOptimise, params: Params) -> Iterator[str]:
+def _check_images(group: str, earlier: Any, recipe: InvertOptimise, params: Params) -> Iterator[str]:
     needed = recipe.count or params.images(recipe.dataset, recipe.split)
     if earlier.split != recipe.split:
-        yield f"{group} is of split {earlier.split}, not {recipe.split}"
+        yield f"{group} is for split {earlier.split}, not {recipe.split}"
     elif earlier.count is not None and (needed is None or needed > earlier.count):
-        yield f"{group} has the first {earlier.count} images of {earlier.split}, {needed or 'all'} are needed"
+        yield f"needs {needed or 'all'} images of {earlier.split}, {group} has {earlier.count}"

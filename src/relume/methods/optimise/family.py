@@ -9,7 +9,7 @@ from relume.methods.optimise.config import InversionConfig, InvertOptimise, Reci
 
 
 def unused(active: Container[str]) -> frozenset[tuple[str, ...]]:
-    """Terms without a weight name networks that nothing needs."""
+    """Paths of the terms without a weight."""
     return frozenset(("terms", name) for name in Terms.__dataclass_fields__ if name not in active)
 
 

@@ -1,4 +1,4 @@
-"""A whole group: pictures in shards cut at the micro-batch, restarts kept together, each shard safe from a kill."""
+"""Inverts a group in shards of a micro-batch, with all restarts of an image in one shard. Shards are saved and resumed."""
 
 import importlib
 import sys
@@ -26,21 +26,21 @@ from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import initial, parametrise
 from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
 from relume.methods.optimise.guide import Guide
-from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, looking, optimise
+from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, forward_pass, optimise
 from relume.methods.optimise.path import FOLLOWED, KEPT
 from relume.methods.optimise.targets import Provider
 from relume.methods.optimise.terms import Material, Surrogate, objective
 from relume.networks.network import Network, load
 from relume.networks.weights import WeightStore
 
-SHOWN = 8  # pictures on a sheet of the live view
+SHOWN = 8  # images in a row of the live view
 
-Watch = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a sheet of pictures
+Watch = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a sheet of images
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Everything that the shards of a group share."""
+    """Inputs that all shards of a group share."""
 
     name: str
     config: InversionConfig
@@ -48,16 +48,18 @@ class Work:
     objective: Objective
     provider: Provider
     scratch: Scratch
-    space: parametrise.Spaces = parametrise.build  # how spaces are built, where one needs more than its parameters
-    initial_image: Callable[[Activations], parametrise.Spaces] | None = None  # the same, begun where targets' features say
-    start: Group | None = None  # begin from an earlier group's pictures
-    reference: Group | None = None  # what the `ref` term looks at
-    watch: Watch = lambda step, values, sheet: None  # a live view of the run, step by step
-    frames: int = 0  # steps between sheets for it; 0: none
+    space: parametrise.Spaces = parametrise.build  # builds spaces from their parameters
+    initial_image: Callable[[Activations], parametrise.Spaces] | None = (
+        None  # the same, with initial values from the target features
+    )
+    start: Group | None = None  # initial images
+    reference: Group | None = None  # of the `ref` term
+    watch: Watch = lambda step, values, sheet: None  # live logging
+    frames: int = 0  # steps between sheets for `watch`; 0: no sheets
 
     @cached_property
     def guide(self) -> tuple[Guide | None, float]:
-        """The linear map, if anything asks for it, and the seconds that its fit took: they belong to the method's time."""
+        """The linear map, if needed, and the seconds of its fit, which count as the method's time."""
         config, started = self.config, time.perf_counter()
         if not config.losses.guide and config.init.base != "guide":
             return None, 0.0
@@ -65,7 +67,7 @@ class Work:
 
     @property
     def oracle(self) -> bool:
-        """Its objective looks at the picture, or it takes over what has looked."""
+        """Whether its objective, start or reference uses the originals."""
         groups = [group for group in (self.start, self.reference) if group is not None]
         return self.objective.oracle or any(row["oracle"] == "true" for group in groups for row in group.index)
 
@@ -95,7 +97,7 @@ def work(
     watch: Watch = lambda step, values, sheet: None,
     frames: int = 0,
 ) -> Work:
-    """The objective of its weights, and the networks that it needs, loaded."""
+    """Builds the objective and loads its networks."""
     goal = objective(config, Material(store=store, device=device, surrogate=surrogate))
     networks = {network: load(network, store, device) for network in {config.network, *goal.needs, *goal.targets}}
     return Work(
@@ -105,29 +107,29 @@ def work(
         objective=goal,
         provider=Provider(dataset, networks, device),
         scratch=scratch,
-        start=start and fitting(start, config, name),
-        reference=reference and fitting(reference, config, name),
+        start=start and select_method(start, config, name),
+        reference=reference and select_method(reference, config, name),
         watch=watch,
         frames=frames,
     )
 
 
-def fitting(group: Group, config: InvertOptimise, name: str) -> Group:
-    """The one method of the group that recipe `name` can begin from or look at: of several, that of the very same taps."""
+def select_method(group: Group, config: InvertOptimise, name: str) -> Group:
+    """The group's rows of one method, for recipe `name`: its only method, or that with the recipe's taps."""
     methods = sorted({row["method"] for row in group.index})
     if len(methods) == 1:
         return group
-    wanted = (config.network, "+".join(config.taps))
-    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == wanted}
+    expected = (config.network, "+".join(config.taps))
+    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == expected}
     if len(same) != 1:
-        fault = f"{len(same)} of them of {' '.join(wanted)}: {name} can begin from or look at one"
-        raise UserError(f"{group.folder} holds several methods ({', '.join(methods)}), {fault}")
-    places = [place for place, row in enumerate(group.index) if row["method"] in same]
-    return replace(group, images=group.images[places], index=[group.index[place] for place in places])
+        fault = f"{len(same)} of them for {' '.join(expected)}: {name} needs exactly one"
+        raise UserError(f"{group.folder} has several methods ({', '.join(methods)}), {fault}")
+    positions = [position for position, row in enumerate(group.index) if row["method"] in same]
+    return replace(group, images=group.images[positions], index=[group.index[position] for position in positions])
 
 
 def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Pictures (uint8), index rows, trace rows and timing rows of the group."""
+    """Images (uint8), index rows, trace rows and timing rows of the group."""
     config, shards = work.config, _shards(work)
     with tqdm(total=sum(map(len, shards)) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
         launch = importlib.import_module("relume.launch")  # by name: where shards run changes no result
@@ -144,32 +146,32 @@ def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], lis
 
 
 def dry_run_report(work: Work) -> str:
-    """A dry run: what a step takes and the whole may take. Writes nothing."""
-    pictures, (_, fit) = sum(map(len, _shards(work))), work.guide
-    whole = fit + pace(work) * pictures * work.config.steps
+    """A dry run: the number of steps, the estimated time and the terms. Writes nothing."""
+    images, (_, fit) = sum(map(len, _shards(work))), work.guide
+    whole = fit + seconds_per_step(work) * images * work.config.steps
     return (
-        f"{work.name}: {pictures} pictures x {work.config.restarts} restarts x {work.config.steps} steps, "
+        f"{work.name}: {images} images x {work.config.restarts} restarts x {work.config.steps} steps, "
         f"about {whole / 60:.3g} min; terms: {', '.join(f'{term.name} x {term.weight:g}' for term in work.objective.terms)}"
-        f"{'; an oracle: it has looked at the pictures' if work.oracle else ''}"
+        f"{'; an oracle: it uses the original images' if work.oracle else ''}"
     )
 
 
-def pace(work: Work, steps: int = 3) -> float:
-    """Seconds that one picture's step takes: the quickest of a few, at full size, in the first shard."""
+def seconds_per_step(work: Work, steps: int = 3) -> float:
+    """Seconds per step and image: the fastest of `steps`, at full size, in the first shard."""
     steady = replace(work.config.optimiser, learning_rate=work.config.optimiser.learning_rate[:1])
-    short = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
-    problem = _problem(replace(work, config=short), rows := _shards(work)[0])
-    descent, taken = Descent(problem, short), []
-    with looking(problem, short) as look:
+    brief = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
+    problem = _problem(replace(work, config=brief), rows := _shards(work)[0])
+    descent, taken = Descent(problem, brief), []
+    with forward_pass(problem, brief) as forward:
         for _ in range(steps + 1):
             before = descent.seconds
-            descent.advance(look, lambda report: None)
+            descent.advance(forward, lambda report: None)
             taken.append(descent.seconds - before)
-    return min(taken[1:]) / len(rows)  # the first step warms up, and reports
+    return min(taken[1:]) / len(rows)  # the first step warms up and reports
 
 
 def _shards(work: Work) -> list[list[int]]:
-    """Cut at the micro-batch, the restarts of a picture kept together."""
+    """Rows per micro-batch, with all restarts of an image in one shard."""
     rows = work.provider.dataset.select(work.config.split, work.config.count)
     width = _width(work)
     return [rows[i : i + width] for i in range(0, len(rows), width)]
@@ -181,35 +183,35 @@ def _width(work: Work) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    images: np.ndarray  # uint8, restarts of a picture side by side
+    images: np.ndarray  # uint8, restarts of an image are adjacent
     rows: list[Row]
     log: list[dict[str, Any]]  # step, seconds, and per term [sum, count]
 
 
 def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
     pictures, path, notes = (work.scratch.path(f"{number:05}{kind}") for kind in (".npy", KEPT, ".json"))
-    if pictures.exists() and notes.exists():  # the notes are written last
+    if pictures.exists() and notes.exists():  # written last
         saved = read_json(notes)
         bar.update(len(rows) * work.config.steps)
         return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
     log: list[dict[str, Any]] = []
     checkpoint = Checkpoint(work.scratch.path(f"{number:05}.part.safetensors"), log)
-    before, began = number * work.config.steps, bar.n  # shards follow each other on the live view's axis
+    before, began = number * work.config.steps, bar.n  # the live view's axis is over all shards
 
-    def note(report: Report) -> None:
+    def record(report: Report) -> None:
         log.append(entry(report))
         bar.update(began + len(rows) * report.step - bar.n)
         bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
         work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
 
-    outcome = optimise(_problem(work, rows), work.config, note, checkpoint=checkpoint)
+    outcome = optimise(_problem(work, rows), work.config, record, checkpoint=checkpoint)
     bar.update(began + len(rows) * work.config.steps - bar.n)
     for fault in outcome.faults:
-        tqdm.write(f"{work.name}, shard {number}: {fault}: its best picture from before is kept", file=sys.stderr)
+        tqdm.write(f"{work.name}, shard {number}: {fault}: keeping its best earlier image", file=sys.stderr)
     shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
     chosen = outcome.path.numpy()[[row.selected for row in shard.rows]]
-    left = max(0, FOLLOWED - number * _width(work))
-    for place, array in ((pictures, shard.images), (path, chosen[:left])):
+    remaining = max(0, FOLLOWED - number * _width(work))
+    for place, array in ((pictures, shard.images), (path, chosen[:remaining])):
         with atomic(place) as temporary, temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
     write_json(notes, {"rows": [vars(row) for row in shard.rows], "log": log})
@@ -218,7 +220,7 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
 
 
 def entry(report: Report) -> dict[str, Any]:
-    """Sums over the rows that still have a number."""
+    """Sums over the finite values."""
     values = {name: value.cpu().double() for name, value in report.terms.items()}
     finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
     terms = {name: [float(value.sum()), len(value)] for name, value in finite.items()}
@@ -231,25 +233,25 @@ def _mean(entry: Sequence[float]) -> float:
 
 
 def _values(work: Work, entry: Mapping[str, Any]) -> dict[str, float]:
-    """Every term as it is and, below `scaled/`, as it counts in the objective."""
+    """Every term unweighted and, as `scaled/<term>`, weighted."""
     means = {name: _mean(sums) for name, sums in entry["terms"].items()}
     return means | {f"scaled/{term.name}": term.weight * means[term.name] for term in work.objective.terms}
 
 
 def _sheet(work: Work, report: Report) -> np.ndarray | None:
-    """The pictures of this step side by side, where someone watches."""
+    """The images of this step in a row, if it is due for the live view."""
     if not work.frames or report.step % work.frames:
         return None
     return grid(to_uint8(report.images[:SHOWN])[None])
 
 
 def _problem(work: Work, rows: list[int]) -> Problem:
-    """Restarts of a picture stand side by side: row * restarts + restart."""
+    """Restarts of an image are adjacent: row * restarts + restart."""
     config, provider, restarts = work.config, work.provider, work.config.restarts
     ids = [(name, restart) for name in provider.dataset.ids(rows) for restart in range(restarts)]
     taps = dict(work.objective.targets)
-    learned, _ = work.guide
-    if learned is not None or work.initial_image is not None:
+    fitted, _ = work.guide
+    if fitted is not None or work.initial_image is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
     targets = _repeated(features, restarts)
@@ -262,12 +264,12 @@ def _problem(work: Work, rows: list[int]) -> Problem:
         provider.dataset.ids(rows),
         size=provider.dataset.size,
         device=provider.device,
-        learned=learned,
+        learned=fitted,
         base=lambda guide: _base(work, ids, guide),
         references=provider.references(rows, work.reference, work.objective.references),
         originals=provider.originals(rows, work.objective),
         space=work.space if work.initial_image is None else work.initial_image(targets),
-        bounded=True if work.initial_image is not None else None,  # whatever begins with a latent is
+        bounded=True if work.initial_image is not None else None,  # if the inversion starts in a latent space
     )
 
 
@@ -289,9 +291,9 @@ def problem(
     bounded: bool | None = None,
     channels: int = 3,
 ) -> Problem:
-    """To find the pictures with these features, by network and tap. `names` seed what is random of each picture.
+    """Inversion of features by network and tap. `names`: the image ids, which seed the random numbers.
 
-    `base`: the pictures to begin from, (N or 1, C, h, h), where they do not begin grey; it is told what the guide says.
+    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey.
     """
     restarts = config.restarts
     ids = [(name, restart) for name in names for restart in range(restarts)]
@@ -322,14 +324,14 @@ def _repeated(features: Activations, times: int) -> Activations:
 
 
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
-    """The pictures to begin from, (N or 1, 3, h, h); None: plain grey."""
+    """Initial images, (N or 1, 3, h, h); None: grey."""
     if work.start is None:
         base = work.config.init.base
         return guide if base == "guide" else work.mean_image[None] if base == "mean_image" else None
-    found = {row["id"]: place for place, row in enumerate(work.start.index) if row["selected"] == "true"}
+    found = {row["id"]: position for position, row in enumerate(work.start.index) if row["selected"] == "true"}
     missing = [name for name, _ in ids if name not in found]
     if missing:
-        raise UserError(f"{work.start.folder} has no picture for {', '.join(missing[:5])}: it cannot be a start of {work.name}")
+        raise UserError(f"{work.start.folder} has no image for {', '.join(missing[:5])}: it cannot be the start of {work.name}")
     return to_float(work.start.images[[found[name] for name, _ in ids]])
 
 
@@ -347,7 +349,7 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
 
 
 def trace_rows(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Means over all pictures and restarts."""
+    """Means over all images and restarts."""
     sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0])
     for note in (note for shard in shards for note in shard.log):
         for term, (total, count) in note["terms"].items():
@@ -361,7 +363,7 @@ def trace_rows(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
 
 
 def _timing(work: Work, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards one after the other, so their seconds add up; one that came to rest early has spent its last."""
+    """Shards run one after the other, so their seconds add up. A shard that stopped early keeps its last value."""
     steps = sorted({note["step"] for shard in shards for note in shard.log})
     _, fit = work.guide
     rows = []

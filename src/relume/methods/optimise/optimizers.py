@@ -1,4 +1,4 @@
-"""Optimisers over a code (N, …) whose rows are independent problems. Their state can be saved and restored to the bit."""
+"""Optimizers over parameters (N, …) whose rows are independent problems. Their state can be saved and restored exactly."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,18 +10,18 @@ from torch import Tensor
 
 from relume.methods.optimise.config import Optimiser
 
-HISTORY = 10  # pairs that lbfgs remembers: 2 * HISTORY codes of memory
-FLAT = 1e-6  # a pair whose s.y is not above this share of |s||y| tells nothing sure of the curvature,
-TINY = 1e-20  # nor does one so near the minimum that float32 rounds its products away
+HISTORY = 10  # curvature pairs of L-BFGS
+FLAT = 1e-6  # pairs with s.y at or below this share of |s||y| are skipped,
+TINY = 1e-20  # and pairs with s.y at or below this, where float32 underflows
 
 
 class Optimizer(Protocol):
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
-        """Move `code` in place; always the same tensor."""
+        """Update `code` in place; always the same tensor."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """A copy of what is needed to go on to the same bits; empty before the first step."""
+        """A copy of the state; empty before the first step."""
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
@@ -38,7 +38,7 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 class Elementwise:
-    """A torch optimizer, made at the first step. `signed`: it gets the gradient's sign, so its moments forget the size."""
+    """A torch optimizer, created at the first step. `signed`: it uses the sign of the gradient."""
 
     def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer], *, signed: bool = False) -> None:
         self.make, self.signed = make, signed
@@ -48,8 +48,8 @@ class Elementwise:
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
         if self.optimiser is None:
             self.optimiser = self.make([code])
-            places = {"step": "cpu"}  # where torch keeps its counter; moments lie beside the code
-            copies = {name: value.to(places.get(name, code.device), copy=True) for name, value in self.saved.items()}
+            devices = {"step": "cpu"}  # torch keeps its step counter on the CPU, moments with the parameters
+            copies = {name: value.to(devices.get(name, code.device), copy=True) for name, value in self.saved.items()}
             self.optimiser.state[code] = copies
         (group,) = self.optimiser.param_groups
         assert group["params"][0] is code
@@ -69,37 +69,37 @@ class Elementwise:
 
 
 class Pair(NamedTuple):
-    """What a step taught of the curvature."""
+    """A curvature pair."""
 
-    s: Tensor  # (N, D): how the code moved
-    y: Tensor  # (N, D): how the gradient changed
+    s: Tensor  # (N, D): change of the parameters
+    y: Tensor  # (N, D): change of the gradient
     rho: Tensor  # (N,): 1 / s.y; 0 for a row whose pair is skipped
 
 
 class Lbfgs:
     """Limited-memory BFGS (Nocedal 1980), two-loop recursion per row, no line search: code -= rate * H gradient. A row without
-    curvature pairs, or whose direction does not descend, follows its gradient. A step is at most rate * sqrt(D) long."""
+    curvature pairs or descent direction uses its gradient. A step has at most the norm rate * sqrt(D)."""
 
     def __init__(self) -> None:
-        self.saved: dict[str, Tensor] | None = {}  # to begin from; None once begun
-        self.last: tuple[Tensor, Tensor] | None = None  # code and gradient of the step before: (N, D)
-        self.scale = torch.empty(0)  # (N,): the newest guess of 1 / curvature; 0 before there is one
+        self.saved: dict[str, Tensor] | None = {}  # initial state; None after the first step
+        self.last: tuple[Tensor, Tensor] | None = None  # parameters and gradient of the last step: (N, D)
+        self.scale = torch.empty(0)  # (N,): the latest estimate of 1 / curvature; initially 0
         self.pairs: deque[Pair] = deque(maxlen=HISTORY)
 
     @torch.no_grad()
     def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
         x, g = code.flatten(1).clone(), gradient.flatten(1).clone()  # (N, D)
         if self.saved is not None:
-            self._begin({name: value.to(x.device, copy=True) for name, value in self.saved.items()}, x)
+            self._initialise({name: value.to(x.device, copy=True) for name, value in self.saved.items()}, x)
         if self.last is not None:
-            self._learn(x - self.last[0], g - self.last[1])
+            self._add_pair(x - self.last[0], g - self.last[1])
         self.last = x, g
         code.sub_((rate * self._direction(g)).view_as(code))
 
     def state(self) -> dict[str, Tensor]:
         if self.saved is not None:
             return dict(self.saved)
-        assert self.last is not None  # a step has been taken
+        assert self.last is not None  # true after a step
         pairs = {f"{field}{i}": value for i, pair in enumerate(self.pairs) for field, value in pair._asdict().items()}
         found = {"code": self.last[0], "gradient": self.last[1], "scale": self.scale, **pairs}
         return {name: value.clone() for name, value in found.items()}
@@ -107,23 +107,23 @@ class Lbfgs:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.saved = {name: value.clone() for name, value in state.items()}
 
-    def _begin(self, own: dict[str, Tensor], x: Tensor) -> None:
-        """From a saved state, or from nothing."""
+    def _initialise(self, own: dict[str, Tensor], x: Tensor) -> None:
+        """From a saved state, or a new state if `own` is empty."""
         self.saved = None
         self.last = (own["code"], own["gradient"]) if own else None
         self.scale = own["scale"] if own else x.new_zeros(len(x))
         kept = sum(name.startswith("rho") for name in own)
         self.pairs = deque((Pair(own[f"s{i}"], own[f"y{i}"], own[f"rho{i}"]) for i in range(kept)), maxlen=HISTORY)
 
-    def _learn(self, s: Tensor, y: Tensor) -> None:
-        """Remember the pair for the rows that it curves upwards in: scale = s.y / y.y."""
+    def _add_pair(self, s: Tensor, y: Tensor) -> None:
+        """Adds a pair for the rows with positive curvature: scale = s.y / y.y."""
         product = _dot(s, y)
-        sure = product > (FLAT * s.norm(dim=1) * y.norm(dim=1)).clamp_min(TINY)
-        self.pairs.append(Pair(s, y, torch.where(sure, 1 / product, 0.0)))
-        self.scale = torch.where(sure, product / _dot(y, y), self.scale)
+        valid = product > (FLAT * s.norm(dim=1) * y.norm(dim=1)).clamp_min(TINY)
+        self.pairs.append(Pair(s, y, torch.where(valid, 1 / product, 0.0)))
+        self.scale = torch.where(valid, product / _dot(y, y), self.scale)
 
     def _direction(self, g: Tensor) -> Tensor:
-        """H g by the two-loop recursion, at most sqrt(D) long: (N, D)."""
+        """H g by the two-loop recursion, with norm at most sqrt(D): (N, D)."""
         gradient = normalised(g)
         q, alphas = g, []
         for s, y, rho in reversed(self.pairs):

@@ -1,5 +1,5 @@
-"""Image parametrisations: what the optimizer moves, and how it becomes an image. `decode(encode(x)) == x` up to the open box; row
-n of a code belongs to image n alone."""
+"""Image parametrisations: the optimised tensor and its map to images. `decode(encode(x)) == x` except near 0 and 1; row n belongs
+to image n."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ from relume.methods.optimise.config import Fourier, Latent, Own, Pixels, Prior, 
 from relume.methods.optimise.prior import DeepPrior
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
-MARGIN = 1 / 512  # a sigmoid never reaches 0 or 1: half a grey level is kept clear
+MARGIN = 1 / 512  # half a grey level: a sigmoid never reaches 0 or 1
 
 # Lucid's square root of the covariance of ImageNet colours (columns: decorrelated channels), scaled to largest column norm 1.
 COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
@@ -23,11 +23,11 @@ COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 
 Config = Pixels | Fourier | Pyramid | Prior | Latent | Own
-Spaces = Callable[[Config], Parametrisation]  # `build`, or what knows a generator besides
+Spaces = Callable[[Config], Parametrisation]  # `build`, or a builder that also has a generator
 
 
 class ProjectedPixels(Parametrisation):
-    """The code is the picture; the box is a projection."""
+    """The parameters are the image, projected to [0, 1]."""
 
     keeps_code, bounded = False, True
 
@@ -42,7 +42,7 @@ class ProjectedPixels(Parametrisation):
 
 
 class SigmoidPixels(Parametrisation):
-    """The code is the picture's logit."""
+    """The parameters are the image's logits."""
 
     keeps_code, bounded = False, True
 
@@ -54,7 +54,7 @@ class SigmoidPixels(Parametrisation):
 
 
 class FreePixels(Parametrisation):
-    """The code is the ImageNet-normalised picture, (x - mean) / std, without bounds."""
+    """The parameters are the ImageNet-normalised image, (x - mean) / std, without bounds."""
 
     keeps_code, bounded = False, False
 
@@ -66,7 +66,7 @@ class FreePixels(Parametrisation):
 
 
 class FourierColours(Parametrisation):
-    """The code is the scaled half spectrum of the picture's logit in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
+    """The parameters are the scaled half spectrum of the image's logits in decorrelated colours: (N, 3, H, W // 2 + 1, 2)."""
 
     keeps_code, bounded = False, True
 
@@ -82,16 +82,16 @@ class FourierColours(Parametrisation):
         return _coloured(torch.fft.irfft2(spectrum, s=(size, size), norm="ortho"))
 
     def _scale(self, size: int, device: torch.device) -> Tensor:
-        """1 / frequency^decay, frequency in cycles per picture, the mean counted as one: (H, W // 2 + 1)."""
+        """1 / frequency^decay, frequency in cycles per image, at least 1: (H, W // 2 + 1)."""
         down = torch.fft.fftfreq(size, 1 / size, device=device)
         across = torch.fft.rfftfreq(size, 1 / size, device=device)
         frequency = (down[:, None].square() + across[None].square()).sqrt().clamp_min(1)
-        return frequency.pow(-self.decay) * size**self.decay / 8  # an eighth: a step of 0.05 moves a pixel by a few grey levels
+        return frequency.pow(-self.decay) * size**self.decay / 8  # 1 / 8: a step of 0.05 changes a pixel by a few grey levels
 
 
 class PyramidColours(Parametrisation):
-    """The code is images of falling resolution, finest first, flattened: (N, 3 * sum of side^2). Their sum is the image's logit
-    in decorrelated colours. All levels have one scale, since octaves of natural images are equally strong."""
+    """The parameters are images of decreasing resolution, flattened: (N, 3 * sum of side^2). Their sum is the image's logits in
+    decorrelated colours. All levels have one scale, because octaves of natural images have equal energy."""
 
     keeps_code, bounded = False, True
 
@@ -99,23 +99,23 @@ class PyramidColours(Parametrisation):
         self.levels = levels
 
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """From the coarsest level on, each takes the mean of what is left; the finest takes the rest."""
-        rest, size = _decorrelated(images), images.shape[-1]
+        """From coarse to fine, each level is the downscaled residual; the finest is the remaining residual."""
+        residual, size = _decorrelated(images), images.shape[-1]
         levels: list[Tensor] = []
         for side in reversed(self._sides(size)[1:]):
-            levels.insert(0, F.interpolate(rest, size=(side, side), mode="area"))
-            rest = rest - resize(levels[0], size)
-        return torch.cat([level.flatten(1) for level in (rest, *levels)], dim=1)
+            levels.insert(0, F.interpolate(residual, size=(side, side), mode="area"))
+            residual = residual - resize(levels[0], size)
+        return torch.cat([level.flatten(1) for level in (residual, *levels)], dim=1)
 
     def decode(self, code: Tensor, size: int) -> Tensor:
         sides = self._sides(size)
         channels = code.shape[1] // sum(side * side for side in sides)
         levels = code.split([channels * side * side for side in sides], dim=1)
-        pictures = [resize(level.unflatten(1, (channels, side, side)), size) for level, side in zip(levels, sides, strict=True)]
-        return _coloured(torch.stack(pictures).sum(0))
+        upscaled = [resize(level.unflatten(1, (channels, side, side)), size) for level, side in zip(levels, sides, strict=True)]
+        return _coloured(torch.stack(upscaled).sum(0))
 
     def _sides(self, size: int) -> list[int]:
-        """ceil(size / 2^level) for as long as the level is a pixel or more."""
+        """ceil(size / 2^level) for all levels of at least one pixel."""
         return [-(-size // 2**level) for level in range(self.levels) if 2**level <= size]
 
 
@@ -142,11 +142,11 @@ def build(config: Config) -> Parametrisation:
                 raise UserError(f"parametrisation.name: {config.name} makes no relume.methods.optimise.base.Parametrisation")
             return made
         case Latent():
-            raise UserError("parametrisation: a latent space needs a generator, and there is none here")
+            raise UserError("parametrisation: kind latent needs a generator: use section invert_latent")
 
 
 def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:
-    """Bicubic; back inside the box, where there is one."""
+    """Bicubic; clamped to [0, 1] if `bounded`."""
     if images.shape[-1] == size:
         return images
     grown = F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False)
@@ -154,7 +154,7 @@ def grow(images: Tensor, size: int, *, bounded: bool = True) -> Tensor:
 
 
 def _decorrelated(images: Tensor) -> Tensor:
-    """[0, 1] -> logits in decorrelated colours; the shape stays."""
+    """Images in [0, 1] -> logits in decorrelated colours, of the same shape."""
     logits = images.clamp(MARGIN, 1 - MARGIN).logit()
     return torch.einsum("dc,nchw->ndhw", torch.linalg.inv(_mixing(logits)), logits)
 
@@ -165,5 +165,5 @@ def _coloured(plain: Tensor) -> Tensor:
 
 
 def _mixing(like: Tensor) -> Tensor:
-    """Channels other than the three colours are not correlated."""
+    """The identity for images without three channels."""
     return COLOUR.to(like) if like.shape[1] == 3 else torch.eye(like.shape[1]).to(like)

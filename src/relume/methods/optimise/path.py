@@ -1,4 +1,4 @@
-"""What a method goes through: its pictures after a few steps, ever further apart. Keeping them changes nothing of the result."""
+"""Intermediate images of a method at logarithmically spaced steps. Saving them does not change the result."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,8 @@ import numpy as np
 from relume.core.files import Scratch
 from relume.core.results import Descent
 
-FOLLOWED = 64  # pictures of a group whose way is kept: the first ones
-KEPT = ".path.npy"  # how names end, in a method's scratch, of what its shards have kept
+FOLLOWED = 64  # the first images of a group, whose path is saved
+KEPT = ".path.npy"  # suffix of the shards' files in a method's scratch folder
 
 
 def moments(steps: int) -> list[int]:
@@ -18,18 +18,18 @@ def moments(steps: int) -> list[int]:
 
 
 def walked(method: str, ids: Sequence[str], steps: int, pictures: np.ndarray) -> Descent:
-    """Pictures uint8 (N, moments, H, W, 3) of the first N ids."""
+    """`pictures`: uint8 (N, moments, H, W, 3), of the first N ids."""
     rows = [{"method": method, "id": id, "step": step} for id in ids[: len(pictures)] for step in moments(steps)]
     return Descent(images=pictures.reshape(-1, *pictures.shape[2:]), rows=rows)
 
 
 def followed(method: str, ids: Sequence[str], steps: int, scratch: Scratch) -> Descent:
-    """What the shards of a method have left, in the order of its pictures."""
+    """The paths that a method's shards have saved, in the order of its images."""
     return walked(method, ids, steps, np.concatenate([np.load(path) for path in sorted(scratch.folder.glob(f"*{KEPT}"))]))
 
 
 def together(parts: Sequence[Descent]) -> Descent | None:
-    """Of all methods of a group; None where none goes step by step."""
+    """The paths of all methods of a group; None if no method is iterative."""
     if not parts:
         return None
     rows: list[Mapping[str, object]] = [row for part in parts for row in part.rows]

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from relume.core.images import resize
 from relume.methods.optimise.base import Parametrisation
 
-LEAST = 4  # the smallest side of a level: a map of one pixel has no deviation to normalise by
+LEAST = 4  # smallest side of a level: one pixel has no std for the normalisation
 SLOPE = 0.2  # of the leaky ReLU
 
 
 class Part(NamedTuple):
-    """A tensor of the network's parameters, and how it is drawn."""
+    """A tensor of the network's parameters, and its initial distribution."""
 
     shape: tuple[int, ...]
     mean: float
@@ -24,9 +24,8 @@ class Part(NamedTuple):
 
 
 class DeepPrior(Parametrisation):
-    """The code is one network's weights per row, (N, P), run as groups of the same convolutions: noise -> (3x3 convolution,
-    instance normalisation, leaky ReLU, upsampling) x levels -> 1x1 convolution -> sigmoid. At another size it shows another
-    image."""
+    """The parameters are one network's weights per row, (N, P), run as grouped convolutions: noise -> (3x3 convolution, instance
+    normalisation, leaky ReLU, upsampling) x levels -> 1x1 convolution -> sigmoid. At another size it gives another image."""
 
     keeps_code, bounded = True, True
 
@@ -41,7 +40,7 @@ class DeepPrior(Parametrisation):
         self.parts = block * (levels + 1) + last
 
     def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Fresh weights from each row's generator; the pictures are ignored."""
+        """New weights from each row's generator; the images are ignored."""
         drawn = [[part.mean + part.std * torch.randn(part.shape, generator=one) for part in self.parts] for one in generators]
         return torch.stack([torch.cat([value.flatten() for value in values]) for values in drawn]).to(images.device)
 
@@ -58,12 +57,12 @@ class DeepPrior(Parametrisation):
 
 @lru_cache(maxsize=4)  # of the few sides of a run
 def noise(channels: int, side: int) -> Tensor:
-    """What every network starts from: (1, C, h, h), always the same."""
+    """The input of every network: (1, C, h, h), always the same."""
     return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
 
 
 def _block(x: Tensor, kernel: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """(N, C, H, W) with kernel (N, C, C, 3, 3) and gain, shift (N, C): each row through its own layer."""
+    """(N, C, H, W) with kernel (N, C, C, 3, 3) and gain, shift (N, C): each row has its own layer."""
     normal = F.instance_norm(_convolve(x, kernel))
     return F.leaky_relu(normal * gain[:, :, None, None] + shift[:, :, None, None], SLOPE)
 

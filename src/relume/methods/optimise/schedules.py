@@ -1,4 +1,4 @@
-"""Schedules: lists of pairs [step, value], the value holding from that step on."""
+"""Schedules: lists of pairs [step, value]; a value applies from its step on."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ V = TypeVar("V", int, float)
 
 
 def at(pairs: Sequence[tuple[int, V]], step: int) -> V:
-    """The value of the last pair whose step has come."""
+    """The value at `step`."""
     return next(value for start, value in reversed(pairs) if start <= step)
 
 

@@ -1,4 +1,4 @@
-"""Targets: the one room of an inversion that sees the pictures. It gives their features; the picture itself to oracles alone."""
+"""Targets: the only part of an inversion with access to the originals. It returns their features; the images only for oracles."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -15,39 +15,39 @@ from relume.methods.optimise.guide import Guide, fit
 from relume.networks.network import Network
 from relume.networks.taps import collect
 
-BATCH = 16  # training pictures in one forward pass
+BATCH = 16  # training images per forward pass
 
 
 class Provider:
-    """Features of a dataset's pictures, and the networks that compute them."""
+    """Features of a dataset's images, and the networks that compute them."""
 
     def __init__(self, dataset: Dataset, networks: Mapping[str, Network], device: torch.device, channels: int = 3) -> None:
         self.dataset, self.networks, self.device, self.channels = dataset, networks, device, channels
 
     def features(self, rows: Sequence[int], taps: Taps) -> dict[str, dict[str, Tensor]]:
-        """network -> tap -> (N, …) for the pictures in `rows`."""
-        return self._look(self._images(rows), taps)
+        """network -> tap -> (N, …) for the images in `rows`."""
+        return self._extract(self._images(rows), taps)
 
     def references(self, rows: Sequence[int], group: Group | None, taps: Taps) -> Activations:
-        """network -> tap -> (N, m, …): of all m reconstructions that an earlier group holds of each picture."""
+        """network -> tap -> (N, m, …): of an earlier group's m reconstructions of each image."""
         if not taps:
             return {}
         if group is None:
-            raise UserError("losses.ref: the recipe names no `reference`, the group whose pictures this term looks at")
-        places = reconstructions(group, self.dataset.ids(list(rows)))
-        parts = [self._look(to_float(group.images[own]).to(self.device), taps) for own in places]
+            raise UserError("losses.ref: the recipe needs `reference`, the group for this term")
+        positions = reconstructions(group, self.dataset.ids(list(rows)))
+        parts = [self._extract(to_float(group.images[own]).to(self.device), taps) for own in positions]
         return {name: {tap: torch.stack([part[name][tap] for part in parts]) for tap in names} for name, names in taps.items()}
 
     def originals(self, rows: Sequence[int], objective: Objective) -> Tensor | None:
-        """The pictures, for an objective that is an oracle and is marked so in every table."""
+        """The images, for an oracle objective, which all tables mark; else None."""
         return self._images(rows) if objective.oracle else None
 
     def guide(self, config: InvertOptimise, size: int, watch: Callable[[range], Iterable[int]] = iter) -> Guide:
-        """Fitted on the first pictures of the training split, shown at the size of those that are to be found. `watch`: a bar."""
+        """Fitted on the first images of the training split, resized to `size`. `watch`: a progress bar."""
         rows = self.dataset.select("train")[: config.terms.guide.pictures]
-        wanted = {config.network: tuple(config.taps)}
+        taps = {config.network: tuple(config.taps)}
         batches = (resize(self._images(rows[at : at + BATCH]), size) for at in watch(range(0, len(rows), BATCH)))
-        return fit(lambda images: self._look(images, wanted)[config.network], batches, config.terms.guide)
+        return fit(lambda images: self._extract(images, taps)[config.network], batches, config.terms.guide)
 
     def mean_image(self) -> Tensor:
         """Of the training split, (C, H, W)."""
@@ -59,7 +59,7 @@ class Provider:
         return (total / len(rows)).float()
 
     @torch.no_grad()
-    def _look(self, images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
+    def _extract(self, images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
         found: dict[str, dict[str, Tensor]] = {}
         for name, names in taps.items():
             with collect(self.networks[name], names) as tapped:
@@ -71,15 +71,15 @@ class Provider:
 
 
 def reconstructions(group: Group, ids: Sequence[str]) -> list[list[int]]:
-    """The places of all reconstructions of each picture, equally many of each."""
+    """The indices of each image's reconstructions, the same number for each."""
     found: dict[str, list[int]] = {name: [] for name in ids}
-    for place, row in enumerate(group.index):
+    for position, row in enumerate(group.index):
         if row["id"] in found:
-            found[row["id"]].append(place)
-    missing = [name for name, places in found.items() if not places]
+            found[row["id"]].append(position)
+    missing = [name for name, positions in found.items() if not positions]
     if missing:
-        raise UserError(f"{group.folder} has no picture for {', '.join(missing[:5])}: it cannot be a reference")
-    counts: Mapping[int, str] = {len(places): name for name, places in found.items()}
+        raise UserError(f"{group.folder} has no image for {', '.join(missing[:5])}: it cannot be a reference")
+    counts: Mapping[int, str] = {len(positions): name for name, positions in found.items()}
     if len(counts) > 1:
-        raise UserError(f"{group.folder} holds {sorted(counts)} reconstructions of a picture; equally many of each are wanted")
+        raise UserError(f"{group.folder} has {sorted(counts)} reconstructions per image; needs the same number for each")
     return list(found.values())

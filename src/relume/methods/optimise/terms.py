@@ -1,4 +1,4 @@
-"""From an inversion's weights and choices to the objective's terms: which function, which network, which taps."""
+"""Builds the terms of the objective from an inversion's configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ from relume.networks.catalogue import facts
 from relume.networks.taps import BATCHNORM
 from relume.networks.weights import WeightStore
 
-ORACLES = {"lpips", "ssim", "pixel"}  # terms that look at the picture; a test holds this to the terms themselves
-POOL = "pool"  # the tap that is a CLIP network's embedding
+ORACLES = {"lpips", "ssim", "pixel"}  # terms that use the original image
+POOL = "pool"  # the tap of a CLIP network's embedding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surrogate:
-    """A learned map from the inverted features to what another network would see."""
+    """A trained map from the inverted features to another network's features."""
 
     network: str
     tap: str
-    predict: Callable[[Mapping[str, Tensor]], Tensor]  # features by tap -> that network's at that tap
+    predict: Callable[[Mapping[str, Tensor]], Tensor]  # features by tap -> features of `network` at `tap`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What terms need besides the parameters."""
+    """Inputs of the terms besides their configuration."""
 
-    store: WeightStore  # of LPIPS's linear heads, read only where the term has a weight
+    store: WeightStore  # of LPIPS's linear heads, read only if the term has a weight
     device: torch.device
     surrogate: Surrogate | None = None
 
@@ -59,12 +59,12 @@ def _feature(config: InversionConfig, weight: float, material: Material) -> Term
 
 
 def _guide(config: InversionConfig, weight: float, material: Material) -> Term:
-    """Mean squared error between the coarse picture and what the target features say of it."""
+    """Mean squared error between the coarse image and that predicted from the target features."""
     grid = config.terms.guide.grid
 
     def value(state: State) -> Tensor:
         if state.guide is None:
-            raise ValueError("the guide term was given no guide")
+            raise ValueError("the guide term needs a guide")
         return image.pixel(resize(state.images, grid), state.guide)
 
     return Term(name="guide", weight=weight, value=value, targets={config.network: tuple(config.taps)})
@@ -85,9 +85,9 @@ def _avg(config: InversionConfig, weight: float, material: Material) -> Term:
 
     def others(state: State, network: str, tap: str) -> Tensor:
         values = state.features[network][tap]
-        together = values.unflatten(0, (-1, state.restarts)).repeat_interleave(state.restarts, 0)  # (N, restarts, …)
-        sound = torch.isfinite(together.flatten(2)).all(2)  # a restart without a number is none to agree with
-        return torch.where(sound.view(*sound.shape, *[1] * (values.ndim - 1)), together, values[:, None])
+        restarts = values.unflatten(0, (-1, state.restarts)).repeat_interleave(state.restarts, 0)  # (N, restarts, …)
+        finite = torch.isfinite(restarts.flatten(2)).all(2)  # restarts with NaN are left out
+        return torch.where(finite.view(*finite.shape, *[1] * (values.ndim - 1)), restarts, values[:, None])
 
     return Term(name="avg", weight=weight, value=_foreign(own, others), needs=_foreign_taps(own))
 
@@ -97,7 +97,7 @@ def _foreign_taps(own: ForeignTerm) -> dict[str, tuple[str, ...]]:
 
 
 def _foreign(own: ForeignTerm, others: Callable[[State, str, str], Tensor]) -> Callable[[State], Tensor]:
-    """The mean over networks and taps, weighted."""
+    """The weighted mean over networks and taps."""
     total = sum(weight for taps in own.networks.values() for weight in taps.values())
 
     def value(state: State) -> Tensor:
@@ -116,11 +116,11 @@ def _foreign(own: ForeignTerm, others: Callable[[State, str, str], Tensor]) -> C
 def _surrogate(config: InversionConfig, weight: float, material: Material) -> Term:
     learned, distance = material.surrogate, config.terms.surrogate.distance
     if learned is None:
-        raise UserError("losses.surrogate: no surrogate embedding has been learned for these features: set its weight to 0")
+        raise UserError("losses.surrogate: there is no trained surrogate for these features: set its weight to 0")
 
     def value(state: State) -> Tensor:
-        wanted = learned.predict(state.targets[config.network])
-        return feature.DISTANCES[distance](state.features[learned.network][learned.tap], wanted)
+        predicted = learned.predict(state.targets[config.network])
+        return feature.DISTANCES[distance](state.features[learned.network][learned.tap], predicted)
 
     needs = {learned.network: (learned.tap,)}
     return Term(name="surrogate", weight=weight, value=value, needs=needs, targets={config.network: tuple(config.taps)})
@@ -132,8 +132,8 @@ def _logits(config: InversionConfig, weight: float, material: Material) -> Term:
 
 
 def _leads_to_logits(network: str, tap: str) -> bool:
-    """The logits follow from this tap alone: it is a map or a layer of the head, or the pooled embedding that the head reads
-    (AlexNet's, VGG's and SqueezeNet's heads read the last map instead)."""
+    """Whether the logits are a function of this tap: a map, a layer of the head, or the pooled embedding (except for AlexNet, VGG
+    and SqueezeNet, whose heads do not use it)."""
     taps = facts(network).taps
     if tap == POOL:
         return not {"fc6", "fire9"} & taps.keys()
@@ -141,7 +141,7 @@ def _leads_to_logits(network: str, tap: str) -> bool:
 
 
 def _clip(config: InversionConfig, weight: float, material: Material) -> Term:
-    """No oracle where the embedding itself is what is inverted. (Its maps lack the class token, so they do not lead there.)"""
+    """Not an oracle if the embedding itself is inverted. (It is not a function of the maps, which lack the class token.)"""
     own = config.terms.clip
     known = own.network == config.network and POOL in config.taps
     return _one_tap("clip", own.network, POOL, own.distance, weight, oracle=not known)
@@ -195,7 +195,7 @@ def _ssim(config: InversionConfig, weight: float, material: Material) -> Term:
 def _with_originals(name: str, distance: Callable[[Tensor, Tensor], Tensor]) -> Callable[[State], Tensor]:
     def value(state: State) -> Tensor:
         if state.originals is None:
-            raise ValueError(f"the {name} term is an oracle and was given no picture")
+            raise ValueError(f"the {name} term needs the original image")
         return distance(state.images, state.originals)
 
     return value
@@ -207,8 +207,8 @@ def _lpips(config: InversionConfig, weight: float, material: Material) -> Term:
     heads = [head.to(material.device) for head in heads_of(name, material.store.tensors(f"lpips_{name}"))]
 
     def value(state: State) -> Tensor:
-        here, there = state.features[network], state.targets[network]
-        return lpips([here[tap] for tap in taps], [there[tap] for tap in taps], heads)
+        features, targets = state.features[network], state.targets[network]
+        return lpips([features[tap] for tap in taps], [targets[tap] for tap in taps], heads)
 
     needs = {network: tuple(taps)}
     return Term(name="lpips", weight=weight, value=value, needs=needs, targets=needs, oracle=True)

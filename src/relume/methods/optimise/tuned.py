@@ -1,5 +1,5 @@
-"""Tuned recipes by network family and depth of tap, for `relume invert` and as material for `recipes`: differences from
-`invert_optimise`, tuned at the named tap on photographs that no table uses (docs/results/inversion.md)."""
+"""Tuned recipes by network family and depth of tap, as differences from `invert_optimise`; tuned at the named tap on photographs
+that no table uses (docs/results/inversion.md)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from relume.core.errors import UserError, one_of
 from relume.networks.catalogue import facts
 
 DEPTHS = ("shallow", "middle", "deep", "pooled")
-FAMILIES = {  # beginning of a network's name -> family
+FAMILIES = {  # prefix of a network's name -> family
     "alexnet": "alexnet",
     "squeezenet": "alexnet",
     "vgg": "vgg",
@@ -29,13 +29,13 @@ def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float
 
 
 def _tokens(rate: float, *, tv: float, guide: float, **more: Any) -> dict[str, Any]:
-    """Attention has looked around already: a cell of the guide reads one token, and the class token."""
-    made = _recipe(rate, tv=tv, guide=guide, grid=7, **more)
-    made["terms"]["guide"]["reach"] = 1
-    return made
+    """Attention is global, so a cell of the guide uses one token and the class token."""
+    tuned = _recipe(rate, tv=tv, guide=guide, grid=7, **more)
+    tuned["terms"]["guide"]["reach"] = 1
+    return tuned
 
 
-GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # where features say little of the layout, begin with what they do say
+GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # for features with little spatial information
 RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv1
     "alexnet_middle": _recipe(0.3, tv=20.0, guide=1.0),  # tuned at conv3
@@ -49,20 +49,23 @@ RECIPES: dict[str, dict[str, Any]] = {
     "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
     "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
     "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
-    "tokens_shallow": _recipe(0.3, tv=10.0, guide=0.0),  # at block 1 of a ViT-tiny with random weights
-    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),  # this and the next follow the other families, for want of weights
+    "tokens_shallow": _recipe(0.3, tv=10.0, guide=0.0),  # tuned at block 1 of a ViT-tiny with random weights
+    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),  # this and the next are not tuned: as in other families
     "tokens_deep": _tokens(0.3, tv=30.0, guide=3.0, **GUIDED),
 }
-RELATIVES = {"resnet": "efficientnet", "clip": "efficientnet"}  # whose recipes serve where none were tuned
+RELATIVES = {
+    "resnet": "efficientnet",
+    "clip": "efficientnet",
+}  # families without tuned recipes -> the family whose recipes they use
 
 
 def family(network: str) -> str:
-    """The family that a network's name begins with; unknown ones are treated as ResNets."""
+    """The family of a network; ResNet for unknown names."""
     return next((found for prefix, found in FAMILIES.items() if network.startswith(prefix)), "resnet")
 
 
 def depth(network: str, tap: str) -> str:
-    """By thirds of the network's maps, in the order of its forward pass; what is no map any more counts as pooled."""
+    """By thirds of the network's maps, in the order of its forward pass; taps without positions are pooled."""
     taps = facts(network).taps
     if tap not in taps:
         raise UserError(f"{network} has no tap {tap!r}; {one_of(taps, tap)}")
@@ -73,14 +76,14 @@ def depth(network: str, tap: str) -> str:
 
 
 def name_for(network: str, taps: list[str]) -> str:
-    """The recipe for these taps: that of the shallowest, since it says most."""
-    kin = family(network)
+    """The recipe for the shallowest of these taps, which has the most information."""
+    own = family(network)
     reached = min((depth(network, tap) for tap in taps), key=DEPTHS.index)
-    return f"{RELATIVES.get(kin, kin)}_{reached}"
+    return f"{RELATIVES.get(own, own)}_{reached}"
 
 
 def own_name(kind: str, depth: float) -> str:
-    """The recipe for a layer of a network that the catalogue does not know; `kind`: map, tokens or vector; `depth`: 0 to 1."""
+    """The recipe for a layer of a user-defined network; `kind`: map, tokens or vector; `depth`: 0 to 1."""
     if kind == "vector":
         return "efficientnet_pooled"
     return f"{'tokens' if kind == 'tokens' else 'efficientnet'}_{DEPTHS[min(2, int(3 * depth))]}"

@@ -1,5 +1,5 @@
-"""Views: what the networks see of the image; scores and regularisers never do. Each row draws from its own generator, always as
-much, so its view depends on no other row."""
+"""Random views of the image as the input of the networks; metrics and regularisers use the image itself. Each row draws from its
+own generator, so that its view is independent of other rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,20 +18,20 @@ Generators = Sequence[torch.Generator]
 
 
 def view(images: Tensor, transforms: Sequence[Jitter | Affine | Colour | Own], generators: Generators) -> Tensor:
-    """(N, 3, H, W) -> (N, 3, H, W) through the transforms, one after the other; the pictures themselves where there is none."""
+    """(N, 3, H, W) -> (N, 3, H, W) through the transforms, in order."""
     for config in transforms:
         images = TRANSFORMS[type(config)](images, config, generators)
     return images
 
 
 def jitter(images: Tensor, config: Jitter, generators: Generators) -> Tensor:
-    """Each picture shifted by its own few pixels, cyclically (so that nothing is lost and gradients stay exact)."""
+    """Each image shifted cyclically by its own offset."""
     shifts = [torch.randint(-config.pixels, config.pixels + 1, (2,), generator=one).tolist() for one in generators]
     return torch.stack([image.roll(tuple(shift), dims=(1, 2)) for image, shift in zip(images, shifts, strict=True)])
 
 
 def affine(images: Tensor, config: Affine, generators: Generators) -> Tensor:
-    """Some of the pictures rotated, shifted and scaled; the others to the bit as they were."""
+    """Images rotated, shifted and scaled with `probability`; the others unchanged."""
     chance, turn, across, down, size = torch.stack([torch.rand(5, generator=one) for one in generators]).unbind(1)
     angle = math.radians(config.degrees) * (2 * turn - 1)
     shift = config.translate * (2 * torch.stack([across, down], 1) - 1)
@@ -42,18 +42,17 @@ def affine(images: Tensor, config: Affine, generators: Generators) -> Tensor:
 
 
 def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Square pictures rotated clockwise by angle (N,) in radians, enlarged about the centre by scale (N,), then moved right and
-    down by shift (N, 2) in sides; bilinear, the border continued."""
-    cos, sin, (across, down) = angle.cos(), angle.sin(), (2 * shift).unbind(1)  # a side is 2 long in the grid's units
+    """Square images rotated clockwise by angle (N,) in radians, scaled about the centre by scale (N,), then shifted right and
+    down by shift (N, 2) in units of the side; bilinear, with border padding."""
+    cos, sin, (across, down) = angle.cos(), angle.sin(), (2 * shift).unbind(1)  # the grid's coordinates are in [-1, 1]
     back = torch.stack([cos, sin, -cos * across - sin * down, -sin, cos, sin * across - cos * down], 1)
-    theta = (back / scale[:, None]).view(-1, 2, 3).to(images)  # where in the old picture a pixel of the new one comes from
+    theta = (back / scale[:, None]).view(-1, 2, 3).to(images)  # output pixel -> position in the input
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
-    """x -> (x - shift u) e^(stretch v), x in ImageNet's deviations, u and v uniform in [-1, 1] per channel. It may leave [0,
-    1]."""
+    """x -> (x - shift u) e^(stretch v), x in ImageNet's stds, u and v uniform in [-1, 1] per channel; may leave [0, 1]."""
     draws = 2 * torch.stack([torch.rand(2, images.shape[1], generator=one) for one in generators]) - 1
     mean, std = (per_channel(values, draws[:, 0, :, None, None])[..., 0, 0] for values in (IMAGENET_MEAN, IMAGENET_STD))
     centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, C, 1, 1)

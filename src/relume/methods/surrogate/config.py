@@ -11,21 +11,21 @@ from relume.training.config import Training
 
 @config
 class LinearSurrogate:
-    """A linear map, which begins at ridge regression's."""
+    """A linear map, initialised by ridge regression."""
 
     kind: Literal["linear"]
-    grid: int = Field(ge=1)  # a map is averaged to at most so many cells a side
+    grid: int = Field(ge=1)  # maps are averaged to at most this many cells per side
 
 
 @config
 class ResidualSurrogate:
-    """The linear map, and residual layers that learn what it misses."""
+    """The linear map plus residual layers."""
 
     kind: Literal["residual"]
     grid: int = Field(ge=1)
     width: int = Field(ge=1)
     depth: int = Field(ge=0)  # residual layers
-    dropout: float = Field(ge=0, lt=1)  # of what enters them
+    dropout: float = Field(ge=0, lt=1)  # of their inputs
 
 
 SurrogateArchitecture = Annotated[LinearSurrogate | ResidualSurrogate, Field(discriminator="kind")]
@@ -36,46 +36,48 @@ SURROGATES = "models/surrogate"
 
 @config
 class SurrogateLosses:
-    """Weights of the terms; 0 costs nothing."""
+    """Weights of the terms."""
 
-    cosine: float = Field(ge=0)  # 1 - cos of what is predicted and what is true
-    mse: float = Field(ge=0)  # mean over the standardised numbers
+    cosine: float = Field(ge=0)  # 1 - cos(prediction, target)
+    mse: float = Field(ge=0)  # mean over standardised coordinates
 
     def __post_init__(self) -> None:
         if self.cosine == self.mse == 0:
-            raise ValueError("cosine: this weight and mse are both 0, so there is nothing to learn")
+            raise ValueError("cosine: one of cosine and mse must not be 0")
 
 
 @config
 class Target:
-    """What is predicted: another network's tap."""
+    """The predicted tap of another network."""
 
     network: Fetched
     tap: Annotated[str, Tap()]
-    features: Annotated[str, Features()]  # the folder below data/features that may hold it; data/none: it is computed
+    features: Annotated[str, Features()]  # its folder below data/features; data/none: it is computed
 
 
 @config
 class SharedSurrogate:
-    """What surrogates have in common, unless one says otherwise."""
+    """Settings of all surrogates; models override them."""
 
     dataset: Annotated[TrainingSet, Same("train_surrogate.shared.dataset")]
     architecture: SurrogateArchitecture
-    penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)  # of the ridge; the best in validation is taken
+    penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1
+    )  # of the ridge regression; validation selects the best
     losses: SurrogateLosses
     training: Training
-    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    validation: Validation = Field(ge=1)  # the first images of the validation split; null: all
 
 
 @config
 class SurrogateConfig(SharedSurrogate):
-    """One surrogate: from which taps of which network to which tap of which other."""
+    """A surrogate from taps of one network to a tap of another."""
 
     network: Fetched
     taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
-    features: Annotated[str, Features()]  # the folder below data/features that may hold the taps; data/none: they are computed
+    features: Annotated[str, Features()]  # their folder below data/features; data/none: they are computed
     target: Target
 
     def __post_init__(self) -> None:
         if self.network == self.target.network and self.target.tap in self.taps:
-            raise ValueError(f"target.tap: {self.target.tap} is given already, so there is nothing to predict")
+            raise ValueError(f"target.tap: {self.target.tap} must not be one of taps, {list(self.taps)}")

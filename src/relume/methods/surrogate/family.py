@@ -1,4 +1,4 @@
-"""Surrogates: maps from one network's features to another's, which recipes ask."""
+"""Surrogates: maps from one network's features to another's, for the term `surrogate` of recipes."""
 
 from relume.methods.family import Family, Section
 from relume.methods.surrogate.config import SharedSurrogate, SurrogateConfig

@@ -1,4 +1,4 @@
-"""A trained surrogate, and the term `surrogate` made of it."""
+"""A trained surrogate, for the term `surrogate`."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def read_surrogate(folder: Path, device: torch.device) -> TrainedSurrogate:
 
 
 def learned(folder: Path, config: InvertOptimise, size: int, device: torch.device) -> Surrogate:
-    """It must predict from features that are inverted, of images of `size` pixels."""
+    """Raises UserError unless the surrogate uses the inverted taps and images of `size` px."""
     found = read_surrogate(folder, device)
     target = found.card["config"]["target"]
     if found.network != config.network or not set(found.taps) <= config.taps.keys():
-        wanted, given = f"{config.network} {'+'.join(config.taps)}", f"{found.network} {'+'.join(found.taps)}"
-        raise UserError(f"{folder} predicts from {given}, and {wanted} is inverted: name one of these features")
+        inverted, given = f"{config.network} {'+'.join(config.taps)}", f"{found.network} {'+'.join(found.taps)}"
+        raise UserError(f"{folder} predicts from {given}, and {inverted} is inverted: choose a surrogate of these taps")
     if found.size != size:
         raise UserError(f"{folder} was trained with images of {found.size} px, these have {size}")
     return Surrogate(network=target["network"], tap=target["tap"], predict=found.module)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from relume.methods.surrogate.config import LinearSurrogate, ResidualSurrogate
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
-Draws = Sequence[torch.Generator]  # one per row: who resumes, or takes a share of a batch, drops the same
-FLAT = 0.1  # no deviation counts as less than this share of their root mean square: what hardly moves is not blown up
+Draws = Sequence[torch.Generator]  # one per row, so that dropout is the same after resuming and in data-parallel training
+FLAT = 0.1  # minimum of each std, relative to their root mean square: bounds the scale of nearly constant features
 
 
 class SurrogateMap(nn.Module):
@@ -33,7 +33,7 @@ class SurrogateMap(nn.Module):
         self.missed = Residual(inputs, self.shape.numel(), config) if isinstance(config, ResidualSurrogate) else None
 
     def set_moments(self, rows: Tensor, outputs: Tensor) -> None:
-        """Of the training pictures: rows (n, D) as `flattened` makes them, outputs (n, E)."""
+        """Sets the moments of training images: `flattened` features (n, D), outputs (n, E)."""
         for end, values in (("in", rows), ("out", outputs)):
             wide = values.cpu().double()  # not every device has float64
             std = wide.std(0, correction=0)
@@ -41,7 +41,7 @@ class SurrogateMap(nn.Module):
             getattr(self, f"std_{end}").copy_(std.clamp_min(max(FLAT * float(std.square().mean().sqrt()), 1e-12)))
 
     def set_linear(self, weight: Tensor) -> None:
-        """(D, E), between standardised numbers."""
+        """`weight`: (D, E), for standardised inputs and outputs."""
         with torch.no_grad():
             self.linear.weight.copy_(weight.T)
             self.linear.bias.zero_()
@@ -51,11 +51,11 @@ class SurrogateMap(nn.Module):
         return (rows.float() - self.mean_in) / self.std_in
 
     def standard_out(self, values: Tensor) -> Tensor:
-        """What is predicted, (N, *shape), standardised: (N, E)."""
+        """Outputs (N, *shape), standardised: (N, E)."""
         return (values.flatten(1).float() - self.mean_out) / self.std_out
 
     def predict(self, rows: Tensor, draws: Draws | None = None) -> Tensor:
-        """Rows (N, D), as `flattened` makes them -> (N, *shape). With a generator for each, by which numbers are dropped."""
+        """`flattened` features (N, D) -> (N, *shape). `draws`: a generator per row, for dropout in training."""
         x = self.standard(rows)
         found: Tensor = self.linear(x) if self.missed is None else self.linear(x) + self.missed(x, draws)
         return (self.mean_out + self.std_out * found.float()).unflatten(1, self.shape)
@@ -65,7 +65,7 @@ class SurrogateMap(nn.Module):
 
 
 class Residual(nn.Module):
-    """Standardised numbers (N, D) -> what is added to the linear map's (N, E): at first nothing."""
+    """Standardised inputs (N, D) -> an offset to the linear map, (N, E), initially 0."""
 
     def __init__(self, inputs: int, outputs: int, config: ResidualSurrogate) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Residual(nn.Module):
 
 
 def dropped(x: Tensor, share: float, draws: Draws) -> Tensor:
-    """Of each row of (N, D) this share is 0, drawn by the row's own generator; the others grow by 1 / (1 - share)."""
+    """Dropout with rate `share` and a generator per row: (N, D) -> (N, D)."""
     if share == 0:
         return x
     kept = torch.stack([torch.rand(x.shape[1], generator=draw) >= share for draw in draws])
@@ -96,12 +96,12 @@ def _block(width: int) -> nn.Module:
 
 
 def sides(shapes: Shapes, grid: int) -> dict[str, int | None]:
-    """tap -> cells a side that its maps are averaged to; None: it has no positions."""
+    """tap -> cells per side after averaging; None for taps without positions."""
     return {tap: min(grid, shape[1]) if len(shape) == 3 else None for tap, shape in shapes.items()}
 
 
 def flattened(features: Mapping[str, Tensor], sides: Mapping[str, int | None]) -> Tensor:
-    """A row of numbers per picture: (N, D)."""
+    """A feature vector per image: (N, D)."""
     flat = [
         features[tap] if side is None else F.adaptive_avg_pool2d(features[tap], side).flatten(1) for tap, side in sides.items()
     ]
@@ -109,8 +109,8 @@ def flattened(features: Mapping[str, Tensor], sides: Mapping[str, int | None]) -
 
 
 def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    """argmin |x w - y|^2 + penalty * v |w|^2, v the mean |x_i|^2 of the rows: (n, D), (n, E) -> (D, E). Solved in float64 on the
-    smaller side: w = (x'x + v p)^-1 x'y = x'(xx' + v p)^-1 y."""
+    """argmin |x w - y|^2 + penalty * v |w|^2, v the mean |x_i|^2 of the rows: (n, D), (n, E) -> (D, E). Solved in float64 in the
+    smaller dimension: w = (x'x + v p)^-1 x'y = x'(xx' + v p)^-1 y."""
     x, y = x.cpu().double(), y.cpu().double()
     strength = penalty * x.square().sum(1).mean().clamp_min(1e-12)
     if len(x) < x.shape[1]:

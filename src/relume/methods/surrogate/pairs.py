@@ -1,4 +1,4 @@
-"""What a surrogate learns from: of every picture one network's features and another's, all at hand before the first step."""
+"""Training data of a surrogate: features of two networks for every image, computed before the first step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ See = Callable[[Sequence[int]], Seen]
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """On the device."""
+    """Tensors on the device."""
 
     inputs: Tensor  # (n, D): maps averaged to the grid
     outputs: Tensor  # (n, *shape)
-    shapes: Shapes  # of the taps as the network gives them
+    shapes: Shapes  # of the taps before averaging
 
-    def some(self, places: list[int]) -> "Pairs":
-        return replace(self, inputs=self.inputs[places], outputs=self.outputs[places])
+    def some(self, indices: list[int]) -> "Pairs":
+        return replace(self, inputs=self.inputs[indices], outputs=self.outputs[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extractors:
-    """Whose features, where they may be kept, and who computes them."""
+    """Features of a dataset, from the cache or computed."""
 
     dataset: Dataset
     store: WeightStore
@@ -42,7 +42,7 @@ class Extractors:
     micro_batch: int
 
     def see(self, network: str, taps: Sequence[str], folder: Path | None) -> See:
-        """Rows of the dataset -> their features, from the cache where it has them, else computed, a micro-batch at a time."""
+        """A function of rows -> features. `folder`: the cache, for taps that it has; other taps are computed."""
         cache = read_cache(folder, self.dataset, network, taps) if folder else {}
         if missing := tuple(tap for tap in taps if tap not in cache):
             loaded = load(network, self.store, self.device)
@@ -68,7 +68,7 @@ def pairs(
     features: Path | None = None,
     target: Path | None = None,
 ) -> Pairs:
-    """Of these rows of the dataset, in their order. `features`, `target`: folders where they may be kept."""
+    """The pairs of these rows, in their order. `features`, `target`: folders of the cache."""
     see = extractors.see(config.network, config.taps, features)
     see_target = extractors.see(config.target.network, (config.target.tap,), target)
     shapes = _shapes(see(rows[:1]), config.taps)
@@ -80,5 +80,5 @@ def pairs(
     return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)
 
 
-def _shapes(seen: Mapping[str, Tensor], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    return {tap: tuple(seen[tap].shape[1:]) for tap in taps}
+def _shapes(features: Mapping[str, Tensor], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    return {tap: tuple(features[tap].shape[1:]) for tap in taps}

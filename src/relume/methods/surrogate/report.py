@@ -1,4 +1,4 @@
-"""Surrogate embeddings in the report: their cosine similarity to the true embedding, beside baselines without a surrogate."""
+"""Surrogate embeddings in the report: their cosine similarity to the true embedding, with baselines."""
 
 from collections.abc import Iterator
 from typing import Any

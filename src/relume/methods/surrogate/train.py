@@ -1,5 +1,4 @@
-"""Training a surrogate, initialised by ridge regression. Baselines: the nearest training image's embedding, the mean
-embedding."""
+"""Training of a surrogate, initialised by ridge regression. Baselines: the nearest training image's embedding, the mean."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -21,7 +20,7 @@ from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
 
 
 class SurrogateTrainer(Trainer[SurrogateConfig]):
-    """`features`, `target`: folders where features of the inputs and of what is predicted may be kept."""
+    """`features`, `target`: folders of cached features of the inputs and of the target."""
 
     kind = "surrogate"
     module: SurrogateMap
@@ -37,14 +36,14 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
             self.module = SurrogateMap(self.learned.shapes, outputs, self.config.architecture).to(self.device)
         self.penalty, ridge_similarity = self.initialise()
         self.initial = copied(self.module.state_dict())
-        # mean cosine to the true embedding in validation: of the ridge regression and of the baselines
+        # mean cosine to the true embedding in validation, of the ridge regression and the baselines
         self.known = {"ridge": ridge_similarity}
         for name, seen in floors(self.module, self.learned, self.held).items():
             self.known[name] = similarity(seen, self.held.outputs)
 
     @torch.no_grad()
     def initialise(self) -> tuple[float, float]:
-        """Moments, and the ridge regression that is best in validation: its penalty, and its mean cosine there."""
+        """Sets the moments and the ridge regression that is best in validation. Returns its penalty and mean cosine."""
         module, learned = self.module, self.learned
         module.set_moments(learned.inputs, learned.outputs.flatten(1))
         x, y = module.standard(learned.inputs), module.standard_out(learned.outputs)
@@ -58,11 +57,10 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
         return best, self.similarity()
 
     def similarity(self) -> float:
-        """In validation."""
         return similarity(self.module.predict(self.held.inputs), self.held.outputs)
 
     def measure(self, of: Pairs, draws: Draws | None = None) -> dict[str, Tensor]:
-        """Every term of weight, and their weighted sum: (N,). With draws as in training: with dropout."""
+        """All terms with a weight, and their weighted sum: (N,). `draws`: for dropout in training."""
         true, predicted = of.outputs, self.module.predict(of.inputs, draws)
         weights, found = asdict(self.config.losses), {}
         if weights["cosine"] > 0:
@@ -72,17 +70,17 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
         return {LOSS: torch.stack([weights[name] * value for name, value in found.items()]).sum(0), **found}
 
     def loss(self, rows: list[int], generators: Draws) -> dict[str, Tensor]:
-        """Over a batch of training images, not augmented."""
+        """On a batch of training images, without augmentation."""
         return mean_terms(self.measure(self.learned.some(rows), generators))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Over validation images: terms; and mean cosines, of the surrogate, of the ridge regression and of the baselines."""
+        """On validation images: terms, and mean cosines of the surrogate, the ridge regression and the baselines."""
         means = {name: float(value.double().mean()) for name, value in self.measure(self.held).items()}
         return {**means, "similarity": self.similarity(), **self.known}
 
     def finish(self, trained: Trained) -> Trained:
-        """The best weights, or the initial ones where these are no worse in validation: with few images nothing beats them."""
+        """The best weights, or the initial ones if they are no worse in validation."""
         best = copied(self.module.state_dict())
         self.module.load_state_dict(self.initial)
         metrics = self.validate()
@@ -94,7 +92,7 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
 
     @torch.no_grad()
     def preview(self) -> np.ndarray:
-        """Validation images over the training images whose embedding is nearest to the predicted."""
+        """Validation images, then the training images with the nearest embedding to the predicted."""
         predicted = self.module.standard_out(self.module.predict(self.held.inputs[:SHOWN]))
         found = nearest(predicted, self.module.standard_out(self.learned.outputs)).tolist()
         images = self.dataset.images
@@ -105,8 +103,8 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
         return {"penalty": self.penalty, "shapes": shapes, "shape": list(self.learned.outputs.shape[1:])}
 
     def summary(self, metrics: Mapping[str, float]) -> str:
-        told = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("similarity", *self.known))
-        return f"cosine in validation: {told}"
+        cosines = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("similarity", *self.known))
+        return f"cosine in validation: {cosines}"
 
 
 def similarity(values: Tensor, outputs: Tensor) -> float:
@@ -125,5 +123,5 @@ def floors(module: SurrogateMap, learned: Pairs, held: Pairs) -> dict[str, Tenso
 
 
 def nearest(x: Tensor, others: Tensor) -> Tensor:
-    """The places of those of the others (M, D) that are most alike, by cosine, to each of (N, D): (N,)."""
+    """For each of x (N, D) the index of the most similar row of others (M, D), by cosine: (N,)."""
     return (F.normalize(x.flatten(1), dim=1) @ F.normalize(others.flatten(1), dim=1).T).argmax(1)
