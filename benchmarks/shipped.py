@@ -11,7 +11,7 @@ from relume.networks.weights import digest
 from relume.training.models import CARD, TENSORS, read_model
 
 LEFT_OUT = ("digest", "device", "commit", "seconds")
-SCORES = ("n", "psnr", "psnr_lo", "psnr_hi", "ssim", "lpips_vgg")
+SCORES = ("n", "psnr", "psnr_lo", "psnr_hi", "ssim")
 LICENCE = "MIT, as relume; the pictures that it learned from have their owners' terms (ImageNet: research)"
 LIMITS = (
     "Learned from few natural pictures by the mean squared error: it blurs what the features leave open. It decodes the features "
@@ -30,8 +30,8 @@ Licence: {licence}.
 
 Limits: {limits}
 
-| name | features | PSNR, dB | SSIM | LPIPS (VGG) | n | steps x batch | MB |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| name | features | PSNR, dB | SSIM | n | steps x batch | MB |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -59,11 +59,10 @@ def page(folder: Path) -> None:
     for path in sorted(folder.glob(f"*/{CARD}")):
         card = read_json(path)
         config, test, size = card["config"], card["test"], (path.parent / TENSORS).stat().st_size / 1e6
-        shown = [f"{test[key]:{digits}}" if key in test else "" for key, digits in (("ssim", ".3f"), ("lpips_vgg", ".3f"))]
         psnr = f"{test['psnr']:.2f} [{test['psnr_lo']:.2f}, {test['psnr_hi']:.2f}]"
         steps = f"{config['training']['steps']} x {config['training']['batch']}"
         features = f"{config['network']} {'+'.join(config['taps'])}, {card['size']} px"
-        cells = [f"`{card['name']}`", features, psnr, *shown, f"{test['n']:.0f}", steps, f"{size:.1f}"]
+        cells = [f"`{card['name']}`", features, psnr, f"{test['ssim']:.3f}", f"{test['n']:.0f}", steps, f"{size:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
         commands.add(f"    {test['made_by']}")
     told = HEAD.format(commands="\n".join(sorted(commands)), licence=LICENCE, limits=LIMITS)

@@ -198,6 +198,7 @@ def test_a_ridge_regression_comes_first_and_keeps_cells_in_their_places() -> Non
     made.fit([({"cells": cells[:8]}, images[:8])])
     assert (made.eval()({"cells": cells[8:]}) - images[8:]).abs().mean() < 0.03
     assert sum(weights.numel() for weights in made.parameters()) == 3 * 3 * 9 + 3
+    assert not decoder(MAP, ALIGNED).linear.weight.requires_grad, "training would undo it"
 
 
 @pytest.mark.parametrize("shapes", [VECTOR, {**MAP, **DEEP}])
