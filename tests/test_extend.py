@@ -79,6 +79,9 @@ def test_a_family_of_a_package_joins_the_registry(package: Path) -> None:
         ({"settings": {"views": {"transforms": [{"kind": "own", "name": "nowhere:one"}]}}}, "views.*'nowhere'"),
     ],
 )
-def test_faults_name_the_kind_and_what_there_is(package: Path, options: dict[str, Any], told: str) -> None:
+def test_faults_name_the_kind_and_what_there_is(
+    package: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(package))
     with pytest.raises(UserError, match=told):
-        relume.invert("tiny", layer="2", images="stripes", size=32, steps=2, progress=False, **options)
+        relume.invert("tiny", layer="0", images="stripes", size=32, steps=2, progress=False, **options)

@@ -89,6 +89,7 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"run.micro_batch": 1, "invert_optimise.restarts": 2}, "invert_optimise.restarts", "more than run.micro_batch, 1"),
     ({"invert_optimise.taps": {"conv33": 1.0}}, "invert_optimise.taps.conv33", "no tap 'conv33'; did you mean 'conv3'"),
     ({"recipes.deep.dataset": "photos_32"}, "recipes.deep.dataset", "all recipes share"),
+    ({"recipes.deep.parametrisation": {"kind": "own", "name": "nowhere:one"}}, "recipes.deep", "no module 'nowhere'"),
     ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "at least one weight"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
     ({"recipes.deep.start": SHALLOW}, "recipes.deep.start", "shallow uses alexnet_conv conv2"),

@@ -347,6 +347,8 @@ def configured(opened: Opened, recipe: str, differences: Mapping[str, Any], whol
         config, _ = variation(whole["invert_optimise"], whole["losses"], own, "invert")
     except UserError as error:
         raise UserError(str(error).replace("params: invert.", "")) from None
+    for kind, name in config.own:
+        added(kind, name)
     if foreign := sorted({"ref", "surrogate"} & config.losses.active.keys()):
         raise UserError(f"losses.{foreign[0]}: is for the stage invert_optimise, which has other groups and models: leave it out")
     if isinstance(config.parametrisation, Latent) or (isinstance(config.parametrisation, Prior) and opened.channels != 3):

@@ -92,8 +92,8 @@ Look = Callable[[Place, Sequence[int]], Tensor]  # the features (N, …) of thes
 def open_views(
     config: Evaluate, data: Dataset, scored: Sequence[int], *, look: Look, scales: Mapping[Place, Mapping[str, float]]
 ) -> list[View]:
-    """The views of the section, for a dataset with reconstructions of its `scored` rows. REID_N and REID_PAIRS: counts of candidates
-    and of their pairs."""
+    """Views of the section, for a dataset with reconstructions of its `scored` rows. REID_N, REID_PAIRS: counts of candidates and
+    of their pairs."""
     rows = candidates(data, scored, config.reid.candidates) if config.reid else []
     sources = [data.index[row]["source"] for row in rows]
     galleries = {place: gallery(look(place, rows), rows, sources) for place in (config.reid.networks if config.reid else ())}

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from relume.core.errors import one_of
+from relume.core.errors import UserError, one_of
 from relume.core.files import NONE
+from relume.core.registry import added
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.family import DECLARED, Part
 from relume.methods.optimise.config import SURROGATES, InvertOptimise, Latent, Recipe
@@ -37,6 +38,11 @@ def faults(params: Params) -> Iterator[str]:
 
 def inversion(path: str, config: InvertOptimise, losses: Collection[str], params: Params) -> Iterator[str]:
     """Faults of an inversion's terms and sizes, given its network and images."""
+    for kind, given in config.own:
+        try:
+            added(kind, given)
+        except UserError as error:
+            yield f"{path}: {error}"
     if "logits" in losses:
         yield from (f"{path}.network: {fault}" for fault in no_tap(config.network, "logits"))
     if "batchnorm" in losses and config.network.startswith(WITHOUT_BATCHNORM):

@@ -198,6 +198,13 @@ class InvertOptimise:
             if any(isinstance(space, Prior | Latent) for _, space in self.switches):
                 raise ValueError("switches: cannot switch to prior or latent: they cannot encode an image")
 
+    @property
+    def own(self) -> list[tuple[str, str]]:
+        """Kind and name of what the user adds."""
+        spaces = (self.parametrisation, *(space for _, space in self.switches))
+        kinds = {"parametrisations": spaces, "views": self.views.transforms}
+        return [(kind, part.name) for kind, parts in kinds.items() for part in parts if isinstance(part, Own)]
+
 
 def check_schedule(key: str, steps: list[int]) -> None:
     if not steps or steps[0] != 0 or any(after <= before for before, after in zip(steps, steps[1:], strict=False)):
