@@ -4,8 +4,8 @@
 
 The pipeline is run on toy parameters, with a checkpoint every 0.2 s. A trial forces one stage of a random kind, by `dvc repro` or
 `relume repro`, and at a random moment sends SIGKILL, SIGTERM or SIGINT to the command, to its stage or to all its processes. Then
-it gives the command again, and compares every output with the first run's; what else lies in the tree, and any process that is
-still there, is counted.
+it gives the command again, and compares every output with the first run's. What else lies in the tree, and any process that is
+still there, is counted. `mended`: DVC was hit as it wrote `.dvc/tmp/rwlock`, which had to be removed before it took a command.
 """
 
 import os
@@ -31,7 +31,7 @@ from relume.core.files import read_json, write_csv, write_json
 from tests.test_pipeline import copied, outputs
 
 OUT = Path("docs/results/kills.csv")
-COLUMNS = ("trial", "command", "stage", "killed", "signal", "after", "living", "seconds", "code", "equal", "leftovers")
+COLUMNS = ("trial", "command", "stage", "killed", "signal", "after", "living", "seconds", "mended", "code", "equal", "leftovers")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STARTING, ORPHANED = 4.0, 3.0  # seconds: until DVC starts a stage; after which a process of a killed command counts as living
 FORCED = {"dvc repro": ("dvc", "repro", "--single-item", "--force"), "relume repro": ("relume.cli.main", "repro", "--jobs", "1")}
@@ -139,13 +139,18 @@ def trial(root: Path, known: tuple[dict[str, str], set[str]], draw: random.Rando
         time.sleep(0.1)
     again = start(root, words)
     text, _ = again.communicate(timeout=3600)
+    mended = bool(again.returncode) and "RWLock-file" in text
+    if mended:  # as docs/troubleshooting.md says
+        (root / ".dvc/tmp/rwlock").unlink()
+        again = start(root, words)
+        text, _ = again.communicate(timeout=3600)
     equal = outputs(root) == known[0]
     leftovers = sorted(tree(root) - known[1])
     if again.returncode or not equal or leftovers:
         click.echo(f"{text[-3000:]}\nleft over: {leftovers}", err=True)
     return {
-        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2), "living": len(living),
-        "seconds": round(time.monotonic() - begun, 1), "code": again.returncode, "equal": equal, "leftovers": len(leftovers),
+        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2),
+        "living": len(living),        "seconds": round(time.monotonic() - begun, 1), "mended": mended, "code": again.returncode, "equal": equal, "leftovers": len(leftovers),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ One process holds DVC's project. It does with every stage what `dvc repro` does,
 are written together; a stage whose entry is lost, when this process is killed, comes from DVC's run cache.
 """
 
+import json
 import logging
 import os
 import resource
@@ -75,6 +76,7 @@ class Runner:
         with _signals(self._stop), self._repo.scm_context(quiet=True):
             try:
                 with self._locked(self._repo):
+                    self._mend()
                     needs = self._plan()
                 if not needs:
                     self._echo("Nothing to run: every stage is up to date.")
@@ -90,6 +92,20 @@ class Runner:
 
     def _stop(self, signum: int, _: object) -> None:
         self._signal = signum
+
+    def _mend(self) -> None:
+        """DVC, killed while it writes this file, leaves it empty, and then refuses every command."""
+        file = Path(self._repo.tmp_dir) / "rwlock"
+        for wait in (0.5, 0.0):  # another DVC may be writing it just now
+            try:
+                json.loads(file.read_text())
+                return
+            except FileNotFoundError:
+                return
+            except ValueError:
+                time.sleep(wait)
+        file.unlink(missing_ok=True)
+        self._echo(f"{file} was damaged when DVC was killed, and is removed.")
 
     def _plan(self) -> dict[Any, set[Any]]:
         """Stages that are stale or below a stale one, longest way to the end first -> those of them that each waits for."""

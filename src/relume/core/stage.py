@@ -39,11 +39,15 @@ class StageContext:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        """A stage of DVC's ends with it, and runs once in this folder; where it cannot, the next one waits for its end."""
         if "DVC_STAGE" in os.environ:
             end_with_parent()
-            self._hold(LOCKS / f"{self._label}.lock")
         return self
+
+    def claim(self, out: Path) -> None:
+        """An output of this stage: it can be written, and no other stage of DVC's writes it; where one still does, waits."""
+        check_writable(out)
+        if "DVC_STAGE" in os.environ:
+            self._hold(LOCKS / f"{str(out).replace(os.sep, '_')}.lock")
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
@@ -119,10 +123,10 @@ def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Calla
         def run(**options: Any) -> None:
             which = str(options[item]) if item else ""
             try:
-                for option in ("out", "timing"):
-                    if option in options:
-                        check_writable(options[option])
                 with StageContext(name, which) as context:
+                    for option in ("out", "timing"):
+                        if option in options:
+                            context.claim(options[option])
                     function(context=context, **options)
                 importlib.import_module("relume.tracking.project").after_stage(name, which)
             except UserError as error:

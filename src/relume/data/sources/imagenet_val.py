@@ -63,7 +63,7 @@ def _materials(config: ImagenetVal, scratch: Path) -> tuple[list[ImageSource], s
 def _joined(parts: list[Path], verify: bool) -> list[ImageSource]:
     if verify:
         with io.BufferedReader(Joined([(part, part.stat().st_size) for part in parts])) as whole:
-            got = hashlib.file_digest(whole, "md5").hexdigest()  # type: ignore[arg-type]
+            got = hashlib.file_digest(whole, "md5").hexdigest()
         if got != PICTURES.md5:
             remedy = "copy them again, or set `verify: false` if they are meant to differ"
             raise UserError(f"{parts[0]} … {parts[-1].name}: together their md5 is {got}, expected {PICTURES.md5}; {remedy}")
