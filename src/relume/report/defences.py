@@ -7,11 +7,7 @@ from relume.report.data import Table, grouped
 from relume.report.depths import BOUND
 from relume.report.labels import place
 
-MEASURES = {
-    "embedding": "re-identified by features",
-    "retrieval": "retrieval",
-    "picture": "re-identified by pictures",
-}
+MEASURES = {"embedding": "re-identified by features", "retrieval": "retrieval", "picture": "re-identified by pictures"}
 COST = 0.05  # of retrieval, that a defence may cost
 LEAD = (
     "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified by"
@@ -35,9 +31,7 @@ def _chart(name: str, rows: Table, level: str) -> Chart:
     spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
     counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
     told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())
-    caption = (
-        f"A defence saves where re-identification falls, and costs where retrieval falls. {told}; bars are {level} intervals."
-    )
+    caption = f"A defence saves where re-identification falls, and costs where retrieval falls. {told}; {level} intervals."
     return Chart(title=f"{name}, defended", spec=spec, caption=f"{caption} {BOUND}")
 
 

@@ -143,7 +143,7 @@ class Story:
 
     def leaks(self) -> Table:
         """The strongest attack at each depth."""
-        further = [column(name) for name in LEAKS if self.board.rows[0].cells.get(name)]
+        further = [column(name) for name in LEAKS if any(row.cells.get(name) for row in self.board.rows)]
         columns = [
             text("place", "Stored"),
             text("attack", "Strongest attack here"),
@@ -158,14 +158,14 @@ class Story:
                 share = Cell(text=f"{leak.share:.0%}", under=column(REID).interval(leak.result.cells))
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
                 cells = leak.result.cells
-                others = [Cell(text=known.show(cells[known.name]), under=known.interval(cells)) for known in further]
+                others = [Cell(text=known.show(cells.get(known.name, "")), under=known.interval(cells)) for known in further]
                 least = Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
         note = "Re-identified: the nearest of the candidates, in a network that was not inverted, is the original, with its"
+        note += f" {self.level} interval. {self._matched()}Same class, in top 5: a classifier's first answer for the original"
         note += (
-            f" {self.level} interval. {self._matched()}Same class, in top 5: a classifier's first answer for the original is its"
+            " is its first, or among its first five. At least: the most that any attack reaches from this layer or a deeper one."
         )
-        note += " first, or among its first five. At least: the most that any attack reaches from this layer or a deeper one."
         note += f" {BOUND}"
         return Table(id="leaks", title="What leaks at each depth", columns=columns, rows=rows, note=note)
 
