@@ -1,4 +1,4 @@
-"""The whole registry on random weights: declared facts equal the network's."""
+"""The whole registry on random weights: declared facts equal the network's. EfficientNet-Lite0 with its true weights."""
 
 import dataclasses
 import functools
@@ -8,19 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import skimage.data
 import torch
 from torch import nn
 
 from relume.core.config import build
 from relume.core.errors import UserError
+from relume.core.images import resize, to_float
 from relume.networks import network as networks
 from relume.networks import sources
 from relume.networks.catalogue import HEADS, NETWORKS, WEIGHTS, check_tap, check_weights, facts
 from relume.networks.config import Extract, Weights
 from relume.networks.facts import Place, Tap
+from relume.networks.fetch import fetch_weights
+from relume.networks.network import load
 from relume.networks.pins import PINS
 from relume.networks.sources import FILES
 from relume.networks.taps import collect
+from relume.networks.weights import WeightStore
 
 META = torch.device("meta")
 OTHERS = ("ViT-B-16/laion2b_s34b_b88k", "coca_ViT-B-32/laion2b_s13b_b90k", "ViT-B-16-SigLIP/webli", "RN101/yfcc15m")
@@ -176,3 +181,18 @@ def test_section_faults():
     for key, value in [*faults, ("cached", ["vgg16"]), ("pictures", 1)]:
         with pytest.raises(UserError, match=rf"params: extract\.{key}"):
             build(Extract, {**whole, key: value}, "extract")
+
+
+CATS, CUPS = {281, 282, 285}, {504, 967, 968}  # ImageNet: tabby, tiger cat, Egyptian cat; coffee mug, espresso, cup
+
+
+@pytest.mark.parametrize(("name", "classes"), [("chelsea", CATS), ("coffee", CUPS)])
+def test_efficientnet_lite0_recognises(name: str, classes: set[int], tmp_path: Path) -> None:
+    pixels = getattr(skimage.data, name)()
+    side = min(pixels.shape[:2])
+    left = (pixels.shape[1] - side) // 2
+    picture = resize(to_float(pixels[None, :side, left : left + side]), 224)
+    fetch_weights("efficientnet_lite0", tmp_path, log=lambda text: None)
+    network = load("efficientnet_lite0", WeightStore(tmp_path), torch.device("cpu"))
+    with torch.no_grad(), collect(network, ["logits"]) as tapped:
+        assert int(tapped(picture)["logits"].argmax()) in classes

@@ -48,7 +48,7 @@ def test_decode_inverts_encode(config: Space, size: int) -> None:
     images = pictures(size=size)
     code = space.encode(images, dice(0, 1))
     assert torch.allclose(space.decode(code, size), images, atol=2e-5)
-    assert torch.equal(space.encode(images[1:], dice(1)), code[1:])
+    assert torch.allclose(space.encode(images[1:], dice(1)), code[1:], atol=1e-5)
 
 
 @pytest.mark.parametrize("config", INVERTIBLE)

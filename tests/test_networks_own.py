@@ -32,12 +32,12 @@ def agree(ours: nn.Module, theirs: nn.Module, x: Tensor) -> None:
     assert list(ours.state_dict()) == list(theirs.state_dict())
     assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
     outputs = [module(x) for module in (ours, theirs)]
-    assert torch.equal(*outputs)
+    torch.testing.assert_close(*outputs)
     grads = [
         torch.autograd.grad(y.square().sum(), [x, *module.parameters()])
         for y, module in zip(outputs, (ours, theirs), strict=True)
     ]
-    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+    torch.testing.assert_close(*grads)
 
 
 @pytest.mark.parametrize("bias", [True, False])
