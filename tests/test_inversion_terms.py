@@ -340,7 +340,7 @@ def test_every_penalty_on_variation_by_hand(default_params: dict[str, Any], pena
 
 def test_what_a_term_lacks_is_named(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
-    with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
+    with pytest.raises(UserError, match=r"losses\.surrogate: there is no trained surrogate"):
         objective(weighted(config, {"surrogate": 1.0}), NOTHING)
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):

@@ -190,7 +190,7 @@ class Trap:
 
 def test_a_file_runs_nothing(tmp_path: Path) -> None:
     path = saved(tmp_path / "trap.pt", {"g_running": steps(WIDTHS, fused=2), "more": Trap(tmp_path / "sprung")})
-    with pytest.raises(UserError, match=r"trap\.pt cannot be read as weights, tensors and nothing else"):
+    with pytest.raises(UserError, match=r"trap\.pt cannot be read as a state dict"):
         load(path)
     assert not (tmp_path / "sprung").exists()
     pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
