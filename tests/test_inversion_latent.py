@@ -46,11 +46,11 @@ def test_start_values() -> None:
         LatentSpace(made, latent("z", start="given"), given).encode(grey, dice(0, 1))
     with pytest.raises(ValueError, match="are missing"):
         LatentSpace(made, latent("w", start="given"))
-    with pytest.raises(ValueError, match="given, start is mean"):
+    with pytest.raises(ValueError, match="given, but start is mean"):
         LatentSpace(made, latent("w", start="mean"), given)
     with pytest.raises(ValueError, match="eval mode"):
         LatentSpace(generator("style").train(), latent("w"))
-    with pytest.raises(UserError, match=r"parametrisation.start: the mean latent is a w"):
+    with pytest.raises(UserError, match=r"parametrisation.start: mean needs space"):
         latent("z", start="mean")
 
 
@@ -106,7 +106,7 @@ def test_generated_image_is_recovered(default_params: dict[str, Any], kind: str,
 
 def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> None:
     config = settings(default_params, parametrisation=plain("w"))
-    with pytest.raises(UserError, match="parametrisation: a latent space needs a generator"):
+    with pytest.raises(UserError, match="parametrisation: kind latent needs a generator"):
         optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
     with pytest.raises(UserError, match="switches: cannot switch to prior or latent"):
         settings(default_params, switches=[[2, plain("w")]])

@@ -193,7 +193,7 @@ def test_recipe_weights_replace_losses(default_params: dict) -> None:  # type: i
     section, losses = default_params["invert_optimise"], {"feature": 2.0, "tv": 10.0, "lpips": 0.0}
     config, _ = variation(section, losses, {"losses": {"tv": 3.0, "lpips": 0.5}}, "recipes.x")
     assert config.losses.active == {"feature": 2.0, "tv": 3.0, "lpips": 0.5}
-    with pytest.raises(UserError, match=r"recipes\.x\.losses: every weight is 0"):
+    with pytest.raises(UserError, match=r"recipes\.x\.losses: at least one weight"):
         variation(section, losses, {"losses": {"tv": 0.0, "feature": 0.0}}, "recipes.x")
 
 

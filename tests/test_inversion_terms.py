@@ -284,7 +284,7 @@ def test_tv_penalties(default_params: dict[str, Any], penalty: str, exponent: fl
 
 def test_missing_inputs_of_a_term_raise(default_params: dict[str, Any]) -> None:
     config = settings(default_params)
-    with pytest.raises(UserError, match=r"losses\.surrogate: no surrogate embedding has been learned"):
+    with pytest.raises(UserError, match=r"losses\.surrogate: there is no trained surrogate"):
         objective(weighted(config, {"surrogate": 1.0}), NOTHING)
     for term, words in (("pixel", "pixel term is an oracle"), ("ssim", "ssim term is an oracle"), ("guide", "given no guide")):
         with pytest.raises(ValueError, match=words):

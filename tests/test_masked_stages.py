@@ -119,7 +119,7 @@ def test_faults(data: Dataset) -> None:
     with pytest.raises(UserError, match="models/codes"):
         read_masked(Path("models/codes"), CPU)
     other = entry(MaskedConfig, SHARED, merge(MODELS["beit"], {"architecture": {"tokenizer": {"levels": [3, 3]}}}), "toy")
-    with pytest.raises(UserError, match="a tokenizer of"):
+    with pytest.raises(UserError, match="a tokenizer with"):
         MaskedTrainer(setup(data, other), Path("models/codes"))
     with pytest.raises(UserError, match="cells of 5 px"):
         trainer(data, masks={"cell": 5})

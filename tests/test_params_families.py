@@ -81,15 +81,15 @@ SMALL = {
 }
 OUTER = {"kind": "stylegan", "source": "outer.pt", "sha256": "0" * 64, "pixels": 64}
 GANS: list[Case] = [
-    ({f"{GAN}.objective.network": "efficientnet_lite0"}, f"{STYLE}.objective.network", "metric network"),
+    ({f"{GAN}.objective.network": "efficientnet_lite0"}, f"{STYLE}.objective.network", "metric_network"),
     (SMALL, f"{GAN}.metric_network.network", "at least 31 px, these have 16"),
     ({"prepare.datasets.photos_32.pixels": 48}, f"{STYLE}.dataset", "photos_32 have 48"),
     ({f"{GAN}.withheld": 2000}, f"{STYLE}.withheld", "needs 2001 images of train"),
-    ({"score_samples.split": "train"}, "score_samples.split", "learned from train"),
-    ({"score_samples.count": 513}, "score_samples.count", "more than train_gan draws"),
+    ({"score_samples.split": "train"}, "score_samples.split", "trained on train"),
+    ({"score_samples.count": 513}, "score_samples.count", "more than the samples"),
     ({"score_samples.patches": 5}, "score_samples.patches", "cannot be cut"),
     ({"score_samples.withheld": 401}, "score_samples.withheld", "more than train_gan withholds"),
-    ({"score_samples.withheld": 1}, "score_samples.withheld", "two"),
+    ({"score_samples.withheld": 1}, "score_samples.withheld", "at least 2"),
     ({"import_gan.models.outer": OUTER | {"pixels": 63}}, "import_gan.models.outer.pixels", "8, 16, 32"),
     ({"import_gan.models.style": OUTER}, "train_gan.models.style", "'style' belongs to import_gan.models.style"),
 ]
@@ -105,9 +105,9 @@ OF_LATENTS: list[Case] = [
     ({f"{MAPPER}.taps": ["conv3"]}, f"{W_PLUS}.taps", "the mapper reads conv3"),
     ({f"{MAPPER}.taps": ["conv3"], f"{LATENTS}.methods.y": FOURIER}, f"{LATENTS}.methods.y.taps", "the mapper reads conv3"),
     ({"train_mapper.shared.space": "w_plus", f"{W_PLUS}.parametrisation": GIVEN}, f"{W_PLUS}.parametrisation.space", "w_plus"),
-    ({f"{LATENTS}.mapper": "data/none"}, f"{W_PLUS}.parametrisation", "the group has none"),
+    ({f"{LATENTS}.mapper": "data/none"}, f"{W_PLUS}.parametrisation", "the group has no mapper"),
     ({f"{LATENTS}.base.split": "val"}, f"{LATENTS}.base", "the baselines are of photos, test"),
-    ({f"{W_PLUS}.count": 3}, f"{W_PLUS}.count", "share"),
+    ({f"{W_PLUS}.count": 3}, f"{W_PLUS}.count", "must equal"),
     ({f"{LATENTS}.losses.ref": 1.0}, f"{W_PLUS}.losses.ref", "an earlier group"),
     ({f"{LATENTS}.losses.surrogate": 1.0}, f"{W_PLUS}.losses.surrogate", "a surrogate"),
     ({f"{LATENTS}.losses.clip": 1.0}, "invert_optimise.terms.clip.network", "not in weights.networks"),
@@ -141,7 +141,7 @@ SURROGATES: list[Case] = [
     ({ASKED: "surrogate_conv5"}, ASKED, "did you mean 'models/surrogate/surrogate_conv5'"),
     ({ASKED: "data/none"}, ASKED, "needs a model"),
     ({"recipes.deep.taps": {"conv3": 1.0}}, ASKED, "predicts from alexnet_conv conv5"),
-    ({"losses.surrogate": 0.0}, ASKED, "losses.surrogate has no weight"),
+    ({"losses.surrogate": 0.0}, ASKED, "needs a weight in losses.surrogate"),
     (RESNET | {"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "needs efficientnet_lite0"),
 ]
 

@@ -20,7 +20,7 @@ NONE = Path("data/none")  # an empty dataset: the value of a key that names noth
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` on success, removes it on error. Creates the folder."""
+    """Yields a temporary path next to `path`; renames it to `path` on success, removes it on error. Creates the folder."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; it replaces `path` on success and is removed on error."""
+    """Yields a temporary folder next to `path`; it replaces `path` on success and is removed on error."""
     temporary, old = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "old"))
     try:
         for leftover in (temporary, old):  # of a killed process

@@ -53,7 +53,7 @@ class Section:
     models: bool = False  # entries are models, models/<kind>/<name>
     groups: bool = False  # entries are groups of reconstructions
     methods: Callable[[str, Any], Sequence[str]] = lambda name, group: (name,)  # of a group, in its tables
-    baselines: Callable[[str, Any], Sequence[str]] = lambda name, group: ()  # likewise, named floor_*
+    baselines: Callable[[str, Any], Sequence[str]] = lambda name, group: ()  # of a group, named floor_*
     weights: tuple[str, ...] = ()  # that dvc.yaml declares for every entry
     over: tuple[str, ...] = ()  # other sections that entries are merged from
     stated: tuple[str, ...] = ()  # keys of an entry that dvc.yaml reads: presets always state them

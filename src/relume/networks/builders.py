@@ -87,7 +87,7 @@ def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
     quick = bool(known.get("quick_gelu", described.get("quick_gelu", False)))
     tower = _build_vision_tower(described["embed_dim"], described["vision_cfg"], quick)
     if hasattr(tower, "output_tokens"):
-        tower.output_tokens = False  # else CoCa returns tokens beside the embedding
+        tower.output_tokens = False  # else CoCa also returns tokens
     return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
 
 

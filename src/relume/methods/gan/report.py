@@ -1,4 +1,4 @@
-"""Generators in the report: samples beside real images, latent interpolations, distances beside baselines."""
+"""Generators in the report: samples beside real images, latent interpolations, distances with baselines."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ from relume.report.images import original, spread
 from relume.report.labels import BASELINE, baseline, network, words
 from relume.report.leaderboards import Result
 
-GAN, REAL, WITHHELD = "gan", "real", "withheld"  # kinds of rows in sets.csv, beside baselines
+GAN, REAL, WITHHELD = "gan", "real", "withheld"  # kinds of rows in sets.csv, besides baselines
 SHOWN, ACROSS, STEPS = 32, 8, 12  # samples, and half as many real images; in a row; images of an interpolation
 LEAD = (
     "A generator makes pictures from random latents. Its quality is the distance between the embeddings of its samples and those"
@@ -68,7 +68,7 @@ def distances(rows: Rows, kinds: Sequence[str]) -> list[Result]:
 
 
 def finding(name: str, ranked: Sequence[Result], to: str) -> str:
-    """The distance of its samples to real images, beside the baselines."""
+    """The distance of its samples to real images, and those of the baselines."""
     own = next((row for row in ranked if row.method == name), None)
     if own is None:
         return f"{name}: the distance to {to} was not measured."

@@ -1,4 +1,4 @@
-"""Masked images in the report: scores beside baselines, what was visible, predicted and pasted, and descents of energy."""
+"""Masked models in the report: scores with baselines, visible parts, predictions, pasted images, and descents of energy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -196,16 +196,16 @@ def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
         return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
     log: list[dict[str, Any]] = []
     checkpoint = Checkpoint(work.scratch.path(f"{number:05}.part.safetensors"), log)
-    before, began = number * work.config.steps, bar.n  # the live view's axis is over all shards
+    before, initial = number * work.config.steps, bar.n  # the live view's axis is over all shards
 
     def record(report: Report) -> None:
         log.append(entry(report))
-        bar.update(began + len(rows) * report.step - bar.n)
+        bar.update(initial + len(rows) * report.step - bar.n)
         bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
         work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
 
     outcome = optimise(_problem(work, rows), work.config, record, checkpoint=checkpoint)
-    bar.update(began + len(rows) * work.config.steps - bar.n)
+    bar.update(initial + len(rows) * work.config.steps - bar.n)
     for fault in outcome.faults:
         tqdm.write(f"{work.name}, shard {number}: {fault}: keeping its best earlier image", file=sys.stderr)
     shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
