@@ -416,7 +416,7 @@ def test_the_carried_guides_belong_to_the_weights_in_packages(network: str, cach
         assert guide is not None, f"{network} {layers}: run python -m benchmarks.guides"
         read = guide.read(work.opened.features(work.originals, 2))
         truth = resize(work.originals, read.shape[-1])
-        assert (read - truth).square().mean() < 0.8 * (truth.mean((0, 2, 3), keepdim=True) - truth).square().mean()
+        assert (read - truth).square().mean() < (read - truth.flip(0)).square().mean()  # each is more like its own picture
 
 
 def test_an_interrupt_while_the_guide_is_fitted_says_what_is_left(
