@@ -149,8 +149,9 @@ def trial(root: Path, known: tuple[dict[str, str], set[str]], draw: random.Rando
     if again.returncode or not equal or leftovers:
         click.echo(f"{text[-3000:]}\nleft over: {leftovers}", err=True)
     return {
-        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2),
-        "living": len(living),        "seconds": round(time.monotonic() - begun, 1), "mended": mended, "code": again.returncode, "equal": equal, "leftovers": len(leftovers),
+        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2), "living": len(living),
+        "seconds": round(time.monotonic() - begun, 1), "mended": mended, "code": again.returncode, "equal": equal,
+        "leftovers": len(leftovers),
     }  # fmt: skip
 
 
