@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from relume.core.files import sha256
 from tests.test_launch import ran, stage
@@ -100,11 +101,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four pictures, each a shard of some seconds, inverted in one process."""
     root = copied(tmp_path_factory.mktemp("jobs") / "tree")
-    text = (
-        (root / "params.yaml").read_text().replace("micro_batch: 4", "micro_batch: 1").replace("  count: 3\n", "  count: 4\n", 1)
-    )
-    start = text.index("\n  shallow:\n")
-    (root / "params.yaml").write_text(text[:start] + text[start:].replace("steps: 4", "steps: 40", 1))
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["run"]["micro_batch"], params["invert_optimise"]["count"] = 1, 4
+    params["recipes"]["shallow"]["steps"] = 1000
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     run(*DVC, "repro", "invert_optimise@shallow", cwd=root)
     commit(root)
     return root
@@ -140,8 +140,9 @@ def test_jobs_that_are_killed_and_preempted_give_the_same(tree: Path, slurm: dic
     (tree / "cluster.yaml").write_text("{launcher: slurm, jobs: 4, sbatch: [--ntasks=1]}")
     with waiting(tree, slurm) as stage:
         wait_for(lambda: running(slurm) == 4)
-        wait_for(lambda: len(list(tree.glob(".dvc/tmp/resume/invert_optimise@shallow-*/*.part.safetensors"))) > 1)
-        first = asked(slurm, "squeue", "--noheader", "--array", "--format=%A").split()[0]
+        logs = ".dvc/tmp/resume/invert_optimise@shallow-*/job-*.log"
+        wait_for(lambda: all("objective=" in path.read_text() for path in tree.glob(logs)))
+        first = asked(slurm, "squeue", "--noheader", "--array", "--format=%F_%K").split()[0]
         asked(slurm, "scancel", "--signal=KILL", "--full", first)
         wait_for(lambda: running(slurm) < 4)
         asked(slurm, "srun", "--partition=urgent", "--ntasks=2", "true")
