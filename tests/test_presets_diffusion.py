@@ -25,7 +25,7 @@ def test_diffusion_64_runs_on_the_owners_zip(project: Path, default_params: dict
     """All stages; without optimisation and decoders, whose presets are run elsewhere."""
     files.tiny_imagenet(project, classes=2, val=3)
     params = whole("diffusion_64", default_params)
-    params["prepare"]["datasets"]["tiny_imagenet"].update(classes=2, test=5, val=2)
+    params["prepare"]["datasets"]["tiny_imagenet"].update(classes=2, test=6, val=2)
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=2)
     params["floors"]["count"] = params["invert_optimise"]["count"] = None
@@ -41,5 +41,5 @@ def test_diffusion_64_runs_on_the_owners_zip(project: Path, default_params: dict
     board = {row["method"]: row["tap"] for row in read_csv(Path("metrics/leaderboard.csv"))}
     ways = ("direct", "sample", "mean")
     assert {f"denoiser_{tap}_{way}": tap for tap in ("conv3", "conv5") for way in ways}.items() <= board.items()
-    assert [row["n"] for row in read_csv(Path("metrics/report/spread.csv"))] == ["5", "5"]
+    assert [row["n"] for row in read_csv(Path("metrics/report/spread.csv"))] == ["6", "6"]
     assert "What the features leave open" in Path("metrics/report/index.html").read_text()
