@@ -51,7 +51,7 @@ def finished(process: subprocess.Popen[str]) -> str:
     """What it has written; an error if it has failed."""
     text, _ = process.communicate(timeout=3600)
     if process.returncode:
-        raise UserError(f"{process.args} ended with {process.returncode}:\n{text[-2000:]}")
+        raise UserError(f"{process.args!r} ended with {process.returncode}:\n{text[-2000:]}")
     return text
 
 
@@ -149,9 +149,9 @@ def trial(root: Path, known: tuple[dict[str, str], set[str]], draw: random.Rando
     if again.returncode or not equal or leftovers:
         click.echo(f"{text[-3000:]}\nleft over: {leftovers}", err=True)
     return {
-        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2), "living": len(living),
-        "seconds": round(time.monotonic() - begun, 1), "mended": mended, "code": again.returncode, "equal": equal,
-        "leftovers": len(leftovers),
+        "command": name, "stage": stage, "killed": killed, "signal": kind.name, "after": round(after, 2),
+        "living": len(living), "seconds": round(time.monotonic() - begun, 1), "mended": mended,
+        "code": again.returncode, "equal": equal, "leftovers": len(leftovers),
     }  # fmt: skip
 
 

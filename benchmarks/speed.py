@@ -38,7 +38,7 @@ from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.methods.optimise import infer
 from relume.methods.optimise.config import variation
-from relume.methods.optimise.optimise import Descent, looking
+from relume.methods.optimise.optimise import Descent, forward_pass
 from relume.methods.optimise.terms import Material, objective
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.network import Network, load
@@ -83,8 +83,8 @@ def descent(network: Network, tap: str, count: int, terms: int) -> tuple[Callabl
     state.moments = state.moments[:0]  # no record of the way
 
     def step() -> Tensor:
-        with looking(found, config) as look:
-            state.advance(look, lambda report: None)
+        with forward_pass(found, config) as forward:
+            state.advance(forward, lambda report: None)
         return state.code.detach()
 
     return step, found.start

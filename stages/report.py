@@ -1,5 +1,6 @@
 """Write the page, the PDF and the overview from the outputs of the earlier stages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -46,7 +47,7 @@ def main(context: StageContext, out: Path, **folders: Path) -> None:
         overview(out / "overview.jpg", lines)
 
 
-def _commands() -> dict[tuple[str, str], str]:
+def _commands() -> Mapping[tuple[str, str], str]:
     """Reads only names: a changed stage or section also changes the hashes of its group, on which the page depends."""
     return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
