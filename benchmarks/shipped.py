@@ -62,7 +62,15 @@ def page(folder: Path) -> None:
         psnr = f"{test['psnr']:.2f} [{test['psnr_lo']:.2f}, {test['psnr_hi']:.2f}]"
         steps = f"{config['training']['steps']} x {config['training']['batch']}"
         features = f"{config['network']} {'+'.join(config['taps'])}, {card['size']} px"
-        cells = [f"`{card['name']}`", features, psnr, f"{test['ssim']:.3f}", f"{test['n']:.0f}", steps, f"{size:.1f}"]
+        cells = [
+            f"`{card['name']}`",
+            features,
+            psnr,
+            f"{test['ssim']:.3f}" if "ssim" in test else "",
+            f"{test['n']:.0f}",
+            steps,
+            f"{size:.1f}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
         commands.add(f"    {test['made_by']}")
     told = HEAD.format(commands="\n".join(sorted(commands)), licence=LICENCE, limits=LIMITS)
