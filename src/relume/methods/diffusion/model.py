@@ -120,7 +120,7 @@ class Block(nn.Module):
 
 
 class Norm(nn.LayerNorm):
-    """Over the channels of each place: in this memory format ten times as fast on a processor as GroupNorm."""
+    """Over the channels of each place: its gradient takes a third of GroupNorm's time on a processor."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -43,7 +43,9 @@ def parts(drawing: Drawing) -> Iterator[Part]:
         told = {"group": group.name, **{key: first[key] for key in ("method", "network", "tap")}, "n": len(found.rows)}
         rows.append(told | agreement(found.maps, error))
         blocks.append(_pictures(group, found, error, drawing))
-    cells = [{**{key: str(value) for key, value in row.items()}, "place": place(row["network"], row["tap"])} for row in rows]
+    cells = [
+        {**{key: str(value) for key, value in row.items()}, "place": place(str(row["network"]), str(row["tap"]))} for row in rows
+    ]
     numbers = [table("spread", "Does the spread tell the error?", COLUMNS, cells, note=NOTE)] if rows else []
     tables = {"spread": (FILE, rows)} if rows else {}
     yield Part(id="spread", title="What the features leave open", lead=LEAD, blocks=[*blocks, *numbers], tables=tables)

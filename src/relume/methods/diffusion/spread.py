@@ -28,7 +28,8 @@ def spreads(group: Group) -> list[Spread]:
     for number, row in enumerate(group.index):
         if row["method"].endswith(f"_{MEAN}"):
             rows.setdefault(row["method"], []).append(number)
-    maps, found = read_array(group.folder / SPREAD), []
+    maps = read_array(group.folder / SPREAD)
+    found: list[Spread] = []
     for method, own in rows.items():
         start = sum(len(one.rows) for one in found)
         found.append(Spread(method=method, rows=own, maps=maps[start : start + len(own)].astype(np.float32)))
