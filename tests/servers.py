@@ -55,7 +55,8 @@ def s3(where: Path) -> Iterator[Remote]:
         secret = given | {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
         yield Remote(
             setup=f"dvc remote add --local --default bucket s3://bucket/relume\n"
-            f"dvc remote modify --local bucket endpointurl {address}\n",
+            f"dvc remote modify --local bucket endpointurl {address}\n"
+            + "".join(f"dvc remote modify --local bucket {kind}_timeout 300\n" for kind in ("connect", "read")),  # it is slow
             count=lambda: len(list(boto3.resource("s3", **secret).Bucket("bucket").objects.all())),
             environment={
                 "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
