@@ -13,7 +13,7 @@ from relume.report.data import Folders, read
 from relume.report.images import overview
 from relume.report.page import content, plots_page, render
 from relume.report.paper import write_paper
-from relume.report.provenance import commands
+from relume.report.provenance import Commands, commands
 
 PIPELINE = Path("dvc.yaml")
 FOLDER = click.Path(path_type=Path)
@@ -46,7 +46,7 @@ def main(context: StageContext, out: Path, **folders: Path) -> None:
         overview(out / "overview.jpg", lines)
 
 
-def _commands() -> dict[tuple[str, str], str]:
+def _commands() -> Commands:
     """Only names are read: if a stage or section changes, its group has other hashes and the page is made again."""
     return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
