@@ -1,6 +1,5 @@
 """Write the page, the PDF and the overview from the outputs of the earlier stages."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from relume.report.data import Folders, read
 from relume.report.images import overview
 from relume.report.page import content, plots_page, render
 from relume.report.paper import write_paper
-from relume.report.provenance import commands
+from relume.report.provenance import Commands, commands
 
 PIPELINE = Path("dvc.yaml")
 FOLDER = click.Path(path_type=Path)
@@ -47,7 +46,7 @@ def main(context: StageContext, out: Path, **folders: Path) -> None:
         overview(out / "overview.jpg", lines)
 
 
-def _commands() -> Mapping[tuple[str, str], str]:
+def _commands() -> Commands:
     """Reads only names: a changed stage or section also changes the hashes of its group, on which the page depends."""
     return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
