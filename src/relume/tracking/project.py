@@ -117,7 +117,7 @@ class Variant:
     @property
     def title(self) -> str:
         """The experiment's name, or what was changed."""
-        few = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in self._changed.items())
+        few = ", ".join(f"{key}={value}" for key, value in self._changed.items())
         changed = few if len(few) <= SHORT else f"{len(self._changed)} changed parameters"
         return self.experiment or f"{changed or 'as committed'} ({self.commit[:8] or 'no commit'})"
 
