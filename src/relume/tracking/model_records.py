@@ -15,13 +15,13 @@ from relume.tracking.sheets import grid
 MODELS, CARD, HISTORY = Path("models"), "model.json", "history.csv"
 SAMPLES, SCORED = Path("data/samples"), Path("metrics/samples.csv")  # samples of generators, and their scores
 TIMES = Path("metrics/training")
-WEIGHTS = "weights"  # fetched, not trained
+NOT_TRAINED = ("weights", "pretrained")  # fetched, or shipped with relume
 PICTURES = ("progress.jpg", "samples.png")
 
 
 def model_records(root: Path) -> list[Record]:
     """One for each `models/<kind>/<name>/`."""
-    cards = [card for card in sorted((root / MODELS).glob(f"*/*/{CARD}")) if card.parent.parent.name != WEIGHTS]
+    cards = [card for card in sorted((root / MODELS).glob(f"*/*/{CARD}")) if card.parent.parent.name not in NOT_TRAINED]
     lock = locked(root) if cards else {}
     return [_record(root, card.parent, lock) for card in cards]
 
