@@ -118,7 +118,7 @@ def test_without_a_name_the_only_model_is_taken(project: Path) -> None:
 EITHER = ("--mask FILE", "--hide SHARE")
 FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
     ("--mask mask.png", "ett", ("did you mean 'et'",)),
-    ("--mask mask.png", "codes", ("codes is a tokenizer",)),
+    ("--mask mask.png", "codes", ("codes", "tokenizer")),
     ("", "et", EITHER),
     ("--mask mask.png --hide 0.5", "et", EITHER),
     ("--mask mask.png --pattern grid", "et", ("--pattern",)),

@@ -227,7 +227,7 @@ def test_lists_say_what_is_at_hand(project: Path) -> None:
     assert "conv4_3 " in listed("taps", "vgg16")
     assert "tokens_deep" in listed("recipes")
     assert "needs a network" in listed("taps")
-    assert "no decoders" in listed("decoders")
+    assert "alexnet_conv3_128 " in listed("decoders")
     (project / "params.yaml").write_text((Path(relume.__file__).parent / "params.yaml").read_text())
     assert "dvc repro train_decoder@alexnet_conv3" in listed("decoders")
     assert [line.split()[:2] for line in listed("datasets").splitlines()] == [["photos", "here"], ["photos_32", "-"]]

@@ -67,7 +67,7 @@ def test_a_view_is_what_the_network_sees(package: Path) -> None:
 def test_a_family_of_a_package_joins_the_registry(package: Path) -> None:
     code = "from relume.methods.registry import FAMILIES; print([family.name for family in FAMILIES][-2:])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['landscape', 'mine']"
+    assert done.stdout.strip() == "['diffusion', 'mine']"
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_start_at_the_mapper(data: Dataset) -> None:
     assert np.abs(found["a", 0].images.astype(int) - pictures).max() <= 1
     with pytest.raises(UserError, match="no mapper was given"):
         invert(replace(made, dataset=own), config, ROWS)
-    with pytest.raises(UserError, match=r"latents of shape \(2,\); the landscape, in w, wants \(5,\)"):
+    with pytest.raises(UserError, match=r"\(2,\); .*\(5,\)"):
         invert(replace(made, dataset=own, mapper=lambda given: torch.zeros(len(given), 2)), config, ROWS)
 
 

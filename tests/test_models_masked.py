@@ -113,7 +113,7 @@ def test_ordered_cells() -> None:
     assert visible == 2
     assert take(torch.arange(8.0).view(2, 4, 1), order)[0].flatten().tolist() == [1, 2, 0, 3]
     assert over_hidden(torch.tensor([[1.0, 5, 7, 3]]), hidden[:1].flatten(1)).item() == 2
-    with pytest.raises(ValueError, match="in every row"):
+    with pytest.raises(ValueError, match="every row"):
         ordered(torch.tensor([[[True, False]], [[True, True]]]))
 
 
@@ -194,5 +194,5 @@ def test_invalid_architectures() -> None:
         configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
     with pytest.raises(UserError, match="heads: "):
         configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**STACK, "heads": 3}}, "architecture")
-    with pytest.raises(ValueError, match="pictures of 16 px"):
+    with pytest.raises(ValueError, match="16 px"):
         model("mae")(IMAGES[..., :8, :8], HIDDEN)

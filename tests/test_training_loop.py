@@ -174,7 +174,7 @@ def test_ema() -> None:
 
 def test_batch_is_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [Ranks(rank, 2).share([5, 6, 7, 8]) for rank in range(2)] == [[5, 7], [6, 8]]
-    with pytest.raises(UserError, match=r"batch: 3 .* 2 processes"):
+    with pytest.raises(UserError, match=r"batch: .*processes, 2; got 3"):
         Ranks(0, 2).share([1, 2, 3])
     with ranks(CPU) as here:
         assert here == Ranks(0, 1)
