@@ -102,7 +102,7 @@ def copied(root: Path) -> Path:
     for name in listed.stdout.decode().split("\0"):
         if name and (ROOT / name).exists() and name not in ("dvc.lock", "metrics/summary.json"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
+            shutil.copy2(ROOT / name, root / name, follow_symlinks=not (ROOT / name).is_dir())  # a linked folder as a link
     params = toy(yaml.safe_load((ROOT / "params.yaml").read_text()))
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     run("git", "init", "-q", cwd=root)
