@@ -53,8 +53,8 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     for recipe in ("deep", "pooled"):  # they are made like others; every item costs seconds of starting
         del params["recipes"][recipe]
         params["compare"]["groups"].remove(recipe)
-    asked = params["compare"]["questions"]
-    params["compare"]["questions"] = {name: one for name, one in asked.items() if not {one["a"], one["b"]} & {"deep", "pooled"}}
+    questions, absent = params["compare"]["questions"], {"deep", "pooled", "alexnet_conv3"}
+    params["compare"]["questions"] = {name: one for name, one in questions.items() if not {one["a"], one["b"]} & absent}
     params["prepare"]["datasets"]["photos"].update(pixels=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
     params["extract"].update(networks=["alexnet_conv"], cached=["alexnet_conv"], held_out=[], pictures=8)

@@ -185,20 +185,20 @@ def shrunk(params: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_run_paper_s0(project: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
+def test_run_paper_s0(project: Path, monkeypatch: pytest.MonkeyPatch, shrunk: dict[str, Any]) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     torch.save(networks.random("resnet50").body.state_dict(), project / "new.pth")
     prefix = sha256(project / "new.pth")[:8]
     path = (project / "new.pth").rename(project / f"resnet50-{prefix}.pth")
     monkeypatch.setitem(sources.FILES, "resnet50", (sources.File(name=path.name, reader="state", sha256=prefix),))
-    run_all(shrunk(params))
+    run_all(shrunk)
     board = {row["method"]: row for row in read_csv(Path("metrics/leaderboard.csv"))}
-    ways = methods(params)
+    ways = methods(shrunk)
     hybrid = {name for name, way in ways.items() if way.space.kind == "pixels" or way.inversion.switches}
     assert {name: board[name]["family"] for name in ways} == {name: "hybrid" if name in hybrid else "latent" for name in ways}
     assert {row["task"] for row in board.values()} == {"feature"}
     assert board["s0_mapper"]["tap"] == "pool"
-    assert {row["question"] for row in read_csv(Path("metrics/comparisons.csv"))} >= set(params["compare"]["questions"])
+    assert {row["question"] for row in read_csv(Path("metrics/comparisons.csv"))} >= set(shrunk["compare"]["questions"])
     assert {row["name"] for row in read_csv(Path("metrics/sets.csv"))} >= {"dcgan_128", "dcgan_2048"}
     assert read_json(Path("models/mapper/s0_mapper/model.json"))["shapes"] == {"pool": [2048]}
