@@ -1,4 +1,4 @@
-"""Fits the guides that the package carries: of the networks whose weights are in installed packages, at the taps after ReLUs.
+"""Fits the guides that ship with the package, for networks whose weights come with packages, at taps after ReLUs.
 
     python -m benchmarks.guides            # those that are missing or stale; a quarter of an hour on one core, most of it VGG16
 
@@ -33,7 +33,7 @@ NETWORKS = ("alexnet_conv", "efficientnet_lite0", "vgg16_conv")
 def main(networks: tuple[str, ...]) -> None:
     whole = read_params(PARAMS)
     deterministic()
-    torch.set_num_threads(1)  # as the pipeline
+    torch.set_num_threads(1)  # as in the pipeline
     for network in networks or NETWORKS:
         source, wanted = Source(network, device="cpu"), dict[str, InversionConfig]()
         for tap in (tap for tap in facts(network).taps if not tap.endswith(("_pre", "logits"))):

@@ -1,4 +1,4 @@
-"""Random kills of stages and of DVC: is the result of the same command, given again, the same to the last byte?
+"""Random kills of stages and of DVC: does the same command, run again, give the same bytes?
 
     python -m benchmarks.kills --trials 50 --seed 0
 
@@ -48,7 +48,7 @@ def start(root: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    """What it has written; an error if it has failed."""
+    """Its output; raises if it failed."""
     text, _ = process.communicate(timeout=3600)
     if process.returncode:
         raise UserError(f"{process.args!r} ended with {process.returncode}:\n{text[-2000:]}")
@@ -73,26 +73,26 @@ def toy(root: Path) -> Path:
 
 
 def tree(root: Path) -> set[str]:
-    """Everything that is there, without what Git and DVC keep for themselves; checkpoints that are left, too."""
+    """All files except those internal to Git and DVC; includes leftover checkpoints."""
     hidden = (root / ".git", root / ".dvc", *root.rglob("__pycache__"))
     found = {path for path in root.rglob("*") if not any(path.is_relative_to(folder) for folder in hidden)}
     return {str(path.relative_to(root)) for path in [*found, *(root / ".dvc/tmp/resume").glob("*")]}
 
 
 def processes(root: Path) -> list[psutil.Process]:
-    """Those that work in this tree."""
+    """Processes in this tree."""
     found = []
     for process in psutil.process_iter():
         try:
             if Path(process.cwd()).is_relative_to(root) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
-            continue  # it has ended, or is another user's
+            continue  # it has ended or belongs to another user
     return found
 
 
 def kill(process: subprocess.Popen[str], who: str, kind: signal.Signals) -> str:
-    """What was killed: the command where no stage was there."""
+    """Sends the signal; the command itself if no stage runs."""
     stages = [child for child in psutil.Process(process.pid).children(recursive=True) if "stages." in " ".join(child.cmdline())]
     if who == "stage" and stages:
         stages[0].send_signal(kind)
@@ -105,7 +105,7 @@ def kill(process: subprocess.Popen[str], who: str, kind: signal.Signals) -> str:
 
 
 def prepared(root: Path, name: str, stage: str, lock: Mapping[str, Any]) -> tuple[str, ...]:
-    """The command that forces this stage. `relume repro` runs what is lacking, unless DVC remembers it."""
+    """The command that forces this stage. `relume repro` runs what is missing, unless DVC has it in its run cache."""
     if name == "dvc repro":
         return (*FORCED[name], stage)
     shutil.rmtree(root / ".dvc/cache/runs", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Runs the notebooks in docs/notebooks, and keeps what they show.
+"""Runs the notebooks in docs/notebooks and stores their outputs.
 
     python -m benchmarks.notebooks              # all; half an hour on one core
     python -m benchmarks.notebooks own_cnn      # looks for CIFAR-10 in data/sources, else downloads it
@@ -47,7 +47,7 @@ def executed(name: str, folder: Path, values: Mapping[str, Any] | None = None) -
 
 
 def kept(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Without what differs from run to run."""
+    """Without parts that differ from run to run."""
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for number, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{number}", {}

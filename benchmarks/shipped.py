@@ -1,4 +1,4 @@
-"""Decoders that ship: in half precision, with a card that says what they learned from and how good they are."""
+"""Decoders that ship: float16 weights, and a card with training data and scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def halved(folder: Path, out: Path) -> Path:
 
 
 def describe(folders: Iterable[Path], rows: Sequence[Mapping[str, str]], about: Mapping[str, Any]) -> None:
-    """Scores into each card. `rows`: the leaderboard; `about`: the provenance of it."""
+    """Writes scores into each card. `rows`: the leaderboard; `about`: the provenance of it."""
     scores = {row["method"]: {key: float(row[key]) for key in SCORES if row[key]} for row in rows}
     for folder in folders:
         test = {**scores[folder.name], "data": about["data"], "made_by": about["command"]}
@@ -54,7 +54,7 @@ def describe(folders: Iterable[Path], rows: Sequence[Mapping[str, str]], about: 
 
 
 def page(folder: Path) -> None:
-    """README.md over all that ship."""
+    """Writes README.md, the list of all of them."""
     lines, commands = [], set()
     for path in sorted(folder.glob(f"*/{CARD}")):
         card = read_json(path)

@@ -1,4 +1,4 @@
-"""How long a first picture takes: import, first visible progress, the whole command. Nothing is kept from before each run.
+"""Seconds to a first image: import, first visible progress, the whole command, each with an empty cache.
 
 python -m benchmarks.starting my.jpg --runs 3
 """

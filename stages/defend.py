@@ -1,4 +1,4 @@
-"""What noise and quantisation of stored features cost and save: re-identification and retrieval with each defence."""
+"""Measure defences of stored features: re-identification and retrieval with noise and quantisation."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -53,7 +53,7 @@ def main(context: StageContext, images: Path, weights: tuple[Path, ...], models:
 
 
 def stored(place: Place, decoders: Sequence[TrainedDecoder], others: Sequence[Place], models: Path) -> Stored:
-    """With the first decoder of this very tap, and the first network of `others` that it has not seen."""
+    """With the first decoder of the same tap, and the first network of `others` that it has not used."""
     found = next((one for one in decoders if (one.network, one.taps) == (place[0], (place[1],))), None)
     if found is None:
         return Stored(place=place)

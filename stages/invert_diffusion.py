@@ -1,4 +1,4 @@
-"""Invert the features of a dataset's pictures by denoisers: answers to pure noise, draws, and means and spreads of draws."""
+"""Invert the features of a dataset by denoisers: predictions, samples, and their means and spreads."""
 
 from dataclasses import asdict
 from pathlib import Path

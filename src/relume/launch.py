@@ -23,19 +23,19 @@ from relume.core.errors import UserError
 from relume.core.files import read_json, write_json
 
 SHARDS = "RELUME_SHARDS"  # in a job: the file with the shares of all jobs
-JOB = "RELUME_JOB"  # in a job on this machine: which share is its own; SLURM says it by itself
+JOB = "RELUME_JOB"  # in a job on this machine: the number of its share; SLURM sets its own variable
 FILE, POLL = "cluster.yaml", 3.0  # seconds
 
 
 @config
 class Cluster:
     launcher: Literal["local", "slurm"]
-    jobs: int = Field(ge=1)  # at most; each takes every so-many-th micro-batch
+    jobs: int = Field(ge=1)  # at most; micro-batches are dealt out in turn
     sbatch: tuple[str, ...] = ()  # options of sbatch, as --time=02:00:00
 
 
 def cluster() -> Cluster | None:
-    """None: shards run one after the other in this process, as without DVC."""
+    """None: shards run one after the other in this process."""
     path = Path(os.environ.get("RELUME_CLUSTER") or Path(os.environ.get("DVC_ROOT", ".")) / FILE)
     if "DVC_STAGE" not in os.environ or not path.exists():
         return None
@@ -43,7 +43,7 @@ def cluster() -> Cluster | None:
 
 
 def run(folder: Path, shards: Sequence[int], done: Callable[[int], bool], compute: Callable[[int], object]) -> None:
-    """Computes `shards` into `folder` elsewhere, or nothing. In a job it computes the job's share and ends the process."""
+    """Computes `shards` into `folder` in other processes if a cluster is configured. A job computes its share and ends."""
     folder = folder.resolve()
     missing = [shard for shard in shards if not done(shard)]
     if shares := os.environ.get(SHARDS):
@@ -80,7 +80,7 @@ def _command() -> list[str]:
 
 
 def _local(folder: Path, missing: Sequence[int], settings: Cluster) -> None:
-    """GPUs go round, where there are any."""
+    """Processes on this machine. GPUs are assigned in turn."""
     file, shares = folder / "jobs.json", _shares(folder, missing, settings, "on this machine")
     gpus = sys.modules["torch"].cuda.device_count() if "torch" in sys.modules else 0  # a stage has imported it
     write_json(file, {"shares": shares})
@@ -105,7 +105,7 @@ def _ended() -> Iterator[list["subprocess.Popen[bytes]"]]:
 
 
 def _slurm(folder: Path, missing: Sequence[int], settings: Cluster) -> None:
-    """An array. One that this stage has submitted before it was killed is waited for."""
+    """A job array. If this stage was killed after submitting one, it waits for that one."""
     file = folder / "jobs.json"
     running = read_json(file).get("slurm") if file.exists() else None
     if not (running and _queued(running)):
@@ -121,13 +121,13 @@ def _slurm(folder: Path, missing: Sequence[int], settings: Cluster) -> None:
 
 
 def _queued(job: str) -> bool:
-    """Also while it waits to be run again."""
+    """Whether the job is queued or running."""
     try:
         return bool(_output(["squeue", "--noheader", f"--jobs={job}"]).strip())
     except UserError as error:
         if "Invalid job id" in str(error):
             return False
-        click.echo(f"{error}: asking again", err=True)  # its controller restarts now and then
+        click.echo(f"{error}: asking again", err=True)  # the controller may be restarting
         return True
 
 

@@ -1,4 +1,4 @@
-"""A grid of variants: one `dvc exp run --temp` per point, several at once. A point of this commit that is there is skipped."""
+"""A grid of variants: one `dvc exp run --temp` per point, several at once. Points with a result at this commit are skipped."""
 
 import os
 import re
@@ -16,7 +16,7 @@ DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
 
 def points(settings: Sequence[str]) -> dict[str, list[str]]:
-    """Name -> `key=value` of every point. A name has the shortest ends of keys that differ."""
+    """Name -> `key=value` of every point. A name uses the last part of each key, if that is unique."""
     from dvc.utils.hydra import get_hydra_sweeps
 
     if wrong := [setting for setting in settings if not re.match(r"[\w.+~-]+=", setting)]:
@@ -37,7 +37,7 @@ def points(settings: Sequence[str]) -> dict[str, list[str]]:
 
 
 def grid(root: Path, settings: Sequence[str], *, jobs: int, echo: Callable[[str], object]) -> int:
-    """Runs what is not there; the exit code."""
+    """Runs the points without results. Returns the exit code."""
     wanted = points(settings)
     changed = _output(["git", "status", "--porcelain", "--untracked-files=no"], root).split("\n")[0]
     if changed:
@@ -62,7 +62,7 @@ def _run(root: Path, name: str, overrides: Sequence[str]) -> tuple[str, int, flo
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     words = [word for override in overrides for word in ("-S", override)]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # `python` is this one
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # `python` must be this interpreter
     with log.open("wb") as file:
         done = subprocess.run(
             [*DVC, "exp", "run", "--temp", "--name", name, *words],

@@ -1,4 +1,4 @@
-"""One process at a time for a stage and its folders, which ends when what has started it ends."""
+"""One process at a time per stage and output; a stage ends with its parent process."""
 
 import ctypes
 import fcntl
@@ -20,7 +20,7 @@ def end_with_parent() -> None:
 
 @contextmanager
 def held(path: Path, tell: Callable[[str], object]) -> Iterator[None]:
-    """Holds the lock file `path`; while another process does, waits, and tells which. The lock of a dead process is free."""
+    """Holds the lock file `path`. Waits while another process holds it, and names that process. A dead process holds none."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as file:
@@ -32,7 +32,7 @@ def held(path: Path, tell: Callable[[str], object]) -> Iterator[None]:
                 tell(f"process {pid} is still at work on the same; waiting until it ends. To end it: kill {pid}")
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                continue  # whoever held it has removed it
+                continue  # its last holder has removed it
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()

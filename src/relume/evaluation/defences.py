@@ -1,5 +1,5 @@
-"""What a defence of stored features costs and saves: noise and quantisation, against re-identification and against retrieval. The
-attacks do not know of the defence: what they reach is a lower bound."""
+"""Defences of stored features, noise and quantisation, measured by re-identification and by retrieval. The attacks are not adapted
+to the defence, so their success is a lower bound."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ from relume.evaluation.views import Gallery, candidates, gallery
 DEFENCE = ("network", "tap", "decoder", "dataset", "defence", "strength")
 DEFENCES = (*DEFENCE, "measure", "value", "lo", "hi", "chance", "n", "sources")  # of metrics/defences.csv
 NONE, NOISE, BITS = "none", "noise", "bits"  # defences
-EMBEDDING, PICTURE, RETRIEVAL = "embedding", "picture", "retrieval"  # measures: two attacks, and what the features are good for
+EMBEDDING, PICTURE, RETRIEVAL = "embedding", "picture", "retrieval"  # measures: two attacks and one use
 SPAN = 2  # standard deviations around the mean that quantisation covers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """Features that somebody stores, at one tap; with a decoder, pictures are made of them."""
+    """Stored features of one tap. With a decoder, the attack also makes images."""
 
     place: Place
     decoder: str = ""
     decode: Callable[[Tensor], Tensor] | None = None  # features (N, …) -> pictures (N, 3, H, W)
-    extractor: Place | None = None  # re-identifies the pictures; the decoder has not seen this network
+    extractor: Place | None = None  # re-identifies the images; a network that the decoder has not used
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all stored features share."""
+    """Inputs shared by all stored features."""
 
     dataset: Dataset
     config: Defend
@@ -53,7 +53,7 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Of each number of a feature over training pictures: mean and standard deviation, (…)."""
+    """Mean and standard deviation of each feature value over training images, (…)."""
 
     mean: Tensor
     sd: Tensor
@@ -63,14 +63,14 @@ class Spread:
         return x + strength * self.sd.square().mean().sqrt() * noise
 
     def quantised(self, x: Tensor, bits: int) -> Tensor:
-        """The middle of one of 2^bits equal parts of the mean plus and minus SPAN standard deviations."""
+        """The centre of one of 2^bits equal bins within SPAN standard deviations of the mean."""
         step = (2 * SPAN * self.sd / 2**bits).clamp_min(1e-12)
         level = ((x - self.mean) / step + 2 ** (bits - 1)).floor().clamp(0, 2**bits - 1)
         return self.mean + (level + 0.5 - 2 ** (bits - 1)) * step
 
 
 def study(stored: Stored, bench: Bench) -> Iterator[dict[str, object]]:
-    """Rows of DEFENCES: each defence, measured on the pictures that the section names."""
+    """Rows of DEFENCES: every defence, on the images of the section."""
     data, config = bench.dataset, bench.config
     attacked = data.select(config.split, config.count)
     rows = candidates(data, attacked, bench.candidates)
@@ -106,14 +106,14 @@ def _defended(place: Place, clean: Tensor, ids: Sequence[str], bench: Bench) -> 
 
 @torch.no_grad()
 def _seen(decode: Callable[[Tensor], Tensor], features: Tensor, extractor: Place, bench: Bench) -> Tensor:
-    """What a network sees in decoded pictures, as a file would hold them: (N, …)."""
+    """Features of decoded images after rounding to uint8: (N, …)."""
     pictures = to_float(np.concatenate([to_uint8(decode(part)) for part in features.split(bench.micro_batch)]))
     numbers = range(len(pictures))
     return bench.extractor.embed(extractor, numbers, lambda some: pictures[some], bench.micro_batch, bench.device)
 
 
 def _retrieved(own: Gallery, features: Tensor, labels: Sequence[str]) -> Tensor:
-    """Whether the nearest other stored picture has the label of one that is asked for, whose features are clean: bool (C,)."""
+    """Whether the nearest other stored image has the label of the query, whose features are clean: bool (C,)."""
     alike = own.units @ F.normalize(features.flatten(1) - own.mean, dim=1).T
     nearest = alike.fill_diagonal_(-2).argmax(1).tolist()
     return torch.tensor([labels[at] == label for at, label in zip(nearest, labels, strict=True)])

@@ -1,4 +1,4 @@
-"""What noise and quantisation of stored features cost and save, a chart for each network and tap."""
+"""Cost and benefit of noise and quantisation of stored features: a chart per network and tap."""
 
 from relume.report.blocks import Block, Chart, Fold, Text
 from relume.report.charts import taps
@@ -8,7 +8,7 @@ from relume.report.depths import BOUND
 from relume.report.labels import place
 
 MEASURES = {"embedding": "re-identified by features", "retrieval": "retrieval", "picture": "re-identified by pictures"}
-COST = 0.05  # of retrieval, that a defence may cost
+COST = 0.05  # largest loss of retrieval that counts as cheap
 LEAD = (
     "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified by"
     " features: whoever has the network finds the original among the candidates without any reconstruction; by pictures: from"
@@ -45,7 +45,7 @@ def _defence(row: dict[str, str]) -> str:
 
 
 def _finding(name: str, rows: Table) -> str:
-    """The defence that saves most at a cost of COST at most."""
+    """The defence with the least re-identification whose retrieval loss is at most COST."""
     shares = {kind: {row["measure"]: float(row["value"]) for row in own} for kind, own in grouped(rows, _defence).items()}
     none, attacks = shares["none"], [one for one in MEASURES if one != "retrieval" and one in shares["none"]]
     cheap = [kind for kind, own in shares.items() if own["retrieval"] >= none["retrieval"] - COST]

@@ -1,4 +1,4 @@
-"""A decoder of deep maps that keeps each cell above the pixels that it is of. A ridge regression comes first; residual blocks,
+"""A decoder of deep maps that keeps each cell aligned with its pixels. A ridge regression comes first; residual blocks,
 some with attention over all cells, add what it misses; PixelShuffle turns the channels of a cell into its pixels. Without blocks
 the regression stands alone: a linear baseline."""
 
@@ -16,8 +16,8 @@ from relume.methods.decoder.config import Aligned
 from relume.methods.decoder.multi_scale import Normalise, Residual, key_of, norm
 from relume.methods.optimise.guide import Normal
 
-SOLVED = 4  # pixels on a side of a cell, at most, that the regression paints
-REACH = 3  # cells on a side that the regression and the first convolution read
+SOLVED = 4  # the regression predicts at most so many pixels per side of a cell
+REACH = 3  # cells per side that the regression and the first convolution read
 HEADS = 4
 
 
@@ -40,7 +40,7 @@ class AlignedDecoder(Decoder):
         self.linear = nn.Conv2d(channels, 3 * self.solved**2, REACH)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(_bias(self.linear), 0.5)
-        self.linear.requires_grad_(not config.blocks)  # Adam's first steps would undo what is solved for
+        self.linear.requires_grad_(not config.blocks)  # Adam's first steps would undo the solution
         self.paint: nn.Module | None = None
         if not config.blocks:
             return
@@ -58,7 +58,7 @@ class AlignedDecoder(Decoder):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None:
-        """Solve the regression on features and images; what the network adds begins at nearly nothing."""
+        """Solves the regression on features and images. The residual starts near zero."""
         total = Normal()
         for features, images in batches:
             rows = F.unfold(self._maps(features), REACH)
@@ -80,13 +80,13 @@ class AlignedDecoder(Decoder):
         return pictures if self.training else pictures.clamp(0, 1)
 
     def _maps(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Side by side; the cells at the border are repeated beyond it, for the regression reads all cells alike."""
+        """Concatenates the taps. Border cells are replicated, because the regression treats all cells alike."""
         maps = torch.cat([self.normal[key_of(tap)](features[tap]) for tap in self.taps], 1)
         return F.pad(maps, 4 * (REACH // 2 + 1,), mode="replicate")
 
 
 class Attention(nn.Module):
-    """x + what each cell reads of all."""
+    """Residual self-attention over all cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         q, k, v = self.read(self.norm(x)).view(n, 3, HEADS, c // HEADS, h * w).transpose(-1, -2).unbind(1)
-        found = (q @ k.transpose(-1, -2) / (c // HEADS) ** 0.5).softmax(-1) @ v  # on a processor quicker than the fused one
+        found = (q @ k.transpose(-1, -2) / (c // HEADS) ** 0.5).softmax(-1) @ v  # faster on a CPU than the fused kernel
         return x + self.write(found.transpose(-1, -2).reshape(n, c, h, w))
 
 

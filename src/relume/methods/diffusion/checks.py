@@ -1,4 +1,4 @@
-"""Rules of denoisers' sections that no annotation states."""
+"""Checks of denoisers' sections beyond the annotations."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Sections `train_diffusion` and `invert_diffusion`: denoisers that see features, and groups of pictures drawn from them."""
+"""Sections `train_diffusion` and `invert_diffusion`: conditional denoisers, and groups of images sampled from them."""
 
 from typing import Annotated
 
@@ -14,21 +14,21 @@ Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
 
 @config
 class UNet:
-    """A U-net, half the side at every further width."""
+    """A U-net. Every further width halves the resolution."""
 
-    patch: int = Field(ge=1, le=16)  # px per side that make one cell of the first grid
-    widths: tuple[Width, ...] = Field(min_length=1)  # channels of each grid
-    features: Width  # channels that each tap is read into
-    depth: int = Field(ge=0)  # blocks at the smallest grid, beside one at each grid on either way
+    patch: int = Field(ge=1, le=16)  # side of a patch in px: a cell of the first grid
+    widths: tuple[Width, ...] = Field(min_length=1)  # channels per resolution
+    features: Width  # channels after the projection of each tap
+    depth: int = Field(ge=0)  # blocks at the smallest resolution; the others have one block each way
 
 
 @config
 class Noise:
     """Standard deviations of the noise, for pictures in [-1, 1] (Karras et al., arXiv 2206.00364)."""
 
-    mean: float  # of the logarithm of the deviations that are trained; their distribution is normal
-    spread: float = Field(gt=0)  # its deviation
-    least: float = Field(gt=0)  # where sampling ends, and begins
+    mean: float  # of the logarithm of the trained deviations, which is normally distributed
+    spread: float = Field(gt=0)  # standard deviation of that logarithm
+    least: float = Field(gt=0)  # smallest deviation in sampling; `most` is the largest
     most: float = Field(gt=0)
 
     def __post_init__(self) -> None:
@@ -38,21 +38,21 @@ class Noise:
 
 @config
 class SharedDiffusion:
-    """What denoisers have in common, unless one says otherwise."""
+    """Defaults of all denoisers."""
 
     dataset: Annotated[TrainingSet, Same("train_diffusion.shared.dataset")]
     architecture: UNet
     noise: Noise
-    alone: bool  # a training picture is seen through one of the taps, drawn at random; else through all of them
+    alone: bool  # condition each training image on one random tap; else on all taps
     augment: Augment
     training: Training
-    moments: int = Field(ge=2)  # training pictures, at most, that the channels' means and deviations are taken over
-    validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
+    moments: int = Field(ge=2)  # training images, at most, for the channels' means and deviations
+    validation: Validation = Field(ge=1)  # the first images of the validation split; null: all
 
 
 @config
 class DiffusionConfig(SharedDiffusion):
-    """One denoiser: of which network, which taps."""
+    """One denoiser: its network and taps."""
 
     network: Extracted
     taps: Annotated[tuple[Annotated[str, Tap()], ...], Once] = Field(min_length=1)
@@ -60,7 +60,7 @@ class DiffusionConfig(SharedDiffusion):
 
 @config
 class Seen:
-    """What a denoiser is shown: one of its taps, or all of them, as it was trained."""
+    """The condition of a denoiser: one of its taps, or all, as in training."""
 
     model: Annotated[str, Entry((MODELS,))]
     tap: str | None  # null: all
@@ -68,13 +68,13 @@ class Seen:
 
 @config
 class InvertDiffusion:
-    """One group. Each of `seen` makes the methods <name>_direct, <name>_sample and <name>_mean."""
+    """One group. Each entry of `seen` gives the methods <name>_direct, <name>_sample and <name>_mean."""
 
     dataset: Annotated[str, Same("floors.dataset")]
     split: Annotated[str, Same("floors.split")]  # never the denoisers' own training images
-    count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
-    steps: int = Field(ge=1)  # of a draw
-    draws: int = Field(ge=2)  # that the mean and the spread are taken over
+    count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
+    steps: int = Field(ge=1)  # sampling steps
+    draws: int = Field(ge=2)  # samples for mean and spread
     seen: dict[Name, Seen] = Field(min_length=1)
 
 

@@ -1,4 +1,4 @@
-"""Denoisers that see features: mean pictures, draws, and how far draws differ."""
+"""Conditional denoisers: mean images, samples, and the spread of samples."""
 
 from relume.methods.diffusion.config import DiffusionConfig, DiffusionGroups, SharedDiffusion
 from relume.methods.family import Family, Section

@@ -1,4 +1,4 @@
-"""Pictures from denoisers: the features of a dataset's pictures, never the pictures, to answers, draws, means and spreads."""
+"""Inversion by denoisers: from the features of a dataset, never its images, to predictions, samples, means and spreads."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -40,8 +40,8 @@ def read_denoiser(folder: Path, device: torch.device) -> TrainedDenoiser:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A group. `spread`, float16 (N, H, W), has a row for each row of a method `_mean`: the standard deviation over draws, of all
-    colours together, for pictures in [0, 1]."""
+    """A group. `spread`, float16 (N, H, W), has a row for each row of a method `_mean`: the standard deviation over samples, of
+    all colours together, for images in [0, 1]."""
 
     pictures: np.ndarray
     rows: list[Row]
@@ -58,7 +58,7 @@ def invert(
     run: Run,
     device: torch.device,
 ) -> Drawn:
-    """Three methods for each of `seen`. A picture's draws depend on its id alone, so all methods begin at the same noise."""
+    """Three methods per entry of `seen`. The noise depends only on the image's id, so all methods start from the same noise."""
     _check(models, dataset, config)
     places, index, timing = dataset.select(config.split, config.count), [], []
     pictures: list[np.ndarray] = []
@@ -87,7 +87,7 @@ def invert(
 
 
 def _units(size: int, ids: Sequence[str], run: Run, draws: int, device: torch.device) -> list[Tensor]:
-    """Unit noise of the pictures, (N, 3, size, size), for each draw."""
+    """Unit noise of the images, (N, 3, size, size), per sample."""
     return [pure(size, [generator(run.seed, "draw", id, number) for id in ids], device) for number in range(draws)]
 
 
@@ -98,7 +98,7 @@ def _draw(
     units: Sequence[Tensor],
     steps: int,
 ) -> tuple[dict[str, Tensor], Tensor, dict[str, float]]:
-    """Pictures by way, their spread (N, H, W), and seconds by way."""
+    """Images by method, their spread (N, H, W), and seconds by method."""
     denoise, noise = conditioned(model.module, features, tap), model.noise
     times = [time.perf_counter()]
     answer = direct(denoise, units[0], noise)

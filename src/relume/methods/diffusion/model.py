@@ -1,5 +1,5 @@
-"""The conditional denoiser: a noisy picture, its noise and a frozen network's features -> the mean of the pictures that it may
-have been. At full noise that is a decoder of the features; sampling goes down from there (Karras et al., arXiv 2206.00364)."""
+"""The conditional denoiser: noisy image, noise level and a frozen network's features -> expected clean image. At full noise it is
+a decoder of the features; sampling lowers the noise step by step (Karras et al., arXiv 2206.00364)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from relume.methods.decoder.base import Moments, Shapes
 from relume.methods.decoder.multi_scale import Normalise
 from relume.methods.diffusion.config import UNet
 
-DATA = 0.5  # deviation of pictures in [-1, 1], as the publication sets it
-WAVES = 32  # sines and cosines that the noise is told by
+DATA = 0.5  # standard deviation of images in [-1, 1], as published
+WAVES = 32  # sines and cosines of the noise embedding
 
 
 class Denoiser(nn.Module):
-    """Pictures here are in [-1, 1]. `forward` takes them noisy, the noise's deviations (N,), features by tap, and for each tap
-    which samples are shown it, (N,) of 0 and 1."""
+    """Images are in [-1, 1]. `forward` takes noisy images, noise deviations (N,), features by tap, and per tap a mask (N,) of the
+    samples that are conditioned on it."""
 
     def __init__(self, shapes: Shapes, size: int, config: UNet) -> None:
         super().__init__()
@@ -43,12 +43,12 @@ class Denoiser(nn.Module):
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in config.widths)
         self.up = nn.ModuleList(Block(width, told) for width in config.widths)
         self.grow = nn.ModuleList(nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in pairs)
-        # no norm here: the noise that is named has the length of the noise that entered
+        # no norm here: predicted and input noise must have the same scale
         self.leave = _zeroed(nn.Conv2d(first, 3 * config.patch**2, 3, padding=1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _grid(self, side: int) -> int:
-        """Where a tap joins: the coarsest grid that is not coarser than it."""
+        """The resolution where a tap enters: the coarsest that is not coarser than the tap."""
         return max((i for i, own in enumerate(self.sides) if own >= side), default=0)
 
     def set_moments(self, moments: Moments) -> None:
@@ -58,7 +58,7 @@ class Denoiser(nn.Module):
             reader.normal.set(mean, deviation)
 
     def forward(self, noisy: Tensor, sigma: Tensor, features: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> Tensor:
-        """Inputs and outputs of the network have unit variance at all noises."""
+        """Scales that give the network's inputs and outputs unit variance at all noise levels."""
         s = sigma.view(-1, 1, 1, 1)
         scale = (s**2 + DATA**2).sqrt()
         found = self._network(noisy / scale, sigma.log() / 4, features, shown)
@@ -83,8 +83,8 @@ class Denoiser(nn.Module):
 
 
 class Reader(nn.Module):
-    """A tap -> what a grid of the U-net is told, (N, width, side, side); 0 for samples that are not shown it. Each cell tells
-    what is where inside it; interpolation would blur that."""
+    """A tap -> a condition of the U-net's grid, (N, width, side, side); 0 for masked samples. Upsampling by PixelShuffle keeps
+    the layout inside each cell; interpolation would blur it."""
 
     def __init__(self, shape: Sequence[int], features: int, width: int, side: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Reader(nn.Module):
 
 
 class Block(nn.Module):
-    """x + two convolutions; the noise scales and shifts what enters them."""
+    """A residual block; the noise embedding scales and shifts its input."""
 
     def __init__(self, width: int, told: int) -> None:
         super().__init__()
@@ -120,19 +120,19 @@ class Block(nn.Module):
 
 
 class Norm(nn.LayerNorm):
-    """Over the channels of each place: its gradient takes a third of GroupNorm's time on a processor."""
+    """LayerNorm over the channels of each position; on a CPU its backward pass takes a third of GroupNorm's time."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def _key(tap: str) -> str:
-    """A module's name has no dots; those of a user's layers have."""
+    """A tap's name without dots, which module names must not have."""
     return tap.replace(".", "-")
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """It begins without effect."""
+    """Zero-initialised: it starts without effect."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

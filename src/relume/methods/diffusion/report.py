@@ -1,4 +1,4 @@
-"""Draws from denoisers in the report: a draw, the mean of draws, and their spread beside the error that it should tell."""
+"""Denoisers in the report: a sample, the mean of samples, and their spread beside the error."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ LEAD = (
     "A denoiser that sees features draws different pictures that agree with them. Where the draws differ, the features leave the"
     " picture open. The spread is the standard deviation over draws; a useful spread is large where their mean is wrong."
 )
-FEW = 3  # pictures have no correlation with an interval
+FEW = 3  # images, too few for the interval of a correlation
 BRIGHTEST = 99  # percentile of spreads and errors that is shown white
 
 

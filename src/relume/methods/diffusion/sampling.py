@@ -1,4 +1,4 @@
-"""Pictures from a denoiser and features: its answer to pure noise, and draws, which go from noise to a picture in some steps."""
+"""Sampling from a denoiser: its prediction from pure noise, and samples in several steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,11 +9,11 @@ from relume.methods.diffusion.config import Noise
 from relume.methods.diffusion.model import Denoiser
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # noisy pictures in [-1, 1], (N,) deviations -> the pictures
-RHO = 7  # steps are this much denser towards the picture (Karras et al., arXiv 2206.00364)
+RHO = 7  # exponent that concentrates steps at low noise (Karras et al., arXiv 2206.00364)
 
 
 def shown(features: Mapping[str, Tensor], tap: str | None) -> dict[str, Tensor]:
-    """All samples see this tap, or all taps."""
+    """Masks that condition all samples on this tap, or on all taps."""
     return {name: values.new_full((len(values),), float(tap in (None, name))) for name, values in features.items()}
 
 
@@ -23,19 +23,19 @@ def conditioned(module: Denoiser, features: Mapping[str, Tensor], tap: str | Non
 
 
 def pure(size: int, generators: Sequence[torch.Generator], device: torch.device) -> Tensor:
-    """Unit noise, a sample per generator; drawn on the processor, so that devices agree."""
+    """Unit noise, one sample per generator, drawn on the CPU so that devices agree."""
     return torch.stack([torch.randn(3, size, size, generator=one) for one in generators]).to(device)
 
 
 @torch.no_grad()
 def direct(denoise: Denoise, unit: Tensor, noise: Noise) -> Tensor:
-    """The mean of all pictures that the features allow, in one pass: (N, 3, H, W) in [0, 1]."""
+    """The expected image given the features, in one pass: (N, 3, H, W) in [0, 1]."""
     return _bounded(denoise(noise.most * unit, unit.new_full((len(unit),), noise.most)))
 
 
 @torch.no_grad()
 def sample(denoise: Denoise, unit: Tensor, noise: Noise, steps: int) -> Tensor:
-    """One draw: Heun's method from the largest noise to the smallest, and on to none: (N, 3, H, W) in [0, 1]."""
+    """One sample by Heun's method from the largest noise to zero: (N, 3, H, W) in [0, 1]."""
     ends = [value ** (1 / RHO) for value in (noise.most, noise.least)]
     sigmas = [*((ends[0] + at / max(1, steps - 1) * (ends[1] - ends[0])) ** RHO for at in range(steps)), 0.0]
     x = sigmas[0] * unit

@@ -1,4 +1,4 @@
-"""The spread of draws, `spread.npy` beside a group's pictures, against the errors of their mean."""
+"""The spread of samples, `spread.npy` beside a group's images, and its correlation with the error of their mean."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ SPREAD = "spread.npy"  # float16 (N, H, W): a row for each row of a method `_mea
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Of one method `_mean`: rows of the group's pictures, and their spreads (N, H, W)."""
+    """One method `_mean`: its rows in the group, and their spreads (N, H, W)."""
 
     method: str
     rows: list[int]
@@ -21,7 +21,7 @@ class Spread:
 
 
 def spreads(group: Group) -> list[Spread]:
-    """By method; none where no draws were made."""
+    """Spreads by method; empty for groups without samples."""
     if not (group.folder / SPREAD).exists():
         return []
     rows: dict[str, list[int]] = {}

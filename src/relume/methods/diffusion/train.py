@@ -1,4 +1,4 @@
-"""Training a denoiser: a frozen network sees pictures, noise is added to them, the denoiser sees both and names the picture."""
+"""Training a denoiser: it predicts the clean image from a noisy one and a frozen network's features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ class DiffusionTrainer(Trainer[DiffusionConfig]):
 
     @property
     def asked(self) -> tuple[str | None, ...]:
-        """What the denoiser is shown: a tap, or None, all of them."""
+        """The conditions: single taps, or None for all."""
         return self.config.taps if self.config.alone else (None,)
 
     @torch.no_grad()
@@ -62,13 +62,13 @@ class DiffusionTrainer(Trainer[DiffusionConfig]):
         return ((found - y).square() * (s**2 + DATA**2) / (s * DATA) ** 2).flatten(1).mean(1)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Of training images, which are augmented first: their features are those of the augmented image."""
+        """The loss of augmented training images; features are those of the augmented image."""
         images = augment(self.pixels([self.train[row] for row in rows]), self.config.augment, generators)
         return {LOSS: self.measure(images, generators).mean()}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The loss with the same noise at every validation, and the PSNR of the answers to pure noise."""
+        """The loss, with the same noise at every validation, and the PSNR of predictions from pure noise."""
         found: list[dict[str, Tensor]] = []
         for rows in self.batches(self.val):
             images = self.pixels(rows)
@@ -90,7 +90,7 @@ class DiffusionTrainer(Trainer[DiffusionConfig]):
 
     @torch.no_grad()
     def preview(self) -> np.ndarray:
-        """Validation images over draws from what the last of the taps sees of them."""
+        """Validation images above samples conditioned on the last tap."""
         parts = []
         for rows in self.batches(self.val[:SHOWN]):
             images = self.pixels(rows)
