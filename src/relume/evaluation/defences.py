@@ -1,4 +1,4 @@
-"""Defences of stored features, noise and quantisation, measured by re-identification and by retrieval. The attacks are not adapted
+"""Defences of stored features, noise and quantisation, measured by re-identification and retrieval. The attacks are not adapted
 to the defence, so their success is a lower bound."""
 
 from collections.abc import Callable, Iterator, Sequence
