@@ -144,7 +144,8 @@ def commands() -> str:
     text = "# Commands\n\n`relume COMMAND --help` prints the same.\n"
     assert isinstance(cli, click.Group)
     for name, command in cli.commands.items():
-        with click.Context(command, info_name=f"relume {name}", max_content_width=100, terminal_width=100) as context:
+        options = {**cli.context_settings, "max_content_width": 100, "terminal_width": 100}
+        with click.Context(command, info_name=f"relume {name}", **options) as context:
             text += f"\n## relume {name}\n\n```text\n{command.get_help(context)}\n```\n"
     targets = re.findall(r"^([a-z-]+):.*?## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     text += "\n## make\n\n| target | what it does |\n|---|---|\n"
