@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 from torch import Tensor
 
-from relume.core.files import write_csv
+from relume.core.files import read_json, write_csv
 from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Defend, Evaluate, Place
 from relume.evaluation.defences import DEFENCES, Bench, Stored, study
-from relume.evaluation.metrics import trunk
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import Draws
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.networks.catalogue import trunk
 from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
@@ -28,19 +28,21 @@ FOLDER = click.Path(path_type=Path)
 @click.command(help=__doc__)
 @click.option("--images", type=FOLDER, required=True, help="The dataset whose features are stored.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--models", type=FOLDER, multiple=True, required=True, help="Folders of decoders; the first of a tap is used.")
 @click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("defend")
-def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: tuple[Path, ...], out: Path) -> None:
     run, config, evaluate = context.section(Run, "run"), context.section(Defend, "defend"), context.section(Evaluate, "evaluate")
     draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
     deterministic()
     device, others = device_of(run), evaluate.reid.networks if evaluate.reid else ()
-    decoders = [read_decoder(card.parent, device) for card in sorted(models.glob("*/model.json"))]
-    subjects = [stored(place, decoders, others, models.parent) for place in config.embeddings]
+    dataset, cards = Dataset.open(images), [card for folder in models for card in sorted(folder.glob("*/model.json"))]
+    fitting = [card.parent for card in cards if read_json(card)["size"] == dataset.size]
+    decoders = [read_decoder(folder, device) for folder in fitting]
+    subjects = [stored(place, decoders, others, models[0].parent) for place in config.embeddings]
     views = {place: None for one in subjects for place in (one.place, one.extractor) if place}
     bench = Bench(
-        dataset=Dataset.open(images),
+        dataset=dataset,
         config=config,
         extractor=extractor((), [], WeightStore(*weights), device, views=views),
         candidates=evaluate.reid.candidates if evaluate.reid else None,

@@ -14,18 +14,19 @@ from relume.evaluation.maps import Bench
 from relume.evaluation.maps_table import Draws, write
 from relume.evaluation.perceptual import extractor
 from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.shipped import find
 from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The training dataset of the decoders.")
+@click.option("--images", type=FOLDER, required=True, help="A dataset; channels are ranked on its training images.")
 @click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--models", type=FOLDER, multiple=True, required=True, help="Folders of decoders; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of maps.csv, channels.csv and a sheet per decoder.")
 @stage("maps")
-def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: tuple[Path, ...], out: Path) -> None:
     run, config = context.section(Run, "run"), context.section(Maps, "maps")
     draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
     deterministic()
@@ -38,7 +39,7 @@ def main(context: StageContext, images: Path, weights: tuple[Path, ...], models:
         micro_batch=run.micro_batch,
         device=device,
     )
-    decoders = codecs([models / name for name in config.decoders], bench.dataset, store, device)
+    decoders = codecs([find(name, models) for name in config.decoders], bench.dataset, store, device)
     count = len(bench.dataset.select(config.split, config.count))
     with tqdm(total=count * len(decoders), desc="maps", unit="image") as bar:
         write(out, decoders, bench, draws, bar.update)

@@ -61,7 +61,7 @@ def check(whole: Mapping[str, Any]) -> None:
         if key in whole and (value := _tried(faults, build, section.cls, whole[key], key)) is not None:
             built[key] = value
             parts.append(section.part(value, whole[key]))
-    entries: dict[str, dict[str, Any]] = {}
+    entries = {key: dict(found()) for family in FAMILIES for key, found in family.given.items()}
     for section in SECTIONS.values():
         ready = built.keys() >= {section.key, *section.over}
         for name in section.entries(built[section.key]) if ready else ():

@@ -13,11 +13,12 @@ from relume.api.inversion import PARAMS
 from relume.api.models import Layers, Model, Opened, Source, weighted
 from relume.api.pictures import Images, load, side_of
 from relume.core.config import build, entry, read_params
-from relume.core.errors import UserError, one_of
+from relume.core.errors import UserError
 from relume.core.files import find_root
 from relume.core.images import to_uint8
 from relume.core.run import Run
 from relume.data.store import Dataset
+from relume.methods.decoder import shipped
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.train import DecoderTrainer
@@ -28,7 +29,6 @@ from relume.training.stage import train_model
 from relume.training.trainer import Setup
 
 MODELS = Path("models/decoder")
-SHIPPED = Path(__file__).parents[1] / "pretrained"  # models/pretrained of the repository
 DEFAULT = "alexnet_conv3_128"
 HELD_OUT = 8  # of how many pictures one is for validation
 
@@ -104,9 +104,7 @@ class Decoder:
     @classmethod
     def pretrained(cls, name: str = DEFAULT, **options: Any) -> "Decoder":
         """One of the decoders that ship with relume, which `relume list decoders` lists."""
-        if name not in (known := shipped()):
-            raise UserError(f"unknown decoder {name!r}; {one_of(known, name)}")
-        return cls.load(SHIPPED / name, **options)
+        return cls.load(shipped.find(name, [shipped.SHIPPED]), **options)
 
     def __call__(self, images: Images | None = None, *, features: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
         """Images are first given to the network. `features`: as the network returned them; of several layers a mapping."""
@@ -143,17 +141,12 @@ class Decoder:
         return turned if tuple(turned.shape[1:]) == shape != tuple(value.shape[1:]) else value
 
 
-def shipped() -> list[str]:
-    """Names of the decoders that ship."""
-    return sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}"))
-
-
 def decoder_folder(name: str | Path) -> Path:
     """Of a trained decoder: the project's, or one that ships."""
     models = find_root(Path.cwd()) / MODELS
-    if str(name) in shipped() and not (models / name / CARD).exists():
-        return SHIPPED / name
-    return model_folder("decoder", name, models, stages="train_decoder", more=shipped())
+    if str(name) in (ships := shipped.cards()) and not (models / name / CARD).exists():
+        return shipped.SHIPPED / name
+    return model_folder("decoder", name, models, stages="train_decoder", more=ships)
 
 
 def _dataset(pixels: np.ndarray) -> Dataset:

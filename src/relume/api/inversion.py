@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from relume.core.runtime import deterministic
 from relume.losses.config import Losses
 from relume.losses.feature import relative_l2
 from relume.losses.objective import Objective, State, Term
+from relume.methods.decoder import shipped
+from relume.methods.decoder.infer import apply
+from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.methods.optimise import infer, tuned
 from relume.methods.optimise.config import InversionConfig, Latent, Prior, merge_recipe, variation
 from relume.methods.optimise.optimise import Outcome, Report, optimise
@@ -31,8 +34,12 @@ from relume.networks.network import Network
 from relume.networks.network import load as load_network
 from relume.networks.taps import collect
 
+if TYPE_CHECKING:
+    from relume.api.decoding import Decoder
+
 PARAMS = Path(__file__).parents[1] / "params.yaml"  # the project's own, which the package carries
 Loss = Callable[[State], Tensor]
+NO_DECODER = "none"
 SETTABLE = {*InversionConfig.__dataclass_fields__} - {"network", "taps", "split", "count"}
 
 
@@ -86,6 +93,7 @@ def invert(
     weights: str | Path | None = None,
     device: str | None = None,
     recipe: str | None = None,
+    decoder: "Decoder | str | None" = None,
     steps: int | None = None,
     learning_rate: float | None = None,
     losses: Mapping[str | Loss, float] | None = None,
@@ -112,6 +120,9 @@ def invert(
         for torchvision's classes; else none: the model takes images in [0, 1]. 1, 3 and 4 channels can be inverted.
     device: of models that are built here; the first accelerator by default.
     recipe: one of `relume.methods.optimise.tuned.RECIPES`; None: by the kind of the feature and its depth in the network.
+    decoder: of the same layer and size, a `relume.Decoder` or the name of one that ships. The optimiser begins with its image
+        and stays close to it in coarse structure. None: the one that ships for the layer, if there is one and `recipe` is not
+        given; "none": without.
     steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
     losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip use the originals. A term of one's
         own is a function of a `relume.losses.objective.State` (images, features, targets) that returns one value per image, as
@@ -124,7 +135,17 @@ def invert(
     differences = changes(steps, learning_rate, restarts, losses, settings)
     source = Source(model, mean=mean, std=std, channels=channels, weights=weights, device=device)
     work = Inversion(
-        source, layer, images, features, size=size, recipe=recipe, seed=seed, micro_batch=micro_batch, ids=ids, **differences
+        source,
+        layer,
+        images,
+        features,
+        size=size,
+        recipe=recipe,
+        decoder=decoder,
+        seed=seed,
+        micro_batch=micro_batch,
+        ids=ids,
+        **differences,
     )
     return work.run(progress=progress, on_step=on_step)
 
@@ -162,6 +183,7 @@ class Inversion:
         *,
         size: int | None = None,
         recipe: str | None = None,
+        decoder: "Decoder | str | None" = None,
         seed: int = 0,
         micro_batch: int = 8,
         ids: Sequence[str] | None = None,
@@ -177,8 +199,12 @@ class Inversion:
         given = {"device": self.opened.device.type, "seed": seed, "micro_batch": micro_batch}
         self.settings = build(Run, {**self.whole["run"], **given}, "run")
         self.recipe = recipe or self.opened.recipe
+        self.decoder = decoder_of(self.opened, NO_DECODER if recipe and decoder is None else decoder)
+        if self.decoder is not None:
+            differences = merge_recipe(tuned.decoded(self.recipe, size), differences)
         losses, own = own_terms(differences.get("losses", {}), {self.opened.name: tuple(wanted)})
-        self.config = configured(self.opened, self.recipe, {**differences, "losses": losses}, self.whole)
+        differences = {**differences, "losses": losses}
+        self.config = configured(self.opened, self.recipe, differences, self.whole, linear=self.decoder is None)
         goal = objective(self.config, Material(store=self.opened.store, device=self.opened.device))
         self.goal = Objective((*goal.terms, *own))
         if images is None and (blind := sorted((ORACLES | {"clip", "logits"}) & self.config.losses.active.keys())):
@@ -191,14 +217,15 @@ class Inversion:
 
     @property
     def needs_training_images(self) -> bool:
-        return self.config.losses.guide > 0 or self.config.init.base != "grey"
+        return self.decoder is None and (self.config.losses.guide > 0 or self.config.init.base != "grey")
 
     def __str__(self) -> str:
         config, terms = self.config, ", ".join(f"{name} x {weight:g}" for name, weight in self.config.losses.active.items())
         starts = "1 start" if config.restarts == 1 else f"{config.restarts} starts"
         oracle = "; an oracle: its losses use the original" if self.goal.oracle else ""
+        begun = f" from decoder {self.decoder.name}" if self.decoder else ""
         return (
-            f"{self.opened.name} {'+'.join(self.opened.weights)}, recipe {self.recipe}: {config.steps} steps, {starts}, "
+            f"{self.opened.name} {'+'.join(self.opened.weights)}, recipe {self.recipe}{begun}: {config.steps} steps, {starts}, "
             f"{self.opened.size} px; terms: {terms}{oracle}"
         )
 
@@ -220,6 +247,7 @@ class Inversion:
                 "network": opened.name,
                 "layers": opened.weights,
                 "recipe": self.recipe,
+                "decoder": self.decoder.name if self.decoder else None,
                 "size": opened.size,
                 "steps": config.steps,
                 "restarts": config.restarts,
@@ -279,17 +307,24 @@ class Inversion:
     ) -> infer.Problem:
         opened, config, (guide, mean_image) = self.opened, self.config, learned
         originals = None if self.originals is None else self.originals[rows].to(opened.device)
+        targets = self._targets(rows, originals, networks)
+
+        def base(guided: Tensor | None) -> Tensor | None:
+            if self.decoder is not None:
+                return apply(self.decoder, targets[opened.name]).repeat_interleave(config.restarts, 0)
+            return guided if config.init.base == "guide" else mean_image
+
         return infer.problem(
             config,
             self.settings,
             self.goal,
             networks,
-            self._targets(rows, originals, networks),
+            targets,
             self.names[rows],
             size=opened.size,
             device=opened.device,
             learned=guide,
-            base=lambda guided: guided if config.init.base == "guide" else mean_image,
+            base=base,
             originals=originals if self.goal.oracle else None,
             channels=opened.channels,
         )
@@ -316,6 +351,24 @@ class Inversion:
         return found
 
 
+def decoder_of(opened: Opened, given: "Decoder | str | None") -> TrainedDecoder | None:
+    """The decoder to begin with: the given one, or that which ships for these layers and this size."""
+    fitting = shipped.of(opened.name, list(opened.weights), opened.size)
+    if given == NO_DECODER or (given is None and fitting is None):
+        return None
+    if given is None or isinstance(given, str):
+        name = given or str(fitting)
+        if name not in (known := shipped.cards()):
+            raise UserError(f"decoder: unknown name {name!r}; {one_of([NO_DECODER, *known], name)}")
+        trained = read_decoder(shipped.SHIPPED / name, opened.device)
+    else:
+        trained = given.trained
+    if trained.size != opened.size or {*trained.taps} != {*opened.weights}:
+        about = f"{'+'.join(trained.taps)} of {trained.network} at {trained.size} px"
+        raise UserError(f"decoder: {trained.name} is for {about}, not {'+'.join(opened.weights)} at {opened.size} px")
+    return trained
+
+
 def own_terms(losses: Mapping[Any, float], needs: dict[str, tuple[str, ...]]) -> tuple[dict[str, float], list[Term]]:
     """The weights of the engine's terms, and the user's own terms."""
     foreign = plugins("losses").keys() - Losses.__dataclass_fields__.keys()
@@ -336,11 +389,14 @@ def own_terms(losses: Mapping[Any, float], needs: dict[str, tuple[str, ...]]) ->
     return {key: weight for key, weight in losses.items() if key not in own}, terms
 
 
-def configured(opened: Opened, recipe: str, differences: Mapping[str, Any], whole: Mapping[str, Any]) -> InversionConfig:
-    """The checked configuration of an inversion. Faults are told by the keys below `invert_optimise`."""
+def configured(
+    opened: Opened, recipe: str, differences: Mapping[str, Any], whole: Mapping[str, Any], *, linear: bool = True
+) -> InversionConfig:
+    """The checked configuration of an inversion. Faults are told by the keys below `invert_optimise`. `linear`: the guide is a
+    linear map of the features."""
     own = {**merge_recipe(tuned.recipe(recipe), differences), "network": opened.name, "taps": opened.weights}
     asked = own["terms"]["guide"].get("reach", whole["invert_optimise"]["terms"]["guide"]["reach"])
-    if not 0 < (fits := guides.reach(opened, asked)) == asked:
+    if linear and not 0 < (fits := guides.reach(opened, asked)) == asked:
         narrow: dict[str, Any] = {"terms": {"guide": {"reach": fits}}}
         own = merge_recipe(own, narrow if fits else {"losses": {"guide": 0.0}, "init": {"base": "grey"}})
     try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from relume.api.decoding import Decoder
-from relume.api.inversion import Inversion, changes
+from relume.api.inversion import NO_DECODER, Inversion, changes
 from relume.api.models import Source
 from relume.api.pictures import load
 from relume.api.results import data_url
@@ -21,6 +21,8 @@ from relume.core.files import atomic, find_root
 from relume.core.images import to_uint8
 from relume.evaluation.floors import blocks
 from relume.evaluation.pixel import psnr, ssim
+from relume.methods.decoder.shipped import SHIPPED, cards
+from relume.networks.catalogue import trunk
 
 DEFAULTS = ("conv1", "conv2", "conv3", "conv5")  # of AlexNet
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -73,11 +75,17 @@ def run(options: Options) -> None:
     layers = options.layers or (DEFAULTS if options.network.startswith("alexnet") else ())
     if not layers:
         raise UserError(f"--layer: at least one is needed; `relume list taps {options.network}` lists those of {options.network}")
-    works = [Inversion(source, layer, options.picture, size=options.size, **differences) for layer in layers]
+
+    def work(layer: str, decoder: str | None) -> Inversion:
+        return Inversion(source, layer, options.picture, size=options.size, decoder=decoder, **differences)
+
+    works = [work(layer, NO_DECODER) for layer in layers]
+    works += [one for layer in layers if (one := work(layer, None)).decoder]
     original = works[0].originals
     assert original is not None
-    folders = sorted((find_root(Path.cwd()) / "models/decoder").glob("*/model.json"))
-    decoders = [Decoder.load(card.parent) for card in folders]
+    own, network = (find_root(Path.cwd()) / "models/decoder").glob("*/model.json"), trunk(works[0].opened.name)
+    ship = [SHIPPED / name for name, card in cards().items() if trunk(card["config"]["network"]) == network]
+    decoders = [Decoder.load(folder) for folder in (*ship, *sorted(card.parent for card in own))]
     found = [Found(name="mean colour of the original", image=blocks(original, 1), original=original)]
     for one in _all(works, decoders, options.picture):
         click.echo(str(one))
@@ -93,7 +101,10 @@ def _all(works: list[Inversion], decoders: list[Decoder], picture: Path) -> Iter
     for work in works:
         result = work.run()
         assert result.originals is not None
-        yield Found(name=f"{result.title}, optimisation", image=result.images, original=result.originals, seconds=result.seconds)
+        begun = f" from decoder {work.decoder.name}" if work.decoder else ""
+        yield Found(
+            name=f"{result.title}, optimisation{begun}", image=result.images, original=result.originals, seconds=result.seconds
+        )
     for decoder in decoders:
         trained, started = decoder.trained, time.perf_counter()
         original = load(picture, size=trained.size, channels=3)

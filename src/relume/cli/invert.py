@@ -35,6 +35,7 @@ class Options:
     weights: str | None
     size: int | None
     recipe: str | None
+    decoder: str | None
     steps: int | None
     restarts: int | None
     seed: int
@@ -81,7 +82,14 @@ def checked(options: Options) -> Inversion:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
         work = Inversion(
-            source, options.layers, options.picture, size=options.size, recipe=options.recipe, seed=options.seed, **differences
+            source,
+            options.layers,
+            options.picture,
+            size=options.size,
+            recipe=options.recipe,
+            decoder=options.decoder,
+            seed=options.seed,
+            **differences,
         )
     for warning in told:
         click.echo(str(warning.message), err=True)

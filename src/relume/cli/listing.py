@@ -55,10 +55,10 @@ def _taps(network: str, size: int | None) -> Rows:
 
 
 def _decoders(root: Path) -> Rows:
-    from relume.api.decoding import MODELS, SHIPPED
+    from relume.methods.decoder.shipped import SHIPPED
 
     trained: set[str] = set()
-    for folder in (SHIPPED, root / MODELS):
+    for folder in (SHIPPED, root / "models/decoder"):
         for path in sorted(folder.glob("*/model.json")):
             card, told = read_json(path), "ships" if folder == SHIPPED else HERE
             config, reached = card["config"], card.get("test", card["metrics"])["psnr"]

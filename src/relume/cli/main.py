@@ -147,6 +147,7 @@ def track() -> None:
 )
 @click.option("--size", type=int, help="Side of the image in pixels; its central square is used.  [128, or the network's]")
 @click.option("--recipe", help="One of relume.methods.optimise.tuned.  [the one for the network and tap]")
+@click.option("--decoder", metavar="NAME", help="To begin with; none: without.  [the one that ships for these layers]")
 @click.option("--steps", type=int, help="Steps of the optimiser.  [the recipe's]")
 @click.option("--restarts", type=int, help="Number of starts; the one with the best objective is kept.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
@@ -162,7 +163,8 @@ def invert(**options: Any) -> None:
 
     The optimiser uses these features only, not the image, unless losses.lpips, ssim, pixel or clip are set. The result is saved
     beside the original. `relume list networks` and `relume list taps NETWORK` show what there is. What deep features leave open
-    is guided by a map that is fitted on other pictures, once per network and layer. Ctrl-C stops and keeps the best so far.
+    is guided by a decoder that ships (`relume list decoders`), else by a linear map that is fitted on other pictures, once per
+    network and layer. Ctrl-C stops and keeps the best so far.
 
     \b
     Examples:
@@ -206,7 +208,8 @@ def list_things(kind: str, network: str | None, size: int | None) -> None:
 def compare(**options: Any) -> None:
     """Reconstruct PICTURE by all methods at hand, on one page.
 
-    The layers of the network are inverted by optimisation, and every decoder in models/decoder decodes its own features. The page
+    The layers of the network are inverted by optimisation, alone and from a decoder that ships. Every decoder that ships for the
+    network or is in models/decoder decodes its own features. The page
     shows them beside the original, with PSNR and SSIM. It is one file that needs no connection.
 
     \b
@@ -238,8 +241,8 @@ def decode(**options: Any) -> None:
     \b
     Examples:
       relume decode my.jpg
-      relume decode my.jpg --decoder alexnet_conv1
-      relume decode my.jpg --decoder models/decoder/lite0_stage4 --out my_stage4.png
+      relume decode my.jpg --decoder lite0_stage4_128
+      relume decode my.jpg --decoder models/decoder/alexnet_conv5 --out my_conv5.png
     """
     from relume.cli.decode import Options, run
 

@@ -21,9 +21,9 @@ from relume.evaluation.metrics import (
     is_reid,
     metric,
     set_name,
-    trunk,
 )
 from relume.evaluation.statistics import Draws, Interval
+from relume.networks.catalogue import trunk
 
 # fmt: off
 LEADERBOARD = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap", "n", "sources",

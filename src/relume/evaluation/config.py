@@ -186,7 +186,9 @@ class Maps:
     dataset: Dataset
     split: Annotated[str, Split(held_out=True)]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
-    decoders: Annotated[tuple[Annotated[str, Entry(("train_decoder.decoders",))], ...], Once]  # of one tap; none: empty tables
+    decoders: Annotated[
+        tuple[Annotated[str, Entry(("train_decoder.decoders", "models/pretrained"))], ...], Once
+    ]  # of one tap; none: empty tables
     rankings: Annotated[tuple[Literal["activation", "contribution"], ...], Once] = Field(min_length=1)
     groups: int = Field(ge=2, le=16)  # equal parts of a ranking, strongest first
     fill: Literal["mean", "zero"]  # value of a removed channel: its mean over training images, or 0

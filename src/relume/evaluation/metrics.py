@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relume.core.errors import UserError, one_of
+from relume.networks.catalogue import trunk
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,3 @@ def circular(extractor: str | Metric, inverted: str) -> bool:
     inversion."""
     own = metric(extractor).network if isinstance(extractor, str) else extractor.network
     return bool(own) and trunk(own) in {trunk(network) for network in inverted.split("+")}
-
-
-def trunk(network: str) -> str:
-    """`alexnet_conv` and `alexnet` are one network."""
-    return network.removesuffix("_conv")

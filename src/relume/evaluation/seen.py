@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from relume.core.files import read_json
-from relume.evaluation.metrics import trunk
 from relume.losses.config import LPIPS
+from relume.networks.catalogue import trunk
 
 Described = Mapping[str, Any]
 LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and settings of the terms

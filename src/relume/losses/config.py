@@ -18,7 +18,7 @@ class Losses:
     """Weights of the terms. A term of weight 0 is not computed, nor are networks that only it needs."""
 
     feature: NonNegative = 0.0  # distance to the target features at the inverted taps
-    guide: NonNegative = 0.0  # distance to the coarse image that a linear map, fitted on the training split, predicts from them
+    guide: NonNegative = 0.0  # distance to a coarse image: the recipe's start, or the prediction of a fitted linear map
     ref: NonNegative = 0.0  # other networks' features of an earlier group's reconstructions (multi-objective inversion)
     avg: NonNegative = 0.0  # other networks' features, aggregated over this run's restarts (multi-objective inversion)
     surrogate: NonNegative = 0.0  # an embedding that a trained surrogate predicts (multi-objective inversion's sclip)

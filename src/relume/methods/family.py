@@ -114,6 +114,7 @@ class Family:
     report: bool = False  # its module `report` adds parts to the page
     labels: Mapping[str, str] = field(default_factory=dict)  # `family` in the tables -> display name
     about: str = ""  # how the method makes images, one sentence
+    given: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # further lists that keys may name
 
     def faults(self, params: Any) -> Iterator[str]:
         """Imported by name, so that the registry does not depend on the checks."""

@@ -52,3 +52,8 @@ def check_tap(network: str | Facts, tap: str) -> Tap:
     if tap not in known.taps:
         raise UserError(f"{known.name} has no tap {tap!r}; {one_of(known.taps, tap)}")
     return known.taps[tap]
+
+
+def trunk(network: str) -> str:
+    """`alexnet_conv` and `alexnet` are one network."""
+    return network.removesuffix("_conv")

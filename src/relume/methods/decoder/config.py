@@ -10,6 +10,8 @@ from relume.core.references import Count, Entry, Extracted, Features, Once, Same
 from relume.losses.config import LpipsTerm
 from relume.training.config import Augment, Name, Training
 
+DECODERS = ("train_decoder.decoders", "models/pretrained")  # trained here, and those that ship
+
 
 @config
 class PerLayer:
@@ -126,7 +128,7 @@ class InvertDecoder:
     dataset: Annotated[str, Same("floors.dataset")]
     split: Annotated[str, Same("floors.split")]  # never the decoders' own training images
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
-    decoders: tuple[Annotated[str, Entry(("train_decoder.decoders",))], ...] = Field(min_length=1)  # of `train_decoder.decoders`
+    decoders: tuple[Annotated[str, Entry(DECODERS)], ...] = Field(min_length=1)
 
 
 DecoderGroups = dict[Name, InvertDecoder]  # the section

@@ -1,5 +1,6 @@
 """Decoders: trained from taps back to images, a method each."""
 
+from relume.methods.decoder import shipped
 from relume.methods.decoder.config import DecoderConfig, DecoderGroups, Shared
 from relume.methods.family import DECLARED, Family, Section
 from relume.training.config import models_of
@@ -10,6 +11,7 @@ FAMILY = Family(
     report=True,
     labels={"decoder": "Decoder"},
     about="A network trained to turn features into pictures, in one pass (after Dosovitskiy and Brox 2016).",
+    given={shipped.LIST: shipped.configs},
     sections=(
         Section(
             key="train_decoder",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from relume.core.errors import UserError, one_of
-from relume.core.files import NONE
+from relume.core.files import NONE, given
 from relume.core.registry import added
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.family import DECLARED, Part
@@ -26,7 +26,8 @@ def faults(params: Params) -> Iterator[str]:
             yield f"{path}.dataset: {recipe.dataset!r} is not invert_optimise.dataset, {shared!r}: all recipes share it"
         if "ref" in losses and not own.reference.startswith(f"{GROUPS}/"):
             yield f"{path}.reference: the ref term needs an earlier group: {GROUPS}/<group>"
-        yield from inversion(path, recipe, losses, params)
+        learned = losses.keys() - ({"guide"} if given(own.start) else set())  # the start replaces the linear map
+        yield from inversion(path, recipe, learned, params)
         yield from _weights(path, recipe, own, losses, params)
         for key in ("start", "reference"):
             group = getattr(own, key).removeprefix(f"{GROUPS}/")
@@ -38,9 +39,9 @@ def faults(params: Params) -> Iterator[str]:
 
 def inversion(path: str, config: InvertOptimise, losses: Collection[str], params: Params) -> Iterator[str]:
     """Faults of an inversion's terms and sizes, given its network and images."""
-    for kind, given in config.own:
+    for kind, name in config.own:
         try:
-            added(kind, given)
+            added(kind, name)
         except UserError as error:
             yield f"{path}: {error}"
     if "logits" in losses:
@@ -82,7 +83,7 @@ def _earlier(group: str, recipe: InvertOptimise, params: Params) -> Iterator[str
     yield from _check_images(group, about, recipe, params)
     sources: list[InvertOptimise | DecoderConfig] = [known[0]] if known else []
     if decoded:
-        trained = params.entries("train_decoder.decoders")
+        trained = {**params.entries("models/pretrained"), **params.entries("train_decoder.decoders")}
         sources = [trained[name] for name in decoded.decoders if name in trained]
         same = [one for one in sources if one.network == recipe.network and [*one.taps] == [*recipe.taps]]
         if len(sources) != 1 and len(same) != 1:

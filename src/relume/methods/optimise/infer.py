@@ -17,7 +17,7 @@ from tqdm import tqdm
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic, read_json, write_json
-from relume.core.images import grid, to_float, to_uint8
+from relume.core.images import grid, resize, to_float, to_uint8
 from relume.core.results import Group, Row
 from relume.core.run import Run
 from relume.core.runtime import generator, seed_of
@@ -59,9 +59,9 @@ class Work:
 
     @cached_property
     def guide(self) -> tuple[Guide | None, float]:
-        """The linear map, if needed, and the seconds of its fit, which count as the method's time."""
+        """The linear map, if needed, and the seconds of its fit, which count as the method's time. A start replaces it."""
         config, started = self.config, time.perf_counter()
-        if not config.losses.guide and config.init.base != "guide":
+        if self.start is not None or (not config.losses.guide and config.init.base != "guide"):
             return None, 0.0
         return self.provider.guide(config, self.provider.dataset.size), time.perf_counter() - started
 
@@ -293,14 +293,17 @@ def problem(
 ) -> Problem:
     """Inversion of features by network and tap. `names`: the image ids, which seed the random numbers.
 
-    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey.
+    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey. Without `learned`, they are the guide.
     """
     restarts = config.restarts
     ids = [(name, restart) for name in names for restart in range(restarts)]
     guide = None
     if learned is not None:
         guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
-    first = initial.base(base(guide), config.init, config.sizes[0][1] if config.sizes else size, channels)
+    images = base(guide)
+    if images is not None and guide is None and config.losses.guide:
+        guide = resize(images.to(device), config.terms.guide.grid)
+    first = initial.base(images, config.init, config.sizes[0][1] if config.sizes else size, channels)
     inside = space(config.parametrisation).bounded if bounded is None else bounded
     start = initial.noised(first, config.init, [seed_of(run.seed, "init", *one) for one in ids], bounded=inside)
     return Problem(
