@@ -59,6 +59,19 @@ RELATIVES = {
 }  # families without tuned recipes -> the family whose recipes they use
 
 
+def decoded(name: str, size: int) -> dict[str, Any]:
+    """Differences from a recipe for inversions that begin with a decoder's image. Shallow features need no guide."""
+    guided = RECIPES[name]["losses"]["guide"] > 0
+    losses = {"tv": 50.0, "guide": 3.0} if guided else {}
+    return {
+        "losses": losses,
+        "terms": {"guide": {"grid": min(64, size // 4)}},
+        "init": {"base": "grey", "std": 0.0},
+        "optimiser": {"learning_rate": [[0, 0.1]]},
+        "steps": 150,
+    }
+
+
 def family(network: str) -> str:
     """The family of a network; ResNet for unknown names."""
     return next((found for prefix, found in FAMILIES.items() if network.startswith(prefix)), "resnet")
