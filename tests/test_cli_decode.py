@@ -19,6 +19,7 @@ from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.sheet import LINE
+from relume.methods.decoder import shipped
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import read_decoder
 from relume.networks import network as networks
@@ -120,7 +121,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(project: Path,
 def test_decoders_that_ship_are_found_by_name_and_the_projects_own_come_first(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "SHIPPED", project / "shipped")
+    monkeypatch.setattr(shipped, "SHIPPED", project / "shipped")
     for name in ("toy", "carried"):
         write_decoder(project / "shipped" / name, dataset(project / "data/again" / name), ["conv2"])
     assert (Decoder.load("toy").trained.taps, Decoder.pretrained("toy").trained.taps) == (("conv3", "conv2"), ("conv2",))
@@ -129,9 +130,9 @@ def test_decoders_that_ship_are_found_by_name_and_the_projects_own_come_first(
         Decoder.pretrained("carrie")
 
 
-@pytest.mark.parametrize("name", decoding.shipped())
+@pytest.mark.parametrize("name", shipped.cards())
 def test_what_ships_loads_and_says_what_it_is(name: str) -> None:
-    trained = read_decoder(decoding.SHIPPED / name, torch.device("cpu"))
+    trained = read_decoder(shipped.SHIPPED / name, torch.device("cpu"))
     assert trained.name == name
     assert trained.card["test"]["n"] >= 50
     assert trained.card["licence"]
@@ -140,8 +141,8 @@ def test_what_ships_loads_and_says_what_it_is(name: str) -> None:
 
 
 def test_what_ships_is_small() -> None:
-    assert decoding.DEFAULT in decoding.shipped()
-    assert sum(path.stat().st_size for path in decoding.SHIPPED.rglob("*")) < 25e6
+    assert decoding.DEFAULT in shipped.cards()
+    assert sum(path.stat().st_size for path in shipped.SHIPPED.rglob("*")) < 25e6
 
 
 def test_other_features_than_the_decoders_are_refused(project: Path) -> None:
@@ -161,7 +162,8 @@ def test_all_methods_at_hand_stand_on_one_page(project: Path) -> None:
     done = compare("--layer", "conv1", "--layer", "conv2")
     assert done.exit_code == 0, done.output
     page = Path("my_compared.html").read_text()
-    assert page.count("<img") == page.count("data:image/png") == 5, "original, its mean colour, two layers, one decoder"
+    shown = 5 + len([card for card in shipped.cards().values() if card["config"]["network"] == "alexnet_conv"])
+    assert page.count("<img") == page.count("data:image/png") == shown, "original, mean colour, two layers, decoders"
     assert [part for part in ("conv1, optimisation", "conv2, optimisation", "decoder toy") if part not in page] == []
     assert "http" not in page
     for words, told in ((("--out", "my.png"), "--out"), (("--layer", "conv9"), "conv9"), (("--network", "vgg16"), "--layer")):

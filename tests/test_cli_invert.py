@@ -229,7 +229,7 @@ def test_lists_say_what_is_at_hand(project: Path) -> None:
     assert "needs a network" in listed("taps")
     assert "alexnet_conv3_128 " in listed("decoders")
     (project / "params.yaml").write_text((Path(relume.__file__).parent / "params.yaml").read_text())
-    assert "dvc repro train_decoder@alexnet_conv3" in listed("decoders")
+    assert "dvc repro train_decoder@alexnet_conv5" in listed("decoders")
     assert [line.split()[:2] for line in listed("datasets").splitlines()] == [["photos", "here"], ["photos_32", "-"]]
 
 

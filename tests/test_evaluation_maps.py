@@ -195,7 +195,7 @@ def test_stage(project: Path) -> None:
 @pytest.mark.parametrize(
     ("differences", "words"),
     [
-        ({"decoders": ["nobody"]}, "models/decoder/nobody/model.json"),
+        ({"decoders": ["nobody"]}, "no decoder 'nobody' in models/decoder"),
         ({"decoders": ["both"]}, "both"),
         ({"decoders": ["deep"], "count": 9}, "9 images"),
         ({"decoders": ["deep", "deep"]}, "maps.decoders: "),

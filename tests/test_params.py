@@ -12,6 +12,7 @@ from relume.core.errors import UserError
 from relume.core.references import GROUPS, METHODS, Entry, Folder, Lpips, Sees
 from relume.losses.config import LPIPS
 from relume.losses.perceptual import LPIPS_TAPS
+from relume.methods.decoder.shipped import LIST
 from relume.methods.family import DECLARED, Part
 from relume.methods.references import marked
 from relume.params import SECTIONS, check, main
@@ -22,7 +23,7 @@ PRIOR = {"kind": "prior", "channels": 8, "levels": 2}
 RESNET = {"weights.networks": ["alexnet_conv", "vgg16_conv", "efficientnet_lite0", "resnet50", "lpips_alex", "lpips_vgg"]}
 TERMS = "invert_optimise.terms"
 FOREIGN = {"losses.avg": 1.0, f"{TERMS}.avg.networks": {"resnet50": {"pool": 1.0}}}
-SHALLOW, DECODED, OTHER = (f"data/reconstructions/{name}" for name in ("shallow", "decoders", "s0"))
+SHALLOW, DECODED, SHIPPED, OTHER = (f"data/reconstructions/{name}" for name in ("shallow", "decoders", "pretrained", "s0"))
 DELETED = object()
 
 
@@ -93,9 +94,10 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "at least one weight"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
     ({"recipes.deep.start": SHALLOW}, "recipes.deep.start", "shallow uses alexnet_conv conv2"),
-    ({"recipes.deep.start": DECODED, "recipes.deep.taps": {"conv4": 1.0}}, "recipes.deep.start", "0 decoders"),
-    ({"invert_decoder.decoders.count": 8}, "recipes.refined.start", "needs 16 images of test, decoders has 8"),
-    ({"invert_optimise.split": "val"}, "recipes.refined.start", "split test, not val"),
+    ({"recipes.deep.start": DECODED, "recipes.deep.taps": {"conv4": 1.0}}, "recipes.deep.start", "uses alexnet_conv conv5"),
+    ({"recipes.deep.start": SHIPPED, "recipes.deep.taps": {"conv4": 1.0}}, "recipes.deep.start", "0 decoders"),
+    ({"invert_decoder.pretrained.count": 8}, "recipes.refined_deep.start", "needs 16 images of test, pretrained has 8"),
+    ({"invert_optimise.split": "val"}, "recipes.refined_deep.start", "split test, not val"),
     ({"recipes.deep.weights": "models/weights/resnet50"}, "recipes.deep.weights", "unknown .*data/none"),
     ({"recipes.deep.parametrisation": PRIOR, "recipes.deep.sizes": [[0, 32], [9, 64]]}, "recipes.deep.sizes", "has one size"),
     ({"recipes.deep.sizes": [[0, 32]]}, "recipes.deep.sizes", "32 px, the images of photos have 128"),
@@ -182,7 +184,7 @@ def test_all_faults_are_reported_together(default_params: dict[str, Any]) -> Non
 def test_lists_of_references_exist(default_params: dict[str, Any]) -> None:
     check(default_params)
     paths = {section.path for section in SECTIONS.values()} | {GROUPS, METHODS, "losses", "prepare.datasets"}
-    known = paths | {"weights.networks", "extract.networks", "extract.datasets"}
+    known = paths | {"weights.networks", "extract.networks", "extract.datasets", LIST}
     parts = [part for section in SECTIONS.values() for part in _parts(section, default_params)]
     marks = [found.mark for part in parts for found in marked(part)]
     assert {name for mark in marks if isinstance(mark, Entry | Folder) for name in mark.lists} <= known

@@ -21,7 +21,7 @@ PLAIN = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 CACHED = DEEP | {"features": "data/features/photos/alexnet_conv"} | PLAIN
 FLAT = {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}}
 FOREIGN = {"network": "vgg16_conv", "taps": ["pool"], "features": "data/features/photos/vgg16_conv"}
-GROUP = {"dataset": "photos", "split": "test", "count": None, "decoders": ["alexnet_conv1"]}
+GROUP = {"dataset": "photos", "split": "test", "count": None, "decoders": ["alexnet_conv5"]}
 DECODERS: list[Case] = [
     ({X: DEEP | {"taps": ["conv5", "conv5"]}}, f"{X}.taps", "each once"),
     ({X: DEEP | FLAT}, f"{X}.taps", "pool has no positions"),
@@ -30,12 +30,15 @@ DECODERS: list[Case] = [
     ({X: CACHED | {"augment": {"flip": True}}}, f"{X}.features", "augment.flip"),
     ({X: CACHED | FOREIGN}, f"{X}.features", "not in extract.cached"),
     ({X: CACHED, "extract.cached": ["efficientnet_lite0"]}, f"{X}.features", "not in extract.cached"),
-    ({"invert_decoder.again": GROUP}, "invert_decoder.again", "the name 'alexnet_conv1' belongs to invert_decoder.decoders"),
+    ({"invert_decoder.again": GROUP}, "invert_decoder.again", "the name 'alexnet_conv5' belongs to invert_decoder.decoders"),
     ({"invert_decoder.again": GROUP}, "compare.groups", "again is missing"),
-    ({"maps.dataset": "photos_32"}, "maps.dataset", "not train_decoder.shared.dataset"),
+    ({"maps.dataset": "photos_32", "maps.decoders": ["alexnet_conv5"]}, "maps.dataset", "not train_decoder.shared.dataset"),
+    ({"maps.dataset": "photos_32"}, "maps.decoders", "alexnet_conv1_128 makes images of 128 px; photos_32 has 32"),
+    ({"weights.networks": ["alexnet_conv"]}, "invert_decoder.pretrained.decoders", "efficientnet_lite0, which is not in"),
+    ({"train_decoder.decoders.alexnet_conv1_128": DEEP}, "train_decoder.decoders.alexnet_conv1_128", "the name of one that ships"),
     ({"maps.split": "train"}, "maps.split", "models learn from 'train'"),
     ({X: DEEP | {"taps": ["conv4", "conv5"]}, "maps.decoders": ["x"]}, "maps.decoders", "one tap"),
-    ({"train_decoder.decoders.alexnet_conv1": DEEP | {"network": "identity", "taps": ["pixels"]}}, "maps.groups", "has 3"),
+    ({X: DEEP | {"network": "identity", "taps": ["pixels"]}, "maps.decoders": ["x"]}, "maps.groups", "has 3"),
 ]
 
 # --- masked models and probe ------------------------------------------------------------------------------------------
@@ -161,9 +164,10 @@ def test_faults_of_surrogates(default_params: dict[str, Any], changes: dict[str,
     told(default_params, ASKS | changes, where, kind)
 
 
+MORE_GROUPS = ["pretrained", "first", "refined_middle", "refined_deep", "pooled", "s0"]
 WITHOUT_LANDSCAPES: dict[str, Any] = {
     "invert_landscape": {},
-    "compare.groups": ["floors", "decoders", "shallow", "middle", "deep", "refined", "pooled", "s0", "masked", "latents"],
+    "compare.groups": ["floors", "decoders", "shallow", "middle", "deep", *MORE_GROUPS, "masked", "latents"],
     "compare.questions": {},
 }
 WITHOUT_GENERATORS = {
@@ -197,7 +201,7 @@ def test_valid_changes_pass(default_params: dict[str, Any], changes: dict[str, A
     check(default_params)
 
 
-MODELS = [("train_surrogate", "et"), ("train_landscape", "mapper_conv5"), ("train_landscape", "alexnet_conv1")]
+MODELS = [("train_surrogate", "et"), ("train_landscape", "mapper_conv5"), ("train_landscape", "alexnet_conv5")]
 METHODS = [("train_gan", "deep"), ("train_mapper", "deep"), ("train_masked", "deep"), ("train_surrogate", "plain_20")]
 
 

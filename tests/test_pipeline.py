@@ -50,10 +50,13 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     for section in params.values():
         if "training" in section.get("shared", {}):
             section["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    for recipe in ("deep", "pooled"):  # they are made like others; every item costs seconds of starting
+    left_out = ("first", "deep", "pooled", "refined_middle")  # they are made like others; every item costs seconds of starting
+    for recipe in left_out:
         del params["recipes"][recipe]
-        params["compare"]["groups"].remove(recipe)
-    questions, absent = params["compare"]["questions"], {"deep", "pooled", "alexnet_conv3"}
+    del params["invert_decoder"]["pretrained"]  # decoders that ship are of 128 px
+    params["recipes"]["refined_deep"]["start"] = "data/reconstructions/decoders"
+    params["compare"]["groups"] = [name for name in params["compare"]["groups"] if name not in (*left_out, "pretrained")]
+    questions, absent = params["compare"]["questions"], {*left_out, "alexnet_conv5_128"}
     params["compare"]["questions"] = {name: one for name, one in questions.items() if not {one["a"], one["b"]} & absent}
     params["prepare"]["datasets"]["photos"].update(pixels=64, test=4, val=2, train=6, dead_leaves_train=4, dead_leaves_val=2)
     params["prepare"]["datasets"]["photos_32"].update(test=4, val=2, train=6)
@@ -165,7 +168,7 @@ def test_killed_at_random_moments_it_gives_the_same_bytes_and_leaves_nothing(tre
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
     """No recipe states this weight, so all take it from `losses`."""
     changed = {
-        f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "middle", "refined", "s0")
+        f"{stage}@{recipe}" for stage in ("invert_optimise", "evaluate") for recipe in ("shallow", "middle", "refined_deep", "s0")
     }
     assert executed(run(*DVC, "exp", "run", "-S", "losses.alpha_norm=0.1", cwd=tree)) == {*changed, "compare", "report"}
     run(*DVC, "exp", "run", "-S", "losses.alpha_norm=0.2", cwd=tree)
@@ -218,7 +221,7 @@ def test_a_fault_in_the_parameters_stops_before_any_work(tree: Path) -> None:
     finally:
         params.write_text(whole)
     assert executed(output) == {"prepare@photos"}
-    assert "recipes.refined.taps" in output
+    assert "recipes.refined_deep.taps" in output
     assert "conv5" in output
 
 

@@ -15,6 +15,8 @@ def faults(params: Params) -> Iterator[str]:
         if config.architecture.kind == "conv_only":
             pooled = [tap for tap in config.taps if tap in taps and taps[tap].stride is None]
             yield from (f"{path}.taps: architecture conv_only decodes maps; {tap} has no positions" for tap in pooled)
+    for name in decoders.keys() & params.entries(LIST).keys():
+        yield f"train_decoder.decoders.{name}: this is the name of one that ships in {LIST}: choose another"
     maps, shared = params["maps"], params["train_decoder.shared.dataset"]
     uses = {f"invert_decoder.{name}": one for name, one in params.entries("invert_decoder").items()} | {"maps": maps}
     for path, one in uses.items():

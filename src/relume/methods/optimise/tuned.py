@@ -60,16 +60,12 @@ RELATIVES = {
 
 
 def decoded(name: str, size: int) -> dict[str, Any]:
-    """Differences from a recipe for inversions that begin with a decoder's image. Shallow features need no guide."""
-    guided = RECIPES[name]["losses"]["guide"] > 0
-    losses = {"tv": 50.0, "guide": 3.0} if guided else {}
-    return {
-        "losses": losses,
-        "terms": {"guide": {"grid": min(64, size // 4)}},
-        "init": {"base": "grey", "std": 0.0},
-        "optimiser": {"learning_rate": [[0, 0.1]]},
-        "steps": 150,
-    }
+    """Differences from a recipe for inversions that begin with a decoder's image; tuned at AlexNet's conv3 and conv5. Shallow
+    features need no guide."""
+    start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}}
+    if not RECIPES[name]["losses"]["guide"]:
+        return start
+    return {**_recipe(0.1, tv=50.0, guide=3.0, grid=min(64, size // 4)), "steps": 150, **start}
 
 
 def family(network: str) -> str:
