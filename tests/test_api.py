@@ -448,7 +448,15 @@ def test_a_decoder_learns_one_layer_and_is_read_again(tmp_path: Path, layer: str
     torch.testing.assert_close(decoder(features=given[layer]), made)
     torch.testing.assert_close(relume.Decoder.load(tmp_path / "mine", net)(images), made)
     torch.testing.assert_close(relume.Decoder.load(tmp_path / "mine")(features=given), made)
+    still: dict[str, Any] = {"learning_rate": 1e-9, "steps": 1, "progress": False}
+    begun = relume.invert(net, layer=layer, images=images, decoder=decoder, restarts=2, **still)
+    torch.testing.assert_close(begun.images, made, atol=0.02, rtol=0)
+    assert not (tmp_path / "cache/relume/guides").exists(), "the decoder's image is the guide"
     assert same(before, state(net))
+    with pytest.raises(UserError, match=f"decoder: .* is for {layer} .*, not drop"):
+        relume.invert(net, layer="drop", images=images, decoder=decoder, **still)
+    with pytest.raises(UserError, match="decoder: unknown name 'nobody'"):
+        relume.invert(net, layer=layer, images=images, decoder="nobody", **still)
     with pytest.raises(UserError, match="model"):
         relume.Decoder.load(tmp_path / "mine")(images)
     with pytest.raises(UserError, match="channels"):

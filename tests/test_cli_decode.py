@@ -13,6 +13,8 @@ from PIL import Image
 
 from relume.api import decoding, models
 from relume.api.decoding import Decoder
+from relume.api.inversion import Inversion
+from relume.api.models import Source
 from relume.api.pictures import load
 from relume.cli import show
 from relume.cli.main import main
@@ -128,6 +130,18 @@ def test_decoders_that_ship_are_found_by_name_and_the_projects_own_come_first(
     assert call(decoder="carried").exit_code == 0
     with pytest.raises(UserError, match="carried"):
         Decoder.pretrained("carrie")
+
+
+def test_inversions_begin_with_the_decoder_that_ships_for_the_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "SHIPPED", project / "shipped")
+    write_decoder(project / "shipped/carried", dataset(project / "data/again"), ["conv2"])
+
+    def begun(layer: str = "conv2", size: int = SIZE, **options: Any) -> str | None:
+        found = Inversion(Source("alexnet_conv"), layer, "my.png", size=size, **options).decoder
+        return found.name if found else None
+
+    assert (begun(), begun(recipe="alexnet_deep", decoder="carried")) == ("carried", "carried")
+    assert {begun("conv3"), begun(size=96), begun(decoder="none"), begun(recipe="alexnet_deep")} == {None}
 
 
 @pytest.mark.parametrize("name", shipped.cards())

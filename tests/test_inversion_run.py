@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid, to_float, to_uint8
+from relume.core.images import grid, resize, to_float, to_uint8
 from relume.core.results import Group, Row, read_group, write_group
 from relume.methods.optimise import infer as group
 from relume.methods.optimise.targets import reconstructions
@@ -66,6 +66,11 @@ def test_start_from_a_group(default_params: dict[str, Any], tmp_path: Path) -> N
     images, rows, _, _ = group.invert(second)
     assert {row.family for row in rows} == {"hybrid"}
     assert np.abs(images.astype(int) - first.images[chosen]).max() <= 1
+    own = settings(default_params, terms={"guide": {"grid": 8}})
+    guided = work_in(tmp_path, own, losses=LOSSES | {"guide": 1.0}, start=first)
+    guide = group._problem(guided, [0]).guide
+    assert guide is not None
+    assert torch.equal(guide, resize(to_float(first.images[chosen[:1]]), 8)), "the start is the guide"
     small = work_in(tmp_path / "second", settings(default_params, init={"std": 0.0}, sizes=[[0, 24]]), start=first)
     assert begun(small, [0]).shape == (1, 3, 24, 24)
     half = Group(**{**vars(first), "index": first.index[:4]})
