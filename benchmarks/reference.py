@@ -167,7 +167,8 @@ def stages() -> str:
 def _item(path: str) -> str:
     """Weights and images as a whole, whichever of their files is read."""
     path = re.sub(r"^(models/weights)/.*", r"\1/<network>", re.sub(r"^(data/images/[^/]*)/.*", r"\1", path))
-    return "`" + re.sub(r"\$\{(key|item[^}]*)\}", "<item>", re.sub(r"\$\{(\w+)\.(?:shared\.)?dataset\}", "<dataset>", path)) + "`"
+    path = re.sub(r"\$\{(?:\w+\.(?:shared\.)?)?dataset\}", "<dataset>", path)
+    return "`" + re.sub(r"\$\{(key|item[^}]*)\}", "<item>", path) + "`"
 
 
 def _written(body: Mapping[str, Any]) -> list[str]:

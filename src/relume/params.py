@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from relume.core.config import build, read_params
+from relume.core.config import build, inherit, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.references import GROUPS, METHODS
 from relume.core.run import Run
@@ -27,6 +27,7 @@ from relume.networks.config import Extract, OwnNetwork, Weights
 from relume.report.config import Report
 
 SHARED = (
+    Section(key="dataset", cls=str),
     Section(key="run", cls=Run),
     Section(key="prepare", cls=Prepare),
     Section(key="networks", cls=dict[str, OwnNetwork]),
@@ -51,6 +52,7 @@ T = TypeVar("T")
 
 def check(whole: Mapping[str, Any]) -> None:
     """Raise a UserError that names every fault: in one section each, then between sections."""
+    whole = inherit(whole)
     faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
     faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]
     faults += [f"params: {fault}" for fault in _ignored(whole)]
@@ -116,6 +118,9 @@ def _tried(faults: list[str], make: Callable[..., T], *given: Any) -> T | None:
 
 def _between(params: Params, parts: Sequence[Part]) -> Iterator[str]:
     """What is named is there, names are unique, every group is compared; then what families have to say."""
+    if unknown := list(references.absent(params["dataset"], ("prepare.datasets",), params)):
+        yield from (f"dataset: {fault}" for fault in unknown)
+        return  # what else is found in the sections that share it would only hide this
     groups, methods = list(_groups(params)), list(_methods(params))
     params = params.naming({GROUPS: [one.name for one in groups], METHODS: [one.name for one in methods]})
     for part in parts:

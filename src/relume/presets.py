@@ -1,7 +1,7 @@
 """A preset is one `dvc exp run`: `python -m relume.presets paper_s0`, or `make exp PRESET=paper_s0`.
 
 `presets/<name>.yaml` states differences from params.yaml and why. `only` in it names the sections whose things by name are
-wanted: the others have none, and look at the floors' pictures. What comes out is checked as a whole before anything runs.
+wanted: the others have none, and look at the pictures of `dataset`. What comes out is checked as a whole before anything runs.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from relume.core.config import merge, parse, read_params
+from relume.core.config import SHARING, merge, parse, read_stated
 from relume.core.errors import UserError, one_of
 from relume.core.files import find_root
 from relume.methods.optimise.config import LISTED as MERGED
@@ -23,7 +23,8 @@ from relume.params import SECTIONS, check
 ONLY = "only"
 # sections of things by name, without any
 EMPTY: dict[str, Any] = {key: section.empty for key, section in SECTIONS.items() if section.empty is not None}
-LOOKS = tuple(key for key in EMPTY if SECTIONS[key].dataset)  # of these, those that look at a dataset, whatever they hold
+# of these, those with a dataset of their own, whatever they hold
+LOOKS = tuple(key for key in EMPTY if SECTIONS[key].dataset and key not in SHARING)
 # maps of things by name: a preset that has one lists them all
 LISTED = {"datasets", "questions", *MERGED, *(SECTIONS[key].names or key for key in EMPTY)}
 
@@ -35,7 +36,7 @@ def read(root: Path, name: str) -> dict[str, Any]:
     there = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
     if name not in there:
         raise UserError(f"presets: unknown preset {name!r}; {one_of(there, name)}")
-    stated = read_params(root / "presets" / f"{name}.yaml")
+    stated = read_stated(root / "presets" / f"{name}.yaml")
     return emptied(stated, stated.pop(ONLY), name) if ONLY in stated else stated
 
 
@@ -52,10 +53,8 @@ def emptied(stated: Params, only: Any, name: str) -> dict[str, Any]:
     if faults:
         raise UserError("\n".join(faults))
     empty = {key: dict(value) for key, value in EMPTY.items() if key not in only}
-    dataset = stated.get("floors", {}).get("dataset")
-    for key in LOOKS:
-        if key in empty and dataset is not None:
-            empty[key]["dataset"] = dataset
+    if "dataset" in stated:
+        empty |= {key: {**empty[key], "dataset": stated["dataset"]} for key in LOOKS if key in empty}
     return {**empty, **stated}
 
 
@@ -123,7 +122,7 @@ def command(root: Path, name: str) -> list[str]:
 
 def both(root: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """params.yaml, and what the preset makes of it."""
-    base = read_params(root / "params.yaml")
+    base = read_stated(root / "params.yaml")
     return base, merge(base, read(root, name), LISTED)
 
 

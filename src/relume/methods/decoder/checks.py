@@ -13,9 +13,7 @@ def faults(params: Params) -> Iterator[str]:
         if config.architecture.kind == "conv_only":
             pooled = [tap for tap in config.taps if tap in taps and taps[tap].stride is None]
             yield from (f"{path}.taps: architecture conv_only decodes maps; {tap} has no positions" for tap in pooled)
-    maps, shared = params["maps"], params["train_decoder.shared.dataset"]
-    if maps.decoders and maps.dataset != shared:
-        yield f"maps.dataset: {maps.dataset!r} is not train_decoder.shared.dataset, {shared!r}: maps are ranked on its images"
+    maps = params["maps"]
     for config in (decoders[name] for name in maps.decoders if name in decoders):
         joined, known = "+".join(config.taps), facts(config.network).taps
         if len(config.taps) > 1:
