@@ -32,7 +32,7 @@ DECODERS: list[Case] = [
     ({X: CACHED, "extract.cached": ["efficientnet_lite0"]}, f"{X}.features", "not in extract.cached"),
     ({"invert_decoder.again": GROUP}, "invert_decoder.again", "the name 'alexnet_conv1' belongs to invert_decoder.decoders"),
     ({"invert_decoder.again": GROUP}, "compare.groups", "again is missing"),
-    ({"maps.dataset": "photos_32"}, "maps.dataset", "not train_decoder.shared.dataset"),
+    ({"maps.dataset": "photos_32"}, "maps.dataset", "not dataset, 'photos'"),
     ({"maps.split": "train"}, "maps.split", "models learn from 'train'"),
     ({X: DEEP | {"taps": ["conv4", "conv5"]}, "maps.decoders": ["x"]}, "maps.decoders", "one tap"),
     ({"train_decoder.decoders.alexnet_conv1": DEEP | {"network": "identity", "taps": ["pixels"]}}, "maps.groups", "has 3"),
@@ -106,7 +106,7 @@ OF_LATENTS: list[Case] = [
     ({f"{MAPPER}.taps": ["conv3"], f"{LATENTS}.methods.y": FOURIER}, f"{LATENTS}.methods.y.taps", "the mapper reads conv3"),
     ({"train_mapper.shared.space": "w_plus", f"{W_PLUS}.parametrisation": GIVEN}, f"{W_PLUS}.parametrisation.space", "w_plus"),
     ({f"{LATENTS}.mapper": "data/none"}, f"{W_PLUS}.parametrisation", "the group has no mapper"),
-    ({f"{LATENTS}.base.split": "val"}, f"{LATENTS}.base", "the baselines are of photos, test"),
+    ({f"{LATENTS}.base.split": "val"}, f"{LATENTS}.base", "the baselines are of test"),
     ({f"{W_PLUS}.count": 3}, f"{W_PLUS}.count", "must equal"),
     ({f"{LATENTS}.losses.ref": 1.0}, f"{W_PLUS}.losses.ref", "an earlier group"),
     ({f"{LATENTS}.losses.surrogate": 1.0}, f"{W_PLUS}.losses.surrogate", "a surrogate"),
@@ -137,7 +137,6 @@ ASKS: dict[str, Any] = {
 }
 SURROGATES: list[Case] = [
     ({f"{SURROGATE}.features": "data/features/photos"}, f"{SURROGATE}.features", "is neither"),
-    ({"extract.datasets": []}, f"{SURROGATE}.target.features", "not in extract.datasets"),
     ({ASKED: "surrogate_conv5"}, ASKED, "did you mean 'models/surrogate/surrogate_conv5'"),
     ({ASKED: "data/none"}, ASKED, "needs a model"),
     ({"recipes.deep.taps": {"conv3": 1.0}}, ASKED, "predicts from alexnet_conv conv5"),

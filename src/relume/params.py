@@ -1,6 +1,6 @@
 """The whole of `params.yaml`: every section as its dataclass, and what sections name of each other. Every stage checks it first.
 
-Stages reach this module by name only: it can stop a run, never change a result. It imports no torch.
+Stages reach this module by name only: it can stop a run, and the dataset that it adds stands in their commands. No torch here.
 `python -m relume.params` checks the file by itself.
 """
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from relume.core.config import build, inherit, read_params
+from relume.core.config import build, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.references import GROUPS, METHODS
 from relume.core.run import Run
@@ -50,9 +50,11 @@ BASELINES, PREFIX = "floors", "floor_"  # the group of the baselines, and how th
 T = TypeVar("T")
 
 
-def check(whole: Mapping[str, Any]) -> None:
-    """Raise a UserError that names every fault: in one section each, then between sections."""
-    whole = inherit(whole)
+def check(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The file with its `dataset` in all sections that share it. Raises a UserError that names every fault: in one section each,
+    then between sections."""
+    known = {key: SECTIONS[key] for key in whole if key in SECTIONS and "dataset" in whole}
+    whole = {**whole, **{key: section.inherit(whole[key], whole["dataset"]) for key, section in known.items()}}
     faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
     faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]
     faults += [f"params: {fault}" for fault in _ignored(whole)]
@@ -75,6 +77,7 @@ def check(whole: Mapping[str, Any]) -> None:
         faults = [f"params: {fault}" for fault in _between(Params(built, entries), parts)]
     if faults:
         raise UserError("\n".join(dict.fromkeys(faults)))
+    return whole
 
 
 def _declare(own: Any) -> list[str]:

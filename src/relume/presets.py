@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from relume.core.config import SHARING, merge, parse, read_stated
+from relume.core.config import merge, parse, read_params
 from relume.core.errors import UserError, one_of
 from relume.core.files import find_root
 from relume.methods.optimise.config import LISTED as MERGED
@@ -24,7 +24,7 @@ ONLY = "only"
 # sections of things by name, without any
 EMPTY: dict[str, Any] = {key: section.empty for key, section in SECTIONS.items() if section.empty is not None}
 # of these, those with a dataset of their own, whatever they hold
-LOOKS = tuple(key for key in EMPTY if SECTIONS[key].dataset and key not in SHARING)
+LOOKS = tuple(key for key in EMPTY if SECTIONS[key].own_dataset)
 # maps of things by name: a preset that has one lists them all
 LISTED = {"datasets", "questions", *MERGED, *(SECTIONS[key].names or key for key in EMPTY)}
 
@@ -36,7 +36,7 @@ def read(root: Path, name: str) -> dict[str, Any]:
     there = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
     if name not in there:
         raise UserError(f"presets: unknown preset {name!r}; {one_of(there, name)}")
-    stated = read_stated(root / "presets" / f"{name}.yaml")
+    stated = read_params(root / "presets" / f"{name}.yaml")
     return emptied(stated, stated.pop(ONLY), name) if ONLY in stated else stated
 
 
@@ -122,7 +122,7 @@ def command(root: Path, name: str) -> list[str]:
 
 def both(root: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """params.yaml, and what the preset makes of it."""
-    base = read_stated(root / "params.yaml")
+    base = read_params(root / "params.yaml")
     return base, merge(base, read(root, name), LISTED)
 
 

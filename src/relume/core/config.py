@@ -28,11 +28,6 @@ RENAMED = {  # keys of the last release
     "shake": "w_noise",
     "unlike_noise": "noise_reg",
 }
-# sections that share the file's `dataset`, and of those of entries (`.*`) every entry
-SHARING = (
-    *("floors", "maps", "defend", "invert_optimise", "invert_decoder.*", "invert_landscape.*", "invert_diffusion.*"),
-    *(f"train_{kind}.shared" for kind in ("decoder", "surrogate", "mapper", "diffusion")),
-)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -54,29 +49,7 @@ def parse(text: str) -> Any:
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """The whole parameter file as a mapping. Its `dataset` stands in every section that shares it."""
-    return inherit(read_stated(path))
-
-
-def inherit(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's `dataset` in every section of SHARING that states none."""
-    result = dict(whole)
-    for section, _, below in (key.partition(".") for key in SHARING if "dataset" in whole):
-        if section in whole:
-            result[section] = _share(whole[section], below, whole["dataset"])
-    return result
-
-
-def _share(stated: Any, below: str, dataset: object) -> Any:
-    if not isinstance(stated, dict):
-        return stated
-    if not below:
-        return {"dataset": dataset, **stated}
-    return {key: _share(value, "", dataset) if below in (key, "*") else value for key, value in stated.items()}
-
-
-def read_stated(path: Path) -> dict[str, Any]:
-    """What a file of parameters states."""
+    """The whole parameter file as a mapping."""
     try:
         loaded = parse(path.read_text())
     except FileNotFoundError:
