@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 
 from relume.cli.main import main as cli
 from relume.core.files import read_json
+from relume.core.references import Same
 from relume.methods.optimise.config import Recipe
 from relume.params import SECTIONS
 
@@ -94,6 +95,8 @@ def table(cls: type) -> str:
         schema = properties[field.name]
         known = cls.__pydantic_fields__[field.name]  # type: ignore[attr-defined]
         default = "" if known.is_required() else f"`{json.dumps(known.get_default(call_default_factory=True), default=list)}`"
+        if Same("dataset") in known.metadata:
+            default = "[`dataset`](#dataset)"
         lines.append(f"| `{field.name}` | {spelled(schema)} | {default} | {notes.get(field.name, '')} |")
     return "\n".join(lines) + "\n"
 
@@ -127,6 +130,8 @@ def parameters() -> str:
     listed: set[type] = set()
     for section in SECTIONS.values():
         text += f"\n## {section.key}\n"
+        if section.cls is str:
+            text += "\nThe name of an entry of `prepare.datasets`, for every section whose own `dataset` says so.\n"
         entry = section.entry or (Recipe if section.key == "recipes" else None)
         for cls in dict.fromkeys([*inside(section.cls), *inside(entry)]):
             heading = f"An entry of `{section.path}`. " if cls is entry else ""
@@ -167,7 +172,8 @@ def stages() -> str:
 def _item(path: str) -> str:
     """Weights and images as a whole, whichever of their files is read."""
     path = re.sub(r"^(models/weights)/.*", r"\1/<network>", re.sub(r"^(data/images/[^/]*)/.*", r"\1", path))
-    return "`" + re.sub(r"\$\{(key|item[^}]*)\}", "<item>", re.sub(r"\$\{(\w+)\.(?:shared\.)?dataset\}", "<dataset>", path)) + "`"
+    path = re.sub(r"\$\{(?:\w+\.(?:shared\.)?)?dataset\}", "<dataset>", path)
+    return "`" + re.sub(r"\$\{(key|item[^}]*)\}", "<item>", path) + "`"
 
 
 def _written(body: Mapping[str, Any]) -> list[str]:

@@ -70,7 +70,7 @@ def descent(network: Network, tap: str, count: int, terms: int) -> tuple[Callabl
     name, params = network.facts.name, read_params(find_root(Path.cwd()) / "params.yaml")
     plain: dict[str, Any] = {"network": name, "taps": {tap: 1.0}, "parametrisation": {"kind": "pixels", "box": "projection"}}
     plain |= {"steps": 10**6, "trace_every": 10**6, "optimiser": {"learning_rate": [[0, 0.01]], "warmup": 0, "cosine": False}}
-    plain |= {"terms": {"lpips": {"network": "alex"}}}
+    plain |= {"dataset": "noise", "terms": {"lpips": {"network": "alex"}}}
     config, _ = variation(params["invert_optimise"], dict(list(TERMS.items())[:terms]), plain, "speed")
     goal: Objective = objective(config, Material(store=STORE, device=CPU))
     known = {one: network if one == name else load(one, STORE, CPU) for one in {*goal.needs, *goal.targets}}

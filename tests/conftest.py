@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from relume.params import check
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on toy tensors a second thread only costs time
 os.environ["RELUME_TRACKING"] = "off"  # the tests of tracking turn it on for themselves
 LONGEST = "test_pipeline.py"
-_PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+_PARAMS = check(yaml.safe_load((ROOT / "params.yaml").read_text()))
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ import yaml
 from click.testing import CliRunner
 from dvc.repo import Repo
 
-from relume.core.config import merge
+from relume.core.config import merge, read_params
 from relume.core.files import NONE
 from relume.evaluation.metrics import METRICS
 from relume.methods.registry import FAMILIES
+from relume.params import check
 from relume.presets import LISTED, read
 from tests import data_files as files
 
@@ -30,8 +31,9 @@ JUDGES = [*METRICS, "top1_agreement"] + [
 ]
 
 
-def whole(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    return merge(params, read(ROOT, name), LISTED)
+def whole(name: str, params: Path = ROOT / "params.yaml") -> dict[str, Any]:
+    """The parameters of a preset, checked."""
+    return check(merge(read_params(params), read(ROOT, name), LISTED))
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def test_stage_script_section_and_code_names() -> None:
     assert scripts == set(stages())
     scripts -= {"code"}  # has no parameters
     assert scripts <= set(params)
-    assert set(params) - scripts == {"run", "losses", "networks", "recipes"}
+    assert set(params) - scripts == {"dataset", "run", "losses", "networks", "recipes"}
     for name, stage in stages().items():
         code = [dep for dep in stage["deps"] if dep.startswith(("code/", "src", "stages"))]
         assert code == (["src", "stages"] if name == "code" else [f"code/{script(stage).stem}.json"]), name

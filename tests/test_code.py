@@ -1,5 +1,6 @@
 """Which code a stage runs: imports count, comments and docstrings do not."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 import yaml
 from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
 
 from relume.core.code import closure, digest_of, files_of, write_stages
 from relume.core.config import read_params
@@ -18,6 +20,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_json
 from relume.core.run import Run
 from relume.core.stage import StageContext, declared
+from relume.params import check
 
 TREE = {
     "stages/__init__.py": "import sys\n",
@@ -108,6 +111,20 @@ def test_declared_parameters_are_those_dvc_tracks(project: Path) -> None:
             continue
         assert [{key: reduce(getitem, key.split("."), declared(whole, keys, item)) for key in files[0]}] == files, label
         assert len(files[0]) == len(keys)
+
+
+def test_one_override_switches_the_dataset(project: Path) -> None:
+    """What `dvc exp run -S` does, for all stages that do not name a dataset of their own."""
+    mine = "{source:folder,path:mine,pixels:128,seed:0,split:every,test_every:5,val_every:10}"
+    apply_overrides("params.yaml", [f"+prepare.datasets.mine={mine}", "dataset=mine"])
+    whole = check(read_params(Path("params.yaml")))
+    sections = ("floors", "invert_optimise", "maps", "defend")
+    assert {whole[key]["dataset"] for key in sections} == {"mine"}
+    assert {whole["train_decoder"]["shared"]["dataset"], whole["invert_decoder"]["decoders"]["dataset"]} == {"mine"}
+    with Repo.init(".", no_scm=True) as repo:
+        reads = {stage.addressing: {dep.def_path for dep in stage.deps} for stage in repo.index.stages}
+    old = [name for name, paths in reads.items() if any(re.match("data/(images|features)/photos(/|$)", path) for path in paths)]
+    assert old == []
 
 
 @pytest.mark.slow

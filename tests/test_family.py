@@ -54,7 +54,8 @@ PRESET: dict[str, Any] = {  # nothing but toys, with the picture itself as the o
     "prepare": {"datasets": {"photos": SMALL}},
     "weights": {"networks": ["identity"]},
     "extract": {"networks": ["identity"], "cached": None, "held_out": [], "pictures": 8},
-    "floors": {"dataset": "photos", "blocks": [4]},
+    "dataset": "photos",
+    "floors": {"blocks": [4]},
     "invert_optimise": {"network": "identity", "taps": {"pixels": 1.0}},
     "evaluate": {"metrics": ["psnr"], "paths": [], "sets": None, "reid": None, "other_taps": [], "classifier": None},
     "compare": {
@@ -93,10 +94,9 @@ import os, sys
 import pytest
 from pathlib import Path
 from tests.preset_files import run_all, whole
-from relume.core.config import read_params
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("RELUME_TRACKING", "off")
-    run_all(whole("toys", read_params(Path("params.yaml"))))
+    run_all(whole("toys", Path("params.yaml")))
 """
 
 

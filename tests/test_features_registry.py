@@ -174,10 +174,10 @@ def test_unknown_names_list_the_choices(name):
 
 
 def test_section_faults():
-    whole = {"datasets": ["photos"], "networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
+    whole = {"networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
     assert build(Extract, whole, "extract").cached is None
     assert build(Weights, {"networks": ["lpips_alex", "ViT-B-16/openai"]}, "weights").networks
-    faults = [("networks", ["alexnet_con"]), ("networks", ["lpips_alex"]), ("datasets", ["a", "a"])]
+    faults = [("networks", ["alexnet_con"]), ("networks", ["lpips_alex"]), ("networks", ["alexnet_conv"] * 2)]
     for key, value in [*faults, ("cached", ["vgg16"]), ("pictures", 1)]:
         with pytest.raises(UserError, match=rf"params: extract\.{key}"):
             build(Extract, {**whole, key: value}, "extract")

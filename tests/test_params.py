@@ -84,12 +84,13 @@ ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("recipes.other", {"network": "alexnet_conv"}, "recipes.other.start", "missing"),
 ]
 RECIPES: list[tuple[dict[str, Any], str, str]] = [
-    ({"floors.dataset": "photos_32"}, "floors.dataset", "not invert_optimise.dataset"),
+    ({"dataset": "fotos"}, "dataset", "not in prepare.datasets"),
+    ({"floors.dataset": "photos_32"}, "floors.dataset", "not dataset, 'photos'"),
     ({"floors.count": 99}, "floors.count", "needs 99 images of test, photos has 16"),
     ({"prepare.datasets.photos.test": 0}, "floors.split", "no images in test"),
     ({"run.micro_batch": 1, "invert_optimise.restarts": 2}, "invert_optimise.restarts", "more than run.micro_batch, 1"),
     ({"invert_optimise.taps": {"conv33": 1.0}}, "invert_optimise.taps.conv33", "no tap 'conv33'; did you mean 'conv3'"),
-    ({"recipes.deep.dataset": "photos_32"}, "recipes.deep.dataset", "all recipes share"),
+    ({"recipes.deep.dataset": "photos_32"}, "recipes.deep.dataset", "not dataset, 'photos'"),
     ({"recipes.deep.parametrisation": {"kind": "own", "name": "nowhere:one"}}, "recipes.deep", "no module 'nowhere'"),
     ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "at least one weight"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
@@ -184,7 +185,7 @@ def test_all_faults_are_reported_together(default_params: dict[str, Any]) -> Non
 def test_lists_of_references_exist(default_params: dict[str, Any]) -> None:
     check(default_params)
     paths = {section.path for section in SECTIONS.values()} | {GROUPS, METHODS, "losses", "prepare.datasets"}
-    known = paths | {"weights.networks", "extract.networks", "extract.datasets", LIST}
+    known = paths | {"weights.networks", "extract.networks", LIST}
     parts = [part for section in SECTIONS.values() for part in _parts(section, default_params)]
     marks = [found.mark for part in parts for found in marked(part)]
     assert {name for mark in marks if isinstance(mark, Entry | Folder) for name in mark.lists} <= known

@@ -21,8 +21,8 @@ WIDTH = 8  # of our decoders
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
-def configs(name: str, params: dict[str, Any]) -> dict[str, DecoderConfig]:
-    return entries("train_decoder", whole(name, params)["train_decoder"])
+def configs(name: str) -> dict[str, DecoderConfig]:
+    return entries("train_decoder", whole(name)["train_decoder"])
 
 
 def rule(config: DecoderConfig) -> tuple[Any, ...]:
@@ -41,8 +41,8 @@ def plain(config: DecoderConfig) -> bool:
 # --- parameters --------------------------------------------------------------------------------------------------------
 
 
-def test_paper_s2_parameters(default_params: dict[str, Any]) -> None:
-    found = configs("paper_s2", default_params)
+def test_paper_s2_parameters() -> None:
+    found = configs("paper_s2")
     assert [config.taps for config in found.values()] == [
         (tap,) for tap in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "logits")
     ]
@@ -52,19 +52,19 @@ def test_paper_s2_parameters(default_params: dict[str, Any]) -> None:
         assert plain(config)
 
 
-def test_paper_s2_epochs(default_params: dict[str, Any]) -> None:
+def test_paper_s2_epochs() -> None:
     """20 classes of 500 training pictures, 50 of them held out: 9,000 in batches of 64, the last of which is not full."""
-    data = whole("paper_s2", default_params)["prepare"]["datasets"]["tiny_imagenet"]
+    data = whole("paper_s2")["prepare"]["datasets"]["tiny_imagenet"]
     assert (data["pixels"], data["classes"], data["val"]) == (227, 20, 20 * 50)
     epoch = -(-20 * (500 - 50) // 64)
-    for config in configs("paper_s2", default_params).values():
+    for config in configs("paper_s2").values():
         assert config.training.steps == 30 * epoch
         assert config.training.schedule == Stepwise(kind="step", every=4 * epoch, gamma=0.5)
         assert config.training.validate_every == epoch
 
 
-def test_paper_s3_parameters(default_params: dict[str, Any]) -> None:
-    found = configs("paper_s3", default_params)
+def test_paper_s3_parameters() -> None:
+    found = configs("paper_s3")
     taps = {"all": LAYERS, **{name: (tap,) for name, tap in zip(("early", "mid", "deep", "very_deep"), LAYERS, strict=True)}}
     assert {name: config.taps for name, config in found.items()} == {
         f"{kind}_{depth}": layers for kind in ("s3", "ours") for depth, layers in taps.items()
@@ -76,11 +76,11 @@ def test_paper_s3_parameters(default_params: dict[str, Any]) -> None:
         assert plain(config)
 
 
-def test_paper_s3_epochs(default_params: dict[str, Any]) -> None:
-    data = whole("paper_s3", default_params)["prepare"]["datasets"]["imagenet_val"]
+def test_paper_s3_epochs() -> None:
+    data = whole("paper_s3")["prepare"]["datasets"]["imagenet_val"]
     left = 50_000 - data["test"] - data["val"]
     assert (data["pixels"], "train" in data) == (224, False)
-    for config in configs("paper_s3", default_params).values():
+    for config in configs("paper_s3").values():
         assert config.training.steps * config.training.batch == 32 * left
 
 
@@ -140,11 +140,11 @@ def compared(params: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three classes of which two are drawn; pictures of 64 pixels are enlarged."""
     files.tiny_imagenet(project)
     weights(project, "alexnet", monkeypatch)
-    params = shrunk(whole("paper_s2", default_params), 72, classes=2, val=2)
+    params = shrunk(whole("paper_s2"), 72, classes=2, val=2)
     run_all(params)
     data = Dataset.open(Path("data/images/tiny_imagenet"))
     assert data.manifest["counts"] == {"all": 12, "test": 4, "val": 2, "train": 6}
@@ -155,11 +155,11 @@ def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch, default_pa
 
 
 @pytest.mark.slow
-def test_run_paper_s3(project: Path, monkeypatch: pytest.MonkeyPatch, default_params: dict[str, Any]) -> None:
+def test_run_paper_s3(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
     files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     weights(project, "resnet50", monkeypatch)
-    params = shrunk(whole("paper_s3", default_params), 64, short_side=72, test=3, val=2)
+    params = shrunk(whole("paper_s3"), 64, short_side=72, test=3, val=2)
     run_all(params)
     assert Dataset.open(Path("data/images/imagenet_val")).manifest["counts"] == {"all": 10, "test": 3, "val": 2, "train": 5}
     compared(params)

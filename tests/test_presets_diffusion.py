@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,10 +20,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_diffusion_64_runs_on_the_owners_zip(project: Path, default_params: dict[str, Any]) -> None:
+def test_diffusion_64_runs_on_the_owners_zip(project: Path) -> None:
     """All stages; without optimisation and decoders, whose presets are run elsewhere."""
     files.tiny_imagenet(project, classes=2, val=3)
-    params = whole("diffusion_64", default_params)
+    params = whole("diffusion_64")
     params["prepare"]["datasets"]["tiny_imagenet"].update(classes=2, test=6, val=2)
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=2)

@@ -24,8 +24,8 @@ from tests.preset_files import run_all, toy_project, whole
 TRAIN = {"paper_s4": 49_000, "paper_s4_cifar100": 49_000, "masked_64": 99_000, "energy_imagenet": 1_277_327}
 
 
-def models(name: str, params: dict[str, Any]) -> dict[str, MaskedConfig]:
-    return entries("train_masked", whole(name, params)["train_masked"])
+def models(name: str) -> dict[str, MaskedConfig]:
+    return entries("train_masked", whole(name)["train_masked"])
 
 
 def rule(training: Training) -> tuple[Any, ...]:
@@ -38,8 +38,8 @@ def size(architecture: MaskedArchitecture) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("name", ["paper_s4", "paper_s4_cifar100"])
-def test_paper_s4_parameters(name: str, default_params: dict[str, Any]) -> None:
-    (found,) = models(name, default_params).values()
+def test_paper_s4_parameters(name: str) -> None:
+    (found,) = models(name).values()
     energy, training = found.architecture, found.training
     assert isinstance(energy, EnergyTransformerConfig)
     assert size(energy) == (256, 12, 64, 1024, 12)
@@ -50,13 +50,13 @@ def test_paper_s4_parameters(name: str, default_params: dict[str, Any]) -> None:
     assert sum(weights.numel() for weights in build_masked(energy, 32, 4).parameters()) == 698_161
 
 
-def test_cifar100_equals_cifar10(default_params: dict[str, Any]) -> None:
-    text = [str(whole(name, default_params)) for name in ("paper_s4", "paper_s4_cifar100")]
+def test_cifar100_equals_cifar10() -> None:
+    text = [str(whole(name)) for name in ("paper_s4", "paper_s4_cifar100")]
     assert text[0].replace("cifar10", "cifar100") == text[1]
 
 
-def test_energy_imagenet_parameters(default_params: dict[str, Any]) -> None:
-    (found,) = models("energy_imagenet", default_params).values()
+def test_energy_imagenet_parameters() -> None:
+    (found,) = models("energy_imagenet").values()
     energy, training = found.architecture, found.training
     assert isinstance(energy, EnergyTransformerConfig)
     assert size(energy) == (768, 12, 64, 3072, 12)
@@ -67,17 +67,17 @@ def test_energy_imagenet_parameters(default_params: dict[str, Any]) -> None:
     assert learning_rate(training, training.steps) == pytest.approx(5e-7)
 
 
-def test_masked_64_models_are_comparable(default_params: dict[str, Any]) -> None:
-    energy, other = models("masked_64", default_params).values()
+def test_masked_64_models_are_comparable() -> None:
+    energy, other = models("masked_64").values()
     assert (energy.masks, energy.training, energy.augment) == (other.masks, other.training, other.augment)
     counts = [sum(weights.numel() for weights in build_masked(one.architecture, 64, 8).parameters()) for one in (energy, other)]
     assert counts == [772_033, 718_080]
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("paper_s4", 1000), ("masked_64", 100), ("energy_imagenet", 100)])
-def test_epochs(name: str, epochs: int, default_params: dict[str, Any]) -> None:
+def test_epochs(name: str, epochs: int) -> None:
     """The last batch of an epoch need not be full."""
-    for found in models(name, default_params).values():
+    for found in models(name).values():
         assert found.training.steps == epochs * -(-TRAIN[name] // found.training.batch)
 
 
@@ -88,10 +88,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_run_paper_s4(project: Path, default_params: dict[str, Any]) -> None:
+def test_run_paper_s4(project: Path) -> None:
     """All stages; a narrow model, two batches of two, two steps down."""
     files.cifar10(project)
-    params = whole("paper_s4", default_params)
+    params = whole("paper_s4")
     params["prepare"]["datasets"]["cifar10"].update(verify=False, val=4)
     params["run"].update(device="cpu", micro_batch=4)
     params["extract"].update(pictures=4)
@@ -112,8 +112,8 @@ SIZE = 64  # pixels of the toy run's pictures
 
 
 @pytest.fixture
-def params(default_params: dict[str, Any]) -> dict[str, Any]:
-    return whole("paper_s0", default_params)
+def params() -> dict[str, Any]:
+    return whole("paper_s0")
 
 
 def methods(params: dict[str, Any]) -> dict[str, Method]:

@@ -1,6 +1,6 @@
 """The whole of `params.yaml`: every section as its dataclass, and what sections name of each other. Every stage checks it first.
 
-Stages reach this module by name only: it can stop a run, never change a result. It imports no torch.
+Stages reach this module by name only: it can stop a run, and the dataset that it adds stands in their commands. No torch here.
 `python -m relume.params` checks the file by itself.
 """
 
@@ -27,6 +27,7 @@ from relume.networks.config import Extract, OwnNetwork, Weights
 from relume.report.config import Report
 
 SHARED = (
+    Section(key="dataset", cls=str),
     Section(key="run", cls=Run),
     Section(key="prepare", cls=Prepare),
     Section(key="networks", cls=dict[str, OwnNetwork]),
@@ -49,8 +50,11 @@ BASELINES, PREFIX = "floors", "floor_"  # the group of the baselines, and how th
 T = TypeVar("T")
 
 
-def check(whole: Mapping[str, Any]) -> None:
-    """Raise a UserError that names every fault: in one section each, then between sections."""
+def check(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The file with its `dataset` in all sections that share it. Raises a UserError that names every fault: in one section each,
+    then between sections."""
+    known = {key: SECTIONS[key] for key in whole if key in SECTIONS and "dataset" in whole}
+    whole = {**whole, **{key: section.inherit(whole[key], whole["dataset"]) for key, section in known.items()}}
     faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
     faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]
     faults += [f"params: {fault}" for fault in _ignored(whole)]
@@ -73,6 +77,7 @@ def check(whole: Mapping[str, Any]) -> None:
         faults = [f"params: {fault}" for fault in _between(Params(built, entries), parts)]
     if faults:
         raise UserError("\n".join(dict.fromkeys(faults)))
+    return whole
 
 
 def _declare(own: Any) -> list[str]:
@@ -116,6 +121,9 @@ def _tried(faults: list[str], make: Callable[..., T], *given: Any) -> T | None:
 
 def _between(params: Params, parts: Sequence[Part]) -> Iterator[str]:
     """What is named is there, names are unique, every group is compared; then what families have to say."""
+    if unknown := list(references.absent(params["dataset"], ("prepare.datasets",), params)):
+        yield from (f"dataset: {fault}" for fault in unknown)
+        return  # what else is found in the sections that share it would only hide this
     groups, methods = list(_groups(params)), list(_methods(params))
     params = params.naming({GROUPS: [one.name for one in groups], METHODS: [one.name for one in methods]})
     for part in parts:

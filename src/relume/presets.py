@@ -1,7 +1,7 @@
 """A preset is one `dvc exp run`: `python -m relume.presets paper_s0`, or `make exp PRESET=paper_s0`.
 
 `presets/<name>.yaml` states differences from params.yaml and why. `only` in it names the sections whose things by name are
-wanted: the others have none, and look at the floors' pictures. What comes out is checked as a whole before anything runs.
+wanted: the others have none, and look at the pictures of `dataset`. What comes out is checked as a whole before anything runs.
 """
 
 import re
@@ -23,7 +23,8 @@ from relume.params import SECTIONS, check
 ONLY = "only"
 # sections of things by name, without any
 EMPTY: dict[str, Any] = {key: section.empty for key, section in SECTIONS.items() if section.empty is not None}
-LOOKS = tuple(key for key in EMPTY if SECTIONS[key].dataset)  # of these, those that look at a dataset, whatever they hold
+# of these, those with a dataset of their own, whatever they hold
+LOOKS = tuple(key for key in EMPTY if SECTIONS[key].own_dataset)
 # maps of things by name: a preset that has one lists them all
 LISTED = {"datasets", "questions", *MERGED, *(SECTIONS[key].names or key for key in EMPTY)}
 
@@ -52,10 +53,8 @@ def emptied(stated: Params, only: Any, name: str) -> dict[str, Any]:
     if faults:
         raise UserError("\n".join(faults))
     empty = {key: dict(value) for key, value in EMPTY.items() if key not in only}
-    dataset = stated.get("floors", {}).get("dataset")
-    for key in LOOKS:
-        if key in empty and dataset is not None:
-            empty[key]["dataset"] = dataset
+    if "dataset" in stated:
+        empty |= {key: {**empty[key], "dataset": stated["dataset"]} for key in LOOKS if key in empty}
     return {**empty, **stated}
 
 

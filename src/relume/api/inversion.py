@@ -400,7 +400,7 @@ def configured(
         narrow: dict[str, Any] = {"terms": {"guide": {"reach": fits}}}
         own = merge_recipe(own, narrow if fits else {"losses": {"guide": 0.0}, "init": {"base": "grey"}})
     try:
-        config, _ = variation(whole["invert_optimise"], whole["losses"], own, "invert")
+        config, _ = variation({"dataset": whole["dataset"], **whole["invert_optimise"]}, whole["losses"], own, "invert")
     except UserError as error:
         raise UserError(str(error).replace("params: invert.", "")) from None
     for kind, name in config.own:

@@ -73,7 +73,7 @@ def evaluate(
 
 def _others(size: int, channels: int) -> Tensor:
     parameters = read_params(PARAMS)
-    dataset = training(parameters["invert_optimise"]["dataset"], parameters)
+    dataset = training(parameters["dataset"], parameters)
     return load(as_channels(dataset.pixels(dataset.select("train")[:OTHERS]), channels), size=size, channels=channels)
 
 

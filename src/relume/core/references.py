@@ -114,6 +114,7 @@ class Lpips(Reference):
 
 Dataset = Annotated[str, Entry(("prepare.datasets",))]
 TrainingSet = Annotated[str, Entry(("prepare.datasets",)), Holds()]
+TheDataset = Annotated[str, Same("dataset")]  # of the file: `params.check` puts it wherever a section leaves it out
 Fetched = Annotated[str, Entry(("weights.networks",))]
 Extracted = Annotated[str, Entry(("extract.networks",))]
 Validation = Annotated[int | None, Count("val")]

@@ -31,8 +31,7 @@ class StageContext:
     def __init__(self, name: str, item: str = "") -> None:
         self.name, self.item = name, item
         self._label = f"{name}@{item}" if item else name
-        whole = read_params(PARAMS)
-        importlib.import_module("relume.params").check(whole)
+        whole = importlib.import_module("relume.params").check(read_params(PARAMS))
         running = os.environ.get("DVC_STAGE")
         self._given = whole if running is None else declared(whole, self._stage()["params"], running.partition("@")[2])
         self._read: dict[str, Any] = {}

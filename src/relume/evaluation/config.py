@@ -19,9 +19,9 @@ from relume.core.references import (
     Lpips,
     NetworkTap,
     Once,
-    Same,
     Split,
     Tap,
+    TheDataset,
 )
 from relume.evaluation.metrics import (
     CLIP,
@@ -66,7 +66,7 @@ def _each_once(key: str, names: Sequence[object]) -> None:
 class Floors:
     """The images of the baselines, which must be those of the methods."""
 
-    dataset: Annotated[Dataset, Same("invert_optimise.dataset")]
+    dataset: TheDataset
     split: Annotated[str, Split()]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     blocks: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Once]  # blocks per side: 8 is an image of 8x8 colours
@@ -183,7 +183,7 @@ class SelfTest:
 class Maps:
     """Channels are ranked on training images; their groups are removed and kept on images of `split`."""
 
-    dataset: Dataset
+    dataset: TheDataset
     split: Annotated[str, Split(held_out=True)]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     decoders: Annotated[
@@ -205,7 +205,7 @@ class Maps:
 class Defend:
     """Defences of stored features. Images of `split` are attacked; all held-out images are candidates."""
 
-    dataset: Annotated[Dataset, Holds(("train",))]
+    dataset: Annotated[TheDataset, Holds(("train",))]
     split: Annotated[str, Split(held_out=True)]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
     # network and tap of the stored features; empty: a table without rows. A decoder of the same tap makes images

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from relume.core.config import build, merge
+from relume.core.references import Same
 
 Plain = Mapping[str, Any]  # parsed YAML
 IMAGES = ("dataset", "split", "count")  # fields that select images
@@ -41,6 +42,16 @@ def _states(plain: Any, path: Sequence[Any]) -> bool:
     return True
 
 
+def _shares(cls: Any) -> bool:
+    """Whether it is a dataclass whose `dataset` is the file's."""
+    known = "dataset" in getattr(cls, "__dataclass_fields__", ())
+    return known and Same("dataset") in getattr(get_type_hints(cls, include_extras=True)["dataset"], "__metadata__", ())
+
+
+def _given(plain: Any, dataset: Any) -> Any:
+    return {"dataset": dataset, **plain} if isinstance(plain, dict) else plain
+
+
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """A section of `params.yaml`."""
@@ -74,9 +85,19 @@ class Section:
         return {} if get_origin(self.cls) is dict else None
 
     @property
-    def dataset(self) -> bool:
-        """Whether the section names a dataset."""
-        return "dataset" in getattr(self.cls, "__dataclass_fields__", ())
+    def own_dataset(self) -> bool:
+        """Whether the section, whatever it holds, names a dataset other than the file's."""
+        return "dataset" in getattr(self.cls, "__dataclass_fields__", ()) and not _shares(self.cls)
+
+    def inherit(self, plain: Any, dataset: Any) -> Any:
+        """The section with the file's `dataset` wherever it is left out: in itself, its `shared`, or each of its entries."""
+        if get_origin(self.cls) is dict and _shares(get_args(self.cls)[1]):
+            return {name: _given(entry, dataset) for name, entry in plain.items()} if isinstance(plain, dict) else plain
+        if _shares(self.cls):
+            return _given(plain, dataset)
+        if _shares(self.entry) and isinstance(plain, dict):
+            return {key: _given(below, dataset) if key == "shared" else below for key, below in plain.items()}
+        return plain
 
     def part(self, value: Any, plain: Any) -> Part:
         """The section itself. Without entries, only its IMAGES fields are read."""

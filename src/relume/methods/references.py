@@ -250,8 +250,7 @@ def _(mark: marks.Features, found: Found, params: Params) -> Iterator[str]:
     if found.value not in (str(NONE), kept):
         yield f"{found.value!r} is neither {NONE} (they are computed) nor {kept} (they are read)"
     elif found.value == kept:
-        for name, key in ((dataset, "datasets"), (network, "networks")):
-            yield from absent(name, (f"extract.{key}",), params)
+        yield from absent(network, ("extract.networks",), params)
         if mark.strict and extract.cached is not None:
             yield from absent(network, ("extract.cached",), params)
 

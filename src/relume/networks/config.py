@@ -6,7 +6,7 @@ from pydantic import Field
 
 from relume.core.config import config
 from relume.core.errors import UserError, one_of
-from relume.core.references import Dataset, Fetched, Once
+from relume.core.references import Fetched, Once
 from relume.networks.catalogue import check_network, check_weights
 
 Positive = Annotated[float, Field(gt=0)]
@@ -42,7 +42,6 @@ class Weights:
 
 @config
 class Extract:
-    datasets: Annotated[tuple[Dataset, ...], Once]
     networks: Annotated[tuple[Fetched, ...], Once]  # of `catalogue.NETWORKS`, or open_clip's <model>/<tag>
     budget_mb: int = Field(ge=0)  # MiB of float16 features saved per dataset and network, smallest taps first
     pictures: int = Field(ge=2)  # at most this many training images for the statistics

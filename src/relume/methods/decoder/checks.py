@@ -17,12 +17,10 @@ def faults(params: Params) -> Iterator[str]:
             yield from (f"{path}.taps: architecture conv_only decodes maps; {tap} has no positions" for tap in pooled)
     for name in decoders.keys() & params.entries(LIST).keys():
         yield f"train_decoder.decoders.{name}: this is the name of one that ships in {LIST}: choose another"
-    maps, shared = params["maps"], params["train_decoder.shared.dataset"]
+    maps = params["maps"]
     uses = {f"invert_decoder.{name}": one for name, one in params.entries("invert_decoder").items()} | {"maps": maps}
     for path, one in uses.items():
         yield from (f"{path}.decoders: {fault}" for fault in _shipped(one, decoders, params))
-    if decoders.keys() & set(maps.decoders) and maps.dataset != shared:
-        yield f"maps.dataset: {maps.dataset!r} is not train_decoder.shared.dataset, {shared!r}: maps are ranked on its images"
     known_decoders = {**params.entries(LIST), **decoders}
     for config in (known_decoders[name] for name in maps.decoders if name in known_decoders):
         joined, known = "+".join(config.taps), facts(config.network).taps

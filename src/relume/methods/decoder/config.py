@@ -6,7 +6,7 @@ from pydantic import Field
 
 from relume.core.config import config
 from relume.core.files import NONE, given
-from relume.core.references import Count, Entry, Extracted, Features, Once, Same, Tap, TrainingSet, Validation
+from relume.core.references import Count, Entry, Extracted, Features, Holds, Once, Same, Tap, TheDataset, Validation
 from relume.losses.config import LpipsTerm
 from relume.training.config import Augment, Name, Training
 
@@ -91,7 +91,7 @@ class Measures:
 class Shared:
     """What decoders have in common, unless one says otherwise."""
 
-    dataset: Annotated[TrainingSet, Same("train_decoder.shared.dataset")]
+    dataset: Annotated[TheDataset, Holds()]
     architecture: Architecture
     losses: DecoderLosses
     measures: Measures
@@ -125,7 +125,7 @@ class DecoderConfig(Shared):
 class InvertDecoder:
     """One entry of section `invert_decoder`: a group, with a method for each of its decoders."""
 
-    dataset: Annotated[str, Same("floors.dataset")]
+    dataset: TheDataset
     split: Annotated[str, Same("floors.split")]  # never the decoders' own training images
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first pictures of the split; null: all of them
     decoders: tuple[Annotated[str, Entry(DECODERS)], ...] = Field(min_length=1)

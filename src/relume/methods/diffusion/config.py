@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from relume.core.config import config
-from relume.core.references import Count, Entry, Extracted, Once, Same, Tap, TrainingSet, Validation
+from relume.core.references import Count, Entry, Extracted, Holds, Once, Same, Tap, TheDataset, Validation
 from relume.training.config import Augment, Name, Training
 
 MODELS = "train_diffusion.models"
@@ -40,7 +40,7 @@ class Noise:
 class SharedDiffusion:
     """Defaults of all denoisers."""
 
-    dataset: Annotated[TrainingSet, Same("train_diffusion.shared.dataset")]
+    dataset: Annotated[TheDataset, Holds()]
     architecture: UNet
     noise: Noise
     alone: bool  # condition each training image on one random tap; else on all taps
@@ -70,7 +70,7 @@ class Seen:
 class InvertDiffusion:
     """One group. Each entry of `seen` gives the methods <name>_direct, <name>_sample and <name>_mean."""
 
-    dataset: Annotated[str, Same("floors.dataset")]
+    dataset: TheDataset
     split: Annotated[str, Same("floors.split")]  # never the denoisers' own training images
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     steps: int = Field(ge=1)  # sampling steps

@@ -7,7 +7,7 @@ from pydantic import Field
 from relume.core.config import config
 from relume.core.errors import UserError
 from relume.core.files import given
-from relume.core.references import Count, Dataset, Folder, Once, Same, Split, TrainingSet, Validation
+from relume.core.references import Count, Folder, Once, Same, Split, TheDataset, TrainingSet, Validation
 from relume.losses.config import LpipsTerm
 from relume.training.config import Name, Training
 
@@ -114,7 +114,7 @@ class Interval:
 class InvertLandscape:
     """An entry of section `invert_landscape`: a group. Its target is the image."""
 
-    dataset: Dataset
+    dataset: TheDataset
     split: Annotated[str, Split()]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     generator: Annotated[str, GENERATOR]  # the landscape's generator

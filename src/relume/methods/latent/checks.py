@@ -17,8 +17,8 @@ def faults(params: Params) -> Iterator[str]:
     for name, (group, methods) in params.entries("invert_latent").items():
         path, floors = f"invert_latent.{name}", params["floors"]
         shared = base(group, path)
-        if (shared.dataset, shared.split) != (floors.dataset, floors.split):
-            yield f"{path}.base: the baselines are of {floors.dataset}, {floors.split}; needs the same images"
+        if shared.split != floors.split:
+            yield f"{path}.base: the baselines are of {floors.split}; needs the same images"
         for one, way in methods.items():
             yield from _method(f"{path}.methods.{one}", way, shared, group, params)
         mapper = params.entries("train_mapper.models").get(group.mapper.removeprefix(f"{MAPPERS}/"))

@@ -9,7 +9,7 @@ from pydantic import Field
 from relume.core.config import build, config
 from relume.core.errors import UserError
 from relume.core.files import given
-from relume.core.references import Fetched, Folder, Same, Sees, Tap, TrainingSet, Validation
+from relume.core.references import Fetched, Folder, Holds, Sees, Tap, TheDataset, Validation
 from relume.losses.config import Losses
 from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
 from relume.training.config import Augment, Name, Training
@@ -59,7 +59,7 @@ class MapperLosses:
 class SharedMapper:
     """Settings of all mappers; models override them."""
 
-    dataset: Annotated[TrainingSet, Same("train_mapper.shared.dataset")]
+    dataset: Annotated[TheDataset, Holds()]
     space: Literal["z", "w", "w_plus"]  # in multi-objective inversion z
     architecture: MapperArchitecture
     losses: MapperLosses

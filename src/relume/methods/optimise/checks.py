@@ -17,13 +17,10 @@ WITHOUT_BATCHNORM = ("alexnet", "vgg", "squeezenet", "clip", "identity")  # pref
 
 
 def faults(params: Params) -> Iterator[str]:
-    shared = params["invert_optimise"].dataset
     for name, (recipe, own) in params.entries("recipes").items():
         path, losses = f"recipes.{name}", recipe.losses.active
         if isinstance(recipe.parametrisation, Latent):
             yield f"{path}.parametrisation.kind: latent spaces need a generator: use section invert_latent"
-        if recipe.dataset != shared:
-            yield f"{path}.dataset: {recipe.dataset!r} is not invert_optimise.dataset, {shared!r}: all recipes share it"
         if "ref" in losses and not own.reference.startswith(f"{GROUPS}/"):
             yield f"{path}.reference: the ref term needs an earlier group: {GROUPS}/<group>"
         learned = losses.keys() - ({"guide"} if given(own.start) else set())  # the start replaces the linear map

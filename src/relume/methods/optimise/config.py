@@ -7,7 +7,7 @@ from pydantic import Field
 
 from relume.core.config import build, config, merge
 from relume.core.files import NONE
-from relume.core.references import AtMost, Count, Entry, Extracted, Folder, Sees, Split, Tap
+from relume.core.references import AtMost, Count, Extracted, Folder, Sees, Split, Tap, TheDataset
 from relume.losses.config import Losses, Terms, Weight
 
 Pair = tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]]
@@ -161,7 +161,7 @@ class Stop:
 class InvertOptimise:
     """Settings of all inversions by optimisation; recipes override them."""
 
-    dataset: Annotated[str, Entry(("extract.datasets",))]
+    dataset: TheDataset
     split: Annotated[str, Split()]
     count: Annotated[int | None, Count()] = Field(ge=1)  # the first images of the split; null: all
     network: Annotated[Extracted, Sees()]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from relume.core.config import config
-from relume.core.references import Features, Fetched, Once, Same, Tap, TrainingSet, Validation
+from relume.core.references import Features, Fetched, Holds, Once, Tap, TheDataset, Validation
 from relume.training.config import Training
 
 
@@ -59,7 +59,7 @@ class Target:
 class SharedSurrogate:
     """Settings of all surrogates; models override them."""
 
-    dataset: Annotated[TrainingSet, Same("train_surrogate.shared.dataset")]
+    dataset: Annotated[TheDataset, Holds()]
     architecture: SurrogateArchitecture
     penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         min_length=1
