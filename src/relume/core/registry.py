@@ -1,4 +1,4 @@
-"""What users and installed packages add to relume's own losses, networks, parametrisations, views, metrics, datasets, families."""
+"""What users and installed packages add to relume: losses, networks, parametrisations, views, metrics, datasets, families."""
 
 import difflib
 import os
