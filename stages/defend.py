@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
+import click
 from torch import Tensor
 
 from relume.core.files import write_csv
-from relume.core.runtime import setup
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Defend, Evaluate, Place
@@ -21,19 +22,20 @@ from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks.weights import WeightStore
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are stored.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("defend")
-def main(
-    context: StageContext,
-    images: Annotated[Path, "The dataset whose features are stored."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
-    models: Annotated[Path, "Folder of the decoders."],
-    out: Annotated[Path, "Table to write."],
-) -> None:
-    run, device = setup(context)
-    config, evaluate = context.section(Defend, "defend"), context.section(Evaluate, "evaluate")
+def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config, evaluate = context.section(Run, "run"), context.section(Defend, "defend"), context.section(Evaluate, "evaluate")
     draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
-    others = evaluate.reid.networks if evaluate.reid else ()
+    deterministic()
+    device, others = device_of(run), evaluate.reid.networks if evaluate.reid else ()
     decoders = [read_decoder(card.parent, device) for card in sorted(models.glob("*/model.json"))]
     subjects = [stored(place, decoders, others, models.parent) for place in config.embeddings]
     views = {place: None for one in subjects for place in (one.place, one.extractor) if place}

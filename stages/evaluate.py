@@ -1,14 +1,15 @@
 """Score the reconstructions of one group, image by image."""
 
 from pathlib import Path
-from typing import Annotated
 
+import click
 from tqdm import tqdm
 
 from relume.core.errors import UserError
 from relume.core.files import write_csv
 from relume.core.results import read_descent
-from relume.core.runtime import setup
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, Evaluate
@@ -19,26 +20,39 @@ from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
 from relume.networks.weights import WeightStore
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="The group's name.")
+@click.option("--reconstructions", type=FOLDER, required=True, help="The group's folder.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the originals' datasets.")
+@click.option("--features", type=FOLDER, multiple=True, help="Folder of a dataset's features; repeat. For feature_error.")
+@click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="The table to write.")
+@click.option("--sets", type=FOLDER, required=True, help="The table of set metrics.")
+@click.option(
+    "--paths", type=FOLDER, required=True, help="The table of metrics of intermediate images; no rows for masked groups."
+)
 @stage("evaluate", item="group")
 def main(
     context: StageContext,
-    group: Annotated[str, "The group's name."],
-    reconstructions: Annotated[Path, "The group's folder."],
-    images: Annotated[Path, "Folder of the originals' datasets."],
-    out: Annotated[Path, "The table to write."],
-    sets: Annotated[Path, "The table of set metrics."],
-    paths: Annotated[Path, "The table of metrics of intermediate images; no rows for masked groups."],
-    features: Annotated[tuple[Path, ...], "Folder of a dataset's features; repeat. For feature_error."] = (),
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."] = (),
+    group: str,
+    reconstructions: Path,
+    images: Path,
+    features: tuple[Path, ...],
+    weights: tuple[Path, ...],
+    out: Path,
+    sets: Path,
+    paths: Path,
 ) -> None:
-    run, device = setup(context)
-    config = context.section(Evaluate, "evaluate")
+    run, config = context.section(Run, "run"), context.section(Evaluate, "evaluate")
+    deterministic()
     found, masks = read(reconstructions)
     if found.name != group:
         raise UserError(f"--group is {group}, but --reconstructions is the folder of {found.name}")
     kinds = inverted(found) if "feature_error" in config.metrics else []
-    store = WeightStore(*weights)
+    device, store = device_of(run), WeightStore(*weights)
     datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(row["dataset"] for row in found.index)}
     folders = {folder.resolve().name: folder for folder in features}
     others = [place for _, place in config.views] if masks is None else []

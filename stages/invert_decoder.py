@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+
+import click
 
 from relume.core.results import write_group
-from relume.core.runtime import describe, setup
+from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
@@ -14,19 +15,20 @@ from relume.methods.decoder.trained import read_decoder
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `invert_decoder` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are decoded.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the decoders.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage("invert_decoder", item="group")
-def main(
-    context: StageContext,
-    group: Annotated[str, "Name below `invert_decoder` in params.yaml."],
-    images: Annotated[Path, "The dataset whose features are decoded."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
-    models: Annotated[Path, "Folder of the decoders."],
-    out: Annotated[Path, "Folder of the group."],
-) -> None:
-    run, device = setup(context)
-    config = context.section(InvertDecoder, f"invert_decoder.{group}")
-    store = WeightStore(*weights)
+def main(context: StageContext, group: str, images: Path, weights: tuple[Path, ...], models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(InvertDecoder, f"invert_decoder.{group}")
+    deterministic()
+    device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(models / name, device) for name in config.decoders]
     networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
     pictures, rows, timing = decode(

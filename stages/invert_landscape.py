@@ -2,11 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+
+import click
 
 from relume.core.files import given, write_csv
 from relume.core.results import write_group
-from relume.core.runtime import describe, setup
+from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.curves import CURVES, curves
@@ -16,23 +17,32 @@ from relume.methods.landscape.infer import follow, index, invert, search, timing
 from relume.networks.weights import WeightStore
 from relume.training.models import CARD
 
+FOLDER = click.Path(path_type=Path)
 SECTION = "invert_landscape"
 
 
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `invert_landscape` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are inverted.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
+@click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with the generator.")
+@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
 def main(
     context: StageContext,
-    group: Annotated[str, "Name below `invert_landscape` in params.yaml."],
-    images: Annotated[Path, "The dataset whose images are inverted."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
-    generator: Annotated[Path, "The trained generator."],
-    landscape: Annotated[Path, "The landscape that was trained with the generator."],
-    mapper: Annotated[Path, "A mapper to its latents, or data/none."],
-    out: Annotated[Path, "Folder of the group."],
+    group: str,
+    images: Path,
+    weights: tuple[Path, ...],
+    generator: Path,
+    landscape: Path,
+    mapper: Path,
+    out: Path,
 ) -> None:
-    run, device = setup(context)
-    config = context.section(InvertLandscape, f"{SECTION}.{group}")
-    dataset = Dataset.open(images)
+    run, config = context.section(Run, "run"), context.section(InvertLandscape, f"{SECTION}.{group}")
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
     prepared = search(
         dataset=dataset,
         store=WeightStore(*weights),

@@ -3,13 +3,12 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import click
 
 from relume.core.files import given
 from relume.core.results import read_group, write_group
-from relume.core.runtime import describe, setup
+from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.optimise.config import variation
@@ -21,23 +20,33 @@ from relume.networks.weights import WeightStore
 FRAMES = "RELUME_FRAMES"  # steps between image sheets in the live view; the result does not depend on it
 
 
+@click.command(help=__doc__)
+@click.option("--recipe", required=True, help="Name below `recipes` in params.yaml; also the method's name in every table.")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset whose features are inverted.")
+@click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group with the initial images, or data/none.")
+@click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or data/none.")
+@click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A trained model, or data/none.")
+@click.option("--dry-run", is_flag=True, help="Check everything, time a few steps, print the estimated time, write nothing.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
 def main(
     context: StageContext,
-    recipe: Annotated[str, "Name below `recipes` in params.yaml; also the method's name in every table."],
-    images: Annotated[Path, "The dataset whose features are inverted."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
-    start: Annotated[Path, "A group with the initial images, or data/none."],
-    reference: Annotated[Path, "The group of `ref`, or data/none."],
-    surrogate: Annotated[Path, "A trained model, or data/none."],
-    out: Annotated[Path, "Folder of the group."],
-    dry_run: Annotated[bool, "Check everything, time a few steps, print the estimated time, write nothing."] = False,
+    recipe: str,
+    images: Path,
+    weights: tuple[Path, ...],
+    start: Path,
+    reference: Path,
+    surrogate: Path,
+    out: Path,
+    dry_run: bool,
 ) -> None:
-    run, device = setup(context)
+    run = context.section(Run, "run")
     key = f"recipes.{recipe}"
     config, _ = variation(context.plain("invert_optimise"), context.plain("losses"), context.plain(key), key)
     settings = {**asdict(config), "losses": config.losses.active}
-    dataset = Dataset.open(images)
+    device, dataset = device_of(run), Dataset.open(images)
+    deterministic()
     cards = [card for folder in (*weights, surrogate) for card in sorted(folder.glob("**/model.json"))]
     inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
     scratch = context.scratch(inputs, describe(device))

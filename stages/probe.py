@@ -2,12 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import click
 
 from relume.core.files import write_csv
-from relume.core.runtime import setup
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Probe
@@ -15,17 +15,18 @@ from relume.evaluation.probe import PROBE, table
 from relume.methods.masked.represent import represent
 from relume.methods.masked.trained import read_masked
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose classes are predicted.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
+@click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("probe")
-def main(
-    context: StageContext,
-    images: Annotated[Path, "The dataset whose classes are predicted."],
-    models: Annotated[Path, "Folder of the masked models."],
-    out: Annotated[Path, "Table to write."],
-) -> None:
-    run, device = setup(context)
-    config = context.section(Probe, "probe")
-    dataset = Dataset.open(images)
+def main(context: StageContext, images: Path, models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(Probe, "probe")
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
     trained = [read_masked(models / name, device) for name in config.models]
     readers = {one.name: partial(represent, one, dataset, micro_batch=run.micro_batch) for one in trained}
     rows = table(dataset, readers, config)

@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
+
+import click
 
 from relume.core.results import write_group
-from relume.core.runtime import describe, setup
+from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.masked_floors import fillers
@@ -14,20 +16,20 @@ from relume.methods.masked.descents import descents
 from relume.methods.masked.infer import Predictor, predictors, reconstruct
 from relume.methods.masked.trained import read_masked
 
+FOLDER = click.Path(path_type=Path)
 SECTION = "reconstruct_masked"
 
 
+@click.command(help=__doc__)
+@click.option("--group", required=True, help="Name below `reconstruct_masked` in params.yaml.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are masked.")
+@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
-def main(
-    context: StageContext,
-    group: Annotated[str, "Name below `reconstruct_masked` in params.yaml."],
-    images: Annotated[Path, "The dataset whose images are masked."],
-    models: Annotated[Path, "Folder of the masked models."],
-    out: Annotated[Path, "Folder of the group."],
-) -> None:
-    run, device = setup(context)
-    config = context.section(ReconstructMasked, f"{SECTION}.{group}")
-    dataset = Dataset.open(images)
+def main(context: StageContext, group: str, images: Path, models: Path, out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(ReconstructMasked, f"{SECTION}.{group}")
+    deterministic()
+    device, dataset = device_of(run), Dataset.open(images)
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
     loaded = [read_masked(models / name, device) for name in config.models]
     trained = predictors(loaded, dataset, config)

@@ -1,10 +1,12 @@
 """Measure the set distances between generators' samples and held-out images."""
 
 from pathlib import Path
-from typing import Annotated
+
+import click
 
 from relume.core.files import write_csv
-from relume.core.runtime import setup
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate
@@ -13,22 +15,23 @@ from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
 from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--samples", type=FOLDER, required=True, help="Folder of all generators' samples.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
+@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("score_samples")
-def main(
-    context: StageContext,
-    samples: Annotated[Path, "Folder of all generators' samples."],
-    images: Annotated[Path, "Folder of the datasets."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
-    out: Annotated[Path, "The table to write."],
-) -> None:
-    run, device = setup(context)
-    config = context.section(ScoreSamples, "score_samples")
+def main(context: StageContext, samples: Path, images: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, config = context.section(Run, "run"), context.section(ScoreSamples, "score_samples")
+    deterministic()
     found = read_scored(samples, config)
     datasets = {name: Dataset.open(images / name) for name in dict.fromkeys(one.about.dataset for one, _ in found.values())}
     sizes = [data.size for data in datasets.values()]
     sets = context.section(Evaluate, "evaluate").sets if found else None
-    metric_network = open_metric_network(sets, sizes, WeightStore(*weights), device=device, micro_batch=run.micro_batch)
+    metric_network = open_metric_network(sets, sizes, WeightStore(*weights), device=device_of(run), micro_batch=run.micro_batch)
     write_csv(out, SCORED, [] if metric_network is None else sample_rows(found, datasets, metric_network, config, run.seed))
 
 

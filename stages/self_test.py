@@ -1,13 +1,14 @@
 """Check that metrics order known degradations, and that images are best against themselves."""
 
 from pathlib import Path
-from typing import Annotated
 
+import click
 import numpy as np
 
 from relume.core.errors import UserError
 from relume.core.files import write_csv
-from relume.core.runtime import setup
+from relume.core.run import Run
+from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, Floors, SelfTest
@@ -17,19 +18,20 @@ from relume.evaluation.scoring import Scorer, read_scales, score, with_views
 from relume.evaluation.self_test import COLUMNS, as_group, check_order, spoilt
 from relume.networks.weights import WeightStore
 
+FOLDER = click.Path(path_type=Path)
 
+
+@click.command(help=__doc__)
+@click.option("--images", type=FOLDER, required=True, help="The dataset that `floors.dataset` names.")
+@click.option("--features", type=FOLDER, required=True, help="Folder of its features.")
+@click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
+@click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("self_test")
-def main(
-    context: StageContext,
-    images: Annotated[Path, "The dataset that `floors.dataset` names."],
-    features: Annotated[Path, "Folder of its features."],
-    out: Annotated[Path, "The table to write."],
-    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."] = (),
-) -> None:
-    run, device = setup(context)
-    evaluate = context.section(Evaluate, "evaluate")
+def main(context: StageContext, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
+    run, evaluate = context.section(Run, "run"), context.section(Evaluate, "evaluate")
     config, floors = context.section(SelfTest, "self_test"), context.section(Floors, "floors")
-    data = Dataset.open(images)
+    deterministic()
+    data, device = Dataset.open(images), device_of(run)
     rows = data.select(floors.split, floors.count)[: config.count]
     rungs = list(spoilt(data, rows, config, run.seed))
     group = as_group(data, rows, rungs)

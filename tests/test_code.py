@@ -16,7 +16,7 @@ from relume.core.code import closure, digest_of, files_of, write_stages
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import read_json
-from relume.core.runtime import setup
+from relume.core.run import Run
 from relume.core.stage import StageContext, declared
 
 TREE = {
@@ -132,7 +132,7 @@ def test_undeclared_parameters_and_threads(project: Path, monkeypatch: pytest.Mo
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("threads: 1 ", "threads: 2 "))
     try:
-        setup(StageContext("evaluate", "deep"))
+        StageContext("evaluate", "deep").section(Run, "run")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

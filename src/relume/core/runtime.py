@@ -2,16 +2,12 @@
 
 import hashlib
 import platform
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from relume.core.errors import UserError, one_of
 from relume.core.run import Run
-
-if TYPE_CHECKING:
-    from relume.core.stage import StageContext
 
 
 def device_of(run: Run) -> torch.device:
@@ -22,14 +18,6 @@ def device_of(run: Run) -> torch.device:
     if not available[run.device]:
         raise UserError(f"run.device: {run.device} is not available; {one_of(name for name in available if available[name])}")
     return torch.device(run.device)
-
-
-def setup(context: "StageContext") -> tuple[Run, torch.device]:
-    """Section `run` and its device, with the section's threads and equal bits on the same CPU."""
-    run = context.section(Run, "run")
-    torch.set_num_threads(run.threads)
-    deterministic()
-    return run, device_of(run)
 
 
 def describe(device: torch.device) -> str:

@@ -1,15 +1,15 @@
 """The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
 imported by name: they do not change outputs, so they are not code dependencies."""
 
+import functools
 import importlib
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args, get_origin
+from typing import Any, Self, TypeVar
 
 import click
 import yaml
@@ -19,6 +19,7 @@ from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import Scratch, check_writable, digest, sha256
 from relume.core.process import end_with_parent, held
+from relume.core.run import Run
 
 T = TypeVar("T")
 PARAMS, CODE, LOCKS = Path("params.yaml"), Path("code"), Path(".dvc/tmp/relume")
@@ -56,7 +57,10 @@ class StageContext:
 
     def section(self, cls: type[T], key: str) -> T:
         """The section (or the key `a.b`) as its dataclass."""
-        return build(cls, self.plain(key), key)
+        built = build(cls, self.plain(key), key)
+        if isinstance(built, Run):  # not in Run itself: the API uses all threads
+            importlib.import_module("torch").set_num_threads(built.threads)
+        return built
 
     def plain(self, key: str) -> Any:
         """The section as plain data."""
@@ -108,45 +112,25 @@ def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[s
     return found
 
 
-def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], click.Command]:
-    """Decorator that makes a function the command of a stage. Its arguments are options, except the context, and annotated with
-    type and help: `images: Annotated[Path, "The dataset."]`. A tuple repeats, a default makes it optional. `item`: the option
-    that holds the item of a `foreach` or `matrix`."""
+def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator for a stage's click command: passes the context, and writes to MLflow at the end. `item`: the option that holds
+    the item of a `foreach` or `matrix`."""
 
-    def wrap(function: Callable[..., None]) -> click.Command:
-        options = []
-        for option, parameter in inspect.signature(function).parameters.items():
-            if option != "context":
-                kind, text = get_args(parameter.annotation)
-                options.append(option_of(option, kind, text, required=parameter.default is parameter.empty))
-        return command(name, function, options, item=item, about=sys.modules[function.__module__].__doc__)
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**options: Any) -> None:
+            which = str(options[item]) if item else ""
+            try:
+                with StageContext(name, which) as context:
+                    for option in ("out", "timing"):
+                        if option in options:
+                            context.claim(options[option])
+                    function(context=context, **options)
+                importlib.import_module("relume.tracking.project").after_stage(name, which)
+            except UserError as error:
+                click.secho(f"{name}: {error}", fg="red", err=True)
+                sys.exit(1)
+
+        return run
 
     return wrap
-
-
-def option_of(name: str, kind: Any, text: str, *, required: bool = True) -> click.Option:
-    """A command-line option of type `str`, `bool` (a flag), `Path` or `tuple[Path, ...]`."""
-    of = {str: str, bool: bool}.get(kind, click.Path(path_type=Path))
-    words, many = f"--{name.replace('_', '-')}", get_origin(kind) is tuple
-    return click.Option([words], type=of, is_flag=kind is bool, multiple=many, required=required, help=text)
-
-
-def command(
-    name: str, function: Callable[..., None], options: Sequence[click.Parameter], *, item: str = "", about: str | None = None
-) -> click.Command:
-    """The command of a stage: passes the context, and writes to MLflow at the end."""
-
-    def run(**given: Any) -> None:
-        which = str(given[item]) if item else ""
-        try:
-            with StageContext(name, which) as context:
-                for option in ("out", "timing"):
-                    if option in given:
-                        context.claim(given[option])
-                function(context=context, **given)
-            importlib.import_module("relume.tracking.project").after_stage(name, which)
-        except UserError as error:
-            click.secho(f"{name}: {error}", fg="red", err=True)
-            sys.exit(1)
-
-    return click.Command(name.replace("_", "-"), callback=run, params=list(options), help=about)

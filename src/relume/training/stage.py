@@ -11,8 +11,8 @@ import click
 from relume.core.checkpoint import Checkpoint
 from relume.core.config import entry
 from relume.core.files import given, write_csv
-from relume.core.runtime import setup
-from relume.core.stage import StageContext, command, option_of
+from relume.core.runtime import Run, deterministic, device_of
+from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.networks.weights import WeightStore
 from relume.training.loop import OnLog, ignore, train
@@ -39,16 +39,17 @@ def train_command(
     section, _, names = entries.partition(".")
     item = names.removesuffix("s")
 
+    @stage(section, item=item)
     def main(context: StageContext, images: Path, out: Path, timing: Path, weights: Sequence[Path] = (), **options: Any) -> None:
         name, inputs = options[item], [options[folder] if given(options[folder]) else None for folder in folders]
-        run, device = setup(context)
-        key = f"{entries}.{name}"
+        run, key = context.section(Run, "run"), f"{entries}.{name}"
         own = entry(config, context.plain(f"{section}.shared"), context.plain(key), key)
-        dataset, store = Dataset.open(images), WeightStore(*weights)
+        deterministic()
+        device, dataset, store = device_of(run), Dataset.open(images), WeightStore(*weights)
         with ranks(device) as group:
             where = group.describe(device)
-            own_setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=group)
-            trainer = build(own_setup, *inputs)
+            setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=group)
+            trainer = build(setup, *inputs)
             scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
             with context.live(asdict(own)) if group.first else nullcontext() as live:
                 trained = train_model(
@@ -64,11 +65,14 @@ def train_command(
                 scratch.clear()
                 click.echo(f"{name}: {trainer.summary(trained.metrics)}")
 
-    texts = {"images": "The dataset to learn from.", "out": "Folder of the model.", "timing": "Table of its seconds.", **folders}
-    own = [option_of(item, str, f"Name below `{entries}`; also the name in every table.")]
-    own += [option_of("weights", tuple[Path, ...], "Folders of networks; repeat.")] if weights else []
-    own += [option_of(name, Path, text) for name, text in texts.items()]
-    return command(section, main, own, item=item, about=about)
+    path = click.Path(path_type=Path)
+    texts = {"images": "The dataset to learn from.", "out": "Folder of the model.", "timing": "Table of its seconds."}
+    for option, text in (texts | folders).items():
+        main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=text)(main)
+    if weights:
+        main = click.option("--weights", type=path, multiple=True, required=True, help="Folders of networks; repeat.")(main)
+    main = click.option(f"--{item}", required=True, help=f"Name below `{entries}`; also the name in every table.")(main)
+    return click.command(section.replace("_", "-"), help=about)(main)
 
 
 def train_model(
