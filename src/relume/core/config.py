@@ -100,19 +100,14 @@ def _explain(cls: type, path: str, fault: Any) -> str:
         return f"{where}: unknown key; {one_of(known, keys[-1])}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: missing"
-    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return _explain_tag(where, annotation, given)
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):  # of the key that selects the variant
+        tag, variants = _variants(annotation)
+        if tag not in given:
+            return f"{where}.{tag}: missing; {one_of(variants)}"
+        return f"{where}.{tag}: unknown {given[tag]!r}; {one_of(variants, str(given[tag]))}"
     if fault["type"] == "value_error":  # raised by a `__post_init__`, whose message starts with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
     return f"{where}: {fault['msg']}, got {given!r}"
-
-
-def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
-    """The key that selects the variant is missing or unknown."""
-    tag, variants = _variants(union)
-    if tag not in given:
-        return f"{where}.{tag}: missing; {one_of(variants)}"
-    return f"{where}.{tag}: unknown {given[tag]!r}; {one_of(variants, str(given[tag]))}"
 
 
 def _locate(annotation: Any, loc: Sequence[Any]) -> tuple[list[str], Any]:

@@ -1,12 +1,11 @@
 """Downloads a file and verifies its checksum. An interrupted download resumes, in the same run or in the next."""
 
 import http.client
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any
 
 from filelock import FileLock
 from tqdm import tqdm
@@ -97,7 +96,7 @@ def _stream(url: str, part: Path, timeout: float) -> None:
     try:
         answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and _total(error.headers.get("Content-Range")) == have:
+        if error.code == 416 and (error.headers.get("Content-Range") or "").endswith(f"/{have}"):  # of `bytes */1234`
             return  # it is complete
         if error.code == 416:
             part.unlink()  # longer than the file: part of another one
@@ -110,13 +109,15 @@ def _stream(url: str, part: Path, timeout: float) -> None:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         check_space(part, (total or 0) - have)
-        with part.open("ab" if have else "wb") as file, _bar(part, total, have) as bar:
+        about: dict[str, Any] = {"desc": part.name.removeprefix(".").removesuffix(".part"), "total": total, "initial": have}
+        bar = tqdm(**about, unit="B", unit_scale=True, unit_divisor=1024, disable=None)  # on stderr, if that is a terminal
+        with part.open("ab" if have else "wb") as file, bar:
             _copy(answer, file, bar)
     if total is not None and part.stat().st_size != total:
         raise _Cut(f"cut after {part.stat().st_size} of {total} bytes")
 
 
-def _copy(answer: IO[bytes], file: IO[bytes], bar: "tqdm[NoReturn]") -> None:
+def _copy(answer: IO[bytes], file: IO[bytes], bar: "tqdm[Any]") -> None:
     while True:
         try:
             block = answer.read(CHUNK)
@@ -128,15 +129,3 @@ def _copy(answer: IO[bytes], file: IO[bytes], bar: "tqdm[NoReturn]") -> None:
             return
         file.write(block)
         bar.update(len(block))
-
-
-def _bar(part: Path, total: int | None, have: int) -> "tqdm[NoReturn]":
-    """On stderr, if that is a terminal."""
-    name = part.name.removeprefix(".").removesuffix(".part")
-    return tqdm(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-
-
-def _total(content_range: str | None) -> int | None:
-    """The length in `bytes */1234`, the header of a 416 response."""
-    found = re.search(r"/(\d+)$", content_range or "")
-    return int(found[1]) if found else None

@@ -24,7 +24,9 @@ def save_sheet(path: Path, columns: Sequence[str], blocks: Sequence[tuple[str, n
         for column, heading in enumerate(columns):
             pen.text((EDGE + column * step, top + LINE), heading, INK, font=_font(12, heading, TILE))
             for row, pixels in enumerate(rows[:, column]):
-                sheet.paste(_tile(pixels), (EDGE + column * step, top + 2 * LINE + row * step))
+                resampling = Image.Resampling.NEAREST if len(pixels) < TILE else Image.Resampling.LANCZOS
+                tile = Image.fromarray(np.ascontiguousarray(pixels)).resize((TILE, TILE), resampling)
+                sheet.paste(tile, (EDGE + column * step, top + 2 * LINE + row * step))
     with atomic(path) as temporary:
         sheet.save(temporary, format="JPEG", quality=85, optimize=True)
 
@@ -38,11 +40,6 @@ def labelled(panels: Sequence[np.ndarray], headings: Sequence[str], gap: int = 2
         pen.text((number * (width + gap), 1), heading, INK, font=_font(12, heading, width))
         sheet.paste(Image.fromarray(panel), (number * (width + gap), LINE))
     return np.asarray(sheet)
-
-
-def _tile(pixels: np.ndarray) -> Image.Image:
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return picture.resize((TILE, TILE), Image.Resampling.NEAREST if len(pixels) < TILE else Image.Resampling.LANCZOS)
 
 
 def _font(size: int, text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -33,7 +33,10 @@ class StageContext:
         self._label = f"{name}@{item}" if item else name
         whole = importlib.import_module("relume.params").check(read_params(PARAMS))
         running = os.environ.get("DVC_STAGE")
-        self._given = whole if running is None else declared(whole, self._stage()["params"], running.partition("@")[2])
+        self._given = whole
+        if running is not None:
+            entry = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][name]  # before interpolation
+            self._given = declared(whole, entry.get("do", entry)["params"], running.partition("@")[2])
         self._read: dict[str, Any] = {}
         self._held = ExitStack()
 
@@ -89,11 +92,6 @@ class StageContext:
 
     def _code(self) -> str:
         return stage_digest(self.name, CODE if "DVC_STAGE" in os.environ else None)
-
-    def _stage(self) -> dict[str, Any]:
-        """The stage's entry in `dvc.yaml`, before interpolation."""
-        stage: dict[str, Any] = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][self.name]
-        return dict(stage.get("do", stage))
 
     def live(self, params: Mapping[str, object]) -> Any:
         """A live MLflow logger for long loops: `with context.live(config) as log: log.log(step, {name: value})`."""

@@ -12,33 +12,17 @@ BROKEN = (
 )  # fmt: skip
 
 
-def _empty(kind: object, shape: tuple[int, ...], dtype: bytes) -> np.ndarray:
-    """The pickle fills it afterwards, by numpy's `__setstate__`, which compares the size of the data with the shape."""
-    return np.zeros(0, np.uint8)
-
-
-def _array(data: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
-
-
-def _number(dtype: np.dtype, data: bytes) -> Any:
-    return np.frombuffer(data, dtype)[0].item()
-
-
-def _bytes(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")
-
-
 # Functions of these names in numpy would take any size from the file: these do not.
 ALLOWED: dict[str, Any] = {
-    "multiarray._reconstruct": _empty,
-    "multiarray.scalar": _number,
-    "numeric._frombuffer": _array,
+    # the pickle fills it afterwards, by numpy's `__setstate__`, which compares the size of the data with the shape
+    "multiarray._reconstruct": lambda kind, shape, dtype: np.zeros(0, np.uint8),
+    "multiarray.scalar": lambda dtype, data: np.frombuffer(data, dtype)[0].item(),
+    "numeric._frombuffer": lambda data, dtype, shape, order: np.frombuffer(data, dtype).reshape(shape, order=order),
 }
 ALLOWED = {f"numpy.{core}.{name}": made for name, made in ALLOWED.items() for core in ("core", "_core")} | {
     "numpy.ndarray": None,  # only named, by `_reconstruct`
     "numpy.dtype": np.dtype,
-    "_codecs.encode": _bytes,
+    "_codecs.encode": lambda text, encoding: text.encode("latin1"),
 }
 
 

@@ -29,13 +29,9 @@ class Photos:
 
 
 @config
-class Cifar10:
-    """`cifar-10-python.tar.gz`, or JPEG copies: a folder or .tar(.gz, .xz) of `train/<class>/*` and `test/<class>/*`."""
-
-    source: Literal["cifar10"]
+class Cifar:
     pixels: Size = 32
     seed: Count
-    archive: str = "cifar-10-python.tar.gz"
     verify: bool = True  # the official checksum
     test: Count | None = None
     val: Count  # held out from the training images
@@ -43,17 +39,19 @@ class Cifar10:
 
 
 @config
-class Cifar100:
+class Cifar10(Cifar):
+    """`cifar-10-python.tar.gz`, or JPEG copies: a folder or .tar(.gz, .xz) of `train/<class>/*` and `test/<class>/*`."""
+
+    source: Literal["cifar10"]
+    archive: str = "cifar-10-python.tar.gz"
+
+
+@config
+class Cifar100(Cifar):
     """`cifar-100-python.tar.gz`, with its 100 fine labels."""
 
     source: Literal["cifar100"]
-    pixels: Size = 32
-    seed: Count
     archive: str = "cifar-100-python.tar.gz"
-    verify: bool = True
-    test: Count | None = None
-    val: Count
-    train: Count | None = None
 
 
 @config
@@ -72,13 +70,21 @@ class TinyImagenet:
 
 
 @config
-class ImagenetVal:
-    """The 50,000 validation images of ILSVRC 2012, split at random."""
-
-    source: Literal["imagenet_val"]
+class Cropped:
     pixels: Size
     short_side: Size | None = None  # resize to this before the crop (256 for 224 is common); null: to `pixels`
     seed: Count
+
+    def __post_init__(self) -> None:
+        if self.short_side is not None and self.short_side < self.pixels:
+            raise ValueError(f"short_side: must be at least pixels {self.pixels}, got {self.short_side}")
+
+
+@config
+class ImagenetVal(Cropped):
+    """The 50,000 validation images of ILSVRC 2012, split at random."""
+
+    source: Literal["imagenet_val"]
     archive: str = "ILSVRC2012_img_val.tar"  # or parts (`part_*`), a folder of images, a folder with class folders
     truth: str = "ILSVRC2012_devkit_t12.tar.gz"  # or a text file with a line per image; unused with class folders
     verify: bool = True
@@ -86,18 +92,12 @@ class ImagenetVal:
     val: Count
     train: Count | None = None
 
-    def __post_init__(self) -> None:
-        _check_side(self.pixels, self.short_side)
-
 
 @config
-class Folder:
+class Folder(Cropped):
     """Any tree of images, with or without class folders, or a .tar(.gz, .xz) or .zip of one, or one (test) image."""
 
     source: Literal["folder"]
-    pixels: Size
-    short_side: Size | None = None
-    seed: Count
     path: str  # relative to the project's root, RELUME_SOURCES or data/sources/
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")  # expected hash of the archive or image
     licence: str = "unknown"
@@ -107,9 +107,6 @@ class Folder:
     test: Count | None = None
     val: Count | None = None
     train: Count | None = None
-
-    def __post_init__(self) -> None:
-        _check_side(self.pixels, self.short_side)
 
 
 Source = Photos | Cifar10 | Cifar100 | TinyImagenet | ImagenetVal | Folder
@@ -121,8 +118,3 @@ class Prepare:
 
     max_bad: Count = 0  # unreadable images that are skipped and listed; more are an error
     datasets: dict[str, Annotated[Source, Field(discriminator="source")]]
-
-
-def _check_side(pixels: int, short_side: int | None) -> None:
-    if short_side is not None and short_side < pixels:
-        raise ValueError(f"short_side: must be at least pixels {pixels}, got {short_side}")

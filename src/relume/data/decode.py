@@ -46,19 +46,15 @@ def decode(data: bytes) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise BadPicture("32-bit floating point samples are not supported")
-    if image.mode.startswith("I"):
-        return _from_16_bit(image)
+    if image.mode.startswith("I"):  # 16 bits
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise BadPicture("samples outside 0 to 65535 are not supported")
+        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise BadPicture("samples outside 0 to 65535 are not supported")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
 
 
 def square(image: Image.Image, size: int, short_side: int | None = None) -> np.ndarray:

@@ -42,15 +42,11 @@ def _devkit(path: Path) -> tuple[bytes, bytes]:
         found = {name: next(path.rglob(Path(name).name), None) for name in (TRUTH, META)}
         data = {name: file.read_bytes() for name, file in found.items() if file is not None}
     else:
-        data = _from_tar(path)
+        files = members(path, lambda name: name.endswith((f"/{TRUTH}", f"/{META}")))
+        data = {TRUTH if name.endswith(TRUTH) else META: content for name, content in files}
     if missing := [name for name in (TRUTH, META) if name not in data]:
         raise UserError(f"{path} lacks {', '.join(missing)}: it is not the development kit of ILSVRC 2012, tasks 1 & 2")
     return data[TRUTH], data[META]
-
-
-def _from_tar(path: Path) -> dict[str, bytes]:
-    found = members(path, lambda name: name.endswith((f"/{TRUTH}", f"/{META}")))
-    return {TRUTH if name.endswith(TRUTH) else META: data for name, data in found}
 
 
 def _decoded(data: bytes, shown: str) -> str:

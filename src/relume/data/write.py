@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,19 @@ def write(
     with atomic_folder(folder) as temporary:
         check_space(folder, len(pictures) * size * size * 3)
         with Rows(temporary / "images.npy", size) as rows:
-            for picture, result in _rendered(pictures, processes, size=size, short_side=short_side, name=name):
+            function = functools.partial(render, size=size, short_side=short_side)
+            processes = processes or min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
+            results = ordered(function, (picture.material for picture in pictures), processes)
+            both = zip(pictures, results, strict=True)
+            for picture, result in tqdm(both, desc=name, total=len(pictures), unit="image", disable=None):
                 _take(picture, result, rows=rows, tally=tally)
                 if len(tally.bad) >= max(LISTED, max_bad + 1):
                     break
-        _stop_beyond(max_bad, tally.bad, name)
+        if len(tally.bad) > max_bad:
+            lines = [f"  {entry['file']}: {entry['fault']}" for entry in tally.bad[:LISTED]]
+            more = " or more" if len(tally.bad) >= LISTED else ""
+            head = f"{name}: {len(tally.bad)}{more} bad pictures, prepare.max_bad allows {max_bad}:"
+            raise UserError("\n".join([head, *lines, "repair or remove them, or raise prepare.max_bad to skip them"]))
         if not tally.index:
             raise UserError(f"{name}: no images found")
         write_csv(temporary / "index.csv", COLUMNS, tally.index)
@@ -63,16 +70,6 @@ def write(
         manifest["index_sha256"] = sha256(temporary / "index.csv")  # it contains the sha1 of every image
         write_json(temporary / "manifest.json", manifest)
     return manifest
-
-
-def _rendered(
-    pictures: list[Picture], processes: int | None, *, size: int, short_side: int | None, name: str
-) -> Iterator[tuple[Picture, np.ndarray | str]]:
-    """Each image with its pixels, or with an error message."""
-    function = functools.partial(render, size=size, short_side=short_side)
-    processes = processes or min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
-    results = ordered(function, (picture.material for picture in pictures), processes)
-    yield from tqdm(zip(pictures, results, strict=True), desc=name, total=len(pictures), unit="image", disable=None)
 
 
 def render(source: Any, *, size: int, short_side: int | None) -> np.ndarray | str:
@@ -101,14 +98,6 @@ def _take(picture: Picture, result: np.ndarray | str, *, rows: Rows, tally: Tall
     rows.append(result)
     row = (picture.id, picture.split, picture.label, picture.source, sha1)
     tally.index.append(dict(zip(COLUMNS, row, strict=True)))
-
-
-def _stop_beyond(max_bad: int, bad: list[dict[str, str]], name: str) -> None:
-    if len(bad) > max_bad:
-        lines = [f"  {entry['file']}: {entry['fault']}" for entry in bad[:LISTED]]
-        more = " or more" if len(bad) >= LISTED else ""
-        head = f"{name}: {len(bad)}{more} bad pictures, prepare.max_bad allows {max_bad}:"
-        raise UserError("\n".join([head, *lines, "repair or remove them, or raise prepare.max_bad to skip them"]))
 
 
 def _check(pictures: list[Picture], name: str) -> None:

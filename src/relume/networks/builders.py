@@ -11,28 +11,23 @@ from typing import Any
 
 from torch import nn
 
-from relume.core.registry import Registry
 from relume.networks import factories
 from relume.networks.convolutional import VGG16
 from relume.networks.efficientnet import EfficientNetLite0
 from relume.networks.facts import Facts
 from relume.networks.openclip import split, trained
 
-Builder = Callable[[Facts], tuple[nn.Module, Facts]]
-BUILDERS: Registry[Builder] = Registry("builder")
-
 
 def build(facts: Facts) -> tuple[nn.Module, Facts]:
     """The modules, and the facts completed by the package."""
-    return BUILDERS[facts.builder](facts)
+    return _openclip(facts) if facts.builder == "openclip" else (BUILDERS[facts.builder](facts), facts)
 
 
 def _features(layers: list[nn.Module]) -> nn.Module:
     return nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
 
 
-@BUILDERS.register("alexnet_conv")
-def alexnet_conv(facts: Facts) -> tuple[nn.Module, Facts]:
+def _alexnet_conv(facts: Facts) -> nn.Module:
     """The convolutions of the one-tower AlexNet (Krizhevsky, arXiv 1404.5997)."""
     layers = [
         *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
@@ -41,11 +36,10 @@ def alexnet_conv(facts: Facts) -> tuple[nn.Module, Facts]:
         *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
     ]
-    return _features(layers), facts
+    return _features(layers)
 
 
-@BUILDERS.register("vgg16_conv")
-def vgg16_conv(facts: Facts) -> tuple[nn.Module, Facts]:
+def _vgg16_conv(facts: Facts) -> nn.Module:
     layers: list[nn.Module] = []
     channels = 3
     for width in VGG16:
@@ -54,30 +48,22 @@ def vgg16_conv(facts: Facts) -> tuple[nn.Module, Facts]:
             channels = width
         else:
             layers += [nn.MaxPool2d(2, 2)]
-    return _features(layers), facts
+    return _features(layers)
 
 
-@BUILDERS.register("torchvision")
-def from_torchvision(facts: Facts) -> tuple[nn.Module, Facts]:
+def _torchvision(facts: Facts) -> nn.Module:
     import torchvision
 
-    return torchvision.models.get_model(facts.name, weights=None), facts
+    return torchvision.models.get_model(facts.name, weights=None)
 
 
-@BUILDERS.register("inception")
-def inception(facts: Facts) -> tuple[nn.Module, Facts]:
+def _inception(facts: Facts) -> nn.Module:
     from relume.networks import fid
 
-    return fid.inception(), facts
+    return fid.inception()
 
 
-@BUILDERS.register("efficientnet_lite0")
-def efficientnet_lite0(facts: Facts) -> tuple[nn.Module, Facts]:
-    return EfficientNetLite0(), facts
-
-
-@BUILDERS.register("openclip")
-def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
+def _openclip(facts: Facts) -> tuple[nn.Module, Facts]:
     """The image tower. Mean, std and activation are those of the tag."""
     import open_clip
     from open_clip.model import _build_vision_tower  # the public API builds the text tower too
@@ -91,12 +77,12 @@ def from_open_clip(facts: Facts) -> tuple[nn.Module, Facts]:
     return tower, replace(facts, mean=tuple(known["mean"]), std=tuple(known["std"]))
 
 
-@BUILDERS.register("own")
-def own(facts: Facts) -> tuple[nn.Module, Facts]:
-    """A user-defined network of section `networks`."""
-    return factories.build(facts.module, facts.kwargs), facts
-
-
-@BUILDERS.register("identity")
-def identity(facts: Facts) -> tuple[nn.Module, Facts]:
-    return nn.Identity(), facts
+BUILDERS: dict[str, Callable[[Facts], nn.Module]] = {
+    "alexnet_conv": _alexnet_conv,
+    "vgg16_conv": _vgg16_conv,
+    "torchvision": _torchvision,
+    "inception": _inception,
+    "efficientnet_lite0": lambda facts: EfficientNetLite0(),
+    "own": lambda facts: factories.build(facts.module, facts.kwargs),  # of section `networks`
+    "identity": lambda facts: nn.Identity(),
+}

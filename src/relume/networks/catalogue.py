@@ -32,10 +32,6 @@ def facts(name: str) -> Facts:
     raise UserError(f"networks: unknown network {name!r}; {one_of((*NETWORKS, *DECLARED), name)}, or an open_clip <model>/<tag>")
 
 
-def check_network(name: str) -> None:
-    facts(name)
-
-
 def check_weights(name: str) -> None:
     """Raises UserError unless `name` is a network or in HEADS."""
     if name not in WEIGHTS and name not in DECLARED and not openclip.is_clip(name):

@@ -7,7 +7,7 @@ from pydantic import Field
 from relume.core.config import config
 from relume.core.errors import UserError, one_of
 from relume.core.references import Fetched, Once
-from relume.networks.catalogue import check_network, check_weights
+from relume.networks.catalogue import check_weights, facts
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -51,7 +51,7 @@ class Extract:
     def __post_init__(self) -> None:
         for name in self.networks:
             try:
-                check_network(name)
+                facts(name)
             except UserError as error:
                 raise ValueError(str(error)) from None
         for key, names in (("cached", self.cached or ()), ("held_out", self.held_out)):

@@ -9,13 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.registry import Registry
 from relume.core.unpickle import BROKEN, unpickle
 from relume.networks.builders import build
 from relume.networks.catalogue import facts
 
-Reader = Callable[[str, Path], dict[str, Tensor]]  # (network, file) -> tensors, as `weights.canonical` takes them
-READERS: Registry[Reader] = Registry("reader of weights")
 META = torch.device("meta")
 NESTED = ("state_dict", "model_state_dict", "model")  # keys below which training scripts keep the tensors
 
@@ -91,20 +88,7 @@ def unusable(tensor: Tensor, *, floating: bool = True) -> str:
     return "" if finite else "has values that are NaN or infinite"
 
 
-@READERS.register("state")
-def state(network: str, path: Path) -> dict[str, Tensor]:
-    """A file with the names of our modules."""
-    return tensors_of(path)
-
-
-@READERS.register("convolutions")
-def convolutions(network: str, path: Path) -> dict[str, Tensor]:
-    """The convolutional part of AlexNet or VGG."""
-    return {name: value for name, value in tensors_of(path).items() if name.startswith("features.")}
-
-
-@READERS.register("flax")
-def flax(network: str, path: Path) -> dict[str, Tensor]:
+def _flax(network: str, path: Path) -> dict[str, Tensor]:
     """flax's tree {net: {Conv_i: {kernel (H, W, in, out), bias}}}; our convolutions directly precede the ReLUs of the taps."""
     tree = next(iter(unpickle_arrays(path).values()))
     taps = facts(network).taps
@@ -121,14 +105,7 @@ def flax(network: str, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-@READERS.register("heads")
-def heads(network: str, path: Path) -> dict[str, Tensor]:
-    """LPIPS's 1 x 1 convolutions onto one channel -> `lin<i>`: (C,)."""
-    return {name.partition(".")[0]: value.flatten() for name, value in tensors_of(path).items()}
-
-
-@READERS.register("in_order")
-def in_order(network: str, path: Path) -> dict[str, Tensor]:
+def _in_order(network: str, path: Path) -> dict[str, Tensor]:
     """A port with other names; the modules have the same order."""
     loaded, names = tensors_of(path), template(network)
     if [tuple(value.shape) for value in loaded.values()] != [tuple(value.shape) for value in names.values()]:
@@ -136,24 +113,32 @@ def in_order(network: str, path: Path) -> dict[str, Tensor]:
     return dict(zip(names, loaded.values(), strict=True))
 
 
-@READERS.register("visual")
-def visual(network: str, path: Path) -> dict[str, Tensor]:
-    """The image tower of a CLIP."""
-    return _visual(tensors_of(path))
-
-
-@READERS.register("script")
-def script(network: str, path: Path) -> dict[str, Tensor]:
-    """The same from OpenAI's TorchScript archives. Their sha256 is verified before."""
+def _script(path: Path) -> dict[str, Any]:
+    """OpenAI's TorchScript archives. Their sha256 is verified before."""
     try:
-        archive = torch.jit.load(path, map_location="cpu")
+        return torch.jit.load(path, map_location="cpu").state_dict()
     except RuntimeError as error:
         raise InvalidWeights(f"not a TorchScript archive: {str(error).splitlines()[0]}") from None
-    return _visual(archive.state_dict())
 
 
 def _visual(loaded: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The image tower of a CLIP."""
     tensors = {name.removeprefix("visual."): value for name, value in loaded.items() if name.startswith("visual.")}
     if not tensors:
         raise InvalidWeights("it has no image tower `visual`")
     return tensors
+
+
+# (network, file) -> tensors, as `weights.canonical` takes them
+READERS: dict[str, Callable[[str, Path], dict[str, Tensor]]] = {
+    "state": lambda network, path: tensors_of(path),  # with the names of our modules
+    "convolutions": lambda network, path: {
+        name: value for name, value in tensors_of(path).items() if name.startswith("features.")
+    },  # of AlexNet or VGG
+    "flax": _flax,
+    # LPIPS's 1 x 1 convolutions onto one channel -> `lin<i>`: (C,)
+    "heads": lambda network, path: {name.partition(".")[0]: value.flatten() for name, value in tensors_of(path).items()},
+    "in_order": _in_order,
+    "visual": lambda network, path: _visual(tensors_of(path)),
+    "script": lambda network, path: _visual(_script(path)),
+}

@@ -7,7 +7,7 @@ from relume.core.errors import UserError
 from relume.networks.catalogue import WEIGHTS
 from relume.networks.config import OwnNetwork
 from relume.networks.factories import build
-from relume.networks.facts import Facts, Tap
+from relume.networks.facts import Facts
 from relume.networks.own import OwnNetwork as Own
 from relume.networks.own import borrowed, choose, described, layers, with_taps
 
@@ -19,6 +19,11 @@ def facts_of(name: str, declared: OwnNetwork) -> Facts:
     local = Path(*declared.module.partition(":")[0].split("."))
     if local.with_suffix(".py").exists() or local.is_dir():
         raise UserError(f"module: {local} is in the project's root: move it below src/, where DVC notices changes")
+    model = build(declared.module, declared.kwargs)
+    with borrowed(model):
+        own = Own(described(model, mean=declared.mean, std=declared.std, channels=3), model)
+        chosen = choose(layers(own, declared.pixels), declared.taps, declared.module)
+        taps = with_taps(own, chosen, declared.pixels).facts.taps
     return Facts(
         name=name,
         builder="own",
@@ -27,7 +32,7 @@ def facts_of(name: str, declared: OwnNetwork) -> Facts:
         size=declared.pixels,
         any_size=declared.any_size,
         min_size=1,
-        taps=_taps(declared),
+        taps=taps,
         variant=f"{declared.module}, {declared.weights or 'weights of its factory'}",
         licence=declared.licence,
         module=declared.module,
@@ -35,11 +40,3 @@ def facts_of(name: str, declared: OwnNetwork) -> Facts:
         file=declared.weights or "",
         sha256=declared.sha256 or "",
     )
-
-
-def _taps(declared: OwnNetwork) -> dict[str, Tap]:
-    model = build(declared.module, declared.kwargs)
-    with borrowed(model):
-        own = Own(described(model, mean=declared.mean, std=declared.std, channels=3), model)
-        chosen = choose(layers(own, declared.pixels), declared.taps, declared.module)
-        return with_taps(own, chosen, declared.pixels).facts.taps

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,17 +106,12 @@ def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None,
         stated = {"declared": json.dumps(asdict(facts(name)), sort_keys=True)} if name in DECLARED else None
         temporary.write_bytes(save(tensors, stated))  # save_file makes it readable by its owner only
     source = {"name": file.name, "sha256": sha256(path)} if file and path else None
-    write_json(
-        folder / CARD, {"name": name, **_about(name), "source": source, "sha256": digest(tensors), "parameters": count(tensors)}
-    )
-    return folder
-
-
-def _about(name: str) -> dict[str, Any]:
     if name in HEADS:
-        return {"variant": f"LPIPS v0.1, linear heads for {name.removeprefix('lpips_')}", "licence": "BSD-2-Clause"}
-    known = facts(name)
-    return {"variant": known.variant, "licence": known.licence}
+        about = {"variant": f"LPIPS v0.1, linear heads for {name.removeprefix('lpips_')}", "licence": "BSD-2-Clause"}
+    else:
+        about = {"variant": facts(name).variant, "licence": facts(name).licence}
+    write_json(folder / CARD, {"name": name, **about, "source": source, "sha256": digest(tensors), "parameters": count(tensors)})
+    return folder
 
 
 def _instructions(name: str, tried: list[str]) -> str:

@@ -4,22 +4,18 @@ Average pooling excludes the padding, and the last block uses max pooling. Impor
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.inception import Inception3, InceptionA, InceptionC, InceptionE
 
-
-def _average(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 3, stride=1, padding=1)
+AVERAGE = partial(F.avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+MAXIMUM = partial(F.max_pool2d, kernel_size=3, stride=1, padding=1)
 
 
-def _with_pool(block: Any, pool: Callable[[Tensor], Tensor] = _average) -> Any:
+def _with_pool(block: Any, pool: Callable[[Tensor], Tensor] = AVERAGE) -> Any:
     """The class `block` with another pooling in its last branch."""
 
     class Block(block):
@@ -40,5 +36,5 @@ def inception() -> nn.Module:
     network.Mixed_6d = _with_pool(InceptionC)(768, channels_7x7=160)
     network.Mixed_6e = _with_pool(InceptionC)(768, channels_7x7=192)
     network.Mixed_7b = _with_pool(InceptionE)(1280)
-    network.Mixed_7c = _with_pool(InceptionE, _maximum)(2048)
+    network.Mixed_7c = _with_pool(InceptionE, MAXIMUM)(2048)
     return network

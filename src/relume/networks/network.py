@@ -1,6 +1,5 @@
 """A frozen network for images in [0, 1]; it resizes and normalises them itself."""
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
@@ -63,13 +62,8 @@ def load(name: str, store: WeightStore, device: torch.device = CPU) -> Network:
     if name in store.given:
         found: Network = store.given[name]
         return found
-    return assemble(facts_of(name), store.tensors(name), device)
-
-
-def assemble(facts: Facts, tensors: Mapping[str, Tensor], device: torch.device = CPU) -> Network:
-    """The network with these tensors."""
-    body, facts = build(facts)
-    missing, unknown = body.load_state_dict(dict(tensors), strict=False)
+    body, facts = build(facts_of(name))
+    missing, unknown = body.load_state_dict(store.tensors(name), strict=False)
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unknown:
         raise UserError(f"{facts.name}: its weights lack {missing[:3]} and have unknown {unknown[:3]}: fetch them again")

@@ -35,7 +35,9 @@ def is_clip(name: str) -> bool:
 
 def facts(name: str) -> Facts:
     model, tag = split(name)
-    described = DECLARED.get(model) or _described(model)
+    described = DECLARED.get(model)
+    if described is None and (file := _model_files().get(model)):
+        described = json.loads(file.read_text())
     if described is None or not re.fullmatch(r"\w[\w.-]*", tag):
         allowed = one_of({*_model_files(), *DECLARED}, model)
         raise UserError(f"networks: {name}: unknown open_clip model; names are <model>/<tag>; {allowed}")
@@ -64,11 +66,6 @@ def trained(name: str) -> dict[str, Any]:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "nothing"
         raise UserError(f"networks: {name}: unknown tag {tag!r} of {model}; allowed: {tags}")
     return known
-
-
-def _described(model: str) -> dict[str, Any] | None:
-    file = _model_files().get(model)
-    return json.loads(file.read_text()) if file else None
 
 
 @functools.cache

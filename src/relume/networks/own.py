@@ -140,23 +140,14 @@ def layers(network: OwnNetwork, size: int) -> dict[str, Layer]:
     finally:
         for handle in handles:
             handle.remove()
-    invertible = {name: value for name, value in found.items() if _invertible(value)}
-    return {
-        name: Layer(name=name, shape=tuple(value.shape[1:]), form=_form(value), depth=position / len(found))
-        for position, (name, value) in enumerate(found.items())
-        if name in invertible
-    }
-
-
-def _invertible(value: Any) -> bool:
-    per_image = isinstance(value, Tensor) and value.is_floating_point() and value.ndim in (2, 3, 4) and len(value) == PROBE
-    return per_image and value.numel() > 0
-
-
-def _form(value: Tensor) -> Form:
-    """Swin's and ConvNeXt's maps are (N, H, W, C)."""
-    last = value.ndim == 4 and value.shape[1] == value.shape[2] != value.shape[3]
-    return "raw_last" if last else "raw"
+    known: dict[str, Layer] = {}
+    for position, (name, value) in enumerate(found.items()):
+        floating = isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0
+        if floating and value.ndim in (2, 3, 4) and len(value) == PROBE:
+            last = value.ndim == 4 and value.shape[1] == value.shape[2] != value.shape[3]  # (N, H, W, C): Swin, ConvNeXt
+            form: Form = "raw_last" if last else "raw"
+            known[name] = Layer(name=name, shape=tuple(value.shape[1:]), form=form, depth=position / len(found))
+    return known
 
 
 def choose(known: Mapping[str, Layer], names: Sequence[str], network: str) -> dict[str, Layer]:
@@ -173,12 +164,10 @@ def choose(known: Mapping[str, Layer], names: Sequence[str], network: str) -> di
 
 def with_taps(network: OwnNetwork, chosen: Mapping[str, Layer], size: int) -> OwnNetwork:
     """The network with these layers as its taps."""
-    taps = {name: _tap(layer, size) for name, layer in chosen.items()}
+    taps: dict[str, Tap] = {}
+    for name, layer in chosen.items():
+        shape = layer.shape
+        channels = shape[0] if layer.kind == "map" and layer.form == "raw" else shape[-1]
+        side = {"map": shape[1] if len(shape) == 3 else 0, "tokens": max(1, int(shape[0] ** 0.5)), "vector": 0}[layer.kind]
+        taps[name] = output(layer.name, channels, max(1, round(size / side)) if side else None, form=layer.form)
     return OwnNetwork(replace(network.facts, taps=taps), network.body)
-
-
-def _tap(layer: Layer, size: int) -> Tap:
-    shape = layer.shape
-    channels = shape[0] if layer.kind == "map" and layer.form == "raw" else shape[-1]
-    side = {"map": shape[1] if len(shape) == 3 else 0, "tokens": max(1, int(shape[0] ** 0.5)), "vector": 0}[layer.kind]
-    return output(layer.name, channels, max(1, round(size / side)) if side else None, form=layer.form)

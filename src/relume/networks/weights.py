@@ -68,12 +68,11 @@ class WeightStore:
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Sorted by name, contiguous, floating point as float32; without the unused counters of batch normalisations."""
     kept = sorted(name for name in tensors if not name.endswith("num_batches_tracked"))
-    return {name: _plain(tensors[name].detach()) for name in kept}
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    # a copy: safetensors cannot store tensors that share memory
-    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+    plain = {}
+    for name in kept:
+        dtype = torch.float32 if tensors[name].is_floating_point() else tensors[name].dtype
+        plain[name] = tensors[name].detach().to(dtype, copy=True).contiguous()  # safetensors cannot store shared memory
+    return plain
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -23,12 +23,9 @@ class Progress:
         """Preview `number`, from 1 on. The kept ones are spread evenly and include the last."""
         if not self.rows:
             self.rows.append(originals[:COLUMNS])
-        if self._kept(number):
-            self.rows.append(outputs[:COLUMNS])
-
-    def _kept(self, number: int) -> bool:
         most = min(PREVIEWS, self.previews)
-        return number * most // self.previews > (number - 1) * most // self.previews
+        if number * most // self.previews > (number - 1) * most // self.previews:
+            self.rows.append(outputs[:COLUMNS])
 
     def sheet(self) -> np.ndarray | None:
         """One image; None without previews."""

@@ -40,8 +40,10 @@ def contents(config: ImagenetVal, scratch: Path) -> Contents:
         Picture(id, "train", label(name) if tree else _label(name, known, config.truth), name, material)
         for id, name, material in zip(ids(names), names, found, strict=True)
     ]
+    pictures = held_out(pictures, config.test, config.seed, split="test")  # drawn from all images: `train` does not change them
+    pictures = held_out(pictures, config.val, config.seed)
     return Contents(
-        pictures=_split(pictures, config),
+        pictures=limited(pictures, {"train": config.train}, config.seed),
         classes=classes(pictures),
         licence="ImageNet's terms of access: non-commercial research and education",
         origin=[{"name": shown, "md5": PICTURES.md5 if official and config.verify else None}],
@@ -75,9 +77,3 @@ def _label(name: str, known: dict[str, str], truth: str) -> str:
     if stem not in known:
         raise UserError(f"truth: {truth} has no label for {name}")
     return known[stem]
-
-
-def _split(pictures: list[Picture], config: ImagenetVal) -> list[Picture]:
-    """Test first, then validation, drawn from all images: `train` does not change them."""
-    pictures = held_out(pictures, config.test, config.seed, split="test")
-    return limited(held_out(pictures, config.val, config.seed), {"train": config.train}, config.seed)

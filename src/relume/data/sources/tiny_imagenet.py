@@ -22,7 +22,12 @@ def contents(config: TinyImagenet, scratch: Path) -> Contents:
     path = find(config.archive, [OFFICIAL], verify=config.verify)
     members = {member.name: member for member in zipped(path)}
     chosen = _classes(config, path)
-    pictures = [*_train(members, set(chosen)), *_validation(members, path, set(chosen))]
+    pictures = [
+        Picture(PurePosixPath(name).stem, "train", name.split("/")[2], name, member)
+        for name, member in members.items()  # train/<wnid>/images/<wnid>_<number>.JPEG
+        if name.startswith(f"{ROOT}/train/") and name.endswith(".JPEG") and name.split("/")[2] in chosen
+    ]
+    pictures += _validation(members, path, set(chosen))
     if not pictures:
         raise UserError(f"{path} has no images of its classes: it is not the official archive")
     pictures = held_out(pictures, config.val, config.seed, evenly=True)
@@ -40,15 +45,6 @@ def _classes(config: TinyImagenet, path: Path) -> list[str]:
         raise UserError(f"classes: needs {config.classes} classes, {path} has {len(names)}")
     picked = rng(config.seed, "classes").choice(len(names), config.classes, replace=False)
     return [names[number] for number in sorted(picked)]
-
-
-def _train(members: dict[str, Zipped], chosen: set[str]) -> list[Picture]:
-    """`train/<wnid>/images/<wnid>_<number>.JPEG`"""
-    return [
-        Picture(PurePosixPath(name).stem, "train", name.split("/")[2], name, member)
-        for name, member in members.items()
-        if name.startswith(f"{ROOT}/train/") and name.endswith(".JPEG") and name.split("/")[2] in chosen
-    ]
 
 
 def _validation(members: dict[str, Zipped], path: Path, chosen: set[str]) -> list[Picture]:
