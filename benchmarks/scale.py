@@ -37,7 +37,6 @@ from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import read_decoder
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
-from relume.networks.taps import spatial
 
 OUT = Path("docs/results/scale.csv")
 PICTURES, TAPS, STEPS, SIZE = 50_000, 12, 200, 224
@@ -78,9 +77,7 @@ def extraction(name: str, device: torch.device, turns: int) -> dict[str, Any]:
     pixels = (255 * images(2 * BATCH, SIZE).permute(0, 2, 3, 1)).byte().numpy()
     pictures = Pictures(dataset="noise", images=pixels, sample=range(len(pixels)), split="train")
     with tempfile.TemporaryDirectory() as temporary:
-        found = rates(
-            lambda: extract(through, pictures, Path(temporary) / "features", budget_mb=0), len(pixels), device, turns
-        )
+        found = rates(lambda: extract(through, pictures, Path(temporary) / "features", budget_mb=0), len(pixels), device, turns)
     with torch.no_grad():
         _, first = next(through.stream(pixels, [0], taps_of(name)))
     numbers = sum(value.numel() for value in first.values())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.servers import KINDS, Remote
 from tests.test_readme import ROOT, blocks
@@ -148,6 +149,22 @@ def test_the_commands_for_servers_are_those_of_the_tests(mine: Path) -> None:
     settings = (mine / ".dvc" / "config.local").read_text()
     for address in ("s3://bucket/relume", "https://storage.example:9000", "ssh://user@server.example/srv/relume"):
         assert f"url = {address}\n" in settings
+
+
+def test_what_a_cloud_machine_has_run_is_not_run_again(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    """The commands of skypilot.example.yaml, in a clone: at home the stage is then taken from the remote."""
+    words = yaml.safe_load((ROOT / "skypilot.example.yaml").read_text())["run"].replace("source .venv/bin/activate", "")
+    shell(FOLDER.replace("/mnt/team/relume", str(tmp_path / "team")) + PUSH, mine)
+    for clone in (mine, colleague):
+        shell("sed -i 's/x: 1/x: 5/' params.yaml", clone)
+    assert "Running stage 'one'" in shell(words, colleague, STAGE="one", REMOTE=str(tmp_path / "team"))
+    assert "Running stage" not in shell("dvc repro --pull one", mine)
+    assert (mine / "one.txt").read_text() == "5\n"
+
+
+def test_skypilot_reads_the_example() -> None:
+    task = pytest.importorskip("sky").Task.from_yaml(str(ROOT / "skypilot.example.yaml"))
+    assert set(task.envs) == {"STAGE", "REMOTE"}
 
 
 def test_a_conflict_in_the_lock_is_solved_as_shown(mine: Path, colleague: Path, tmp_path: Path) -> None:
