@@ -65,20 +65,22 @@ def features(network: Network, tap: str, x: Tensor) -> Tensor:
         return tapped(x)[tap]
 
 
-def descent(network: Network, tap: str, count: int, terms: int) -> tuple[Callable[[], Tensor], Tensor]:
+def descent(
+    network: Network, tap: str, count: int, terms: int, *, size: int = SIZE, device: torch.device = CPU
+) -> tuple[Callable[[], Tensor], Tensor]:
     """A function that does one step of our inversion and returns the pictures, and the pictures that it starts from."""
     name, params = network.facts.name, read_params(find_root(Path.cwd()) / "params.yaml")
     plain: dict[str, Any] = {"network": name, "taps": {tap: 1.0}, "parametrisation": {"kind": "pixels", "box": "projection"}}
     plain |= {"steps": 10**6, "trace_every": 10**6, "optimiser": {"learning_rate": [[0, 0.01]], "warmup": 0, "cosine": False}}
     plain |= {"dataset": "noise", "terms": {"lpips": {"network": "alex"}}}
     config, _ = variation(params["invert_optimise"], dict(list(TERMS.items())[:terms]), plain, "speed")
-    goal: Objective = objective(config, Material(store=STORE, device=CPU))
-    known = {one: network if one == name else load(one, STORE, CPU) for one in {*goal.needs, *goal.targets}}
-    truth = images(count)
+    goal: Objective = objective(config, Material(store=STORE, device=device))
+    known = {one: network if one == name else load(one, STORE, device) for one in {*goal.needs, *goal.targets}}
+    truth = images(count, size).to(device)
     with torch.no_grad():
         targets = compute(known, truth, goal.targets)
     names = [str(number) for number in range(count)]
-    found = infer.problem(config, RUN, goal, known, targets, names, size=SIZE, device=CPU, originals=truth)
+    found = infer.problem(config, RUN, goal, known, targets, names, size=size, device=device, originals=truth)
     state = Descent(found, config)
     state.moments = state.moments[:0]  # no record of the way
 

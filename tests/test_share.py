@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.servers import KINDS, Remote
 from tests.test_readme import ROOT, blocks
 
 pytestmark = pytest.mark.slow
-FOLDER, S3, SSH, _, PUSH, PULL, EXP_PUSH, EXP_PULL, CACHE, BRING, CONFLICT = blocks(ROOT / "docs/howto/share.md", "sh")
+FOLDER, S3, SSH, _, PUSH, PULL, EXP_PUSH, EXP_PULL, CACHE, BRING, GC, CONFLICT = blocks(ROOT / "docs/howto/share.md", "sh")
 PARAMS = "x: 1\n#\n#\n#\ny: 1\n"  # apart, so that git merges both
 STAGES = """
 stages:
@@ -143,11 +144,44 @@ def test_one_cache_for_all(mine: Path, colleague: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o020 for path in (tmp_path / "cache").rglob("*") if path.is_dir()), "the group may write"
 
 
+def test_a_shared_cache_is_cleaned_of_what_nobody_needs(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    """The colleague's result is in no commit and was not pushed."""
+    settings = CACHE.replace("/srv/relume-cache", str(tmp_path / "cache")) + "dvc config --local cache.type copy;"
+    setup = FOLDER.replace("/mnt/team/relume", str(tmp_path / "team"))
+    shell(setup + settings + "sed -i 's/x: 1/x: 8/' params.yaml; dvc repro -q; git checkout -q .; dvc repro -q; dvc push -q", mine)
+    shell(settings + "sed -i 's/x: 1/x: 9/' params.yaml; dvc repro -q", colleague)
+
+    def cached(command: str) -> set[str]:
+        shell(command.strip() + " --force", mine)
+        kept = {path.read_text() for path in (tmp_path / "cache/files").rglob("*") if path.is_file()}
+        return {"1\n", "8\n", "9\n"} & kept
+
+    assert cached(GC) == {"1\n", "9\n"}
+    assert cached(f"{GC.strip()} --not-in-remote") == {"9\n"}
+    assert cached("dvc gc --workspace --not-in-remote") == set()
+
+
 def test_the_commands_for_servers_are_those_of_the_tests(mine: Path) -> None:
     shell(S3 + SSH, mine)
     settings = (mine / ".dvc" / "config.local").read_text()
     for address in ("s3://bucket/relume", "https://storage.example:9000", "ssh://user@server.example/srv/relume"):
         assert f"url = {address}\n" in settings
+
+
+def test_what_a_cloud_machine_has_run_is_not_run_again(mine: Path, colleague: Path, tmp_path: Path) -> None:
+    """The commands of skypilot.example.yaml, in a clone: at home the stage is then taken from the remote."""
+    words = yaml.safe_load((ROOT / "skypilot.example.yaml").read_text())["run"].replace("source .venv/bin/activate", "")
+    shell(FOLDER.replace("/mnt/team/relume", str(tmp_path / "team")) + PUSH, mine)
+    for clone in (mine, colleague):
+        shell("sed -i 's/x: 1/x: 5/' params.yaml", clone)
+    assert "Running stage 'one'" in shell(words, colleague, STAGE="one", REMOTE=str(tmp_path / "team"))
+    assert "Running stage" not in shell("dvc repro --pull one", mine)
+    assert (mine / "one.txt").read_text() == "5\n"
+
+
+def test_skypilot_reads_the_example() -> None:
+    task = pytest.importorskip("sky").Task.from_yaml(str(ROOT / "skypilot.example.yaml"))
+    assert set(task.envs) == {"STAGE", "REMOTE"}
 
 
 def test_a_conflict_in_the_lock_is_solved_as_shown(mine: Path, colleague: Path, tmp_path: Path) -> None:
