@@ -37,7 +37,7 @@ class MaskedStudy:
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_masked.shared, for all models
     models: dict[Name, Differences]  # architecture, `tokenizer` (a model's name) and differences; may be empty: baselines alone
-    floors: bool
+    floors: tuple[str, ...]  # baselines beside the models
     metrics: tuple[str, ...] = Field(min_length=1)  # of comparisons; lpips_alex is measured only if listed
     probe: Differences | None  # differences from params.yaml's; null: no probe
     sets: Sets | None  # networks that measure the distance between sets of pictures; null: none
@@ -50,6 +50,8 @@ class MaskedStudy:
         }.items():
             for metric in set(metrics or ()) - set(OF_MASKED):
                 raise ValueError(f"{name}: unknown metric {metric!r}; {one_of(OF_MASKED, metric)}")
+        for floor in set(self.floors) - set(MASKED_FLOORS):
+            raise ValueError(f"floors: unknown baseline {floor!r}; {one_of(MASKED_FLOORS, floor)}")
         if self.pixels % self.cell or self.pixels < 2 * self.cell:
             raise ValueError(f"cell: pictures of {self.pixels} px are not made of cells of {self.cell} px")
         if taken := [name for name in self.models if name == FLOORS or name.startswith(FLOOR)]:
@@ -143,7 +145,7 @@ def _probe(study: MaskedStudy, section: Differences, group: ReconstructMasked) -
 
 def _question(study: MaskedStudy, name: str, models: Sequence[str]) -> Question:
     asked = study.questions[name]
-    known = [*models, *(MASKED_FLOORS if study.floors else ())]
+    known = [*models, *study.floors]
     for key, method in (("a", asked.a), ("b", asked.b)):
         if method not in known:
             raise UserError(f"study.questions.{name}.{key}: no method {method!r}; {one_of(known, method)}")

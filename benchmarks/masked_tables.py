@@ -73,7 +73,7 @@ def networks(bench: Bench, study: MaskedStudy, store: WeightStore) -> Judges:
 def fill_all(bench: Bench, study: MaskedStudy, planned: Plan, done: Mapping[str, Taught]) -> list[str]:
     """A group for the baselines and one for each model; their folders."""
     if study.floors:
-        _fill(bench, planned, FLOORS, {}, partial(_floors, bench))
+        _fill(bench, planned, FLOORS, {"sha256": study.floors}, partial(_floors, bench, study))
     for name in planned.predictors:
         _fill(bench, planned, name, done[name].card, partial(_model, bench, planned, name))
     return [*([FLOORS] if study.floors else []), *planned.predictors]
@@ -95,8 +95,9 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
     )
 
 
-def _floors(bench: Bench) -> list[Predictor]:
-    return [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(bench.dataset, "test").items()]
+def _floors(bench: Bench, study: MaskedStudy) -> list[Predictor]:
+    known = fillers(bench.dataset, "test")
+    return [Predictor(name=name, family="floor", predict=known[name]) for name in study.floors]
 
 
 def _model(bench: Bench, planned: Plan, name: str) -> list[Predictor]:

@@ -41,7 +41,7 @@ def plain() -> dict[str, Any]:
             "codes": {"architecture": TOKENS},
             "et": {"architecture": ENERGY},
         },
-        "floors": True,
+        "floors": list(masked_study.MASKED_FLOORS),
         "metrics": ["psnr_masked", "ssim_pasted"],
         "probe": {"penalties": [0.1], "neighbours": 2},
         "sets": None,

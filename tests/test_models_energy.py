@@ -7,9 +7,6 @@ import torch
 from torch import Tensor
 
 from relume.core.runtime import generator
-from relume.data.masks import in_pixels
-from relume.evaluation.masked_floors import inverse_distance
-from relume.methods.masked.base import interpolated, patches, unpatch
 from relume.methods.masked.config import EnergyTransformerConfig
 from relume.methods.masked.energy_transformer import (
     EPS,
@@ -142,18 +139,3 @@ def test_trajectory_ends_at_the_prediction() -> None:
     assert len(steps) == SMALL["steps"] + 1
     assert torch.equal(steps[-1][1], made(images, hidden).picture)
     assert steps[0][0].shape == (2,)
-
-
-def test_interpolated_start() -> None:
-    torch.manual_seed(0)
-    images, hidden = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 4) < 0.7
-    hidden[:, 0, 0], hidden[:, 3, 3] = False, True
-    began = unpatch(interpolated(patches(images, 4), hidden), 4)
-    assert torch.allclose(began, inverse_distance(images, hidden), atol=1e-6)
-    model = EnergyTransformer(config(start="interpolated"), 16, 4)
-    other = torch.where(in_pixels(hidden, 4), 1 - images, images)
-    assert torch.equal(model(images, hidden).picture, model(other, hidden).picture)
-    plain = EnergyTransformer(config(), 16, 4)
-    plain.load_state_dict(model.state_dict())
-    differ = ~torch.isclose(model.tokens(images, hidden), plain.tokens(images, hidden)).all(-1)[:, 1:]
-    assert torch.equal(differ, hidden.flatten(1)), "only tokens of hidden cells differ"

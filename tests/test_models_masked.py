@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from relume.core.config import build as configured
 from relume.core.errors import UserError
+from relume.core.images import to_uint8
 from relume.core.runtime import generator
+from relume.data.store import Dataset
 from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
 from relume.methods.masked.beit import Beit
 from relume.methods.masked.config import MaskedArchitecture
@@ -23,6 +25,8 @@ CODES = TOKENS | {"levels": [5, 3]}
 MAE = {"kind": "mae", "encoder": STACK, "decoder": STACK, "norm_pix": False}
 CASES: dict[str, dict[str, Any]] = {
     "energy transformer": ENERGY | {"init": 0.3},
+    "energy transformer, from the linear prediction": ENERGY | {"init": 0.3, "start": "linear"},
+    "unet": {"kind": "unet", "width": 4, "depth": 1},
     "energy transformer, fused": ENERGY | {"init": 0.3, "attention": "fused", "own_key": False},
     "mae": MAE,
     "mae, norm_pix": MAE | {"norm_pix": True},
@@ -33,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 METHODS = [name for name in CASES if name != "tokenizer"]
 IMAGES = torch.rand(3, 3, SIZE, SIZE, generator=generator(0, "images"))
+INDEX = [{"id": f"i{row}", "split": "train", "label": "", "source": f"s{row}", "sha1": ""} for row in range(len(IMAGES))]
 HIDDEN = torch.stack([torch.randperm(16, generator=generator(0, row)).view(4, 4) < 11 for row in range(3)])
 
 
@@ -44,6 +49,9 @@ def model(case: str) -> MaskedModel:
     if isinstance(tokenizer, Tokenizer):
         with torch.no_grad():
             tokenizer.inward[-1].weight.mul_(20)  # an untrained one gives all cells the same code
+    if made.linear is not None:
+        data = Dataset(name="toy", size=SIZE, images=to_uint8(IMAGES), index=INDEX, manifest={})
+        made.linear.fit(data, range(len(IMAGES)))
     return made
 
 

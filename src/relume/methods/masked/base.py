@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from relume.core.images import check
+from relume.methods.masked.linear import LinearStart
 
 CENTRE, SPREAD = 0.5, 0.25
+LEAST = 0.01  # added to a squared error before its logarithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +25,21 @@ class Prediction:
 
 class MaskedModel(nn.Module):
     """`forward(images, hidden, generator)` -> Prediction; `represent(images)` -> features of whole images, (N, D). In
-    training a CPU `generator` is given."""
+    training a CPU `generator` is given. `linear`: the model predicts what the linear prediction leaves."""
 
     sees_all = False  # hidden cells are an input, too: a tokenizer, not a method
 
-    def __init__(self, size: int, cell: int) -> None:
+    def __init__(self, size: int, cell: int, linear: bool = False) -> None:
         super().__init__()
         if size % cell:
             raise ValueError(f"size must be a multiple of cell, {cell}; got {size}")
         self.size, self.cell, self.side = size, cell, size // cell
         self.cells = self.side**2
+        self.linear = LinearStart(size) if linear else None
+
+    def begin(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """The images, normalised; with `linear`, hidden cells have the linear prediction."""
+        return normalise(self.linear(images, hidden) if self.linear is not None and bool(hidden.any()) else images)
 
     def represent(self, images: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no representation of an unmasked image")
@@ -67,20 +74,17 @@ def unpatch(values: Tensor, cell: int) -> Tensor:
     return F.fold(values.mT, (side, side), cell, stride=cell)
 
 
-def interpolated(cells: Tensor, hidden: Tensor) -> Tensor:
-    """Fills hidden cells with visible mean colours, weighted by distance^-2: (N, cells, 3 cell cell), (N, side, side)."""
-    positions = torch.cartesian_prod(*(torch.arange(side, device=cells.device) for side in hidden.shape[1:])).to(cells)
-    masked = hidden.flatten(1)
-    weights = torch.cdist(positions, positions).clamp_min(1e-3).pow(-2)[None].masked_fill(masked[:, None], 0)  # (N, to, from)
-    colours = cells.unflatten(-1, (3, -1))
-    mixed = weights / weights.sum(-1, keepdim=True) @ colours.mean(-1)  # (N, cells, 3)
-    return torch.where(masked[..., None, None], mixed[..., None], colours).flatten(2)
-
-
 def over_hidden(values: Tensor, hidden: Tensor) -> Tensor:
     """Means over hidden cells: (N, cells), (N, cells) -> (N,)."""
     weight = hidden.to(values)
     return (values * weight).sum(1) / weight.sum(1)
+
+
+def log_error(values: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
+    """The logarithm of an image's squared error over hidden cells, in units of SPREAD: PSNR, up to a factor: (N,). The squared
+    error itself is mostly that of few images with much contrast."""
+    error = patches((values - normalise(images)).square(), images.shape[-1] // hidden.shape[-1]).mean(-1)
+    return (over_hidden(error, hidden.flatten(1)) + LEAST).log()
 
 
 def ordered(hidden: Tensor) -> tuple[Tensor, int]:

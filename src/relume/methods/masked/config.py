@@ -29,7 +29,7 @@ class EnergyTransformerConfig:
     alpha: float = Field(gt=0)  # step size
     beta: float = Field(gt=0)  # inverse temperature of the attention
     own_key: bool = True  # a query attends to its own token's key, as in the paper's code, but not in its text
-    start: Literal["token", "interpolated"] = "token"  # of hidden cells: a learned token, or its sum with interpolated colours
+    start: Literal["token", "linear"] = "token"  # of hidden cells: a learned token, or its sum with the linear prediction
     noise: float = Field(default=0.0, ge=0)  # std of the noise per step in training, times sqrt(alpha)
     init: float = Field(default=0.002, gt=0)  # initial std of keys, queries, positions and special tokens
     memory_init: float = Field(default=0.02, gt=0)  # initial std of the memories
@@ -92,6 +92,15 @@ class SimMimConfig:
 
 
 @config
+class UnetConfig:
+    """A U-net on images with the linear prediction in hidden cells. Its coarsest map has an eighth of the side."""
+
+    kind: Literal["unet"]
+    width: int = Field(ge=4, multiple_of=4)  # channels of the finest map; coarser ones have twice as many
+    depth: int = Field(ge=1)  # blocks at each coarser map
+
+
+@config
 class TokenizerConfig:
     """The discrete visual tokenizer: one code per patch; the number of codes is the product of `levels`."""
 
@@ -114,7 +123,8 @@ class BeitConfig:
 
 
 MaskedArchitecture = Annotated[
-    EnergyTransformerConfig | MaeConfig | MixedAeConfig | SimMimConfig | BeitConfig | TokenizerConfig, Field(discriminator="kind")
+    EnergyTransformerConfig | MaeConfig | MixedAeConfig | SimMimConfig | UnetConfig | BeitConfig | TokenizerConfig,
+    Field(discriminator="kind"),
 ]
 
 

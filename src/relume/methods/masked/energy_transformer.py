@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.masked.base import MaskedModel, Prediction, interpolated, normalise, over_hidden, patches, picture_of, unpatch
+from relume.methods.masked.base import MaskedModel, Prediction, log_error, normalise, over_hidden, patches, picture_of, unpatch
 from relume.methods.masked.config import EnergyTransformerConfig
 
 EPS = 1e-5
@@ -161,37 +161,45 @@ class EnergyTransformer(MaskedModel):
     """A mask token for hidden cells, a class token, learned positions, and a linear layer from tokens to cells."""
 
     def __init__(self, config: EnergyTransformerConfig, size: int, cell: int) -> None:
-        super().__init__(size, cell)
+        super().__init__(size, cell, linear=config.start == "linear")
         width, values = config.width, 3 * cell**2
-        self.interpolated = config.start == "interpolated"
         self.encode = nn.Linear(values, width)
         self.summary = nn.Parameter(config.init * torch.randn(width))  # the class token
         self.unknown = nn.Parameter(config.init * torch.randn(width))  # the mask token
         self.position = nn.Parameter(config.init * torch.randn(1 + self.cells, width))
         self.block = EnergyBlock(config)
         self.decode = nn.Sequential(nn.LayerNorm(width, eps=EPS), nn.Linear(width, values))
+        if self.linear is not None:
+            nn.init.zeros_(self.decode[1].weight)
+            nn.init.zeros_(self.decode[1].bias)
 
-    def tokens(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """The initial x: (N, 1 + cells, D)."""
+    def tokens(self, images: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The initial x, (N, 1 + cells, D), and what is added to the decoded cells, (N, cells, 3 cell cell)."""
         self.check_inputs(images, hidden)
-        cells, masked = patches(normalise(images), self.cell), hidden.flatten(1)[..., None]
-        tokens = self.encode(interpolated(cells, hidden) if self.interpolated else cells)
-        initial = tokens + self.unknown if self.interpolated else self.unknown.to(tokens.dtype)
+        cells, masked = patches(self.begin(images, hidden), self.cell), hidden.flatten(1)[..., None]
+        tokens = self.encode(cells)
+        initial = self.unknown.to(tokens.dtype) if self.linear is None else tokens + self.unknown
         tokens = torch.where(masked, initial, tokens)
-        return torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1) + self.position
+        x = torch.cat([self.summary.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1) + self.position
+        return x, torch.zeros_like(cells) if self.linear is None else cells
 
     def forward(self, images: Tensor, hidden: Tensor, generator: torch.Generator | None = None) -> Prediction:
-        """The loss is the squared error over hidden cells, in units of SPREAD."""
-        values = self.decode(self.block(self.tokens(images, hidden), generator)[:, 1:]).float()
+        """The loss is the squared error over hidden cells, in units of SPREAD; with `linear`, its logarithm."""
+        x, begun = self.tokens(images, hidden)
+        values = begun + self.decode(self.block(x, generator)[:, 1:]).float()
+        picture = unpatch(values, self.cell)
+        if self.linear is not None:
+            return Prediction(picture=picture_of(picture), loss=log_error(picture, images, hidden))
         error = (values - patches(normalise(images), self.cell)).square().mean(-1)
-        return Prediction(picture=picture_of(unpatch(values, self.cell)), loss=over_hidden(error, hidden.flatten(1)))
+        return Prediction(picture=picture_of(picture), loss=over_hidden(error, hidden.flatten(1)))
 
     def trajectory(self, images: Tensor, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """The energy, (N,), and the image, (N, 3, size, size), before the first step and after each of the T steps."""
-        for x in self.block.path(self.tokens(images, hidden)):
-            yield self.block.energy(x), picture_of(unpatch(self.decode(x[:, 1:]), self.cell))
+        first, begun = self.tokens(images, hidden)
+        for x in self.block.path(first):
+            yield self.block.energy(x), picture_of(unpatch(begun + self.decode(x[:, 1:]), self.cell))
 
     def represent(self, images: Tensor) -> Tensor:
         """The mean of g over the cells' tokens at the end of the path."""
         unmasked = torch.zeros(len(images), self.side, self.side, dtype=torch.bool, device=images.device)
-        return self.block.norm(self.block(self.tokens(images, unmasked)))[:, 1:].mean(1)
+        return self.block.norm(self.block(self.tokens(images, unmasked)[0]))[:, 1:].mean(1)

@@ -13,12 +13,14 @@ from relume.methods.masked.mae import Mae
 from relume.methods.masked.mixed_ae import MixedAe
 from relume.methods.masked.simmim import SimMim
 from relume.methods.masked.tokenizer import Tokenizer
+from relume.methods.masked.unet import Unet
 
 MASKED: dict[str, Callable[[Any, int, int], MaskedModel]] = {
     "energy_transformer": EnergyTransformer,
     "mae": Mae,
     "mixed_ae": MixedAe,
     "simmim": SimMim,
+    "unet": Unet,
     "beit": Beit,
     "tokenizer": Tokenizer,
 }

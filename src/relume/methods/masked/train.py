@@ -19,6 +19,7 @@ from relume.training.models import read_model
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 GREY = 0.5  # colour of hidden cells on a preview
+SHARED = 16  # images of a batch with the same mask, where a mask costs a solve
 
 
 class MaskedTrainer(Trainer[MaskedConfig]):
@@ -36,6 +37,8 @@ class MaskedTrainer(Trainer[MaskedConfig]):
             )
         with self.seeded():
             self.module = build(config.architecture, size, config.masks.cell)
+        if self.module.linear is not None and trained:
+            self.module.linear.fit(self.dataset, self.train)
         if config.tokenized and trained:
             self._load_tokenizer(tokenizer)
         self.module.to(self.device)
@@ -58,9 +61,11 @@ class MaskedTrainer(Trainer[MaskedConfig]):
         return self.pixels(rows), hidden.to(self.device)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """Masks, partners and augmentation use each row's own generator."""
+        """Masks, partners and augmentation use each row's own generator. With `linear`, SHARED rows have one mask."""
         images = augment(self.pixels([self.train[row] for row in rows]), self.config.augment, generators)
-        hidden = masks(self.module.side, self.config.masks, generators).to(self.device)
+        shared = 1 if self.module.linear is None else SHARED
+        hidden = masks(self.module.side, self.config.masks, generators[::shared]).repeat_interleave(shared, 0)[: len(rows)]
+        hidden = hidden.to(self.device)
         if isinstance(self.module, Mixing):
             drawn = [int(torch.randint(len(self.train), (), generator=one)) for one in generators]
             partners = augment(self.pixels([self.train[row] for row in drawn]), self.config.augment, generators)
