@@ -35,7 +35,7 @@ DECODERS: list[Case] = [
     ({"maps.dataset": "photos_32"}, "maps.dataset", "not dataset, 'photos'"),
     ({"maps.dataset": "photos_32"}, "maps.decoders", "alexnet_conv1_128 makes images of 128 px; photos_32 has 32"),
     ({"weights.networks": ["alexnet_conv"]}, "invert_decoder.pretrained.decoders", "efficientnet_lite0, which is not in"),
-    ({"train_decoder.decoders.alexnet_conv1_128": DEEP}, "train_decoder.decoders.alexnet_conv1_128", "the name of one that ships"),
+    ({"train_decoder.decoders.alexnet_conv1_128": DEEP}, "train_decoder.decoders.alexnet_conv1_128", "one that ships"),
     ({"maps.split": "train"}, "maps.split", "models learn from 'train'"),
     ({X: DEEP | {"taps": ["conv4", "conv5"]}, "maps.decoders": ["x"]}, "maps.decoders", "one tap"),
     ({X: DEEP | {"network": "identity", "taps": ["pixels"]}, "maps.decoders": ["x"]}, "maps.groups", "has 3"),
