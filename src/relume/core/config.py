@@ -104,7 +104,7 @@ def _explain(cls: type, path: str, fault: Any) -> str:
         return _explain_tag(where, annotation, given)
     if fault["type"] == "value_error":  # raised by a `__post_init__`, whose message starts with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
-    return f"{where}: {fault['msg']}, got {given!r}"
+    return f"{where}: {fault['msg'].replace('a valid array', 'a list')}, got {given!r}"
 
 
 def _explain_tag(where: str, union: Any, given: Mapping[str, Any]) -> str:
