@@ -152,7 +152,10 @@ def test_losses_are_weights_that_replace_the_recipes(project: Path) -> None:
         ("--weights a.safetensors", {}, "weights"),
         ("--out my.png", {}, "--out my.png"),
         ("--out o.jpg", {}, "o.jpg"),
-        ("--out my.png/o.png", {}, "cannot be written"),
+        ("--out my.png/o.png", {}, "--out: cannot write"),
+        ("--out /proc/o.png", {}, "--out: cannot write"),
+        ("--set optimiser.learning_rate=-1", {}, "a list, got -1; params.yaml has [[0, "),
+        ("--set optimiser.learning_rate=[[0,-1]]", {}, "optimiser.learning_rate.0.1: Input should be greater than 0"),
         ("--animation o.mp4", {}, ".gif"),
     ],
 )

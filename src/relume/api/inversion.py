@@ -1,5 +1,6 @@
 """`relume.invert`, `relume.features` and `relume.layers`: the engine of `methods.optimise` for any network."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -402,7 +403,9 @@ def configured(
     try:
         config, _ = variation({"dataset": whole["dataset"], **whole["invert_optimise"]}, whole["losses"], own, "invert")
     except UserError as error:
-        raise UserError(str(error).replace("params: invert.", "")) from None
+        stated = {**whole["invert_optimise"], "losses": whole["losses"]}
+        lines = (line.removeprefix("params: invert.") for line in str(error).splitlines())
+        raise UserError("\n".join(line + _example(line.partition(":")[0], stated) for line in lines)) from None
     for kind, name in config.own:
         added(kind, name)
     if foreign := sorted({"ref", "surrogate"} & config.losses.active.keys()):
@@ -410,6 +413,14 @@ def configured(
     if isinstance(config.parametrisation, Latent) or (isinstance(config.parametrisation, Prior) and opened.channels != 3):
         raise UserError(f"parametrisation.kind: {config.parametrisation.kind} is not available here, or makes other channels")
     return config
+
+
+def _example(key: str, found: Any) -> str:
+    """What params.yaml has at the key, or at the list around it."""
+    for part in key.split("."):
+        if isinstance(found, Mapping):
+            found = found.get(part, {})
+    return "" if isinstance(found, Mapping) else f"; params.yaml has {json.dumps(found)}"
 
 
 def _chosen(outcome: Outcome, config: InversionConfig) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from relume.core.errors import UserError
-from relume.core.files import atomic
+from relume.core.files import atomic, check_writable
 from relume.core.images import save_png
 from relume.core.sheet import labelled
 
@@ -26,9 +26,10 @@ def output_path(option: str, path: Path, suffix: str | tuple[str, ...], picture:
         raise UserError(f"{option}: must end in {' or '.join(suffixes)}, got {path}")
     if path.is_dir() or path.resolve() == picture.resolve():
         raise UserError(f"{option} {path}: is {'a folder' if path.is_dir() else 'the original image'}")
-    folder = next(parent for parent in (path.resolve().parent, *path.resolve().parents) if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{option} {path}: cannot be written in {folder}")
+    try:
+        check_writable(path)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from None
     return path
 
 

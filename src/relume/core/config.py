@@ -107,7 +107,7 @@ def _explain(cls: type, path: str, fault: Any) -> str:
         return f"{where}.{tag}: unknown {given[tag]!r}; {one_of(variants, str(given[tag]))}"
     if fault["type"] == "value_error":  # raised by a `__post_init__`, whose message starts with the key
         return f"{where}.{fault['msg'].removeprefix('Value error, ')}"
-    return f"{where}: {fault['msg']}, got {given!r}"
+    return f"{where}: {fault['msg'].replace('a valid array', 'a list')}, got {given!r}"
 
 
 def _locate(annotation: Any, loc: Sequence[Any]) -> tuple[list[str], Any]:
