@@ -23,7 +23,7 @@ from relume.core.files import write_json
 from relume.core.run import Run
 from relume.core.runtime import autocast, describe, device_of
 from relume.methods.masked.config import EnergyTransformerConfig
-from relume.methods.masked.energy_transformer import SLOPES, EnergyBlock
+from relume.methods.masked.energy_transformer import EnergyBlock
 
 OUT = Path("metrics/benchmarks/energy.json")
 WANTED = 1.5  # ratio that is aimed at
@@ -43,9 +43,9 @@ class Size:
     few: int
     many: int
 
-    def block(self, attention: str, device: torch.device) -> EnergyBlock:
-        """The same weights for both kinds of attention, large enough that attention and memories matter."""
-        given = {"width": self.D, "heads": self.H, "key": self.Y, "memories": self.M, "attention": attention}
+    def block(self, device: torch.device) -> EnergyBlock:
+        """With weights so large that attention and memories matter."""
+        given = {"width": self.D, "heads": self.H, "key": self.Y, "memories": self.M}
         torch.manual_seed(0)
         return EnergyBlock(build(EnergyTransformerConfig, DESCENT | given, "energy_transformer")).to(device)
 
@@ -100,17 +100,15 @@ def agree(mine: Sequence[Tensor], other: Sequence[Tensor], tolerance: float) -> 
 
 
 def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) -> Iterator[dict[str, object]]:
-    """Rows of one size: plain and fused attention, forward and training."""
-    x, reference = size.tokens(device), size.block("plain", device)
+    """Rows of one size: forward and training."""
+    x, block = size.tokens(device), size.block(device)
     shape = f"{len(x)} x {size.B} tokens, D {size.D} H {size.H} Y {size.Y} M {size.M}, {run.precision}"
-    for form in SLOPES:
-        block = size.block(form, device)
-        for way, function in PASSES.items():
-            with autocast(run, device):
-                mine, other = partial(function, ours, block, x), partial(function, theirs, reference, x)
-                agree(mine(), other(), 1e-3 if run.precision == "float32" else 0.1)
-                taken = turns((mine, other), device, repeat)
-            yield row(f"{name}: {form}, {way}; {shape}", taken, limit=WANTED)
+    for way, function in PASSES.items():
+        with autocast(run, device):
+            mine, other = partial(function, ours, block, x), partial(function, theirs, block, x)
+            agree(mine(), other(), 1e-3 if run.precision == "float32" else 0.1)
+            taken = turns((mine, other), device, repeat)
+        yield row(f"{name}: {way}; {shape}", taken, limit=WANTED)
 
 
 @click.command(help=__doc__)

@@ -14,8 +14,6 @@ from relume.methods.masked.energy_transformer import (
     EnergyBlock,
     EnergyTransformer,
     Memories,
-    fused_slope,
-    plain_slope,
 )
 
 SMALL: dict[str, Any] = {"width": 12, "heads": 3, "key": 5, "memories": 20, "steps": 6, "alpha": 0.05, "beta": 0.4}
@@ -68,36 +66,35 @@ def test_energies() -> None:
         memories.xi.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
         g = torch.tensor([[[3.0, 2.0]]])  # overlaps 3 and -2: the ReLU removes the second
         assert memories.energy(g).item() == -4.5
-        assert memories.pull(g).tolist() == [[[3.0, 0.0]]]
 
 
-@pytest.mark.parametrize("attention", ["plain", "fused"])
 @pytest.mark.parametrize("own_key", [True, False])
 @pytest.mark.parametrize("beta", [0.01, 0.4, 30.0])
-def test_pull_is_the_negative_gradient(attention: str, own_key: bool, beta: float) -> None:
-    made, g = block(attention=attention, own_key=own_key, beta=beta), tokens().requires_grad_()
-    energy = made.attention.energy(g) + made.memories.energy(g)
-    (wanted,) = torch.autograd.grad(energy.sum(), g)
-    assert ((made.pull(g) + wanted).norm() / wanted.norm()).item() < 1e-5
+def test_descent_and_its_gradients_are_those_of_autograd(own_key: bool, beta: float) -> None:
+    """Through the energy, in float64, by the tokens and all weights."""
+    made, x = block(own_key=own_key, beta=beta, steps=3), tokens().requires_grad_()
+    plain = x
+    for _ in range(3):
+        g = made.norm(plain)
+        energy = made.attention.energy(g) + made.memories.energy(g)
+        plain = plain - made.alpha * torch.autograd.grad(energy.sum(), g, create_graph=True)[0]
+    found = [(last, *torch.autograd.grad(last.sin().sum(), [x, *made.parameters()])) for last in (made(x), plain)]
+    for one, other in zip(*found, strict=True):
+        assert ((one - other).norm() / other.norm()).item() < 1e-9
 
 
-def test_fused_slope_in_float32() -> None:
-    """Scores of some hundreds, in float32."""
-    q, k = torch.randn(2, 1, 2, 9, 16, generator=generator(0, "sharp"), dtype=torch.float64) * 8
-    for wide, narrow in zip(plain_slope(q, k, 1.0, True), fused_slope(q.float(), k.float(), 1.0, True), strict=True):
-        assert ((wide - narrow).norm() / wide.norm()).item() < 1e-4
-
-
-@pytest.mark.parametrize("own_key", [True, False])
-def test_fused_and_plain_slopes_have_equal_gradients(own_key: bool) -> None:
+def test_gradients_in_bfloat16() -> None:
     found = []
-    for attention in ("plain", "fused"):
-        made = block(attention=attention, own_key=own_key)
-        made(tokens()).square().sum().backward()
-        found.append([weights.grad for weights in made.parameters()])
+    for low in (False, True):
+        made = block(width=32, heads=2, key=16, memories=64, steps=2, init=0.1, memory_init=0.1).float()
+        x = torch.randn(3, 9, 32, generator=generator(0, "tokens"))
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            last = made(x)
+        last.square().mean().backward()
+        found.append([last, *(weights.grad for weights in made.parameters())])
     for one, other in zip(*found, strict=True):
         assert one is not None
-        assert torch.allclose(one, other, rtol=1e-7, atol=1e-9)
+        assert ((one - other).norm() / one.norm()).item() < 0.1
 
 
 @pytest.mark.parametrize("own_key", [True, False])

@@ -33,7 +33,6 @@ class EnergyTransformerConfig:
     noise: float = Field(default=0.0, ge=0)  # std of the noise per step in training, times sqrt(alpha)
     init: float = Field(default=0.002, gt=0)  # initial std of keys, queries, positions and special tokens
     memory_init: float = Field(default=0.02, gt=0)  # initial std of the memories
-    attention: Literal["plain", "fused"] = "plain"  # fused: memory is linear in the number of tokens; the same result
 
 
 @config

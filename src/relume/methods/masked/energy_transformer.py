@@ -6,22 +6,23 @@ D channels per token, H heads, Y channels per key, M memories, T steps.
     E_hn = -1/2 sum relu(g Xi)^2
     x <- x - alpha dE/dg                                             T times, with the same weights
 
--dE/dg is explicit: with A = softmax_k(beta Q.K), -dE/dQ = A K and -dE/dK = A^T Q (timed in `benchmarks/energy.py`).
+-dE/dg is explicit: with A = softmax_k(beta Q.K), -dE/dQ = A K and -dE/dK = A^T Q (timed in `benchmarks/energy.py`). Attention is
+plain: PyTorch's fused kernel is slower at these sizes, and A^T Q takes two more of it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from relume.methods.masked.base import MaskedModel, Prediction, log_error, normalise, over_hidden, patches, picture_of, unpatch
 from relume.methods.masked.config import EnergyTransformerConfig
 
 EPS = 1e-5
-
-Slope = Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]
 
 
 class EnergyLayerNorm(nn.Module):
@@ -34,46 +35,58 @@ class EnergyLayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, B, D) -> g, (N, B, D)."""
-        return self.gamma * F.layer_norm(x, x.shape[-1:], eps=EPS) + self.delta
+        return F.layer_norm(x, x.shape[-1:], self.gamma.expand_as(self.delta), self.delta, EPS)
 
 
-def plain_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
-    """A K and A^T Q from A: (N, H, B, Y) each."""
-    a = _scores(q, k, beta, own_key).softmax(-1)  # (N, H, B queries, B keys)
-    return a @ k, a.mT @ q
+class Pull(torch.autograd.Function):
+    """g -> phi(g W^T) W, which is -dE/dg for beta 1. W has the rows of Wq, Wk and Xi; phi(q, k, m) = (A k, A^T q, relu m).
+    phi is a gradient, so its derivative is symmetric. The derivative by g and W is written out too."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, w: Tensor, heads: int, keys: int, own_key: bool) -> Tensor:
+        """`keys`: rows of W that are queries or keys."""
+        z = g @ w.T  # (N, B, rows)
+        slots = _slots(z, heads, keys)
+        q, k = slots.contiguous()  # once, not in every product
+        a = _scores(q, k, own_key).softmax(-1, dtype=q.dtype)  # (N, H, B queries, B keys)
+        slots[0], slots[1] = a @ k, a.mT @ q
+        z[..., keys:].relu_()
+        ctx.save_for_backward(g, w, q, k, a, z)
+        ctx.keys = keys
+        return z @ w
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        g, w, q, k, a, z = ctx.saved_tensors
+        d = u @ w.T  # by phi, then in its place by the arguments of phi
+        slots, memories = _slots(d, q.shape[1], ctx.keys), d[..., ctx.keys :]
+        by_ak, by_aq = slots.contiguous()
+        s = torch._softmax_backward_data(_two_products(by_ak, k.mT, q, by_aq.mT), a, -1, a.dtype)
+        slots[0], slots[1] = _two_products(s, k, a, by_aq), _two_products(s.mT, q, a.mT, by_ak)
+        torch.ops.aten.threshold_backward.grad_input(memories, z[..., ctx.keys :], 0, grad_input=memories)
+        dw = (u.flatten(0, 1).T @ z.flatten(0, 1)).addmm_(g.flatten(0, 1).T, d.flatten(0, 1))  # faster than its transpose
+        return d @ w, dw.T, None, None, None
 
 
-def fused_slope(q: Tensor, k: Tensor, beta: float, own_key: bool) -> tuple[Tensor, Tensor]:
-    """The same by three fused attentions, exact and differentiable, without A in memory.
-
-    A K is attention of queries to keys with the keys as values. A^T Q is attention of keys to queries, but normalised by
-    l_q = log sum_k exp(beta q.k). One further key of weight exp(c), the only one with a value other than 0, gives the sum: if
-    its share is w, the other keys weigh exp(c) (1 - w) / w. c = beta q.(A K)_q is below l_q by at most log B, so w is not small.
-    """
-    mask = None if own_key else ~torch.eye(q.shape[-2], dtype=torch.bool, device=q.device)
-    padded_mask = None if mask is None else F.pad(mask, (0, 1), value=True)
-    ak = F.scaled_dot_product_attention(q, k, k, attn_mask=mask, scale=beta)
-    c = beta * (q * ak).sum(-1, keepdim=True)
-    further = F.pad(torch.zeros_like(k[..., :1, :]), (0, 1), value=1.0)  # (N, H, 1, Y + 1)
-    keys = torch.cat([F.pad(k, (0, 1)), further], dim=-2)
-    share = torch.cat([torch.zeros_like(keys[..., 1:, :]), further], dim=-2)
-    w = F.scaled_dot_product_attention(torch.cat([q, c / beta], dim=-1), keys, share, attn_mask=padded_mask, scale=beta)[..., -1:]
-    log_sum = c + ((1 - w) / w).log()  # (N, H, B, 1)
-    queries = F.pad(torch.cat([q, -log_sum / beta], dim=-1), (0, 0, 0, 1))  # and one of weight exp(0)
-    values = torch.cat([F.pad(q, (0, 1)), further], dim=-2)
-    out = F.scaled_dot_product_attention(F.pad(k, (0, 1), value=1.0), queries, values, attn_mask=padded_mask, scale=beta)
-    return ak, out[..., :-1] / out[..., -1:]
+def _slots(values: Tensor, heads: int, keys: int) -> Tensor:
+    """Queries and keys, (2, N, H, B, Y): a view."""
+    return values[..., :keys].unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4)
 
 
-SLOPES: dict[str, Slope] = {"plain": plain_slope, "fused": fused_slope}
+def _two_products(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """a b + c d"""
+    product = a @ b
+    product.flatten(0, 1).baddbmm_(c.flatten(0, 1), d.flatten(0, 1))
+    return product
 
 
-def _scores(q: Tensor, k: Tensor, beta: float, own_key: bool) -> Tensor:
-    """beta Q.K: (N, H, B, B)."""
-    scores = (beta * q) @ k.mT
-    if own_key:
-        return scores
-    return scores.masked_fill(torch.eye(q.shape[-2], dtype=torch.bool, device=q.device), -math.inf)
+def _scores(q: Tensor, k: Tensor, own_key: bool) -> Tensor:
+    """Q.K: (N, H, B, B)."""
+    scores = q @ k.mT
+    if not own_key:
+        scores.diagonal(dim1=-2, dim2=-1).fill_(-math.inf)
+    return scores
 
 
 class EnergyAttention(nn.Module):
@@ -82,25 +95,13 @@ class EnergyAttention(nn.Module):
     def __init__(self, config: EnergyTransformerConfig) -> None:
         super().__init__()
         self.heads, self.beta, self.own_key = config.heads, config.beta, config.own_key
-        self.gradient = SLOPES[config.attention]
         self.wq = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
         self.wk = nn.Parameter(config.init * torch.randn(config.heads * config.key, config.width))
 
-    def _project(self, g: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, B, D) -> queries and keys, (N, H, B, Y) each."""
-        q, k = (F.linear(g, weight).unflatten(-1, (self.heads, -1)).transpose(1, 2) for weight in (self.wq, self.wk))
-        return q.contiguous(), k.contiguous()  # once, not in every product
-
     def energy(self, g: Tensor) -> Tensor:
         """(N, B, D) -> (N,)."""
-        q, k = self._project(g)
-        return -_scores(q, k, self.beta, self.own_key).logsumexp(-1).sum((1, 2)) / self.beta
-
-    def pull(self, g: Tensor) -> Tensor:
-        """-dE/dg: (N, B, D)."""
-        q, k = self._project(g)
-        ak, aq = (part.transpose(1, 2).flatten(2) for part in self.gradient(q, k, self.beta, self.own_key))  # (N, B, H Y)
-        return ak @ self.wq + aq @ self.wk
+        q, k = (F.linear(g, weight).unflatten(-1, (self.heads, -1)).transpose(1, 2) for weight in (self.wq, self.wk))
+        return -_scores(self.beta * q, k, self.own_key).logsumexp(-1).sum((1, 2)) / self.beta
 
 
 class Memories(nn.Module):
@@ -113,10 +114,6 @@ class Memories(nn.Module):
     def energy(self, g: Tensor) -> Tensor:
         """(N, B, D) -> (N,)."""
         return -0.5 * F.linear(g, self.xi).relu().square().sum((1, 2))
-
-    def pull(self, g: Tensor) -> Tensor:
-        """-dE/dg: (N, B, D)."""
-        return F.linear(g, self.xi).relu_() @ self.xi
 
 
 class EnergyBlock(nn.Module):
@@ -136,7 +133,12 @@ class EnergyBlock(nn.Module):
 
     def pull(self, g: Tensor) -> Tensor:
         """-dE/dg: (N, B, D)."""
-        return self.attention.pull(g) + self.memories.pull(g)
+        own = self.attention
+        w = math.sqrt(own.beta) * torch.cat([own.wq, own.wk, self.memories.xi])
+        if torch.is_autocast_enabled(g.device.type):
+            dtype = torch.get_autocast_dtype(g.device.type)
+            g, w = g.to(dtype), w.to(dtype)
+        return Pull.apply(g, w, own.heads, 2 * len(own.wq), own.own_key) / own.beta  # type: ignore[no-any-return]
 
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
