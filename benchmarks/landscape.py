@@ -23,7 +23,7 @@ import click
 import numpy as np
 
 from benchmarks.common import commit
-from benchmarks.landscape_runs import Bench, Found, LandscapeStudy, called, judged, rated, searches
+from benchmarks.landscape_runs import PUBLISHED, Bench, Found, LandscapeStudy, called, judged, rated, searches
 from relume.core.config import build, entry, merge, read_params
 from relume.core.errors import UserError
 from relume.core.files import write_csv, write_json
@@ -31,7 +31,7 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
-from relume.evaluation.statistics import interval
+from relume.evaluation.statistics import expanded_tail, interval
 from relume.methods.gan.trained import read_gan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.infer import of
@@ -42,7 +42,16 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 RESAMPLES = 5000
 
 
-def bench_of(file: Path, data: Path, generator: Path, *, work: Path, mapper: Path | None, weights: Sequence[Path]) -> Bench:
+def bench_of(
+    file: Path,
+    data: Path,
+    generator: Path,
+    *,
+    work: Path,
+    mapper: Path | None,
+    weights: Sequence[Path],
+    landscapes: Sequence[Path] = (),
+) -> Bench:
     """Raises for every fault of the study, before any work."""
     study, params = build(LandscapeStudy, read_params(file), "study"), read_params(PARAMS)
     run = build(Run, merge(params["run"], study.run), "study.run")
@@ -56,6 +65,7 @@ def bench_of(file: Path, data: Path, generator: Path, *, work: Path, mapper: Pat
         trained=read_gan(generator, device_of(run)),
         config=entry(LandscapeConfig, merge(params["train_landscape"]["shared"], study.shared), own, "study.shared"),
         mapper=mapper,
+        landscapes=landscapes,
     )
 
 
@@ -93,6 +103,27 @@ def rows_of(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict
             yield {**about, **row, **_paired(ours, theirs, sources)}
 
 
+def worth(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """How many plain steps reach what theta reaches in few, over these few: with a start of plain inference for each start of
+    theta, and with the publication's plain inference. At most `long` steps were taken: this ratio then says "or more"."""
+    few, many = bench.study.steps, bench.study.long
+    about = {"dataset": bench.dataset.name, "size": bench.trained.generator.size, "device": describe(device_of(bench.run))}
+    rivals = [called("plain", start, many) for start in bench.starts] + [PUBLISHED] * bool(bench.study.published)
+    names, which = np.unique(list(sources), return_inverse=True)
+    drawn = np.random.default_rng(0).integers(len(names), size=(RESAMPLES, len(names)))
+    weights = np.stack([np.bincount(draw, minlength=len(names)) for draw in drawn])[:, which].astype(float)
+    weights = np.concatenate([np.ones((1, len(sources))), weights])
+    tail = expanded_tail(len(names), 0.95)
+    for start, rival in product(bench.starts, rivals):
+        goal = weights @ reached(found, called("landscape", start, few)).loss[:, few]
+        curves = weights @ reached(found, rival).loss
+        steps = np.where(curves[:, -1] <= goal, (curves <= goal[:, None]).argmax(1), many)
+        low, high = np.quantile(steps[1:], [tail, 1 - tail]) / few
+        row = {"question": f"plain steps worth {few} through theta", "a": called("landscape", start, few), "b": rival}
+        row |= {"metric": "ratio", "n": len(sources), "sources": len(names), "mean_a": few, "mean_b": int(steps[0])}
+        yield {**about, **row, "diff": steps[0] / few, "lo": float(low), "hi": float(high)}
+
+
 def _paired(a: np.ndarray, b: np.ndarray, sources: Sequence[str]) -> dict[str, Any]:
     difference = interval(np.asarray(a, np.float64) - b, sources, seed=0, resamples=RESAMPLES)
     means = {"mean_a": float(a.mean()), "mean_b": float(b.mean())}
@@ -118,6 +149,7 @@ def command(bench: Bench, file: Path) -> str:
     """Folder names instead of paths."""
     said = [bench.dataset.name, "--study", str(file), "--generator", bench.config.generator, "--work", bench.root.resolve().name]
     said += ["--mapper", f"models/mapper/{bench.mapper.resolve().name}"] if bench.mapper else []
+    said += [word for one in bench.landscapes for word in ("--landscape", f"models/landscape/{one.resolve().name}")]
     return shlex.join(["python", "-m", "benchmarks.landscape", *said])
 
 
@@ -127,6 +159,8 @@ def tell(bench: Bench, found: Found, sources: Sequence[str]) -> dict[str, Any]:
     size = f"{bench.trained.generator.size} px"
     learned = (
         f"theta learned on {len(dataset.select('train'))} others, {study.seeds} times; rates chosen on {study.tuning} of val"
+        if not bench.landscapes
+        else f"theta: {', '.join(one.resolve().name for one in bench.landscapes)}"
     )
     return {
         "data": f"{dataset.name}: the first {study.pictures} test pictures at {size}; {learned}",
@@ -162,14 +196,22 @@ def draw(found: Mapping[tuple[str, int], Any], out: Path, *, pictures: int) -> N
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of trained models; reused.")
 @click.option("--generator", type=FOLDER, required=True)
 @click.option("--mapper", type=FOLDER, help="A mapper to the same latents.")
+@click.option("--landscape", "landscapes", type=FOLDER, multiple=True, help="A trained landscape, instead of training one.")
 @click.option("--weights", type=FOLDER, multiple=True, default=[Path("models/weights")], show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="The table; docs/results/<study>.csv if not given.")
 def main(
-    data: Path, file: Path, work: Path, generator: Path, mapper: Path | None, weights: tuple[Path, ...], out: Path | None
+    data: Path,
+    file: Path,
+    work: Path,
+    generator: Path,
+    mapper: Path | None,
+    landscapes: tuple[Path, ...],
+    weights: tuple[Path, ...],
+    out: Path | None,
 ) -> None:
     started, at = time.perf_counter(), commit()
     try:
-        bench = bench_of(file, data, generator, work=work, mapper=mapper, weights=weights)
+        bench = bench_of(file, data, generator, work=work, mapper=mapper, weights=weights, landscapes=landscapes)
         deterministic()
         rows = bench.dataset.select("test", bench.study.pictures)
         made = searches(bench)
@@ -179,7 +221,7 @@ def main(
         click.secho(f"landscape: {error}", fg="red", err=True)
         sys.exit(1)
     sources, out = [bench.dataset.index[row]["source"] for row in rows], out or RESULTS / f"{file.stem}.csv"
-    table = list(rows_of(bench, found, sources))
+    table = [*rows_of(bench, found, sources), *worth(bench, found, sources)]
     write_csv(out, COMPARISONS, table)
     spent = {"command": command(bench, file), "commit": at, "seconds": round(time.perf_counter() - started, 1)}
     write_json(out.with_suffix(".json"), tell(bench, found, sources) | {"rates": rates} | spent)

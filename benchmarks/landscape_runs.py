@@ -1,5 +1,6 @@
 """The long part of a study of landscapes: each theta is trained once and kept, rates are selected, searches are run."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -26,6 +27,7 @@ from relume.training.trainer import Setup
 Start = Literal["mean", "noise", "mapper"]
 Pace = tuple[float, Betas]
 Found = dict[tuple[str, int], Descents]  # by method and seed
+PUBLISHED = "published"
 LEARNS = ("relume.methods.landscape.train", "relume.training.loop", "relume.training.models")
 
 
@@ -40,6 +42,7 @@ class LandscapeStudy:
     long: int = Field(ge=1)  # the larger number of steps
     rates: tuple[float, ...] = Field(min_length=1)  # of Adam, to choose from for every method and number of steps
     betas: tuple[Betas, ...] = Field(min_length=1)  # of Adam, likewise
+    published: tuple[float, Betas] | None = None  # rate and betas of plain inference from noise in the publication
     run: Differences = Field(default_factory=dict)  # differences from params.yaml's
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_landscape.shared
 
@@ -60,6 +63,7 @@ class Bench:
     trained: TrainedGan
     config: LandscapeConfig
     mapper: Path | None
+    landscapes: Sequence[Path] = ()  # trained ones; none: one per seed is trained
 
     @property
     def starts(self) -> list[Start]:
@@ -77,9 +81,9 @@ def taught(bench: Bench, seed: int) -> Path:
 
 
 def searches(bench: Bench) -> list[Search]:
-    """One landscape per seed."""
+    """One landscape per seed, or those that are given."""
     shared: dict[str, Any] = {"dataset": bench.dataset, "store": bench.store, "trained": bench.trained, "mapper": bench.mapper}
-    folders = [taught(bench, seed) for seed in range(bench.study.seeds)]
+    folders = bench.landscapes or [taught(bench, seed) for seed in range(bench.study.seeds)]
     return [search(landscape=folder, device=device_of(bench.run), run=bench.run, **shared) for folder in folders]
 
 
@@ -111,7 +115,9 @@ def called(kind: str, start: str, steps: int) -> str:
 
 
 def rated(bench: Bench, made: Search) -> dict[str, Pace]:
-    """For each method the rate and betas with the lowest final loss on validation pictures."""
+    """For each method the rate and betas with the lowest final loss on validation pictures; the only ones need no search."""
+    if len(bench.study.rates) == len(bench.study.betas) == 1:
+        return defaultdict(lambda: (bench.study.rates[0], bench.study.betas[0]))
     study, rows = bench.study, bench.dataset.select("val", bench.study.tuning)
     losses: dict[str, dict[Pace, float]] = {}
     for pace in product(study.rates, study.betas):
@@ -128,6 +134,9 @@ def judged(bench: Bench, made: Sequence[Search], paces: Mapping[str, Pace], rows
     """Descents for the test pictures. A theta and its random starts have the same seed."""
     study, pace = bench.study, paces.__getitem__
     plain = ways(bench, "plain", study.steps, pace) | ways(bench, "plain", study.long, pace)
+    if study.published:
+        rate, betas = study.published
+        plain[PUBLISHED] = Way(start="noise", theta=False, steps=study.long, learning_rate=rate, betas=betas)
     found = invert(made[0], asked(bench, plain, range(study.seeds)), rows)
     through = ways(bench, "landscape", study.steps, pace)
     for seed, one in enumerate(made):

@@ -1,4 +1,4 @@
-"""Writes the tables of the pages in docs/results from the CSV files beside them.
+"""Writes the tables of the pages in docs/results and docs/howto from the CSV files in docs/results.
 
     python -m benchmarks.tables
 
@@ -126,9 +126,36 @@ def spreads(rows: Sequence[Row]) -> Iterator[list[str]]:
         yield [subject(row), f"`{row['method']}`", row["n"], *(f"{mean} [{lo}, {hi}]" for mean, lo, hi in told)]
 
 
+def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per work and network, and the sum over the networks of each work."""
+    yield ["work", "network", "rate", "lowest to highest", "n", "hours", "GB"]
+    for row in rows:
+        rate, low, high = (f"{float(row[key]):.3g}" for key in ("rate", "lowest", "highest"))
+        costs = [f"{float(row[key]):,.4g}" for key in ("hours", "gigabytes")]
+        yield [row["work"], label(row["network"]), f"{rate} {row['unit']}", f"{low} to {high}", row["n"], *costs]
+    for work in ("extract", "invert"):
+        sums = [f"{sum(float(row[key]) for row in rows if row['work'] == work):,.0f}" for key in ("hours", "gigabytes")]
+        yield [f"**{work}, all**", "", "", "", "", *sums]
+
+
+def peaks(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per number of pictures."""
+    yield ["pictures", *(f"`{work}`, MiB" for work in dict.fromkeys(row["work"] for row in rows))]
+    for count in dict.fromkeys(row["pictures"] for row in rows):
+        yield [count, *(f"{float(row['mib']):.0f}" for row in rows if row["pictures"] == count)]
+
+
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 # column that identifies a kind of file, and its form
-KINDS = (("question", questions), ("ranking", groups), ("mask_ratio", masked), ("pixels", spreads), ("method", board))
+KINDS = (
+    ("question", questions),
+    ("ranking", groups),
+    ("mask_ratio", masked),
+    ("pixels", spreads),
+    ("hours", scale),
+    ("mib", peaks),
+    ("method", board),
+)
 
 
 def speed(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -151,7 +178,7 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method"}.get(column, column)
+    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method", "hours": "work", "mib": "work"}.get(column, column)
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
@@ -173,7 +200,7 @@ def filled(page: str, results: Path) -> str:
 @click.command(help=__doc__)
 @click.option("--results", type=click.Path(path_type=Path, exists=True, file_okay=False), default=RESULTS, show_default=True)
 def main(results: Path) -> None:
-    for path in sorted(results.glob("*.md")):
+    for path in sorted([*results.glob("*.md"), *results.glob("../howto/*.md")]):
         old = path.read_text()
         new = filled(old, results)
         if new != old:

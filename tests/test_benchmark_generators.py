@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks import gan_runs, landscape, latent
 from benchmarks.gan_runs import GanStudy, configs, planned
-from benchmarks.landscape import Reached, bench_of, rows_of
+from benchmarks.landscape import Reached, bench_of, rows_of, worth
 from benchmarks.landscape_runs import Bench
 from relume.core.config import build
 from relume.core.files import read_csv, read_json
@@ -24,7 +24,7 @@ from tests.gan_files import shared as gan_shared
 from tests.landscape_files import PLAIN_LOSS, gan, shared
 
 STUDY = {"pictures": 3, "tuning": 2, "seeds": 2, "steps": 1, "long": 3, "rates": [0.01, 0.2], "betas": [[0.9, 0.999]]}
-STUDY |= {"run": {"device": "cpu"}}
+STUDY |= {"run": {"device": "cpu"}, "published": [0.1, [0.9, 0.999]]}
 
 
 @pytest.fixture
@@ -67,15 +67,30 @@ def test_differences_and_equal_seconds(files: Path) -> None:
     assert told == wanted | {(b.replace("mean", "noise"), question): values for (b, question), values in wanted.items()}
 
 
+def test_few_steps_are_worth_the_plain_steps_that_reach_as_far(files: Path) -> None:
+    """From the mean after two steps of three; from noise never, so at least all three."""
+    plain = descents([9, 8, 4, 4], [9, 8, 6, 6], seconds=[1, 2, 3, 4])
+    found = {(name, 0): plain for name in ("plain_mean_3", "plain_noise_3", "published")}
+    found |= {("landscape_mean_1", 0): descents([9, 5.5], [9, 5], seconds=[1, 2])}
+    found |= {("landscape_noise_1", 0): descents([9, 1], [9, 1], seconds=[1, 2])}
+    rows = {(row["a"], row["b"]): row for row in worth(bench(files), found, ["x", "y"])}
+    assert {key: (row["mean_b"], row["diff"]) for key, row in rows.items()} == {
+        (f"landscape_{start}_1", rival): (steps, float(steps))
+        for start, steps in (("mean", 2), ("noise", 3))
+        for rival in ("plain_mean_3", "plain_noise_3", "published")
+    }
+    assert all(row["lo"] <= row["diff"] <= row["hi"] for row in rows.values())
+
+
 @pytest.mark.slow
 def test_landscape_tables(files: Path) -> None:
     options = {"study": "study.yaml", "generator": "style", "work": "work", "out": "out.csv", "weights": ""}
     words = [part for key, value in options.items() for part in (f"--{key}", str(files / value))]
     result = CliRunner().invoke(landscape.main, [str(files / "toy"), *words])
     assert result.exit_code == 0, result.output
-    assert [tuple(row) for row in read_csv(files / "out.csv")] == [COMPARISONS] * (2 * 2 * 3)
+    assert [tuple(row) for row in read_csv(files / "out.csv")] == [COMPARISONS] * (2 * 2 * 3 + 2 * 3)
     seeds = {name: len(one["seeds"]) for name, one in read_json(files / "out.json")["curves"].items()}
-    plain = {"plain_mean_1": 1, "plain_noise_1": 2, "plain_mean_3": 1, "plain_noise_3": 2}
+    plain = {"plain_mean_1": 1, "plain_noise_1": 2, "plain_mean_3": 1, "plain_noise_3": 2, "published": 2}
     assert seeds == plain | {"landscape_mean_1": 2, "landscape_noise_1": 2}
 
 

@@ -148,8 +148,9 @@ def test_a_shared_cache_is_cleaned_of_what_nobody_needs(mine: Path, colleague: P
     """The colleague's result is in no commit and was not pushed."""
     settings = CACHE.replace("/srv/relume-cache", str(tmp_path / "cache")) + "dvc config --local cache.type copy;"
     setup = FOLDER.replace("/mnt/team/relume", str(tmp_path / "team"))
-    shell(setup + settings + "sed -i 's/x: 1/x: 8/' params.yaml; dvc repro -q", mine)
-    shell("git checkout -q .; dvc repro -q; dvc push -q", mine)
+    shell(
+        setup + settings + "sed -i 's/x: 1/x: 8/' params.yaml; dvc repro -q; git checkout -q .; dvc repro -q; dvc push -q", mine
+    )
     shell(settings + "sed -i 's/x: 1/x: 9/' params.yaml; dvc repro -q", colleague)
 
     def cached(command: str) -> set[str]:

@@ -150,7 +150,7 @@ def check_space(path: Path, need: int) -> None:
     """Raises UserError if the disk of `path` has less than `need` bytes free."""
     free = shutil.disk_usage(path.parent).free
     if need > free:
-        raise UserError(f"{path} needs {need / 2**20:.0f} MiB, its disk has {free / 2**20:.0f} MiB free")
+        raise UserError(f"{path} needs {need / 2**20:.1f} MiB, its disk has {free / 2**20:.1f} MiB free")
 
 
 def digest(value: Any) -> str:
