@@ -7,10 +7,9 @@ from relume.core.files import write_csv
 from relume.core.runtime import setup
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.evaluation.config import Evaluate
+from relume.evaluation.config import Evaluate, ScoreSamples
 from relume.evaluation.masked_sets import open_metric_network
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
-from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
 
 
