@@ -28,10 +28,10 @@ from relume.core.run import Run
 from relume.core.runtime import describe, deterministic
 from relume.core.samples import read_samples
 from relume.core.sheet import save_sheet
+from relume.evaluation.config import ScoreSamples
 from relume.evaluation.masked_sets import MetricNetwork, open_metric_network
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import read_scored, sample_rows
-from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
 
 PARAMS = Path("params.yaml")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from relume.core.files import write_csv
+from relume.core.files import read_csv, write_csv
 from relume.core.stage import StageContext, stage
 from relume.evaluation.comparison import write_tables
 from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
-from relume.evaluation.evidence import gather, gather_paths, gather_sets, read_probe
+from relume.evaluation.evidence import gather, gather_paths, gather_sets
 from relume.evaluation.metrics import REID_N, REID_PAIRS, is_reid
 
 FOLDER = click.Path(path_type=Path)
@@ -49,7 +49,7 @@ def main(
         views=[*names, *([REID_N, REID_PAIRS] if any(map(is_reid, names)) else [])],
         recipes=context.plain("recipes"),
     )
-    distances, probed = gather_sets(config.groups, sets, samples), read_probe(probe) if probe else []
+    distances, probed = gather_sets(config.groups, sets, samples), read_csv(probe) if probe else []
     write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])
     write_tables(out, cells, config, seed, sets=distances, probe=probed, views=views)
 

@@ -1,11 +1,9 @@
 """Measure defences of stored features: re-identification and retrieval with noise and quantisation."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import click
-from torch import Tensor
 
 from relume.core.files import read_json, write_csv
 from relume.core.run import Run
@@ -62,12 +60,10 @@ def stored(place: Place, decoders: Sequence[TrainedDecoder], others: Sequence[Pl
     seen = Witness(methods={found.name: {}}, rows={found.name: [(found.name, *place)]}, models=models).seen(
         found.name, found.name
     )
-    judge = next((other for other in others if trunk(other[0]) not in seen), None)
-    return Stored(place=place, decoder=found.name, decode=partial(_decode, found), extractor=judge)
-
-
-def _decode(decoder: TrainedDecoder, features: Tensor) -> Tensor:
-    return apply(decoder, {decoder.taps[0]: features})
+    other = next((other for other in others if trunk(other[0]) not in seen), None)
+    return Stored(
+        place=place, decoder=found.name, decode=lambda features: apply(found, {found.taps[0]: features}), extractor=other
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def main(
             scratch=scratch,
             start=read_group(start) if given(start) else None,
             reference=read_group(reference) if given(reference) else None,
-            surrogate=learned(surrogate, config, dataset.size, device) if given(surrogate) else None,
+            surrogate=learned(surrogate, device) if given(surrogate) else None,
             watch=live.log,
             frames=int(os.environ.get(FRAMES, "0")),
         )

@@ -9,10 +9,9 @@ from relume.core.run import Run
 from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.evaluation.config import Evaluate
+from relume.evaluation.config import Evaluate, ScoreSamples
 from relume.evaluation.masked_sets import open_metric_network
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
-from relume.evaluation.samples_config import ScoreSamples
 from relume.networks.weights import WeightStore
 
 FOLDER = click.Path(path_type=Path)

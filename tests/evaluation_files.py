@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from relume.core.files import sha256, write_csv, write_json
 from relume.core.results import KEYS, RATIO, Row, write_group
 from relume.data.store import Dataset
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
+from relume.evaluation.sets import kids
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
 from relume.networks.weights import canonical, digest
@@ -80,3 +82,10 @@ def write_masked_scores(root: Path, group: str, scores: Mapping[tuple[str, str],
     write_reconstructions(root / "data" / "reconstructions" / group, rows, np.zeros((len(rows), 8, 8, 3), np.uint8))
     write_csv(root / "metrics" / "methods" / f"{group}.csv", (*KEYS, RATIO, *OF_MASKED), table)
     write_csv(root / "metrics" / "sets" / f"{group}.csv", SETS, [])
+
+
+def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | None = None) -> float:
+    """`kids` of the whole sets; by default each row is a source of its own."""
+    own, everything = torch.arange(len(x) + len(y)), [torch.ones(len(e), 1, dtype=torch.bool) for e in (x, y)]
+    sources = own[: len(x)] if from_x is None else from_x, own[len(x) :] if from_y is None else from_y
+    return float(kids(x, y, everything[0], everything[1], *sources)[0])

@@ -18,7 +18,7 @@ from relume.evaluation.config import OWN_MEAN, Compare, Evaluate, Floors, SelfTe
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.metrics import METRICS, reid
 from relume.evaluation.pixel import psnr
-from relume.evaluation.self_test import COLUMNS, blur, check_order, jpeg, mosaic, noisy
+from relume.evaluation.self_test import COLUMNS, blur, check_order, jpeg, noisy
 from stages.self_test import main
 from tests.evaluation_files import write_dataset
 
@@ -85,9 +85,6 @@ def test_degradations() -> None:
     grey = torch.full((2, 3, 64, 64), 0.5)
     assert (noisy(grey, 0.05, ["a", "b"], 0) - grey).std().item() == pytest.approx(0.05, rel=0.05)
     assert torch.equal(noisy(grey, 0.05, ["a", "b"], 0)[1:], noisy(grey[1:], 0.05, ["b"], 0)), "noise per image"
-    block = mosaic(X, 8)
-    assert block[0, 1, 0, 0].item() == pytest.approx(X[0, 1, :8, :8].mean().item(), abs=1e-6)
-    assert torch.equal(block[..., 0, 0], block[..., 7, 7])
     errors = [(jpeg(X, quality) - X).square().mean().item() for quality in (95, 30, 5)]
     assert errors == sorted(errors)
 

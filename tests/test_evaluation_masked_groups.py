@@ -31,11 +31,11 @@ from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, se
 from relume.evaluation.metrics import METHOD
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
-from relume.evaluation.sets import frechet, gaussian, kid
+from relume.evaluation.sets import frechet, gaussian
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
-from tests.evaluation_files import row, write_dataset, write_reconstructions
+from tests.evaluation_files import kid, row, write_dataset, write_reconstructions
 
 CPU = torch.device("cpu")
 RATIOS = (0.5, 0.75)

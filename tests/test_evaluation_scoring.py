@@ -192,6 +192,3 @@ def test_paths_with_seconds(folder: Path) -> None:
         gather_paths(["g", "h"], root / "paths", root)
     with pytest.raises(UserError, match=r"not in compare\.groups"):
         gather_paths([], root / "paths", root)
-    (root / "paths/g.csv").write_text("method\nwalks\n")
-    with pytest.raises(UserError, match=r"g\.csv: column dataset"):
-        gather_paths(["g"], root / "paths", root)

@@ -17,8 +17,9 @@ from relume.core.runtime import generator
 from relume.evaluation.correlations import CORRELATIONS, Pool, correlations, of_methods, spearman
 from relume.evaluation.evidence import IDENTITY, Cell
 from relume.evaluation.metrics import METRICS
-from relume.evaluation.sets import BLOCK, Gaussian, frechet, gaussian, halves, kid, kids
+from relume.evaluation.sets import BLOCK, Gaussian, frechet, gaussian, halves, kids
 from relume.evaluation.statistics import expanded_tail, interval, resample, spread
+from tests.evaluation_files import kid
 
 
 def clustered(sources: int, crops: int, seed: int) -> tuple[np.ndarray, list[str]]:

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from relume.core.config import build
-from relume.core.errors import UserError
 from relume.core.files import Scratch, read_csv
 from relume.core.images import resize, to_uint8
 from relume.core.results import read_group
 from relume.data.store import Dataset
-from relume.evaluation.curves import CURVES, curves
-from relume.evaluation.statistics import interval
+from relume.evaluation.statistics import CURVES, curves, interval
 from relume.methods.landscape import infer as landscape
 from relume.methods.landscape.config import InvertLandscape, LandscapeArchitecture
 from relume.methods.landscape.infer import Search, TrainedLandscape, follow, index, inverse, invert, timing, trace
@@ -112,10 +110,6 @@ def test_start_at_the_mapper(data: Dataset) -> None:
     assert found["a", 0].values[LOSS].max() < 1e-5
     assert found["b", 0].values[LOSS].max() < 1e-4
     assert np.abs(found["a", 0].images.astype(int) - pictures).max() <= 1
-    with pytest.raises(UserError, match="no mapper was given"):
-        invert(replace(made, dataset=own), config, ROWS)
-    with pytest.raises(UserError, match=r"\(2,\); .*\(5,\)"):
-        invert(replace(made, dataset=own, mapper=lambda given: torch.zeros(len(given), 2)), config, ROWS)
 
 
 def test_inverse_of_a_landscape() -> None:

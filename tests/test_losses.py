@@ -11,7 +11,7 @@ from relume.evaluation import sets
 from relume.losses import feature, gan, image
 from relume.losses.config import ForeignTerm
 from relume.losses.feature import DISTANCES, batchnorm
-from relume.losses.foreign import AGGREGATES, POLICIES, foreign, sides
+from relume.losses.foreign import AGGREGATES, POLICIES, foreign
 from relume.losses.kernel import kid
 from relume.losses.objective import Known, Objective, Term
 from relume.losses.perceptual import heads_of, lpips, ssim
@@ -224,7 +224,7 @@ def test_aggregates_ignore_order_and_other_rows(aggregate: str, m: int):
 )
 def test_relu_policies(policy: str, x: list[float], y: list[float]):
     values, centre = torch.tensor([[-1.0, 2.0, -3.0, 4.0]]), torch.tensor([[5.0, -6.0, -7.0, 8.0]])
-    assert [side[0].tolist() for side in sides(policy, values, centre)] == [x, y]
+    assert [side[0].tolist() for side in POLICIES[policy](values, centre)] == [x, y]
     own = ForeignTerm(networks={"vgg16_conv": {"pool": 1.0}}, distance="mse", aggregate="mean", policy=policy)  # type: ignore[arg-type]
     assert own.looks_at("pool") == ("pool" if policy == "as_is" else "pool_pre")
 
@@ -233,7 +233,7 @@ def test_foreign_distance_and_smart_gradients() -> None:
     gradients = {}
     for policy in ("smart", "relu_after"):
         values = torch.tensor([[-1.0]], requires_grad=True)
-        x, y = sides(policy, values, torch.tensor([[2.0]]))
+        x, y = POLICIES[policy](values, torch.tensor([[2.0]]))
         (gradients[policy],) = torch.autograd.grad((x - y).square().sum(), [values])
     assert gradients["smart"].item() == -6
     assert gradients["relu_after"].item() == 0

@@ -12,8 +12,8 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, sha256, write_csv, write_json
 from relume.core.results import GREY, Group, Row, pasted, read_group, read_masked_group, write_group
 from relume.core.samples import About, Samples, write_samples
-from relume.evaluation.curves import CURVES
 from relume.evaluation.maps_table import columns
+from relume.evaluation.statistics import CURVES
 from relume.methods.decoder import report as decoder
 from relume.methods.gan import report as gan
 from relume.methods.landscape import report as landscape

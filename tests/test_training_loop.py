@@ -20,8 +20,8 @@ from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
 from relume.training.config import Training
 from relume.training.ema import Ema
 from relume.training.loop import TrainState, row_at, train
+from relume.training.optimiser import learning_rate
 from relume.training.ranks import ALONE, Ranks, ranks
-from relume.training.schedules import learning_rate
 from relume.training.trainer import LOSS, Trainer
 from tests.decoder_files import CPU, RUN, training
 

@@ -22,9 +22,8 @@ from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from tests.decoder_files import CPU, SIZE, Store, training
+from tests.decoder_files import CPU, Store, training
 from tests.gan_files import dice
-from tests.inversion_files import settings
 from tests.training_files import PREDICTED as OWN
 from tests.training_files import SURROGATES as CASES
 from tests.training_files import surrogate
@@ -154,15 +153,10 @@ def test_dropout() -> None:
     assert torch.equal(dropped(x[:2], 0.25, dice(1, 0))[1], found[0]), "independent of other rows"
 
 
-def test_surrogate_term(data: Dataset, tmp_path: Path, default_params: dict[str, Any]) -> None:
+def test_surrogate_term(data: Dataset, tmp_path: Path) -> None:
     made = surrogate(data, training=training(steps=1))
     write_model(tmp_path, train(made), made.card(), made.samples())
-    recipe = settings(default_params, taps={"conv5": 1.0, "pool": 1.0, "conv1": 1.0})
-    term = learned(tmp_path, recipe, SIZE, CPU)
+    term = learned(tmp_path, CPU)
     assert (term.network, term.tap) == ("vgg16_conv", "pool")
     seen = extractors(data).see("alexnet_conv", ("conv5", "pool"), None)(made.val)
     torch.testing.assert_close(made.module.predict(made.held.inputs), term.predict(seen), rtol=1e-4, atol=1e-5)
-    with pytest.raises(UserError, match=r"predicts from alexnet_conv conv5\+pool, and alexnet_conv conv5 is inverted"):
-        learned(tmp_path, settings(default_params, taps={"conv5": 1.0}), SIZE, CPU)
-    with pytest.raises(UserError, match="64 px.* 32"):
-        learned(tmp_path, recipe, 32, CPU)

@@ -1,9 +1,7 @@
-"""Where the shards of an inversion run: in this process, in several on this machine, or in jobs of SLURM.
-
-`cluster.yaml`, which git ignores, says which. A job is the stage's own command with RELUME_SHARDS: it computes its share into the
-scratch folder, as this process would, and ends. So results do not depend on it, and neither parameters nor `dvc.lock` know of it.
-Code of stages calls this by name: it changes no result.
-"""
+"""Where the shards of an inversion run: in this process, in several on this machine, or in jobs of SLURM. `cluster.yaml`, which
+git ignores, says which. A job is the stage's own command with RELUME_SHARDS: it computes its share into the scratch folder, as
+this process would, and ends. So results do not depend on it, and neither parameters nor `dvc.lock` know of it. Code of stages
+calls this by name: it changes no result."""
 
 import os
 import shlex

@@ -15,8 +15,7 @@ from relume.core.errors import UserError, one_of
 from relume.core.references import GROUPS, METHODS
 from relume.core.run import Run
 from relume.data.config import Prepare
-from relume.evaluation.config import Compare, Defend, Evaluate, Floors, Maps, Probe, SelfTest
-from relume.evaluation.samples_config import ScoreSamples
+from relume.evaluation.config import Compare, Defend, Evaluate, Floors, Maps, Probe, ScoreSamples, SelfTest
 from relume.losses.config import Losses
 from relume.methods import references
 from relume.methods.family import Family, Part, Section

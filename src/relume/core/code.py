@@ -15,10 +15,8 @@ TREE = Path(__file__).resolve().parents[3]  # the workspace's root
 
 
 def write_stages(out: Path, root: Path = TREE, factories: Iterable[str] = ()) -> list[str]:
-    """`<stage>.json` for every script of `stages/`: file -> digest.
-
-    `factories`: modules of user-defined networks; those below `src/` are added to stages that build networks.
-    """
+    """`<stage>.json` for every script of `stages/`: file -> digest. `factories`: modules of user-defined networks; those below
+    `src/` are added to stages that build networks."""
     own = [name for name in factories if _file(name, root).exists()]
     names = sorted(path.stem for path in (root / STAGES).glob("*.py") if path.stem != "__init__")
     for name in names:

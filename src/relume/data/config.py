@@ -1,8 +1,5 @@
-"""Section `prepare`: the datasets by name, each from one source.
-
-Counts: images drawn by `seed`; `null` takes all. Archives and folders are searched by name in the folders of RELUME_SOURCES,
-then in `data/sources/`.
-"""
+"""Section `prepare`: the datasets by name, each from one source. Counts: images drawn by `seed`; `null` takes all. Archives and
+folders are searched by name in the folders of RELUME_SOURCES, then in `data/sources/`."""
 
 from typing import Annotated, Literal
 

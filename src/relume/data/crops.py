@@ -18,10 +18,8 @@ class Box:
 
 
 def choose(pixels: np.ndarray, count: int, *, size: int, generator: np.random.Generator) -> list[Box]:
-    """`count` boxes in uint8 (H, W, 3), best first; the first one is a largest square.
-
-    Greedy: each box maximises the detail, discounted by the overlap with the boxes before it.
-    """
+    """`count` boxes in uint8 (H, W, 3), best first; the first one is a largest square. Greedy: each box maximises the detail,
+    discounted by the overlap with the boxes before it."""
     h, w = pixels.shape[:2]
     short = min(h, w)
     logs = uniform(generator, log(min(short, max(size, SMALLEST * short))), log(short), CANDIDATES)

@@ -1,10 +1,7 @@
-"""Dead leaves images: opaque shapes, drawn over each other; Lee, Mumford & Huang 2001 (IJCV 41).
-
-Radii r of density ~ r^-3 make the image scale-invariant with a power spectrum of 1/f^2, as in photographs. Colours and textures
-are taken from photographs. Each leaf has a shadow.
-
-The same seed gives the same bytes on every CPU: see `portable`. Matrix products and sums of fractions are therefore not used.
-"""
+"""Dead leaves images: opaque shapes, drawn over each other; Lee, Mumford & Huang 2001 (IJCV 41). Radii r of density ~ r^-3 make
+the image scale-invariant with a power spectrum of 1/f^2, as in photographs. Colours and textures are taken from photographs. Each
+leaf has a shadow. The same seed gives the same bytes on every CPU: see `portable`. Matrix products and sums of fractions are
+therefore not used."""
 
 import math
 from bisect import bisect
@@ -61,8 +58,7 @@ def radii(generator: np.random.Generator, smallest: float, largest: float, *, ar
 
 def _palette(generator: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
     """Seven colours of the photographs, float32 (7, 3). Some are rotated about the grey axis and desaturated, so that few
-    photographs give many palettes.
-    """
+    photographs give many palettes."""
     colours = np.stack([_colour(generator, photographs) for _ in range(7)])
     grey = colours.mean(1, keepdims=True)
     chroma = colours - grey
@@ -104,14 +100,10 @@ def _draw_leaf(
     cover = np.clip(0.5 - distance, 0, 1)[..., None]
     shade = 1 - 0.4 * np.clip(1 - distance / np.float32(shadow), 0, 1) ** 2
     below = canvas[y0:y1, x0:x1] * shade[..., None]
-    leaf = _texture(y1 - y0, x1 - x0, generator, palette, photographs) * _light(x, y, generator)[..., None]
-    canvas[y0:y1, x0:x1] = below + cover * (leaf - below)
-
-
-def _light(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A brightness gradient."""
+    leaf = _texture(y1 - y0, x1 - x0, generator, palette, photographs)
     (cos, sin), slope = _direction(generator), np.float32(uniform(generator, 0, 0.35))
-    return np.asarray(1 + slope * (x * cos + y * sin))
+    leaf = leaf * (1 + slope * (x * cos + y * sin))[..., None]  # a brightness gradient
+    canvas[y0:y1, x0:x1] = below + cover * (leaf - below)
 
 
 def _texture(
@@ -133,10 +125,6 @@ def _ellipse(generator: np.random.Generator) -> tuple[Shape, float]:
     long, short = 1.0, uniform(generator, 0.45, 1)
     cos, sin = _direction(generator)
     return lambda x, y: (hypot((x * cos + y * sin) / long, (y * cos - x * sin) / short) - 1) * short, 1.0
-
-
-def _disc(generator: np.random.Generator) -> tuple[Shape, float]:
-    return lambda x, y: hypot(x, y) - 1, 1.0
 
 
 def _bar(generator: np.random.Generator) -> tuple[Shape, float]:
@@ -186,5 +174,5 @@ def _direction(generator: np.random.Generator) -> tuple[float, float]:
     return cos_sin(uniform(generator, 0, 2 * math.pi))
 
 
-SHAPES = (_disc, _ellipse, _polygon, _blob, _bar)
+SHAPES = (lambda generator: (lambda x, y: hypot(x, y) - 1, 1.0), _ellipse, _polygon, _blob, _bar)
 CUMULATED = (0.2, 0.45, 0.65, 0.85)  # probabilities of SHAPES without the last

@@ -1,8 +1,6 @@
-"""Decodes an image file to upright 8-bit RGB, and crops it to a square.
-
-Transparent images are composited over white. 16-bit grey is rounded to 8 bits. CMYK is converted without colour management, and
-embedded profiles are ignored (as in torchvision). Only the first frame is used. EXIF rotation is applied.
-"""
+"""Decodes an image file to upright 8-bit RGB, and crops it to a square. Transparent images are composited over white. 16-bit grey
+is rounded to 8 bits. CMYK is converted without colour management, and embedded profiles are ignored (as in torchvision). Only the
+first frame is used. EXIF rotation is applied."""
 
 import io
 import struct
@@ -58,10 +56,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def square(image: Image.Image, size: int, short_side: int | None = None) -> np.ndarray:
-    """uint8 (size, size, 3): resizes the short side to `short_side` (default `size`), then crops the centre.
-
-    Bilinear and antialiased, as in the evaluation of the ImageNet networks. An image of the right size is not resampled.
-    """
+    """uint8 (size, size, 3): resizes the short side to `short_side` (default `size`), then crops the centre. Bilinear and
+    antialiased, as in the evaluation of the ImageNet networks. An image of the right size is not resampled."""
     w, h = image.size
     scale = (short_side or size) / min(w, h)
     width, height = max(size, round(w * scale)), max(size, round(h * scale))

@@ -1,8 +1,5 @@
-"""Random masks. They depend on the seed and the id of the image only, so that all methods get the same masks.
-
-A mask is boolean (side, side), True where a cell is hidden. Every pattern hides `round(ratio side side)` cells, but at least one
-and not all.
-"""
+"""Random masks. They depend on the seed and the id of the image only, so that all methods get the same masks. A mask is boolean
+(side, side), True where a cell is hidden. Every pattern hides `round(ratio side side)` cells, but at least one and not all."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,9 +1,7 @@
-"""Functions with the same bits on every CPU.
-
-IEEE 754 defines the rounding of +, -, *, / and the square root. It does not define that of sin, log, exp, powers and hypot:
-their last bits depend on the C library and, in NumPy, on the vector instructions of the CPU. `Generator.uniform` is a
-product and a sum, which some compilers fuse. Code that determines pixels uses these functions instead.
-"""
+"""Functions with the same bits on every CPU. IEEE 754 defines the rounding of +, -, *, / and the square root. It does not define
+that of sin, log, exp, powers and hypot: their last bits depend on the C library and, in NumPy, on the vector instructions of the
+CPU. `Generator.uniform` is a product and a sum, which some compilers fuse. Code that determines pixels uses these functions
+instead."""
 
 import decimal
 from typing import Any

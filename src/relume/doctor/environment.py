@@ -56,7 +56,11 @@ def packages(root: Path) -> Iterator[Finding]:
         f"{name} {installed[name]} (pinned {pins[name]})" for name in pins if installed[name] not in (None, pins[name])
     )
     if absent:
-        tools = {_name(each) for each in tomllib.loads(manifest.read_text()).get("dependency-groups", {}).get("dev", [])}
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        groups = tomllib.loads(manifest.read_text()).get("dependency-groups", {})
+        tools = {canonicalize_name(Requirement(each).name) for each in groups.get("dev", [])}
         yield lack("packages missing", ", ".join(absent), REINSTALL, needed=not tools.issuperset(absent))
     if other:
         yield lack("packages differ", "; ".join(other), REINSTALL)
@@ -78,10 +82,6 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _name(requirement: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def device(root: Path) -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def write_tables(
     probe: Table = (),
     views: Sequence[Metric] = (),
 ) -> None:
-    """All tables, in `out`. `sets`: rows of SETS, `probe`: of evidence.PROBED, `views`: the metrics of further networks; a
+    """All tables, in `out`. `sets`: rows of SETS, `probe`: of probe.PROBE, `views`: the metrics of further networks; a
     method is ranked by the first re-identification network that it has not used."""
     draws = Draws(seed=seed, resamples=config.resamples, level=config.level)
     compared = [*against_floors(cells, config.metrics, draws), *answers(cells, config.questions, draws)]
@@ -80,17 +80,16 @@ def write_tables(
 def leaderboard(cells: Sequence[Cell], draws: Draws, *, views: Sequence[Metric] | None = None, sets: Table = ()) -> list[Record]:
     """A row per cell, in order, without masked reconstructions. With `views`, also MORE and their columns."""
     ranked = [cell for cell in cells if cell["task"] != "masked"]
-    told = {(row["name"], row["dataset"]): row for row in sets if row["kind"] == METHOD}
-    rows = [{**_ranked(cell, draws), **_as_set(told.get((set_name(cell.identity), cell["dataset"])))} for cell in ranked]
-    if views is None:
-        return rows
-    return [{**row, **_further(cell, draws, views)} for row, cell in zip(rows, ranked, strict=True)]
-
-
-def _ranked(cell: Cell, draws: Draws) -> Record:
-    means = {name: cell.mean(name) for name in ("psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")}
-    about = {"n": len(cell.ids), "sources": len(set(cell.sources)), "seconds_per_image": cell.seconds, "device": cell.device}
-    return {**cell.identity, **about, **means, **_bounds(cell, "psnr", draws)}
+    distances = {(row["name"], row["dataset"]): row for row in sets if row["kind"] == METHOD}
+    rows: list[Record] = []
+    for cell in ranked:
+        row: Record = {**cell.identity, "n": len(cell.ids), "sources": len(set(cell.sources))}
+        row |= {"seconds_per_image": cell.seconds, "device": cell.device, **_bounds(cell, "psnr", draws)}
+        row |= {name: cell.mean(name) for name in ("psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "feature_error")}
+        if found := distances.get((set_name(cell.identity), cell["dataset"])):
+            row |= {"fd_net": found["net"], "fd": found["fd"], "kid": found["kid"]}
+        rows.append(row if views is None else row | _further(cell, draws, views))
+    return rows
 
 
 def _bounds(cell: Cell, name: str, draws: Draws) -> Record:
@@ -98,10 +97,6 @@ def _bounds(cell: Cell, name: str, draws: Draws) -> Record:
         return {}
     found = draws.interval(cell.values[name], cell.sources)
     return {f"{name}_lo": found.lo, f"{name}_hi": found.hi}
-
-
-def _as_set(row: Mapping[str, str] | None) -> Record:
-    return {"fd_net": row["net"], "fd": row["fd"], "kid": row["kid"]} if row else {}
 
 
 def further(views: Sequence[Metric]) -> tuple[str, ...]:
@@ -134,12 +129,12 @@ def unseen(cell: Cell, views: Sequence[Metric]) -> Metric | None:
 
 def masked_board(cells: Sequence[Cell], draws: Draws, sets: Table, probe: Table) -> list[Record]:
     """A row per masked cell, in order. Frechet distances and probes are added where available."""
-    told = {(row["name"], row["dataset"]): {"fd_net": row["net"], "fd": row["fd"]} for row in sets if row["kind"] == "masked"}
+    fds = {(row["name"], row["dataset"]): {"fd_net": row["net"], "fd": row["fd"]} for row in sets if row["kind"] == "masked"}
     probed = {(row["method"], row["dataset"]): {key: row[key] for key in ("probe_top1", "knn_top1")} for row in probe}
     return [
         {
             **_masked(cell, draws),
-            **told.get((f"{cell['method']}@{cell.ratio}", cell["dataset"]), {}),
+            **fds.get((f"{cell['method']}@{cell.ratio}", cell["dataset"]), {}),
             **probed.get((cell["method"], cell["dataset"]), {}),
         }
         for cell in cells
@@ -205,14 +200,14 @@ def _same_pictures(a: Cell, b: Cell) -> bool:
 
 def _opposite(a: Cell, others: Sequence[Cell], key: str) -> list[Cell]:
     """The cell to compare with `a`: at the same tap if it exists, else the only one on these images."""
-    there = [b for b in others if _same_pictures(a, b)]
-    same = [b for b in there if (b["network"], b["tap"]) == (a["network"], a["tap"])]
-    if len(same or there) > 1:
-        taps = ", ".join(f"{b['network']} {b['tap']}" for b in there)
+    found = [b for b in others if _same_pictures(a, b)]
+    same = [b for b in found if (b["network"], b["tap"]) == (a["network"], a["tap"])]
+    if len(same or found) > 1:
+        taps = ", ".join(f"{b['network']} {b['tap']}" for b in found)
         raise UserError(
-            f"params: {key}.b: {there[0]['method']} has several taps ({taps}), needs one or {a['network']} {a['tap']}"
+            f"params: {key}.b: {found[0]['method']} has several taps ({taps}), needs one or {a['network']} {a['tap']}"
         )
-    return same or there
+    return same or found
 
 
 def _answer(question: str, a: Cell, b: Cell, name: str, draws: Draws) -> Iterator[Record]:
@@ -244,9 +239,8 @@ def summary(cells: Sequence[Cell], views: Sequence[Metric] = ()) -> dict[str, di
     85%`."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for cell in cells:
-        alike = [other for other in cells if _called(other) == _called(cell)]
-        apart = () if len(alike) == 1 else ("network", "tap", "size")
-        label = " ".join([_called(cell)[0], *(cell[key] for key in apart if cell[key])])
+        unique = sum(_called(other) == _called(cell) for other in cells) == 1
+        label = " ".join([_called(cell)[0], *(cell[key] for key in (() if unique else ("network", "tap", "size")) if cell[key])])
         headline = MASKED_HEADLINE if cell.ratio else HEADLINE
         numbers = {name: cell.mean(name) for name in headline if not circular(name, cell["network"])}
         if not cell.ratio:

@@ -1,4 +1,4 @@
-"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `defend` and `probe`."""
+"""Sections `floors`, `evaluate`, `compare`, `self_test`, `maps`, `defend`, `probe` and `score_samples`."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
@@ -48,18 +48,14 @@ LADDERS = ("blur", "noise", "jpeg", "blocks")
 MEASURED = tuple(name for name in METRICS if name != "feature_error")  # with removed maps, features cannot match
 PROBE_BASELINES = ("chance", "pixels")
 SPLITS = ("train", "val", "test")
+SAMPLE_BASELINES = ("floor_train_", "floor_shuffled_patches_")  # prefixes of their names, followed by the dataset
+OWN = "withheld"  # the kind of rows about withheld images, and the suffix of their names
 
 
-def _known(key: str, metrics: tuple[str, ...], known: Collection[str] = METRICS) -> None:
-    for name in metrics:
+def _known(key: str, names: Sequence[str], known: Collection[str] = METRICS, what: str = "metric") -> None:
+    for name in names:
         if name not in known:
-            raise ValueError(f"{key}: unknown metric {name!r}; {one_of(known, name)}")
-    _each_once(key, metrics)
-
-
-def _each_once(key: str, names: Sequence[object]) -> None:
-    if len(set(names)) < len(names):
-        raise ValueError(f"{key}: duplicate names: {', '.join(map(str, names))}")
+            raise ValueError(f"{key}: unknown {what} {name!r}; {one_of(known, name)}")
 
 
 @config
@@ -90,21 +86,17 @@ class Sets:
 class Reid:
     """Re-identification of the original. Tables use the first of these networks that the method has not used."""
 
-    networks: tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...] = Field(min_length=1)
-    candidates: int | None = Field(
-        default=None, ge=2
-    )  # the scored originals and further images; null: all outside the training split
-
-    def __post_init__(self) -> None:
-        _each_once("networks", [reid(*place).name for place in self.networks])
+    networks: Annotated[tuple[Annotated[Place, NetworkTap(("weights.networks",))], ...], Once] = Field(min_length=1)
+    # the scored originals and further images; null: all outside the training split
+    candidates: int | None = Field(default=None, ge=2)
 
 
 @config
 class Evaluate:
     """The metrics; columns of others stay empty. Masked groups have their own metrics, and LPIPS if listed here."""
 
-    metrics: tuple[Annotated[str, Lpips()], ...] = Field(min_length=1)
-    paths: tuple[str, ...] = ()  # those of `metrics` that are also computed for intermediate images
+    metrics: Annotated[tuple[Annotated[str, Lpips()], ...], Once] = Field(min_length=1)
+    paths: Annotated[tuple[str, ...], Once] = ()  # those of `metrics` that are also computed for intermediate images
     sets: Sets | None = None  # of groups and of generators' samples; null: not computed
     reid: Reid | None = None
     # further taps for feature errors
@@ -116,7 +108,9 @@ class Evaluate:
     def __post_init__(self) -> None:
         _known("metrics", self.metrics)
         _known("paths", self.paths, [name for name in PATH_METRICS if name in self.metrics])
-        _each_once("other_taps", [metric.name for metric, _ in self.views])
+        names = [metric.name for metric, _ in self.views]
+        if len(set(names)) < len(names):
+            raise ValueError(f"other_taps: duplicate columns: {', '.join(names)}")
 
     @property
     def views(self) -> list[tuple[Metric, Place]]:
@@ -134,7 +128,7 @@ class Question:
 
     a: Annotated[str, Entry((METHODS,))]
     b: Annotated[str, Entry((METHODS,))]
-    metrics: tuple[str, ...] = Field(min_length=1)
+    metrics: Annotated[tuple[str, ...], Once] = Field(min_length=1)
 
     def __post_init__(self) -> None:
         _known("metrics", self.metrics, [*METRICS, *MASKED_METRICS])
@@ -145,7 +139,7 @@ class Compare:
     """`groups`: the folders of reconstructions for the tables; exactly these must exist."""
 
     groups: Annotated[tuple[Annotated[str, Entry((GROUPS,))], ...], Once] = Field(min_length=1)
-    metrics: tuple[str, ...]  # for comparisons with the baselines, except masked methods
+    metrics: Annotated[tuple[str, ...], Once]  # for comparisons with the baselines, except masked methods
     questions: dict[str, Question]  # further comparisons
     resamples: int = Field(ge=1000)  # of the bootstrap
     level: float = Field(gt=0.5, lt=1)  # of the intervals
@@ -174,9 +168,7 @@ class SelfTest:
         for metric, ladders in self.exceptions.items():
             if metric not in (*METRICS, CLIP, TOP1, TOP5) and not metric.startswith(("feature_error_", REID)):
                 raise ValueError(f"exceptions: unknown metric {metric!r}; {one_of(METRICS, metric)}")
-            for ladder in ladders:
-                if ladder not in LADDERS:
-                    raise ValueError(f"exceptions.{metric}: unknown ladder {ladder!r}; {one_of(LADDERS, ladder)}")
+            _known(f"exceptions.{metric}", ladders, LADDERS, "ladder")
 
 
 @config
@@ -231,3 +223,20 @@ class Probe:
     def __post_init__(self) -> None:
         if taken := [name for name in self.models if name in PROBE_BASELINES]:
             raise ValueError(f"models: {taken[0]} is the name of a baseline")
+
+
+@config
+class ScoreSamples:
+    """By the network of `evaluate.sets`."""
+
+    models: Annotated[tuple[Annotated[str, Entry(("train_gan.models",))], ...], Once]  # none: a table without rows
+    split: str  # held-out images
+    withheld: int = Field(ge=0)  # number of last training images that no generator was trained on; 0: no such rows
+    count: int = Field(ge=2)  # samples, and images per baseline: Frechet distances are comparable at equal n only
+    patches: int = Field(ge=2)  # per side, of the baseline with shuffled patches
+
+    def __post_init__(self) -> None:
+        if self.withheld == 1:
+            raise ValueError("withheld: must be 0 or at least 2, got 1")
+        if self.split == "train":
+            raise ValueError("split: generators were trained on train; allowed: test, val")

@@ -88,32 +88,28 @@ def correlations(
     rows: list[dict[str, object]] = []
     for place in places:
         mine = [cell for cell in cells if tuple(cell[key] for key in PLACE) == place]
-        told = dict(zip(PLACE, place, strict=True))
-        rows += [{**row, **told} for row in _of_place(pool(mine, metrics), metrics, seed=seed, level=level, draws=draws)]
+        keys = dict(zip(PLACE, place, strict=True))
+        rows += [{**row, **keys} for row in _of_place(pool(mine, metrics), metrics, seed=seed, level=level, draws=draws)]
     return rows
 
 
 def _of_place(everything: Pool, metrics: Sequence[Metric], *, seed: int, level: float, draws: int) -> Iterator[dict[str, object]]:
     """Pairs of metrics with the same images share the resamples."""
-    asked = np.isfinite(everything.values)
+    finite = np.isfinite(everything.values)
     together: dict[bytes, list[tuple[int, int]]] = {}
     for a, b in itertools.combinations(range(len(metrics)), 2):
-        together.setdefault((asked[:, a] & asked[:, b]).tobytes(), []).append((a, b))
+        together.setdefault((finite[:, a] & finite[:, b]).tobytes(), []).append((a, b))
     for pairs in together.values():
-        there = asked[:, pairs[0][0]] & asked[:, pairs[0][1]]
+        rows = finite[:, pairs[0][0]] & finite[:, pairs[0][1]]
         columns = sorted({number for pair in pairs for number in pair})
-        part = Pool(
-            values=everything.values[np.ix_(there, columns)], method=everything.method[there], source=everything.source[there]
-        )
+        values = everything.values[np.ix_(rows, columns)]
+        part = Pool(values=values, method=everything.method[rows], source=everything.source[rows])
         for which in ("picture", "method"):
             table = _intervals(part, which, seed=seed, level=level, draws=draws)
             for a, b in pairs if table else ():
                 at = columns.index(a), columns.index(b)
-                names = {"metric_a": metrics[a].name, "metric_b": metrics[b].name, "level": which}
-                yield {
-                    **names,
-                    **{key: float(value[at]) if isinstance(value, np.ndarray) else value for key, value in table.items()},
-                }
+                cells = {key: float(value[at]) if isinstance(value, np.ndarray) else value for key, value in table.items()}
+                yield {"metric_a": metrics[a].name, "metric_b": metrics[b].name, "level": which, **cells}
 
 
 def _intervals(part: Pool, which: str, *, seed: int, level: float, draws: int) -> Mapping[str, object]:

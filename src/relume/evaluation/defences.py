@@ -77,21 +77,21 @@ def study(stored: Stored, bench: Bench) -> Iterator[dict[str, object]]:
     labels, sources = ([data.index[row][key] for row in rows] for key in ("label", "source"))
     clean, places = bench.embed(stored.place, rows), [rows.index(row) for row in attacked]
     own = gallery(clean, rows, sources)
-    judge = gallery(bench.embed(stored.extractor, rows), rows, sources) if stored.extractor else None
-    alike = (sum(map(labels.count, labels)) - len(rows)) / (len(rows) * (len(rows) - 1))
-    chances = {EMBEDDING: 1 / len(rows), PICTURE: 1 / len(rows), RETRIEVAL: alike}
+    others = gallery(bench.embed(stored.extractor, rows), rows, sources) if stored.extractor else None
+    same_label = (sum(map(labels.count, labels)) - len(rows)) / (len(rows) * (len(rows) - 1))
+    chances = {EMBEDDING: 1 / len(rows), PICTURE: 1 / len(rows), RETRIEVAL: same_label}
     for defence, strength, features in _defended(stored.place, clean, data.ids(rows), bench):
         mine = features[places]
-        found = {EMBEDDING: own.rank(mine, mine, attacked) == 1, RETRIEVAL: _retrieved(own, features, labels)}
-        if judge and stored.decode and stored.extractor:
+        found = {EMBEDDING: own.rank(mine, attacked) == 1, RETRIEVAL: _retrieved(own, features, labels)}
+        if others and stored.decode and stored.extractor:
             seen = _seen(stored.decode, mine, stored.extractor, bench)
-            found[PICTURE] = judge.rank(seen, seen, attacked) == 1
+            found[PICTURE] = others.rank(seen, attacked) == 1
         about = dict(zip(DEFENCE, (*stored.place, stored.decoder, data.name, defence, strength), strict=True))
         for measure, right in found.items():
             of = range(len(rows)) if measure == RETRIEVAL else places
             mean = bench.draws.interval(right.double().cpu().numpy(), [sources[place] for place in of])
-            told = {"measure": measure, "chance": chances[measure], "n": mean.n, "sources": mean.sources}
-            yield {**about, **told, "value": mean.mean, "lo": mean.lo, "hi": mean.hi}
+            counts = {"measure": measure, "chance": chances[measure], "n": mean.n, "sources": mean.sources}
+            yield {**about, **counts, "value": mean.mean, "lo": mean.lo, "hi": mean.hi}
 
 
 def _defended(place: Place, clean: Tensor, ids: Sequence[str], bench: Bench) -> Iterator[tuple[str, float, Tensor]]:
@@ -114,6 +114,6 @@ def _seen(decode: Callable[[Tensor], Tensor], features: Tensor, extractor: Place
 
 def _retrieved(own: Gallery, features: Tensor, labels: Sequence[str]) -> Tensor:
     """Whether the nearest other stored image has the label of the query, whose features are clean: bool (C,)."""
-    alike = own.units @ F.normalize(features.flatten(1) - own.mean, dim=1).T
-    nearest = alike.fill_diagonal_(-2).argmax(1).tolist()
+    cosines = own.units @ F.normalize(features.flatten(1) - own.mean, dim=1).T
+    nearest = cosines.fill_diagonal_(-2).argmax(1).tolist()
     return torch.tensor([labels[at] == label for at, label in zip(nearest, labels, strict=True)])

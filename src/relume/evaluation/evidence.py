@@ -1,7 +1,7 @@
 """The inputs of `compare`: scored groups as cells, one per method and set of images."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,12 @@ import numpy as np
 
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json
-from relume.core.results import KEYS, METHOD_FILE, RATIO, TIMING_FILE, run_folder
-from relume.evaluation.config import PATHS
+from relume.core.results import METHOD_FILE, RATIO, TIMING_FILE, run_folder
 from relume.evaluation.metrics import METRICS, OF_MASKED, SETS
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import spread
 
 IDENTITY = ("method", "family", "task", "oracle", "dataset", "size", "network", "tap")  # key of a cell
-PROBED = ("method", "dataset", "probe_top1", "knn_top1")  # columns of probe.csv that are used
 Table = list[dict[str, str]]
 Record = Mapping[str, Any]
 
@@ -77,10 +75,11 @@ def gather(
     known = {group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in tables[group])) for group in groups}
     witness = Witness(methods=described, rows=known, recipes=recipes or {}, models=models)
     for group, rows in tables.items():
-        for name in dict.fromkeys(map(_who, rows)):
-            if name in owner:
+        for row in rows:
+            # in one group only; masked methods per dataset and ratio
+            name = f"{row['method']} on {row['dataset']} at {hidden(row[RATIO])}" if RATIO in row else row["method"]
+            if owner.setdefault(name, group) != group:
                 raise UserError(f"method {name} is in group {owner[name]} and in group {group}: rename one")
-            owner[name] = group
         for dataset in {row["dataset"] for row in rows} - sources.keys():
             sources[dataset] = {row["id"]: row["source"] for row in read_csv(images / dataset / "index.csv")}
         timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
@@ -92,50 +91,23 @@ def gather(
 def gather_sets(groups: Sequence[str], folder: Path, samples: Path | None = None) -> Table:
     """The rows of sets.csv, of groups and of generators' samples. Equal rows appear once."""
     _exactly(groups, folder, ".csv", "evaluate")
-    tables = [_table(folder / f"{group}.csv", SETS, "evaluate") for group in groups]
-    tables += [_table(samples, SETS, "score_samples")] if samples else []
-    rows = [{key: row[key] for key in SETS} for table in tables for row in table]
+    files = [*(folder / f"{group}.csv" for group in groups), *([samples] if samples else [])]
+    rows = [{key: row[key] for key in SETS} for file in files for row in read_csv(file)]
     return list({tuple(row.values()): row for row in rows}.values())
 
 
 def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> Table:
     """The rows of paths.csv: metrics of intermediate images, with the time."""
     _exactly(groups, folder, ".csv", "evaluate")
-    tables = {group: _table(folder / f"{group}.csv", PATHS, "evaluate") for group in groups}
     rows: Table = []
-    for group, table in tables.items():
+    for group in groups:
         timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
         count = Counter(row["method"] for row in read_csv(reconstructions / group / "index.csv") if row["selected"] == "true")
-        rows += [{**row, "seconds": _spent(timing, row["method"], int(row["step"]), count[row["method"]])} for row in table]
+        for row in read_csv(folder / f"{group}.csv"):
+            timed = [(int(one["step"]), float(one["seconds"])) for one in timing if one["method"] == row["method"]]
+            seconds = float(np.interp(int(row["step"]), *zip(*timed, strict=True))) if timed else None  # between timed steps
+            rows.append({**row, "seconds": "" if seconds is None else f"{seconds / count[row['method']]:.7g}"})
     return rows
-
-
-def _spent(timing: Table, method: str, step: int, pictures: int) -> str:
-    """Seconds per image, interpolated linearly between timed steps; empty if the method was not timed."""
-    steps = [int(row["step"]) for row in timing if row["method"] == method]
-    seconds = [float(row["seconds"]) for row in timing if row["method"] == method]
-    return f"{float(np.interp(step, steps, seconds)) / pictures:.7g}" if steps else ""
-
-
-def read_probe(path: Path) -> Table:
-    """The rows of probe.csv, one per method and dataset."""
-    rows = _table(path, PROBED, "probe")
-    known = [(row["method"], row["dataset"]) for row in rows]
-    if twice := [pair for pair in known if known.count(pair) > 1]:
-        raise UserError(f"{path}: two rows of method {twice[0][0]} on {twice[0][1]}")
-    return rows
-
-
-def _table(path: Path, columns: Sequence[str], stage: str) -> Table:
-    rows = read_csv(path)
-    if rows and (missing := set(columns) - rows[0].keys()):
-        raise UserError(f"{path}: column {min(missing)} is missing: run {stage} again")
-    return rows
-
-
-def _who(row: Mapping[str, str]) -> str:
-    """The name that must be in one group only; for masked methods, per dataset and ratio."""
-    return f"{row['method']} on {row['dataset']} at {hidden(row[RATIO])}" if RATIO in row else row["method"]
 
 
 def hidden(ratio: str) -> str:
@@ -146,11 +118,11 @@ def hidden(ratio: str) -> str:
 def _exactly(groups: Sequence[str], folder: Path, ending: str, stage: str) -> None:
     """Raises UserError unless the folder has exactly these groups; hidden files are ignored."""
     entries = folder.iterdir() if folder.is_dir() else ()
-    there = {entry.name for entry in entries if not entry.name.startswith(".")}
-    wanted = {f"{group}{ending}" for group in groups}
-    if missing := sorted(wanted - there):
+    names = {entry.name for entry in entries if not entry.name.startswith(".")}
+    expected = {f"{group}{ending}" for group in groups}
+    if missing := sorted(expected - names):
         raise UserError(f"{folder / missing[0]} is missing: {stage} has not run for it, or remove it from compare.groups")
-    if foreign := sorted(there - wanted):
+    if foreign := sorted(names - expected):
         left = ", ".join(str(folder / name) for name in foreign)
         raise UserError(f"{left}: not in compare.groups ({', '.join(groups)}): add it there, or remove the files of an older run")
 
@@ -167,14 +139,12 @@ def _cells(
     identity, metrics = ((*IDENTITY, RATIO), OF_MASKED) if masked else (IDENTITY, (*METRICS, *views))
     apart: dict[tuple[str, ...], Table] = {}
     for row in rows:
-        if missing := {*KEYS, *metrics} - row.keys():
-            raise UserError(f"{path}: column {min(missing)} is missing: run evaluate again")
         apart.setdefault(tuple(row[key] for key in identity), []).append(row)
     costs = {row["method"]: float(row["seconds"]) for row in timing}  # up to the last step
     pictures = Counter(row["method"] for row in rows if row["selected"] == "true")
     for key, members in apart.items():
         cell, method = dict(zip(identity, key, strict=True)), key[0]
-        chosen = _chosen(members, sources[cell["dataset"]], f"{path}: {method}")
+        chosen = _chosen(members, f"{path}: {method}")
         everyone = [row["id"] for row in members]
         yield Cell(
             identity=cell,
@@ -188,12 +158,10 @@ def _cells(
         )
 
 
-def _chosen(rows: Table, known: Collection[str], where: str) -> Table:
+def _chosen(rows: Table, where: str) -> Table:
     """The selected restart of each image, by id."""
     chosen = sorted((row for row in rows if row["selected"] == "true"), key=lambda row: row["id"])
     ids = [row["id"] for row in chosen]
-    if foreign := [id for id in ids if id not in known]:
-        raise UserError(f"{where}: id {foreign[0]!r} is not in dataset {rows[0]['dataset']}: run evaluate again")
     if not ids:
         raise UserError(f"{where} has no selected image")
     if twice := [id for id, after in zip(ids, ids[1:], strict=False) if id == after]:

@@ -94,19 +94,19 @@ def study(subject: Subject, bench: Bench, report: Callable[[int], object] = lamb
     config, dataset = bench.config, bench.dataset
     rows = dataset.select(config.split, config.count)
     channels = examine(subject, bench)
-    wanted = variants(channels.scores, config.groups)
+    tried = variants(channels.scores, config.groups)
     pictures: list[np.ndarray] = []
     scores: dict[str, list[np.ndarray]] = {metric: [] for metric in config.metrics}
     fill = blank(channels.mean, config.fill)
     for batch in bench.batches(rows):
-        made = decodings(subject.encode(batch), [one.kept for one in wanted], fill, subject.decode)
+        made = decodings(subject.encode(batch), [one.kept for one in tried], fill, subject.decode)
         pictures.append(made[:, [row in rows[: config.shown] for row in batch]])
         for metric, values in _score(bench, batch, made).items():
             scores[metric].append(values)
         report(len(batch))
     return Outcome(
         channels=channels,
-        variants=wanted,
+        variants=tried,
         ids=dataset.ids(rows),
         scores={metric: np.concatenate(parts, axis=1) for metric, parts in scores.items()},
         originals=dataset.images[rows[: config.shown]],
@@ -118,19 +118,14 @@ def examine(subject: Subject, bench: Bench) -> Channels:
     """Means and rankings over the first `config.pictures` training images."""
     config = bench.config
     rows = bench.dataset.select("train")[: config.pictures]
-    moments = torch.stack([_moments(subject.encode(batch)) for batch in bench.batches(rows)]).sum(0) / len(rows)
+    flat = (x.reshape(*x.shape[:2], -1).cpu().double() for x in map(subject.encode, bench.batches(rows)))  # (N, C, positions)
+    moments = torch.stack([torch.stack([x.mean(2).sum(0), x.abs().mean(2).sum(0)]) for x in flat]).sum(0) / len(rows)
     scores = {"activation": moments[1]}
     if "contribution" in config.rankings:
         fill = blank(moments[0], config.fill)
         found = [_contributions(subject, bench, batch, fill) for batch in bench.batches(rows)]
         scores["contribution"] = torch.stack(found).sum(0) / len(rows)
     return Channels(mean=moments[0], scores={name: scores[name] for name in config.rankings})
-
-
-def _moments(x: Tensor) -> Tensor:
-    """Means over positions of x and of |x|, summed over images: (N, C, …) -> float64 (2, C) on the CPU."""
-    flat = x.reshape(*x.shape[:2], -1).cpu().double()
-    return torch.stack([flat.mean(2).sum(0), flat.abs().mean(2).sum(0)])
 
 
 def _contributions(subject: Subject, bench: Bench, batch: Sequence[int], fill: Tensor) -> Tensor:
@@ -154,8 +149,8 @@ def contribution(x: Tensor, fill: Tensor, decode: Decode, probes: Tensor) -> Ten
     away = x.detach() - shaped(fill, x)
     with torch.enable_grad():
         y = decode(x)
-        slopes = [torch.autograd.grad((y * v).sum(), x, retain_graph=True)[0] for v in probes]
-    changes = torch.stack([(slope * away).reshape(*x.shape[:2], -1).sum(2) for slope in slopes])
+        gradients = [torch.autograd.grad((y * v).sum(), x, retain_graph=True)[0] for v in probes]
+    changes = torch.stack([(gradient * away).reshape(*x.shape[:2], -1).sum(2) for gradient in gradients])
     return changes.square().mean(0) / y[0].numel()
 
 

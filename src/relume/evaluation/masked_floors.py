@@ -1,8 +1,6 @@
-"""Baselines of masked reconstruction, on the same images and masks as the models. A model below `floor_linear` is worse
-than a linear predictor.
-
-All use and keep the visible pixels only. (N, 3, H, W) in [0, 1] and hidden (N, side, side) -> (N, 3, H, W) in [0, 1].
-"""
+"""Baselines of masked reconstruction, on the same images and masks as the models. A model below `floor_linear` is worse than a
+linear predictor. All use and keep the visible pixels only. (N, 3, H, W) in [0, 1] and hidden (N, side, side) -> (N, 3, H, W) in
+[0, 1]."""
 
 from collections.abc import Callable
 
@@ -24,11 +22,7 @@ Filler = Callable[[Tensor, Tensor], Tensor]
 
 def mean_patch(mean: Tensor) -> Filler:
     """Hidden cells from the mean training image, `mean` (1, 3, H, W)."""
-
-    def fill(images: Tensor, hidden: Tensor) -> Tensor:
-        return _kept(images, hidden, mean.to(images).expand_as(images))
-
-    return fill
+    return lambda images, hidden: _kept(images, hidden, mean.to(images).expand_as(images))
 
 
 def mean_visible(images: Tensor, hidden: Tensor) -> Tensor:

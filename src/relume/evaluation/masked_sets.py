@@ -48,28 +48,24 @@ class MetricNetwork:
         home = torch.device("cpu") if self.device.type == "mps" else self.device  # MPS has no float64
         with collect(self.network, [self.tap]) as taps:
             parts = [
-                taps(self._seen(pictures(list(numbers[at : at + self.micro_batch]))))[self.tap].to(home).double()
+                taps(resize(images.to(self.device), self.size or images.shape[-1]))[self.tap].to(home).double()
                 for at in range(0, len(numbers), self.micro_batch)
+                for images in [pictures(list(numbers[at : at + self.micro_batch]))]
             ]
         return torch.cat(parts)
 
-    def _seen(self, pictures: Tensor) -> Tensor:
-        return resize(pictures.to(self.device), self.size or pictures.shape[-1])
-
 
 def open_metric_network(
-    asked: Sets | None, sizes: Sequence[int], store: WeightStore, *, device: torch.device, micro_batch: int
+    config: Sets | None, sizes: Sequence[int], store: WeightStore, *, device: torch.device, micro_batch: int
 ) -> MetricNetwork | None:
-    """None if `asked` is None. Raises UserError if images are too small."""
-    if asked is None:
+    """None if `config` is None. Raises UserError if images are too small."""
+    if config is None:
         return None
-    metric_network = MetricNetwork(
-        network=load(asked.network, store, device), tap=asked.tap, micro_batch=micro_batch, device=device, size=asked.pixels
-    )
-    facts = metric_network.network.facts
-    if facts.any_size and (small := [size for size in sizes if (asked.pixels or size) < facts.min_size]):
+    network = load(config.network, store, device)
+    facts = network.facts
+    if facts.any_size and (small := [size for size in sizes if (config.pixels or size) < facts.min_size]):
         raise UserError(f"evaluate.sets.network: {facts.name} needs images of at least {facts.min_size} px, got {small[0]}")
-    return metric_network
+    return MetricNetwork(network=network, tap=config.tap, micro_batch=micro_batch, device=device, size=config.pixels)
 
 
 @dataclass(frozen=True, kw_only=True)

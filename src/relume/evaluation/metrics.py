@@ -1,10 +1,11 @@
-"""The metrics' direction, range and protocol. `pixel`, `perceptual`, `views` and `masked` compute them."""
+"""The metrics' direction and range. `pixel`, `perceptual`, `views` and `masked` compute them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from relume.core.errors import UserError, one_of
+from relume.losses.config import LPIPS
 from relume.networks.catalogue import trunk
 
 
@@ -16,37 +17,30 @@ class Metric:
     better: Literal["higher", "lower"]
     low: float
     high: float | None  # None: no bound
-    protocol: str
     network: str = ""  # that computes the features, if any
 
     def improves(self, value: float, over: float) -> bool:
         return value > over if self.better == "higher" else value < over
 
 
-MS_SSIM = "five scales, Gaussian window 11, mean over RGB; empty up to 160 px (the window does not fit)"
-LPIPS = "LPIPS v0.1 at native size"
-FEATURE_ERROR = (
-    "squared distance at the inverted tap over the mean squared deviation from the dataset's mean feature: 1 is as bad as that"
-    " mean; several taps are averaged. It tells how well features were met, not likeness"
-)
 _FACTS = (
-    Metric("mse", "lower", 0, 1, "mean over pixels and channels, RGB in [0, 1]"),
-    Metric("psnr", "higher", 0, 100, "dB, data range 1, per picture; 100 stands for identical pictures"),
-    Metric("ssim", "higher", -1, 1, "Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px"),
-    Metric("ms_ssim", "higher", 0, 1, MS_SSIM),
-    Metric("lpips_alex", "lower", 0, None, LPIPS, "alexnet_conv"),
-    Metric("lpips_vgg", "lower", 0, None, LPIPS, "vgg16_conv"),
-    Metric("lpips_squeeze", "lower", 0, None, LPIPS, "squeezenet1_1"),
-    Metric("feature_error", "lower", 0, None, FEATURE_ERROR),
+    Metric("mse", "lower", 0, 1),  # mean over pixels and channels, RGB in [0, 1]
+    Metric("psnr", "higher", 0, 100),  # dB, data range 1, per image; 100 for identical images
+    Metric("ssim", "higher", -1, 1),  # Gaussian window 11 (sigma 1.5), valid positions only, mean over RGB; empty under 11 px
+    Metric("ms_ssim", "higher", 0, 1),  # five scales, window 11; empty up to 160 px, where the window does not fit
+    *(Metric(f"lpips_{name}", "lower", 0, None, network) for name, network in LPIPS.items()),  # v0.1 at native size
+    # squared distance at the inverted tap over the mean squared deviation from the dataset's mean feature (1: as bad as that
+    # mean), mean over taps: how well features were met, not likeness
+    Metric("feature_error", "lower", 0, None),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _FACTS}
 
 _MASKED = (
-    Metric("psnr_masked", "higher", 0, 100, "as psnr, over hidden pixels only"),
-    Metric("psnr_pasted", "higher", 0, 100, "as psnr, the prediction pasted into what is visible"),
-    Metric("psnr_full", "higher", 0, 100, "as psnr, the prediction of the whole picture"),
-    Metric("mse_masked", "lower", 0, 1, "as mse, over hidden pixels only"),
-    Metric("ssim_pasted", "higher", -1, 1, "as ssim, pasted"),
+    Metric("psnr_masked", "higher", 0, 100),  # over hidden pixels only
+    Metric("psnr_pasted", "higher", 0, 100),  # the prediction pasted into what is visible
+    Metric("psnr_full", "higher", 0, 100),  # the prediction of the whole image
+    Metric("mse_masked", "lower", 0, 1),  # over hidden pixels only
+    Metric("ssim_pasted", "higher", -1, 1),
 )
 MASKED_METRICS: dict[str, Metric] = {metric.name: metric for metric in _MASKED}
 OF_MASKED = (*MASKED_METRICS, "lpips_alex", "lpips_vgg")  # metrics of masked groups; LPIPS uses the pasted image
@@ -60,29 +54,19 @@ METHOD = "method"  # kind of rows of sets.csv about reconstructions
 
 def other_tap(network: str, tap: str) -> Metric:
     """feature_error at a given tap of a network."""
-    protocol = f"squared distance at {network} {tap} over the mean squared deviation from the dataset's mean feature: 1 is as bad"
-    return Metric(f"feature_error_{trunk(network)}_{tap}", "lower", 0, None, f"{protocol} as that mean", network)
+    return Metric(f"feature_error_{trunk(network)}_{tap}", "lower", 0, None, network)
 
 
 def reid(network: str, tap: str) -> Metric:
-    """Re-identification: the rank of the original among the candidates, by similarity to the reconstruction."""
-    protocol = (
-        "1 + the number of other candidates that lie no farther from the reconstruction than its original: 1 is found, a"
-        f" tie is not. Distance: 1 - cosine of features at {network} {tap} less the candidates' mean feature. Candidates: all"
-        " reid_n originals of the dataset outside its training split, other crops of the same photograph among them; these are"
-        " wrong answers. Chance finds 1 in reid_n"
-    )
-    return Metric(f"{REID}{trunk(network)}_{tap}", "lower", 1, None, protocol, network)
+    """Re-identification: the rank of the original among the candidates by the cosine of centred features, ties against it. The
+    candidates are all reid_n originals outside the training split; other crops of one photograph are wrong answers."""
+    return Metric(f"{REID}{trunk(network)}_{tap}", "lower", 1, None, network)
 
 
 def reid_match(network: str, tap: str) -> Metric:
-    """Verification: is the reconstruction more like its original than unrelated pictures are like each other?"""
-    protocol = (
-        f"1 where the cosine to the original, as for {REID}{trunk(network)}_{tap}, is above the threshold that at most {FAR:.0%}"
-        f" of the {REID_PAIRS} pairs of candidates from different sources pass (the false-accept rate), else 0; empty under"
-        f" {1 / FAR:.0f} pairs. A rate of 0.1 % would need 1,000"
-    )
-    return Metric(f"{MATCH}{trunk(network)}_{tap}", "higher", 0, 1, protocol, network)
+    """Verification: 1 where the cosine to the original is above the threshold that at most FAR of the candidates' pairs from
+    different sources pass, else 0; empty under 1 / FAR pairs."""
+    return Metric(f"{MATCH}{trunk(network)}_{tap}", "higher", 0, 1, network)
 
 
 def is_reid(name: str) -> bool:
@@ -95,14 +79,13 @@ def set_name(row: Mapping[str, str]) -> str:
 
 
 def clip_cosine(network: str) -> Metric:
-    return Metric(CLIP, "higher", -1, 1, f"cosine of {network} embeddings", network)
+    """The cosine of embeddings."""
+    return Metric(CLIP, "higher", -1, 1, network)
 
 
 def agreements(network: str) -> list[Metric]:
-    """Top-1 and top-5: is the class that the classifier names for the original among its first for the reconstruction?"""
-    protocol = f"1 where the class that {network} names for the original is among its {{}} for the reconstruction, else 0"
-    firsts = ((TOP1, "first"), (TOP5, "first five"))
-    return [Metric(name, "higher", 0, 1, protocol.format(first), network) for name, first in firsts]
+    """1 where the classifier's class of the original is its first, or one of its first five, for the reconstruction."""
+    return [Metric(name, "higher", 0, 1, network) for name in (TOP1, TOP5)]
 
 
 SETS = ("name", "kind", "dataset", "n", "net", "fd", "kid", "kid_lo", "kid_hi")  # columns of set metrics

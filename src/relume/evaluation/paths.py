@@ -20,9 +20,9 @@ def path_rows(
     """Rows of PATHS, method after method in the group's order. `scored`: the result of `score` for the group."""
     if not metrics:
         return []
-    way = _as_group(group, descent)
-    passed = score(way, replace(scorer, scales={}, metrics=metrics, views={}))
-    moving = dict.fromkeys(row["method"] for row in way.index)
+    intermediate = _as_group(group, descent)
+    passed = score(intermediate, replace(scorer, scales={}, metrics=metrics, views={}))
+    moving = dict.fromkeys(row["method"] for row in intermediate.index)
     selected = [line for line, row in zip(scored, group.index, strict=True) if row["selected"] == "true"]
     points: dict[tuple[object, int], list[Scores]] = defaultdict(list)
     for line, row in zip(passed, descent.rows, strict=True):

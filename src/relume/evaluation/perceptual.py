@@ -79,20 +79,19 @@ def extractor(
     views: Iterable[tuple[str, str]] = (),
 ) -> FeatureExtractor:
     """Loads the networks of `metrics`, of `inverted` and of `views`: pairs of network and tap."""
-    wanted = list(metrics)
-    asked = [LPIPS_TAPS[kind] for metric, kind in LPIPS_METRICS.items() if metric in wanted]
-    asked += [(network, (tap,)) for network, tap in views]
-    if "feature_error" in wanted:
-        asked += [(network, tuple(taps_of(tap))) for network, tap in inverted]
+    metrics = list(metrics)
+    kinds = {metric: kind for metric, kind in LPIPS_METRICS.items() if metric in metrics}
+    needed = [LPIPS_TAPS[kind] for kind in kinds.values()]
+    needed += [(network, (tap,)) for network, tap in views]
+    if "feature_error" in metrics:
+        needed += [(network, tuple(taps_of(tap))) for network, tap in inverted]
     taps: dict[str, dict[str, None]] = {}
-    for network, names in asked:
+    for network, names in needed:
         taps.setdefault(network, {}).update(dict.fromkeys(names))
     return FeatureExtractor(
         networks={network: load(network, store, device) for network in taps},
         taps={network: tuple(names) for network, names in taps.items()},
         heads={
-            metric: [head.to(device) for head in heads_of(kind, store.tensors(f"lpips_{kind}"))]
-            for metric, kind in LPIPS_METRICS.items()
-            if metric in wanted
+            metric: [head.to(device) for head in heads_of(kind, store.tensors(f"lpips_{kind}"))] for metric, kind in kinds.items()
         },
     )

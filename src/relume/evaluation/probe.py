@@ -49,8 +49,8 @@ def labelled(dataset: Dataset, config: Probe) -> dict[str, Labelled] | None:
     known = {dataset.index[row]["label"] for row in chosen["train"]} - {""}
     found = {}
     for split, rows in chosen.items():
-        told = [row for row in rows if dataset.index[row]["label"] in known]
-        found[split] = Labelled(rows=told, labels=np.array([dataset.index[row]["label"] for row in told]))
+        kept = [row for row in rows if dataset.index[row]["label"] in known]
+        found[split] = Labelled(rows=kept, labels=np.array([dataset.index[row]["label"] for row in kept]))
     return found if len(known) > 1 and all(part.rows for part in found.values()) else None
 
 

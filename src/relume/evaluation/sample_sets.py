@@ -10,26 +10,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.core.errors import UserError
 from relume.core.files import sha256
 from relume.core.images import to_float
 from relume.core.runtime import generator
 from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
+from relume.evaluation.config import OWN, SAMPLE_BASELINES, ScoreSamples
 from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
-from relume.evaluation.samples_config import OWN, SAMPLE_BASELINES, ScoreSamples
 
 SCORED = (*SETS, "sha256")  # of the scored samples; empty for baselines
 
 
 def read_scored(folder: Path, config: ScoreSamples) -> dict[str, tuple[Samples, str]]:
     """Name -> samples and the checksum of their images. `folder`: data/samples."""
-    found = {name: (read_samples(folder / name), sha256(folder / name / IMAGES)) for name in config.models}
-    for name, (samples, _) in found.items():
-        if samples.about.n < config.count:
-            raise UserError(f"score_samples.count: needs {config.count} samples, {folder / name} has {samples.about.n}")
-    return found
+    return {name: (read_samples(folder / name), sha256(folder / name / IMAGES)) for name in config.models}
 
 
 def sample_rows(
@@ -48,9 +43,7 @@ def _of_dataset(
     found: Mapping[str, tuple[Samples, str]], data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int
 ) -> Rows:
     truth = _real(data, data.select(config.split), metric_network)
-    made = {
-        name: _made(one, data, metric_network, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name
-    }
+    made = {name: _made(one, metric_network, config.count) for name, (one, _) in found.items() if one.about.dataset == data.name}
     baselines = zip(SAMPLE_BASELINES, _floors(data, metric_network, config, seed), strict=True)
     floors = {f"{name}{data.name}": seen for name, seen in baselines}
     same = {"dataset": data.name, "net": metric_network.name}
@@ -72,9 +65,7 @@ def _alone(seen: Cloud, name: str) -> Cloud:
     return replace(seen, sources=[f"{name} {number}" for number in range(len(seen.sources))])
 
 
-def _made(samples: Samples, data: Dataset, metric_network: MetricNetwork, count: int) -> Cloud:
-    if samples.about.size != data.size:
-        raise UserError(f"samples of {samples.about.name} have {samples.about.size} px, images of {data.name} {data.size}")
+def _made(samples: Samples, metric_network: MetricNetwork, count: int) -> Cloud:
     e = metric_network.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
     return cloud(e, [f"sample {number}" for number in range(count)])
 
@@ -85,8 +76,6 @@ def _real(data: Dataset, rows: Sequence[int], metric_network: MetricNetwork) -> 
 
 def _floors(data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
     """The first `count` training images that are not withheld, unchanged and with shuffled patches."""
-    if data.size % config.patches:
-        raise UserError(f"score_samples.patches: images of {data.size} px cannot be cut into {config.patches} per side")
     train = data.select("train")
     rows = train[: min(config.count, len(train) - config.withheld)]
 

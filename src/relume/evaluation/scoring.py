@@ -39,9 +39,7 @@ class Scorer:
     metrics: Sequence[str]
     micro_batch: int
     device: torch.device
-    views: Mapping[str, Sequence[View]] = field(
-        default_factory=dict
-    )  # dataset -> metrics by further networks; not for masked groups
+    views: Mapping[str, Sequence[View]] = field(default_factory=dict)  # by dataset: further networks; not for masked groups
 
 
 def columns(config: Evaluate) -> tuple[str, ...]:
@@ -145,8 +143,8 @@ def _measure_masked(
     originals = y[where]
     seen = scorer.extractor.look(masked.paste(x, originals, hidden), target)
     chosen = {network: {tap: target[network][tap][where] for tap in taps} for network, taps in seen.items()}
-    judged = [metric for metric in scorer.metrics if metric in LPIPS_METRICS]
-    return masked.score(x, originals, hidden) | {metric: scorer.extractor.lpips(metric, seen, chosen) for metric in judged}
+    perceptual = [metric for metric in scorer.metrics if metric in LPIPS_METRICS]
+    return masked.score(x, originals, hidden) | {metric: scorer.extractor.lpips(metric, seen, chosen) for metric in perceptual}
 
 
 def _networks(scorer: Scorer, rows: Sequence[Mapping[str, str]], views: Sequence[View]) -> list[str]:
@@ -172,10 +170,10 @@ def _chunks(group: Group, places: Sequence[int], size: int) -> Iterator[tuple[st
 
 def _batches(group: Group, numbers: Sequence[int], size: int) -> Iterator[list[int]]:
     """Rows of one inverted network and tap, at most `size` each."""
-    alike: dict[tuple[str, str], list[int]] = {}
+    by_tap: dict[tuple[str, str], list[int]] = {}
     for number in numbers:
-        alike.setdefault((group.index[number]["network"], group.index[number]["tap"]), []).append(number)
-    for same in alike.values():
+        by_tap.setdefault((group.index[number]["network"], group.index[number]["tap"]), []).append(number)
+    for same in by_tap.values():
         yield from (same[start : start + size] for start in range(0, len(same), size))
 
 

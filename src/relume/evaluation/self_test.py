@@ -1,9 +1,7 @@
-"""Checks that metrics order known degradations, and that images are best against themselves.
-
-An image against itself has the metric's best value. Each strength of a degradation is worse than the one before, in the mean over
-images. The mean colour of an image is nearer to it than any other colour, checked for squared errors only, where it is a theorem.
-Re-identification and classes are discrete: for them only the weakest and strongest are compared, and may tie.
-"""
+"""Checks that metrics order known degradations, and that images are best against themselves. An image against itself has the
+metric's best value. Each strength of a degradation is worse than the one before, in the mean over images. The mean colour of an
+image is nearer to it than any other colour, checked for squared errors only, where it is a theorem. Re-identification and classes
+are discrete: for them only the weakest and strongest are compared, and may tie."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +51,6 @@ def jpeg(x: Tensor, quality: float) -> Tensor:
     return to_float(np.stack([again(pixels) for pixels in to_uint8(x)]))
 
 
-def mosaic(x: Tensor, side: float) -> Tensor:
-    """Blocks of `side` pixels with their mean colours."""
-    return blocks(x, max(1, x.shape[-1] // int(side)))
-
-
 def noisy(x: Tensor, deviation: float, ids: Sequence[str], seed: int) -> Tensor:
     """The same noise for an image at every strength."""
     noise = torch.stack([torch.randn(x.shape[1:], generator=generator(seed, f"self-test {id}")) for id in ids])
@@ -68,11 +61,12 @@ def spoilt(data: Dataset, rows: Sequence[int], config: SelfTest, seed: int) -> I
     """(degradation, strength, images), from the images themselves to the baselines."""
     x, ids = data.pixels(list(rows)), data.ids(list(rows))
     yield SAME, 0, x
-    ways: dict[str, Callable[[Tensor, float], Tensor]] = {"blur": blur, "jpeg": jpeg, "blocks": mosaic}
-    ways["noise"] = lambda pictures, deviation: noisy(pictures, deviation, ids, seed)
+    degradations: dict[str, Callable[[Tensor, float], Tensor]] = {"blur": blur, "jpeg": jpeg}
+    degradations["blocks"] = lambda pictures, side: blocks(pictures, max(1, pictures.shape[-1] // int(side)))
+    degradations["noise"] = lambda pictures, deviation: noisy(pictures, deviation, ids, seed)
     for name in LADDERS:
         for strength in getattr(config, name):
-            yield name, strength, ways[name](x, strength)
+            yield name, strength, degradations[name](x, strength)
     yield FLOOR, 1, blocks(x, 1)
     if others := known(data, data.index[rows[0]]["split"]):
         yield FLOOR, 2, blocks(mean_picture(data, others), 1).expand_as(x)
@@ -106,8 +100,8 @@ def check_order(
         means = {rung: float(values[metric.name].mean()) for rung, values in scores.items()}
         for (name, strength), values in scores.items():
             found = interval(values[metric.name], sources, seed=seed, resamples=1000)
-            told = {"metric": metric.name, "degradation": name, "strength": strength, "mean": found.mean}
-            rows.append({**told, "lo": found.lo, "hi": found.hi, "ordered": _ordered(metric, means, name, strength)})
+            row = {"metric": metric.name, "degradation": name, "strength": strength, "mean": found.mean}
+            rows.append({**row, "lo": found.lo, "hi": found.hi, "ordered": _ordered(metric, means, name, strength)})
         ladders = dict.fromkeys(name for name, _ in scores)
         faults += [fault for name in ladders if (fault := _fault(metric, means, name, exceptions))]
     return Verdict(rows=rows, faults=faults)

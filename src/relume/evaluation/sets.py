@@ -35,19 +35,10 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     return max(0.0, float(squared))
 
 
-def kid(x: Tensor, y: Tensor, from_x: Tensor | None = None, from_y: Tensor | None = None) -> float:
-    """The unbiased squared MMD between x (N, D) and y (M, D) under k(a, b) = (a·b / D + 1)^3: mean k(x_i, x_j) + mean k(y_i, y_j)
-    - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and (M,); by default each row has its own. Pairs of one
-    source would bias it: crops of one photograph are similar."""
-    own = torch.arange(len(x) + len(y), device=x.device)
-    everything = [torch.ones(len(e), 1, dtype=torch.bool, device=e.device) for e in (x, y)]
-    sources = own[: len(x)] if from_x is None else from_x, own[len(x) :] if from_y is None else from_y
-    return float(kids(x, y, everything[0], everything[1], *sources)[0])
-
-
 def kids(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor, from_x: Tensor, from_y: Tensor) -> Tensor:
-    """KID between R subsets of x and y: boolean (N, R) and (M, R) -> (R,), by one pass over each kernel matrix; NaN for one
-    source."""
+    """KID between R subsets of x (N, D) and y (M, D): boolean (N, R) and (M, R) -> (R,), the unbiased squared MMD under k(a, b) =
+    (a·b / D + 1)^3: mean k(x_i, x_j) + mean k(y_i, y_j) - 2 mean k(x_i, y_j) over pairs of different sources, integers (N,) and
+    (M,). Pairs of one source would bias it: crops of one photograph are similar. NaN for one source."""
     x, y, v, w = x.double(), y.double(), in_x.double(), in_y.double()
     within = _mean(x, x, v, v, from_x, from_x) + _mean(y, y, w, w, from_y, from_y)
     return within - 2 * _mean(x, y, v, w, from_x, from_y)

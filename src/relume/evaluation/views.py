@@ -47,12 +47,12 @@ class Gallery:
     pairs: int  # of candidates from different sources
     threshold: float  # a cosine that at most FAR of these pairs pass; NaN for fewer than 1 / FAR pairs
 
-    def rank(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+    def rank(self, x: Tensor, rows: Sequence[int]) -> Tensor:
         """1 + the number of other candidates at least as similar to x (N, …) as its original, by cosine: (N,)."""
         cosines, own = self._cosines(x, rows)
         return (cosines >= own).sum(1).float()
 
-    def match(self, x: Tensor, y: Tensor, rows: Sequence[int]) -> Tensor:
+    def match(self, x: Tensor, rows: Sequence[int]) -> Tensor:
         """1 where the cosine of x (N, …) and its original is above the threshold, else 0: (N,)."""
         passed = (self._cosines(x, rows)[1][:, 0] > self.threshold).float()
         return passed if self.threshold == self.threshold else torch.full_like(passed, float("nan"))
@@ -70,10 +70,10 @@ def gallery(features: Tensor, rows: Sequence[int], sources: Sequence[str]) -> Ga
     units = F.normalize(flat - mean, dim=1)
     which = torch.tensor([sources.index(source) for source in sources[:MOST]], device=units.device)
     unrelated = (which[:, None] != which).triu(1)
-    alike = (units[:MOST] @ units[:MOST].T)[unrelated].sort(descending=True).values
-    above = int(FAR * len(alike))  # so many pairs may pass
-    threshold = float(alike[above]) if above else float("nan")
-    return Gallery(mean=mean, units=units, place={row: at for at, row in enumerate(rows)}, pairs=len(alike), threshold=threshold)
+    cosines = (units[:MOST] @ units[:MOST].T)[unrelated].sort(descending=True).values
+    above = int(FAR * len(cosines))  # so many pairs may pass
+    threshold, place = float(cosines[above]) if above else float("nan"), {row: at for at, row in enumerate(rows)}
+    return Gallery(mean=mean, units=units, place=place, pairs=len(cosines), threshold=threshold)
 
 
 def candidates(data: Dataset, scored: Sequence[int], count: int | None) -> list[int]:
@@ -100,13 +100,15 @@ def open_views(
 
     def measure(name: str, place: Place) -> Measure:
         if name.startswith((REID, MATCH)):
-            return galleries[place].rank if name.startswith(REID) else galleries[place].match
-        return MEASURES[name] if name in MEASURES else _error(place[1], scales[place])
+            measured = galleries[place].rank if name.startswith(REID) else galleries[place].match
+            return lambda x, y, rows: measured(x, rows)
+        tap = place[1]
+        return MEASURES.get(name) or (lambda x, y, rows: feature_error({tap: x}, {tap: y}, scales[place]))
 
-    asked = [(metric.name, place, measure(metric.name, place)) for metric, place in config.views]
+    measures = [(metric.name, place, measure(metric.name, place)) for metric, place in config.views]
     for place, found in list(galleries.items())[:1]:
-        asked += [(REID_N, place, _count(len(rows))), (REID_PAIRS, place, _count(found.pairs))]
-    return [View(name=name, network=network, tap=tap, measure=measured) for name, (network, tap), measured in asked]
+        measures += [(REID_N, place, _count(len(rows))), (REID_PAIRS, place, _count(found.pairs))]
+    return [View(name=name, network=network, tap=tap, measure=measured) for name, (network, tap), measured in measures]
 
 
 def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | None:
@@ -120,7 +122,3 @@ def cached(folder: Path | None, place: Place, rows: Sequence[int]) -> Tensor | N
 
 def _count(number: int) -> Measure:
     return lambda x, y, rows: torch.full((len(x),), float(number))
-
-
-def _error(tap: str, scale: Mapping[str, float]) -> Measure:
-    return lambda x, y, rows: feature_error({tap: x}, {tap: y}, scale)

@@ -31,11 +31,9 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
 
 
 def batchnorm(discrepancies: Tensor) -> Tensor:
-    """Mean over layers of the tap `batchnorm`: (N, L) -> (N,), 0 or more (DeepInversion: Yin et al., arXiv 1912.08795).
-
-    The statistics are those of one image over its positions, so rows are independent. The paper sums over layers; the mean makes
-    weights comparable between networks.
-    """
+    """Mean over layers of the tap `batchnorm`: (N, L) -> (N,), 0 or more (DeepInversion: Yin et al., arXiv 1912.08795). The
+    statistics are those of one image over its positions, so rows are independent. The paper sums over layers; the mean makes
+    weights comparable between networks."""
     return discrepancies.mean(1)
 
 

@@ -1,7 +1,5 @@
-"""Losses on embeddings by other networks: the distance of a reconstruction to the aggregate of m reconstructions (avg and ref).
-
-N images, m reconstructions of each, D coordinates of an embedding.
-"""
+"""Losses on embeddings by other networks: the distance of a reconstruction to the aggregate of m reconstructions (avg and ref). N
+images, m reconstructions of each, D coordinates of an embedding."""
 
 from collections.abc import Callable
 
@@ -32,10 +30,8 @@ def trimmed_mean(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The centroid of the reconstruction with most neighbours (if equal, the closest) and its neighbours.
-
-    Neighbours have at most the median of the pairwise distances.
-    """
+    """The centroid of the reconstruction with most neighbours (if equal, the closest) and its neighbours. Neighbours have at most
+    the median of the pairwise distances."""
     m = values.shape[1]
     if m == 1:
         return mean(values)
@@ -49,10 +45,8 @@ def cluster(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def agreement(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean, with weights 1 / (v + VARIANCE_EPS): v is the variance relative to its mean over coordinates.
-
-    This is inverse-variance weighting. The weights are equal if the reconstructions are equal.
-    """
+    """The mean, with weights 1 / (v + VARIANCE_EPS): v is the variance relative to its mean over coordinates. This is
+    inverse-variance weighting. The weights are equal if the reconstructions are equal."""
     shifted = values - values[:, :1]  # exactly 0 if all are equal, despite rounding
     variance = shifted.var(dim=1, unbiased=False)
     relative = variance / variance.mean(1, keepdim=True).clamp_min(torch.finfo(variance.dtype).tiny)
@@ -69,31 +63,20 @@ AGGREGATES: dict[str, Aggregate] = {
 }
 
 
-def _unchanged(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    return values, centre
-
-
-def _relu_after(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    return values.relu(), centre.relu()
-
-
-def _smart(values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """ReLU only where the centre is not positive: elsewhere dead units have a gradient."""
-    return torch.where(centre > 0, values, values.relu()), centre.relu()
-
-
-POLICIES: dict[str, Sides] = {"as_is": _unchanged, "no_relu": _unchanged, "relu_after": _relu_after, "smart": _smart}
-
-
-def sides(policy: str, values: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """The embedding and the aggregate, (N, D) each, after the ReLU policy."""
-    return POLICIES[policy](values, centre)
+# ReLU policies: the embedding and the aggregate, (N, D) each
+POLICIES: dict[str, Sides] = {
+    "as_is": lambda values, centre: (values, centre),
+    "no_relu": lambda values, centre: (values, centre),
+    "relu_after": lambda values, centre: (values.relu(), centre.relu()),
+    # only where the centre is not positive: elsewhere dead units have a gradient
+    "smart": lambda values, centre: (torch.where(centre > 0, values, values.relu()), centre.relu()),
+}
 
 
 def foreign(distance: str, policy: str, aggregate: str, values: Tensor, others: Tensor) -> Tensor:
     """The distance of each reconstruction to the aggregate of `others`: (N, …), (N, m, …) -> (N,). `others` is detached."""
     centre, weight = AGGREGATES[aggregate](others.detach().flatten(2))
-    x, y = sides(policy, values.flatten(1), centre)
+    x, y = POLICIES[policy](values.flatten(1), centre)
     root = weight.sqrt()
     return DISTANCES[distance](x * root, y * root)
 

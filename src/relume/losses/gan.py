@@ -1,8 +1,5 @@
-"""Losses of generators and discriminators, one value per sample. Scores (N,): higher means more real.
-
-Hinge: Lim & Ye, arXiv 1705.02894. Least squares: Mao et al., arXiv 1611.04076. Logistic: Goodfellow et al., arXiv 1406.2661.
-R1: arXiv 1801.04406.
-"""
+"""Losses of generators and discriminators, one value per sample. Scores (N,): higher means more real. Hinge: Lim & Ye, arXiv
+1705.02894. Least squares: Mao et al., arXiv 1611.04076. Logistic: Goodfellow et al., arXiv 1406.2661. R1: arXiv 1801.04406."""
 
 import torch
 from torch import Tensor

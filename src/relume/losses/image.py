@@ -49,11 +49,8 @@ def psnr(images: Tensor, originals: Tensor) -> Tensor:
 
 
 def noise_reg(noise: Sequence[Tensor]) -> Tensor:
-    """The correlation of neighbours in noise maps: (N, 1, h, h) each -> (N,). From StyleGAN2's projector (Karras et al.,
-    arXiv 1912.04958).
-
-    mean(n * n shifted by one pixel)^2, right and down, summed over maps and their downsampled versions.
-    """
+    """The correlation of neighbours in noise maps: (N, 1, h, h) each -> (N,). From StyleGAN2's projector (Karras et al., arXiv
+    1912.04958). mean(n * n shifted by one pixel)^2, right and down, summed over maps and their downsampled versions."""
     found = []
     for level in noise:
         while True:

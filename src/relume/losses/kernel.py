@@ -1,6 +1,5 @@
-"""Kernel distances between two sets of embeddings: KID (Binkowski et al., arXiv 1801.01401) for validation, and MMD (Gretton
-et al., JMLR 2012) as a loss.
-"""
+"""Kernel distances between two sets of embeddings: KID (Binkowski et al., arXiv 1801.01401) for validation, and MMD (Gretton et
+al., JMLR 2012) as a loss."""
 
 import torch
 from torch import Tensor
@@ -15,11 +14,9 @@ def kid(x: Tensor, y: Tensor) -> float:
 
 
 def discrepancy(x: Tensor, y: Tensor) -> Tensor:
-    """The contribution of each row of x (N, D) to the squared MMD: mean k(x_i, x_j) over j != i - 2 mean k(x_i, y_j): (N,).
-
-    Their mean is the squared MMD without its constant term in y. k(a, b) is the mean over WIDTHS of
-    (1 + |a - b|^2 / (D width))^-1/2, which bounds the gradient of outliers. Rows depend on each other.
-    """
+    """The contribution of each row of x (N, D) to the squared MMD: mean k(x_i, x_j) over j != i - 2 mean k(x_i, y_j): (N,). Their
+    mean is the squared MMD without its constant term in y. k(a, b) is the mean over WIDTHS of (1 + |a - b|^2 / (D width))^-1/2,
+    which bounds the gradient of outliers. Rows depend on each other."""
     own = _heavy_tailed(x, x)
     return (own.sum(1) - own.diagonal()) / (len(x) - 1) - 2 * _heavy_tailed(x, y).mean(1)
 

@@ -1,7 +1,5 @@
-"""Perceptual distances: LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps, and SSIM (Wang et al. 2004).
-
-LPIPS's scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks apply the same for [0, 1].
-"""
+"""Perceptual distances: LPIPS v0.1 (Zhang et al., arXiv 1801.03924) as a function of taps, and SSIM (Wang et al. 2004). LPIPS's
+scaling layer is ImageNet's normalisation for inputs in [-1, 1]; our networks apply the same for [0, 1]."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,10 +18,8 @@ LPIPS_TAPS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def lpips(taps: Sequence[Tensor], target_taps: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
-    """sum_l mean_hw w_l . (u_l - v_l)^2 with u, v of unit length along channels: (N, C_l, H_l, W_l) x L -> (N,).
-
-    0 for equal images, about 1 for unrelated ones; heads are (C_l,), not negative.
-    """
+    """sum_l mean_hw w_l . (u_l - v_l)^2 with u, v of unit length along channels: (N, C_l, H_l, W_l) x L -> (N,). 0 for equal
+    images, about 1 for unrelated ones; heads are (C_l,), not negative."""
     if not len(taps) == len(target_taps) == len(heads):
         raise ValueError(f"lpips: {len(taps)} taps, {len(target_taps)} target taps and {len(heads)} heads")
     layers = [_layer(*layer) for layer in zip(taps, target_taps, heads, strict=True)]
@@ -52,10 +48,8 @@ def heads_of(variant: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 def ssim(images: Tensor, originals: Tensor, windows: tuple[int, ...]) -> Tensor:
-    """1 - SSIM: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,) in [0, 2]; 0 for equal images.
-
-    The mean over valid window positions, RGB and the windows (odd sides). An oracle in feature inversion.
-    """
+    """1 - SSIM: (N, 3, H, W), (N, 3, H, W) in [0, 1] -> (N,) in [0, 2]; 0 for equal images. The mean over valid window positions,
+    RGB and the windows (odd sides). An oracle in feature inversion."""
     from pytorch_msssim import ssim as compute
 
     side = min(images.shape[-2:])

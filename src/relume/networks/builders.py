@@ -1,8 +1,5 @@
-"""Builds the modules of networks, with random weights.
-
-AlexNet, VGG and EfficientNet-Lite0 are defined in this package, because torchvision, timm and open_clip take seconds to import.
-Modules have the names of the packages: taps and weights use them.
-"""
+"""Builds the modules of networks, with random weights. AlexNet, VGG and EfficientNet-Lite0 are defined in this package, because
+torchvision, timm and open_clip take seconds to import. Modules have the names of the packages: taps and weights use them."""
 
 from collections import OrderedDict
 from collections.abc import Callable

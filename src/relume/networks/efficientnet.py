@@ -1,7 +1,5 @@
-"""EfficientNet-Lite0 (Tan & Le, arXiv 1905.11946, without squeeze and excitation), modules named as in timm.
-
-Importing timm takes two seconds, which most stages would spend for this network alone.
-"""
+"""EfficientNet-Lite0 (Tan & Le, arXiv 1905.11946, without squeeze and excitation), modules named as in timm. Importing timm takes
+two seconds, which most stages would spend for this network alone."""
 
 import torch
 from torch import Tensor, nn

@@ -21,12 +21,10 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Tap:
-    """A named activation: (N, channels, H, W) with a stride, (N, channels) without.
-
-    Several places are concatenated along the channels. `form`: "map" is the activation itself, "mean" its mean over positions,
-    "tokens" reshapes a transformer's tokens (N, 1 + HW, C) without the class token to a map. For user-defined modules, "raw" is
-    the output itself, also tokens (N, L, C), and "raw_last" moves the channels of a map (N, H, W, C) to the front.
-    """
+    """A named activation: (N, channels, H, W) with a stride, (N, channels) without. Several places are concatenated along the
+    channels. `form`: "map" is the activation itself, "mean" its mean over positions, "tokens" reshapes a transformer's tokens (N,
+    1 + HW, C) without the class token to a map. For user-defined modules, "raw" is the output itself, also tokens (N, L, C), and
+    "raw_last" moves the channels of a map (N, H, W, C) to the front."""
 
     channels: int
     stride: int | None

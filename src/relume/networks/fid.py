@@ -1,7 +1,5 @@
-"""The Inception of FID (Heusel et al., arXiv 1706.08500): TensorFlow's of 2015, as a change to torchvision's.
-
-Average pooling excludes the padding, and the last block uses max pooling. Imports torchvision, which takes seconds.
-"""
+"""The Inception of FID (Heusel et al., arXiv 1706.08500): TensorFlow's of 2015, as a change to torchvision's. Average pooling
+excludes the padding, and the last block uses max pooling. Imports torchvision, which takes seconds."""
 
 from collections.abc import Callable
 from functools import partial

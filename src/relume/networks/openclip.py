@@ -1,7 +1,5 @@
-"""Facts of open_clip's image towers, read from the model files of the package without importing it (which takes seconds).
-
-Three have short names; the others are "<model>/<tag>", as in "ViT-B-16/laion2b_s34b_b88k".
-"""
+"""Facts of open_clip's image towers, read from the model files of the package without importing it (which takes seconds). Three
+have short names; the others are "<model>/<tag>", as in "ViT-B-16/laion2b_s34b_b88k"."""
 
 import functools
 import importlib.util

@@ -77,11 +77,9 @@ def freeze(model: nn.Module) -> nn.Module:
 def described(
     model: nn.Module, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, channels: int | None = None
 ) -> Facts:
-    """Mean, std and size unless given: from timm's and open_clip's configurations and torchvision's weights.
-
-    Defaults: 224 px; ImageNet's mean and std for torchvision's classes, no normalisation for others; the input channels of the
-    first convolution.
-    """
+    """Mean, std and size unless given: from timm's and open_clip's configurations and torchvision's weights. Defaults: 224 px;
+    ImageNet's mean and std for torchvision's classes, no normalisation for others; the input channels of the first
+    convolution."""
     first = next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), 3)
     count = channels or first
     if count not in (1, 3, 4):

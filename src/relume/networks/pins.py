@@ -1,8 +1,6 @@
-"""The sha256 of the converted tensors of networks (`weights.digest`): the same for every source of the weights.
-
-A network that is not listed is verified by the hash prefix in the name of its source file. Its conversion writes the sha256 of
-the tensors to `model.json`; add it here to pin the network.
-"""
+"""The sha256 of the converted tensors of networks (`weights.digest`): the same for every source of the weights. A network that is
+not listed is verified by the hash prefix in the name of its source file. Its conversion writes the sha256 of the tensors to
+`model.json`; add it here to pin the network."""
 
 PINS: dict[str, str] = {
     "alexnet_conv": "65078f4ae735955cea6b405b0cc995d42efca810ff14521f83fecdc9dc5d7515",

@@ -12,10 +12,8 @@ from relume.networks.network import Network
 
 @contextmanager
 def identity_relu(network: Network) -> Iterator[int]:
-    """Inside, the backward pass of every nn.ReLU and nn.ReLU6 is the identity; the forward pass is unchanged.
-
-    Yields their number: 0 for networks without ReLU modules, such as transformers.
-    """
+    """Inside, the backward pass of every nn.ReLU and nn.ReLU6 is the identity; the forward pass is unchanged. Yields their
+    number: 0 for networks without ReLU modules, such as transformers."""
     units = [module for module in network.body.modules() if isinstance(module, nn.ReLU | nn.ReLU6)]
     with ExitStack() as stack:
         for unit in units:

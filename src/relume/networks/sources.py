@@ -1,6 +1,5 @@
 """The sources of weights. A file is searched in an installed package, in the standard caches and in RELUME_WEIGHTS; else it is
-downloaded.
-"""
+downloaded."""
 
 import importlib.util
 import os

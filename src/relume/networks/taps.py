@@ -49,9 +49,7 @@ class _Recorder:
 @contextmanager
 def collect(network: Network, names: Sequence[str]) -> Iterator[Collected]:
     """`with collect(network, names) as taps: values = taps(images)`: tap -> (N, C, H, W) or (N, C), in the order of `names`.
-
-    BATCHNORM among the names: (N, L). Values are differentiable by the images. All hooks are removed at the end.
-    """
+    BATCHNORM among the names: (N, L). Values are differentiable by the images. All hooks are removed at the end."""
     taken = {name: _places(network, name) for name in names}
     recorder = _Recorder({place for places, _ in taken.values() for place in places})
     handles: list[torch.utils.hooks.RemovableHandle] = []
@@ -106,9 +104,7 @@ def first_tensor(output: Any) -> Any:
 
 def spatial(value: Tensor) -> Tensor:
     """Tokens (N, k + side^2, C) -> a map (N, C (k + 1), side, side): patches, and the k others (class, registers) everywhere.
-
-    Maps and vectors stay as they are.
-    """
+    Maps and vectors stay as they are."""
     if value.ndim != 3:
         return value
     side = math.isqrt(value.shape[1])

@@ -17,10 +17,8 @@ TENSORS, CARD = "model.safetensors", "model.json"
 
 
 class WeightStore:
-    """The weights of a stage: each folder is `models/weights` or the folder of one network.
-
-    `given`: networks in memory, by name, passed to the library by its user.
-    """
+    """The weights of a stage: each folder is `models/weights` or the folder of one network. `given`: networks in memory, by name,
+    passed to the library by its user."""
 
     def __init__(self, *folders: Path, given: Mapping[str, Any] | None = None) -> None:
         self.folders, self.given = folders, given or {}

@@ -23,9 +23,9 @@ from relume.training.adversarial import DISCRIMINATOR
 from relume.training.config import Training
 from relume.training.ema import Ema, State, below, copied, prefixed
 from relume.training.models import Trained
+from relume.training.optimiser import learning_rate
 from relume.training.progress import Progress
 from relume.training.ranks import synced
-from relume.training.schedules import learning_rate
 from relume.training.trainer import LOSS, Trainer
 
 OnLog = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a preview

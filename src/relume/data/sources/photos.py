@@ -22,11 +22,9 @@ PACKAGES = ("scikit-image", "scikit-learn", "matplotlib")
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph in a package. `credit` is its author and licence, as the package states them.
-
-    Two exceptions: matplotlib states no credit for grace_hopper. For flower, scikit-learn names one author and links to another;
-    `credit` is that of the link.
-    """
+    """A photograph in a package. `credit` is its author and licence, as the package states them. Two exceptions: matplotlib
+    states no credit for grace_hopper. For flower, scikit-learn names one author and links to another; `credit` is that of the
+    link."""
 
     name: str
     file: str

@@ -21,7 +21,11 @@ ROOT = "tiny-imagenet-200"
 def contents(config: TinyImagenet, scratch: Path) -> Contents:
     path = find(config.archive, [OFFICIAL], verify=config.verify)
     members = {member.name: member for member in zipped(path)}
-    chosen = _classes(config, path)
+    names = sorted(_text(path, "wnids.txt").split())
+    if config.classes > len(names):
+        raise UserError(f"classes: needs {config.classes} classes, {path} has {len(names)}")
+    picked = rng(config.seed, "classes").choice(len(names), config.classes, replace=False)
+    chosen = [names[number] for number in sorted(picked)]
     pictures = [
         Picture(PurePosixPath(name).stem, "train", name.split("/")[2], name, member)
         for name, member in members.items()  # train/<wnid>/images/<wnid>_<number>.JPEG
@@ -37,14 +41,6 @@ def contents(config: TinyImagenet, scratch: Path) -> Contents:
         licence="ImageNet's terms of access: non-commercial research and education",
         origin=[{"name": path.name, "md5": OFFICIAL.md5 if config.verify else None}],
     )
-
-
-def _classes(config: TinyImagenet, path: Path) -> list[str]:
-    names = sorted(_text(path, "wnids.txt").split())
-    if config.classes > len(names):
-        raise UserError(f"classes: needs {config.classes} classes, {path} has {len(names)}")
-    picked = rng(config.seed, "classes").choice(len(names), config.classes, replace=False)
-    return [names[number] for number in sorted(picked)]
 
 
 def _validation(members: dict[str, Zipped], path: Path, chosen: set[str]) -> list[Picture]:

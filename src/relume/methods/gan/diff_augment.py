@@ -20,7 +20,8 @@ def diff_augment(images: Tensor, config: DiffAugment, generators: Sequence[torch
     if config.colour:
         images = coloured(images, draws[:3])
     if config.translate > 0:
-        images = shifted(images, _to_pixels(2 * draws[3:5] - 1, config.translate * images.shape[-1]))
+        most = int(config.translate * images.shape[-1])  # pixels
+        images = shifted(images, ((2 * draws[3:5] - 1) * (most + 0.5)).round())
     return cut(images, config.cutout, draws[5:]) if config.cutout > 0 else images
 
 
@@ -52,8 +53,3 @@ def cut(images: Tensor, share: float, draws: Tensor) -> Tensor:
     first = (draws * (side + 1 - length % 2)).floor() - length // 2
     down, across = ((line >= start[:, None]) & (line < start[:, None] + length) for start in first)
     return torch.where((down[:, :, None] & across[:, None])[:, None], GREY, images)
-
-
-def _to_pixels(draws: Tensor, most: float) -> Tensor:
-    """(-1, 1) -> integers in [-most, most]."""
-    return (draws * (int(most) + 0.5)).round()

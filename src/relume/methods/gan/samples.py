@@ -25,23 +25,22 @@ class Sampler:
     @torch.no_grad()
     def images(self) -> np.ndarray:
         """uint8 (count, size, size, 3), each with its own noise."""
-        count, step = self.config.count, self.micro_batch
-        return np.concatenate([self._batch(range(at, min(at + step, count))) for at in range(0, count, step)])
-
-    def _batch(self, numbers: range) -> np.ndarray:
-        draws = [generator(self.seed, "drawn", number) for number in numbers]
-        z, noise = self.model.draw(draws), self.model.draw_noise(draws)
-        return to_uint8(self.model.synthesise(self._truncated(self.model.map(z)), noise))
+        batches, count, step = [], self.config.count, self.micro_batch
+        for at in range(0, count, step):
+            draws = [generator(self.seed, "drawn", number) for number in range(at, min(at + step, count))]
+            z, noise = self.model.draw(draws), self.model.draw_noise(draws)
+            batches.append(to_uint8(self.model.synthesise(self._truncated(self.model.map(z)), noise)))
+        return np.concatenate(batches)
 
     @torch.no_grad()
     def walk(self) -> np.ndarray:
         """uint8 (walks, steps, size, size, 3): with the generator's stored noise, so that only w changes."""
-        return np.stack([self._row(number) for number in range(self.config.walks)])
-
-    def _row(self, number: int) -> np.ndarray:
-        ends = self.model.draw([generator(self.seed, "walk", number, end) for end in ("from", "to")])
-        way = self._truncated(between(self.model, ends[:1], ends[1:], self.config.steps))
-        return np.concatenate([to_uint8(self.model.synthesise(part)) for part in way.split(self.micro_batch)])
+        rows = []
+        for number in range(self.config.walks):
+            ends = self.model.draw([generator(self.seed, "walk", number, end) for end in ("from", "to")])
+            w = self._truncated(between(self.model, ends[:1], ends[1:], self.config.steps))
+            rows.append(np.concatenate([to_uint8(self.model.synthesise(part)) for part in w.split(self.micro_batch)]))
+        return np.stack(rows)
 
     def _truncated(self, w: Tensor) -> Tensor:
         return self.model.truncated(w, self.config.truncation)

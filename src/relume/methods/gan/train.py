@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
 from relume.core.images import grid, resize, to_uint8
 from relume.core.runtime import generator
 from relume.core.samples import Samples
@@ -39,12 +38,7 @@ class GanTrainer(Trainer[GanConfig]):
     def __init__(self, setup: Setup[GanConfig]) -> None:
         super().__init__(setup)
         config, size, device = self.config, self.dataset.size, self.device
-        if len(self.val) < 2:
-            raise UserError(f"generator {self.name}: needs 2 validation images, {self.dataset.name} has {len(self.val)}")
-        if not (train := self.train[: len(self.train) - config.withheld]):
-            available = f"{self.dataset.name} has {len(self.train)} to train on"
-            raise UserError(f"generator {self.name}: cannot withhold {config.withheld} images, {available}")
-        self.train = train
+        self.train = train = self.train[: len(self.train) - config.withheld]
         self.adversary: Adversary | None = None
         self.reference: ReferenceFeatures | None = None  # of real images
         with self.seeded():
@@ -148,10 +142,10 @@ def by_logits(
     generators: Sequence[torch.Generator],
 ) -> dict[str, Tensor]:
     """StyleGAN2's adversarial objective: (N,) each, or means over parts of the batch. Path lengths use half the batch."""
-    told = losses.logistic_discriminator(adversary(real), adversary(fake.detach()))
+    discriminated = losses.logistic_discriminator(adversary(real), adversary(fake.detach()))
     with frozen(adversary):
         fooled = losses.logistic_generator(adversary(fake))
-    r1 = path = torch.zeros_like(told.detach())
+    r1 = path = torch.zeros_like(discriminated.detach())
     if objective.r1 > 0 and _now(objective.r1_every, generators):
         shown = real.detach().requires_grad_()
         r1 = objective.r1 / 2 * losses.gradient_penalty(adversary(shown), shown)
@@ -159,9 +153,10 @@ def by_logits(
         path = objective.path_length * adversary.paths(made, generators[: max(1, len(generators) // 2)])
     whole = {
         LOSS: fooled.mean() + objective.path_every * path.mean(),
-        DISCRIMINATOR: told.mean() + objective.r1_every * r1.mean(),
+        DISCRIMINATOR: discriminated.mean() + objective.r1_every * r1.mean(),
     }
-    return {**whole, "fooled": fooled, "path": objective.path_every * path, "told": told, "r1": objective.r1_every * r1}
+    parts = {"path": objective.path_every * path, "told": discriminated, "r1": objective.r1_every * r1}
+    return {**whole, "fooled": fooled, **parts}
 
 
 def _now(every: int, generators: Sequence[torch.Generator]) -> bool:

@@ -108,8 +108,6 @@ def invert(
     search: Search, config: InvertLandscape, rows: Sequence[int], scratch: Scratch | None = None
 ) -> dict[tuple[str, int], Descents]:
     """By method and seed. Methods that start from the mean or the mapper are deterministic, so they use one seed."""
-    if search.dataset.name != config.dataset:
-        raise UserError(f"invert_landscape needs images of {config.dataset}, but --images holds {search.dataset.name}")
     plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
     plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
     first = search.dataset.pixels(list(rows[: search.micro_batch])).to(search.device)
@@ -191,15 +189,9 @@ def _initial(search: Search, way: Way, seed: int, rows: Sequence[int], pictures:
     if way.start == "noise":
         draws = [generator(search.seed, "landscape", id, seed) for id in search.dataset.ids(list(rows))]
         return drawn(search.theta, search.painter, search.landscape.config.space, draws)
-    if search.mapper is None:
-        raise UserError("start mapper: no mapper was given")
+    assert search.mapper is not None  # checked with the parameters
     with torch.no_grad():
-        latents = search.mapper(pictures)
-    expected = tuple(search.theta.centre.shape)
-    if tuple(latents.shape[1:]) != expected:
-        space = search.landscape.config.space
-        raise UserError(f"the mapper's latents have shape {tuple(latents.shape[1:])}; the landscape in {space} needs {expected}")
-    units = search.theta.units(latents)
+        units = search.theta.units(search.mapper(pictures))
     return inverse(search.theta, units) if way.theta else units
 
 

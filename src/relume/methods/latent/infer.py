@@ -49,9 +49,10 @@ class Studio:
 
 
 def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
-    """The baseline, the mapper, then the methods in the order of the parameters; all checks come first."""
+    """The baseline, the mapper, then the methods in the order of the parameters."""
     shared, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
-    _check(studio, group, shared, methods, path)
+    if studio.dataset.name != shared.dataset:
+        raise UserError(f"{path}: needs images of {shared.dataset}, but --images holds {studio.dataset.name}")
     floor = mean_picture(studio, shared, group.floor)
     mapped = [one_pass(studio, shared, studio.mapper)] if studio.mapper else []
     return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
@@ -62,20 +63,6 @@ def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
     ways = {name: method(group, name, path).inversion for name in group.methods}
     ids = {name: studio.dataset.ids(studio.dataset.select(way.split, way.count)) for name, way in ways.items()}
     return together([followed(name, ids[name], way.steps, Scratch(studio.scratch / name)) for name, way in ways.items()])
-
-
-def _check(studio: Studio, group: InvertLatent, where: InvertOptimise, methods: Mapping[str, Method], path: str) -> None:
-    mapper, dataset = studio.mapper, studio.dataset
-    if dataset.name != where.dataset:
-        raise UserError(f"{path}: needs images of {where.dataset}, but --images holds {dataset.name}")
-    if mapper is not None and (mapper.generator, mapper.network) != (group.generator, where.network):
-        raise UserError(
-            f"{path}.mapper: {mapper.name} maps {mapper.network} to {mapper.generator}, "
-            f"not {where.network} to {group.generator}: train it again or name another"
-        )
-    for name, way in methods.items():
-        if way.follows and mapper is None:
-            raise UserError(f"{path}.methods.{name}.parametrisation: starts from a mapper's latents, and the group has no mapper")
 
 
 def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result] = ()) -> Work:
@@ -92,18 +79,12 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
         frames=studio.frames,
     )
     if not isinstance(way.space, Latent):
-        (initial_image,) = mapped
-        return replace(prepared, start=_group(studio, initial_image))
+        ((pictures, rows, *_),) = mapped
+        index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
+        return replace(prepared, start=Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch))
     if way.follows:
         return replace(prepared, initial_image=partial(_mapped_spaces, studio, way))
     return replace(prepared, space=spaces(studio.generator))
-
-
-def _group(studio: Studio, result: Result) -> Group:
-    """Initial images, in the form of an earlier group."""
-    pictures, rows, *_ = result
-    index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
-    return Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch)
 
 
 def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:

@@ -13,11 +13,10 @@ Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
 SLOPE = 0.2  # of the LeakyReLU
 
 
-class Mapper(nn.Module):
-    """`forward`: features by tap -> latents (N, *centre.shape)."""
+Mapper = nn.Module  # features by tap -> latents (N, *centre.shape)
 
 
-class MapperS0(Mapper):
+class Published(nn.Module):
     def __init__(self, shapes: Shapes, centre: Tensor, config: PublishedMapper) -> None:
         super().__init__()
         self.taps, self.shape = tuple(shapes), centre.shape
@@ -35,7 +34,7 @@ class MapperS0(Mapper):
         return found.float().unflatten(1, self.shape)
 
 
-class MapperResidual(Mapper):
+class Residual(nn.Module):
     """Its initial output is the mean latent."""
 
     centre: Tensor
@@ -69,7 +68,7 @@ def _block(width: int) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width))
 
 
-MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": MapperS0, "residual": MapperResidual}
+MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": Published, "residual": Residual}
 
 
 def build(shapes: Shapes, centre: Tensor, architecture: Any) -> Mapper:

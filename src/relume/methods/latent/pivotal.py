@@ -1,7 +1,6 @@
 """Pivotal tuning (Roich et al., arXiv 2106.05744): each row fine-tunes the synthesis weights, as differences from the trained
 ones."""
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
@@ -41,7 +40,3 @@ class Tuned:
         own = {name: value + part.view_as(value) for (name, value), part in zip(self.weights.items(), parts, strict=True)}
         painted: Tensor = functional_call(self.painter, own, (w[None], *(one[None] for one in noise)))
         return painted[0]
-
-    def none(self, count: int) -> Tensor:
-        """Zero differences, (count, length)."""
-        return torch.zeros(count, self.length)

@@ -44,7 +44,7 @@ class LatentSpace(Parametrisation):
         """The images are ignored: a generator cannot encode them."""
         initial_image = self._initial(generators)
         drawn = self.generator.draw_noise(generators) if self.sides else []
-        moved = [] if self.tuned is None else [self.tuned.none(len(initial_image)).to(initial_image)]
+        moved = [] if self.tuned is None else [initial_image.new_zeros(len(initial_image), self.tuned.length)]
         return torch.cat([initial_image.flatten(1), *(one.flatten(1) for one in drawn), *moved], dim=1).to(images.device)
 
     def decode(self, code: Tensor, size: int) -> Tensor:

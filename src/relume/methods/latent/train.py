@@ -42,9 +42,8 @@ class MapperTrainer(Trainer[MapperConfig]):
             self.module = build(self.shapes, self.centre.cpu(), self.config.architecture).to(self.device)
 
     def see(self, pictures: Tensor) -> Seen:
-        return compute({self.config.network: self.network}, pictures, {self.config.network: self.config.taps})[
-            self.config.network
-        ]
+        name = self.config.network
+        return compute({name: self.network}, pictures, {name: self.config.taps})[name]
 
     def paint(self, latent: Tensor) -> Tensor:
         """Images of the dataset's size."""
@@ -64,8 +63,11 @@ class MapperTrainer(Trainer[MapperConfig]):
     def measure(self, images: Tensor, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """All terms with a weight, and their weighted sum: (N,)."""
         weights, found = asdict(self.config.losses), {}
-        if weights["latent"] > 0:
-            found["latent"] = self.latent_error(generators)
+        if weights["latent"] > 0:  # of samples: mean over coordinates, in units of their variance
+            with torch.autocast(self.device.type, enabled=False), torch.no_grad():
+                true = self.draw(generators)
+                features = self.see(self.paint(true))
+            found["latent"] = (self.module(features) - true).square().flatten(1).mean(1) / self.scale
         if weights["pixel"] > 0 or weights["feature"] > 0:
             with torch.autocast(images.device.type, enabled=False), torch.no_grad():
                 features = self.see(images)
@@ -78,13 +80,6 @@ class MapperTrainer(Trainer[MapperConfig]):
                 )
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum(0)
         return {LOSS: total, **found}
-
-    def latent_error(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """|predicted - true|^2 of samples, mean over coordinates, in units of their variance: (N,)."""
-        with torch.autocast(self.device.type, enabled=False), torch.no_grad():
-            true = self.draw(generators)
-            features = self.see(self.paint(true))
-        return (self.module(features) - true).square().flatten(1).mean(1) / self.scale
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

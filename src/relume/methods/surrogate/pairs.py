@@ -1,6 +1,6 @@
 """Training data of a surrogate: features of two networks for every image, computed before the first step."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,14 +71,11 @@ def pairs(
     """The pairs of these rows, in their order. `features`, `target`: folders of the cache."""
     see = extractors.see(config.network, config.taps, features)
     see_target = extractors.see(config.target.network, (config.target.tap,), target)
-    shapes = _shapes(see(rows[:1]), config.taps)
+    first = see(rows[:1])
+    shapes = {tap: tuple(first[tap].shape[1:]) for tap in config.taps}
     grid = sides(shapes, config.architecture.grid)
     inputs, outputs = [], []
     for part in extractors.batches(rows):
         inputs.append(flattened(see(part), grid))
         outputs.append(see_target(part)[config.target.tap])
     return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)
-
-
-def _shapes(features: Mapping[str, Tensor], taps: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    return {tap: tuple(features[tap].shape[1:]) for tap in taps}
