@@ -178,11 +178,14 @@ mount -o remount,size=64m small
 """
 
 
+MODEL = "models/decoder/alexnet_conv5/model.safetensors"
+
+
 @pytest.mark.parametrize(
     ("size", "words", "out", "same"),
     [
         ("220k", ["prepare", "--dataset=photos"], "small/photos", "data/images/photos/images.npy"),
-        ("1m", ["train_decoder", *DECODER, "--timing=small/x.csv"], "small/alexnet_conv5", "models/decoder/alexnet_conv5/model.safetensors"),
+        ("1m", ["train_decoder", *DECODER, "--timing=small/x.csv"], "small/alexnet_conv5", MODEL),
         ("60k", ["invert_optimise", *GROUP, "--surrogate=data/none"], "small/shallow", "data/reconstructions/shallow/images.npy"),
         ("60k", ["invert_optimise", *GROUP, "--surrogate=data/none"], "scratch", "data/reconstructions/shallow/images.npy"),
     ],

@@ -60,12 +60,14 @@ RELATIVES = {
 
 
 def decoded(name: str, size: int) -> dict[str, Any]:
-    """Differences from a recipe for inversions that begin with a decoder's image; tuned at AlexNet's conv3 and conv5. Shallow
-    features need no guide."""
-    start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}}
+    """Differences from a recipe for inversions that begin with a decoder's image. Tuned at AlexNet's conv1, conv3 and conv5, and
+    EfficientNet-Lite0's stage2."""
+    start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}, "steps": 150}
+    if name == "efficientnet_shallow":
+        return {**_recipe(0.1, tv=5.0, guide=10.0, grid=min(64, size // 2)), **start}
     if not RECIPES[name]["losses"]["guide"]:
         return start
-    return {**_recipe(0.1, tv=50.0, guide=3.0, grid=min(64, size // 4)), "steps": 150, **start}
+    return {**_recipe(0.1, tv=50.0, guide=3.0, grid=min(64, size // 4)), **start}
 
 
 def family(network: str) -> str:
