@@ -175,11 +175,12 @@ def batches(repeat: int) -> Iterator[Row]:
 
 
 def decoders(repeat: int) -> Iterator[Row]:
-    """A training step of the default decoder of conv3, against a loop without a frame."""
+    """A training step of a decoder of conv3, against a loop without a frame."""
     network, params = load("alexnet_conv", STORE, CPU), read_params(find_root(Path.cwd()) / "params.yaml")["train_decoder"]
     pixels = (255 * images(24).permute(0, 2, 3, 1)).byte().numpy()
     index = [{"id": str(at), "split": "val" if at > 20 else "train", "label": "", "source": str(at)} for at in range(len(pixels))]
-    own = {**params["decoders"]["alexnet_conv3"], "dataset": "noise", "losses": {"lpips": 0.0}}
+    own: dict[str, Any] = {"network": "alexnet_conv", "taps": ["conv3"], "dataset": "noise", "losses": {"lpips": 0.0}}
+    own["architecture"] = {"width": 64, "finest": 64}
     config = entry(DecoderConfig, params["shared"], own, "speed")
     config = replace(config, augment=replace(config.augment, flip=False, crop=0.0, colour=0.0))
     dataset = Dataset(name="noise", size=SIZE, images=pixels, index=index, manifest={})
