@@ -163,7 +163,7 @@ def test_faults_of_surrogates(default_params: dict[str, Any], changes: dict[str,
     told(default_params, ASKS | changes, where, kind)
 
 
-MORE_GROUPS = ["pretrained", "first", "refined_middle", "refined_deep", "pooled", "s0"]
+MORE_GROUPS = ["pretrained", "first", "refined_shallow", "refined_middle", "refined_deep", "pooled", "s0"]
 WITHOUT_LANDSCAPES: dict[str, Any] = {
     "invert_landscape": {},
     "compare.groups": ["floors", "decoders", "shallow", "middle", "deep", *MORE_GROUPS, "masked", "latents"],

@@ -202,7 +202,7 @@ class Inversion:
         self.recipe = recipe or self.opened.recipe
         self.decoder = decoder_of(self.opened, NO_DECODER if recipe and decoder is None else decoder)
         if self.decoder is not None:
-            differences = merge_recipe(tuned.decoded(self.recipe, size), differences)
+            differences = merge_recipe(tuned.decoded(self.recipe, self.opened.name, list(wanted), size), differences)
         losses, own = own_terms(differences.get("losses", {}), {self.opened.name: tuple(wanted)})
         differences = {**differences, "losses": losses}
         self.config = configured(self.opened, self.recipe, differences, self.whole, linear=self.decoder is None)

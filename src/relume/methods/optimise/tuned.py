@@ -59,14 +59,16 @@ RELATIVES = {
 }  # families without tuned recipes -> the family whose recipes they use
 
 
-def decoded(name: str, size: int) -> dict[str, Any]:
-    """Differences from a recipe for inversions that begin with a decoder's image. Tuned at AlexNet's conv1, conv3 and conv5, and
-    EfficientNet-Lite0's stage2."""
+def decoded(name: str, network: str, taps: list[str], size: int) -> dict[str, Any]:
+    """Differences from the recipe `name` for inversions that begin with a decoder's image, which is the guide, too. Tuned at
+    AlexNet's conv1, conv2, conv3 and conv5, and EfficientNet-Lite0's stage2 and stage4."""
     start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}, "steps": 150}
+    if family(network) == "alexnet" and taps == ["conv1"]:  # it determines the image
+        return start
     if name == "efficientnet_shallow":
         return {**_recipe(0.1, tv=5.0, guide=10.0, grid=min(64, size // 2)), **start}
-    if not RECIPES[name]["losses"]["guide"]:
-        return start
+    if name.endswith("_shallow"):
+        return {**_recipe(0.1, tv=20.0, guide=3.0, grid=min(64, size // 2)), **start}
     return {**_recipe(0.1, tv=50.0, guide=3.0, grid=min(64, size // 4)), **start}
 
 
