@@ -273,7 +273,7 @@ def verdict(row: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, str]
     better = "a" if (diff > 0) == (metric.better != "lower") else "b"
     first, second = (names.get(row[side], row[side]) for side in (better, "b" if better == "a" else "a"))
     by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
-    if metric.circular(row["network"]):
+    if metric.circular(row):
         return "", f"The metric network is the network that {names.get(row['a'], row['a'])} inverted: no evidence."
     if lo is None or hi is None:
         why = "one source only, so no interval" if row["sources"] == "1" else "no interval, so undecided"
