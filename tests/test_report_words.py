@@ -165,10 +165,7 @@ def test_a_circular_metric_ranks_nobody() -> None:
 
 def test_a_score_by_the_inverted_network_is_marked() -> None:
     for name, judge in (("top5_agreement", CLASSIFIER), ("kid", "fd_net")):
-        judged = "efficientnet_lite0"
-        fair, own = (
-            {name: "0.5", judge: "efficientnet_lite0", "network": network} for network in ("vgg16", "efficientnet_lite0")
-        )
+        fair, own = ({name: "0.5", judge: "efficientnet_lite0", "network": of} for of in ("vgg16", "efficientnet_lite0"))
         assert "†" not in score(COLUMNS[name], fair).text
         assert "†" in score(COLUMNS[name], own).text
 
