@@ -97,9 +97,7 @@ class Story:
         caption = f"{metric.title} over the depth of {network.label}, {metric.better} is better; a line joins one kind of method"
         caption += f", bars are {self.level} intervals." if any(row["lo"] is not None for row in points) else "."
         if name == REID:
-            caption += (
-                f" Dashed steps: the most that leaks from here or deeper, as deeper features are computed from these. {BOUND}"
-            )
+            caption += f" Dashed steps: the most that leaks from here or deeper, which is computed from this. {BOUND}"
         if metric.circular({"network": network.key}):
             caption += " Circular: the metric network is the inverted network, so this is no evidence."
         return Chart(title=f"{metric.title} at each depth of {network.label}", spec=spec, caption=caption, height=260)
@@ -142,13 +140,8 @@ class Story:
     def leaks(self) -> Table:
         """The strongest attack at each depth."""
         further = [column(name) for name in LEAKS if any(row.cells.get(name) for row in self.board.rows)]
-        columns = [
-            text("place", "Stored"),
-            text("attack", "Strongest attack here"),
-            column(REID),
-            Column(name="chance", title="Chance"),
-        ]
-        columns += [*further, text("bound", "At least")]
+        columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID)]
+        columns += [Column(name="chance", title="Chance"), *further, text("bound", "At least")]
         rows = []
         found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
         for leak, most in found:
@@ -161,9 +154,7 @@ class Story:
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
         note = "Re-identified: the nearest of the candidates, in a network that was not inverted, is the original, with its"
         note += f" {self.level} interval. {self._matched()}Same class, in top 5: a classifier's first answer for the original"
-        note += (
-            " is its first, or among its first five. At least: the most that any attack reaches from this layer or a deeper one."
-        )
+        note += " is its first, or among its first five. At least: the most that any attack reaches from here or deeper."
         note += f" {BOUND}"
         return Table(id="leaks", title="What leaks at each depth", columns=columns, rows=rows, note=note)
 
