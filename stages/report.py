@@ -30,7 +30,8 @@ FOLDER = click.Path(path_type=Path)
 @stage("report")
 def main(context: StageContext, out: Path, **folders: Path) -> None:
     config, level = context.section(Report, "report"), f"{context.plain('compare.level'):.0%}"
-    data = read(Folders(**folders), context.plain("compare.groups"), families.labels())
+    classifier = context.plain("evaluate.classifier") or ""
+    data = read(Folders(**folders), context.plain("compare.groups"), families.labels(), classifier)
     found = content(data, config, level, _commands())
     write_text(out / "index.html", render(found))
     write_text(out / "plots.html", plots_page())

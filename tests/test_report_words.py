@@ -7,7 +7,8 @@ import pytest
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv
 from relume.report import depths, families, labels
-from relume.report.columns import COLUMNS, column
+from relume.report.blocks import score
+from relume.report.columns import CLASSIFIER, COLUMNS, column
 from relume.report.depths import Network, leak, margin, networks, verdict
 from relume.report.images import pick
 from relume.report.leaderboards import Leaderboard, leaderboards
@@ -158,8 +159,22 @@ def test_a_circular_metric_ranks_nobody() -> None:
     best = board_of(own, line(method="y", psnr="14", lpips_vgg="0.3", network="z")).best_by(COLUMNS["lpips_vgg"])
     assert best is not None
     assert best.method == "y"
-    assert COLUMNS["lpips_alex"].circular("vgg16+alexnet")
-    assert not COLUMNS["psnr"].circular("alexnet")
+    assert COLUMNS["lpips_alex"].circular({"network": "vgg16+alexnet"})
+    assert not COLUMNS["psnr"].circular({"network": "alexnet"})
+
+
+def test_a_score_by_the_inverted_network_is_marked() -> None:
+    for name, judge in (("top5_agreement", CLASSIFIER), ("kid", "fd_net")):
+        fair, own = ({name: "0.5", judge: "efficientnet_lite0", "network": of} for of in ("vgg16", "efficientnet_lite0"))
+        assert "†" not in score(COLUMNS[name], fair).text
+        assert "†" in score(COLUMNS[name], own).text
+
+
+def test_a_method_below_the_linear_baseline_of_its_features_is_marked() -> None:
+    linear = line(method="floor_linear_conv3", family="floor", psnr="15", network="net", tap="conv3")
+    places = {"x": ("14", "conv3"), "y": ("16", "conv3"), "z": ("14", "conv5")}
+    rows = [line(method=name, psnr=psnr, network="net", tap=tap) for name, (psnr, tap) in places.items()]
+    assert {row.method for row in board_of(linear, *rows).rows if "below linear" in row.marks} == {"x"}
 
 
 def test_tables_show_what_has_values_and_say_what_is_alike() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from relume.report.columns import Column
 
+CIRCULAR = "† Circular: the metric network is the network whose features were inverted; such a score is no evidence."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
@@ -36,6 +38,10 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     sorted: str = ""  # the column by which the rows are in order
+
+    def __post_init__(self) -> None:
+        if any("†" in cell.text for row in self.rows for cell in row):
+            object.__setattr__(self, "note", f"{self.note} {CIRCULAR}".strip())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +127,12 @@ def table(
 ) -> Table:
     """Rows as in the file. `name` makes the first cell where a row has a name for people."""
     shown = [one for one in columns if not one.optional or any(row.get(one.name) for row in rows)]
-    cells = [[(name(row) if not at else None) or _cell(one, row, best(one, row)) for at, one in enumerate(shown)] for row in rows]
-    if any("†" in cell.text for row in cells for cell in row):
-        note += " † Circular: the metric network is the network whose features were inverted; such a score is no evidence."
-    return Table(id=id, title=title, columns=shown, rows=cells, note=note.strip(), sorted=sorted)
+    cells = [[(name(row) if not at else None) or score(one, row, best(one, row)) for at, one in enumerate(shown)] for row in rows]
+    return Table(id=id, title=title, columns=shown, rows=cells, note=note, sorted=sorted)
 
 
-def _cell(one: Column, row: Mapping[str, str], best: bool) -> Cell:
+def score(one: Column, row: Mapping[str, str], best: bool = False) -> Cell:
+    """A row's score as a cell, with its interval, and a dagger where it is circular."""
     raw = row.get(one.name, "")
-    dagger = "†" if raw and one.circular(row.get("network", "")) else ""
+    dagger = "†" if raw and one.circular(row) else ""
     return Cell(text=f"{one.show(raw)}{dagger}", under=one.interval(row), best=best, value=raw)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from relume.report import labels
 
 MINUS = "\N{MINUS SIGN}"
-NETWORKS = ("network", "reid_net", "fd_net", "net")  # columns with keys of networks
+CLASSIFIER = "classifier"  # of the parameters, in every row of the leaderboard
+NETWORKS = ("network", "reid_net", "fd_net", "net", CLASSIFIER)  # columns with keys of networks
 OTHER, RANK = "feature_error_", "reid_rank_"  # <network>_<tap> follows; the network that ranks follows
 
 
@@ -20,7 +21,7 @@ class Column:
     digits: int = 3
     unit: str = ""
     description: str = ""
-    metric_network: str = ""  # the network that computes the metric, if any
+    metric_network: str = ""  # the network that computes the metric, or the column that names it, if any
     text: bool = False
     share: bool = False  # 0 to 1, shown in percent
     optional: bool = True  # left out where no row has a value
@@ -45,10 +46,11 @@ class Column:
             return f"{value:.0%}"
         return f"{value:,.0f}" if self.digits == 0 else signed(value, self.digits)
 
-    def circular(self, inverted: str) -> bool:
+    def circular(self, cells: Mapping[str, str]) -> bool:
         """Whether the metric network is the network that was inverted. Such a score is no evidence."""
-        trunks = [name.removesuffix("_conv") for name in inverted.split("+") if name]
-        return any(name == self.metric_network or self.metric_network.startswith(f"{name}_") for name in trunks)
+        trunks = [name.removesuffix("_conv") for name in cells.get("network", "").split("+") if name]
+        judge = cells.get(self.metric_network, self.metric_network)
+        return any(judge == name or judge.startswith(f"{name}_") for name in trunks)
 
     def interval(self, cells: Mapping[str, str]) -> str:
         """The row's interval of this column as text; empty where it has none, or one without width."""
@@ -115,8 +117,8 @@ LEADERBOARD = (
     _count("reid_n", "Candidates", "number of pictures among which the original is looked for"),
     _count("reid_pairs", "Unrelated pairs", "pairs of candidates from different sources, at most 1% of which match"),
     text("fd_net", "FD network"),
-    _down("fd", "FD", "Frechet distance between the sets of pictures; biased, depends on n", 2),
-    _down("kid", "KID", "kernel inception distance between the sets of pictures", 4),
+    _down("fd", "FD", "Frechet distance between the sets of pictures; biased, depends on n", 2, metric_network="fd_net"),
+    _down("kid", "KID", "kernel inception distance between the sets of pictures", 4, metric_network="fd_net"),
     _count("n", "n", "number of pictures", optional=False),
     _count("sources", "Sources", "photographs that the pictures were cropped from; crops of one are not independent"),
     text("network", "Network", "the network whose features were inverted"),
@@ -138,8 +140,14 @@ _OTHERS = (
     _up("probe_top1", "Linear probe", "top-1 accuracy of a linear classifier on frozen features", share=True),
     _up("knn_top1", "k-NN", "top-1 accuracy of nearest neighbours on frozen features", share=True),
     _up("clip_cosine", "CLIP", "cosine similarity of CLIP embeddings; 1 means the same", metric_network="clip"),
-    _up("top1_agreement", "Same class", "share of pictures that a classifier puts in the class of their original", share=True),
-    _up("top5_agreement", "In top 5", "share of pictures whose original's class is among a classifier's first five", share=True),
+    *(
+        _up(name, title, f"share of pictures {which}", share=True, metric_network=CLASSIFIER)
+        for name, title, which in (
+            ("top1_agreement", "Same class", "that a classifier puts in the class of their original"),
+            ("top5_agreement", "In top 5", "whose original's class is among a classifier's first five"),
+        )
+    ),
+    text(CLASSIFIER, "Classifier", "the network that tells the class of a picture"),
     _count("parameters", "Parameters"),
 )
 COLUMNS = {column.name: column for column in (*LEADERBOARD, *_OTHERS)}

@@ -10,6 +10,7 @@ import numpy as np
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json
 from relume.core.results import Group, is_masked, read_group
+from relume.report.columns import CLASSIFIER
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -111,10 +112,10 @@ class ReportData:
         return {folder.name: _training(folder) for folder in found}
 
 
-def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str]) -> ReportData:
+def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str], classifier: str = "") -> ReportData:
     metrics = folders.metrics
     found = [read_group(folders.reconstructions / name) for name in groups]
-    leaderboard = read_csv(metrics / "leaderboard.csv")
+    leaderboard = [{**row, CLASSIFIER: classifier} for row in read_csv(metrics / "leaderboard.csv")]
     shown = {key_of(row): row for row in leaderboard}
     entries: dict[Key, Entry] = {}
     for group in (one for one in found if not is_masked(one.folder)):

@@ -225,11 +225,7 @@ def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
     count = 1
     for side in depth.shape:
         count *= side
-    stored = (
-        f"{depth.tap} stores {_shape(depth.shape)}, {count / pixels:.0%} as many numbers as the picture has."
-        if depth.shape
-        else ""
-    )
+    stored = f"{depth.tap} stores {_shape(depth.shape)}, {count / pixels:.0%} as many numbers as the picture has."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
@@ -237,7 +233,7 @@ def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
     where = "between a" if below and above else "more than a" if below else "less than a"
     text = f"{depth.best.label} brings back {decibels(depth.best.score)}"
     text += f", pixel for pixel {where} {near} of the picture" if near else ""
-    return stored or f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
+    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -273,7 +269,7 @@ def verdict(row: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, str]
     better = "a" if (diff > 0) == (metric.better != "lower") else "b"
     first, second = (names.get(row[side], row[side]) for side in (better, "b" if better == "a" else "a"))
     by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
-    if metric.circular(row["network"]):
+    if metric.circular(row):
         return "", f"The metric network is the network that {names.get(row['a'], row['a'])} inverted: no evidence."
     if lo is None or hi is None:
         why = "one source only, so no interval" if row["sources"] == "1" else "no interval, so undecided"

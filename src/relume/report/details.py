@@ -20,6 +20,7 @@ GLOSSARY = {
     "baseline": "A predictor without a network, on the same pictures: one mean colour, or a mosaic of mean colours. A"
     " no-information baseline has not seen the picture; an oracle baseline is computed from it.",
     "oracle": "A run that has seen the picture itself, not only its features. It is never ranked best.",
+    "below linear": "A linear map of the same features, or of the visible pixels, is at least as good by the same score.",
     "interval": "Bootstrap interval of the mean over sources. A difference whose interval includes zero is undecided.",
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
     "†": "Circular: the metric network is the network whose features were inverted. Such a score is no evidence.",

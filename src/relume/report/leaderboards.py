@@ -1,25 +1,18 @@
 """The leaderboard, split by task, dataset and size. Methods are ranked within one split only; its baselines are part of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relume.report import labels
 from relume.report.blocks import Cell, Chart, Table, table
 from relume.report.charts import dots
-from relume.report.columns import LEADERBOARD, Column, column, number
+from relume.report.columns import CLASSIFIER, LEADERBOARD, Column, column, number
 from relume.report.data import Key, key_of
 from relume.report.data import Table as Rows
 
-SHARED = (
-    "network",
-    "reid_net",
-    "reid_n",
-    "reid_pairs",
-    "fd_net",
-    "device",
-    "dataset",
-    "size",
-)  # columns only where their rows differ
+# columns only where their rows differ
+SHARED = ("network", "reid_net", "reid_n", "reid_pairs", "fd_net", CLASSIFIER, "device", "dataset", "size")
+LINEAR = "floor_linear"  # how the names of linear baselines begin
 HIDDEN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # shown in other cells, or in the title
 TASKS = {"feature": "Inverted features", "image": "Inverted images (the target is the image itself)"}
 
@@ -33,6 +26,7 @@ class Result:
     metric: str = "psnr"
     baseline: bool = False
     oracle: bool = False  # has seen the image itself
+    below: bool = False  # a linear map of what the method is given does better
 
     @property
     def key(self) -> Key:
@@ -68,7 +62,8 @@ class Result:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        return (*(["baseline"] if self.baseline else []), *(["oracle"] if self.oracle else []))
+        told = {"baseline": self.baseline, "oracle": self.oracle, "below linear": self.below}
+        return tuple(name for name, holds in told.items() if holds)
 
     @property
     def cell(self) -> Cell:
@@ -83,6 +78,12 @@ class Ranking:
     title: str
     rows: list[Result]
     known: Sequence[Column] = LEADERBOARD
+
+    def __post_init__(self) -> None:
+        """Marks the methods that are not above the linear baseline of their own features or masks."""
+        linear = [row for row in self.rows if row.baseline and row.method.startswith(LINEAR)]
+        rows = [replace(row, below=any(_beats(one, row) for one in linear)) for row in self.rows]
+        object.__setattr__(self, "rows", rows)
 
     @property
     def methods(self) -> list[Result]:
@@ -100,7 +101,7 @@ class Ranking:
     def best_by(self, one: Column) -> Result | None:
         """The best method that saw only features. A circular metric has no best method."""
         sign = 1 if one.better == "higher" else -1
-        fair = [row for row in self.methods if not row.oracle and not one.circular(row.cells.get("network", ""))]
+        fair = [row for row in self.methods if not row.oracle and not one.circular(row.cells)]
         ranked = [(sign * value, row) for row in fair if (value := number(row.cells.get(one.name, ""))) is not None]
         return max(ranked, key=lambda pair: pair[0])[1] if ranked and one.better else None
 
@@ -133,6 +134,11 @@ class Ranking:
         caption = f"{what} of every method with its {level} interval; dashed: the best no-information baseline."
         spec = dots(rows, "value", title=f"{metric.title}, {metric.better} is better", levels=levels)
         return Chart(title=self.title, spec=spec, caption=caption, height=24 * len(rows), wide=True)
+
+
+def _beats(linear: Result, row: Result) -> bool:
+    same = all(linear.cells.get(name, "") in ("", row.cells.get(name, "")) for name in ("network", "tap"))
+    return same and not row.baseline and row.score <= linear.score
 
 
 def _dot(row: Result) -> dict[str, object]:

@@ -1,11 +1,11 @@
 """The first screens: pictures from shallow to deep, then an answer each for a researcher, for privacy, and for a teacher."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relume.report import defences, depths
-from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept
+from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept, score
 from relume.report.charts import Levels, taps
 from relume.report.columns import Column, column, number, text
 from relume.report.data import ReportData
@@ -74,17 +74,15 @@ class Story:
         counts = ", ".join(sorted({n for n, _ in self.board.counts}))
         note = f"PSNR with its {self.level} interval over sources, n = {counts}. {known}"
         note += " Significant: the interval of the paired difference excludes zero. Not paired: a difference of means."
-        rows = [self._row(network, one) for network in self.networks for one in network.depths]
+        rows = [self._row(one) for network in self.networks for one in network.depths]
         return Table(id="best", title="The best method at each depth", columns=columns, rows=rows, note=note)
 
-    def _row(self, network: Network, one: Depth) -> list[Cell]:
+    def _row(self, one: Depth) -> list[Cell]:
         cells, lpips, ahead, other = one.best.cells, column("lpips_vgg"), one.runner_up, one.best_lpips
         by = f"{other.label}: {lpips.show(other.cells['lpips_vgg'])}" if other is not one.best else ""
-        circular = "†" if cells["lpips_vgg"] and lpips.circular(network.key) else ""
-        score = Cell(text=one.best.score_text, under=column("psnr").interval(cells))
         runner_up = _margin(ahead, ahead.other.label) if ahead else Cell(text="only method")
-        distance = Cell(text=f"{lpips.show(cells['lpips_vgg'])}{circular}", under=by)
-        return [Cell(text=one.best.place), one.best.cell, score, _margin(one.gain), runner_up, distance]
+        distance = replace(score(lpips, cells), under=by)
+        return [Cell(text=one.best.place), one.best.cell, score(column("psnr"), cells), _margin(one.gain), runner_up, distance]
 
     def by_depth(self, network: Network, name: str) -> Chart | None:
         """A metric over a network's taps, a colour per family; None where it was not measured."""
@@ -99,10 +97,8 @@ class Story:
         caption = f"{metric.title} over the depth of {network.label}, {metric.better} is better; a line joins one kind of method"
         caption += f", bars are {self.level} intervals." if any(row["lo"] is not None for row in points) else "."
         if name == REID:
-            caption += (
-                f" Dashed steps: the most that leaks from here or deeper, as deeper features are computed from these. {BOUND}"
-            )
-        if metric.circular(network.key):
+            caption += f" Dashed steps: the most that leaks from here or deeper, which is computed from this. {BOUND}"
+        if metric.circular({"network": network.key}):
             caption += " Circular: the metric network is the inverted network, so this is no evidence."
         return Chart(title=f"{metric.title} at each depth of {network.label}", spec=spec, caption=caption, height=260)
 
@@ -144,13 +140,8 @@ class Story:
     def leaks(self) -> Table:
         """The strongest attack at each depth."""
         further = [column(name) for name in LEAKS if any(row.cells.get(name) for row in self.board.rows)]
-        columns = [
-            text("place", "Stored"),
-            text("attack", "Strongest attack here"),
-            column(REID),
-            Column(name="chance", title="Chance"),
-        ]
-        columns += [*further, text("bound", "At least")]
+        columns = [text("place", "Stored"), text("attack", "Strongest attack here"), column(REID)]
+        columns += [Column(name="chance", title="Chance"), *further, text("bound", "At least")]
         rows = []
         found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
         for leak, most in found:
@@ -158,14 +149,12 @@ class Story:
                 share = Cell(text=f"{leak.share:.0%}", under=column(REID).interval(leak.result.cells))
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
                 cells = leak.result.cells
-                others = [Cell(text=known.show(cells.get(known.name, "")), under=known.interval(cells)) for known in further]
+                others = [score(known, cells) for known in further]
                 least = Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
         note = "Re-identified: the nearest of the candidates, in a network that was not inverted, is the original, with its"
         note += f" {self.level} interval. {self._matched()}Same class, in top 5: a classifier's first answer for the original"
-        note += (
-            " is its first, or among its first five. At least: the most that any attack reaches from this layer or a deeper one."
-        )
+        note += " is its first, or among its first five. At least: the most that any attack reaches from here or deeper."
         note += f" {BOUND}"
         return Table(id="leaks", title="What leaks at each depth", columns=columns, rows=rows, note=note)
 
