@@ -42,10 +42,10 @@ def test_untrained_models_predict_the_linear_prediction(case: str, data: Dataset
 
 
 def test_rows_of_a_batch_share_masks(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen rows per solve."""
+    """Thirty-two rows per solve."""
     made, seen = trainer(data, **BEGUN["unet"]), []
     forward = made.module.forward
     monkeypatch.setattr(made.module, "forward", lambda images, hidden, draw: seen.append(hidden) or forward(images, hidden, draw))
-    made.loss(list(range(20)), [torch.Generator().manual_seed(row) for row in range(20)])
-    assert len(seen[0]) == 20
+    made.loss([row % 32 for row in range(40)], [torch.Generator().manual_seed(row) for row in range(40)])
+    assert len(seen[0]) == 40
     assert len(seen[0].unique(dim=0)) == 2

@@ -86,14 +86,15 @@ class LinearFill:
         """All pixels of one window: (N, 3, w, w). Images with the same mask share the solve."""
         mean, covariance = self.mean.to(images), self.covariance.to(images)
         masks, which = dark.flatten(1).unique(dim=0, return_inverse=True)
-        weights = torch.zeros_like(images).flatten(1)
+        filled = torch.empty_like(images).flatten(1)
         for number, mask in enumerate(masks):
             seen, rows = (~mask).nonzero().flatten(), (which == number).nonzero().flatten()
-            square = covariance[seen[:, None], seen]
+            known = covariance[seen]
+            square = known[:, seen]
             square.diagonal().add_(self.noise * covariance.diagonal().mean())
             values = (images.flatten(1)[rows[:, None], seen] - mean[seen]).T
-            weights[rows[:, None], seen] = torch.cholesky_solve(values, torch.linalg.cholesky(square)).T
-        return (mean + weights @ covariance).view_as(images)
+            filled[rows] = mean + torch.cholesky_solve(values, torch.linalg.cholesky(square)).T @ known
+        return filled.view_as(images)
 
 
 def corners(size: int, window: int, step: int) -> Iterator[tuple[int, int]]:

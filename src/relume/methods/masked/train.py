@@ -19,7 +19,7 @@ from relume.training.models import read_model
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 GREY = 0.5  # colour of hidden cells on a preview
-SHARED = 16  # images of a batch with the same mask, where a mask costs a solve
+SHARED = 32  # images of a batch with the same mask, where a mask costs a solve
 
 
 class MaskedTrainer(Trainer[MaskedConfig]):
