@@ -1,4 +1,4 @@
-"""Time of the pipeline: everything stale, nothing stale, `dvc status`, and each stage.
+"""Time of the pipeline: everything stale, nothing stale, `dvc status`, and each stage with its peak memory.
 
     python -m benchmarks.pipeline
     python -m benchmarks.pipeline --here
@@ -64,8 +64,9 @@ def measure(root: Path, *, whole: bool, jobs: int) -> list[dict[str, object]]:
     turns = [[timed(command, root) for command in (REPRO, ("dvc", "repro"), ("dvc", "status"))] for _ in range(TIMES)]
     idle, theirs, status = map(list, zip(*turns, strict=True))
     rows += [row("nothing stale", idle, theirs), row("dvc status", status)]
-    for stage, (seconds, cpu) in sorted(read_json(root / SECONDS).items()):
+    for stage, (seconds, cpu, *peak) in sorted(read_json(root / SECONDS).items()):
         rows += [row(stage, [seconds]), row(f"{stage}, processor", [cpu])]
+        rows += [{**row(f"{stage}, peak memory", peak), "unit": "MiB"}] if peak else []
     return rows
 
 
@@ -82,7 +83,7 @@ def main(here: bool, work: Path | None, jobs: int, out: Path) -> None:
     write_json(out, {"rows": rows, "device": f"cpu ({os.uname().machine}, {jobs} stages at once)", "commit": at})
     for found in rows:
         limit = f", at most {found['limit']:.0f}" if found["limit"] else ""
-        click.echo(f"{found['what']}: {found['ours']} s{limit}")
+        click.echo(f"{found['what']}: {found['ours']} {found['unit']}{limit}")
 
 
 if __name__ == "__main__":

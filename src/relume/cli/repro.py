@@ -8,7 +8,6 @@ are written together; a stage whose entry is lost, when this process is killed, 
 import json
 import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from typing import Any
 from relume.core.errors import UserError
 from relume.core.files import read_json, sweep, write_json
 
-SECONDS = Path(".dvc") / "tmp" / "relume" / "seconds.json"  # stage -> seconds of wall and processor, as it last ran
+SECONDS = Path(".dvc") / "tmp" / "relume" / "seconds.json"  # stage -> seconds of wall and processor and MiB, as it last ran
 WRITE_EVERY = 20.0  # seconds between two writes of dvc.lock
 GRACE = 10.0  # seconds that a stopped stage has before it is killed
 
@@ -37,12 +36,15 @@ class Job:
     locks: ExitStack
     begun: float = field(default_factory=time.monotonic)
     cpu: float = 0.0
+    memory: float = 0.0  # MiB, at its peak
 
     def ended(self) -> bool:
-        before = _cpu_of_children()
-        if self.process.poll() is None:
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if not pid:
             return False
-        self.cpu = _cpu_of_children() - before
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.cpu = usage.ru_utime + usage.ru_stime
+        self.memory = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         return True
 
     def stop(self, signum: int) -> None:
@@ -118,7 +120,7 @@ class Runner:
             above = {other for other in graph.successors(stage) if other in needs}
             if self._force or above or stage.changed():
                 needs[stage] = above
-        known = [seconds for seconds, _ in self._seconds.values()]
+        known = [taken[0] for taken in self._seconds.values()]
         usual = sum(known) / len(known) if known else 1.0
         way: dict[Any, float] = {}
         for stage in reversed(needs):
@@ -217,7 +219,7 @@ class Runner:
         if code := job.process.returncode:
             self._fail(job.stage, f"exit code {code} after {seconds:.0f} s", job.log)
         elif self._try(self._save, job.stage, job.log):
-            self._seconds[job.stage.addressing] = [round(seconds, 2), round(job.cpu, 2)]
+            self._seconds[job.stage.addressing] = [round(seconds, 2), round(job.cpu, 2), round(job.memory)]
             self._tell(job.stage, f"{seconds:.0f} s")
             self._show(job.log)
 
@@ -293,8 +295,3 @@ def _signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
     finally:
         for kind, old in zip(kinds, before, strict=True):
             signal.signal(kind, old)
-
-
-def _cpu_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
