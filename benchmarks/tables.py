@@ -82,6 +82,9 @@ def board(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per pairing, a column per metric: mean of a − mean of b, and the interval, bold where it excludes zero."""
+    if rows[0]["metric"] == "ratio":
+        yield from worth(rows)
+        return
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     yield ["hidden" if HIDDEN.search(rows[0]["question"]) else "inverted", "a − b", *map(label, metrics)]
     lines: dict[tuple[str, str], dict[str, str]] = {}
@@ -89,6 +92,14 @@ def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
         pair = (subject(row), f"`{row['a']}` − `{row['b']}`")
         lines.setdefault(pair, {})[row["metric"]] = difference(row, DIGITS.get(row["metric"], 3))
     yield from ([*pair, *(cells.get(metric, "") for metric in metrics)] for pair, cells in lines.items())
+
+
+def worth(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per pairing: how many steps of b reach what a reaches."""
+    yield ["through theta", "plain", "n", "steps of a", "steps of b", "ratio"]
+    for row in rows:
+        ratio = " [{}, {}]".format(*(number(row, end, 2) for end in ("lo", "hi")))
+        yield [f"`{row['a']}`", f"`{row['b']}`", row["n"], row["mean_a"], row["mean_b"], number(row, "diff", 2) + ratio]
 
 
 def difference(row: Row, digits: int) -> str:
