@@ -142,7 +142,7 @@ def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
     yield ["work", "network", "rate", "lowest to highest", "n", "hours", "GB"]
     for row in rows:
         rate, low, high = (f"{float(row[key]):.3g}" for key in ("rate", "lowest", "highest"))
-        costs = [f"{float(row[key]):,.4g}" for key in ("hours", "gigabytes")]
+        costs = [f"{value:,.0f}" if (value := float(row[key])) >= 100 else f"{value:.2g}" for key in ("hours", "gigabytes")]
         yield [row["work"], label(row["network"]), f"{rate} {row['unit']}", f"{low} to {high}", row["n"], *costs]
     for work in ("extract", "invert"):
         sums = [f"{sum(float(row[key]) for row in rows if row['work'] == work):,.0f}" for key in ("hours", "gigabytes")]
@@ -151,9 +151,10 @@ def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 def peaks(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per number of pictures."""
-    yield ["pictures", *(f"`{work}`, MiB" for work in dict.fromkeys(row["work"] for row in rows))]
-    for count in dict.fromkeys(row["pictures"] for row in rows):
-        yield [count, *(f"{float(row['mib']):.0f}" for row in rows if row["pictures"] == count)]
+    found = {(row["pictures"], row["work"]): f"{float(row['mib']):.0f}" for row in rows}
+    works, counts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("work", "pictures"))
+    yield ["pictures", *(f"`{work}`, MiB" for work in works)]
+    yield from ([count, *(found.get((count, work), "") for work in works)] for count in counts)
 
 
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
@@ -211,7 +212,7 @@ def filled(page: str, results: Path) -> str:
 @click.command(help=__doc__)
 @click.option("--results", type=click.Path(path_type=Path, exists=True, file_okay=False), default=RESULTS, show_default=True)
 def main(results: Path) -> None:
-    for path in sorted([*results.glob("*.md"), *results.glob("../howto/*.md")]):
+    for path in sorted([*results.glob("*.md"), *(results.parent / "howto").glob("*.md")]):
         old = path.read_text()
         new = filled(old, results)
         if new != old:
