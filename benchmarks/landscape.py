@@ -119,7 +119,11 @@ def worth(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict[s
         curves = weights @ reached(found, rival).loss
         steps = np.where(curves[:, -1] <= goal, (curves <= goal[:, None]).argmax(1), many)
         low, high = np.quantile(steps[1:], [tail, 1 - tail]) / few
-        row = {"question": f"plain steps worth {few} through theta", "a": called("landscape", start, few), "b": rival}
+        row = {
+            "question": f"plain steps, at most {many}, worth {few} through theta",
+            "a": called("landscape", start, few),
+            "b": rival,
+        }
         row |= {"metric": "ratio", "n": len(sources), "sources": len(names), "mean_a": few, "mean_b": int(steps[0])}
         yield {**about, **row, "diff": steps[0] / few, "lo": float(low), "hi": float(high)}
 

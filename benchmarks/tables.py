@@ -82,6 +82,9 @@ def board(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per pairing, a column per metric: mean of a − mean of b, and the interval, bold where it excludes zero."""
+    if rows[0]["metric"] == "ratio":
+        yield from worth(rows)
+        return
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     yield ["hidden" if HIDDEN.search(rows[0]["question"]) else "inverted", "a − b", *map(label, metrics)]
     lines: dict[tuple[str, str], dict[str, str]] = {}
@@ -89,6 +92,14 @@ def questions(rows: Sequence[Row]) -> Iterator[list[str]]:
         pair = (subject(row), f"`{row['a']}` − `{row['b']}`")
         lines.setdefault(pair, {})[row["metric"]] = difference(row, DIGITS.get(row["metric"], 3))
     yield from ([*pair, *(cells.get(metric, "") for metric in metrics)] for pair, cells in lines.items())
+
+
+def worth(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per pairing: how many steps of b reach what a reaches."""
+    yield ["through theta", "plain", "n", "steps of a", "steps of b", "ratio"]
+    for row in rows:
+        ratio = " [{}, {}]".format(*(number(row, end, 2) for end in ("lo", "hi")))
+        yield [f"`{row['a']}`", f"`{row['b']}`", row["n"], row["mean_a"], row["mean_b"], number(row, "diff", 2) + ratio]
 
 
 def difference(row: Row, digits: int) -> str:
@@ -131,7 +142,7 @@ def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
     yield ["work", "network", "rate", "lowest to highest", "n", "hours", "GB"]
     for row in rows:
         rate, low, high = (f"{float(row[key]):.3g}" for key in ("rate", "lowest", "highest"))
-        costs = [f"{float(row[key]):,.4g}" for key in ("hours", "gigabytes")]
+        costs = [f"{value:,.0f}" if (value := float(row[key])) >= 100 else f"{value:.2g}" for key in ("hours", "gigabytes")]
         yield [row["work"], label(row["network"]), f"{rate} {row['unit']}", f"{low} to {high}", row["n"], *costs]
     for work in ("extract", "invert"):
         sums = [f"{sum(float(row[key]) for row in rows if row['work'] == work):,.0f}" for key in ("hours", "gigabytes")]
@@ -140,9 +151,10 @@ def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 def peaks(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per number of pictures."""
-    yield ["pictures", *(f"`{work}`, MiB" for work in dict.fromkeys(row["work"] for row in rows))]
-    for count in dict.fromkeys(row["pictures"] for row in rows):
-        yield [count, *(f"{float(row['mib']):.0f}" for row in rows if row["pictures"] == count)]
+    found = {(row["pictures"], row["work"]): f"{float(row['mib']):.0f}" for row in rows}
+    works, counts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("work", "pictures"))
+    yield ["pictures", *(f"`{work}`, MiB" for work in works)]
+    yield from ([count, *(found.get((count, work), "") for work in works)] for count in counts)
 
 
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
@@ -200,7 +212,7 @@ def filled(page: str, results: Path) -> str:
 @click.command(help=__doc__)
 @click.option("--results", type=click.Path(path_type=Path, exists=True, file_okay=False), default=RESULTS, show_default=True)
 def main(results: Path) -> None:
-    for path in sorted([*results.glob("*.md"), *results.glob("../howto/*.md")]):
+    for path in sorted([*results.glob("*.md"), *(results.parent / "howto").glob("*.md")]):
         old = path.read_text()
         new = filled(old, results)
         if new != old:

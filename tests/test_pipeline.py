@@ -173,6 +173,7 @@ def test_killed_at_random_moments_it_gives_the_same_bytes_and_leaves_nothing(tre
 
 WEIGHTS = [f"--weights=models/weights/{name}" for name in ("alexnet_conv", "vgg16_conv", "lpips_alex", "lpips_vgg")]
 GROUP = ["--recipe=shallow", "--images=data/images/photos", *WEIGHTS, "--start=data/none", "--reference=data/none"]
+GROUP += ["--surrogate=data/none"]
 DECODER = ["--decoder=alexnet_conv5", "--images=data/images/photos", *WEIGHTS, "--features=data/features/photos/alexnet_conv"]
 SMALL = """
 mkdir small && mount -t tmpfs -o size=$1 small small || exit 77
@@ -188,31 +189,32 @@ MODEL = "models/decoder/alexnet_conv5/model.safetensors"
 
 
 @pytest.mark.parametrize(
-    ("size", "words", "out", "same"),
+    ("size", "words", "result"),
     [
-        ("220k", ["prepare", "--dataset=photos"], "small/photos", "data/images/photos/images.npy"),
-        ("1m", ["train_decoder", *DECODER, "--timing=small/x.csv"], "small/alexnet_conv5", MODEL),
-        ("60k", ["invert_optimise", *GROUP, "--surrogate=data/none"], "small/shallow", "data/reconstructions/shallow/images.npy"),
-        ("60k", ["invert_optimise", *GROUP, "--surrogate=data/none"], "scratch", "data/reconstructions/shallow/images.npy"),
+        ("220k", ["prepare", "--dataset=photos"], "data/images/photos/images.npy"),
+        ("1m", ["train_decoder", *DECODER, "--timing=small/x.csv"], MODEL),
+        ("60k", ["invert_optimise", *GROUP], "data/reconstructions/shallow/images.npy"),
+        ("60k", ["invert_optimise", *GROUP, "--out={copy}/shallow"], "data/reconstructions/shallow/images.npy"),
     ],
     ids=["prepare", "train_decoder", "invert_optimise", "scratch"],
 )  # fmt: skip
 def test_a_full_disk_is_named_and_the_same_command_goes_on(
-    tree: Path, tmp_path: Path, size: str, words: list[str], out: str, same: str
+    tree: Path, tmp_path: Path, size: str, words: list[str], result: str
 ) -> None:
     """A small disk of its own, in a namespace where that needs no privilege: nothing there looks whole."""
-    at = {"RELUME_SCRATCH": "small"} if out == "scratch" else {"RELUME_SCRATCH": str(tmp_path / "scratch")}
-    out = str(tmp_path / "copy" / "shallow") if out == "scratch" else out
-    stage = [sys.executable, "-m", f"stages.{words[0]}", *words[1:], f"--out={out}"]
+    copy, same = tmp_path / "copy", tree / result
+    here = "copy" in words[-1]  # then scratch is on the small disk, else the output
+    words = [word.format(copy=copy) for word in words] + [f"--out=small/{same.parent.name}"] * (not here)
     namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c", SMALL, "sh", size]
     if not shutil.which("unshare") or subprocess.run([*namespace[:3], "true"], check=False).returncode:
         pytest.skip("no mount namespaces here")
-    (tmp_path / "copy").mkdir()
-    said = run(*namespace, *stage, cwd=tree, COPY=str(tmp_path / "copy"), RELUME_TRACKING="off", **at)
+    copy.mkdir()
+    own = {"COPY": str(copy), "RELUME_TRACKING": "off", "RELUME_SCRATCH": "small" if here else str(tmp_path / "scratch")}
+    said = run(*namespace, sys.executable, "-m", f"stages.{words[0]}", *words[1:], cwd=tree, **own)
     (tree / "small").rmdir()
     assert re.search(r"cannot write \S*small/\S*: the disk is full", said)
     assert not re.search("^small/", said, re.MULTILINE)
-    assert (tmp_path / "copy" / Path(same).parent.name / Path(same).name).read_bytes() == (tree / same).read_bytes()
+    assert (copy / same.parent.name / same.name).read_bytes() == same.read_bytes()
 
 
 def test_a_changed_loss_weight_reruns_inversions_their_evaluation_and_the_tables(tree: Path) -> None:
