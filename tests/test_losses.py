@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.evaluation import sets
 from relume.losses import feature, gan, image
 from relume.losses.config import ForeignTerm
 from relume.losses.feature import DISTANCES, batchnorm
@@ -17,6 +16,7 @@ from relume.losses.objective import Known, Objective, Term
 from relume.losses.perceptual import heads_of, lpips, ssim
 from relume.networks.fetch import fetch_weights
 from relume.networks.weights import WeightStore
+from tests import evaluation_files as evaluation
 
 X = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
 Y = torch.tensor([[0.0, 4.0], [0.0, 2.0]])
@@ -100,7 +100,7 @@ def test_adversarial_losses_and_kid() -> None:
     assert second.item() == pytest.approx(0.5 * 3 * (1 + 4))
     draws = torch.Generator().manual_seed(0)
     x, y = torch.randn(7, 5, generator=draws), 1 + torch.randn(9, 5, generator=draws)
-    assert kid(x, y) == pytest.approx(sets.kid(x, y), rel=1e-9)
+    assert kid(x, y) == pytest.approx(evaluation.kid(x, y), rel=1e-9)
     assert kid(x, y) > kid(x, x[torch.randperm(7, generator=draws)])
 
 
