@@ -88,7 +88,7 @@ def _fill(bench: Bench, planned: Plan, name: str, card: Mapping[str, Any], read:
         return
     found = reconstruct(read(), bench.dataset, config, bench.run, bench.device)
     method = {"config": asdict(config), "digest": key, "device": describe(bench.device)}
-    if card:
+    if "parameters" in card:
         method["parameters"] = {name: card["parameters"]}
     write_group(
         folder, images=found.images, masks=found.masks, ratios=found.ratios, rows=found.rows, method=method, timing=found.timing
