@@ -84,6 +84,7 @@ def race(dataset: Dataset, count: int, store: WeightStore, run: Run, work: Path)
                 spent[name] = time.process_time() - began
             descents[name] = Descent(problem, config)
             forwards[name] = stack.enter_context(forward_pass(problem, config))
+            Descent(problem, config).advance(forwards[name], lambda report: None)  # warms up, untimed
         found, running = [], list(WAYS)
         while running:
             for name in list(running):

@@ -22,7 +22,7 @@ from relume.networks.taps import collect
 
 Shapes = dict[str, tuple[int, ...]]
 MIB = 2**20
-PIECE = 2**13  # numbers of an image
+PIECE = 2**14  # numbers of an image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +73,12 @@ class Statistics:
         for tap, total in self.total.items():
             value = values[tap]
             flat = (value.movedim(1, -1) if value.ndim == 4 else value).flatten(1)  # maps have their channels last in memory
-            ones, square = total.new_ones(len(flat)), total.new_zeros(len(flat))
+            square = total.new_zeros(len(flat))
             if len(self._wide) < len(flat) * PIECE:
                 self._wide = total.new_empty(len(flat) * PIECE)
             for piece, sums in zip(flat.split(PIECE, dim=1), total.split(PIECE), strict=True):
                 wide = self._wide[: piece.numel()].view(piece.shape).copy_(piece)
-                sums.addmv_(wide.T, ones)  # faster than a sum
+                sums += wide.sum(0)
                 square += torch.linalg.vector_norm(wide, dim=1).square()
             self.lengths[tap] += torch.stack([square.sqrt().sum(), square.sum()])
         self.n += len(flat)
@@ -96,18 +96,16 @@ def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb
     if len(sample) < 2:
         raise UserError(f"{pictures.dataset}: needs 2 images of {pictures.split}, the dataset has {len(sample)}")
     taps = list(forward.network.facts.taps)
+    _, first = next(forward.stream(images, sample[:1], taps))
+    shapes = {tap: tuple(value.shape[1:]) for tap, value in first.items()}
+    statistics = Statistics(shapes, forward.device)
     with atomic_folder(folder) as temporary:
         kept = range(len(images)) if pictures.kept is None else pictures.kept
         positions = {row: position for position, row in enumerate(kept)}
-        statistics = None
+        files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
         for rows, values in forward.stream(images, sample, taps):
-            if statistics is None:
-                shapes = {tap: tuple(value.shape[1:]) for tap, value in values.items()}
-                statistics = Statistics(shapes, forward.device)
-                files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
             statistics.add(values)
             _keep(files, positions, rows, values)
-        assert statistics is not None
         others = sorted(set(kept) - set(sample)) if files else []
         for rows, values in forward.stream(images, others, list(files)):
             _keep(files, positions, rows, values)
