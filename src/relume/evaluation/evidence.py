@@ -104,8 +104,8 @@ def gather_paths(groups: Sequence[str], folder: Path, reconstructions: Path) -> 
         timing = read_csv(run_folder(reconstructions / group) / TIMING_FILE)
         count = Counter(row["method"] for row in read_csv(reconstructions / group / "index.csv") if row["selected"] == "true")
         for row in read_csv(folder / f"{group}.csv"):
-            timed = [(int(one["step"]), float(one["seconds"])) for one in timing if one["method"] == row["method"]]
-            seconds = float(np.interp(int(row["step"]), *zip(*timed, strict=True))) if timed else None  # between timed steps
+            timed = np.array([[float(one["step"]), float(one["seconds"])] for one in timing if one["method"] == row["method"]])
+            seconds = float(np.interp(int(row["step"]), timed[:, 0], timed[:, 1])) if len(timed) else None  # between timed steps
             rows.append({**row, "seconds": "" if seconds is None else f"{seconds / count[row['method']]:.7g}"})
     return rows
 
