@@ -172,8 +172,8 @@ class EnergyTransformer(MaskedModel):
         self.block = EnergyBlock(config)
         self.decode = nn.Sequential(nn.LayerNorm(width, eps=EPS), nn.Linear(width, values))
         if self.linear is not None:
-            nn.init.zeros_(self.decode[1].weight)
-            nn.init.zeros_(self.decode[1].bias)
+            for weights in self.decode[1].parameters():
+                nn.init.zeros_(weights)
 
     def tokens(self, images: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The initial x, (N, 1 + cells, D), and what is added to the decoded cells, (N, cells, 3 cell cell)."""

@@ -18,8 +18,8 @@ class Residual(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(GROUPS, width)
         self.enter, self.leave = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for weights in self.leave.parameters():
+            nn.init.zeros_(weights)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.leave(F.silu(self.enter(F.silu(self.norm(x)))))
@@ -46,10 +46,10 @@ class Unet(MaskedModel):
         )
         self.up = nn.Sequential(Residual(coarse), nn.ConvTranspose2d(coarse, fine, 2, stride=2))
         last = nn.Conv2d(fine, 12, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for weights in last.parameters():
+            nn.init.zeros_(weights)
         self.leave = nn.Sequential(Residual(fine), last, nn.PixelShuffle(2))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, begun: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at a half and a quarter of the side."""
