@@ -36,7 +36,7 @@ from relume.networks.weights import WeightStore
 
 RECIPE, TAP, SIZE, EVERY = "middle", "conv3", 128, 15
 DECODER = "alexnet_conv3_128"
-BEGUN: dict[str, Any] = {"init": {"std": 0.0}, "optimiser": {"learning_rate": [[0, 0.1]]}}  # as recipe `refined`
+BEGUN: dict[str, Any] = {"init": {"std": 0.0}, "optimiser": {"learning_rate": [[0, 0.1]]}}  # as recipe `refined_middle`
 WAYS: dict[str, dict[str, Any]] = {  # differences from the recipe
     "tuned": {},
     "half": {"steps": 90},

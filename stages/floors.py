@@ -15,7 +15,7 @@ from relume.evaluation.floors import predict
 
 
 @click.command(help=__doc__)
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset that `floors.dataset` names.")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset that `dataset` names.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("floors")
 def main(context: StageContext, images: Path, out: Path) -> None:

@@ -22,7 +22,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset that `floors.dataset` names.")
+@click.option("--images", type=FOLDER, required=True, help="The dataset that `dataset` names.")
 @click.option("--features", type=FOLDER, required=True, help="Folder of its features.")
 @click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
 @click.option("--out", type=FOLDER, required=True, help="The table to write.")

@@ -27,7 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
     "energy transformer": ENERGY | {"init": 0.3},
     "energy transformer, from the linear prediction": ENERGY | {"init": 0.3, "start": "linear"},
     "unet": {"kind": "unet", "width": 4, "depth": 1},
-    "energy transformer, fused": ENERGY | {"init": 0.3, "attention": "fused", "own_key": False},
+    "energy transformer, other tokens' keys only": ENERGY | {"init": 0.3, "own_key": False},
     "mae": MAE,
     "mae, norm_pix": MAE | {"norm_pix": True},
     "mixed_ae": MIXED,

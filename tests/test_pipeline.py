@@ -50,13 +50,8 @@ def toy(params: dict[str, Any]) -> dict[str, Any]:
     for section in params.values():
         if "training" in section.get("shared", {}):
             section["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
-    left_out = (
-        "first",
-        "deep",
-        "pooled",
-        "refined_shallow",
-        "refined_middle",
-    )  # they are made like others; every item costs seconds of starting
+    # they are made like others; every item costs seconds of starting
+    left_out = ("first", "deep", "pooled", "refined_shallow", "refined_middle")
     for recipe in left_out:
         del params["recipes"][recipe]
     del params["invert_decoder"]["pretrained"]  # decoders that ship are of 128 px

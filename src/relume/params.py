@@ -52,7 +52,9 @@ T = TypeVar("T")
 def check(whole: Mapping[str, Any]) -> dict[str, Any]:
     """The file with its `dataset` in all sections that share it. Raises a UserError that names every fault: in one section each,
     then between sections."""
-    known = {key: SECTIONS[key] for key in whole if key in SECTIONS and "dataset" in whole}
+    if not isinstance(whole.get("dataset"), str):
+        raise UserError(f"params: dataset: a name of prepare.datasets is needed, got {whole.get('dataset')!r}")
+    known = {key: SECTIONS[key] for key in whole if key in SECTIONS}
     whole = {**whole, **{key: section.inherit(whole[key], whole["dataset"]) for key, section in known.items()}}
     faults = [f"params: {key}: unknown section; {one_of(SECTIONS, str(key))}" for key in whole if key not in SECTIONS]
     faults += [f"params: {key}: missing section" for key in SECTIONS if key not in whole]

@@ -31,6 +31,7 @@ from relume.methods.optimise import infer, tuned
 from relume.methods.optimise.config import InversionConfig, Latent, Prior, merge_recipe, variation
 from relume.methods.optimise.optimise import Outcome, Report, optimise
 from relume.methods.optimise.terms import ORACLES, Material, objective
+from relume.networks.catalogue import trunk
 from relume.networks.network import Network
 from relume.networks.network import load as load_network
 from relume.networks.taps import collect
@@ -122,8 +123,8 @@ def invert(
     device: of models that are built here; the first accelerator by default.
     recipe: one of `relume.methods.optimise.tuned.RECIPES`; None: by the kind of the feature and its depth in the network.
     decoder: of the same layer and size, a `relume.Decoder` or the name of one that ships. The optimiser begins with its image
-        and stays close to it in coarse structure. None: the one that ships for the layer, if there is one and `recipe` is not
-        given; "none": without.
+        and stays close to it in coarse structure. None: the one that ships for the layer, if there is one and neither `recipe`
+        nor `init.base` is given; "none": without.
     steps, learning_rate, restarts: of the optimiser; None: the recipe's. The restart with the best objective is kept.
     losses: weights of terms, as {"tv": 5.0}; 0 switches one off. lpips, ssim, pixel and clip use the originals. A term of one's
         own is a function of a `relume.losses.objective.State` (images, features, targets) that returns one value per image, as
@@ -200,7 +201,8 @@ class Inversion:
         given = {"device": self.opened.device.type, "seed": seed, "micro_batch": micro_batch}
         self.settings = build(Run, {**self.whole["run"], **given}, "run")
         self.recipe = recipe or self.opened.recipe
-        self.decoder = decoder_of(self.opened, NO_DECODER if recipe and decoder is None else decoder)
+        begun = recipe or "base" in (differences.get("init") or {})  # the caller states how to begin
+        self.decoder = decoder_of(self.opened, NO_DECODER if begun and decoder is None else decoder)
         if self.decoder is not None:
             differences = merge_recipe(tuned.decoded(self.recipe, self.opened.name, list(wanted), size), differences)
         losses, own = own_terms(differences.get("losses", {}), {self.opened.name: tuple(wanted)})
@@ -354,19 +356,20 @@ class Inversion:
 
 def decoder_of(opened: Opened, given: "Decoder | str | None") -> TrainedDecoder | None:
     """The decoder to begin with: the given one, or that which ships for these layers and this size."""
-    fitting = shipped.of(opened.name, list(opened.weights), opened.size)
-    if given == NO_DECODER or (given is None and fitting is None):
+    name = shipped.of(opened.name, list(opened.weights), opened.size) if given is None else given
+    if name is None or name == NO_DECODER:
         return None
-    if given is None or isinstance(given, str):
-        name = given or str(fitting)
-        if name not in (known := shipped.cards()):
-            raise UserError(f"decoder: unknown name {name!r}; {one_of([NO_DECODER, *known], name)}")
+    if not isinstance(name, str):
+        trained = name.trained
+    elif name in (known := shipped.cards()):
         trained = read_decoder(shipped.SHIPPED / name, opened.device)
     else:
-        trained = given.trained
-    if trained.size != opened.size or {*trained.taps} != {*opened.weights}:
+        raise UserError(f"decoder: unknown name {name!r}; {one_of([NO_DECODER, *known], name)}")
+    own = (trunk(trained.network), {*trained.taps}, trained.size)
+    if own != (trunk(opened.name), {*opened.weights}, opened.size):
         about = f"{'+'.join(trained.taps)} of {trained.network} at {trained.size} px"
-        raise UserError(f"decoder: {trained.name} is for {about}, not {'+'.join(opened.weights)} at {opened.size} px")
+        here = f"{'+'.join(opened.weights)} of {opened.name} at {opened.size} px"
+        raise UserError(f"decoder: {trained.name} is for {about}, not {here}")
     return trained
 
 

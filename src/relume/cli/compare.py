@@ -10,7 +10,7 @@ import click
 import torch
 from torch import Tensor
 
-from relume.api.decoding import Decoder
+from relume.api.decoding import MODELS, Decoder
 from relume.api.inversion import NO_DECODER, Inversion, changes
 from relume.api.models import Source
 from relume.api.pictures import load
@@ -83,9 +83,9 @@ def run(options: Options) -> None:
     works += [one for layer in layers if (one := work(layer, None)).decoder]
     original = works[0].originals
     assert original is not None
-    own, network = (find_root(Path.cwd()) / "models/decoder").glob("*/model.json"), trunk(works[0].opened.name)
+    own, network = find_root(Path.cwd()) / MODELS, trunk(works[0].opened.name)
     ship = [SHIPPED / name for name, card in cards().items() if trunk(card["config"]["network"]) == network]
-    decoders = [Decoder.load(folder) for folder in (*ship, *sorted(card.parent for card in own))]
+    decoders = [Decoder.load(folder) for folder in (*ship, *sorted(card.parent for card in own.glob("*/model.json")))]
     found = [Found(name="mean colour of the original", image=blocks(original, 1), original=original)]
     for one in _all(works, decoders, options.picture):
         click.echo(str(one))

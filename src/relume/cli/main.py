@@ -147,7 +147,11 @@ def track() -> None:
 )
 @click.option("--size", type=int, help="Side of the image in pixels; its central square is used.  [128, or the network's]")
 @click.option("--recipe", help="One of relume.methods.optimise.tuned.  [the one for the network and tap]")
-@click.option("--decoder", metavar="NAME", help="To begin with; none: without.  [the one that ships for these layers]")
+@click.option(
+    "--decoder",
+    metavar="NAME",
+    help="One that ships, to start from; none: without.  [that of these layers, unless --recipe is given]",
+)
 @click.option("--steps", type=int, help="Steps of the optimiser.  [the recipe's]")
 @click.option("--restarts", type=int, help="Number of starts; the one with the best objective is kept.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")

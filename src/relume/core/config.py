@@ -95,6 +95,8 @@ def _explain(cls: type, path: str, fault: Any) -> str:
     where, given = ".".join([path, *keys]), fault["input"]
     if fault["type"] == "unexpected_keyword_argument":
         _, parent = _locate(cls, fault["loc"][:-1])
+        if keys[-1] == "datasets":  # removed in this release
+            return f"{where}: unknown key; `dataset` at the top of the file states it"
         if (new := RENAMED.get(keys[-1])) in (known := _fields(parent)):
             return f"{where}: unknown key; renamed to {new}"
         return f"{where}: unknown key; {one_of(known, keys[-1])}"

@@ -109,8 +109,8 @@ class Evaluate:
         _known("metrics", self.metrics)
         _known("paths", self.paths, [name for name in PATH_METRICS if name in self.metrics])
         names = [metric.name for metric, _ in self.views]
-        if len(set(names)) < len(names):
-            raise ValueError(f"other_taps: duplicate columns: {', '.join(names)}")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"reid.networks, other_taps: duplicate columns: {', '.join(twice)}")
 
     @property
     def views(self) -> list[tuple[Metric, Place]]:

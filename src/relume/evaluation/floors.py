@@ -68,7 +68,7 @@ def floors(dataset: Dataset, config: Floors) -> list[Floor]:
 def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
     """All baselines for the images of the section: images, index rows and timing of one group."""
     if dataset.name != config.dataset:
-        raise UserError(f"floors.dataset is {config.dataset}, but --images holds {dataset.name}")
+        raise UserError(f"dataset is {config.dataset}, but --images holds {dataset.name}")
     wanted = dataset.select(config.split, config.count)
     ids = dataset.ids(wanted)
     images, rows, timing = [], [], []

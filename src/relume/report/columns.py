@@ -49,8 +49,8 @@ class Column:
     def circular(self, cells: Mapping[str, str]) -> bool:
         """Whether the metric network is the network that was inverted. Such a score is no evidence."""
         trunks = [name.removesuffix("_conv") for name in cells.get("network", "").split("+") if name]
-        judge = cells.get(self.metric_network, self.metric_network)
-        return any(judge == name or judge.startswith(f"{name}_") for name in trunks)
+        network = cells.get(self.metric_network, self.metric_network)
+        return any(network == name or network.startswith(f"{name}_") for name in trunks)
 
     def interval(self, cells: Mapping[str, str]) -> str:
         """The row's interval of this column as text; empty where it has none, or one without width."""

@@ -62,8 +62,8 @@ class Result:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        told = {"baseline": self.baseline, "oracle": self.oracle, "below linear": self.below}
-        return tuple(name for name, holds in told.items() if holds)
+        marks = {"baseline": self.baseline, "oracle": self.oracle, "below linear": self.below}
+        return tuple(name for name, holds in marks.items() if holds)
 
     @property
     def cell(self) -> Cell:
@@ -108,8 +108,8 @@ class Ranking:
     def table(self, level: str, names: Sequence[str] = ()) -> Table:
         """All columns that have values, or those with these names; what is the same in all rows is said below."""
         values = {one.name: {row.cells.get(one.name, "") for row in self.rows} - {""} for one in self.known}
-        alike = {name: found for name, found in values.items() if name in SHARED and len(found) == 1}
-        said = [f"{column(name).title}: {next(iter(found))}." for name, found in alike.items()]
+        constant = {name: found for name, found in values.items() if name in SHARED and len(found) == 1}
+        said = [f"{column(name).title}: {next(iter(found))}." for name, found in constant.items()]
         missing = [one.title for one in self.known if one.better and not values[one.name]]
         note = (
             f"Means over pictures, with {level} intervals. Bold: the best method, never a baseline or an oracle. {' '.join(said)}"
@@ -118,7 +118,7 @@ class Ranking:
         return table(
             f"table-{self.id}",
             self.title,
-            [one for one in self.known if one.name not in alike and (not names or one.name in names)],
+            [one for one in self.known if one.name not in constant and (not names or one.name in names)],
             [row.cells for row in self.rows],
             note=f"{note} Not measured here: {', '.join(missing)}." if missing and not names else note,
             sorted=self.rows[0].metric,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from relume.core.errors import one_of
-from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked
+from relume.methods.masked.config import MODELS, STRIDE, MaskedConfig, ReconstructMasked
 from relume.methods.references import Params
 
 
@@ -14,6 +14,8 @@ def faults(params: Params) -> Iterator[str]:
         path = f"train_masked.models.{name}"
         yield from _cells(f"{path}.masks.cell", config.masks.cell, params.pixels(config.dataset))
         yield from _tokenizer(path, config, params)
+        if config.architecture.kind == "unet" and (pixels := params.pixels(config.dataset) or 0) % STRIDE:
+            yield f"{path}.architecture.kind: unet needs a side that is a multiple of {STRIDE}; {config.dataset} has {pixels} px"
     filled: dict[tuple[str, float], str] = {}
     for group, about in params.entries("reconstruct_masked").items():
         path = f"reconstruct_masked.{group}"

@@ -128,6 +128,7 @@ MaskedArchitecture = Annotated[
 
 
 MODELS = "models/masked"
+STRIDE = 8  # pixels per side of a cell of the U-net's coarsest map
 
 
 @config

@@ -8,7 +8,7 @@ from relume.data.masks import in_pixels
 from relume.methods.masked.base import MaskedModel, Prediction, log_error, picture_of
 from relume.methods.masked.config import UnetConfig
 
-GROUPS, STRIDE = 4, 8  # of the norms; pixels per side of a cell of the coarsest map
+GROUPS = 4  # of the norms
 
 
 class Residual(nn.Module):
@@ -34,8 +34,6 @@ class Unet(MaskedModel):
 
     def __init__(self, config: UnetConfig, size: int, cell: int) -> None:
         super().__init__(size, cell, linear=True)
-        if size % STRIDE:
-            raise ValueError(f"size must be a multiple of {STRIDE}; got {size}")
         fine, coarse = config.width, 2 * config.width
         self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(16, fine, 3, padding=1), Residual(fine))
         self.down = nn.Sequential(nn.Conv2d(fine, coarse, 2, stride=2), stack(coarse, config.depth))

@@ -293,7 +293,7 @@ def problem(
 ) -> Problem:
     """Inversion of features by network and tap. `names`: the image ids, which seed the random numbers.
 
-    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey. Without `learned`, they are the guide.
+    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey. Without `learned` they are the guide, too.
     """
     restarts = config.restarts
     ids = [(name, restart) for name in names for restart in range(restarts)]
