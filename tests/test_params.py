@@ -94,7 +94,6 @@ RECIPES: list[tuple[dict[str, Any], str, str]] = [
     ({"recipes.deep.parametrisation": {"kind": "own", "name": "nowhere:one"}}, "recipes.deep", "no module 'nowhere'"),
     ({"recipes.deep.losses": {"feature": 0.0, "tv": 0.0, "guide": 0.0}}, "recipes.deep.losses", "at least one weight"),
     ({"recipes.deep.start": "data/reconstructions/deep"}, "recipes.deep.start", "own group"),
-    ({"recipes.refined_deep.init.base": "guide"}, "recipes.refined_deep.init.base", "no effect"),
     ({"dataset": 3}, "dataset", "a name of prepare.datasets"),
     ({"recipes.deep.start": SHALLOW}, "recipes.deep.start", "shallow uses alexnet_conv conv2"),
     ({"recipes.deep.start": DECODED, "recipes.deep.taps": {"conv4": 1.0}}, "recipes.deep.start", "uses alexnet_conv conv5"),

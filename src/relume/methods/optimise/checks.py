@@ -23,8 +23,6 @@ def faults(params: Params) -> Iterator[str]:
             yield f"{path}.parametrisation.kind: latent spaces need a generator: use section invert_latent"
         if "ref" in losses and not own.reference.startswith(f"{GROUPS}/"):
             yield f"{path}.reference: the ref term needs an earlier group: {GROUPS}/<group>"
-        if given(own.start) and recipe.init.base != "grey":
-            yield f"{path}.init.base: {recipe.init.base!r} has no effect: the start is {own.start}"
         learned = losses.keys() - ({"guide"} if given(own.start) else set())  # the start replaces the linear map
         yield from inversion(path, recipe, learned, params)
         yield from _weights(path, recipe, own, losses, params)
