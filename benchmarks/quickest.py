@@ -23,11 +23,11 @@ from benchmarks.inversion import split_of
 from relume.api.decoding import Decoder
 from relume.core.config import merge, read_params
 from relume.core.files import Scratch, write_csv, write_json
-from relume.core.images import to_float
+from relume.core.images import resize, to_float
 from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
-from relume.methods.optimise import infer
+from relume.methods.optimise import infer, tuned
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.optimise import Descent, forward_pass
 from relume.networks.network import load
@@ -36,19 +36,18 @@ from relume.networks.weights import WeightStore
 
 RECIPE, TAP, SIZE, EVERY = "middle", "conv3", 128, 15
 DECODER = "alexnet_conv3_128"
-BEGUN: dict[str, Any] = {"init": {"std": 0.0}, "optimiser": {"learning_rate": [[0, 0.1]]}}  # as recipe `refined_middle`
 WAYS: dict[str, dict[str, Any]] = {  # differences from the recipe
     "tuned": {},
     "half": {"steps": 90},
     "quarter": {"steps": 45},
     "growth": {"sizes": [[0, 64], [90, SIZE]]},
     "lbfgs": {"steps": 90, "optimiser": {"rule": "lbfgs", "learning_rate": [[0, 1.0]], "warmup": 0, "cosine": False}},
-    "decoder": {**BEGUN, "steps": 45},
+    "decoder": {**tuned.decoded("alexnet_middle", "alexnet_conv", [TAP], SIZE), "steps": 45},  # the guide, too
 }
 COLUMNS = ("method", "step", "seconds", "lpips_vgg", "lpips_vgg_std", "psnr", "objective", "n")
 
 
-def judge(store: WeightStore, originals: Tensor) -> Callable[[Tensor], Tensor]:
+def scorer(store: WeightStore, originals: Tensor) -> Callable[[Tensor], Tensor]:
     name, taps = LPIPS_TAPS["vgg"]
     network, heads = load(name, store), heads_of("vgg", store.tensors("lpips_vgg"))
 
@@ -64,7 +63,7 @@ def judge(store: WeightStore, originals: Tensor) -> Callable[[Tensor], Tensor]:
 def race(dataset: Dataset, count: int, store: WeightStore, run: Run, work: Path) -> list[dict[str, Any]]:
     params, rows = read_params(Path("params.yaml")), dataset.select("val", count)
     originals, recipe = to_float(dataset.images[rows]), params["recipes"][RECIPE]
-    score, descents, spent = judge(store, originals), dict[str, Descent](), dict[str, float]()
+    score, descents, spent = scorer(store, originals), dict[str, Descent](), dict[str, float]()
     fitted = None
     with ExitStack() as stack:
         forwards = {}
@@ -80,7 +79,8 @@ def race(dataset: Dataset, count: int, store: WeightStore, run: Run, work: Path)
             if name.startswith("decoder"):
                 decoder, began = Decoder.pretrained(DECODER), time.process_time()
                 features = {TAP: problem.targets[config.network][TAP]}
-                problem = replace(problem, start=decoder(features=features).clamp(0, 1))
+                start = decoder(features=features)
+                problem = replace(problem, start=start, guide=resize(start, config.terms.guide.grid))
                 spent[name] = time.process_time() - began
             descents[name] = Descent(problem, config)
             forwards[name] = stack.enter_context(forward_pass(problem, config))
