@@ -70,12 +70,16 @@ def _filled(row: str, columns: Sequence[Sequence[str]], measured: Mapping[str, M
 
 
 def labels(text: str) -> dict[str, str]:
-    """From README's first table: method -> description."""
+    """From README's first table: method -> what was inverted, or how else the image was made."""
     mark = NUMBERS.search(text)
     rows = [[cell.strip() for cell in row.strip("| ").split("|")] for row in mark[4].splitlines()[2:]] if mark else []
     columns = len(mark[3].split()) if mark else 0
     names = [row[-columns - 1].strip("`") for row in rows]
-    return {name: ", ".join(row[: -columns - 1]).replace("`", "") or name for name, row in zip(names, rows, strict=True)}
+    told = [
+        next((cell.replace("`", "") for cell in row[: -columns - 1] if cell != "none"), name)
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return dict(zip(names, told, strict=True))
 
 
 def _score(method: str, column: str, measured: Mapping[str, Mapping[str, str]], digits: int) -> str:
