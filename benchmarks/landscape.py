@@ -119,7 +119,7 @@ def worth(bench: Bench, found: Found, sources: Sequence[str]) -> Iterator[dict[s
         curves = weights @ reached(found, rival).loss
         steps = np.where(curves[:, -1] <= goal, (curves <= goal[:, None]).argmax(1), many)
         low, high = np.quantile(steps[1:], [tail, 1 - tail]) / few
-        row = {
+        row: dict[str, Any] = {
             "question": f"plain steps, at most {many}, worth {few} through theta",
             "a": called("landscape", start, few),
             "b": rival,

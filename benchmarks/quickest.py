@@ -71,7 +71,12 @@ def race(dataset: Dataset, count: int, store: WeightStore, run: Run, work: Path)
             decided = {"dataset": dataset.name, "split": "val", "count": count, "trace_every": EVERY}
             own = merge(merge(recipe, decided), way)
             config, _ = variation(params["invert_optimise"], params["losses"], own, name)
-            given = {"dataset": dataset, "store": store, "device": torch.device("cpu"), "scratch": Scratch(work / "scratch")}
+            given: dict[str, Any] = {
+                "dataset": dataset,
+                "store": store,
+                "device": torch.device("cpu"),
+                "scratch": Scratch(work / "scratch"),
+            }
             made = infer.work(name=name, config=config, run=run, **given)
             vars(made)["guide"] = fitted = fitted or made.guide  # one fit serves all
             problem = infer._problem(made, rows)  # noqa: SLF001

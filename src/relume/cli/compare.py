@@ -80,7 +80,7 @@ def run(options: Options) -> None:
         return Inversion(source, layer, options.picture, size=options.size, decoder=decoder, **differences)
 
     works = [work(layer, NO_DECODER) for layer in layers]
-    works += [one for layer in layers if (one := work(layer, None)).decoder]
+    works += [begun for layer in layers if (begun := work(layer, None)).decoder]
     original = works[0].originals
     assert original is not None
     own, network = find_root(Path.cwd()) / MODELS, trunk(works[0].opened.name)

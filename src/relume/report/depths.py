@@ -194,7 +194,7 @@ def leaked(found: Leak | None) -> str:
     if found is None:
         return "Re-identification was not measured."
     among = f"among {found.candidates:.0f}, where chance is {found.chance:.1%}"
-    return f"{found.result.label} lets {found.text} of the pictures be re-identified {among}."
+    return f"{found.text} of the pictures are re-identified by {found.result.label} {among}."
 
 
 def _above(gain: Margin | None) -> str:

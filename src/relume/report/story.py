@@ -50,7 +50,9 @@ class Story:
             (Cell(text="Original", under=f"{self.board.dataset}, {self.board.size} px"), [self.original(id) for id in ids])
         ]
         rows += [(_depth_cell(one), [self.tile(one.best, id) for id in ids]) for one in network.single]
-        caption = f"Each row gives back the same pictures from a deeper layer of {network.label}, by the best method there (PSNR,"
+        caption = (
+            f"Each row shows the same pictures, reconstructed from a deeper layer of {network.label} by the best method (PSNR,"
+        )
         caption += " mean over all test pictures). The pictures were chosen without knowledge of the scores."
         return Pictures(
             id="hero", title=f"{network.label}, from shallow to deep", rows=rows, caption=caption, wipe=True, style="hero"

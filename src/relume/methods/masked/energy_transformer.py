@@ -138,7 +138,7 @@ class EnergyBlock(nn.Module):
         if torch.is_autocast_enabled(g.device.type):
             dtype = torch.get_autocast_dtype(g.device.type)
             g, w = g.to(dtype), w.to(dtype)
-        return Pull.apply(g, w, own.heads, 2 * len(own.wq), own.own_key) / own.beta  # type: ignore[no-any-return]
+        return Pull.apply(g, w, own.heads, 2 * len(own.wq), own.own_key) / own.beta
 
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""

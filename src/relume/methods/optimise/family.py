@@ -27,8 +27,8 @@ def read(whole: Plain, name: str) -> tuple[tuple[InversionConfig, Recipe], tuple
 
 FAMILY = Family(
     name="optimise",
-    labels={"optimise": "Optimisation", "hybrid": "Optimisation from a start"},
-    about="Gradient descent on the picture until its features match (multi-objective inversion), from noise or from a start.",
+    labels={"optimise": "Optimisation", "hybrid": "Optimisation from an earlier image"},
+    about="Gradient descent on the picture until its features match (multi-objective inversion), from noise or an earlier image.",
     sections=(
         Section(key="invert_optimise", cls=InvertOptimise, unused=frozenset({("terms",)})),
         Section(

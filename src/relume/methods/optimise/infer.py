@@ -274,7 +274,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
 
 
 def problem(
-    config: InvertOptimise,
+    config: InversionConfig,
     run: Run,
     goal: Objective,
     networks: Mapping[str, Network],
