@@ -146,7 +146,7 @@ def test_disks_that_are_full_fill_up_or_cannot_be_written_are_named(tmp_path: Pa
             write(tmp_path / "toy", made, name="toy", size=8)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in"]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
-    with pytest.raises(UserError, match="toy needs 24 MiB"):
+    with pytest.raises(UserError, match="toy needs 24.0 MiB"):
         write(tmp_path / "toy", made, name="toy", size=2048)
 
 
