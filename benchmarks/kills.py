@@ -60,7 +60,7 @@ def toy(root: Path) -> Path:
     copied(root)
     params = yaml.safe_load((root / "params.yaml").read_text())
     for section in params.values():
-        if "training" in section.get("shared", {}):
+        if isinstance(section, dict) and "training" in section.get("shared", {}):
             section["shared"]["training"].update(steps=30)
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     checkpoint = root / "src/relume/core/checkpoint.py"

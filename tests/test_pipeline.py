@@ -48,7 +48,7 @@ def executed(output: str) -> set[str]:
 def toy(params: dict[str, Any]) -> dict[str, Any]:
     params["run"]["micro_batch"] = 4
     for section in params.values():
-        if "training" in section.get("shared", {}):
+        if isinstance(section, dict) and "training" in section.get("shared", {}):
             section["shared"]["training"].update(steps=4, batch=2, log_every=2, validate_every=2)
     # they are made like others; every item costs seconds of starting
     left_out = ("first", "deep", "pooled", "refined_shallow", "refined_middle")
