@@ -43,6 +43,7 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     for family in FAMILIES:
         Path("models", family.kind).mkdir(parents=True, exist_ok=True)  # as in a clone
+    Path("models/pretrained").symlink_to(ROOT / "models/pretrained")
     Path("data/samples").mkdir(parents=True)
     shutil.copytree(ROOT / NONE, NONE)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
