@@ -17,6 +17,7 @@ from dvc.repo import Repo
 from relume.core.config import merge, read_params
 from relume.core.files import NONE
 from relume.evaluation.metrics import METRICS
+from relume.methods.decoder.shipped import SHIPPED
 from relume.methods.registry import FAMILIES
 from relume.params import check
 from relume.presets import LISTED, read
@@ -43,7 +44,7 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
     for family in FAMILIES:
         Path("models", family.kind).mkdir(parents=True, exist_ok=True)  # as in a clone
-    Path("models/pretrained").symlink_to(ROOT / "models/pretrained")
+    Path("models/pretrained").symlink_to(SHIPPED)
     Path("data/samples").mkdir(parents=True)
     shutil.copytree(ROOT / NONE, NONE)
     monkeypatch.setenv("RELUME_WEIGHTS", str(store))
