@@ -113,7 +113,7 @@ def run(code: str, cwd: Path) -> str:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this tree with the toy family in it."""
     tree = tmp_path_factory.mktemp("tree")
-    for folder in ("src", "stages", "tests", "presets"):
+    for folder in ("src", "stages", "tests", "presets", "models/pretrained"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
     folder = tree / "src/relume/methods/toy"
     folder.mkdir()
