@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from relume.api.guides import CARRIED, PARTS, carried, fitted_with, known, training
-from relume.api.inversion import PARAMS, configured
 from relume.api.models import SIZE, Opened, Source
+from relume.api.settings import PARAMS, configured
 from relume.core.config import read_params
 from relume.core.runtime import deterministic
 from relume.data.store import Dataset

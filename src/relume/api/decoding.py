@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.api.inversion import PARAMS
 from relume.api.models import Layers, Model, Opened, Source, weighted
 from relume.api.pictures import Images, load, side_of
+from relume.api.settings import PARAMS
 from relume.core.config import build, entry, read_params
 from relume.core.errors import UserError
 from relume.core.files import find_root

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from relume.api.guides import training
-from relume.api.inversion import PARAMS
 from relume.api.models import Opened
 from relume.api.pictures import Images, load
 from relume.api.results import Result
+from relume.api.settings import PARAMS
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.images import as_channels

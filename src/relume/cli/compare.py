@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from relume.api.decoding import MODELS, Decoder
-from relume.api.inversion import NO_DECODER, Inversion, changes
+from relume.api.inversion import Inversion
 from relume.api.models import Source
 from relume.api.pictures import load
 from relume.api.results import data_url
+from relume.api.settings import NO_DECODER, changes
 from relume.cli import show
 from relume.core.errors import UserError
 from relume.core.files import atomic, find_root

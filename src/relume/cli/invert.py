@@ -10,9 +10,10 @@ import click
 import numpy as np
 import yaml
 
-from relume.api.inversion import SETTABLE, Inversion, changes
+from relume.api.inversion import Inversion
 from relume.api.models import Source
 from relume.api.results import Result, to_pil
+from relume.api.settings import SETTABLE, changes
 from relume.cli import show
 from relume.core.config import parse
 from relume.core.errors import UserError, one_of
