@@ -157,6 +157,18 @@ def peaks(rows: Sequence[Row]) -> Iterator[list[str]]:
     yield from ([count, *(found.get((count, work), "") for work in works)] for count in counts)
 
 
+def race(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """The last line of each way, and when it was as good as the first way's last."""
+    ways = {name: [row for row in rows if row["method"] == name] for name in dict.fromkeys(row["method"] for row in rows)}
+    goal = float(next(iter(ways.values()))[-1]["lpips_vgg"])
+    yield ["way", "steps", "seconds per image", "PSNR, dB ↑", "LPIPS (VGG) ↓", "as good as the first after"]
+    for name, own in ways.items():
+        equal = next((f"{row['step']} steps, {number(row, 'seconds', 2)} s" for row in own if float(row["lpips_vgg"]) <= goal), "–")
+        last = own[-1]
+        scores = [number(last, key, digits) for key, digits in (("seconds", 2), ("psnr", 2), ("lpips_vgg", 3))]
+        yield [f"`{name}`", last["step"], *scores, equal]
+
+
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 # column that identifies a kind of file, and its form
 KINDS = (
@@ -166,6 +178,7 @@ KINDS = (
     ("pixels", spreads),
     ("hours", scale),
     ("mib", peaks),
+    ("objective", race),
     ("method", board),
 )
 
@@ -190,7 +203,7 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method", "hours": "work", "mib": "work"}.get(column, column)
+    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method", "hours": "work", "mib": "work", "objective": "method"}.get(column, column)
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]

@@ -38,7 +38,7 @@ TOY: dict[str, Any] = {
     "taps": {"conv2": 1.0},
     "parametrisation": {"kind": "fourier", "decay": 1.0},
     "init": {"base": "grey", "mean": 0.5, "std": 0.05, "noising": 0.0},
-    "optimiser": {"learning_rate": [[0, 0.1]], "warmup": 0, "cosine": False},
+    "optimiser": {"rule": "adam", "learning_rate": [[0, 0.1]], "warmup": 0, "cosine": False},
     "steps": 5,
     "trace_every": 1,
 }

@@ -48,7 +48,7 @@ def group(**differences: Any) -> dict[str, Any]:
         "taps": {"conv3": 1.0},
         "parametrisation": latent(),
         "init": {"base": "grey", "mean": 0.5, "std": 0.0, "noising": 0.0},
-        "optimiser": {"learning_rate": [[0, 0.05]], "warmup": 0, "cosine": False},
+        "optimiser": {"rule": "adam", "learning_rate": [[0, 0.05]], "warmup": 0, "cosine": False},
         "steps": 6,
         "trace_every": 2,
     }

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import pearsonr
 
 from relume.core.results import Group, read_array
 from relume.methods.diffusion.family import MEAN
@@ -46,6 +45,8 @@ def errors(pictures: np.ndarray, originals: np.ndarray) -> np.ndarray:
 def agreement(maps: np.ndarray, error: np.ndarray) -> dict[str, float]:
     """Correlations of spreads and errors, (N, H, W) each, with 95 % intervals: over the pixels of a picture, the mean over
     pictures; and over pictures, of root mean squares. All pictures are taken to be independent."""
+    from scipy.stats import pearsonr  # half a second
+
     flat = [values.reshape(len(values), -1) for values in (maps, error)]
     within = np.array([pearsonr(*pair).statistic for pair in zip(*flat, strict=True)])
     half = 1.96 * within.std(ddof=1) / len(within) ** 0.5

@@ -19,39 +19,38 @@ FAMILIES = {  # prefix of a network's name -> family
 }
 
 
-def _recipe(rate: float, *, tv: float, guide: float, grid: int = 8, ridge: float = 1.0, **more: Any) -> dict[str, Any]:
+def _recipe(*, tv: float, guide: float, grid: int = 8, ridge: float = 1.0, **more: Any) -> dict[str, Any]:
     return {
         "losses": {"tv": tv, "guide": guide},
         "terms": {"guide": {"grid": grid, "ridge": ridge}},
-        "optimiser": {"learning_rate": [[0, rate]]},
         **more,
     }
 
 
-def _tokens(rate: float, *, tv: float, guide: float, **more: Any) -> dict[str, Any]:
+def _tokens(*, tv: float, guide: float, **more: Any) -> dict[str, Any]:
     """Attention is global, so a cell of the guide uses one token and the class token."""
-    tuned = _recipe(rate, tv=tv, guide=guide, grid=7, **more)
+    tuned = _recipe(tv=tv, guide=guide, grid=7, **more)
     tuned["terms"]["guide"]["reach"] = 1
     return tuned
 
 
 GUIDED: dict[str, Any] = {"init": {"base": "guide"}}  # for features with little spatial information
 RECIPES: dict[str, dict[str, Any]] = {
-    "alexnet_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv1
-    "alexnet_middle": _recipe(0.3, tv=20.0, guide=1.0),  # tuned at conv3
-    "alexnet_deep": _recipe(0.2, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
-    "alexnet_pooled": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
-    "vgg_shallow": _recipe(0.3, tv=2.0, guide=0.0),  # tuned at conv2_2
-    "vgg_middle": _recipe(0.2, tv=3.0, guide=0.0),  # tuned at conv3_3
-    "vgg_deep": _recipe(0.1, tv=10.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
-    "vgg_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
-    "efficientnet_shallow": _recipe(0.5, tv=2.0, guide=0.0),  # tuned at stage1
-    "efficientnet_middle": _recipe(0.3, tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
-    "efficientnet_deep": _recipe(0.1, tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
-    "efficientnet_pooled": _recipe(0.1, tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
-    "tokens_shallow": _recipe(0.3, tv=10.0, guide=0.0),  # tuned at block 1 of a ViT-tiny with random weights
-    "tokens_middle": _tokens(0.3, tv=10.0, guide=1.0),  # this and the next are not tuned: as in other families
-    "tokens_deep": _tokens(0.3, tv=30.0, guide=3.0, **GUIDED),
+    "alexnet_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at conv1
+    "alexnet_middle": _recipe(tv=50.0, guide=1.0),  # tuned at conv3
+    "alexnet_deep": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
+    "alexnet_pooled": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
+    "vgg_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at conv2_2
+    "vgg_middle": _recipe(tv=3.0, guide=0.0),  # tuned at conv3_3
+    "vgg_deep": _recipe(tv=10.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
+    "vgg_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "efficientnet_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at stage1
+    "efficientnet_middle": _recipe(tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
+    "efficientnet_deep": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
+    "efficientnet_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "tokens_shallow": _recipe(tv=10.0, guide=0.0),  # tuned at block 1 of a ViT-tiny with random weights
+    "tokens_middle": _tokens(tv=10.0, guide=1.0),  # this and the next are not tuned: as in other families
+    "tokens_deep": _tokens(tv=30.0, guide=3.0, **GUIDED),
 }
 RELATIVES = {
     "resnet": "efficientnet",
@@ -62,14 +61,14 @@ RELATIVES = {
 def decoded(name: str, network: str, taps: list[str], size: int) -> dict[str, Any]:
     """Differences from the recipe `name` for inversions that begin with a decoder's image, which is the guide, too. Tuned at
     AlexNet's conv1, conv2, conv3 and conv5, and EfficientNet-Lite0's stage2 and stage4."""
-    start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}, "steps": 150}
+    start: dict[str, Any] = {"init": {"base": "grey", "std": 0.0}}
     if family(network) == "alexnet" and taps == ["conv1"]:  # it determines the image
         return start
     if name == "efficientnet_shallow":
-        return {**_recipe(0.1, tv=5.0, guide=10.0, grid=min(64, size // 2)), **start}
+        return {**_recipe(tv=5.0, guide=10.0, grid=min(64, size // 2)), **start}
     if name.endswith("_shallow"):
-        return {**_recipe(0.1, tv=20.0, guide=3.0, grid=min(64, size // 2)), **start}
-    return {**_recipe(0.1, tv=50.0, guide=3.0, grid=min(64, size // 4)), **start}
+        return {**_recipe(tv=20.0, guide=1.0, grid=min(64, size // 2)), **start}
+    return {**_recipe(tv=50.0, guide=3.0, grid=min(64, size // 4)), **start}
 
 
 def family(network: str) -> str:
