@@ -163,10 +163,9 @@ def race(rows: Sequence[Row]) -> Iterator[list[str]]:
     goal = float(next(iter(ways.values()))[-1]["lpips_vgg"])
     yield ["way", "steps", "seconds per image", "PSNR, dB ↑", "LPIPS (VGG) ↓", "as good as the first after"]
     for name, own in ways.items():
-        equal = next((f"{row['step']} steps, {number(row, 'seconds', 2)} s" for row in own if float(row["lpips_vgg"]) <= goal), "–")
-        last = own[-1]
+        equal, last = next((row for row in own if float(row["lpips_vgg"]) <= goal), None), own[-1]
         scores = [number(last, key, digits) for key, digits in (("seconds", 2), ("psnr", 2), ("lpips_vgg", 3))]
-        yield [f"`{name}`", last["step"], *scores, equal]
+        yield [f"`{name}`", last["step"], *scores, f"{equal['step']} steps, {number(equal, 'seconds', 2)} s" if equal else "–"]
 
 
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
@@ -203,10 +202,10 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "mask_ratio": "method", "pixels": "method", "hours": "work", "mib": "work", "objective": "method"}.get(column, column)
+    told = {"ranking": "action", "hours": "work", "mib": "work"} | dict.fromkeys(("mask_ratio", "pixels", "objective"), "method")
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
-    wanted = [row for row in rows if not words or any(fnmatchcase(row[told], word) for word in words)]
+    wanted = [row for row in rows if not words or any(fnmatchcase(row[told.get(column, column)], word) for word in words)]
     wanted = [row for row in wanted if not shown or not _detail(row) or _detail(row) in shown]
     heading, *lines = form(wanted)
     return lined(heading, [*lines])
