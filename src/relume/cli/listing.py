@@ -74,7 +74,7 @@ def _recipes(root: Path) -> Rows:
 
     for name, recipe in RECIPES.items():
         weights = ", ".join(f"{term} x {weight:g}" for term, weight in recipe["losses"].items())
-        yield name, HERE, f"learning rate {recipe['optimiser']['learning_rate'][0][1]:g}, {weights}"
+        yield name, HERE, weights
 
 
 def _datasets(root: Path) -> Rows:
