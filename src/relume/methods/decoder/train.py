@@ -18,10 +18,10 @@ from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.model import build
 from relume.methods.decoder.terms import Pair, terms, wishes
 from relume.networks.network import load
+from relume.networks.store import Cache, cached, read_cache
 from relume.networks.taps import Seen, compute
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState, frozen
 from relume.training.augment import augment
-from relume.training.cache import Cache, cached, read_cache
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 

@@ -18,8 +18,7 @@ from relume.methods.optimise import optimizers, parametrise, schedules
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
-from relume.networks.network import Network
-from relume.networks.relu import identity_relu
+from relume.networks.network import Network, identity_relu
 from relume.networks.taps import collect
 from relume.training.ema import below, prefixed
 

@@ -12,9 +12,9 @@ from relume.data.store import Dataset
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.model import Shapes, flattened, sides
 from relume.networks.network import load
+from relume.networks.store import cached, read_cache
 from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
-from relume.training.cache import cached, read_cache
 
 Seen = dict[str, Tensor]  # tap -> features of a batch
 See = Callable[[Sequence[int]], Seen]
