@@ -15,7 +15,7 @@ from relume.evaluation.perceptual import extractor
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import Draws
 from relume.methods.decoder.infer import apply
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.networks.catalogue import trunk
 from relume.networks.weights import WeightStore
 

@@ -13,11 +13,11 @@ from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, Evaluate
-from relume.evaluation.masked_sets import open_metric_network, set_rows
 from relume.evaluation.metrics import SETS
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
+from relume.evaluation.sets import open_metric_network, set_rows
 from relume.networks.weights import WeightStore
 
 

@@ -9,8 +9,8 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.infer import decode
+from relume.methods.decoder.model import read_decoder
 from relume.methods.decoder.shipped import find
-from relume.methods.decoder.trained import read_decoder
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
 

@@ -9,7 +9,7 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.statistics import CURVES, curves
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.landscape.config import InvertLandscape
 from relume.methods.landscape.infer import follow, index, invert, search, timing, trace
 from relume.networks.weights import WeightStore

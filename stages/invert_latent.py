@@ -10,10 +10,10 @@ from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.latent.config import InvertLatent, inherited
 from relume.methods.latent.infer import Studio, follow, invert_all
-from relume.methods.latent.trained import read_mapper
+from relume.methods.latent.model import read_mapper
 from relume.networks.weights import WeightStore
 
 SECTION = "invert_latent"

@@ -13,7 +13,7 @@ from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_table import Draws, write
 from relume.evaluation.perceptual import extractor
-from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.infer import codecs
 from relume.methods.decoder.shipped import find
 from relume.networks.weights import WeightStore
 

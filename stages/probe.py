@@ -13,8 +13,7 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Probe
 from relume.evaluation.probe import PROBE, table
-from relume.methods.masked.represent import represent
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked, represent
 
 
 @stage("probe")

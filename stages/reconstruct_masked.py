@@ -7,11 +7,11 @@ from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.evaluation.masked_floors import fillers
+from relume.evaluation.masked import fillers
 from relume.methods.masked.config import ReconstructMasked
 from relume.methods.masked.descents import descents
 from relume.methods.masked.infer import Predictor, predictors, reconstruct
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked
 
 SECTION = "reconstruct_masked"
 

@@ -9,8 +9,8 @@ from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, ScoreSamples
-from relume.evaluation.masked_sets import open_metric_network
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
+from relume.evaluation.sets import open_metric_network
 from relume.networks.weights import WeightStore
 
 

@@ -16,8 +16,7 @@ from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
 from relume.methods.surrogate.infer import learned
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, ridge
-from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
-from relume.methods.surrogate.train import floors
+from relume.methods.surrogate.train import Extractors, Pairs, floors, pairs
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train

@@ -100,7 +100,7 @@ FILES: dict[str, tuple[File, ...]] = {
 }
 
 # The sha256 of networks' converted tensors (`weights.digest`), the same for every source. A network that is not listed is
-# verified by the hash prefix in the name of its source file. To pin it, add the sha256 that its conversion writes to `model.json`.
+# verified by the hash prefix in the name of its source file. To pin it, add the sha256 in the `model.json` of its conversion.
 PINS: dict[str, str] = {
     "alexnet_conv": "65078f4ae735955cea6b405b0cc995d42efca810ff14521f83fecdc9dc5d7515",
     "efficientnet_lite0": "ec70883df081e289976bd2439e30329b571e062cf837f6eeb915f8b87434f597",

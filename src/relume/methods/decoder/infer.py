@@ -1,7 +1,9 @@
-"""Applying decoders: the features of a dataset's pictures, never the pictures, in one pass each."""
+"""Applies decoders: to the features of a dataset's images, never to the images, in one pass each."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,10 @@ from relume.core.images import to_uint8
 from relume.core.results import Row
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
-from relume.methods.decoder.trained import TrainedDecoder
-from relume.networks.network import Network
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
+from relume.networks.network import Network, load
 from relume.networks.taps import collect, spatial
+from relume.networks.weights import WeightStore
 
 Result = tuple[np.ndarray, list[Row], list[dict[str, object]]]  # pictures, index rows and timing rows of the group
 
@@ -84,3 +87,51 @@ def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
     if not bool(torch.isfinite(pictures).all()):
         raise UserError(f"decoder {decoder.name} made values that are no numbers")
     return pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    decoder: TrainedDecoder
+    encoder: Network
+    dataset: Dataset
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        decoder, dataset = self.decoder, self.dataset
+        if len(decoder.taps) != 1:
+            raise UserError(f"decoder {decoder.name} is of {'+'.join(decoder.taps)}: one tap is wanted")
+        if decoder.size != dataset.size:
+            made = f"makes pictures of {decoder.size} px"
+            raise UserError(f"decoder {decoder.name} {made}; dataset {dataset.name} has {dataset.size}")
+
+    @property
+    def name(self) -> str:
+        return self.decoder.name
+
+    @property
+    def network(self) -> str:
+        return self.decoder.network
+
+    @property
+    def tap(self) -> str:
+        return self.decoder.taps[0]
+
+    @torch.no_grad()
+    def encode(self, rows: Sequence[int]) -> Tensor:
+        """Numbers of the dataset's pictures -> their features, (N, C, h, w) or (N, C)."""
+        with collect(self.encoder, [self.tap]) as tapped:
+            found = tapped(self.dataset.pixels(list(rows)).to(self.device))[self.tap].float()
+        if (here := tuple(found.shape[1:])) != (wanted := self.decoder.shapes[self.tap]):
+            raise UserError(f"decoder {self.name} was trained on features {wanted}; {self.tap} has {here} here")
+        return found
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Those -> (N, 3, H, W) in [0, 1], with gradients."""
+        return self.decoder.module({self.tap: features})
+
+
+def codecs(folders: Sequence[Path], dataset: Dataset, store: WeightStore, device: torch.device) -> list[Codec]:
+    """Of decoders' folders, in their order; a network that several decode is loaded once."""
+    decoders = [read_decoder(folder, device) for folder in folders]
+    networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
+    return [Codec(decoder=decoder, encoder=networks[decoder.network], dataset=dataset, device=device) for decoder in decoders]

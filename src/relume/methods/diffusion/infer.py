@@ -19,8 +19,7 @@ from relume.core.runtime import autocast, generator
 from relume.data.store import Dataset
 from relume.methods.diffusion.config import InvertDiffusion, Noise, UNet
 from relume.methods.diffusion.family import WAYS
-from relume.methods.diffusion.model import Denoiser
-from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
+from relume.methods.diffusion.model import Denoiser, conditioned, direct, pure, sample
 from relume.networks.network import Network
 from relume.networks.taps import collect, spatial
 from relume.training.models import TrainedModel, load_model, shapes_of

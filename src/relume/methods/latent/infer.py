@@ -20,8 +20,8 @@ from relume.data.store import Dataset
 from relume.losses.objective import Activations
 from relume.methods.gan.generator import Generator
 from relume.methods.latent.config import InvertLatent, Method, base, method
+from relume.methods.latent.model import TrainedMapper
 from relume.methods.latent.space import spaces
-from relume.methods.latent.trained import TrainedMapper
 from relume.methods.optimise.config import InvertOptimise, Latent
 from relume.methods.optimise.infer import Watch, Work, invert, work
 from relume.methods.optimise.parametrise import Spaces

@@ -18,7 +18,7 @@ from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.methods.masked.config import ReconstructMasked
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 
 
 @dataclass(frozen=True, kw_only=True)

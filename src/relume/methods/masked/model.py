@@ -1,19 +1,25 @@
-"""Masked models by the names in `params.yaml`."""
+"""Masked models by the names in `params.yaml`, and trained ones, for images of their training size and cells."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
+from relume.data.store import Dataset
 from relume.methods.masked.base import MaskedModel, Prediction
 from relume.methods.masked.beit import Beit
+from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.mae import Mae
 from relume.methods.masked.mixed_ae import MixedAe
 from relume.methods.masked.simmim import SimMim
 from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.unet import Unet
+from relume.training.models import TrainedModel, load_model
 
 MASKED: dict[str, Callable[[Any, int, int], MaskedModel]] = {
     "energy_transformer": EnergyTransformer,
@@ -39,3 +45,42 @@ def build(architecture: Any, size: int, cell: int) -> MaskedModel:
         return MASKED[architecture.kind](architecture, size, cell)
     except ValueError as error:
         raise UserError(f"architecture {architecture.kind}: {error}") from None
+
+
+class TrainedMasked(TrainedModel[MaskedModel]):
+    @property
+    def cell(self) -> int:
+        return self.module.cell
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """(N, 3, size, size), hidden (N, side, side) -> predicted whole images."""
+        image = self.module(images, hidden).picture
+        if not bool(torch.isfinite(image).all()):
+            raise UserError(f"masked model {self.name}: the prediction is NaN or Inf")
+        return image
+
+
+def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
+    found = load_model(
+        TrainedMasked,
+        folder,
+        device,
+        "masked",
+        MaskedArchitecture,
+        lambda own, card: build(own, card["size"], card["config"]["masks"]["cell"]),
+    )
+    if found.module.sees_all:
+        kind = found.card["config"]["architecture"]["kind"]
+        raise UserError(f"{folder}: needs a masked model, got a {kind}")
+    return found
+
+
+@torch.no_grad()
+def represent(model: TrainedMasked, dataset: Dataset, rows: list[int], micro_batch: int) -> np.ndarray:
+    """Features of rows of a dataset: float32 (N, D)."""
+    if model.size != dataset.size:
+        raise UserError(f"masked model {model.name} needs images of {model.size} px, those of {dataset.name} have {dataset.size}")
+    device = next(model.module.parameters()).device
+    parts = (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch))
+    return np.concatenate([model.module.represent(dataset.pixels(part).to(device)).float().cpu().numpy() for part in parts])
