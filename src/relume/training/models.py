@@ -15,6 +15,7 @@ from relume.core.config import build as configured
 from relume.core.errors import UserError, one_of
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
+from relume.data.store import Dataset
 from relume.networks.weights import digest
 
 TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
@@ -97,6 +98,26 @@ class TrainedModel(Generic[M]):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return shapes_of(self.card)
+
+    def __str__(self) -> str:
+        return f"{self.card['kind']} {self.name}"
+
+    def check_images(self, dataset: Dataset) -> None:
+        """Raises UserError for images of another size."""
+        if self.size != dataset.size:
+            raise UserError(f"{self} needs images of {self.size} px, those of {dataset.name} have {dataset.size}")
+
+    def check_features(self, features: Mapping[str, Tensor]) -> None:
+        """Raises UserError for features of another shape than in training."""
+        for tap, shape in self.shapes.items():
+            if (found := tuple(features[tap].shape[1:])) != shape:
+                raise UserError(f"{self} was trained on features {shape}; {tap} has {found}")
+
+    def finite(self, values: Tensor) -> Tensor:
+        """The values that the model has made; raises UserError for NaN and Inf."""
+        if not bool(torch.isfinite(values).all()):
+            raise UserError(f"{self} made values that are NaN or Inf")
+        return values
 
 
 T = TypeVar("T", bound=TrainedModel[Any])

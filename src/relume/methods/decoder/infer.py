@@ -60,9 +60,7 @@ def _check(decoders: Sequence[TrainedDecoder], dataset: Dataset, config: InvertD
     if dataset.name != config.dataset:
         raise UserError(f"features of {config.dataset} are wanted, but --images holds {dataset.name}")
     for decoder in decoders:
-        if decoder.size != dataset.size:
-            there = f"dataset {dataset.name} has {dataset.size}"
-            raise UserError(f"decoder {decoder.name} makes pictures of {decoder.size} px; {there}")
+        decoder.check_images(dataset)
 
 
 @torch.no_grad()
@@ -79,14 +77,8 @@ def _look(network: Network, taps: Sequence[str], images: Tensor) -> dict[str, Te
 def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
     """Features by tap -> (N, 3, size, size) in [0, 1]."""
     wanted = {tap: spatial(features[tap]) for tap in decoder.taps}
-    for tap, value in wanted.items():
-        if tuple(value.shape[1:]) != decoder.shapes[tap]:
-            found = f"{tap} has {tuple(value.shape[1:])}"
-            raise UserError(f"decoder {decoder.name} was trained on features {decoder.shapes[tap]}; {found} here")
-    pictures: Tensor = decoder.module(wanted)
-    if not bool(torch.isfinite(pictures).all()):
-        raise UserError(f"decoder {decoder.name} made values that are no numbers")
-    return pictures
+    decoder.check_features(wanted)
+    return decoder.finite(decoder.module(wanted))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +89,9 @@ class Codec:
     device: torch.device
 
     def __post_init__(self) -> None:
-        decoder, dataset = self.decoder, self.dataset
-        if len(decoder.taps) != 1:
-            raise UserError(f"decoder {decoder.name} is of {'+'.join(decoder.taps)}: one tap is wanted")
-        if decoder.size != dataset.size:
-            made = f"makes pictures of {decoder.size} px"
-            raise UserError(f"decoder {decoder.name} {made}; dataset {dataset.name} has {dataset.size}")
+        if len(self.decoder.taps) != 1:
+            raise UserError(f"{self.decoder} is of {'+'.join(self.decoder.taps)}: one tap is wanted")
+        self.decoder.check_images(self.dataset)
 
     @property
     def name(self) -> str:
@@ -120,10 +109,9 @@ class Codec:
     def encode(self, rows: Sequence[int]) -> Tensor:
         """Numbers of the dataset's pictures -> their features, (N, C, h, w) or (N, C)."""
         with collect(self.encoder, [self.tap]) as tapped:
-            found = tapped(self.dataset.pixels(list(rows)).to(self.device))[self.tap].float()
-        if (here := tuple(found.shape[1:])) != (wanted := self.decoder.shapes[self.tap]):
-            raise UserError(f"decoder {self.name} was trained on features {wanted}; {self.tap} has {here} here")
-        return found
+            found = {tap: value.float() for tap, value in tapped(self.dataset.pixels(list(rows)).to(self.device)).items()}
+        self.decoder.check_features(found)
+        return found[self.tap]
 
     def decode(self, features: Tensor) -> Tensor:
         """Those -> (N, 3, H, W) in [0, 1], with gradients."""

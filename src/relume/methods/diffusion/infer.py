@@ -104,9 +104,7 @@ def _draw(
     times.append(time.perf_counter())
     draws = []
     for unit in units:
-        draws.append(sample(denoise, unit, noise, steps))
-        if not bool(torch.isfinite(draws[-1]).all()):  # also waits for the device
-            raise UserError(f"denoiser {model.name} made values that are NaN or Inf")
+        draws.append(model.finite(sample(denoise, unit, noise, steps)))  # also waits for the device
         times.append(time.perf_counter())
     stack = torch.stack(draws)
     spread = stack.var(0, correction=1).mean(1).sqrt()
@@ -118,16 +116,12 @@ def _check(models: Mapping[str, TrainedDenoiser], dataset: Dataset, config: Inve
     if dataset.name != config.dataset:
         raise UserError(f"needs features of {config.dataset}, but --images holds {dataset.name}")
     for model in models.values():
-        if model.size != dataset.size:
-            raise UserError(f"denoiser {model.name} makes pictures of {model.size} px; dataset {dataset.name} has {dataset.size}")
+        model.check_images(dataset)
 
 
 @torch.no_grad()
 def _features(model: TrainedDenoiser, network: Network, images: Tensor) -> dict[str, Tensor]:
     with collect(network, model.taps) as tapped:
         found = {tap: spatial(value) for tap, value in tapped(images).items()}
-    for tap, value in found.items():
-        if tuple(value.shape[1:]) != model.shapes[tap]:
-            here = f"{tap} has {tuple(value.shape[1:])}"
-            raise UserError(f"denoiser {model.name} was trained on features {model.shapes[tap]}; {here} here")
+    model.check_features(found)
     return found

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.methods.decoder.base import Moments, Shapes
-from relume.methods.decoder.multi_scale import Normalise
+from relume.methods.decoder.base import Moments, Normalise, Shapes, key_of
 from relume.methods.diffusion.config import Noise, UNet
 
 DATA = 0.5  # standard deviation of images in [-1, 1], as published
@@ -33,7 +32,7 @@ class Denoiser(nn.Module):
         self.read = nn.ModuleDict()
         for tap, shape in shapes.items():
             grid = self.grids[tap]
-            self.read[_key(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
+            self.read[key_of(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
         self.tell = nn.Sequential(nn.Linear(2 * WAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
         self.enter = nn.Conv2d(3 * config.patch**2, first, 3, padding=1)
         self.down = nn.ModuleList(Block(width, told) for width in config.widths)
@@ -53,7 +52,7 @@ class Denoiser(nn.Module):
 
     def set_moments(self, moments: Moments) -> None:
         for tap, (mean, deviation) in moments.items():
-            reader = self.read[_key(tap)]
+            reader = self.read[key_of(tap)]
             assert isinstance(reader, Reader)
             reader.normal.set(mean, deviation)
 
@@ -67,7 +66,7 @@ class Denoiser(nn.Module):
     def _network(self, x: Tensor, noise: Tensor, features: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> Tensor:
         angles = noise[:, None] * torch.exp(torch.linspace(0, math.log(10), WAVES, device=noise.device))
         told = self.tell(torch.cat([angles.sin(), angles.cos()], 1))
-        read = {tap: self.read[_key(tap)](features[tap], on) for tap, on in shown.items()}
+        read = {tap: self.read[key_of(tap)](features[tap], on) for tap, on in shown.items()}
         x = self.enter(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         kept: list[Tensor] = []
         for i, block in enumerate(self.down):
@@ -124,11 +123,6 @@ class Norm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def _key(tap: str) -> str:
-    """A tap's name without dots, which module names must not have."""
-    return tap.replace(".", "-")
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:

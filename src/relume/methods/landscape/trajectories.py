@@ -1,6 +1,6 @@
-"""Independent trajectories of Adam in a latent space, those that advance during training, and the replay buffer of their states. The
-latter two are part of the module's state, so that a killed training resumes. Each process has its own; a checkpoint holds those
-of the first."""
+"""Independent trajectories of Adam in a latent space, those that advance during training, and the replay buffer of their states.
+These two are part of the module's state, so that a killed training resumes. Each process has its own; a checkpoint holds those of
+the first."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.core.errors import UserError
 from relume.methods.latent.config import MapperArchitecture, PublishedMapper, ResidualMapper
 from relume.training.models import TrainedModel, load_model, shapes_of
 
@@ -92,14 +91,8 @@ class TrainedMapper(TrainedModel[Mapper]):
     @torch.no_grad()
     def latents(self, features: Mapping[str, Tensor]) -> Tensor:
         """Features by tap -> z (N, latent), w (N, width) or w+ (N, layers, width)."""
-        for tap, shape in self.shapes.items():
-            if tuple(features[tap].shape[1:]) != shape:
-                given = f"{tap} has {tuple(features[tap].shape[1:])}"
-                raise UserError(f"mapper {self.name} was trained on features {shape}; {given}")
-        found = self.module(features)
-        if not bool(torch.isfinite(found).all()):
-            raise UserError(f"mapper {self.name}: a latent is NaN or Inf")
-        return found
+        self.check_features(features)
+        return self.finite(self.module(features))
 
 
 def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:

@@ -55,10 +55,7 @@ class TrainedMasked(TrainedModel[MaskedModel]):
     @torch.no_grad()
     def predict(self, images: Tensor, hidden: Tensor) -> Tensor:
         """(N, 3, size, size), hidden (N, side, side) -> predicted whole images."""
-        image = self.module(images, hidden).picture
-        if not bool(torch.isfinite(image).all()):
-            raise UserError(f"masked model {self.name}: the prediction is NaN or Inf")
-        return image
+        return self.finite(self.module(images, hidden).picture)
 
 
 def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
@@ -79,8 +76,7 @@ def read_masked(folder: Path, device: torch.device) -> TrainedMasked:
 @torch.no_grad()
 def represent(model: TrainedMasked, dataset: Dataset, rows: list[int], micro_batch: int) -> np.ndarray:
     """Features of rows of a dataset: float32 (N, D)."""
-    if model.size != dataset.size:
-        raise UserError(f"masked model {model.name} needs images of {model.size} px, those of {dataset.name} have {dataset.size}")
+    model.check_images(dataset)
     device = next(model.module.parameters()).device
     parts = (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch))
     return np.concatenate([model.module.represent(dataset.pixels(part).to(device)).float().cpu().numpy() for part in parts])
