@@ -15,7 +15,7 @@ from relume.data.store import Dataset
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.infer import dry_run_report, invert, work
 from relume.methods.optimise.path import followed
-from relume.methods.surrogate.infer import learned
+from relume.methods.surrogate.model import learned
 from relume.networks.weights import WeightStore
 
 FRAMES = "RELUME_FRAMES"  # steps between image sheets in the live view; the result does not depend on it

@@ -14,8 +14,7 @@ from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
-from relume.methods.surrogate.infer import learned
-from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, ridge
+from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, learned, ridge
 from relume.methods.surrogate.train import FeatureReader, Pairs, floors, pairs
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract

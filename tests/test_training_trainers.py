@@ -18,7 +18,7 @@ from relume.methods.gan.model import TrainedGan, read_gan
 from relume.methods.landscape.trained import read_landscape
 from relume.methods.latent.model import read_mapper
 from relume.methods.masked.model import read_masked
-from relume.methods.surrogate.infer import read_surrogate
+from relume.methods.surrogate.model import read_surrogate
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
 from relume.training.models import Trained, read_model, write_model

@@ -14,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.images import resize, to_float
 from relume.core.results import RATIO, Group
 from relume.core.runtime import generator
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import paste
 from relume.evaluation.metrics import METHOD, set_name
@@ -111,8 +111,7 @@ class MetricNetwork:
         with collect(self.network, [self.tap]) as taps:
             parts = [
                 taps(resize(images.to(self.device), self.size or images.shape[-1]))[self.tap].to(home).double()
-                for at in range(0, len(numbers), self.micro_batch)
-                for images in [pictures(list(numbers[at : at + self.micro_batch]))]
+                for images in map(pictures, batches(numbers, self.micro_batch))
             ]
         return torch.cat(parts)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.results import Row
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.networks.network import Network, load
@@ -37,7 +37,7 @@ def decode(
     rows = dataset.select(config.split, config.count)
     images: dict[str, list[np.ndarray]] = {decoder.name: [] for decoder in decoders}
     seconds = dict.fromkeys(images, 0.0)
-    for batch in (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch)):
+    for batch in batches(rows, micro_batch):
         for network in dict.fromkeys(decoder.network for decoder in decoders):
             own = [decoder for decoder in decoders if decoder.network == network]
             taps = tuple(dict.fromkeys(tap for decoder in own for tap in decoder.taps))

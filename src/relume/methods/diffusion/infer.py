@@ -16,7 +16,7 @@ from relume.core.images import to_uint8
 from relume.core.results import Row
 from relume.core.run import Run
 from relume.core.runtime import autocast, generator
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.diffusion.config import InvertDiffusion, Noise, UNet
 from relume.methods.diffusion.family import WAYS
 from relume.methods.diffusion.model import Denoiser, conditioned, direct, pure, sample
@@ -67,7 +67,7 @@ def invert(
         model = models[seen.model]
         made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
         seconds = dict.fromkeys(WAYS, 0.0)
-        for rows in (places[at : at + run.micro_batch] for at in range(0, len(places), run.micro_batch)):
+        for rows in batches(places, run.micro_batch):
             features = _features(model, networks[model.network], dataset.pixels(rows).to(device))
             units = _units(model.size, dataset.ids(rows), run, config.draws, device)
             with autocast(run, device):

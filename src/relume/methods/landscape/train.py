@@ -21,8 +21,8 @@ from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trajectories import Learner, See, descend, loss_gradient
 from relume.methods.latent.train import mean_latent, shaped, variance
 from relume.networks.weights import canonical, digest
-from relume.training.ema import below
 from relume.training.models import Trained
+from relume.training.optimiser import below
 from relume.training.trainer import LOSS, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 SHOWN = 6  # images in a row of a preview

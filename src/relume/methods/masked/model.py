@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.masked.base import MaskedModel, Prediction
-from relume.methods.masked.beit import Beit
+from relume.methods.masked.beit import Beit, Tokenizer
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.mae import Mae
 from relume.methods.masked.mixed_ae import MixedAe
 from relume.methods.masked.simmim import SimMim
-from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.unet import Unet
 from relume.training.models import TrainedModel, load_model
 
@@ -78,5 +77,5 @@ def represent(model: TrainedMasked, dataset: Dataset, rows: list[int], micro_bat
     """Features of rows of a dataset: float32 (N, D)."""
     model.check_images(dataset)
     device = next(model.module.parameters()).device
-    parts = (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch))
+    parts = batches(rows, micro_batch)
     return np.concatenate([model.module.represent(dataset.pixels(part).to(device)).float().cpu().numpy() for part in parts])

@@ -20,7 +20,7 @@ from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
 from relume.networks.network import Network, identity_relu
 from relume.networks.taps import collect
-from relume.training.ema import below, prefixed
+from relume.training.optimiser import below, prefixed
 
 Forward = Callable[[Tensor], dict[str, dict[str, Tensor]]]  # images -> network -> tap -> features
 

@@ -1,6 +1,6 @@
 """Training of a surrogate, initialised by ridge regression. Baselines: the nearest training image's embedding, the mean."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.model import Draws, Shapes, SurrogateMap, flattened, ridge, sides
@@ -19,8 +19,8 @@ from relume.networks.network import load
 from relume.networks.store import cached, read_cache
 from relume.networks.taps import compute
 from relume.networks.weights import WeightStore
-from relume.training.ema import copied
 from relume.training.models import Trained
+from relume.training.optimiser import copied
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
 
 Seen = dict[str, Tensor]  # tap -> features of a batch
@@ -62,9 +62,6 @@ class FeatureReader:
             return computed
         return partial(cached, cache, device=self.device)
 
-    def batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
-        return (rows[at : at + self.micro_batch] for at in range(0, len(rows), self.micro_batch))
-
 
 @torch.no_grad()
 def pairs(
@@ -82,7 +79,7 @@ def pairs(
     shapes = {tap: tuple(first[tap].shape[1:]) for tap in config.taps}
     grid = sides(shapes, config.architecture.grid)
     inputs, outputs = [], []
-    for part in reader.batches(rows):
+    for part in batches(rows, reader.micro_batch):
         inputs.append(flattened(see(part), grid))
         outputs.append(see_target(part)[config.target.tap])
     return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)
