@@ -86,9 +86,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def predictions(bench: Bench, trainer: SurrogateTrainer, best_step: int) -> Iterator[Record]:
     """The surrogate against baselines without training."""
     config, module = trainer.config, trainer.module
-    extractors = FeatureReader(
-        dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch
-    )
+    extractors = FeatureReader(dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
     held = pairs(extractors, config, bench.rows)
     reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, trainer.learned, held)
     if best_step:
