@@ -141,7 +141,9 @@ def stage(
                 sys.exit(1)
 
         _, *own = inspect.signature(function).parameters.values()
-        found = [_option(one.name, one.annotation, one.default) for one in own if one.kind is not one.VAR_KEYWORD]
+        found: list[click.Parameter] = [
+            _option(one.name, one.annotation, one.default) for one in own if one.kind is not one.VAR_KEYWORD
+        ]
         found += [_option(option, annotation) for option, annotation in options.items()]
         return click.Command(
             name.replace("_", "-"), params=found, callback=run, help=about or sys.modules[function.__module__].__doc__
