@@ -14,8 +14,8 @@ from relume.core.results import write_group
 from relume.core.runtime import describe
 from relume.methods.decoder.config import DecoderConfig, InvertDecoder
 from relume.methods.decoder.infer import decode
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.methods.decoder.train import DecoderTrainer
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
 from relume.networks.network import load
 from relume.training.trainer import Setup
 

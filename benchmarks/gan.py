@@ -29,9 +29,9 @@ from relume.core.runtime import describe, deterministic
 from relume.core.samples import read_samples
 from relume.core.sheet import save_sheet
 from relume.evaluation.config import ScoreSamples
-from relume.evaluation.masked_sets import MetricNetwork, open_metric_network
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import read_scored, sample_rows
+from relume.evaluation.sets import MetricNetwork, open_metric_network
 from relume.networks.weights import WeightStore
 
 PARAMS = Path("params.yaml")

@@ -32,7 +32,7 @@ from relume.core.runtime import describe, deterministic, device_of
 from relume.data.store import Dataset
 from relume.evaluation.comparison import COMPARISONS
 from relume.evaluation.statistics import expanded_tail, interval
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.infer import of
 from relume.networks.weights import WeightStore

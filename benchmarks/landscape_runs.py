@@ -17,7 +17,7 @@ from relume.core.files import NONE, digest
 from relume.core.run import Run
 from relume.core.runtime import describe, device_of
 from relume.data.store import Dataset
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import Betas, Interval, InvertLandscape, LandscapeConfig, Way
 from relume.methods.landscape.infer import Descents, Search, invert, search
 from relume.methods.landscape.train import LandscapeTrainer, fingerprint

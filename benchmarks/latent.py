@@ -48,8 +48,8 @@ from relume.evaluation.config import Floors
 from relume.evaluation.floors import floors
 from relume.evaluation.statistics import Interval, expanded_tail, interval, resample
 from relume.losses.image import psnr
-from relume.methods.gan.trained import read_gan
-from relume.methods.latent.trained import TrainedMapper
+from relume.methods.gan.model import read_gan
+from relume.methods.latent.model import TrainedMapper
 from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore

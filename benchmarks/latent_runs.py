@@ -20,11 +20,11 @@ from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.config import Losses
 from relume.losses.objective import Objective
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.latent.config import MapperConfig
+from relume.methods.latent.model import TrainedMapper, read_mapper
 from relume.methods.latent.space import spaces
 from relume.methods.latent.train import MapperTrainer
-from relume.methods.latent.trained import TrainedMapper, read_mapper
 from relume.methods.optimise.config import InversionConfig, InvertOptimise, merge_recipe
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
 from relume.methods.optimise.targets import Provider

@@ -29,7 +29,7 @@ from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_table import TABLE, Draws, write
 from relume.evaluation.perceptual import extractor
-from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.infer import codecs
 from relume.networks.catalogue import facts
 from relume.networks.weights import WeightStore
 from relume.training.models import CARD

@@ -11,7 +11,7 @@ from benchmarks.study import FLOOR, Asked, Differences
 from relume.core.config import build, config, entry, merge, read_params
 from relume.core.errors import UserError, one_of
 from relume.evaluation.config import Probe, Question, Sets
-from relume.evaluation.masked_floors import FILLERS, LINEAR, MEAN_PATCH
+from relume.evaluation.masked import FILLERS, LINEAR, MEAN_PATCH
 from relume.evaluation.metrics import OF_MASKED
 from relume.methods.masked import model as masked_models
 from relume.methods.masked.config import MODELS, MaskedConfig, ReconstructMasked

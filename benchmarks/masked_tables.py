@@ -23,22 +23,21 @@ from relume.core.sheet import save_sheet
 from relume.evaluation.comparison import COMPARISONS, MASKED, Record, against_floors, answers, masked_board
 from relume.evaluation.config import Probe
 from relume.evaluation.evidence import Cell, gather, hidden
-from relume.evaluation.masked_floors import fillers
-from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
+from relume.evaluation.masked import fillers
 from relume.evaluation.metrics import SETS
 from relume.evaluation.perceptual import LPIPS_METRICS, extractor
 from relume.evaluation.pixel import psnr
 from relume.evaluation.probe import PROBE, table
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
+from relume.evaluation.sets import MetricNetwork, open_metric_network, set_rows
 from relume.losses.config import LPIPS
 from relume.methods.masked.infer import Predictor, predictors, reconstruct
-from relume.methods.masked.represent import represent
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked, represent
 from relume.networks.weights import WeightStore
 from relume.training.models import HISTORY
 
-FILLS = ("relume.methods.masked.infer", "relume.methods.masked.trained", "relume.evaluation.masked_floors")  # code that predicts
-PROBES = ("relume.evaluation.probe", "relume.methods.masked.represent")
+FILLS = ("relume.methods.masked.infer", "relume.methods.masked.model", "relume.evaluation.masked")  # code that predicts
+PROBES = ("relume.evaluation.probe", "relume.methods.masked.model")
 CURVE = 4  # number of last validations in the `.json`
 
 

@@ -34,7 +34,7 @@ from relume.data.config import ImagenetVal
 from relume.data.prepare import prepare
 from relume.data.store import Dataset
 from relume.methods.decoder.infer import apply
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.model import read_decoder
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 

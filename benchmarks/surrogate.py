@@ -40,9 +40,8 @@ from relume.evaluation.pixel import psnr
 from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.infer import invert, work
 from relume.methods.optimise.terms import Surrogate
-from relume.methods.surrogate import pairs as surrogate_pairs
 from relume.methods.surrogate.config import SurrogateConfig
-from relume.methods.surrogate.train import SurrogateTrainer, floors
+from relume.methods.surrogate.train import FeatureReader, SurrogateTrainer, floors, pairs
 from relume.networks.weights import WeightStore
 from relume.training.loop import train
 from relume.training.trainer import Setup
@@ -87,10 +86,8 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def predictions(bench: Bench, trainer: SurrogateTrainer, best_step: int) -> Iterator[Record]:
     """The surrogate against baselines without training."""
     config, module = trainer.config, trainer.module
-    extractors = surrogate_pairs.Extractors(
-        dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch
-    )
-    held = surrogate_pairs.pairs(extractors, config, bench.rows)
+    extractors = FeatureReader(dataset=bench.dataset, store=bench.store, device=bench.device, micro_batch=bench.run.micro_batch)
+    held = pairs(extractors, config, bench.rows)
     reached, others = cosine(module.predict(held.inputs), held.outputs), floors(module, trainer.learned, held)
     if best_step:
         now = {name: value.clone() for name, value in module.state_dict().items()}

@@ -1,8 +1,7 @@
 """Write means, intervals and comparisons of all scored groups, the tables of the report."""
 
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.files import read_csv, write_csv
 from relume.core.stage import StageContext, stage
@@ -11,31 +10,19 @@ from relume.evaluation.config import TIMED_PATHS, Compare, Evaluate
 from relume.evaluation.evidence import gather, gather_paths, gather_sets
 from relume.evaluation.metrics import REID_N, REID_PAIRS, is_reid
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--methods", type=FOLDER, required=True, help="Folder of the scored groups.")
-@click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
-@click.option("--sets", type=FOLDER, required=True, help="Folder of the groups' set metrics (Frechet distance, KID).")
-@click.option("--paths", type=FOLDER, help="Folder of the groups' metrics after some steps.")
-@click.option("--samples", type=FOLDER, help="Table of the distances between generators' samples and real images.")
-@click.option("--probe", type=FOLDER, help="Table of the linear probes of frozen features.")
-@click.option("--models", type=FOLDER, help="Folder of the trained models, whose cards name the networks they were trained with.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the tables.")
 @stage("compare")
 def main(
     context: StageContext,
-    methods: Path,
-    reconstructions: Path,
-    images: Path,
-    sets: Path,
-    paths: Path | None,
-    samples: Path | None,
-    probe: Path | None,
-    models: Path | None,
-    out: Path,
+    methods: Annotated[Path, "Folder of the scored groups."],
+    reconstructions: Annotated[Path, "Folder of the groups."],
+    images: Annotated[Path, "Folder of the datasets."],
+    sets: Annotated[Path, "Folder of the groups' set metrics (Frechet distance, KID)."],
+    out: Annotated[Path, "Folder of the tables."],
+    paths: Annotated[Path | None, "Folder of the groups' metrics after some steps."] = None,
+    samples: Annotated[Path | None, "Table of the distances between generators' samples and real images."] = None,
+    probe: Annotated[Path | None, "Table of the linear probes of frozen features."] = None,
+    models: Annotated[Path | None, "Folder of the trained models, whose cards name the networks they were trained with."] = None,
 ) -> None:
     config, seed = context.section(Compare, "compare"), context.section(int, "run.seed")
     views = [metric for metric, _ in context.section(Evaluate, "evaluate").views]

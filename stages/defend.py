@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.files import read_json, write_csv
 from relume.core.run import Run
@@ -16,20 +15,19 @@ from relume.evaluation.perceptual import extractor
 from relume.evaluation.seen import Witness
 from relume.evaluation.statistics import Draws
 from relume.methods.decoder.infer import apply
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.networks.catalogue import trunk
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are stored.")
-@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--models", type=FOLDER, multiple=True, required=True, help="Folders of decoders; the first of a tap is used.")
-@click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("defend")
-def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: tuple[Path, ...], out: Path) -> None:
+def main(
+    context: StageContext,
+    images: Annotated[Path, "The dataset whose features are stored."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    models: Annotated[tuple[Path, ...], "Folders of decoders; the first of a tap is used."],
+    out: Annotated[Path, "Table to write."],
+) -> None:
     run, config, evaluate = context.section(Run, "run"), context.section(Defend, "defend"), context.section(Evaluate, "evaluate")
     draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
     deterministic()

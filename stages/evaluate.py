@@ -1,8 +1,8 @@
 """Score the reconstructions of one group, image by image."""
 
 from pathlib import Path
+from typing import Annotated
 
-import click
 from tqdm import tqdm
 
 from relume.core.errors import UserError
@@ -13,38 +13,25 @@ from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import PATHS, Evaluate
-from relume.evaluation.masked_sets import open_metric_network, set_rows
 from relume.evaluation.metrics import SETS
 from relume.evaluation.paths import path_rows
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, columns, inverted, read, read_scales, score, with_views
+from relume.evaluation.sets import open_metric_network, set_rows
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--group", required=True, help="The group's name.")
-@click.option("--reconstructions", type=FOLDER, required=True, help="The group's folder.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the originals' datasets.")
-@click.option("--features", type=FOLDER, multiple=True, help="Folder of a dataset's features; repeat. For feature_error.")
-@click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
-@click.option("--out", type=FOLDER, required=True, help="The table to write.")
-@click.option("--sets", type=FOLDER, required=True, help="The table of set metrics.")
-@click.option(
-    "--paths", type=FOLDER, required=True, help="The table of metrics of intermediate images; no rows for masked groups."
-)
 @stage("evaluate", item="group")
 def main(
     context: StageContext,
-    group: str,
-    reconstructions: Path,
-    images: Path,
-    features: tuple[Path, ...],
-    weights: tuple[Path, ...],
-    out: Path,
-    sets: Path,
-    paths: Path,
+    group: Annotated[str, "The group's name."],
+    reconstructions: Annotated[Path, "The group's folder."],
+    images: Annotated[Path, "Folder of the originals' datasets."],
+    out: Annotated[Path, "The table to write."],
+    sets: Annotated[Path, "The table of set metrics."],
+    paths: Annotated[Path, "The table of metrics of intermediate images; no rows for masked groups."],
+    features: Annotated[tuple[Path, ...], "Folder of a dataset's features; repeat. For feature_error."] = (),
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."] = (),
 ) -> None:
     run, config = context.section(Run, "run"), context.section(Evaluate, "evaluate")
     deterministic()

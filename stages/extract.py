@@ -1,8 +1,7 @@
 """Extract the features of a dataset by one network: statistics of all taps, values of small taps."""
 
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.errors import UserError
 from relume.core.runtime import Run, autocast, deterministic, device_of
@@ -13,14 +12,15 @@ from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.weights import WeightStore
 
 
-@click.command(help=__doc__)
-@click.option("--dataset", required=True, help="Name below `prepare.datasets`.")
-@click.option("--network", required=True, help="One of `extract.networks`.")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset's folder.")
-@click.option("--weights", type=click.Path(path_type=Path), required=True, help="The network's folder.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the features.")
 @stage("extract", item="network")
-def main(context: StageContext, dataset: str, network: str, images: Path, weights: Path, out: Path) -> None:
+def main(
+    context: StageContext,
+    dataset: Annotated[str, "Name below `prepare.datasets`."],
+    network: Annotated[str, "One of `extract.networks`."],
+    images: Annotated[Path, "The dataset's folder."],
+    weights: Annotated[Path, "The network's folder."],
+    out: Annotated[Path, "Folder of the features."],
+) -> None:
     run, given = context.section(Run, "run"), context.plain("extract")  # plain: dvc.yaml declares only some of its keys
     whole = given.get("cached") is None or network in given["cached"]
     budget_mb = given["budget_mb"] if whole or network in given.get("held_out", ()) else 0

@@ -1,9 +1,8 @@
 """Compute the baselines for the images that methods are scored on."""
 
-from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-import click
 import torch
 
 from relume.core.results import write_group
@@ -14,14 +13,15 @@ from relume.evaluation.config import Floors
 from relume.evaluation.floors import predict
 
 
-@click.command(help=__doc__)
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset that `dataset` names.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("floors")
-def main(context: StageContext, images: Path, out: Path) -> None:
+def main(
+    context: StageContext,
+    images: Annotated[Path, "The dataset that `dataset` names."],
+    out: Annotated[Path, "Folder of the group."],
+) -> None:
     config = context.section(Floors, "floors")
     pictures, rows, timing = predict(Dataset.open(images), config)
-    method = {"config": asdict(config), "device": describe(torch.device("cpu")), **context.provenance()}
+    method = context.method(config, describe(torch.device("cpu")))
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 
 

@@ -1,6 +1,7 @@
 """Import a published generator: verify its file and convert its weights."""
 
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -13,11 +14,12 @@ from relume.training.models import write_model
 SECTION = "import_gan"
 
 
-@click.command(help=__doc__)
-@click.option("--model", required=True, help="Name below `import_gan.models`.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
 @stage(SECTION, item="model")
-def main(context: StageContext, model: str, out: Path) -> None:
+def main(
+    context: StageContext,
+    model: Annotated[str, "Name below `import_gan.models`."],
+    out: Annotated[Path, "Folder of the model."],
+) -> None:
     config = context.section(ExternalGan, f"{SECTION}.models.{model}")
     deterministic()
     path = locate(model, config)

@@ -1,9 +1,7 @@
 """Decode the features of a dataset's images with trained decoders: one group, one method per decoder."""
 
-from dataclasses import asdict
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
@@ -11,22 +9,21 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.infer import decode
+from relume.methods.decoder.model import read_decoder
 from relume.methods.decoder.shipped import find
-from relume.methods.decoder.trained import read_decoder
 from relume.networks.network import load
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--group", required=True, help="Name below `invert_decoder` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose features are decoded.")
-@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--models", type=FOLDER, multiple=True, required=True, help="Folders of decoders; repeat.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage("invert_decoder", item="group")
-def main(context: StageContext, group: str, images: Path, weights: tuple[Path, ...], models: tuple[Path, ...], out: Path) -> None:
+def main(
+    context: StageContext,
+    group: Annotated[str, "Name below `invert_decoder` in params.yaml."],
+    images: Annotated[Path, "The dataset whose features are decoded."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    models: Annotated[tuple[Path, ...], "Folders of decoders; repeat."],
+    out: Annotated[Path, "Folder of the group."],
+) -> None:
     run, config = context.section(Run, "run"), context.section(InvertDecoder, f"invert_decoder.{group}")
     deterministic()
     device, store = device_of(run), WeightStore(*weights)
@@ -35,7 +32,7 @@ def main(context: StageContext, group: str, images: Path, weights: tuple[Path, .
     pictures, rows, timing = decode(
         decoders, Dataset.open(images), config, networks=networks, device=device, micro_batch=run.micro_batch
     )
-    method = {"config": asdict(config), "device": describe(device), **context.provenance()}
+    method = context.method(config, describe(device))
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 
 

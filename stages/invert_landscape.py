@@ -1,9 +1,7 @@
 """Invert a generator for given images, with and without a learned landscape, as one group."""
 
-from dataclasses import asdict
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.files import given, write_csv
 from relume.core.results import write_group
@@ -11,34 +9,24 @@ from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.statistics import CURVES, curves
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.landscape.config import InvertLandscape
 from relume.methods.landscape.infer import follow, index, invert, search, timing, trace
 from relume.networks.weights import WeightStore
-from relume.training.models import CARD
 
-FOLDER = click.Path(path_type=Path)
 SECTION = "invert_landscape"
 
 
-@click.command(help=__doc__)
-@click.option("--group", required=True, help="Name below `invert_landscape` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are inverted.")
-@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--generator", type=FOLDER, required=True, help="The trained generator.")
-@click.option("--landscape", type=FOLDER, required=True, help="The landscape that was trained with the generator.")
-@click.option("--mapper", type=FOLDER, required=True, help="A mapper to its latents, or data/none.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
 def main(
     context: StageContext,
-    group: str,
-    images: Path,
-    weights: tuple[Path, ...],
-    generator: Path,
-    landscape: Path,
-    mapper: Path,
-    out: Path,
+    group: Annotated[str, "Name below `invert_landscape` in params.yaml."],
+    images: Annotated[Path, "The dataset whose images are inverted."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    generator: Annotated[Path, "The trained generator."],
+    landscape: Annotated[Path, "The landscape that was trained with the generator."],
+    mapper: Annotated[Path, "A mapper to its latents, or data/none."],
+    out: Annotated[Path, "Folder of the group."],
 ) -> None:
     run, config = context.section(Run, "run"), context.section(InvertLandscape, f"{SECTION}.{group}")
     deterministic()
@@ -52,12 +40,11 @@ def main(
         device=device,
         run=run,
     )
-    cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob(f"**/{CARD}"))]
-    scratch = context.scratch([images / "index.csv", generator / CARD, landscape / CARD, *cards], describe(device))
+    scratch = context.scratch([images / "index.csv", generator, landscape, mapper, *weights], describe(device))
     rows = dataset.select(config.split, config.count)
     found = invert(prepared, config, rows, scratch)
     pictures, table = index(found, config, dataset, rows)
-    method = {"config": asdict(config), "device": describe(device), **context.provenance()}
+    method = context.method(config, describe(device))
     sources = [dataset.index[row]["source"] for row in rows]
     values = {key: one.best for key, one in found.items()}
     drawn = curves(values, sources, seed=run.seed, resamples=config.interval.resamples, level=config.interval.level)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -14,32 +15,23 @@ from relume.data.store import Dataset
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.infer import dry_run_report, invert, work
 from relume.methods.optimise.path import followed
-from relume.methods.surrogate.infer import learned
+from relume.methods.surrogate.model import learned
 from relume.networks.weights import WeightStore
 
 FRAMES = "RELUME_FRAMES"  # steps between image sheets in the live view; the result does not depend on it
 
 
-@click.command(help=__doc__)
-@click.option("--recipe", required=True, help="Name below `recipes` in params.yaml; also the method's name in every table.")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="The dataset whose features are inverted.")
-@click.option("--weights", type=click.Path(path_type=Path), multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--start", type=click.Path(path_type=Path), required=True, help="A group with the initial images, or data/none.")
-@click.option("--reference", type=click.Path(path_type=Path), required=True, help="The group of `ref`, or data/none.")
-@click.option("--surrogate", type=click.Path(path_type=Path), required=True, help="A trained model, or data/none.")
-@click.option("--dry-run", is_flag=True, help="Check everything, time a few steps, print the estimated time, write nothing.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the group.")
 @stage("invert_optimise", item="recipe")
 def main(
     context: StageContext,
-    recipe: str,
-    images: Path,
-    weights: tuple[Path, ...],
-    start: Path,
-    reference: Path,
-    surrogate: Path,
-    out: Path,
-    dry_run: bool,
+    recipe: Annotated[str, "Name below `recipes` in params.yaml; also the method's name in every table."],
+    images: Annotated[Path, "The dataset whose features are inverted."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    start: Annotated[Path, "A group with the initial images, or data/none."],
+    reference: Annotated[Path, "The group of `ref`, or data/none."],
+    surrogate: Annotated[Path, "A trained model, or data/none."],
+    out: Annotated[Path, "Folder of the group."],
+    dry_run: Annotated[bool, "Check everything, time a few steps, print the estimated time, write nothing."] = False,
 ) -> None:
     run = context.section(Run, "run")
     key = f"recipes.{recipe}"
@@ -47,8 +39,7 @@ def main(
     settings = {**asdict(config), "losses": config.losses.active}
     device, dataset = device_of(run), Dataset.open(images)
     deterministic()
-    cards = [card for folder in (*weights, surrogate) for card in sorted(folder.glob("**/model.json"))]
-    inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", *cards]
+    inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", surrogate, *weights]
     scratch = context.scratch(inputs, describe(device))
     with context.live(settings) as live:
         prepared = work(
@@ -70,7 +61,7 @@ def main(
             return
         pictures, rows, trace, timing = invert(prepared)
     descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
-    method = {"config": settings, "device": describe(device), **context.provenance()}
+    method = context.method(settings, describe(device))
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)
     scratch.clear()
 

@@ -1,8 +1,8 @@
 """Measure the importance of feature maps: decode test images with groups of a tap's channels removed, and with them alone."""
 
 from pathlib import Path
+from typing import Annotated
 
-import click
 from tqdm import tqdm
 
 from relume.core.run import Run
@@ -13,20 +13,19 @@ from relume.evaluation.config import Maps
 from relume.evaluation.maps import Bench
 from relume.evaluation.maps_table import Draws, write
 from relume.evaluation.perceptual import extractor
-from relume.methods.decoder.codec import codecs
+from relume.methods.decoder.infer import codecs
 from relume.methods.decoder.shipped import find
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="A dataset; channels are ranked on its training images.")
-@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--models", type=FOLDER, multiple=True, required=True, help="Folders of decoders; repeat.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of maps.csv, channels.csv and a sheet per decoder.")
 @stage("maps")
-def main(context: StageContext, images: Path, weights: tuple[Path, ...], models: tuple[Path, ...], out: Path) -> None:
+def main(
+    context: StageContext,
+    images: Annotated[Path, "A dataset; channels are ranked on its training images."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    models: Annotated[tuple[Path, ...], "Folders of decoders; repeat."],
+    out: Annotated[Path, "Folder of maps.csv, channels.csv and a sheet per decoder."],
+) -> None:
     run, config = context.section(Run, "run"), context.section(Maps, "maps")
     draws = Draws(seed=run.seed, resamples=context.plain("compare.resamples"), level=context.plain("compare.level"))
     deterministic()

@@ -1,6 +1,7 @@
 """Write the images of a source to `data/images/<dataset>/`: decoded, square, split, memory-mapped."""
 
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -10,11 +11,12 @@ from relume.data.config import Prepare
 from relume.data.prepare import prepare
 
 
-@click.command(help=__doc__)
-@click.option("--dataset", required=True, help="Name below `prepare.datasets` in params.yaml.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
 @stage("prepare", item="dataset")
-def main(context: StageContext, dataset: str, out: Path) -> None:
+def main(
+    context: StageContext,
+    dataset: Annotated[str, "Name below `prepare.datasets` in params.yaml."],
+    out: Annotated[Path, "Folder of the dataset."],
+) -> None:
     section = {"max_bad": context.plain("prepare.max_bad"), "datasets": {dataset: context.plain(f"prepare.datasets.{dataset}")}}
     config = build(Prepare, section, "prepare")
     manifest = prepare(config.datasets[dataset], out, name=dataset, max_bad=config.max_bad)

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import click
 
@@ -12,18 +13,16 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Probe
 from relume.evaluation.probe import PROBE, table
-from relume.methods.masked.represent import represent
-from relume.methods.masked.trained import read_masked
-
-FOLDER = click.Path(path_type=Path)
+from relume.methods.masked.model import read_masked, represent
 
 
-@click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose classes are predicted.")
-@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
-@click.option("--out", type=FOLDER, required=True, help="Table to write.")
 @stage("probe")
-def main(context: StageContext, images: Path, models: Path, out: Path) -> None:
+def main(
+    context: StageContext,
+    images: Annotated[Path, "The dataset whose classes are predicted."],
+    models: Annotated[Path, "Folder of the masked models."],
+    out: Annotated[Path, "Table to write."],
+) -> None:
     run, config = context.section(Run, "run"), context.section(Probe, "probe")
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)

@@ -1,32 +1,29 @@
 """Fill hidden parts of a dataset's images with trained models and with baselines: one group, one method each."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import click
+from typing import Annotated, Any
 
 from relume.core.results import write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
-from relume.evaluation.masked_floors import fillers
+from relume.evaluation.masked import fillers
 from relume.methods.masked.config import ReconstructMasked
 from relume.methods.masked.descents import descents
 from relume.methods.masked.infer import Predictor, predictors, reconstruct
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked
 
-FOLDER = click.Path(path_type=Path)
 SECTION = "reconstruct_masked"
 
 
-@click.command(help=__doc__)
-@click.option("--group", required=True, help="Name below `reconstruct_masked` in params.yaml.")
-@click.option("--images", type=FOLDER, required=True, help="The dataset whose images are masked.")
-@click.option("--models", type=FOLDER, required=True, help="Folder of the masked models.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the group.")
 @stage(SECTION, item="group")
-def main(context: StageContext, group: str, images: Path, models: Path, out: Path) -> None:
+def main(
+    context: StageContext,
+    group: Annotated[str, "Name below `reconstruct_masked` in params.yaml."],
+    images: Annotated[Path, "The dataset whose images are masked."],
+    models: Annotated[Path, "Folder of the masked models."],
+    out: Annotated[Path, "Folder of the group."],
+) -> None:
     run, config = context.section(Run, "run"), context.section(ReconstructMasked, f"{SECTION}.{group}")
     deterministic()
     device, dataset = device_of(run), Dataset.open(images)
@@ -36,7 +33,7 @@ def main(context: StageContext, group: str, images: Path, models: Path, out: Pat
     filled = reconstruct([*floors, *trained], dataset, config, run, device)
     steps = descents(trained, dataset, config, run, device)
     parameters = {model.name: model.card["parameters"] for model in loaded}
-    method = {"config": asdict(config), "device": describe(device), "parameters": parameters, **context.provenance()}
+    method = context.method(config, describe(device), parameters=parameters)
     trace, descent = ((), None) if steps is None else (steps.trace, steps.shown)
     cells: dict[str, Any] = {"masks": filled.masks, "ratios": filled.ratios, "timing": filled.timing}
     write_group(out, images=filled.images, rows=filled.rows, method=method, trace=trace, descent=descent, **cells)

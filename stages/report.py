@@ -1,8 +1,7 @@
 """Write the page, the PDF and the overview from the outputs of the earlier stages."""
 
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.config import parse, read_params
 from relume.core.files import write_csv, write_text
@@ -16,22 +15,25 @@ from relume.report.paper import write_paper
 from relume.report.provenance import Commands, commands
 
 PIPELINE = Path("dvc.yaml")
-FOLDER = click.Path(path_type=Path)
 
 
-@click.command(help=__doc__)
-@click.option("--metrics", type=FOLDER, required=True, help="Folder of the tables and of methods/.")
-@click.option("--reconstructions", type=FOLDER, required=True, help="Folder of the groups.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
-@click.option("--features", type=FOLDER, required=True, help="Folder of their features.")
-@click.option("--models", type=FOLDER, required=True, help="Folder of the models, kind by kind.")
-@click.option("--samples", type=FOLDER, required=True, help="Folder of the generators' samples.")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the page, the PDF, tables for plots.")
 @stage("report")
-def main(context: StageContext, out: Path, **folders: Path) -> None:
+def main(
+    context: StageContext,
+    metrics: Annotated[Path, "Folder of the tables and of methods/."],
+    reconstructions: Annotated[Path, "Folder of the groups."],
+    images: Annotated[Path, "Folder of the datasets."],
+    features: Annotated[Path, "Folder of their features."],
+    models: Annotated[Path, "Folder of the models, kind by kind."],
+    samples: Annotated[Path, "Folder of the generators' samples."],
+    out: Annotated[Path, "Folder of the page, the PDF, tables for plots."],
+) -> None:
     config, level = context.section(Report, "report"), f"{context.plain('compare.level'):.0%}"
     classifier = context.plain("evaluate.classifier") or ""
-    data = read(Folders(**folders), context.plain("compare.groups"), families.labels(), classifier)
+    folders = Folders(
+        metrics=metrics, reconstructions=reconstructions, images=images, features=features, models=models, samples=samples
+    )
+    data = read(folders, context.plain("compare.groups"), families.labels(), classifier)
     found = content(data, config, level, _commands())
     write_text(out / "index.html", render(found))
     write_text(out / "plots.html", plots_page())

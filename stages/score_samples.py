@@ -1,8 +1,7 @@
 """Measure the set distances between generators' samples and held-out images."""
 
 from pathlib import Path
-
-import click
+from typing import Annotated
 
 from relume.core.files import write_csv
 from relume.core.run import Run
@@ -10,20 +9,19 @@ from relume.core.runtime import deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.config import Evaluate, ScoreSamples
-from relume.evaluation.masked_sets import open_metric_network
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows
+from relume.evaluation.sets import open_metric_network
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--samples", type=FOLDER, required=True, help="Folder of all generators' samples.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the datasets.")
-@click.option("--weights", type=FOLDER, multiple=True, required=True, help="Folders of networks; repeat.")
-@click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("score_samples")
-def main(context: StageContext, samples: Path, images: Path, weights: tuple[Path, ...], out: Path) -> None:
+def main(
+    context: StageContext,
+    samples: Annotated[Path, "Folder of all generators' samples."],
+    images: Annotated[Path, "Folder of the datasets."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."],
+    out: Annotated[Path, "The table to write."],
+) -> None:
     run, config = context.section(Run, "run"), context.section(ScoreSamples, "score_samples")
     deterministic()
     found = read_scored(samples, config)

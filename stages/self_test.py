@@ -1,8 +1,8 @@
 """Check that metrics order known degradations, and that images are best against themselves."""
 
 from pathlib import Path
+from typing import Annotated
 
-import click
 import numpy as np
 
 from relume.core.errors import UserError
@@ -18,16 +18,15 @@ from relume.evaluation.scoring import Scorer, read_scales, score, with_views
 from relume.evaluation.self_test import COLUMNS, as_group, check_order, spoilt
 from relume.networks.weights import WeightStore
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--images", type=FOLDER, required=True, help="The dataset that `dataset` names.")
-@click.option("--features", type=FOLDER, required=True, help="Folder of its features.")
-@click.option("--weights", type=FOLDER, multiple=True, help="Folders of networks; repeat.")
-@click.option("--out", type=FOLDER, required=True, help="The table to write.")
 @stage("self_test")
-def main(context: StageContext, images: Path, features: Path, weights: tuple[Path, ...], out: Path) -> None:
+def main(
+    context: StageContext,
+    images: Annotated[Path, "The dataset that `dataset` names."],
+    features: Annotated[Path, "Folder of its features."],
+    out: Annotated[Path, "The table to write."],
+    weights: Annotated[tuple[Path, ...], "Folders of networks; repeat."] = (),
+) -> None:
     run, evaluate = context.section(Run, "run"), context.section(Evaluate, "evaluate")
     config, floors = context.section(SelfTest, "self_test"), context.section(Floors, "floors")
     deterministic()

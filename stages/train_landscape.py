@@ -1,6 +1,6 @@
 """Train one landscape: theta, which speeds up gradient descent in a generator's latent space."""
 
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.train import LandscapeTrainer
 from relume.training.stage import train_command

@@ -1,6 +1,6 @@
 """Train one mapper, from taps of a frozen network to latents of a frozen generator."""
 
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.train import MapperTrainer
 from relume.training.stage import train_command

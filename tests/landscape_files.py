@@ -4,7 +4,7 @@ from typing import Any
 
 from relume.core.config import entry
 from relume.data.store import Dataset
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.train import LandscapeTrainer
 from tests.decoder_files import setup, training

@@ -18,7 +18,7 @@ from relume.core.files import read_csv, read_json, write_json
 from relume.core.images import save_png
 from relume.core.results import read_group
 from relume.evaluation.comparison import LEADERBOARD
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.model import read_decoder
 from relume.methods.optimise import tuned
 from relume.training import stage
 from tests.decoder_files import training as few_steps

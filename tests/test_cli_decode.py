@@ -23,7 +23,7 @@ from relume.core.images import to_uint8
 from relume.core.sheet import LINE
 from relume.methods.decoder import shipped
 from relume.methods.decoder.infer import apply
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.model import read_decoder
 from relume.networks import network as networks
 from tests.decoder_files import SIZE, dataset, write_decoder
 

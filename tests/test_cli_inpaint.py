@@ -13,7 +13,7 @@ from relume.cli import show
 from relume.cli.main import main
 from relume.core.errors import UserError
 from relume.core.sheet import LINE
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 from tests.evaluation_files import write_dataset
 from tests.test_readme import DOCS, commands
 from tests.toy_masked import write_masked

@@ -14,8 +14,8 @@ from relume.cli.main import main
 from relume.core.images import to_uint8
 from relume.core.runtime import generator as dice
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.style_mixing import mixed
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
+from relume.methods.gan.samples import mixed
 from tests.decoder_files import CPU
 from tests.gan_files import KINDS, SIZE
 from tests.latent_files import write_gan

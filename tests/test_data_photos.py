@@ -12,14 +12,13 @@ import pytest
 import torch
 
 from relume.core.runtime import generator
-from relume.data.crops import Box, choose
 from relume.data.dead_leaves import Photographs, dead_leaves, dead_leaves_float, radii
 from relume.data.masks import PATTERNS, bayer, hidden_cells, masks, masks_of
 from relume.data.masks_config import Masks
 from relume.data.pictures import rng
 from relume.data.portable import cos_sin, exp, hypot, log, uniform
 from relume.data.prepare import prepare
-from relume.data.sources.photos import COLOURS, PHOTOS, TEXTURES, Crop, load
+from relume.data.sources.photos import COLOURS, PHOTOS, TEXTURES, Box, Crop, choose, load
 from relume.data.store import Dataset
 from tests.data_files import source
 

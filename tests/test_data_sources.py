@@ -15,7 +15,7 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.unpickle import unpickle
 from relume.data.config import Prepare
-from relume.data.truth import from_text
+from relume.data.sources.imagenet_val import from_text
 from tests import data_files as files
 from tests.data_files import column, encoded, fault, made, pixels
 

@@ -17,9 +17,8 @@ import pytest
 from relume.core.errors import UserError
 from relume.data import pool
 from relume.data.pictures import Contents, File, Picture
-from relume.data.rows import Rows
 from relume.data.store import Dataset
-from relume.data.write import write
+from relume.data.write import Rows, write
 from tests.data_files import encoded, pixels, tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,7 +110,7 @@ def test_killed_in_the_middle_it_leaves_nothing_that_opens(tmp_path: Path) -> No
     script = """
 import os, signal
 from pathlib import Path
-from relume.data.rows import Rows
+from relume.data.write import Rows
 from tests.test_data_write import contents, write
 append = Rows.append
 def kill(self, pixels):

@@ -14,7 +14,7 @@ from relume.core.results import Row, read_group
 from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.infer import decode
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from relume.training.loop import train

@@ -19,7 +19,7 @@ from relume.data.store import Dataset
 from relume.methods.diffusion import report
 from relume.methods.diffusion.config import InvertDiffusion, Noise
 from relume.methods.diffusion.infer import invert, read_denoiser
-from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
+from relume.methods.diffusion.model import conditioned, direct, pure, sample
 from relume.methods.diffusion.spread import agreement, errors, spreads
 from relume.networks import network as networks
 from relume.report.blocks import Pictures

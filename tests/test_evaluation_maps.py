@@ -19,8 +19,8 @@ from relume.evaluation.maps import Bench, blank, contribution, examine, parts, s
 from relume.evaluation.maps_table import CHANNELS, Draws, columns, write
 from relume.evaluation.perceptual import FeatureExtractor
 from relume.evaluation.pixel import psnr
-from relume.methods.decoder.codec import codecs
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.infer import codecs
+from relume.methods.decoder.model import read_decoder
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import maps

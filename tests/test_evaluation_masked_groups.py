@@ -17,21 +17,21 @@ from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets
-from relume.evaluation.masked import COLUMNS, paste
-from relume.evaluation.masked import score as masked_score
-from relume.evaluation.masked_floors import (
+from relume.evaluation.masked import (
+    COLUMNS,
     FILLERS,
     inverse_distance,
     inverse_distance_pixels,
     mean_patch,
     mean_visible,
     nearest_visible,
+    paste,
 )
-from relume.evaluation.masked_sets import MetricNetwork, open_metric_network, set_rows
+from relume.evaluation.masked import score as masked_score
 from relume.evaluation.metrics import METHOD
 from relume.evaluation.perceptual import extractor
 from relume.evaluation.scoring import MASKED_COLUMNS, Scorer, read, score
-from relume.evaluation.sets import frechet, gaussian
+from relume.evaluation.sets import MetricNetwork, frechet, gaussian, open_metric_network, set_rows
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore

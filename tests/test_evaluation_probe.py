@@ -15,8 +15,7 @@ from relume.core.files import read_csv, read_json, sha256, write_csv, write_json
 from relume.data.store import Dataset
 from relume.evaluation import probe
 from relume.evaluation.config import Probe
-from relume.methods.masked.represent import represent
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked, represent
 from stages import probe as stage
 from tests import stage_files as files
 from tests.decoder_files import CPU

@@ -15,9 +15,9 @@ from relume.core.samples import About, Samples, write_samples
 from relume.data.store import Dataset
 from relume.evaluation.config import ScoreSamples
 from relume.evaluation.evidence import gather_sets
-from relume.evaluation.masked_sets import MetricNetwork
 from relume.evaluation.metrics import SETS
 from relume.evaluation.sample_sets import SCORED, read_scored, sample_rows, shuffled
+from relume.evaluation.sets import MetricNetwork
 from relume.networks import network as networks
 from stages import score_samples
 from tests import stage_files as files

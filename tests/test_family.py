@@ -70,7 +70,7 @@ from pathlib import Path
 from relume.core.errors import UserError
 from relume.params import check
 from relume.presets import EMPTY, both
-from relume.tracking.model_records import model_records
+from relume.tracking.records import model_records
 from relume.tracking.records import records
 
 wanted = both(Path("."), "toys")[1]

@@ -22,8 +22,7 @@ from relume.networks.config import Extract, Weights
 from relume.networks.facts import Place, Tap
 from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
-from relume.networks.pins import PINS
-from relume.networks.sources import FILES
+from relume.networks.sources import FILES, PINS
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from relume.core.errors import UserError
 from relume.networks import network as networks
 from relume.networks.catalogue import NETWORKS, check_tap, facts
-from relume.networks.relu import identity_relu
+from relume.networks.network import identity_relu
 from relume.networks.taps import BATCHNORM, collect
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from relume.core.files import read_json, sha256
 from relume.networks import fetch, sources
 from relume.networks import network as networks
 from relume.networks.convert import InvalidWeights, unpickle_arrays
-from relume.networks.pins import PINS
+from relume.networks.sources import PINS
 from relume.networks.weights import WeightStore, canonical, digest
 
 CLOSED = "http://127.0.0.1:9/"

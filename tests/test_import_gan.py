@@ -16,8 +16,8 @@ from relume.cli.main import main
 from relume.core.files import read_json, sha256
 from relume.methods.gan import import_gan as importing
 from relume.methods.gan.config import ExternalGan
-from relume.methods.gan.trained import read_gan
-from relume.tracking.model_records import model_records
+from relume.methods.gan.model import read_gan
+from relume.tracking.records import model_records
 from stages import import_gan
 from tests.decoder_files import CPU
 from tests.style_gan1_files import saved, steps

@@ -16,7 +16,7 @@ from relume.methods.masked import inpaint
 from relume.methods.masked.config import EnergyTransformerConfig
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.inpaint import Hole, Window, fill, holes, seen, touched
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 from tests.toy_masked import ENERGY
 
 SIZE, CELL = 16, 4

@@ -8,7 +8,7 @@ import torch
 from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.methods.latent.space import LatentSpace
-from relume.methods.optimise import parametrise, schedules, tuned
+from relume.methods.optimise import optimizers, parametrise, tuned
 from relume.methods.optimise.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, Pyramid, variation
 from relume.methods.optimise.parametrise import Parametrisation
 from relume.methods.optimise.prior import DeepPrior, noise
@@ -180,11 +180,11 @@ def optimiser(**changes: object) -> Optimiser:
 
 
 def test_schedules() -> None:
-    assert [schedules.at(((0, 32), (4, 64)), step) for step in (0, 3, 4, 99)] == [32, 32, 64, 64]
-    assert [schedules.learning_rate(optimiser(), step, 20) for step in (0, 9, 10)] == [1.0, 1.0, 0.5]
-    assert schedules.learning_rate(optimiser(warmup=4), 0, 20) == 0.25
-    assert schedules.learning_rate(optimiser(cosine=True), 10, 20) == pytest.approx(0.25)
-    falling = [schedules.learning_rate(optimiser(cooldown=4), step, 20) for step in (16, 18, 20)]
+    assert [optimizers.at(((0, 32), (4, 64)), step) for step in (0, 3, 4, 99)] == [32, 32, 64, 64]
+    assert [optimizers.learning_rate(optimiser(), step, 20) for step in (0, 9, 10)] == [1.0, 1.0, 0.5]
+    assert optimizers.learning_rate(optimiser(warmup=4), 0, 20) == 0.25
+    assert optimizers.learning_rate(optimiser(cosine=True), 10, 20) == pytest.approx(0.25)
+    falling = [optimizers.learning_rate(optimiser(cooldown=4), step, 20) for step in (16, 18, 20)]
     assert falling == pytest.approx([0.5, 0.25, 0.0])
 
 

@@ -15,8 +15,8 @@ from relume.core.images import resize, to_float, to_uint8
 from relume.core.results import read_group
 from relume.core.runtime import seed_of
 from relume.data.store import Dataset
-from relume.methods.gan.trained import read_gan
-from relume.methods.latent.trained import read_mapper
+from relume.methods.gan.model import read_gan
+from relume.methods.latent.model import read_mapper
 from relume.methods.optimise import initial
 from relume.methods.optimise.config import Init
 from relume.methods.optimise.optimise import Descent

@@ -11,7 +11,7 @@ from relume.losses import feature, gan, image
 from relume.losses.config import ForeignTerm
 from relume.losses.feature import DISTANCES, batchnorm
 from relume.losses.foreign import AGGREGATES, POLICIES, foreign
-from relume.losses.kernel import kid
+from relume.losses.gan import kid
 from relume.losses.objective import Known, Objective, Term
 from relume.losses.perceptual import heads_of, lpips, ssim
 from relume.networks.fetch import fetch_weights

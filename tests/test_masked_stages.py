@@ -20,8 +20,8 @@ from relume.methods.masked.config import EnergyTransformerConfig, MaskedConfig, 
 from relume.methods.masked.descents import SHOWN, Descents, descents
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.infer import Predictor, scenes
+from relume.methods.masked.model import read_masked
 from relume.methods.masked.train import MaskedTrainer
-from relume.methods.masked.trained import read_masked
 from relume.training.loop import LOSS, train
 from stages import reconstruct_masked
 from tests.decoder_files import CPU, RUN, setup, training

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from relume.core.config import build as configured
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.methods.decoder.base import Decoder, Fitted, Normalising, Shapes
+from relume.methods.decoder.base import Decoder, Fitted, Normalise, Normalising, Shapes
 from relume.methods.decoder.config import Aligned, Architecture, ConvOnly, MultiScale, PerLayer
 from relume.methods.decoder.model import DECODERS, build
-from relume.methods.decoder.multi_scale import MultiScaleDecoder, Normalise, ladder
+from relume.methods.decoder.multi_scale import MultiScaleDecoder, ladder
 from relume.networks.catalogue import facts
 
 SIZE = 32

@@ -9,7 +9,7 @@ import torch
 from relume.data.linear import LinearFill
 from relume.data.masks import in_pixels
 from relume.data.store import Dataset
-from relume.methods.masked.trained import read_masked
+from relume.methods.masked.model import read_masked
 from tests.test_data_linear import dataset
 from tests.toy_masked import ENERGY, trainer, write_masked
 

@@ -12,11 +12,10 @@ from relume.core.images import to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
-from relume.methods.masked.beit import Beit
+from relume.methods.masked.beit import Beit, Tokenizer
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.mixed_ae import MixedAe, recognition
 from relume.methods.masked.model import MASKED, build
-from relume.methods.masked.tokenizer import Tokenizer
 from relume.methods.masked.vit import Attention
 from tests.toy_masked import ENERGY, MIXED, STACK, TOKENS
 

@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import StyleGan1
-from relume.methods.gan.foreign_tensors import load
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.style_gan1_files import read_style_gan1
-from relume.methods.gan.style_mixing import mixed
+from relume.methods.gan.samples import mixed
+from relume.methods.gan.style_gan1_files import load, read_style_gan1
 from tests.gan_files import dice
 from tests.style_gan1_files import BLUR, blocks, saved, steps
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from relume.core.code import write_stages
 from relume.core.errors import UserError
 from relume.core.files import read_json
-from relume.methods.masked.swin import Stage
+from relume.methods.masked.simmim import Stage
 from relume.methods.masked.vit import Block
 from relume.networks.catalogue import DECLARED, facts
 from relume.networks.fetch import fetch_weights

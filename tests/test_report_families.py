@@ -23,7 +23,7 @@ from relume.methods.surrogate import report as surrogate
 from relume.report.blocks import Chart, Part, Pictures, Table, Text
 from relume.report.leaderboards import Ranking, Result
 from relume.report.page import render
-from relume.tracking.model_records import model_records
+from relume.tracking.records import model_records
 from tests.contract_files import GROUPS, LEADERBOARD, MAPS, SETS, SIZE, write
 from tests.masked_files import CELL, GROUP, RATIOS, STEPS, write_masked
 from tests.report_files import content_of, drawing_of, rows_of, write_maps

@@ -24,8 +24,7 @@ from relume.core.errors import UserError
 from relume.core.files import read_csv, write_csv, write_json
 from relume.tracking import project as tracking
 from relume.tracking.live import live
-from relume.tracking.model_records import model_records
-from relume.tracking.records import headline, records
+from relume.tracking.records import headline, model_records, records
 from relume.tracking.store import EXPERIMENT, Store
 from tests.contract_files import GROUPS, write
 

@@ -15,7 +15,7 @@ from relume.core.images import to_uint8
 from relume.core.runtime import describe, generator
 from relume.core.samples import read_samples
 from relume.data.store import Dataset
-from relume.methods.gan.trained import read_gan
+from relume.methods.gan.model import read_gan
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import TrainState

@@ -13,8 +13,7 @@ from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
-from relume.methods.decoder.terms import wishes
-from relume.methods.decoder.train import adversarial
+from relume.methods.decoder.train import adversarial, wishes
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.augment import augment, rotated
 from relume.training.config import Augment

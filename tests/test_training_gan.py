@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.losses.kernel import WIDTHS, discrepancy
+from relume.losses.gan import WIDTHS, discrepancy
 from relume.methods.gan.adversary import Paths, lengths
 from relume.methods.gan.config import DiffAugment
 from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted

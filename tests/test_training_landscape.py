@@ -13,14 +13,13 @@ from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.gan.generator import Generator, Noise
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.replay import Going
 from relume.methods.landscape.train import axes, relative
 from relume.methods.landscape.trained import read_landscape
-from relume.methods.landscape.trajectories import descend
+from relume.methods.landscape.trajectories import Going, descend
 from relume.networks.taps import compute
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model

@@ -18,9 +18,8 @@ from relume.core.runtime import describe
 from relume.training import loop
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
 from relume.training.config import Training
-from relume.training.ema import Ema
 from relume.training.loop import TrainState, row_at, train
-from relume.training.optimiser import learning_rate
+from relume.training.optimiser import Ema, learning_rate
 from relume.training.ranks import ALONE, Ranks, ranks
 from relume.training.trainer import LOSS, Trainer
 from tests.decoder_files import CPU, RUN, training

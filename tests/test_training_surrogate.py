@@ -14,10 +14,8 @@ from relume.core.files import read_json, write_json
 from relume.data.store import Dataset
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
-from relume.methods.surrogate.infer import learned
-from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, ridge
-from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
-from relume.methods.surrogate.train import floors
+from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, learned, ridge
+from relume.methods.surrogate.train import FeatureReader, Pairs, floors, pairs
 from relume.networks import network as networks
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
@@ -37,8 +35,8 @@ def architecture(kind: str) -> Any:
     return configured(SurrogateArchitecture, CASES[kind], "architecture")
 
 
-def extractors(data: Dataset) -> Extractors:
-    return Extractors(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
+def extractors(data: Dataset) -> FeatureReader:
+    return FeatureReader(dataset=data, store=Store(), device=CPU, micro_batch=3)  # type: ignore[arg-type]
 
 
 def test_every_kind_is_covered() -> None:

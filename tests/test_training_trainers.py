@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.data.store import Dataset
-from relume.methods.decoder.trained import read_decoder
+from relume.methods.decoder.model import read_decoder
 from relume.methods.diffusion.infer import read_denoiser
-from relume.methods.gan.trained import TrainedGan, read_gan
+from relume.methods.gan.model import TrainedGan, read_gan
 from relume.methods.landscape.trained import read_landscape
-from relume.methods.latent.trained import read_mapper
-from relume.methods.masked.trained import read_masked
-from relume.methods.surrogate.infer import read_surrogate
+from relume.methods.latent.model import read_mapper
+from relume.methods.masked.model import read_masked
+from relume.methods.surrogate.model import read_surrogate
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.loop import LOSS, train
 from relume.training.models import Trained, read_model, write_model

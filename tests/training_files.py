@@ -5,7 +5,7 @@ from typing import Any
 
 from relume.core.config import entry
 from relume.data.store import Dataset
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.train import MapperTrainer
 from relume.methods.surrogate.config import SurrogateConfig

@@ -90,7 +90,7 @@ def _declare(own: Any) -> list[str]:
         if (declared := _tried(faults, build, OwnNetwork, plain, path)) is None:
             continue
         try:
-            DECLARED[name] = import_module("relume.networks.declared").facts_of(name, declared)
+            DECLARED[name] = import_module("relume.networks.own").facts_of(name, declared)
         except UserError as error:
             faults.append(f"params: {path}: {error}")
     return faults

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-import click
 import numpy as np
 from safetensors.torch import load_file
 
@@ -12,16 +12,15 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.toy.family import InvertToy
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--group", required=True)
-@click.option("--images", type=FOLDER, required=True)
-@click.option("--models", type=FOLDER, required=True)
-@click.option("--out", type=FOLDER, required=True)
 @stage("invert_toy", item="group")
-def main(context: StageContext, group: str, images: Path, models: Path, out: Path) -> None:
+def main(
+    context: StageContext,
+    group: Annotated[str, ""],
+    images: Annotated[Path, ""],
+    models: Annotated[Path, ""],
+    out: Annotated[Path, ""],
+) -> None:
     config, data = context.section(InvertToy, f"invert_toy.{group}"), Dataset.open(images)
     ids = data.ids(data.select(config.split, config.count))
     about = {"family": "toy", "task": "feature", "oracle": False, "dataset": data.name, "size": data.size}

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-import click
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -14,16 +14,15 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.methods.toy.family import Toy
 
-FOLDER = click.Path(path_type=Path)
 
-
-@click.command(help=__doc__)
-@click.option("--model", required=True)
-@click.option("--images", type=FOLDER, required=True)
-@click.option("--out", type=FOLDER, required=True)
-@click.option("--timing", type=FOLDER, required=True)
 @stage("train_toy", item="model")
-def main(context: StageContext, model: str, images: Path, out: Path, timing: Path) -> None:
+def main(
+    context: StageContext,
+    model: Annotated[str, ""],
+    images: Annotated[Path, ""],
+    out: Annotated[Path, ""],
+    timing: Annotated[Path, ""],
+) -> None:
     key = f"train_toy.models.{model}"
     config, data = build(Toy, merge(context.plain("train_toy.shared"), context.plain(key)), key), Dataset.open(images)
     mean = data.images[data.select("train", None)].mean((0, 1, 2))

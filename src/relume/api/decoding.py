@@ -21,10 +21,9 @@ from relume.data.store import Dataset
 from relume.methods.decoder import shipped
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.infer import apply
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.methods.decoder.train import DecoderTrainer
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
-from relume.training.find import model_folder
-from relume.training.models import CARD
+from relume.training.models import CARD, model_folder
 from relume.training.stage import train_model
 from relume.training.trainer import Setup
 

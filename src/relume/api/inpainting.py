@@ -12,9 +12,8 @@ from relume.data.masks import masks_of
 from relume.data.masks_config import Masks
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.inpaint import Hole, Inpainting, Window, fill, holes
-from relume.methods.masked.trained import TrainedMasked, read_masked
-from relume.training.find import model_folder
-from relume.training.models import CARD
+from relume.methods.masked.model import TrainedMasked, read_masked
+from relume.training.models import CARD, model_folder
 
 MASKED = Path("models/masked")
 CPU = torch.device("cpu")

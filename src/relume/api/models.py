@@ -14,8 +14,8 @@ from relume.core.registry import added, plugins
 from relume.core.run import Run
 from relume.core.runtime import device_of
 from relume.methods.optimise import tuned
+from relume.networks.builders import build_module, is_source, load_state, read_state
 from relume.networks.catalogue import check_tap, facts
-from relume.networks.factories import build, is_source, load_state, read_state
 from relume.networks.fetch import fetch_weights
 from relume.networks.network import Network
 from relume.networks.network import load as load_network
@@ -202,5 +202,5 @@ class Source:
 def _built(name: str, weights: str | Path | None) -> nn.Module:
     if weights is None:
         raise UserError(f"weights: {name} needs a file of its weights, or {RANDOM!r}")
-    model = build(name)
+    model = build_module(name)
     return model if str(weights) == RANDOM else load_state(model, read_state(Path(weights)), str(weights))

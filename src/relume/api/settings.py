@@ -14,7 +14,7 @@ from relume.core.registry import added, plugins
 from relume.losses.config import Losses
 from relume.losses.objective import State, Term
 from relume.methods.decoder import shipped
-from relume.methods.decoder.trained import TrainedDecoder, read_decoder
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.methods.optimise import tuned
 from relume.methods.optimise.config import InversionConfig, Latent, Prior, merge_recipe, variation
 from relume.networks.catalogue import trunk

@@ -15,7 +15,7 @@ from relume.core.images import save_png
 from relume.core.results import GREY
 from relume.data.masks_config import Masks
 from relume.methods.masked.inpaint import Hole, Inpainting, fill, holes
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 
 
 @dataclass(frozen=True, kw_only=True)

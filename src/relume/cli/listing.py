@@ -41,8 +41,8 @@ def _networks(root: Path) -> Rows:
 
 
 def _taps(network: str, size: int | None) -> Rows:
+    from relume.networks.builders import is_source
     from relume.networks.catalogue import facts
-    from relume.networks.factories import is_source
 
     if is_source(network):
         from relume.api.inversion import layers

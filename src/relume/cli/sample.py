@@ -15,9 +15,9 @@ from relume.core.files import find_root
 from relume.core.images import grid, save_png, to_uint8
 from relume.core.runtime import generator
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.style_mixing import mixed, truncated_coarse
-from relume.methods.gan.trained import TrainedGan, read_gan
-from relume.training.find import model_folder
+from relume.methods.gan.model import TrainedGan, read_gan
+from relume.methods.gan.samples import mixed, truncated_coarse
+from relume.training.models import model_folder
 
 GANS = Path("models/gan")
 CPU = torch.device("cpu")

@@ -1,15 +1,17 @@
 """The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
 imported by name: they do not change outputs, so they are not code dependencies."""
 
-import functools
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, Self, TypeVar, get_args, get_origin
 
 import click
 import yaml
@@ -71,13 +73,19 @@ class StageContext:
         self._read[key] = here
         return here
 
+    def method(self, config: Any, device: str, **more: Any) -> dict[str, Any]:
+        """The content of `method.json`."""
+        return {"config": config if isinstance(config, dict) else asdict(config), "device": device, **more, **self.provenance()}
+
     def provenance(self) -> dict[str, str]:
         """Hashes of the stage's code and of the parameters that it has read."""
         return {"code": self._code(), "params": digest(self._read)}
 
     def scratch(self, inputs: Iterable[Path], device: str) -> Scratch:
-        """The folder of checkpoints for this code, these parameters and inputs, and this device."""
-        hashes = [(str(path), sha256(path)) for path in inputs]
+        """The folder of checkpoints for this code, these parameters and inputs, and this device. A folder among the inputs stands
+        for the cards of the models and features in it."""
+        parts = [(path,) if path.is_file() else [*path.glob("**/model.json"), *path.glob("**/stats.json")] for path in inputs]
+        hashes = [(str(path), sha256(path)) for part in parts for path in sorted(part)]
         key = digest([self._code(), self._read, hashes, device, version("torch")])
         root = os.environ.get("RELUME_SCRATCH") or Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "resume"
         folder = Path(root) / f"{self._label}-{key}"
@@ -111,25 +119,43 @@ def declared(whole: Mapping[str, Any], keys: Iterable[str], item: str) -> dict[s
     return found
 
 
-def stage(name: str, *, item: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator for a stage's click command: passes the context, and writes to MLflow at the end. `item`: the option that holds
-    the item of a `foreach` or `matrix`."""
+def stage(
+    name: str, *, item: str = "", about: str | None = None, options: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Decorator that makes the command of a stage. Every parameter after the context is an option, `Annotated[type, help]`, and
+    `options` are further ones, which `**` takes. At the end results go to MLflow. `item`: the option that holds the item of a
+    `foreach` or `matrix`. `about`: the help; default: the text of the module."""
 
-    def wrap(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def run(**options: Any) -> None:
-            which = str(options[item]) if item else ""
+    def wrap(function: Callable[..., None]) -> click.Command:
+        def run(**given: Any) -> None:
+            which = str(given[item]) if item else ""
             try:
                 with StageContext(name, which) as context:
                     for option in ("out", "timing"):
-                        if option in options:
-                            context.claim(options[option])
-                    function(context=context, **options)
+                        if option in given:
+                            context.claim(given[option])
+                    function(context, **given)
                 importlib.import_module("relume.tracking.project").after_stage(name, which)
             except UserError as error:
                 click.secho(f"{name}: {error}", fg="red", err=True)
                 sys.exit(1)
 
-        return run
+        _, *own = inspect.signature(function).parameters.values()
+        found: list[click.Parameter] = [
+            _option(one.name, one.annotation, one.default) for one in own if one.kind is not one.VAR_KEYWORD
+        ]
+        found += [_option(option, annotation) for option, annotation in options.items()]
+        return click.Command(
+            name.replace("_", "-"), params=found, callback=run, help=about or sys.modules[function.__module__].__doc__
+        )
 
     return wrap
+
+
+def _option(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> click.Option:
+    """A tuple is an option that may be repeated, a bool a flag, a parameter with a default an option that may be left out."""
+    kind, text = get_args(annotation)
+    about: dict[str, Any] = {"type": str if kind is str else click.Path(path_type=Path), "multiple": get_origin(kind) is tuple}
+    if kind is bool:
+        about = {"is_flag": True}
+    return click.Option([f"--{name.replace('_', '-')}"], required=default is inspect.Parameter.empty, help=text, **about)

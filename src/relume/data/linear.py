@@ -14,7 +14,7 @@ from torch import Tensor
 
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 
 WINDOW = 32  # px
 NOISES = (1e-3, 1e-2, 1e-1)  # in units of a pixel's mean variance
@@ -52,8 +52,8 @@ class LinearFill:
         products = torch.zeros(3 * window**2, 3 * window**2)
         places = list(corners(dataset.size, window, window))
         rows = rows[: LIMIT // len(places)]
-        for at in range(0, len(rows), CHUNK):
-            images = dataset.pixels(list(rows[at : at + CHUNK])) - 0.5
+        for part in batches(rows, CHUNK):
+            images = dataset.pixels(part) - 0.5
             for top, left in places:
                 x = images[:, :, top : top + window, left : left + window]
                 x = torch.cat([x, x.flip(-1)]).flatten(1)

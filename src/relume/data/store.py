@@ -1,5 +1,6 @@
 """Reads a prepared dataset: memory-mapped images, one index row per image."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,11 @@ from torch import Tensor
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_csv, read_json, sha256
 from relume.core.images import to_float
+
+
+def batches(rows: Sequence[int], size: int) -> Iterator[list[int]]:
+    """The rows in parts of at most `size`, in order."""
+    return (list(rows[at : at + size]) for at in range(0, len(rows), size))
 
 
 @dataclass(frozen=True, kw_only=True)

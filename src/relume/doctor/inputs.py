@@ -10,7 +10,7 @@ from relume.core.files import read_json
 from relume.data.config import Folder, ImagenetVal, Photos, Prepare, Source
 from relume.doctor.findings import Finding, lack, note, ok
 from relume.networks.config import Weights
-from relume.networks.pins import PINS
+from relume.networks.sources import PINS
 
 
 def _section(root: Path, cls: type, key: str) -> Any:

@@ -2,7 +2,7 @@
 use the image itself, as a mosaic of mean colours."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.core.results import Row
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.evaluation.config import OWN_MEAN, Floors
 
 CHUNK = 256  # images in memory at once; results do not depend on it
@@ -40,7 +40,7 @@ def blocks(images: Tensor, k: int) -> Tensor:
 def mean_picture(dataset: Dataset, rows: list[int]) -> Tensor:
     """The exact mean image: (1, 3, H, W)."""
     total = np.zeros(dataset.images.shape[1:], np.uint64)
-    for chunk in _chunks(rows):
+    for chunk in batches(rows, CHUNK):
         total += dataset.images[chunk].sum(0, dtype=np.uint64)
     return torch.from_numpy(total / (255 * len(rows))).float().permute(2, 0, 1)[None]
 
@@ -74,12 +74,8 @@ def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], li
     images, rows, timing = [], [], []
     for floor in floors(dataset, config):
         start = time.perf_counter()
-        images += [to_uint8(floor.predict(to_float(dataset.images[chunk]))) for chunk in _chunks(wanted)]
+        images += [to_uint8(floor.predict(to_float(dataset.images[chunk]))) for chunk in batches(wanted, CHUNK)]
         timing.append({"method": floor.name, "step": 0, "seconds": time.perf_counter() - start})
         same: dict[str, Any] = {"method": floor.name, "family": "floor", "task": "feature", "oracle": floor.oracle}
         rows += [Row(**same, id=id, dataset=dataset.name, size=dataset.size) for id in ids]
     return np.concatenate(images), rows, timing
-
-
-def _chunks(rows: list[int]) -> Iterator[list[int]]:
-    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

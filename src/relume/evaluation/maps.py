@@ -2,7 +2,7 @@
 together. Channels are ranked on training images by activation or contribution. A removed channel has its training mean, because 0
 would mean that its feature is absent."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.core.runtime import generator
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.evaluation.config import Maps
 from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor
 from relume.evaluation.pixel import PIXEL
@@ -85,9 +85,6 @@ class Bench:
     micro_batch: int
     device: torch.device
 
-    def batches(self, rows: Sequence[int]) -> Iterator[list[int]]:
-        return (list(rows[at : at + self.micro_batch]) for at in range(0, len(rows), self.micro_batch))
-
 
 def study(subject: Subject, bench: Bench, report: Callable[[int], object] = lambda done: None) -> Outcome:
     """Rank channels, decode all variants, score. `report`: called with the number of further images done."""
@@ -98,7 +95,7 @@ def study(subject: Subject, bench: Bench, report: Callable[[int], object] = lamb
     pictures: list[np.ndarray] = []
     scores: dict[str, list[np.ndarray]] = {metric: [] for metric in config.metrics}
     fill = blank(channels.mean, config.fill)
-    for batch in bench.batches(rows):
+    for batch in batches(rows, bench.micro_batch):
         made = decodings(subject.encode(batch), [one.kept for one in tried], fill, subject.decode)
         pictures.append(made[:, [row in rows[: config.shown] for row in batch]])
         for metric, values in _score(bench, batch, made).items():
@@ -118,12 +115,13 @@ def examine(subject: Subject, bench: Bench) -> Channels:
     """Means and rankings over the first `config.pictures` training images."""
     config = bench.config
     rows = bench.dataset.select("train")[: config.pictures]
-    flat = (x.reshape(*x.shape[:2], -1).cpu().double() for x in map(subject.encode, bench.batches(rows)))  # (N, C, positions)
+    cut = list(batches(rows, bench.micro_batch))
+    flat = (x.reshape(*x.shape[:2], -1).cpu().double() for x in map(subject.encode, cut))  # (N, C, positions)
     moments = torch.stack([torch.stack([x.mean(2).sum(0), x.abs().mean(2).sum(0)]) for x in flat]).sum(0) / len(rows)
     scores = {"activation": moments[1]}
     if "contribution" in config.rankings:
         fill = blank(moments[0], config.fill)
-        found = [_contributions(subject, bench, batch, fill) for batch in bench.batches(rows)]
+        found = [_contributions(subject, bench, batch, fill) for batch in cut]
         scores["contribution"] = torch.stack(found).sum(0) / len(rows)
     return Channels(mean=moments[0], scores={name: scores[name] for name in config.rankings})
 

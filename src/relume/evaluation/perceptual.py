@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from relume.core.images import check
+from relume.data.store import batches
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 from relume.networks.network import Network, load
 from relume.networks.taps import collect
@@ -54,8 +55,8 @@ class FeatureExtractor:
         """Features of `pictures(numbers)` at a network's tap, in micro-batches: (N, …)."""
         network, tap = place
         alone = replace(self, taps={network: (tap,)})
-        parts = [list(numbers[at : at + micro_batch]) for at in range(0, len(numbers), micro_batch)]
-        return torch.cat([alone.look(pictures(part).to(device), [network])[network][tap] for part in parts])
+        parts = (pictures(part).to(device) for part in batches(numbers, micro_batch))
+        return torch.cat([alone.look(part, [network])[network][tap] for part in parts])
 
     def lpips(self, metric: str, seen: Seen, target: Seen) -> Tensor:
         """(N,)"""

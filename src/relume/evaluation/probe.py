@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from relume.core.images import resize
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.evaluation.config import PROBE_BASELINES, SPLITS, Probe
 
 PROBE = ("method", "dataset", "n", "classes", "probe_top1", "knn_top1")
@@ -73,7 +73,7 @@ def chance(splits: Mapping[str, Labelled]) -> dict[str, float]:
 def pixels(dataset: Dataset, rows: list[int]) -> np.ndarray:
     """The pixels, at most SIDE px per side: (N, 3 side side)."""
     side = min(SIDE, dataset.size)
-    parts = [resize(dataset.pixels(rows[at : at + CHUNK]), side).flatten(1) for at in range(0, len(rows), CHUNK)]
+    parts = [resize(dataset.pixels(part), side).flatten(1) for part in batches(rows, CHUNK)]
     return torch.cat(parts).numpy()
 
 

@@ -16,8 +16,8 @@ from relume.core.runtime import generator
 from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
 from relume.evaluation.config import OWN, SAMPLE_BASELINES, ScoreSamples
-from relume.evaluation.masked_sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 from relume.evaluation.metrics import SETS
+from relume.evaluation.sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
 
 SCORED = (*SETS, "sha256")  # of the scored samples; empty for baselines
 

@@ -13,7 +13,7 @@ from relume.core.errors import UserError, one_of
 from relume.core.images import to_float
 from relume.core.results import KEYS, MASKS, RATIO, Group, read_group, read_masked_group
 from relume.data.masks import hidden_cells
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.evaluation import masked
 from relume.evaluation.config import Evaluate, Place
 from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N, REID_PAIRS
@@ -163,8 +163,7 @@ def _chunks(group: Group, places: Sequence[int], size: int) -> Iterator[tuple[st
         wanted.setdefault(row["dataset"], {}).setdefault(place, []).append(number)
     for dataset, numbers in wanted.items():
         originals = list(numbers)
-        for start in range(0, len(originals), size):
-            chunk = originals[start : start + size]
+        for chunk in batches(originals, size):
             yield dataset, chunk, [number for original in chunk for number in numbers[original]]
 
 
@@ -174,7 +173,7 @@ def _batches(group: Group, numbers: Sequence[int], size: int) -> Iterator[list[i
     for number in numbers:
         by_tap.setdefault((group.index[number]["network"], group.index[number]["tap"]), []).append(number)
     for same in by_tap.values():
-        yield from (same[start : start + size] for start in range(0, len(same), size))
+        yield from batches(same, size)
 
 
 def locate(group: Group, datasets: Mapping[str, Dataset]) -> list[int]:

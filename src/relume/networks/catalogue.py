@@ -1,7 +1,7 @@
 """All networks with their facts, and all sets of weights, by name. Does not import torch: parameter checks use it."""
 
 from relume.core.errors import UserError, one_of
-from relume.networks import convolutional, openclip, residual
+from relume.networks import convolutional, openclip
 from relume.networks.facts import Facts, Tap, output
 
 IDENTITY = Facts(
@@ -15,8 +15,7 @@ IDENTITY = Facts(
     licence="none",
 )
 NETWORKS: dict[str, Facts] = {
-    entry.name: entry
-    for entry in [*convolutional.networks(), *residual.networks(), *map(openclip.facts, openclip.SHORT), IDENTITY]
+    entry.name: entry for entry in [*convolutional.networks(), *map(openclip.facts, openclip.SHORT), IDENTITY]
 }
 DECLARED: dict[str, Facts] = {}  # user-defined networks of section `networks`; `params.check` fills it first
 HEADS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")  # LPIPS's linear heads: weights without a network

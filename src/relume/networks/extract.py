@@ -16,6 +16,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import atomic_folder, write_json
 from relume.core.images import to_float
+from relume.data.store import batches
 from relume.networks.network import Network
 from relume.networks.store import STATS
 from relume.networks.taps import collect
@@ -50,8 +51,7 @@ class ForwardPass:
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Yields rows and their features, one micro-batch at a time."""
         with collect(self.network, taps) as tapped:
-            for start in range(0, len(rows), self.micro_batch):
-                batch = list(rows[start : start + self.micro_batch])
+            for batch in batches(rows, self.micro_batch):
                 with torch.no_grad(), self.precision:
                     values = tapped(to_float(images[batch]).to(self.device))
                 yield batch, values

@@ -13,8 +13,7 @@ from relume.core.errors import UserError
 from relume.core.files import atomic, sha256, write_json
 from relume.networks.catalogue import DECLARED, HEADS, facts
 from relume.networks.convert import READERS, InvalidWeights, template, unusable
-from relume.networks.pins import PINS
-from relume.networks.sources import Candidate, File, candidates, download_path, files
+from relume.networks.sources import PINS, Candidate, File, candidates, download_path, files
 from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
 
@@ -42,8 +41,7 @@ def fetch_weights(name: str, root: Path, *, log: Callable[[str], object] = lambd
 
 def _declared(name: str, root: Path, log: Callable[[str], object]) -> Path:
     """A network of section `networks`: the tensors of its file, or those of its factory with seed 0."""
-    from relume.networks.builders import build
-    from relume.networks.factories import load_state, read_state
+    from relume.networks.builders import build, load_state, read_state
 
     about = facts(name)
     with torch.random.fork_rng(devices=[]):

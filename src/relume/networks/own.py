@@ -1,15 +1,20 @@
 """Any `nn.Module` as a network. `borrowed` freezes it and restores its state afterwards. Taps are the names of its modules."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
+from relume.networks.builders import build_module
+from relume.networks.catalogue import WEIGHTS
+from relume.networks.config import OwnNetwork as Declared
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD, Facts, Form, Tap, output
 from relume.networks.network import Network
 from relume.networks.taps import first_tensor
@@ -169,3 +174,33 @@ def with_taps(network: OwnNetwork, chosen: Mapping[str, Layer], size: int) -> Ow
         side = {"map": shape[1] if len(shape) == 3 else 0, "tokens": max(1, int(shape[0] ** 0.5)), "vector": 0}[layer.kind]
         taps[name] = output(layer.name, channels, max(1, round(size / side)) if side else None, form=layer.form)
     return OwnNetwork(replace(network.facts, taps=taps), network.body)
+
+
+def facts_of(name: str, declared: Declared) -> Facts:
+    """Raises UserError for an unknown factory, or a tap that is not one of its modules."""
+    if name in WEIGHTS or not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise UserError(f"{name!r} must consist of letters, digits and _, and must not be in the catalogue")
+    local = Path(*declared.module.partition(":")[0].split("."))
+    if local.with_suffix(".py").exists() or local.is_dir():
+        raise UserError(f"module: {local} is in the project's root: move it below src/, where DVC notices changes")
+    model = build_module(declared.module, declared.kwargs)
+    with borrowed(model):
+        own = OwnNetwork(described(model, mean=declared.mean, std=declared.std, channels=3), model)
+        chosen = choose(layers(own, declared.pixels), declared.taps, declared.module)
+        taps = with_taps(own, chosen, declared.pixels).facts.taps
+    return Facts(
+        name=name,
+        builder="own",
+        mean=declared.mean,
+        std=declared.std,
+        size=declared.pixels,
+        any_size=declared.any_size,
+        min_size=1,
+        taps=taps,
+        variant=f"{declared.module}, {declared.weights or 'weights of its factory'}",
+        licence=declared.licence,
+        module=declared.module,
+        kwargs=declared.kwargs,
+        file=declared.weights or "",
+        sha256=declared.sha256 or "",
+    )

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from relume.core.errors import UserError, one_of
 from relume.core.files import read_json
+from relume.data.store import Dataset
+from relume.networks.taps import spatial
 
 STATS = "stats.json"
 
@@ -51,3 +55,21 @@ class Features:
         if len(values) != expected:
             raise UserError(f"{self.folder / tap}.npy has {len(values)} images, expected {expected}: run extract again")
         return values
+
+
+Cache = dict[str, np.ndarray]  # tap -> float16 (images of the dataset, *shape), memory-mapped
+
+
+def read_cache(folder: Path, dataset: Dataset, network: str, taps: Sequence[str]) -> Cache:
+    """The saved ones of `taps`."""
+    features = Features.open(folder)
+    found = tuple(features.described[key] for key in ("dataset", "network", "pictures"))
+    if found != (expected := (dataset.name, network, len(dataset.images))):
+        raise UserError(f"{folder} has dataset, network and number of images {found}, needs {expected}: run extract again")
+    values = {tap: features.cached(tap) for tap in taps}
+    return {tap: value for tap, value in values.items() if value is not None}
+
+
+def cached(cache: Cache, rows: Sequence[int], device: torch.device) -> dict[str, Tensor]:
+    """tap -> float32 (N, …) of these images; tokens as maps."""
+    return {tap: spatial(torch.from_numpy(values[list(rows)]).to(device).float()) for tap, values in cache.items()}

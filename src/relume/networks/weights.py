@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.files import read_json
-from relume.networks.pins import PINS
+from relume.networks.sources import PINS
 
 TENSORS, CARD = "model.safetensors", "model.json"
 

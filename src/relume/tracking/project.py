@@ -16,8 +16,7 @@ import yaml
 from relume.core.config import read_params
 from relume.core.errors import UserError
 from relume.core.files import digest
-from relume.tracking.model_records import model_records
-from relume.tracking.records import PARAMS, Record, flat, headline, records
+from relume.tracking.records import PARAMS, Record, flat, headline, model_records, records
 from relume.tracking.store import COMMAND_TIMEOUT, STAGE_TIMEOUT, Store, lock
 
 BUDGET = 30.0  # seconds for writing at the end of a stage; the command has no limit

@@ -1,4 +1,4 @@
-"""Records of groups: parameters, means, curves, images, and a hash of the files."""
+"""Records of groups and of trained models: parameters, means, curves, images, and a hash of the files."""
 
 import hashlib
 import json
@@ -14,13 +14,21 @@ import yaml
 from relume.core.config import read_params
 from relume.core.files import checksum, digest, read_csv, read_json, sha256
 from relume.core.results import KEYS, MASKS, METHOD_FILE, PATH_IMAGES, PATH_ROWS, RATIO, Group, is_masked, read_group, run_folder
+from relume.core.samples import CARD as CARD_OF_SAMPLES
+from relume.core.samples import IMAGES as SAMPLE_IMAGES
+from relume.core.samples import read_samples
 from relume.tracking.names import of_group
-from relume.tracking.sheets import kind_of, sheets
+from relume.tracking.sheets import grid, kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")
 WRITTEN = ("images.npy", "index.csv", "trace.csv")  # files of a group that are in its key; timing.csv differs in every run
 OF_MASKED = (MASKS, PATH_IMAGES, PATH_ROWS)  # and of a masked group
+MODELS, CARD, HISTORY = Path("models"), "model.json", "history.csv"
+SAMPLES, SCORED = Path("data/samples"), Path("metrics/samples.csv")  # samples of generators, and their scores
+TIMES = Path("metrics/training")
+NOT_TRAINED = ("weights", "pretrained")  # fetched, or shipped with relume
+PICTURES = ("progress.jpg", "samples.png")
 
 Row = Mapping[str, str]
 
@@ -166,3 +174,55 @@ def locked(root: Path) -> dict[str, Any]:
     path = root / LOCK
     found = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if path.exists() else None
     return dict(found["stages"]) if found else {}
+
+
+def model_records(root: Path) -> list[Record]:
+    """One for each `models/<kind>/<name>/`."""
+    cards = [card for card in sorted((root / MODELS).glob(f"*/*/{CARD}")) if card.parent.parent.name not in NOT_TRAINED]
+    lock = locked(root) if cards else {}
+    return [_model_record(root, card.parent, lock) for card in cards]
+
+
+def _model_record(root: Path, folder: Path, lock: Mapping[str, Any]) -> Record:
+    card = read_json(folder / CARD)
+    path = folder.relative_to(root)
+    name = "/".join(path.parts[1:])
+    # the card contains the sha256 of the tensors
+    files = [file for file in (CARD, HISTORY, *PICTURES) if (folder / file).exists()]
+    sets = _sets(root, card) if card.get("kind") == "gan" else {}
+    about = {key: value for key, value in card.items() if key not in ("config", "metrics", "device")}
+    times = root / TIMES / f"{folder.name}.csv"
+    return Record(
+        name=name,
+        title=name,
+        seconds=max((float(row["seconds"]) for row in read_csv(times)), default=0.0) if times.exists() else 0.0,
+        key=digest([name, [(file, sha256(folder / file)) for file in files]]),
+        stage=stage_of(path, lock),
+        device=str(card.get("device", "")),
+        params={key: str(value) for key, value in flat(about | card["config"]).items()},
+        curves=[(clean(row["term"]), int(row["step"]), float(row["value"])) for row in read_csv(folder / HISTORY)],
+        means={clean(f"best/{metric}"): float(value) for metric, value in card["metrics"].items()} | sets,
+        measured=digest([card["sha256"], sets]) if sets else card["sha256"],
+        pictures=lambda: {Path(file).stem: _picture(folder / file) for file in files if file in PICTURES} | _walk(root, card),
+    )
+
+
+def _sets(root: Path, card: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a generator's samples; empty if these samples are not scored."""
+    images, scored = root / SAMPLES / card["name"] / SAMPLE_IMAGES, root / SCORED
+    rows = read_csv(scored) if scored.exists() and images.exists() else []
+    own = [row for row in rows if (row["name"], row["kind"]) == (card["name"], "gan") and row["sha256"] == sha256(images)]
+    return {f"samples/{name}": float(row[name]) for row in own for name in ("fd", "kid", "kid_lo", "kid_hi") if row[name]}
+
+
+def _walk(root: Path, card: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The latent interpolations, one row each."""
+    if card.get("kind") != "gan" or not (root / SAMPLES / card["name"] / CARD_OF_SAMPLES).exists():
+        return {}
+    return {"walk": grid(read_samples(root / SAMPLES / card["name"]).walk)}
+
+
+def _picture(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("RGB"))

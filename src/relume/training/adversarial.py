@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from relume.training import optimiser
-from relume.training.ema import State, below, prefixed
+from relume.training.optimiser import State, below, prefixed
 from relume.training.ranks import Ranks, synced
 
 DISCRIMINATOR = "discriminator"  # its loss term, whose gradients must not reach the module

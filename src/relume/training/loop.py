@@ -21,9 +21,8 @@ from relume.core.runtime import autocast, generator
 from relume.training import optimiser
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.config import Training
-from relume.training.ema import Ema, State, below, copied, prefixed
 from relume.training.models import Trained
-from relume.training.optimiser import learning_rate
+from relume.training.optimiser import Ema, State, below, copied, learning_rate, prefixed
 from relume.training.progress import Progress
 from relume.training.ranks import synced
 from relume.training.trainer import LOSS, Trainer

@@ -1,6 +1,6 @@
 """Trained models, in `models/<kind>/<name>/`: `model.safetensors` and `model.json` are the model, the rest describes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from relume.core.config import build as configured
-from relume.core.errors import UserError
+from relume.core.errors import UserError, one_of
 from relume.core.files import atomic, atomic_folder, read_json, write_csv, write_json
 from relume.core.images import save_png
+from relume.data.store import Dataset
 from relume.networks.weights import digest
 
 TENSORS, LAST, CARD, HISTORY = "model.safetensors", "last.safetensors", "model.json", "history.csv"
@@ -98,6 +99,26 @@ class TrainedModel(Generic[M]):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return shapes_of(self.card)
 
+    def __str__(self) -> str:
+        return f"{self.card['kind']} {self.name}"
+
+    def check_images(self, dataset: Dataset) -> None:
+        """Raises UserError for images of another size."""
+        if self.size != dataset.size:
+            raise UserError(f"{self} needs images of {self.size} px, those of {dataset.name} have {dataset.size}")
+
+    def check_features(self, features: Mapping[str, Tensor]) -> None:
+        """Raises UserError for features of another shape than in training."""
+        for tap, shape in self.shapes.items():
+            if (found := tuple(features[tap].shape[1:])) != shape:
+                raise UserError(f"{self} was trained on features {shape}; {tap} has {found}")
+
+    def finite(self, values: Tensor) -> Tensor:
+        """The values that the model has made; raises UserError for NaN and Inf."""
+        if not bool(torch.isfinite(values).all()):
+            raise UserError(f"{self} made values that are NaN or Inf")
+        return values
+
 
 T = TypeVar("T", bound=TrainedModel[Any])
 
@@ -122,3 +143,20 @@ def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with atomic(path) as temporary:
         plain = {name: tensors[name].contiguous() for name in sorted(tensors)}
         temporary.write_bytes(save(plain))  # save_file would make it readable by its owner only
+
+
+def model_folder(
+    kind: str, name: str | Path, models: Path, *, stages: str, names: Iterable[str] | None = None, more: Iterable[str] = ()
+) -> Path:
+    """The folder `name` below `models`, or the folder `name` itself, with a model of this kind. For the error: `stages` write
+    such models; `names` are allowed (default: all in `models`), and `more`."""
+    folder = next((place for place in (models / name, Path(name)) if (place / CARD).exists()), None)
+    if folder is None:
+        allowed = names if names is not None else [card.parent.name for card in models.glob(f"*/{CARD}")]
+        raise UserError(
+            f"unknown model {str(name)!r} in {models}; {one_of([*allowed, *more], str(name))}, or a folder. "
+            f"`dvc repro {stages}` writes the models in params.yaml"
+        )
+    if (found := read_json(folder / CARD).get("kind")) != kind:
+        raise UserError(f"{folder}: needs a model of kind {kind!r}, got {found!r}")
+    return folder

@@ -1,10 +1,10 @@
 """The command of the training stages: from a section of `params.yaml` to a model on disk."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import click
 
@@ -39,18 +39,28 @@ def train_command(
     section, _, names = entries.partition(".")
     item = names.removesuffix("s")
 
-    @stage(section, item=item)
-    def main(context: StageContext, images: Path, out: Path, timing: Path, weights: Sequence[Path] = (), **options: Any) -> None:
+    options: dict[str, Any] = {item: Annotated[str, f"Name below `{entries}`; also the name in every table."]}
+    options |= {folder: Annotated[Path, text] for folder, text in folders.items()}
+    options |= {"weights": Annotated[tuple[Path, ...], "Folders of networks; repeat."]} if weights else {}
+
+    @stage(section, item=item, about=about, options=options)
+    def main(
+        context: StageContext,
+        images: Annotated[Path, "The dataset to learn from."],
+        out: Annotated[Path, "Folder of the model."],
+        timing: Annotated[Path, "Table of its seconds."],
+        **options: Any,
+    ) -> None:
         name, inputs = options[item], [options[folder] if given(options[folder]) else None for folder in folders]
-        run, key = context.section(Run, "run"), f"{entries}.{name}"
+        run, key, networks = context.section(Run, "run"), f"{entries}.{name}", options.get("weights", ())
         own = entry(config, context.plain(f"{section}.shared"), context.plain(key), key)
         deterministic()
-        device, dataset, store = device_of(run), Dataset.open(images), WeightStore(*weights)
+        device, dataset, store = device_of(run), Dataset.open(images), WeightStore(*networks)
         with ranks(device) as group:
             where = group.describe(device)
             setup = Setup(name=name, key=key, config=own, run=run, dataset=dataset, store=store, device=device, ranks=group)
             trainer = build(setup, *inputs)
-            scratch = context.scratch([images / "index.csv", *_cards([*weights, *inputs])], where)
+            scratch = context.scratch([images / "index.csv", *networks, *filter(None, inputs)], where)
             with context.live(asdict(own)) if group.first else nullcontext() as live:
                 trained = train_model(
                     trainer,
@@ -65,14 +75,7 @@ def train_command(
                 scratch.clear()
                 click.echo(f"{name}: {trainer.summary(trained.metrics)}")
 
-    path = click.Path(path_type=Path)
-    texts = {"images": "The dataset to learn from.", "out": "Folder of the model.", "timing": "Table of its seconds."}
-    for option, text in (texts | folders).items():
-        main = click.option(f"--{option.replace('_', '-')}", type=path, required=True, help=text)(main)
-    if weights:
-        main = click.option("--weights", type=path, multiple=True, required=True, help="Folders of networks; repeat.")(main)
-    main = click.option(f"--{item}", required=True, help=f"Name below `{entries}`; also the name in every table.")(main)
-    return click.command(section.replace("_", "-"), help=about)(main)
+    return main
 
 
 def train_model(
@@ -90,9 +93,3 @@ def train_model(
         also(trainer)
         write_model(folder, trained, {**trainer.card(), **about(trained)}, trainer.samples())
     return trained
-
-
-def _cards(folders: Iterable[Path | None]) -> list[Path]:
-    """The small files that identify the networks, models and features in the folders."""
-    patterns = ("**/model.json", "**/stats.json")
-    return [path for folder in folders if folder for pattern in patterns for path in sorted(folder.glob(pattern))]

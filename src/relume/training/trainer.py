@@ -14,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.images import grid, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import seed_of
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.networks.weights import WeightStore
 from relume.training.adversarial import DiscriminatorState
 from relume.training.config import Training
@@ -122,10 +122,9 @@ class Trainer(ABC, Generic[C]):
     def pixels(self, rows: Sequence[int]) -> Tensor:
         return self.dataset.pixels(list(rows)).to(self.device)
 
-    def batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    def batches(self, rows: Sequence[int]) -> Iterator[list[int]]:
         """Micro-batches of rows."""
-        step = self.run.micro_batch
-        return (rows[at : at + step] for at in range(0, len(rows), step))
+        return batches(rows, self.run.micro_batch)
 
     @contextmanager
     def seeded(self, *keys: str) -> Iterator[None]:

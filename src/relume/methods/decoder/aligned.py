@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.methods.decoder.base import Decoder, Moments, Shapes
+from relume.methods.decoder.base import Normalising, Shapes
 from relume.methods.decoder.config import Aligned
-from relume.methods.decoder.multi_scale import Normalise, Residual, key_of, norm
+from relume.methods.decoder.multi_scale import Residual, norm
 from relume.methods.optimise.guide import Normal
 
 SOLVED = 4  # the regression predicts at most so many pixels per side of a cell
@@ -21,11 +21,11 @@ REACH = 3  # cells per side that the regression and the first convolution read
 HEADS = 4
 
 
-class AlignedDecoder(Decoder):
+class AlignedDecoder(Normalising):
     """The grid has a cell more on each side than the taps, and is cut at the picture's border; clamped unless it is training."""
 
     def __init__(self, shapes: Shapes, size: int, config: Aligned) -> None:
-        super().__init__()
+        super().__init__(shapes)
         self.taps, self.size, self.ridge = tuple(shapes), size, config.ridge
         side = _side(shapes)
         self.stride = 2 ** round(math.log2(size / side))
@@ -36,7 +36,6 @@ class AlignedDecoder(Decoder):
             stride = self.stride
             raise UserError(f"architecture aligned: {side} cells of {stride} px do not cover {size} px: take multi_scale")
         channels, width = sum(shape[0] for shape in shapes.values()), config.width
-        self.normal = nn.ModuleDict({key_of(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
         self.linear = nn.Conv2d(channels, 3 * self.solved**2, REACH)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(_bias(self.linear), 0.5)
@@ -49,12 +48,6 @@ class AlignedDecoder(Decoder):
         blocks = [(Residual(width), *((Attention(width),) if i < config.attention else ())) for i in range(config.blocks)]
         self.body = nn.Sequential(*(part for block in blocks for part in block))
         self.paint = _paint(width, fine)
-
-    def set_moments(self, moments: Moments) -> None:
-        for tap, (mean, deviation) in moments.items():
-            normal = self.normal[key_of(tap)]
-            assert isinstance(normal, Normalise)
-            normal.set(mean, deviation)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Tensor]]) -> None:
@@ -81,7 +74,7 @@ class AlignedDecoder(Decoder):
 
     def _maps(self, features: Mapping[str, Tensor]) -> Tensor:
         """Concatenates the taps. Border cells are replicated, because the regression treats all cells alike."""
-        maps = torch.cat([self.normal[key_of(tap)](features[tap]) for tap in self.taps], 1)
+        maps = torch.cat([self.normalised(features, tap) for tap in self.taps], 1)
         return F.pad(maps, 4 * (REACH // 2 + 1,), mode="replicate")
 
 

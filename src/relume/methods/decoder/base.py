@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
@@ -16,11 +17,47 @@ class Decoder(nn.Module):
     """`forward` takes the features of a batch by tap."""
 
 
-@runtime_checkable
-class Normalising(Protocol):
-    """A decoder that normalises its features, by moments that it is told before it is trained. Others take them as they are."""
+def key_of(tap: str) -> str:
+    """A module's name has no dots; those of a user's layers have."""
+    return tap.replace(".", "-")
 
-    def set_moments(self, moments: Moments) -> None: ...
+
+class Normalise(nn.Module):
+    """(x - mean) / deviation, channel by channel; one that hardly moved is not blown up by what it does later."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+
+    def set(self, mean: Tensor, deviation: Tensor) -> None:
+        self.mean.copy_(mean)
+        least = 0.01 * deviation.mean()
+        self.deviation.copy_(deviation.clamp_min(least) if least > 0 else torch.ones_like(deviation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return (x - self.mean.view(shape)) / self.deviation.view(shape)
+
+
+class Normalising(Decoder):
+    """A decoder of features in units of their channels' deviations, by moments that are set before it is trained."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        self.normal = nn.ModuleDict({key_of(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
+
+    def set_moments(self, moments: Moments) -> None:
+        for tap, (mean, deviation) in moments.items():
+            normal = self.normal[key_of(tap)]
+            assert isinstance(normal, Normalise)
+            normal.set(mean, deviation)
+
+    def normalised(self, features: Mapping[str, Tensor], tap: str) -> Tensor:
+        return self.normal[key_of(tap)](features[tap])
 
 
 @runtime_checkable

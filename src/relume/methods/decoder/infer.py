@@ -1,7 +1,9 @@
-"""Applying decoders: the features of a dataset's pictures, never the pictures, in one pass each."""
+"""Applies decoders: to the features of a dataset's images, never to the images, in one pass each."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.results import Row
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.decoder.config import InvertDecoder
-from relume.methods.decoder.trained import TrainedDecoder
-from relume.networks.network import Network
+from relume.methods.decoder.model import TrainedDecoder, read_decoder
+from relume.networks.network import Network, load
 from relume.networks.taps import collect, spatial
+from relume.networks.weights import WeightStore
 
 Result = tuple[np.ndarray, list[Row], list[dict[str, object]]]  # pictures, index rows and timing rows of the group
 
@@ -34,7 +37,7 @@ def decode(
     rows = dataset.select(config.split, config.count)
     images: dict[str, list[np.ndarray]] = {decoder.name: [] for decoder in decoders}
     seconds = dict.fromkeys(images, 0.0)
-    for batch in (rows[at : at + micro_batch] for at in range(0, len(rows), micro_batch)):
+    for batch in batches(rows, micro_batch):
         for network in dict.fromkeys(decoder.network for decoder in decoders):
             own = [decoder for decoder in decoders if decoder.network == network]
             taps = tuple(dict.fromkeys(tap for decoder in own for tap in decoder.taps))
@@ -57,9 +60,7 @@ def _check(decoders: Sequence[TrainedDecoder], dataset: Dataset, config: InvertD
     if dataset.name != config.dataset:
         raise UserError(f"features of {config.dataset} are wanted, but --images holds {dataset.name}")
     for decoder in decoders:
-        if decoder.size != dataset.size:
-            there = f"dataset {dataset.name} has {dataset.size}"
-            raise UserError(f"decoder {decoder.name} makes pictures of {decoder.size} px; {there}")
+        decoder.check_images(dataset)
 
 
 @torch.no_grad()
@@ -76,11 +77,49 @@ def _look(network: Network, taps: Sequence[str], images: Tensor) -> dict[str, Te
 def apply(decoder: TrainedDecoder, features: Mapping[str, Tensor]) -> Tensor:
     """Features by tap -> (N, 3, size, size) in [0, 1]."""
     wanted = {tap: spatial(features[tap]) for tap in decoder.taps}
-    for tap, value in wanted.items():
-        if tuple(value.shape[1:]) != decoder.shapes[tap]:
-            found = f"{tap} has {tuple(value.shape[1:])}"
-            raise UserError(f"decoder {decoder.name} was trained on features {decoder.shapes[tap]}; {found} here")
-    pictures: Tensor = decoder.module(wanted)
-    if not bool(torch.isfinite(pictures).all()):
-        raise UserError(f"decoder {decoder.name} made values that are no numbers")
-    return pictures
+    decoder.check_features(wanted)
+    return decoder.finite(decoder.module(wanted))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    decoder: TrainedDecoder
+    encoder: Network
+    dataset: Dataset
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        if len(self.decoder.taps) != 1:
+            raise UserError(f"{self.decoder} is of {'+'.join(self.decoder.taps)}: one tap is wanted")
+        self.decoder.check_images(self.dataset)
+
+    @property
+    def name(self) -> str:
+        return self.decoder.name
+
+    @property
+    def network(self) -> str:
+        return self.decoder.network
+
+    @property
+    def tap(self) -> str:
+        return self.decoder.taps[0]
+
+    @torch.no_grad()
+    def encode(self, rows: Sequence[int]) -> Tensor:
+        """Numbers of the dataset's pictures -> their features, (N, C, h, w) or (N, C)."""
+        with collect(self.encoder, [self.tap]) as tapped:
+            found = {tap: value.float() for tap, value in tapped(self.dataset.pixels(list(rows)).to(self.device)).items()}
+        self.decoder.check_features(found)
+        return found[self.tap]
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Those -> (N, 3, H, W) in [0, 1], with gradients."""
+        return self.decoder.module({self.tap: features})
+
+
+def codecs(folders: Sequence[Path], dataset: Dataset, store: WeightStore, device: torch.device) -> list[Codec]:
+    """Of decoders' folders, in their order; a network that several decode is loaded once."""
+    decoders = [read_decoder(folder, device) for folder in folders]
+    networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
+    return [Codec(decoder=decoder, encoder=networks[decoder.network], dataset=dataset, device=device) for decoder in decoders]

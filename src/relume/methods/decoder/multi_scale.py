@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.methods.decoder.base import Decoder, Moments, Shapes
+from relume.methods.decoder.base import Normalising, Shapes, key_of
 from relume.methods.decoder.config import MultiScale
 
 POOLED = 4  # side of the map that a vector is unfolded into
@@ -29,11 +29,11 @@ def ladder(sides: Iterable[int], size: int) -> list[int]:
     return rungs
 
 
-class MultiScaleDecoder(Decoder):
+class MultiScaleDecoder(Normalising):
     """Features in units of their channels' deviations, residual blocks with GroupNorm and SiLU, a sigmoid at the end."""
 
     def __init__(self, shapes: Shapes, size: int, config: MultiScale) -> None:
-        super().__init__()
+        super().__init__(shapes)
         sides = {tap: shape[1] if len(shape) == 3 else POOLED for tap, shape in shapes.items()}
         if config.finest is not None:
             _check_finest(config.finest, sides, size)
@@ -44,7 +44,6 @@ class MultiScaleDecoder(Decoder):
         rung = {tap: min(range(last + 1), key=lambda i: max(near[i] / side, side / near[i])) for tap, side in sides.items()}
         widths = [config.width // 2 * min(WIDEST, 2 ** (last - i)) for i in range(last + 1)]
         self.joins = [tuple(tap for tap in shapes if rung[tap] == i) for i in range(last + 1)]
-        self.normal = nn.ModuleDict({key_of(tap): Normalise(shape[0]) for tap, shape in shapes.items()})
         self.entry = nn.ModuleDict({key_of(tap): _entry(shape, widths[rung[tap]]) for tap, shape in shapes.items()})
         self.rise = nn.ModuleList(Rise(widths[i], widths[i + 1]) for i in range(last))
         # at full size a block costs as much as all the others, so it stands there only for a tap that joins there
@@ -53,18 +52,12 @@ class MultiScaleDecoder(Decoder):
         )
         self.paint = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
 
-    def set_moments(self, moments: Moments) -> None:
-        for tap, (mean, deviation) in moments.items():
-            normal = self.normal[key_of(tap)]
-            assert isinstance(normal, Normalise)
-            normal.set(mean, deviation)
-
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         x: Tensor | None = None
         picture: Tensor | None = None
         for i, side in enumerate(self.sides):
             parts = [] if x is None else [self.rise[i - 1](x, side)]
-            parts += [resize(self.entry[key_of(tap)](self.normal[key_of(tap)](features[tap])), side) for tap in self.joins[i]]
+            parts += [resize(self.entry[key_of(tap)](self.normalised(features, tap)), side) for tap in self.joins[i]]
             x = self.refine[i](torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
             painted: Tensor = self.paint[i](x)
             picture = painted if picture is None else resize(picture, side) + painted
@@ -80,32 +73,6 @@ def _check_finest(finest: int, sides: Mapping[str, int], size: int) -> None:
             raise UserError(
                 f"architecture.finest: {finest} would shrink tap {tap}, of side {side}: take {least} at least, or null"
             )
-
-
-def key_of(tap: str) -> str:
-    """A module's name has no dots; those of a user's layers have."""
-    return tap.replace(".", "-")
-
-
-class Normalise(nn.Module):
-    """(x - mean) / deviation, channel by channel; one that hardly moved is not blown up by what it does later."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("deviation", torch.ones(channels))
-
-    def set(self, mean: Tensor, deviation: Tensor) -> None:
-        self.mean.copy_(mean)
-        least = 0.01 * deviation.mean()
-        self.deviation.copy_(deviation.clamp_min(least) if least > 0 else torch.ones_like(deviation))
-
-    def forward(self, x: Tensor) -> Tensor:
-        shape = (-1, *(1,) * (x.ndim - 2))
-        return (x - self.mean.view(shape)) / self.deviation.view(shape)
 
 
 class Rise(nn.Module):

@@ -16,11 +16,10 @@ from relume.core.images import to_uint8
 from relume.core.results import Row
 from relume.core.run import Run
 from relume.core.runtime import autocast, generator
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.diffusion.config import InvertDiffusion, Noise, UNet
 from relume.methods.diffusion.family import WAYS
-from relume.methods.diffusion.model import Denoiser
-from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
+from relume.methods.diffusion.model import Denoiser, conditioned, direct, pure, sample
 from relume.networks.network import Network
 from relume.networks.taps import collect, spatial
 from relume.training.models import TrainedModel, load_model, shapes_of
@@ -68,7 +67,7 @@ def invert(
         model = models[seen.model]
         made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
         seconds = dict.fromkeys(WAYS, 0.0)
-        for rows in (places[at : at + run.micro_batch] for at in range(0, len(places), run.micro_batch)):
+        for rows in batches(places, run.micro_batch):
             features = _features(model, networks[model.network], dataset.pixels(rows).to(device))
             units = _units(model.size, dataset.ids(rows), run, config.draws, device)
             with autocast(run, device):
@@ -105,9 +104,7 @@ def _draw(
     times.append(time.perf_counter())
     draws = []
     for unit in units:
-        draws.append(sample(denoise, unit, noise, steps))
-        if not bool(torch.isfinite(draws[-1]).all()):  # also waits for the device
-            raise UserError(f"denoiser {model.name} made values that are NaN or Inf")
+        draws.append(model.finite(sample(denoise, unit, noise, steps)))  # also waits for the device
         times.append(time.perf_counter())
     stack = torch.stack(draws)
     spread = stack.var(0, correction=1).mean(1).sqrt()
@@ -119,16 +116,12 @@ def _check(models: Mapping[str, TrainedDenoiser], dataset: Dataset, config: Inve
     if dataset.name != config.dataset:
         raise UserError(f"needs features of {config.dataset}, but --images holds {dataset.name}")
     for model in models.values():
-        if model.size != dataset.size:
-            raise UserError(f"denoiser {model.name} makes pictures of {model.size} px; dataset {dataset.name} has {dataset.size}")
+        model.check_images(dataset)
 
 
 @torch.no_grad()
 def _features(model: TrainedDenoiser, network: Network, images: Tensor) -> dict[str, Tensor]:
     with collect(network, model.taps) as tapped:
         found = {tap: spatial(value) for tap, value in tapped(images).items()}
-    for tap, value in found.items():
-        if tuple(value.shape[1:]) != model.shapes[tap]:
-            here = f"{tap} has {tuple(value.shape[1:])}"
-            raise UserError(f"denoiser {model.name} was trained on features {model.shapes[tap]}; {here} here")
+    model.check_features(found)
     return found

@@ -2,7 +2,7 @@
 a decoder of the features; sampling lowers the noise step by step (Karras et al., arXiv 2206.00364)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.methods.decoder.base import Moments, Shapes
-from relume.methods.decoder.multi_scale import Normalise
-from relume.methods.diffusion.config import UNet
+from relume.methods.decoder.base import Moments, Normalise, Shapes, key_of
+from relume.methods.diffusion.config import Noise, UNet
 
 DATA = 0.5  # standard deviation of images in [-1, 1], as published
 WAVES = 32  # sines and cosines of the noise embedding
@@ -33,7 +32,7 @@ class Denoiser(nn.Module):
         self.read = nn.ModuleDict()
         for tap, shape in shapes.items():
             grid = self.grids[tap]
-            self.read[_key(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
+            self.read[key_of(tap)] = Reader(shape, config.features, config.widths[grid], self.sides[grid])
         self.tell = nn.Sequential(nn.Linear(2 * WAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
         self.enter = nn.Conv2d(3 * config.patch**2, first, 3, padding=1)
         self.down = nn.ModuleList(Block(width, told) for width in config.widths)
@@ -53,7 +52,7 @@ class Denoiser(nn.Module):
 
     def set_moments(self, moments: Moments) -> None:
         for tap, (mean, deviation) in moments.items():
-            reader = self.read[_key(tap)]
+            reader = self.read[key_of(tap)]
             assert isinstance(reader, Reader)
             reader.normal.set(mean, deviation)
 
@@ -67,7 +66,7 @@ class Denoiser(nn.Module):
     def _network(self, x: Tensor, noise: Tensor, features: Mapping[str, Tensor], shown: Mapping[str, Tensor]) -> Tensor:
         angles = noise[:, None] * torch.exp(torch.linspace(0, math.log(10), WAVES, device=noise.device))
         told = self.tell(torch.cat([angles.sin(), angles.cos()], 1))
-        read = {tap: self.read[_key(tap)](features[tap], on) for tap, on in shown.items()}
+        read = {tap: self.read[key_of(tap)](features[tap], on) for tap, on in shown.items()}
         x = self.enter(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
         kept: list[Tensor] = []
         for i, block in enumerate(self.down):
@@ -126,14 +125,53 @@ class Norm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _key(tap: str) -> str:
-    """A tap's name without dots, which module names must not have."""
-    return tap.replace(".", "-")
-
-
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     """Zero-initialised: it starts without effect."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # noisy pictures in [-1, 1], (N,) deviations -> the pictures
+RHO = 7  # exponent that concentrates steps at low noise (Karras et al., arXiv 2206.00364)
+
+
+def shown(features: Mapping[str, Tensor], tap: str | None) -> dict[str, Tensor]:
+    """Masks that condition all samples on this tap, or on all taps."""
+    return {name: values.new_full((len(values),), float(tap in (None, name))) for name, values in features.items()}
+
+
+def conditioned(module: Denoiser, features: Mapping[str, Tensor], tap: str | None) -> Denoise:
+    on = shown(features, tap)
+    return lambda noisy, sigma: module(noisy, sigma, features, on)
+
+
+def pure(size: int, generators: Sequence[torch.Generator], device: torch.device) -> Tensor:
+    """Unit noise, one sample per generator, drawn on the CPU so that devices agree."""
+    return torch.stack([torch.randn(3, size, size, generator=one) for one in generators]).to(device)
+
+
+@torch.no_grad()
+def direct(denoise: Denoise, unit: Tensor, noise: Noise) -> Tensor:
+    """The expected image given the features, in one pass: (N, 3, H, W) in [0, 1]."""
+    return _bounded(denoise(noise.most * unit, unit.new_full((len(unit),), noise.most)))
+
+
+@torch.no_grad()
+def sample(denoise: Denoise, unit: Tensor, noise: Noise, steps: int) -> Tensor:
+    """One sample by Heun's method from the largest noise to zero: (N, 3, H, W) in [0, 1]."""
+    ends = [value ** (1 / RHO) for value in (noise.most, noise.least)]
+    sigmas = [*((ends[0] + at / max(1, steps - 1) * (ends[1] - ends[0])) ** RHO for at in range(steps)), 0.0]
+    x = sigmas[0] * unit
+    for here, there in zip(sigmas, sigmas[1:], strict=False):
+        slope = (x - denoise(x, x.new_full((len(x),), here))) / here
+        ahead = x + (there - here) * slope
+        if there > 0:
+            slope = (slope + (ahead - denoise(ahead, x.new_full((len(x),), there))) / there) / 2
+        x = x + (there - here) * slope
+    return _bounded(x)
+
+
+def _bounded(x: Tensor) -> Tensor:
+    return (x / 2 + 0.5).clamp(0, 1)

@@ -10,8 +10,7 @@ from torch import Tensor
 from relume.core.runtime import generator
 from relume.losses import image
 from relume.methods.diffusion.config import DiffusionConfig
-from relume.methods.diffusion.model import DATA, Denoiser
-from relume.methods.diffusion.sampling import conditioned, direct, pure, sample
+from relume.methods.diffusion.model import DATA, Denoiser, conditioned, direct, pure, sample
 from relume.networks.network import load
 from relume.networks.taps import compute
 from relume.training.augment import augment

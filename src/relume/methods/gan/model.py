@@ -1,15 +1,20 @@
-"""Generators and discriminators by the names in `params.yaml`."""
+"""Generators and discriminators by the names in `params.yaml`, and trained generators."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from relume.core.errors import UserError
+from relume.methods.gan import model as gans
+from relume.methods.gan.config import GeneratorArchitecture
 from relume.methods.gan.dcgan import DcganDiscriminator, DcganGenerator
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.style_gan import StyleDiscriminator, StyleGenerator
 from relume.methods.gan.style_gan1 import StyleGan1Generator
+from relume.training.models import TrainedModel, load_model
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -36,3 +41,15 @@ def _built(makers: dict[str, Callable[[Any, int], M]], architecture: Any, size: 
         return makers[architecture.kind](architecture, size)
     except ValueError as error:
         raise UserError(f"architecture {architecture.kind}: {error}") from None
+
+
+class TrainedGan(TrainedModel[Generator]):
+    @property
+    def generator(self) -> Generator:
+        return self.module
+
+
+def read_gan(folder: Path, device: torch.device) -> TrainedGan:
+    return load_model(
+        TrainedGan, folder, device, "gan", GeneratorArchitecture, lambda own, card: gans.generator(own, card["size"])
+    )

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.images import resize
-from relume.losses.kernel import discrepancy
+from relume.losses.gan import discrepancy
 from relume.methods.gan.config import Moments
 from relume.networks.network import Network
 from relume.networks.taps import collect

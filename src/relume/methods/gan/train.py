@@ -12,7 +12,7 @@ from relume.core.images import grid, resize, to_uint8
 from relume.core.runtime import generator
 from relume.core.samples import Samples
 from relume.losses import gan as losses
-from relume.losses.kernel import kid
+from relume.losses.gan import kid
 from relume.methods.gan import model as gans
 from relume.methods.gan.adversary import Adversary
 from relume.methods.gan.config import GanConfig, LeastSquares, Logistic, MetricNetwork, Moments
@@ -24,8 +24,8 @@ from relume.networks.network import Network, load
 from relume.networks.taps import collect
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState, frozen
 from relume.training.augment import augment
-from relume.training.ema import copied
 from relume.training.models import Trained
+from relume.training.optimiser import copied
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
 
 ROWS = 4  # of samples.png

@@ -19,14 +19,14 @@ from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import InvertLandscape, Way
 from relume.methods.landscape.likeness import Likeness, likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import drawn, paint
 from relume.methods.landscape.trained import TrainedLandscape, read_landscape
 from relume.methods.landscape.trajectories import See, descend, loss_gradient
-from relume.methods.latent.trained import TrainedMapper, read_mapper
+from relume.methods.latent.model import TrainedMapper, read_mapper
 from relume.methods.optimise.path import FOLLOWED, moments, together, walked
 from relume.networks.network import load
 from relume.networks.taps import compute

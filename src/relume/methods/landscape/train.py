@@ -14,16 +14,15 @@ from relume.core.images import resize
 from relume.core.runtime import generator
 from relume.losses import image
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeConfig
 from relume.methods.landscape.likeness import likeness
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.replay import Learner
-from relume.methods.landscape.trajectories import See, descend, loss_gradient
+from relume.methods.landscape.trajectories import Learner, See, descend, loss_gradient
 from relume.methods.latent.train import mean_latent, shaped, variance
 from relume.networks.weights import canonical, digest
-from relume.training.ema import below
 from relume.training.models import Trained
+from relume.training.optimiser import below
 from relume.training.trainer import LOSS, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 SHOWN = 6  # images in a row of a preview

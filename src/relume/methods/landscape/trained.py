@@ -7,7 +7,7 @@ import torch
 
 from relume.core.config import build
 from relume.core.errors import UserError
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeArchitecture, LandscapeConfig
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import fingerprint

@@ -16,12 +16,12 @@ from relume.core.files import Scratch
 from relume.core.images import resize, to_uint8
 from relume.core.results import Descent, Group, Row
 from relume.core.run import Run
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.losses.objective import Activations
 from relume.methods.gan.generator import Generator
 from relume.methods.latent.config import InvertLatent, Method, base, method
+from relume.methods.latent.model import TrainedMapper
 from relume.methods.latent.space import spaces
-from relume.methods.latent.trained import TrainedMapper
 from relume.methods.optimise.config import InvertOptimise, Latent
 from relume.methods.optimise.infer import Watch, Work, invert, work
 from relume.methods.optimise.parametrise import Spaces
@@ -110,9 +110,9 @@ def mean_picture(studio: Studio, where: InvertOptimise, name: str) -> Result:
 def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper) -> Result:
     """The generator's images of the mapper's latents."""
     network, dataset = load(mapper.network, studio.store, studio.device), studio.dataset
-    numbers, step = dataset.select(where.split, where.count), studio.run.micro_batch
+    numbers = dataset.select(where.split, where.count)
     images, seconds = [], 0.0
-    for batch in (numbers[at : at + step] for at in range(0, len(numbers), step)):
+    for batch in batches(numbers, studio.run.micro_batch):
         with collect(network, mapper.taps) as tapped:
             features = tapped(dataset.pixels(batch).to(studio.device))
         started = time.perf_counter()

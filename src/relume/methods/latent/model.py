@@ -1,13 +1,15 @@
 """Mappers: features by tap, (N, C, h, h) or (N, D) -> a generator's latent in one pass, of the shape of the mean `centre`."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.latent.config import PublishedMapper, ResidualMapper
+from relume.methods.latent.config import MapperArchitecture, PublishedMapper, ResidualMapper
+from relume.training.models import TrainedModel, load_model, shapes_of
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
 SLOPE = 0.2  # of the LeakyReLU
@@ -74,3 +76,31 @@ MAPPERS: dict[str, Callable[[Shapes, Tensor, Any], Mapper]] = {"published": Publ
 def build(shapes: Shapes, centre: Tensor, architecture: Any) -> Mapper:
     """The mapper of `architecture` (a class of `methods/latent/config.py`), with random weights."""
     return MAPPERS[architecture.kind](shapes, centre, architecture)
+
+
+class TrainedMapper(TrainedModel[Mapper]):
+    @property
+    def generator(self) -> str:
+        """The generator's folder."""
+        return self.card["config"]["generator"]
+
+    @property
+    def space(self) -> str:
+        return self.card["config"]["space"]
+
+    @torch.no_grad()
+    def latents(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Features by tap -> z (N, latent), w (N, width) or w+ (N, layers, width)."""
+        self.check_features(features)
+        return self.finite(self.module(features))
+
+
+def read_mapper(folder: Path, device: torch.device) -> TrainedMapper:
+    return load_model(
+        TrainedMapper,
+        folder,
+        device,
+        "mapper",
+        MapperArchitecture,
+        lambda own, card: build(shapes_of(card), torch.zeros(card["latent"]), own),
+    )

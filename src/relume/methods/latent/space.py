@@ -4,17 +4,55 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
 from relume.core.images import resize
 from relume.core.runtime import generator as seeded
 from relume.losses.image import noise_reg
-from relume.methods.gan.generator import Generator, maps
-from relume.methods.latent.pivotal import Tuned
+from relume.methods.gan.generator import Generator, Noise, maps
 from relume.methods.optimise import parametrise
 from relume.methods.optimise.base import Parametrisation
 from relume.methods.optimise.config import Latent
 from relume.methods.optimise.parametrise import Spaces
+
+MAPPING = "mapping."  # prefix of the weights from z to w, which are not tuned
+
+
+class Painter(nn.Module):
+    """w, noise -> images, as the module's forward."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, w: Tensor, *noise: Tensor) -> Tensor:
+        return self.generator.synthesise(w, noise or None)
+
+
+class Tuned:
+    """Pivotal tuning (Roich et al., arXiv 2106.05744): each row has its own differences from the synthesis weights."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.painter = Painter(generator)
+        named = self.painter.named_parameters()
+        self.weights = {name: value for name, value in named if not name.startswith(f"generator.{MAPPING}")}
+
+    @property
+    def length(self) -> int:
+        """Weights per row."""
+        return sum(value.numel() for value in self.weights.values())
+
+    def paint(self, differences: Tensor, w: Tensor, noise: Noise) -> Tensor:
+        """Differences (N, length), w (N, …), noise (N, 1, h, h) each -> (N, 3, size, size), row n by its own generator."""
+        return vmap(self._one)(differences, w, *noise)
+
+    def _one(self, differences: Tensor, w: Tensor, *noise: Tensor) -> Tensor:
+        parts = differences.split([value.numel() for value in self.weights.values()])
+        own = {name: value + part.view_as(value) for (name, value), part in zip(self.weights.items(), parts, strict=True)}
+        painted: Tensor = functional_call(self.painter, own, (w[None], *(one[None] for one in noise)))
+        return painted[0]
+
 
 DRAWN = 256  # latents for their std
 

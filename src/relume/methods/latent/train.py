@@ -13,7 +13,7 @@ from relume.core.images import resize
 from relume.core.runtime import generator
 from relume.losses import feature, image
 from relume.methods.gan.generator import Generator
-from relume.methods.gan.trained import TrainedGan
+from relume.methods.gan.model import TrainedGan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.model import Mapper, build
 from relume.networks.network import load

@@ -15,10 +15,10 @@ from relume.core.results import Row
 from relume.core.run import Run
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
-from relume.data.store import Dataset
+from relume.data.store import Dataset, batches
 from relume.methods.masked.config import ReconstructMasked
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,7 @@ def scenes(dataset: Dataset, config: ReconstructMasked, run: Run) -> Iterator[Sc
     numbers, side = dataset.select(config.split, config.count), dataset.size // config.cell
     for ratio in config.ratios:
         masks = Masks(pattern=config.pattern, ratio=ratio, cell=config.cell)
-        for at in range(0, len(numbers), run.micro_batch):
-            part = list(numbers[at : at + run.micro_batch])
+        for part in batches(numbers, run.micro_batch):
             hidden = masks_of(dataset.ids(part), side, masks, run.seed)
             images = dataset.pixels(part).masked_fill(in_pixels(hidden, config.cell), 0.0)
             yield Scene(ratio=ratio, ids=dataset.ids(part), images=images, hidden=hidden)

@@ -14,7 +14,7 @@ from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
 from relume.data.masks import in_pixels
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.trained import TrainedMasked
+from relume.methods.masked.model import TrainedMasked
 
 MOST = 64  # holes with a window each; more holes share one window
 CONTEXT = 2  # side of a window, as a multiple of the hole's, if the image is large enough

@@ -14,14 +14,13 @@ from relume.core.images import resize, to_uint8
 from relume.core.run import Run
 from relume.core.runtime import autocast
 from relume.losses.objective import Known, Objective
-from relume.methods.optimise import optimizers, parametrise, schedules
+from relume.methods.optimise import optimizers, parametrise
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
-from relume.networks.network import Network
-from relume.networks.relu import identity_relu
+from relume.networks.network import Network, identity_relu
 from relume.networks.taps import collect
-from relume.training.ema import below, prefixed
+from relume.training.optimiser import below, prefixed
 
 Forward = Callable[[Tensor], dict[str, dict[str, Tensor]]]  # images -> network -> tap -> features
 
@@ -125,7 +124,7 @@ class Descent:
                 values = _measure(self.problem, forward, full)
             self.best.check(step, values)
             self.best.update(step, full, values["objective"], whole=full_size)
-        rate = schedules.learning_rate(config.optimiser, step, config.steps)
+        rate = optimizers.learning_rate(config.optimiser, step, config.steps)
         self._move(optimizers.normalised(gradient) if config.optimiser.normalise_gradient else gradient, rate)
         self._add_seconds(started, wait=reports)
         if step in self.moments:
@@ -155,7 +154,7 @@ class Descent:
     def _update_space(self) -> None:
         """Switches to the space and size of this step, re-encoding the image. A new space, size or phase resets the optimizer."""
         number = max(index for index, (start, _) in enumerate(self.spaces) if start <= self.step)
-        size = schedules.at(self.sizes, self.step)
+        size = optimizers.at(self.sizes, self.step)
         if (number, size) == self.at:
             before, now = (self.space.phase(step / self.config.steps) for step in (self.step - 1, self.step))
             if before != now:  # a new phase optimises other parameters
@@ -206,7 +205,7 @@ class Descent:
             faults = self.best.faults()
             values = _measure(self.problem, forward, self.best.images)
         self._add_seconds(started, wait=True)
-        rate = schedules.learning_rate(self.config.optimiser, max(self.step - 1, 0), self.config.steps)
+        rate = optimizers.learning_rate(self.config.optimiser, max(self.step - 1, 0), self.config.steps)
         self._report(report, values, self.best.images, rate)
         while self.path.shape[1] < len(self.moments):  # stopped rows do not change
             self._record(self.best.images)

@@ -1,9 +1,11 @@
-"""Optimizers over parameters (N, …) whose rows are independent problems. Their state can be saved and restored exactly."""
+"""Optimizers over parameters (N, …) whose rows are independent problems, and their learning rates. The state of an optimizer can
+be saved and restored exactly."""
 
+import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -149,3 +151,22 @@ RULES: dict[str, Callable[[Optimiser], Optimizer]] = {
     "signed_adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas), signed=True),
     "lbfgs": lambda config: Lbfgs(),
 }
+
+
+V = TypeVar("V", int, float)
+
+
+def at(pairs: Sequence[tuple[int, V]], step: int) -> V:
+    """The value at `step`."""
+    return next(value for start, value in reversed(pairs) if start <= step)
+
+
+def learning_rate(config: Optimiser, step: int, steps: int) -> float:
+    rate = at(config.learning_rate, step)
+    if config.cosine:
+        rate *= 0.5 * (1 + math.cos(math.pi * step / steps))
+    if config.cooldown:
+        rate *= 0.5 - 0.5 * math.cos(math.pi * min(1.0, (steps - step) / config.cooldown))
+    if config.warmup:
+        rate *= min(1.0, (step + 1) / config.warmup)
+    return rate

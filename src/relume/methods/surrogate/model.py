@@ -2,12 +2,15 @@
 standardised by their moments over the training images."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from relume.methods.surrogate.config import LinearSurrogate, ResidualSurrogate
+from relume.methods.optimise.terms import Surrogate
+from relume.methods.surrogate.config import LinearSurrogate, ResidualSurrogate, SurrogateArchitecture
+from relume.training.models import TrainedModel, load_model, shapes_of
 
 Shapes = Mapping[str, tuple[int, ...]]  # tap -> (C, h, h) or (D,)
 Draws = Sequence[torch.Generator]  # one per row, so that dropout is the same after resuming and in data-parallel training
@@ -116,3 +119,22 @@ def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     if len(x) < x.shape[1]:
         return x.T @ torch.linalg.solve(x @ x.T + strength * torch.eye(len(x), dtype=x.dtype), y)
     return torch.linalg.solve(x.T @ x + strength * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
+
+
+def read_surrogate(folder: Path, device: torch.device) -> TrainedModel[SurrogateMap]:
+    """Its target is `card["config"]["target"]`: another network and its tap."""
+    return load_model(
+        TrainedModel[SurrogateMap],
+        folder,
+        device,
+        "surrogate",
+        SurrogateArchitecture,
+        lambda own, card: SurrogateMap(shapes_of(card), card["shape"], own),
+    )
+
+
+def learned(folder: Path, device: torch.device) -> Surrogate:
+    """Its taps and image size are checked with the parameters."""
+    found = read_surrogate(folder, device)
+    target = found.card["config"]["target"]
+    return Surrogate(network=target["network"], tap=target["tap"], predict=found.module)

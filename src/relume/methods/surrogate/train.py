@@ -1,7 +1,8 @@
 """Training of a surrogate, initialised by ridge regression. Baselines: the nearest training image's embedding, the mean."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,78 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from relume.data.store import Dataset, batches
 from relume.losses import feature
 from relume.methods.surrogate.config import SurrogateConfig
-from relume.methods.surrogate.model import Draws, SurrogateMap, ridge
-from relume.methods.surrogate.pairs import Extractors, Pairs, pairs
-from relume.training.ema import copied
+from relume.methods.surrogate.model import Draws, Shapes, SurrogateMap, flattened, ridge, sides
+from relume.networks.network import load
+from relume.networks.store import cached, read_cache
+from relume.networks.taps import compute
+from relume.networks.weights import WeightStore
 from relume.training.models import Trained
+from relume.training.optimiser import copied
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_terms
+
+Seen = dict[str, Tensor]  # tap -> features of a batch
+See = Callable[[Sequence[int]], Seen]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Tensors on the device."""
+
+    inputs: Tensor  # (n, D): maps averaged to the grid
+    outputs: Tensor  # (n, *shape)
+    shapes: Shapes  # of the taps before averaging
+
+    def some(self, indices: list[int]) -> "Pairs":
+        return replace(self, inputs=self.inputs[indices], outputs=self.outputs[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureReader:
+    """Features of a dataset, from the cache or computed."""
+
+    dataset: Dataset
+    store: WeightStore
+    device: torch.device
+    micro_batch: int
+
+    def see(self, network: str, taps: Sequence[str], folder: Path | None) -> See:
+        """A function of rows -> features. `folder`: the cache, for taps that it has; other taps are computed."""
+        cache = read_cache(folder, self.dataset, network, taps) if folder else {}
+        if missing := tuple(tap for tap in taps if tap not in cache):
+            loaded = load(network, self.store, self.device)
+
+            def computed(rows: Sequence[int]) -> Seen:
+                images = self.dataset.pixels(list(rows)).to(self.device)
+                found = compute({network: loaded}, images, {network: missing})[network]
+                return found | cached(cache, rows, self.device)
+
+            return computed
+        return partial(cached, cache, device=self.device)
+
+
+@torch.no_grad()
+def pairs(
+    reader: FeatureReader,
+    config: SurrogateConfig,
+    rows: Sequence[int],
+    *,
+    features: Path | None = None,
+    target: Path | None = None,
+) -> Pairs:
+    """The pairs of these rows, in their order. `features`, `target`: folders of the cache."""
+    see = reader.see(config.network, config.taps, features)
+    see_target = reader.see(config.target.network, (config.target.tap,), target)
+    first = see(rows[:1])
+    shapes = {tap: tuple(first[tap].shape[1:]) for tap in config.taps}
+    grid = sides(shapes, config.architecture.grid)
+    inputs, outputs = [], []
+    for part in batches(rows, reader.micro_batch):
+        inputs.append(flattened(see(part), grid))
+        outputs.append(see_target(part)[config.target.tap])
+    return Pairs(inputs=torch.cat(inputs), outputs=torch.cat(outputs), shapes=shapes)
 
 
 class SurrogateTrainer(Trainer[SurrogateConfig]):
@@ -27,9 +93,9 @@ class SurrogateTrainer(Trainer[SurrogateConfig]):
 
     def __init__(self, setup: Setup[SurrogateConfig], features: Path | None = None, target: Path | None = None) -> None:
         super().__init__(setup)
-        extractors = Extractors(dataset=self.dataset, store=self.store, device=self.device, micro_batch=self.run.micro_batch)
+        reader = FeatureReader(dataset=self.dataset, store=self.store, device=self.device, micro_batch=self.run.micro_batch)
         self.learned, self.held = (
-            pairs(extractors, self.config, rows, features=features, target=target) for rows in (self.train, self.val)
+            pairs(reader, self.config, rows, features=features, target=target) for rows in (self.train, self.val)
         )
         with self.seeded():
             outputs = self.learned.outputs.shape[1:]
