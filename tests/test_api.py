@@ -147,11 +147,6 @@ def test_maps_tokens_and_vectors_with_their_guides(net: Net, cache: Path, layer:
     assert len(fitted) == len(list((cache / "guides").glob("*"))) == (recipe != "efficientnet_shallow")
 
 
-def test_transparent_images_have_as_many_channels_as_the_network_takes() -> None:
-    for channels in (1, 3, 4):
-        assert load(torch.rand(4, 16, 16), size=16, channels=channels).shape == (1, channels, 16, 16)
-
-
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_features_alone_give_the_same_bits_as_images(channels: int) -> None:
     torch.manual_seed(0)

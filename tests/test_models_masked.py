@@ -11,7 +11,7 @@ from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
+from relume.methods.masked.base import MaskedModel, ordered, over_hidden, take
 from relume.methods.masked.beit import Beit
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.mixed_ae import MixedAe, recognition
@@ -104,14 +104,6 @@ def test_half_precision_and_representations(case: str) -> None:
     assert seen.ndim == 2
     assert torch.allclose(made.represent(IMAGES[1:2]), seen[1:2], atol=1e-4)
     assert not torch.allclose(seen[0], seen[1], atol=1e-4)
-
-
-def test_patches_round_trip() -> None:
-    cells = patches(IMAGES, CELL)
-    assert cells.shape == (3, 16, 48)
-    assert torch.equal(cells[0, 1], IMAGES[0, :, :4, 4:8].flatten())
-    assert torch.equal(unpatch(cells, CELL), IMAGES)
-    assert torch.allclose(picture_of(normalise(IMAGES)), IMAGES, atol=1e-6)
 
 
 def test_ordered_cells() -> None:

@@ -134,13 +134,6 @@ def test_merge(base: Any, differences: Any, wanted: Any) -> None:
     assert merge(base, differences) == wanted
 
 
-def test_dvc_arguments() -> None:
-    base = {"a": {"b": 1, "c": {"x": 1.0}}, "d": [1], "e": 5}
-    wanted = {"a": {"b": 2, "c": {"y": 1.0}}, "d": [[0, 0.5]], "e": 5, "f": None}
-    words = [word for word in arguments(base, wanted) if word != "-S"]
-    assert words == ["a.b=2", "~a.c", "+a.c={y:1.0}", "d=[[0,0.5]]", "+f=null"]
-
-
 @pytest.mark.parametrize("name", ["true", "a b", "1x", "x:y", "null"])
 def test_invalid_names(name: str) -> None:
     with pytest.raises(UserError, match=r"recipes: the name"):

@@ -104,11 +104,6 @@ def test_the_reference_is_fresh(name: str) -> None:
     assert (ROOT / FOLDER / f"{name}.md").read_text() == NOTE + PAGES[name](), "run python -m benchmarks.reference"
 
 
-def test_every_page_is_in_the_site() -> None:
-    pages = {str(page.relative_to(ROOT / "docs")) for page in DOCS[1:]}
-    assert set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text())) == pages
-
-
 def test_the_numbers_are_those_of_the_record() -> None:
     text = DOCS[0].read_text()
     assert text == numbers(text, recorded(ROOT)), "run python -m benchmarks.gallery"
