@@ -10,10 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.losses.config import Distance, Losses, TvTerm
-from relume.losses.feature import DISTANCES
+from relume.losses.config import Losses, TvTerm
 from relume.losses.foreign import AGGREGATES, POLICIES
 from relume.losses.objective import Known
 from relume.losses.perceptual import LPIPS_TAPS, lpips, ssim
@@ -23,7 +21,7 @@ from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, 
 from relume.networks.network import Network
 from relume.networks.taps import BATCHNORM
 from relume.networks.weights import WeightStore
-from tests.inversion_files import CPU, NOTHING, net, pictures, problem, seen, settings, solve, value, weighted, work_in
+from tests.inversion_files import CPU, NOTHING, net, problem, seen, settings, solve, value, weighted, work_in
 
 OTHER = "efficientnet_lite0"  # a second network, also in place of CLIP
 FOREIGN = {"networks": {OTHER: {"pool": 1.0}}}
@@ -267,10 +265,6 @@ def test_foreign_networks_are_a_weighted_mean(default_params: dict[str, Any]) ->
     torch.testing.assert_close(both, 0.75 * first + 0.25 * second)
 
 
-def test_configured_distances_are_registered() -> None:
-    assert set(get_args(Distance)) == set(DISTANCES)
-
-
 @pytest.mark.parametrize(
     ("penalty", "exponent", "answer"),
     [("power", 2.0, 0.16), ("power", 1.0, 0.4), ("linear", 1.0, 0.4), ("squared_relu", 1.0, 0.1 + 10 * 0.01)],
@@ -280,12 +274,3 @@ def test_tv_penalties(default_params: dict[str, Any], penalty: str, exponent: fl
     whole = alone("tv", config)
     assert value(whole, stripes(whole)).tolist() == pytest.approx([answer] * 2, rel=1e-3)
     assert penalty in get_args(TvTerm.__dataclass_fields__["penalty"].type)
-
-
-def test_missing_inputs_of_a_term_raise(default_params: dict[str, Any]) -> None:
-    config = settings(default_params)
-    with pytest.raises(UserError, match=r"losses\.surrogate: there is no trained surrogate"):
-        objective(weighted(config, {"surrogate": 1.0}), NOTHING)
-    for term, words in (("pixel", "pixel term"), ("ssim", "ssim term"), ("guide", "guide")):
-        with pytest.raises(ValueError, match=words):
-            objective(weighted(config, {term: 1.0}), NOTHING)(pictures(), {}, Known(targets={}))

@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional as F
 
 from relume.core.config import build as configured
-from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
@@ -184,15 +183,3 @@ def test_recognition_loss() -> None:
     assert recognition(features, 2, 1.0).item() == pytest.approx(-(e / (e + 2)).log().item(), rel=1e-5)
     one = recognition(features[:, :3], 2, 1.0)  # the third has no partner and does not count
     assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
-
-
-def test_invalid_architectures() -> None:
-    config = configured(MaskedArchitecture, CASES["simmim"] | {"patch": 3}, "architecture")
-    with pytest.raises(UserError, match="simmim: "):
-        build(config, SIZE, CELL)
-    with pytest.raises(UserError, match="levels: "):
-        configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
-    with pytest.raises(UserError, match="heads: "):
-        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**STACK, "heads": 3}}, "architecture")
-    with pytest.raises(ValueError, match="16 px"):
-        model("mae")(IMAGES[..., :8, :8], HIDDEN)
