@@ -8,10 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.api.inpainting import draw_hole
 from relume.core.errors import UserError
-from relume.core.runtime import seed_of
-from relume.data.masks_config import Masks
 from relume.methods.masked import inpaint
 from relume.methods.masked.inpaint import Hole, Window, fill, holes, seen, touched
 from relume.methods.masked.trained import TrainedMasked
@@ -100,18 +97,6 @@ def test_model_input_has_no_hidden_pixels() -> None:
         assert torch.equal(shown, again)
         assert 0 < dark.sum() < dark.numel()
         assert shown[:, :, dark[0].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)].abs().max() == 0
-
-
-def test_drawn_mask() -> None:
-    hidden, hole = draw_hole(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
-    assert (hole.window.top, hole.window.left, hole.window.side) == (1, 9, 32)
-    assert hidden.sum() == 12 * 64
-    assert np.array_equal(hidden[1:33, 9:41], hole.own)
-    _, dark = seen(model(), hole.window, picture(35, 50), hidden)
-    assert dark.sum() == 12
-    assert np.array_equal(dark[0].numpy(), hole.own[::8, ::8])
-    with pytest.raises(UserError, match="image of 50 x 3 pixels: needs at least 4 x 4"):
-        draw_hole(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
 
 
 def test_holes_are_filled_independently() -> None:

@@ -60,27 +60,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield store
 
 
-@pytest.mark.slow
-def test_run_paper_s4(project: Path) -> None:
-    """All stages; a narrow model, two batches of two, two steps down."""
-    files.cifar10(project)
-    params = whole("paper_s4")
-    params["prepare"]["datasets"]["cifar10"].update(verify=False, val=4)
-    params["run"].update(device="cpu", micro_batch=4)
-    params["extract"].update(pictures=4)
-    params["maps"].update(count=2)
-    params["train_masked"]["shared"]["training"].update(steps=2, batch=2, log_every=1, validate_every=2)
-    params["train_masked"]["models"]["s4"]["architecture"].update(width=24, heads=2, key=4, memories=32, steps=2)
-    run_all(params)
-    board = {(row["method"], row["mask_ratio"]): row for row in read_csv(Path("metrics/masked.csv"))}
-    assert {ratio for method, ratio in board if method == "s4"} == {"0.85", "0.75", "0.5"}
-    floors = {method for method, ratio in board if method.startswith("floor_") and ratio == "0.85"}
-    assert "floor_inverse_distance" in floors
-    assert {row["n"] for row in board.values()} == {"4"}
-    assert read_json(Path("models/masked/s4/model.json"))["config"]["architecture"]["alpha"] == 10.0
-    assert {row["method"] for row in read_csv(Path("metrics/probe.csv"))} >= {"s4"}
-
-
 SIZE = 64  # pixels of the toy run's pictures
 
 
@@ -228,20 +207,6 @@ def test_run_paper_s2(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared(params)
     shapes = {name: read_json(Path(f"models/decoder/{name}/model.json"))["shapes"] for name in ("s2_conv2", "s2_fc8")}
     assert shapes == {"s2_conv2": {"conv2": [192, 8, 8]}, "s2_fc8": {"logits": [1000]}}
-
-
-@pytest.mark.slow
-def test_run_paper_s3(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.tar(project / "ILSVRC2012_img_val.tar", files.imagenet_files())
-    files.devkit(project, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
-    weights(project, "resnet50", monkeypatch)
-    params = small(whole("paper_s3"), 64, short_side=72, test=3, val=2)
-    run_all(params)
-    assert Dataset.open(Path("data/images/imagenet_val")).manifest["counts"] == {"all": 10, "test": 3, "val": 2, "train": 5}
-    compared(params)
-    card = read_json(Path("models/decoder/s3_all/model.json"))
-    assert card["shapes"] == {"layer1": [256, 16, 16], "layer2": [512, 8, 8], "layer3": [1024, 4, 4], "layer4": [2048, 2, 2]}
-    assert card["data"] == {"dataset": "imagenet_val", "train": 5, "val": 2}
 
 
 TOY = {"widths": [8, 16], "features": 8, "depth": 1}

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.runtime import describe
-from relume.training import loop
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState
 from relume.training.config import Training
 from relume.training.ema import Ema
@@ -93,23 +92,6 @@ def test_training_keeps_the_best(optimiser: str, ema: float) -> None:
     assert {"train/loss", "train/error", "train/gradient", "learning_rate"} <= set(seen[0][1])
     assert [row["step"] for row in done.timing] == list(range(1, 41))
     assert done.progress is None
-
-
-def test_autocast_in_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
-    seen: list[tuple[str, bool]] = []
-
-    class Noted(Line):
-        def loss(self, *batch: Any) -> dict[str, Tensor]:
-            seen.append(("step", torch.is_autocast_enabled("cpu")))
-            return super().loss(*batch)
-
-        def validate(self) -> dict[str, float]:
-            seen.append(("validation", torch.is_autocast_enabled("cpu")))
-            return super().validate()
-
-    train(Noted(steps=2))
-    assert seen == [("step", True), ("step", True), ("validation", False)]
 
 
 @pytest.mark.parametrize(
