@@ -92,7 +92,7 @@ ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("self_test.jpeg", [5, 80], "self_test.jpeg", ""),
     ("self_test.blur", [1.0, 1.0], "self_test.blur", ""),
     ("self_test.exceptions", {"psnrr": ["blur"]}, "self_test.exceptions", "'psnr'"),
-    ("self_test.exceptions", {"psnr": ["blurr"]}, "self_test.exceptions", "'blur'"),
+    ("self_test.exceptions", {"psnr": ["blurr"]}, "self_test.exceptions.psnr", "'blur'"),
     ("compare.groups", ["floors", "floors"], "compare.groups", ""),
     ("compare.questions.q", {"a": "x", "b": "y", "metrics": ["lpips"]}, "compare.questions.q.metrics", ""),
 ]

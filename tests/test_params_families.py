@@ -17,6 +17,7 @@ Case = tuple[dict[str, Any], str, str]  # changes, key of the fault, pattern of 
 
 X = "train_decoder.decoders.x"
 DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/none"}
+NO_LOSS = dict.fromkeys(("pixel", "lpips", "feature", "adversarial"), 0.0)
 PLAIN = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 CACHED = DEEP | {"features": "data/features/photos/alexnet_conv"} | PLAIN
 FLAT = {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}}
@@ -28,8 +29,8 @@ DECODERS: list[Case] = [
     ({X: DEEP, f"{X}.features": DELETED}, f"{X}.features", "missing"),
     ({X: DEEP | {"taps": ["conv1", "conv2"], "architecture": {"kind": "per_layer"}}}, f"{X}.taps", "one tap"),
     ({X: DEEP | {"architecture": {"kind": "conv_only", "width": 8}}}, f"{X}.architecture.width", "unknown key"),
-    ({X: DEEP | {"losses": {"pixel": 0.0}}}, f"{X}.losses", "nothing to learn"),
-    ({X: DEEP | {"losses": {"pixel": 0.0, "adversarial": 1.0}}}, f"{X}.losses.pixel", "cannot tell"),
+    ({X: DEEP | {"losses": NO_LOSS}}, f"{X}.losses.pixel", "nothing to learn"),
+    ({X: DEEP | {"losses": NO_LOSS | {"adversarial": 1.0}}}, f"{X}.losses.pixel", "cannot tell"),
     ({X: DEEP | {"measures": {"adversarial": {"width": 2}}}}, f"{X}.measures.adversarial.width", ""),
     ({X: DEEP | {"training": {"log_every": 4, "validate_every": 6}}}, f"{X}.training.validate_every", "multiple of log_every"),
     ({X: DEEP | PLAIN | {"features": "here"}}, f"{X}.features", "'here' is neither data/none"),
