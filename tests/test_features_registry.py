@@ -13,12 +13,10 @@ from relume.core.errors import UserError
 from relume.core.images import resize, to_float
 from relume.networks import network as networks
 from relume.networks import sources
-from relume.networks.catalogue import HEADS, NETWORKS, WEIGHTS, check_tap, check_weights, facts
+from relume.networks.catalogue import NETWORKS, check_tap, check_weights, facts
 from relume.networks.facts import Place, Tap
 from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
-from relume.networks.pins import PINS
-from relume.networks.sources import FILES
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 
@@ -142,13 +140,6 @@ def test_random_is_seeded_and_keeps_the_global_generator():
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert not all(torch.equal(one[key], three[key]) for key in one)
-
-
-def test_weights_have_sources_and_pins():
-    assert set(FILES) == {name for name in WEIGHTS if not name.startswith("clip_")}
-    assert {"alexnet_conv", "vgg16_conv", "efficientnet_lite0", *HEADS} <= set(PINS)
-    assert set(PINS) <= set(WEIGHTS)
-    assert all(len(pin) == 64 for pin in PINS.values())
 
 
 @pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
