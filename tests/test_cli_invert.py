@@ -54,9 +54,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(*words: str, network: str = "alexnet_conv", tap: str = "conv2", steps: int = 3, size: int = SIZE) -> Result:
-    options = ["--network", network, "--tap", tap, "--size", str(size), "--steps", str(steps)]
-    return CliRunner().invoke(main, ["invert", "my.png", *options, *words])
+def call(*words: str, fails: bool = False, **own: object) -> Result:
+    plain = {"network": "alexnet_conv", "tap": "conv2", "steps": 3, "size": SIZE, **own}
+    options = [f"--{key}={value}" for key, value in plain.items()]
+    done = CliRunner().invoke(main, ["invert", "my.png", *options, *words])
+    assert done.exit_code == int(fails), done.output
+    return done
 
 
 def files(project: Path) -> set[str]:
@@ -65,7 +68,6 @@ def files(project: Path) -> set[str]:
 
 def test_original_and_rebuilding_stand_side_by_side_as_the_library_makes_it(project: Path) -> None:
     done = call()
-    assert done.exit_code == 0, done.output
     assert files(project) == {"my.png", "my_alexnet_conv_conv2.png"}
     sheet = np.asarray(Image.open("my_alexnet_conv_conv2.png"))[LINE:]
     assert sheet.shape == (SIZE, 2 * SIZE + 2, 3)
@@ -86,10 +88,9 @@ def test_a_part_serves_a_network_whose_weights_are_not_here(project: Path, monke
 
     monkeypatch.setattr(models, "fetch_weights", nothing)
     done = call(network="alexnet")
-    assert done.exit_code == 0, done.output
     assert "alexnet_conv" in done.output
-    assert call(network="alexnet", tap="fc6", size=64).exit_code == 1
-    assert "weights of resnet18" in call(network="resnet18", tap="pool").output
+    call(network="alexnet", tap="fc6", size=64, fails=True)
+    assert "weights of resnet18" in call(network="resnet18", tap="pool", fails=True).output
 
 
 EVERY = "--layer conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png --animation a.gif --no-picture"
@@ -98,7 +99,6 @@ EVERY = "--layer conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png -
 def test_every_option(project: Path) -> None:
     changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1", "terms.guide.pictures=4")
     done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)))
-    assert done.exit_code == 0, done.output
     told = ("conv2+conv3", "vgg_deep", "3 steps, 2 starts, 32 px", "feature x 1, guide x 0.5, tv x 20")
     assert [part for part in told if part not in done.output] == []
     assert files(project) == {"my.png", "a.gif", "sub"}
@@ -112,15 +112,14 @@ def test_every_option(project: Path) -> None:
 def test_a_network_of_ones_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "here/mine.py").write_text("from tests.test_api import Net\n")
     save_file(Net().state_dict(), "net.safetensors")
-    done = call("--weights", "net.safetensors", network="mine:Net", tap="conv")
-    assert done.exit_code == 0, done.output
+    call("--weights", "net.safetensors", network="mine:Net", tap="conv")
     assert np.asarray(Image.open("my_mine-Net_conv.png")).shape == (SIZE + LINE, 2 * SIZE + 2, 3)
     assert "mix" in CliRunner().invoke(main, ["list", "taps", "mine:Net", "--size", "32"]).output
 
 
 def test_a_seed_is_obeyed(project: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        assert call("--seed", seed, "--out", f"{name}.png", "--set", "init.std=0.2").exit_code == 0
+        call("--seed", seed, "--out", f"{name}.png", "--set", "init.std=0.2")
     a, b, c = ((project / "here" / f"{name}.png").read_bytes() for name in "abc")
     assert a == b != c
 
@@ -154,19 +153,18 @@ def test_a_fault_is_told_before_any_work(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, Any], told: str
 ) -> None:
     monkeypatch.setattr(inversion, "optimise", lambda *_: pytest.fail("the work began"))
-    done = call(*words.split(), **options)
-    assert done.exit_code == (0 if "--dry-run" in words else 1), done.output
+    done = call(*words.split(), **options, fails="--dry-run" not in words)
     assert told in done.output
     assert files(project) == {"my.png"}
 
 
 def test_what_is_missing_is_named(project: Path) -> None:
     (project / "here" / "my.png").write_text("not an image")
-    assert "my.png: not an image" in call().output
+    assert "my.png: not an image" in call(fails=True).output
     (project / "here" / "my.png").unlink()
-    assert "my.png" in call().output
+    assert "my.png" in call(fails=True).output
     (project / "here" / "my.png").mkdir()
-    assert "folder" in call().output
+    assert "folder" in call(fails=True).output
 
 
 def struck(at: int) -> Callable[..., Network]:
@@ -192,12 +190,10 @@ def struck(at: int) -> Callable[..., Network]:
 
 def test_an_interrupt_keeps_the_best_so_far_and_a_search_at_rest_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = call("--set", "stop={patience: 1, tolerance: 0.9}", "--set", "trace_every=1", steps=50)
-    assert done.exit_code == 0, done.output
     assert "stopped after " in done.output
     assert "interrupted" not in done.output
     monkeypatch.setattr(models, "load_network", struck(at=8))  # a look at the shapes, one at the original, then five steps
     done = call(steps=50)
-    assert done.exit_code == 0, done.output
     assert "interrupted after 5 of 50 steps" in done.output
     assert "my_alexnet_conv_conv2.png" in files(project)
 
