@@ -30,8 +30,8 @@ from relume.training.loop import train
 from relume.training.models import write_model
 from stages import invert_diffusion
 from tests.decoder_files import CPU, RUN, training
-from tests.diffusion_files import denoiser
 from tests.stage_files import IMAGES, project, succeed
+from tests.training_files import denoiser
 
 NOISE = Noise(mean=0.0, spread=1.0, least=0.01, most=50.0)
 SEEN = {"one": {"model": "toy", "tap": "conv3"}, "other": {"model": "toy", "tap": "pool"}}
