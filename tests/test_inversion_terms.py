@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -18,10 +17,9 @@ from relume.losses.perceptual import LPIPS_TAPS, lpips, ssim
 from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.optimise import Problem
 from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, objective
-from relume.networks.network import Network
 from relume.networks.taps import BATCHNORM
 from relume.networks.weights import WeightStore
-from tests.inversion_files import CPU, NOTHING, net, problem, seen, settings, solve, value, weighted, work_in
+from tests.inversion_files import CPU, NOTHING, net, problem, seen, settings, solve, value, weighted
 
 OTHER = "efficientnet_lite0"  # a second network, also in place of CLIP
 FOREIGN = {"networks": {OTHER: {"pool": 1.0}}}
@@ -160,35 +158,6 @@ def test_known_value(default_params: dict[str, Any], term: str) -> None:
     images = make(whole)
     with torch.no_grad():
         torch.testing.assert_close(value(whole, images), answer(whole, images), rtol=2e-4, atol=2e-6)
-
-
-NETWORKS = {"ref": "resnet18", "avg": "resnet34", "clip": "clip_vit_b_32", "lpips": "vgg16_conv"}
-ELSEWHERE = {
-    "ref": {"networks": {"resnet18": {"pool": 1.0}}},
-    "avg": {"networks": {"resnet34": {"pool": 1.0}}},
-    "clip": {"network": "clip_vit_b_32"},
-    "lpips": {"network": "vgg"},
-}
-
-
-@pytest.mark.parametrize("term", [None, *NETWORKS])
-def test_only_needed_networks_are_loaded(
-    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str | None
-) -> None:
-    loaded: set[str] = set()
-
-    def load(name: str, store: object, device: torch.device) -> Network:
-        loaded.add(name)
-        return net("alexnet_conv")
-
-    monkeypatch.setattr("relume.methods.optimise.infer.load", load)
-    monkeypatch.setattr("relume.methods.optimise.terms.heads_of", lambda *_: [])
-    monkeypatch.setattr(WeightStore, "tensors", lambda *_: {})
-    weights = dict.fromkeys(set(TERMS) - ({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}), 1.0)
-    work = work_in(tmp_path, settings(default_params, terms=ELSEWHERE), losses=weights)
-    assert loaded == {"alexnet_conv"} | ({NETWORKS[term]} if term else set())
-    assert {one.name for one in work.objective.terms} == weights.keys()
-    assert work.objective.needs.keys() == loaded
 
 
 @pytest.mark.parametrize("network", [OTHER, "alexnet_conv"])
