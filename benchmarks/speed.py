@@ -49,6 +49,7 @@ from relume.training.trainer import Setup
 OUT = Path("metrics/benchmarks/speed.json")
 CPU = torch.device("cpu")
 STORE = Store()
+ADAM = {"rule": "adam", "learning_rate": [[0, 0.01]], "warmup": 0, "cosine": False}
 TERMS = {"feature": 1.0, "tv": 0.1, "lpips": 0.1, "pixel": 0.1}
 CASES = (("alexnet_conv", "conv5", 8), ("vgg16_conv", "conv4_3", 2), ("efficientnet_lite0", "stage4", 4))
 SIZE = 128
@@ -71,7 +72,7 @@ def descent(
     """A function that does one step of our inversion and returns the pictures, and the pictures that it starts from."""
     name, params = network.facts.name, read_params(find_root(Path.cwd()) / "params.yaml")
     plain: dict[str, Any] = {"network": name, "taps": {tap: 1.0}, "parametrisation": {"kind": "pixels", "box": "projection"}}
-    plain |= {"steps": 10**6, "trace_every": 10**6, "optimiser": {"learning_rate": [[0, 0.01]], "warmup": 0, "cosine": False}}
+    plain |= {"steps": 10**6, "trace_every": 10**6, "optimiser": ADAM}
     plain |= {"dataset": "noise", "terms": {"lpips": {"network": "alex"}}}
     config, _ = variation(params["invert_optimise"], dict(list(TERMS.items())[:terms]), plain, "speed")
     goal: Objective = objective(config, Material(store=STORE, device=device))

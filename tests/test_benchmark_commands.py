@@ -1,6 +1,7 @@
 """Benchmarks without a study of methods: each command writes its table; models are trained once."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import click
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from PIL import Image
 
-from benchmarks import embeddings, floors, latent, maps
+from benchmarks import embeddings, floors, latent, maps, surrogate
 from benchmarks.trainings import trained_once
 from relume.core.files import read_csv, read_json
 from relume.core.images import save_png
@@ -19,7 +21,7 @@ from relume.evaluation.comparison import COMPARISONS, LEADERBOARD
 from relume.evaluation.maps_table import columns
 from relume.training import stage
 from tests import latent_files, stage_files
-from tests.decoder_files import CPU, dataset, toy, training, write_decoder
+from tests.decoder_files import CPU, Store, dataset, toy, training, write_decoder
 from tests.evaluation_files import row, write_dataset, write_reconstructions
 
 KNOWN = {"count": 3, "restarts": 2, "steps": 30, "rate": 0.05, "spaces": ["w"]}
@@ -111,3 +113,52 @@ def test_resume(call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Mo
     assert (steps, kept) == ([1, 2, 3, 3, 4, 5, 6], False)
     assert card["sha256"] == whole["sha256"]
     assert not list((tmp_path / "work/scratch").iterdir())
+
+
+ROOT = Path(__file__).resolve().parents[1]
+FOREIGN, JUDGE = "cosine_vgg16_conv_pool", "cosine_efficientnet_lite0_pool"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((80, 80), Image.Resampling.BICUBIC).save(tmp_path / f"photos/{number:02}.png")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["run"].update(device="cpu", micro_batch=4)
+    params["train_surrogate"]["shared"]["training"].update(steps=2, batch=4, log_every=1, validate_every=1)
+    model = params["train_surrogate"]["models"]["surrogate_conv5"]
+    model["target"] = {"network": "vgg16_conv", "tap": "pool", "features": "data/none"}
+    params["recipes"]["deep"].update(steps=3, losses={"guide": 0.0}, init={"base": "grey"})
+    params["invert_optimise"]["optimiser"].update(warmup=0)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    store = Store()
+    store.tensors = cache(store.tensors)  # type: ignore[method-assign]
+    monkeypatch.setattr(surrogate, "WeightStore", lambda *folders: store)
+    return tmp_path
+
+
+def run(*more: str) -> Result:
+    given = ["--folder", "photos", "--out", "results/surrogate.csv", "--size", "64", "--judge", "efficientnet_lite0", *more]
+    return CliRunner().invoke(surrogate.main, given)
+
+
+@pytest.mark.slow
+def test_table_of_surrogates(project: Path) -> None:
+    done = run("--strength", "0.5", "--strength", "1e6")
+    assert done.exit_code == 0, done.output
+    table = read_csv(project / "results/surrogate.csv")
+    asked = [(row["question"], row["a"], row["b"], row["metric"]) for row in table]
+    assert ("prediction", "surrogate", "the nearest training picture's", FOREIGN) in asked
+    assert ("prediction", "surrogate", "the mean embedding", FOREIGN) in asked
+    assert {row[1:] for row in asked if row[0] == "inversion"} == {
+        (f"surrogate x {strength}", "without", metric) for strength in ("0.5", "1e+06") for metric in (FOREIGN, JUDGE, "psnr")
+    }
+    assert {(row["n"], row["sources"], row["network"], row["tap"]) for row in table} == {("2", "2", "alexnet_conv", "conv5")}
+    means = {row["mean_a"] for row in table if row["metric"] == "psnr"}
+    assert len({row["mean_b"] for row in table if row["metric"] == "psnr"}) == 1
+    assert len(means) == 2, "the strength matters"
+    assert read_json(project / "results/surrogate.json")["n"] == 2

@@ -1,26 +1,21 @@
 """The benchmarks of landscapes and of generators on toys: tables, equal seconds, steps that fill the seconds."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from benchmarks import gan_runs, landscape, latent
-from benchmarks.gan_runs import GanStudy, configs, planned
+from benchmarks import landscape, latent
 from benchmarks.landscape import Reached, bench_of, rows_of, worth
 from benchmarks.landscape_runs import Bench
-from relume.core.config import build
 from relume.core.files import read_csv, read_json
 from relume.evaluation.comparison import COMPARISONS
 from relume.methods.landscape.infer import Descents
 from relume.training.loop import LOSS
-from tests.decoder_files import CPU, RUN, Store, training
+from tests.decoder_files import Store, training
 from tests.evaluation_files import write_dataset
-from tests.gan_files import DUELS, KINDS
-from tests.gan_files import shared as gan_shared
 from tests.landscape_files import PLAIN_LOSS, gan, shared
 
 STUDY = {"pictures": 3, "tuning": 2, "seeds": 2, "steps": 1, "long": 3, "rates": [0.01, 0.2], "betas": [[0.9, 0.999]]}
@@ -92,37 +87,6 @@ def test_landscape_tables(files: Path) -> None:
     seeds = {name: len(one["seeds"]) for name, one in read_json(files / "out.json")["curves"].items()}
     plain = {"plain_mean_1": 1, "plain_noise_1": 2, "plain_mean_3": 1, "plain_noise_3": 2, "published": 2}
     assert seeds == plain | {"landscape_mean_1": 2, "landscape_noise_1": 2}
-
-
-EYE = {"network": "alexnet_conv", "tap": "conv1"}
-PARAMS = {"train_gan": {"shared": gan_shared()}}
-
-
-def study(**differences: Any) -> GanStudy:
-    models = {name: {"architecture": KINDS[name], "objective": DUELS[name]} for name in ("style", "dcgan")}
-    plain = {"pixels": 64, "train": None, "validation": 2, "test": None, "seconds": 6.0, "looks": 3, "count": 3, "patches": 4}
-    return build(GanStudy, {**plain, "sets": EYE, "models": models} | differences, "study")
-
-
-def test_steps_fill_the_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """6 s of 0.5 s a step are 12 steps, validated every 4; of 0.1 s 60, validated every 20."""
-    data = write_dataset(tmp_path / "data/toy", size=64)
-    bench = gan_runs.Bench(root=tmp_path / "work", run=RUN, dataset=data, device=CPU, code="this", commit="that")
-    asked: list[object] = []
-
-    def measured(*given: object) -> dict[str, float]:
-        asked.append(given)
-        return {"style": 0.5, "dcgan": 0.1}
-
-    monkeypatch.setattr(gan_runs, "paces", measured)
-    wanted = configs(study(), PARAMS, "toy")
-    found = planned(bench, study(), wanted, Store())  # type: ignore[arg-type]
-    steps = {name: (one.training.steps, one.training.validate_every) for name, one in found.items()}
-    assert steps == {"style": (12, 4), "dcgan": (60, 20)}
-    assert planned(bench, study(), wanted, Store()) == found  # type: ignore[arg-type]
-    assert len(asked) == 1, "measured once"
-    planned(bench, study(seconds=7.0), wanted, Store())  # type: ignore[arg-type]
-    assert len(asked) == 2
 
 
 def test_steps_and_shares() -> None:

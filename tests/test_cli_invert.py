@@ -16,7 +16,6 @@ import relume
 from relume.api import inversion, models
 from relume.api.pictures import load
 from relume.cli import show
-from relume.cli.invert import spacing
 from relume.cli.main import main
 from relume.core.images import to_uint8
 from relume.core.sheet import LINE
@@ -55,9 +54,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(*words: str, network: str = "alexnet_conv", tap: str = "conv2", steps: int = 3, size: int = SIZE) -> Result:
-    options = ["--network", network, "--tap", tap, "--size", str(size), "--steps", str(steps)]
-    return CliRunner().invoke(main, ["invert", "my.png", *options, *words])
+def call(*words: str, fails: bool = False, **own: object) -> Result:
+    plain = {"network": "alexnet_conv", "tap": "conv2", "steps": 3, "size": SIZE, **own}
+    options = [f"--{key}={value}" for key, value in plain.items()]
+    done = CliRunner().invoke(main, ["invert", "my.png", *options, *words])
+    assert done.exit_code == int(fails), done.output
+    return done
 
 
 def files(project: Path) -> set[str]:
@@ -66,7 +68,6 @@ def files(project: Path) -> set[str]:
 
 def test_original_and_rebuilding_stand_side_by_side_as_the_library_makes_it(project: Path) -> None:
     done = call()
-    assert done.exit_code == 0, done.output
     assert files(project) == {"my.png", "my_alexnet_conv_conv2.png"}
     sheet = np.asarray(Image.open("my_alexnet_conv_conv2.png"))[LINE:]
     assert sheet.shape == (SIZE, 2 * SIZE + 2, 3)
@@ -87,10 +88,9 @@ def test_a_part_serves_a_network_whose_weights_are_not_here(project: Path, monke
 
     monkeypatch.setattr(models, "fetch_weights", nothing)
     done = call(network="alexnet")
-    assert done.exit_code == 0, done.output
     assert "alexnet_conv" in done.output
-    assert call(network="alexnet", tap="fc6", size=64).exit_code == 1
-    assert "weights of resnet18" in call(network="resnet18", tap="pool").output
+    call(network="alexnet", tap="fc6", size=64, fails=True)
+    assert "weights of resnet18" in call(network="resnet18", tap="pool", fails=True).output
 
 
 EVERY = "--layer conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png --animation a.gif --no-picture"
@@ -99,7 +99,6 @@ EVERY = "--layer conv3 --recipe vgg_deep --restarts 2 --seed 7 --out sub/o.png -
 def test_every_option(project: Path) -> None:
     changes = ("losses={tv: 20, guide: 0.5}", "optimiser.learning_rate=[[0, 0.1]]", "trace_every=1", "terms.guide.pictures=4")
     done = call(*EVERY.split(), *(word for change in changes for word in ("--set", change)))
-    assert done.exit_code == 0, done.output
     told = ("conv2+conv3", "vgg_deep", "3 steps, 2 starts, 32 px", "feature x 1, guide x 0.5, tv x 20")
     assert [part for part in told if part not in done.output] == []
     assert files(project) == {"my.png", "a.gif", "sub"}
@@ -113,15 +112,14 @@ def test_every_option(project: Path) -> None:
 def test_a_network_of_ones_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "here/mine.py").write_text("from tests.test_api import Net\n")
     save_file(Net().state_dict(), "net.safetensors")
-    done = call("--weights", "net.safetensors", network="mine:Net", tap="conv")
-    assert done.exit_code == 0, done.output
+    call("--weights", "net.safetensors", network="mine:Net", tap="conv")
     assert np.asarray(Image.open("my_mine-Net_conv.png")).shape == (SIZE + LINE, 2 * SIZE + 2, 3)
     assert "mix" in CliRunner().invoke(main, ["list", "taps", "mine:Net", "--size", "32"]).output
 
 
 def test_a_seed_is_obeyed(project: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        assert call("--seed", seed, "--out", f"{name}.png", "--set", "init.std=0.2").exit_code == 0
+        call("--seed", seed, "--out", f"{name}.png", "--set", "init.std=0.2")
     a, b, c = ((project / "here" / f"{name}.png").read_bytes() for name in "abc")
     assert a == b != c
 
@@ -136,20 +134,12 @@ def test_losses_are_weights_that_replace_the_recipes(project: Path) -> None:
     [
         ("--dry-run --animation a.gif", {"network": "vgg16_conv", "tap": "conv4_3", "steps": 300}, "vgg_deep: 300 steps"),
         ("", {"network": "vgg99"}, "'vgg99'"),
-        ("", {"tap": "conv9"}, "no tap 'conv9'; did you mean"),
-        ("", {"size": 16}, "size"),
-        ("--set losses.tvv=2", {}, "did you mean 'tv'"),
-        ("--set losses.feature=0 --set losses.tv=0 --set losses.guide=0", {}, "at least one weight"),
         ("--set optimser.rule=sgd", {}, "did you mean 'optimiser'"),
         ("--set optimiser.rate=1", {}, "optimiser.rate: unknown key"),
         ("--set taps.conv3=1", {}, "--set taps.conv3: unknown key"),
         ("--set losses.tv", {}, "key=value"),
         ("--set a..b=1", {}, "key=value"),
         ("--set sizes=[[0,16]", {}, "YAML"),
-        ("--recipe vgg_depp", {}, "did you mean 'vgg_deep'"),
-        ("--restarts 0", {}, "restarts"),
-        ("", {"steps": -3}, "steps"),
-        ("--weights a.safetensors", {}, "weights"),
         ("--out my.png", {}, "--out my.png"),
         ("--out o.jpg", {}, "o.jpg"),
         ("--out my.png/o.png", {}, "--out: cannot write"),
@@ -163,19 +153,18 @@ def test_a_fault_is_told_before_any_work(
     project: Path, monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, Any], told: str
 ) -> None:
     monkeypatch.setattr(inversion, "optimise", lambda *_: pytest.fail("the work began"))
-    done = call(*words.split(), **options)
-    assert done.exit_code == (0 if "--dry-run" in words else 1), done.output
+    done = call(*words.split(), **options, fails="--dry-run" not in words)
     assert told in done.output
     assert files(project) == {"my.png"}
 
 
 def test_what_is_missing_is_named(project: Path) -> None:
     (project / "here" / "my.png").write_text("not an image")
-    assert "my.png: not an image" in call().output
+    assert "my.png: not an image" in call(fails=True).output
     (project / "here" / "my.png").unlink()
-    assert "my.png" in call().output
+    assert "my.png" in call(fails=True).output
     (project / "here" / "my.png").mkdir()
-    assert "folder" in call().output
+    assert "folder" in call(fails=True).output
 
 
 def struck(at: int) -> Callable[..., Network]:
@@ -201,12 +190,10 @@ def struck(at: int) -> Callable[..., Network]:
 
 def test_an_interrupt_keeps_the_best_so_far_and_a_search_at_rest_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = call("--set", "stop={patience: 1, tolerance: 0.9}", "--set", "trace_every=1", steps=50)
-    assert done.exit_code == 0, done.output
     assert "stopped after " in done.output
     assert "interrupted" not in done.output
     monkeypatch.setattr(models, "load_network", struck(at=8))  # a look at the shapes, one at the original, then five steps
     done = call(steps=50)
-    assert done.exit_code == 0, done.output
     assert "interrupted after 5 of 50 steps" in done.output
     assert "my_alexnet_conv_conv2.png" in files(project)
 
@@ -234,10 +221,6 @@ def test_lists_say_what_is_at_hand(project: Path) -> None:
     (project / "params.yaml").write_text((Path(relume.__file__).parent / "params.yaml").read_text())
     assert "dvc repro train_decoder@alexnet_conv5" in listed("decoders")
     assert [line.split()[:2] for line in listed("datasets").splitlines()] == [["photos", "here"], ["photos_32", "-"]]
-
-
-def test_frames_fall_on_steps_that_are_shown() -> None:
-    assert [spacing(*case) for case in ((300, 10), (3000, 10), (3, 10), (40, 1), (400, 1))] == [10, 80, 10, 1, 10]
 
 
 # --- pictures in a terminal

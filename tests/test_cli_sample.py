@@ -37,8 +37,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, ["sample", *words])
+def call(*words: str, fails: bool = False) -> Result:
+    done = CliRunner().invoke(main, ["sample", *words])
+    assert done.exit_code == int(fails), done.output
+    return done
 
 
 def cell(path: str, row: int, column: int) -> np.ndarray:
@@ -53,14 +55,13 @@ def found(project: Path) -> Generator:
 
 def test_a_sheet_of_samples(project: Path) -> None:
     done = call("style", "--rows", "2", "--columns", "3")
-    assert done.exit_code == 0, done.output
     assert "style_sample.png\n" in done.output
     assert np.asarray(Image.open("style_sample.png")).shape == (2 * CELL + GAP, 3 * CELL + 2 * GAP, 3)
     cells = [cell("style_sample.png", row, column).tobytes() for row in range(2) for column in range(3)]
     assert len(set(cells)) == 6
-    assert call(str(project / "models/gan/style"), "--rows", "1", "--columns", "2", "--out", "o.png").exit_code == 0
+    call(str(project / "models/gan/style"), "--rows", "1", "--columns", "2", "--out", "o.png")
     assert [cell("o.png", 0, column).tobytes() for column in range(2)] == cells[:2], "a folder does; draws have numbers"
-    assert call("style", "--rows", "1", "--columns", "2", "--seed", "1", "--out", "o.png").exit_code == 0
+    call("style", "--rows", "1", "--columns", "2", "--seed", "1", "--out", "o.png")
     assert cell("o.png", 0, 0).tobytes() not in cells
 
 
@@ -68,16 +69,15 @@ def test_truncated_to_the_mean_all_are_the_means_picture(project: Path) -> None:
     made = found(project)
     with torch.no_grad():
         mean = to_uint8(made.synthesise(made.running_mean[None]))[0]
-    assert call("style", "--truncation", "0", "--rows", "1", "--columns", "2", "--out", "o.png").exit_code == 0
+    call("style", "--truncation", "0", "--rows", "1", "--columns", "2", "--out", "o.png")
     assert (cell("o.png", 0, 0) == mean).all()
     assert (cell("o.png", 0, 1) == mean).all()
-    assert call("style", "--truncation", "0", "--layers", "2", "--rows", "1", "--columns", "2", "--out", "p.png").exit_code == 0
+    call("style", "--truncation", "0", "--layers", "2", "--rows", "1", "--columns", "2", "--out", "p.png")
     assert (cell("p.png", 0, 0) != cell("p.png", 0, 1)).any(), "the fine layers are their own"
 
 
 def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
-    done = call("style", "--mix", "--rows", "2", "--columns", "2", "--crossover", "2")
-    assert done.exit_code == 0, done.output
+    call("style", "--mix", "--rows", "2", "--columns", "2", "--crossover", "2")
     sheet = "style_mix.png"
     assert (cell(sheet, 0, 0) == 255).all()
     made = found(project)
@@ -107,8 +107,7 @@ def test_crosses_are_of_the_left_and_the_top(project: Path) -> None:
 )
 def test_a_fault_is_told_before_a_picture_is_made(project: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str) -> None:
     monkeypatch.setattr(Generator, "synthesise", lambda *_: pytest.fail("a picture was made"))
-    done = call(*words.split())
-    assert done.exit_code == 1, done.output
+    done = call(*words.split(), fails=True)
     assert told in done.output
     assert not list(Path().iterdir())
 

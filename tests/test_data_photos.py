@@ -1,7 +1,6 @@
 """The embedded default: splits, crops, dead leaves like photographs, the same bytes on every processor; masks of pictures."""
 
 import hashlib
-import math
 import os
 import subprocess
 import sys
@@ -31,12 +30,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("images") / "photos"
     prepare(source(**SECTION, **LEAVES), folder, name="photos")
     return Dataset.open(folder)
-
-
-@pytest.fixture(scope="module")
-def leaves() -> np.ndarray:
-    matter = Photographs(colours=[load(name) for name in COLOURS], textures=[load(name) for name in TEXTURES])
-    return np.stack([dead_leaves(128, rng(0, number), matter) for number in range(40)])
 
 
 def test_counts_splits_and_the_same_bytes_again(dataset: Dataset, tmp_path: Path) -> None:
@@ -73,29 +66,6 @@ def overlap(a: Box, b: Box) -> float:
     h = min(a.top + a.side, b.top + b.side) - max(a.top, b.top)
     both = max(0, w) * max(0, h)
     return both / (a.side**2 + b.side**2 - both)
-
-
-def power(pictures: np.ndarray) -> float:
-    """The slope of log power over log frequency, between 3 cycles per picture and a quarter cycle per pixel."""
-    grey = pictures.mean(-1)
-    n = grey.shape[-1]
-    window = np.hanning(n)[:, None] * np.hanning(n)
-    spectrum = (np.abs(np.fft.fft2((grey - grey.mean((1, 2), keepdims=True)) * window)) ** 2).mean(0)
-    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.fftfreq(n))
-    edges = np.geomspace(3 / n, 0.25, 12)
-    rings = [(frequency >= low) & (frequency < high) for low, high in zip(edges, edges[1:], strict=False)]
-    return float(np.polyfit(np.log(edges[:-1] * edges[1:]) / 2, [np.log(spectrum[ring].mean()) for ring in rings], 1)[0])
-
-
-def test_power_of_dead_leaves_falls_like_that_of_photographs(leaves: np.ndarray) -> None:
-    crops = []
-    for name in ("astronaut", "chelsea", "china", "coffee", "motorcycle", "grace_hopper"):
-        for box in choose(load(name), 6, size=128, generator=rng(0)):
-            crops.append(Crop("", name, box).render(128, None))
-    natural = power(np.stack(crops))
-    assert -3.2 < natural < -1.8
-    assert -3.0 < power(leaves) < -1.8
-    assert abs(power(leaves) - natural) < 0.5
 
 
 IDS = [f"p{number}" for number in range(12)]
@@ -182,15 +152,6 @@ def test_another_processor_gives_the_same_bits() -> None:
 
 def test_dead_leaves_are_those_of_every_machine() -> None:
     assert hashlib.sha256(dead_leaves(96, rng(0), matter()).tobytes()).hexdigest() == SHA256
-
-
-@pytest.mark.parametrize("value", [1e-3, 0.5, 1.0, 2.5, 14.0])
-def test_functions_are_what_they_are_called(value: float) -> None:
-    assert cos_sin(value) == pytest.approx((math.cos(value), math.sin(value)), abs=1e-12)
-    assert log(value) == pytest.approx(math.log(value), rel=1e-15)
-    assert exp(value) == pytest.approx(math.exp(value), rel=1e-15)
-    assert hypot(np.array(value), np.array(2.0)) == pytest.approx(math.hypot(value, 2))
-    assert np.array_equal(uniform(rng(0), -value, 7, 100), rng(0).uniform(-value, 7, 100))
 
 
 if __name__ == "__main__":

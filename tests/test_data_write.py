@@ -1,7 +1,5 @@
 """The writer and its reader: rows in order, faults listed, leaks closed, and nothing half-written is ever taken for whole."""
 
-import errno
-import json
 import os
 import shutil
 import signal
@@ -9,16 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from relume.core.errors import UserError
-from relume.data import pool
 from relume.data.pictures import Contents, File, Picture
 from relume.data.store import Dataset
-from relume.data.write import Rows, write
+from relume.data.write import write
 from tests.data_files import encoded, pixels, tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,61 +127,7 @@ write(Path("toy"), contents(Path("in"), "l" * 9), name="toy", size=8)
     assert not (tmp_path / ".toy.part").exists()
 
 
-def test_disks_that_are_full_fill_up_or_cannot_be_written_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Rows, pixels: np.ndarray) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    made = contents(tmp_path / "in", "ll")
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot write .*file/toy: "):
-        write(tmp_path / "file" / "toy", made, name="toy", size=8)
-    with monkeypatch.context() as patch:
-        patch.setattr(Rows, "append", full)
-        with pytest.raises(UserError, match=r"cannot write .*toy: the disk is full"):
-            write(tmp_path / "toy", made, name="toy", size=8)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in"]
+def test_a_disk_without_room_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
     with pytest.raises(UserError, match="toy needs 24.0 MiB"):
-        write(tmp_path / "toy", made, name="toy", size=2048)
-
-
-@pytest.mark.parametrize(
-    ("file", "change"),
-    [
-        ("images.npy", lambda data: data[:-1]),
-        ("images.npy", lambda data: b""),
-        ("index.csv", lambda data: b"\n".join(data.split(b"\n")[:-2]) + b"\n"),
-        ("index.csv", lambda data: data.replace(b"p0", b"p7")),
-        ("manifest.json", lambda data: b"{}"),
-        ("manifest.json", lambda data: json.dumps({**json.loads(data), "size": 9}).encode()),
-        *((file, None) for file in ("images.npy", "index.csv", "manifest.json")),
-    ],
-)
-def test_what_does_not_hold_together_does_not_open(tmp_path: Path, file: str, change: Any) -> None:
-    write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=8)
-    path = tmp_path / "toy" / file
-    if change is None:
-        path.unlink()
-    else:
-        path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(UserError, match="toy"):
-        Dataset.open(tmp_path / "toy")
-
-
-def test_a_worker_that_dies_is_named() -> None:
-    with pytest.raises(UserError, match="a worker process was killed"):
-        list(pool.ordered(os._exit, range(1, 4), 2))
-
-
-def test_few_results_are_under_way_at_a_time() -> None:
-    drawn: list[int] = []
-
-    def tasks() -> Any:
-        for number in range(1000):
-            drawn.append(number)
-            yield number
-
-    results = pool.ordered(abs, tasks(), 2)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    assert len(drawn) <= 8 * pool.CHUNK
-    results.close()  # type: ignore[attr-defined]
+        write(tmp_path / "toy", contents(tmp_path / "in", "ll"), name="toy", size=2048)

@@ -21,7 +21,7 @@ from relume.training.loop import train
 from relume.training.models import write_model
 from stages import invert_decoder
 from tests.decoder_files import CPU, toy, training
-from tests.stage_files import IMAGES, project, run
+from tests.stage_files import IMAGES, project, succeed
 
 DECODERS = {
     "both": {"taps": ["conv5", "conv2"]},
@@ -46,8 +46,7 @@ def write(data: Dataset, *names: str) -> None:
 
 def test_a_group_of_one_method_per_decoder(data: Dataset) -> None:
     write(data, *DECODERS)
-    result = run(invert_decoder, **OPTIONS)
-    assert result.exit_code == 0, result.output
+    succeed(invert_decoder, **OPTIONS)
     group = read_group(Path("out"))
     assert [row["method"] for row in group.index] == [name for name in DECODERS for _ in range(4)]
     assert [row["id"] for row in group.index[:4]] == ["test0", "test1", "test2", "test3"]

@@ -30,8 +30,8 @@ from relume.training.loop import train
 from relume.training.models import write_model
 from stages import invert_diffusion
 from tests.decoder_files import CPU, RUN, training
-from tests.diffusion_files import denoiser
-from tests.stage_files import IMAGES, project, run
+from tests.stage_files import IMAGES, project, succeed
+from tests.training_files import denoiser
 
 NOISE = Noise(mean=0.0, spread=1.0, least=0.01, most=50.0)
 SEEN = {"one": {"model": "toy", "tap": "conv3"}, "other": {"model": "toy", "tap": "pool"}}
@@ -80,8 +80,7 @@ def test_a_denoiser_sees_the_taps_that_it_is_shown(data: Dataset) -> None:
 
 
 def test_a_group_of_answers_draws_and_means_with_spreads(data: Dataset) -> None:
-    result = run(invert_diffusion, **OPTIONS)
-    assert result.exit_code == 0, result.output
+    succeed(invert_diffusion, **OPTIONS)
     group = read_group(Path("out"))
     names = [f"{name}_{way}" for name in SEEN for way in ("direct", "sample", "mean")]
     assert [row["method"] for row in group.index] == [name for name in names for _ in range(4)]
@@ -121,7 +120,7 @@ def test_a_spread_that_tells_the_error_correlates_with_it(data: Dataset) -> None
 
 
 def test_the_report_shows_spreads_beside_errors(data: Dataset) -> None:
-    assert run(invert_diffusion, **OPTIONS).exit_code == 0
+    succeed(invert_diffusion, **OPTIONS)
     shown: Any = SimpleNamespace(groups=[read_group(Path("out"))], originals=lambda name: _originals(Path(IMAGES)))
     drawing = Drawing(data=shown, sheets=Sheets(), level="95%", count=2)
     (found,) = report.parts(drawing)

@@ -10,11 +10,10 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_csv, write_json
 from relume.core.images import to_float
-from relume.evaluation.config import OWN_MEAN, Compare, Evaluate, Floors, SelfTest
+from relume.evaluation.config import OWN_MEAN, Floors
 from relume.evaluation.floors import blocks, floors, known, mean_picture, predict
 from relume.evaluation.metrics import METRICS, reid
 from relume.evaluation.pixel import psnr
@@ -152,27 +151,3 @@ def test_self_test_stage(tmp_path, weights, monkeypatch, default_params) -> None
     assert [row["ordered"] for row in table if row["metric"] == "mse" and row["degradation"] == "floor"] == ["true", "true"]
     noise = [row for row in table if row["metric"] == "psnr" and row["degradation"] == "noise"]
     assert [float(row["mean"]) for row in noise[:2]] == pytest.approx([34, 26], abs=1), "-20 log10 of the deviation, some clipped"
-
-
-SECTIONS = {"floors": Floors, "evaluate": Evaluate, "compare": Compare, "self_test": SelfTest}
-
-
-@pytest.mark.parametrize(
-    ("section", "changes", "key"),
-    [
-        ("evaluate", {"metrics": ["psnr_masked"]}, "metrics"),
-        ("evaluate", {"paths": ["ssim"]}, "paths"),
-        ("evaluate", {"metrics": ["mse"]}, "paths"),
-        ("floors", {"blocks": [4, 4]}, "blocks"),
-        ("self_test", {"jpeg": [5, 80]}, "jpeg"),
-        ("self_test", {"blur": [1.0, 1.0]}, "blur"),
-        ("self_test", {"exceptions": {"psnrr": ["blur"]}}, r"exceptions.*'psnr'"),
-        ("self_test", {"exceptions": {"psnr": ["blurr"]}}, r"exceptions.*'blur'"),
-        ("compare", {"groups": ["floors", "floors"]}, "groups"),
-        ("compare", {"questions": {"q": {"a": "x", "b": "y", "metrics": ["lpips"]}}}, r"questions\.q\.metrics"),
-    ],
-)
-def test_faults(default_params: dict[str, Any], section: str, changes: dict[str, Any], key: str):
-    build(SECTIONS[section], default_params[section], section)
-    with pytest.raises(UserError, match=rf"{section}\.{key}"):
-        build(SECTIONS[section], {**default_params[section], **changes}, section)

@@ -190,19 +190,3 @@ def test_stage(project: Path) -> None:
     with torch.no_grad(), collect(networks.random("alexnet_conv"), ["conv5"]) as tapped:
         pictures = to_float(to_uint8(decoder.module(tapped(images))))
     assert float(table[0]["psnr"]) == pytest.approx(float(psnr(pictures, images).mean()), abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("differences", "words"),
-    [
-        ({"decoders": ["nobody"]}, "no decoder 'nobody' in models/decoder"),
-        ({"decoders": ["both"]}, "both"),
-        ({"decoders": ["deep"], "count": 9}, "9 images"),
-        ({"decoders": ["deep", "deep"]}, "maps.decoders: "),
-    ],
-)
-def test_faults(project: Path, differences: dict[str, Any], words: str) -> None:
-    done = run(**differences)
-    assert done.exit_code == 1
-    assert words in done.output
-    assert not Path("metrics").exists()

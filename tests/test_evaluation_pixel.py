@@ -15,7 +15,7 @@ from relume.core.errors import UserError
 from relume.core.files import write_json
 from relume.core.images import to_float
 from relume.evaluation.metrics import METRICS, circular, metric
-from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, extractor
+from relume.evaluation.perceptual import LPIPS_METRICS, extractor
 from relume.evaluation.pixel import PIXEL, PSNR_CAP, ms_ssim, mse, psnr, ssim
 from relume.losses.perceptual import LPIPS_TAPS
 from relume.networks import network as networks
@@ -163,12 +163,3 @@ def test_lpips_equals_its_package(metric: str, tmp_path: Path, monkeypatch: pyte
         wanted = theirs(x, y, normalize=True).flatten()
     assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-4, abs=1e-6)
     assert found[2] == 0 < found[:2].min()
-
-
-@pytest.mark.parametrize("bad", [1.2, -0.1, float("nan")])
-def test_out_of_range_raises_for_network_metrics(bad: float) -> None:
-    """Every metric of a network uses this function."""
-    name = "alexnet_conv"
-    look = FeatureExtractor(networks={name: networks.random(name)}, taps={name: ("conv1",)}, heads={})
-    with pytest.raises(ValueError, match=f"^metrics that see through {name}: "):
-        look.look(torch.full((1, 3, 32, 32), bad), [name])

@@ -18,7 +18,7 @@ from relume.evaluation.config import PATHS, TIMED_PATHS
 from relume.evaluation.evidence import gather_paths
 from relume.evaluation.metrics import METRICS
 from relume.evaluation.paths import path_rows
-from relume.evaluation.perceptual import FeatureExtractor, extractor, feature_error
+from relume.evaluation.perceptual import FeatureExtractor, extractor
 from relume.evaluation.pixel import psnr
 from relume.evaluation.scoring import COLUMNS, Scorer, inverted, read_scales, score
 from relume.networks import network as networks
@@ -93,13 +93,6 @@ def test_micro_batches_and_loaded_networks(tmp_path: Path, data: Dataset, weight
         score(replace(found, images=found.images[:, :16, :16]), tools)
     floor = group(tmp_path / "f", [row("floor", "test0", family="floor", network="", tap="")], data.images[:1])
     assert "feature_error" not in score(floor, scorer(data, weights, features, floor))[0]
-
-
-def test_feature_error():
-    x, y = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
-    assert feature_error({"conv1": x}, {"conv1": y}, {"conv1": 3.0}).item() == 1
-    both = feature_error({"a": x, "b": x}, {"a": y, "b": x}, {"a": 3.0, "b": 1.0})
-    assert both.item() == 0.5
 
 
 @pytest.mark.parametrize(

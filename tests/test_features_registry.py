@@ -2,9 +2,6 @@
 
 import dataclasses
 import functools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,17 +9,14 @@ import skimage.data
 import torch
 from torch import nn
 
-from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.images import resize, to_float
 from relume.networks import network as networks
 from relume.networks import sources
-from relume.networks.catalogue import HEADS, NETWORKS, WEIGHTS, check_tap, check_weights, facts
-from relume.networks.config import Extract, Weights
+from relume.networks.catalogue import NETWORKS, check_tap, check_weights, facts
 from relume.networks.facts import Place, Tap
 from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
-from relume.networks.sources import FILES, PINS
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 
@@ -148,19 +142,6 @@ def test_random_is_seeded_and_keeps_the_global_generator():
     assert not all(torch.equal(one[key], three[key]) for key in one)
 
 
-def test_catalogue_and_configuration_need_no_torch():
-    code = "import sys, relume.networks.config; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
-
-
-def test_weights_have_sources_and_pins():
-    assert set(FILES) == {name for name in WEIGHTS if not name.startswith("clip_")}
-    assert {"alexnet_conv", "vgg16_conv", "efficientnet_lite0", *HEADS} <= set(PINS)
-    assert set(PINS) <= set(WEIGHTS)
-    assert all(len(pin) == 64 for pin in PINS.values())
-
-
 @pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
 def test_unknown_names_list_the_choices(name):
     with pytest.raises(UserError, match="allowed: "):
@@ -170,16 +151,6 @@ def test_unknown_names_list_the_choices(name):
     for look in (lambda tag: networks.random(tag, device=META), sources.files):
         with pytest.raises(UserError, match="'nonsense'.*allowed: .*openai"):
             look("ViT-B-32/nonsense")
-
-
-def test_section_faults():
-    whole = {"networks": ["alexnet_conv"], "budget_mb": 1, "pictures": 2}
-    assert build(Extract, whole, "extract").cached is None
-    assert build(Weights, {"networks": ["lpips_alex", "ViT-B-16/openai"]}, "weights").networks
-    faults = [("networks", ["alexnet_con"]), ("networks", ["lpips_alex"]), ("networks", ["alexnet_conv"] * 2)]
-    for key, value in [*faults, ("cached", ["vgg16"]), ("pictures", 1)]:
-        with pytest.raises(UserError, match=rf"params: extract\.{key}"):
-            build(Extract, {**whole, key: value}, "extract")
 
 
 CATS, CUPS = {281, 282, 285}, {504, 967, 968}  # ImageNet: tabby, tiger cat, Egyptian cat; coffee mug, espresso, cup

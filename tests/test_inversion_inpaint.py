@@ -8,19 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from relume.api.inpainting import draw_hole
 from relume.core.errors import UserError
-from relume.core.runtime import seed_of
-from relume.data.masks_config import Masks
 from relume.methods.masked import inpaint
-from relume.methods.masked.config import EnergyTransformerConfig
-from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.inpaint import Hole, Window, fill, holes, seen, touched
 from relume.methods.masked.model import TrainedMasked
-from tests.toy_masked import ENERGY
 
 SIZE, CELL = 16, 4
-RED = (255, 0, 0)
 
 
 class Painter(torch.nn.Module):
@@ -93,17 +86,6 @@ def test_mask_without_visible_cells_raises() -> None:
         holes(dense, model())
 
 
-def test_only_hidden_pixels_change() -> None:
-    pixels, hidden = picture(40, 60), mask(40, 60, (0, 0, 5, 7), (20, 30, 38, 36))
-    reader = model()
-    found = fill(reader, pixels, hidden, holes(hidden, reader), film=False)
-    assert (found.image[hidden] == RED).all()
-    assert np.array_equal(found.image[~hidden], pixels[~hidden])
-    assert (found.prediction[:16, :16] == RED).all()
-    assert len(reader.module.shown) == 2
-    assert found.frames == []
-
-
 def test_model_input_has_no_hidden_pixels() -> None:
     """Not through resizing either; windows inside the image and beyond it."""
     for shape, box in ((40, 60), (3, 5, 20, 30)), ((33, 50), (0, 14, 33, 48)), ((9, 7), (2, 2, 5, 4)):
@@ -115,32 +97,6 @@ def test_model_input_has_no_hidden_pixels() -> None:
         assert torch.equal(shown, again)
         assert 0 < dark.sum() < dark.numel()
         assert shown[:, :, dark[0].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)].abs().max() == 0
-
-
-def test_film_ends_in_the_filled_image() -> None:
-    torch.manual_seed(0)
-    energy = EnergyTransformer(EnergyTransformerConfig(**{**ENERGY, "steps": 3}), SIZE, CELL)
-    pixels, hidden = picture(20, 20), mask(20, 20, (0, 0, 4, 4), (12, 12, 20, 16))
-    reader = model(energy.eval())
-    film = fill(reader, pixels, hidden, holes(hidden, reader), film=True)
-    still = fill(reader, pixels, hidden, holes(hidden, reader), film=False)
-    assert len(film.frames) == 4
-    assert np.array_equal(film.frames[-1], still.image)
-    assert np.array_equal(film.image, still.image)
-    assert not np.array_equal(film.frames[0], film.frames[-1])
-    assert all(np.array_equal(frame[~hidden], pixels[~hidden]) for frame in film.frames)
-
-
-def test_drawn_mask() -> None:
-    hidden, hole = draw_hole(model(), (35, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=seed_of(0), id="my")
-    assert (hole.window.top, hole.window.left, hole.window.side) == (1, 9, 32)
-    assert hidden.sum() == 12 * 64
-    assert np.array_equal(hidden[1:33, 9:41], hole.own)
-    _, dark = seen(model(), hole.window, picture(35, 50), hidden)
-    assert dark.sum() == 12
-    assert np.array_equal(dark[0].numpy(), hole.own[::8, ::8])
-    with pytest.raises(UserError, match="image of 50 x 3 pixels: needs at least 4 x 4"):
-        draw_hole(model(), (3, 50, 3), Masks(pattern="random", ratio=0.75, cell=CELL), seed=0, id="my")
 
 
 def test_holes_are_filled_independently() -> None:

@@ -104,14 +104,6 @@ def test_generated_image_is_recovered(default_params: dict[str, Any], kind: str,
     assert bool((after < 0.2 * before).all())
 
 
-def test_latent_without_a_generator_raises(default_params: dict[str, Any]) -> None:
-    config = settings(default_params, parametrisation=plain("w"))
-    with pytest.raises(UserError, match="parametrisation: kind latent needs a generator"):
-        optimise(replace(problem(config), space=parametrise.build), config, lambda report: None)
-    with pytest.raises(UserError, match="switches: cannot switch to prior or latent"):
-        settings(default_params, switches=[[2, plain("w")]])
-
-
 @pytest.mark.parametrize("name", ["z", "w", "w_plus"])
 def test_latent_costs(name: str) -> None:
     """Drawn latents have a mean w_reg of 1; noise maps do not count."""

@@ -105,15 +105,6 @@ def test_free_pixels_are_normalised_and_unbounded() -> None:
     assert space.decode(torch.full((1, 3, 8, 8), 10.0), 8)[0, 0, 0, 0] == pytest.approx(0.485 + 2.29)
 
 
-def test_growing_keeps_constants_and_range() -> None:
-    assert torch.allclose(parametrise.grow(torch.full((1, 3, 8, 8), 0.25), 16), torch.full((1, 3, 16, 16), 0.25))
-    harsh = torch.randint(0, 2, (1, 3, 8, 8), generator=torch.Generator().manual_seed(0)).float()
-    grown = parametrise.grow(harsh, 20)
-    assert grown.shape == (1, 3, 20, 20)
-    assert grown.min() >= 0
-    assert grown.max() <= 1
-
-
 JITTER = Jitter(kind="jitter", pixels=4)
 AFFINE = Affine(kind="affine", probability=0.5, degrees=30, translate=0.1, scale=(0.7, 1.5))
 COLOUR = Colour(kind="colour", shift=1.0, stretch=1.0)

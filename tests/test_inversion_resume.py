@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from relume.core import checkpoint
-from relume.core.checkpoint import Checkpoint
 from relume.core.images import to_uint8
 from relume.methods.optimise import infer as group
 from relume.methods.optimise import optimise as loop
@@ -92,20 +91,6 @@ def test_finished_shards_are_kept(default_params: dict[str, Any], tmp_path: Path
         group.invert(work_in(tmp_path / "halted", config))
     same(group.invert(work_in(tmp_path / "halted", config)), whole)
     assert len(calls) == 3
-
-
-def test_checkpoint_round_trip(tmp_path: Path) -> None:
-    log: list[dict[str, Any]] = [{"step": 0, "terms": {"tv": [0.1 + 0.2, 2]}}]
-    tensors = {"code": torch.rand(2, 3).T, "step": torch.tensor(4.0), "resting": torch.tensor([True, False])}
-    Checkpoint(tmp_path / "a.safetensors", log).write(tensors, {"step": 3, "at": (0, 64)})
-    other: list[dict[str, Any]] = [{"step": 9}]
-    read = Checkpoint(tmp_path / "a.safetensors", other).read()
-    assert read is not None
-    assert other == log
-    assert read[1] == {"step": 3, "at": [0, 64]}
-    assert all(torch.equal(read[0][name], tensor) for name, tensor in tensors.items())
-    assert Checkpoint(tmp_path / "none.safetensors", other).read() is None
-    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 SHAKEN = {"kind": "latent", "space": "w", "start": "random", "noise": False, "w_noise": 0.5}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -10,20 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relume.core.errors import UserError
 from relume.core.images import resize
-from relume.losses.config import Distance, Losses, TvTerm
-from relume.losses.feature import DISTANCES
+from relume.losses.config import Losses, TvTerm
 from relume.losses.foreign import AGGREGATES, POLICIES
 from relume.losses.objective import Known
 from relume.losses.perceptual import LPIPS_TAPS, lpips, ssim
 from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.optimise import Problem
 from relume.methods.optimise.terms import MAKERS, ORACLES, Material, Surrogate, objective
-from relume.networks.network import Network
 from relume.networks.taps import BATCHNORM
 from relume.networks.weights import WeightStore
-from tests.inversion_files import CPU, NOTHING, net, pictures, problem, seen, settings, solve, value, weighted, work_in
+from tests.inversion_files import CPU, NOTHING, net, problem, seen, settings, solve, value, weighted
 
 OTHER = "efficientnet_lite0"  # a second network, also in place of CLIP
 FOREIGN = {"networks": {OTHER: {"pool": 1.0}}}
@@ -164,35 +160,6 @@ def test_known_value(default_params: dict[str, Any], term: str) -> None:
         torch.testing.assert_close(value(whole, images), answer(whole, images), rtol=2e-4, atol=2e-6)
 
 
-NETWORKS = {"ref": "resnet18", "avg": "resnet34", "clip": "clip_vit_b_32", "lpips": "vgg16_conv"}
-ELSEWHERE = {
-    "ref": {"networks": {"resnet18": {"pool": 1.0}}},
-    "avg": {"networks": {"resnet34": {"pool": 1.0}}},
-    "clip": {"network": "clip_vit_b_32"},
-    "lpips": {"network": "vgg"},
-}
-
-
-@pytest.mark.parametrize("term", [None, *NETWORKS])
-def test_only_needed_networks_are_loaded(
-    default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str | None
-) -> None:
-    loaded: set[str] = set()
-
-    def load(name: str, store: object, device: torch.device) -> Network:
-        loaded.add(name)
-        return net("alexnet_conv")
-
-    monkeypatch.setattr("relume.methods.optimise.infer.load", load)
-    monkeypatch.setattr("relume.methods.optimise.terms.heads_of", lambda *_: [])
-    monkeypatch.setattr(WeightStore, "tensors", lambda *_: {})
-    weights = dict.fromkeys(set(TERMS) - ({*NETWORKS, "surrogate", "logits", "batchnorm"} - {term}), 1.0)
-    work = work_in(tmp_path, settings(default_params, terms=ELSEWHERE), losses=weights)
-    assert loaded == {"alexnet_conv"} | ({NETWORKS[term]} if term else set())
-    assert {one.name for one in work.objective.terms} == weights.keys()
-    assert work.objective.needs.keys() == loaded
-
-
 @pytest.mark.parametrize("network", [OTHER, "alexnet_conv"])
 def test_oracle_terms(default_params: dict[str, Any], network: str) -> None:
     """The image's embedding in another network is an oracle; in the inverted network it is known."""
@@ -267,10 +234,6 @@ def test_foreign_networks_are_a_weighted_mean(default_params: dict[str, Any]) ->
     torch.testing.assert_close(both, 0.75 * first + 0.25 * second)
 
 
-def test_configured_distances_are_registered() -> None:
-    assert set(get_args(Distance)) == set(DISTANCES)
-
-
 @pytest.mark.parametrize(
     ("penalty", "exponent", "answer"),
     [("power", 2.0, 0.16), ("power", 1.0, 0.4), ("linear", 1.0, 0.4), ("squared_relu", 1.0, 0.1 + 10 * 0.01)],
@@ -280,12 +243,3 @@ def test_tv_penalties(default_params: dict[str, Any], penalty: str, exponent: fl
     whole = alone("tv", config)
     assert value(whole, stripes(whole)).tolist() == pytest.approx([answer] * 2, rel=1e-3)
     assert penalty in get_args(TvTerm.__dataclass_fields__["penalty"].type)
-
-
-def test_missing_inputs_of_a_term_raise(default_params: dict[str, Any]) -> None:
-    config = settings(default_params)
-    with pytest.raises(UserError, match=r"losses\.surrogate: there is no trained surrogate"):
-        objective(weighted(config, {"surrogate": 1.0}), NOTHING)
-    for term, words in (("pixel", "pixel term"), ("ssim", "ssim term"), ("guide", "guide")):
-        with pytest.raises(ValueError, match=words):
-            objective(weighted(config, {term: 1.0}), NOTHING)(pictures(), {}, Known(targets={}))

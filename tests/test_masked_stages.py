@@ -175,18 +175,6 @@ def test_first_images_are_kept_at_the_first_ratio(model: EnergyTransformer, data
     assert np.abs(shown.images[STEPS :: STEPS + 1].astype(int) - last).max() <= 1, "the descent ends at the prediction"
 
 
-def test_micro_batches_give_the_same_descents(model: EnergyTransformer, dataset: Dataset) -> None:
-    one, other = (ways(model, dataset, size) for size in (3, 8))
-    assert np.abs(one.shown.images.astype(int) - other.shown.images).max() <= 1
-    assert [row["id"] for row in one.shown.rows] == [row["id"] for row in other.shown.rows]
-    assert [row["value"] for row in one.trace] == pytest.approx([row["value"] for row in other.trace], rel=1e-5)
-
-
-def test_predictors_without_steps_have_no_descent(model: EnergyTransformer, dataset: Dataset) -> None:
-    still = Predictor(name="still", family="floor", predict=lambda x, m: x)
-    assert descents([still], dataset, FILLING, RUN, CPU) is None
-
-
 def write_toy(folder: Path, descent: Descent | None) -> None:
     rows = [Row(method="et", family="masked", task="masked", oracle=False, id="a", dataset="toy", size=4)]
     images, masks = np.zeros((1, 4, 4, 3), np.uint8), np.eye(2, dtype=bool)[None]

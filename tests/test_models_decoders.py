@@ -14,7 +14,7 @@ from relume.core.images import resize
 from relume.methods.decoder.base import Decoder, Fitted, Normalise, Normalising, Shapes
 from relume.methods.decoder.config import Aligned, Architecture, ConvOnly, MultiScale, PerLayer
 from relume.methods.decoder.model import DECODERS, build
-from relume.methods.decoder.multi_scale import MultiScaleDecoder, ladder
+from relume.methods.decoder.multi_scale import MultiScaleDecoder
 from relume.networks.catalogue import facts
 
 SIZE = 32
@@ -72,23 +72,6 @@ def test_pictures_are_in_range_rows_apart_and_slopes_finite(case: str) -> None:
     pictures.square().sum().backward()
     assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in values.values())
     assert all(bool(value.grad.abs().sum() > 0) for value in values.values() if value.grad is not None), "a tap is not used"
-
-
-@pytest.mark.parametrize(
-    ("sides", "size", "rungs"),
-    [
-        ([31, 15, 7, 7], 128, [7, 15, 31, 62, 128]),  # AlexNet at 128 px
-        ([4], 64, [4, 8, 16, 32, 64]),  # a vector
-        ([56, 28, 14, 7], 224, [7, 14, 28, 56, 112, 224]),  # ResNet-50
-        ([128], 128, [128]),
-        ([100], 128, [128]),  # close enough
-        ([14, 13], 27, [13, 27]),
-        ([56], 32, [32]),  # a network that enlarges what it sees
-        ([1], 8, [1, 2, 4, 8]),
-    ],
-)
-def test_the_ladder_passes_the_taps_and_ends_at_the_size(sides: list[int], size: int, rungs: list[int]) -> None:
-    assert ladder(sides, size) == rungs
 
 
 def test_a_finest_size_that_would_shrink_a_tap_is_refused() -> None:

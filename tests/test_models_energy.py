@@ -106,15 +106,6 @@ def test_energy_falls_in_small_steps(own_key: bool) -> None:
     assert (energies[-1] < energies[0] - 1).all()
 
 
-@pytest.mark.parametrize("alpha", [0.1, 10.0])
-def test_step_is_alpha_times_the_gradient_at_g(alpha: float) -> None:
-    """Not the gradient at x, which the layer norm would scale."""
-    made, x = block(alpha=alpha, steps=1), tokens()
-    g = made.norm(x).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad((made.attention.energy(g) + made.memories.energy(g)).sum(), g)
-    assert torch.allclose(made(x), x - alpha * gradient, rtol=1e-9, atol=1e-9)
-
-
 def test_noise() -> None:
     made = block(noise=0.2, alpha=0.25, steps=1, width=12)
     x = tokens(400)
@@ -127,12 +118,3 @@ def test_noise() -> None:
 def model(**changes: Any) -> EnergyTransformer:
     torch.manual_seed(1)
     return EnergyTransformer(config(**changes), 8, 2)
-
-
-def test_trajectory_ends_at_the_prediction() -> None:
-    made, images = model(), torch.rand(2, 3, 8, 8, generator=generator(0, "images"))
-    hidden = torch.rand(2, 4, 4, generator=generator(0, "hidden")) < 0.7
-    steps = list(made.trajectory(images, hidden))
-    assert len(steps) == SMALL["steps"] + 1
-    assert torch.equal(steps[-1][1], made(images, hidden).picture)
-    assert steps[0][0].shape == (2,)

@@ -68,15 +68,6 @@ def test_w_plus(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_depend_on_their_generator_only(kind: str) -> None:
-    made = generator(kind)
-    assert torch.equal(made.draw(dice(0, 7))[1:], made.draw(dice(7)))
-    noise = made.draw_noise(dice(0, 7))
-    assert [tuple(one.shape) for one in noise] == [(2, 1, side, side) for side in made.sides]
-    assert all(torch.equal(one[1:], other) for one, other in zip(noise, made.draw_noise(dice(7)), strict=True))
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_discriminator_scores_and_second_gradients(kind: str) -> None:
     extractor = discriminator(kind)
     pictures = torch.rand(4, 3, SIZE, SIZE, generator=dice(0)[0]).requires_grad_()

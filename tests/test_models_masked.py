@@ -7,11 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from relume.core.config import build as configured
-from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.runtime import generator
 from relume.data.store import Dataset
-from relume.methods.masked.base import MaskedModel, normalise, ordered, over_hidden, patches, picture_of, take, unpatch
+from relume.methods.masked.base import MaskedModel, ordered, over_hidden, take
 from relume.methods.masked.beit import Beit, Tokenizer
 from relume.methods.masked.config import MaskedArchitecture
 from relume.methods.masked.mixed_ae import MixedAe, recognition
@@ -105,14 +104,6 @@ def test_half_precision_and_representations(case: str) -> None:
     assert not torch.allclose(seen[0], seen[1], atol=1e-4)
 
 
-def test_patches_round_trip() -> None:
-    cells = patches(IMAGES, CELL)
-    assert cells.shape == (3, 16, 48)
-    assert torch.equal(cells[0, 1], IMAGES[0, :, :4, 4:8].flatten())
-    assert torch.equal(unpatch(cells, CELL), IMAGES)
-    assert torch.allclose(picture_of(normalise(IMAGES)), IMAGES, atol=1e-6)
-
-
 def test_ordered_cells() -> None:
     hidden = torch.tensor([[[True, False], [False, True]], [[False, True], [True, False]]])
     order, visible = ordered(hidden)
@@ -191,15 +182,3 @@ def test_recognition_loss() -> None:
     assert recognition(features, 2, 1.0).item() == pytest.approx(-(e / (e + 2)).log().item(), rel=1e-5)
     one = recognition(features[:, :3], 2, 1.0)  # the third has no partner and does not count
     assert one.item() == pytest.approx(-(e / (e + 1)).log().item(), rel=1e-5)
-
-
-def test_invalid_architectures() -> None:
-    config = configured(MaskedArchitecture, CASES["simmim"] | {"patch": 3}, "architecture")
-    with pytest.raises(UserError, match="simmim: "):
-        build(config, SIZE, CELL)
-    with pytest.raises(UserError, match="levels: "):
-        configured(MaskedArchitecture, CODES | {"levels": [4]}, "architecture")
-    with pytest.raises(UserError, match="heads: "):
-        configured(MaskedArchitecture, CASES["beit"] | {"encoder": {**STACK, "heads": 3}}, "architecture")
-    with pytest.raises(ValueError, match="16 px"):
-        model("mae")(IMAGES[..., :8, :8], HIDDEN)

@@ -17,6 +17,7 @@ Case = tuple[dict[str, Any], str, str]  # changes, key of the fault, pattern of 
 
 X = "train_decoder.decoders.x"
 DEEP = {"network": "alexnet_conv", "taps": ["conv5"], "features": "data/none"}
+NO_LOSS = dict.fromkeys(("pixel", "lpips", "feature", "adversarial"), 0.0)
 PLAIN = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 CACHED = DEEP | {"features": "data/features/photos/alexnet_conv"} | PLAIN
 FLAT = {"taps": ["conv5", "pool"], "architecture": {"kind": "conv_only"}}
@@ -26,6 +27,12 @@ DECODERS: list[Case] = [
     ({X: DEEP | {"taps": ["conv5", "conv5"]}}, f"{X}.taps", "each once"),
     ({X: DEEP | FLAT}, f"{X}.taps", "pool has no positions"),
     ({X: DEEP, f"{X}.features": DELETED}, f"{X}.features", "missing"),
+    ({X: DEEP | {"taps": ["conv1", "conv2"], "architecture": {"kind": "per_layer"}}}, f"{X}.taps", "one tap"),
+    ({X: DEEP | {"architecture": {"kind": "conv_only", "width": 8}}}, f"{X}.architecture.width", "unknown key"),
+    ({X: DEEP | {"losses": NO_LOSS}}, f"{X}.losses.pixel", "nothing to learn"),
+    ({X: DEEP | {"losses": NO_LOSS | {"adversarial": 1.0}}}, f"{X}.losses.pixel", "cannot tell"),
+    ({X: DEEP | {"measures": {"adversarial": {"width": 2}}}}, f"{X}.measures.adversarial.width", ""),
+    ({X: DEEP | {"training": {"log_every": 4, "validate_every": 6}}}, f"{X}.training.validate_every", "multiple of log_every"),
     ({X: DEEP | PLAIN | {"features": "here"}}, f"{X}.features", "'here' is neither data/none"),
     ({X: CACHED | {"augment": {"flip": True}}}, f"{X}.features", "augment.flip"),
     ({X: CACHED | FOREIGN}, f"{X}.features", "not in extract.cached"),
@@ -61,6 +68,8 @@ ET = OF_MASKED[MODEL]["et"]
 MORE = FILLED | {"pattern": "grid", "models": []}
 OF_MASKED_FAULTS: list[Case] = [
     ({f"{MODEL}.et.masks": {"cell": 10}}, f"{MODEL}.et.masks.cell", "must divide"),
+    ({f"{MODEL}.codes.architecture": {**TOKENS, "levels": [4]}}, f"{MODEL}.codes.architecture.levels", ""),
+    ({f"{MODEL}.beit.architecture.encoder": {**STACK, "heads": 3}}, f"{MODEL}.beit.architecture.encoder.heads", ""),
     ({f"{MODEL}.beit.tokenizer": "models/masked/et"}, f"{MODEL}.beit.tokenizer", "not a tokenizer"),
     ({f"{MODEL}.codes.architecture": {**TOKENS, "width": 16}}, f"{MODEL}.beit.architecture.tokenizer", "must equal those of"),
     ({f"{MASKED}.dataset": "photos_32"}, f"{MASKED}.models", "et needs images of 128 px, those of photos_32 have 32"),

@@ -1,24 +1,15 @@
 """Setup of the environment: bootstrap.sh and the lock."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-from relume.doctor.environment import pinned
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DIRECT = [Requirement(line) for line in [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]]
 
 
 def run(*words: str | Path, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -92,11 +83,3 @@ def test_bootstrap(clone, tools) -> None:
     moved = clone.rename(clone.with_name("elsewhere"))
     assert bootstrap(moved, tools).returncode == 0
     assert calls(tools) == ALL
-
-
-def test_lock() -> None:
-    assert "://" not in LOCK
-    assert not re.search(r"^-|\s@\s", LOCK, re.MULTILINE)
-    for each in DIRECT:
-        assert each.specifier.contains(pinned(LOCK)[canonicalize_name(each.name)], prereleases=True), each
-    assert {name: version for name, version in pinned(LOCK).items() if metadata.version(name) != version} == {}

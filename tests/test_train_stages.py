@@ -22,11 +22,11 @@ from relume.training.loop import TrainState
 from relume.training.models import read_model
 from relume.training.ranks import Ranks
 from stages import train_decoder, train_diffusion, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
-from tests import decoder_files, diffusion_files, gan_files, landscape_files, latent_files, toy_masked
+from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
 from tests.decoder_files import CPU, together, training
 from tests.latent_files import GENERATOR
 from tests.stage_files import IMAGES, MODEL, NONE, change, project, read, succeed, train
-from tests.training_files import PREDICTED, surrogates
+from tests.training_files import DENOISED, PREDICTED, denoisers, surrogates
 
 KEPT = "data/features/toy/alexnet_conv"
 UNTOUCHED = {"features": KEPT, "augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
@@ -40,7 +40,7 @@ SECTIONS: dict[str, Any] = {
         "shared": decoder_files.shared(training=SHORT),
         "decoders": {"both": DEEP | {"taps": ["conv5", "conv2"], "losses": {"lpips": 0.1}}, "cached": DEEP | UNTOUCHED},
     },
-    "train_diffusion": {"shared": diffusion_files.shared(training=SHORT), "models": {"denoiser": diffusion_files.OWN}},
+    "train_diffusion": {"shared": denoisers(training=SHORT), "models": {"denoiser": DENOISED}},
     "train_gan": {
         "shared": GAN,
         "models": {"dcgan": {"architecture": gan_files.KINDS["dcgan"], "objective": gan_files.DUELS["dcgan"]}},

@@ -1,6 +1,7 @@
-"""Training of decoders: it learns, terms, augmentation, the discriminator, faults."""
+"""Training of decoders: it learns, terms, augmentation, the discriminator, features from the cache."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,17 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
+from relume.core.files import read_json, write_json
 from relume.core.runtime import generator
 from relume.data.store import Dataset
 from relume.losses.feature import relative_l2
 from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
-from relume.methods.decoder.train import adversarial, wishes
+from relume.methods.decoder.train import DecoderTrainer, adversarial, wishes
+from relume.networks import network as networks
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.augment import augment, rotated
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
-from tests.decoder_files import entries, settings, shared, toy, training
+from tests import decoder_files
+from tests.decoder_files import CPU, settings, toy
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -135,26 +140,6 @@ def test_colour_rotation() -> None:
     assert torch.allclose(colours[1] @ red, torch.full((3,), 1 / 3))
 
 
-def section(**decoder: Any) -> dict[str, Any]:
-    return {"shared": shared(), "decoders": {"toy": {"network": "alexnet_conv", "taps": ["conv3"], **decoder}}}
-
-
-@pytest.mark.parametrize(
-    ("decoder", "message"),
-    [
-        ({"taps": ["conv1", "conv2"], "architecture": {"kind": "per_layer"}}, "decodes one tap, got 2"),
-        ({"architecture": {"kind": "conv_only", "width": 8}}, "architecture.width: unknown key"),
-        ({"losses": {"pixel": 0.0}}, "nothing to learn"),
-        ({"losses": {"pixel": 0.0, "adversarial": 1.0}}, "losses.pixel: .* cannot tell by itself which weights are best"),
-        ({"measures": {"adversarial": {"width": 2}}}, "toy.measures.adversarial.width"),
-        ({"training": training(log_every=4, validate_every=6)}, "a multiple of log_every, 4"),
-    ],
-)
-def test_faults_name_their_key(decoder: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        entries("train_decoder", section(**decoder))
-
-
 JUDGED = 32
 
 
@@ -211,3 +196,66 @@ def test_adversarial_term(data: Dataset) -> None:
     assert trainer.validate().keys() == toy(data).validate().keys()
     assert toy(data).discriminator is None
     assert set(toy(data).loss([0], [generator(0, 0)])) == {LOSS, "pixel"}
+
+
+FOLDER = Path("data/features/toy/alexnet_conv")
+UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
+
+
+@pytest.fixture(scope="module")
+def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of 1 MiB: all taps of AlexNet except the first two."""
+    folder = tmp_path_factory.mktemp("features") / FOLDER
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    extract(through, Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train"), folder, budget_mb=1)
+    return folder
+
+
+def toy_cached(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTrainer:
+    """With its features from the folder, or computed where there is none."""
+    where = {} if folder is None else {"features": str(FOLDER)}
+    return decoder_files.toy(data, folder, **UNTOUCHED | where | {"taps": ["conv5", "pool"]} | differences)
+
+
+def test_decoding_from_the_cache(data: Dataset, folder: Path) -> None:
+    """Half precision changes no pixel by more than one of 255 steps."""
+    computed, cached = toy_cached(data, None), toy_cached(data, folder)
+    done = train(computed)
+    cached.module.eval().load_state_dict(done.best)
+    one, other = (made.preview().astype(int) for made in (computed, cached))
+    assert (one[0] == other[0]).all()
+    assert abs(one[1] - other[1]).max() <= 1
+    assert one[1].std() > 1
+    rows = cached.val
+    for tap, value in cached.encode(rows, cached.pixels(rows)).items():
+        wanted = computed.encode(rows, cached.pixels(rows))[tap]
+        assert value.dtype == torch.float32
+        assert torch.allclose(value, wanted, rtol=2**-10, atol=1e-6)
+
+
+@pytest.mark.parametrize("losses", [{}, {"lpips": 0.1}, {"feature": 0.3, "adversarial": 0.1}], ids=["pixel", "lpips", "more"])
+def test_training_from_the_cache(data: Dataset, folder: Path, losses: dict[str, float]) -> None:
+    pair = [toy_cached(data, where, losses=losses) for where in (None, folder)]
+    assert [made.validate()[LOSS] for made in pair] == pytest.approx([pair[0].validate()[LOSS]] * 2, rel=1e-2)
+    first, second = (made.loss([0, 3], [torch.Generator()] * 2) for made in pair)
+    assert {name: float(value.detach()) for name, value in first.items()} == pytest.approx(
+        {name: float(value.detach()) for name, value in second.items()}, rel=1e-2
+    )
+
+
+def test_cached_taps_load_no_network(data: Dataset, folder: Path) -> None:
+    assert set(toy_cached(data, folder).networks) == set()
+    assert set(toy_cached(data, folder, losses={"feature": 0.3}).networks) == {"alexnet_conv"}
+    vgg = {"losses": {"lpips": 0.1}, "measures": {"lpips": {"network": "vgg"}}}
+    assert set(toy_cached(data, folder, **vgg).networks) == {"vgg16_conv"}
+
+
+def test_invalid_caches(data: Dataset, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="conv1.*extract.cached.*alexnet_conv.*extract.budget_mb"):
+        toy_cached(data, folder, taps=["conv1"])
+    about = read_json(folder / "stats.json")
+    write_json(tmp_path / "stats.json", about | {"dataset": "other"})
+    with pytest.raises(UserError, match=r"\('other', 'alexnet_conv', 12\), .*\('toy', 'alexnet_conv', 12\)"):
+        toy_cached(data, tmp_path)
+    with pytest.raises(UserError, match="features.*no folder"):
+        decoder_files.toy(data, None, **UNTOUCHED, features=str(FOLDER))

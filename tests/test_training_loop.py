@@ -94,23 +94,6 @@ def test_training_keeps_the_best(optimiser: str, ema: float) -> None:
     assert done.progress is None
 
 
-def test_autocast_in_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
-    seen: list[tuple[str, bool]] = []
-
-    class Noted(Line):
-        def loss(self, *batch: Any) -> dict[str, Tensor]:
-            seen.append(("step", torch.is_autocast_enabled("cpu")))
-            return super().loss(*batch)
-
-        def validate(self) -> dict[str, float]:
-            seen.append(("validation", torch.is_autocast_enabled("cpu")))
-            return super().validate()
-
-    train(Noted(steps=2))
-    assert seen == [("step", True), ("step", True), ("validation", False)]
-
-
 @pytest.mark.parametrize(
     ("steps", "previews"), [(6, [1, 2, 3]), (5, [1, 2, 3]), (32, [2, 4, 6, 8, 10, 12, 14, 16]), (19, [2, 3, 4, 5, 7, 8, 9, 10])]
 )
@@ -227,3 +210,20 @@ def test_discriminator_without_weight_changes_nothing() -> None:
     after = watched.discriminator.module.state_dict().values()
     assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it has learned"
     assert {"train/discriminator", "val/loss"} <= {row["term"] for row in done.history}
+
+
+def test_autocast_in_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "autocast", lambda run, device: torch.autocast("cpu", torch.bfloat16))
+    seen: list[tuple[str, bool]] = []
+
+    class Noted(Line):
+        def loss(self, *batch: Any) -> dict[str, Tensor]:
+            seen.append(("step", torch.is_autocast_enabled("cpu")))
+            return super().loss(*batch)
+
+        def validate(self) -> dict[str, float]:
+            seen.append(("validation", torch.is_autocast_enabled("cpu")))
+            return super().validate()
+
+    train(Noted(steps=2))
+    assert seen == [("step", True), ("step", True), ("validation", False)]

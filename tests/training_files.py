@@ -5,13 +5,15 @@ from typing import Any
 
 from relume.core.config import entry
 from relume.data.store import Dataset
+from relume.methods.diffusion.config import DiffusionConfig
+from relume.methods.diffusion.train import DiffusionTrainer
 from relume.methods.gan.model import TrainedGan
 from relume.methods.latent.config import MapperConfig
 from relume.methods.latent.train import MapperTrainer
 from relume.methods.surrogate.config import SurrogateConfig
 from relume.methods.surrogate.train import SurrogateTrainer
 from relume.training.trainer import Trainer
-from tests import decoder_files, diffusion_files, gan_files, landscape_files, toy_masked
+from tests import decoder_files, gan_files, landscape_files, toy_masked
 from tests.decoder_files import setup, training
 from tests.gan_files import dice, generator
 from tests.latent_files import mapper_section
@@ -71,6 +73,28 @@ def landscape(data: Dataset, **differences: Any) -> Trainer[Any]:
     return landscape_files.trainer(data, **plain | differences)
 
 
+DENOISED = {"network": "alexnet_conv", "taps": ["conv3", "pool"]}
+
+
+def denoisers(**differences: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": "toy",
+        "architecture": {"patch": 4, "widths": [8, 16], "features": 8, "depth": 1},
+        "noise": {"mean": 0.0, "spread": 1.8, "least": 0.01, "most": 80.0},
+        "alone": True,
+        "augment": {"flip": True, "crop": 0.0, "colour": 0.0},
+        "training": training(),
+        "moments": 4,
+        "validation": None,
+    }
+    return plain | differences
+
+
+def denoiser(data: Dataset, own: dict[str, Any] | None = None, **differences: Any) -> DiffusionTrainer:
+    config = entry(DiffusionConfig, denoisers(**differences), DENOISED | (own or {}), "train_diffusion.models.toy")
+    return DiffusionTrainer(setup(data, config))
+
+
 TRAINERS: dict[str, Callable[..., Trainer[Any]]] = {
     "decoder": lambda data, **own: decoder_files.toy(data, **own),
     "decoder_adversarial": lambda data, **own: decoder_files.toy(
@@ -85,7 +109,7 @@ TRAINERS: dict[str, Callable[..., Trainer[Any]]] = {
     "surrogate_linear": lambda data, **own: surrogate(data, **own),
     "surrogate_dropout": lambda data, **own: surrogate(data, architecture={**SURROGATES["residual"], "dropout": 0.5}, **own),
     "landscape": landscape,
-    "diffusion": lambda data, **own: diffusion_files.denoiser(data, **own),
-    "diffusion_all_taps": lambda data, **own: diffusion_files.denoiser(data, alone=False, **own),
+    "diffusion": lambda data, **own: denoiser(data, **own),
+    "diffusion_all_taps": lambda data, **own: denoiser(data, alone=False, **own),
 }
 ADVERSARIAL = ("decoder_adversarial", "gan_least_squares", "gan_logistic")
