@@ -26,8 +26,8 @@ def fold(rows: Table, level: str) -> Fold | None:
 def _chart(name: str, rows: Table, level: str) -> Chart:
     ordered = sorted(rows, key=lambda row: (row["defence"] == "noise", row["defence"] != "bits", float(row["strength"])))
     points = [{"tap": _defence(row), "name": MEASURES[row["measure"]], "joined": True, **_numbers(row)} for row in ordered]
-    order, names = (list(dict.fromkeys(str(point[key]) for point in points)) for key in ("tap", "name"))
-    names = [one for one in MEASURES.values() if one in names]
+    order, used = (list(dict.fromkeys(str(point[key]) for point in points)) for key in ("tap", "name"))
+    names = {one: one for one in MEASURES.values() if one in used}
     spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
     counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
     told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())

@@ -179,29 +179,25 @@ def leak(result: Result) -> Leak | None:
 def title(found: Sequence[Network]) -> str:
     """What was inverted."""
     names = [f"{one.label} ({' to '.join(dict.fromkeys((one.single[0].tap, one.single[-1].tap)))})" for one in found]
-    return f"Features of {listed(names)}, inverted back into pictures"
+    return f"Pictures reconstructed from features of {listed(names)}"
 
 
 def lead(network: Network) -> str:
     """The deepest tap in one sentence."""
     last = network.single[-1]
-    text = f"From {network.label} {last.tap}, the deepest tap inverted, the best method ({last.best.label}) brings pictures back"
-    text += f" at {decibels(last.best.score)}{_above(last.gain)}"
-    return f"{text}. {leaked(last.leak)}"
+    text = (
+        f"From {network.label} {last.tap}, the deepest layer inverted, the best method reaches {decibels(last.best.score)} PSNR"
+    )
+    if gain := last.gain:
+        text += f", {decibels(abs(gain.diff))} {'above' if gain.diff >= 0 else 'below'} the best baseline without features"
+    return f"{text}; {leaked(last.leak)}"
 
 
 def leaked(found: Leak | None) -> str:
     if found is None:
-        return "Re-identification was not measured."
-    among = f"among {found.candidates:.0f}, where chance is {found.chance:.1%}"
-    return f"{found.text} of the pictures are re-identified by {found.result.label} {among}."
-
-
-def _above(gain: Margin | None) -> str:
-    if gain is None:
-        return ""
-    where = "above" if gain.diff >= 0 else "below"
-    return f", {decibels(abs(gain.diff))} {where} the best prediction that knows nothing of them ({gain.other.label})"
+        return "re-identification was not measured."
+    among = f"among {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
+    return f"{found.text} of {found.result.cells['n']} pictures are re-identified {among}."
 
 
 def researcher(network: Network) -> Iterator[str]:
@@ -210,12 +206,12 @@ def researcher(network: Network) -> Iterator[str]:
     above = [tap for tap, one in gains if one.decision == "significant" and one.diff > 0]
     others = [tap for tap, _ in gains if tap not in above]
     if gains:
-        text = f"{network.label}: above the no-information baseline at {listed(above) or 'no depth'}"
+        text = f"{network.label}: the best method is above the no-information baseline at {listed(above) or 'no depth'}"
         yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
     for one in network.depths:
         if one.runner_up:
             ahead = one.runner_up
-            text = f"At {one.tap} {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
+            text = f"{one.tap}: {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
             lpips = one.best_lpips
             yield f"{text}." if lpips is one.best else f"{text}; by LPIPS {lpips.label} is best."
 
@@ -225,15 +221,14 @@ def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
     count = 1
     for side in depth.shape:
         count *= side
-    stored = f"{depth.tap} stores {_shape(depth.shape)}, {count / pixels:.0%} as many numbers as the picture has."
+    stored = f"{_shape(depth.shape)}: {count / pixels:.0%} as many numbers as in the picture."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
     near = " and a ".join(row.label for row in (below, above) if row is not None)
     where = "between a" if below and above else "more than a" if below else "less than a"
-    text = f"{depth.best.label} brings back {decibels(depth.best.score)}"
-    text += f", pixel for pixel {where} {near} of the picture" if near else ""
-    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
+    text = f"{depth.best.label} reaches {decibels(depth.best.score)}" + (f", {where} {near}" if near else "")
+    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}; {leaked(leak(depth.best))}"
 
 
 def _shape(shape: Sequence[int]) -> str:
