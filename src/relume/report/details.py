@@ -5,7 +5,7 @@ from typing import Any
 
 from relume.core.files import read_csv
 from relume.core.results import Group, is_masked
-from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text
+from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, kept
 from relume.report.columns import COLUMNS, column, text
 from relume.report.curves import convergence, terms, training
 from relume.report.data import Table as Rows
@@ -30,7 +30,7 @@ GLOSSARY = {
 def parts(stories: Sequence[Story], drawing: Drawing) -> Iterator[Part]:
     """Of the leaderboards."""
     boards, data, level = [story.board for story in stories], drawing.data, drawing.level
-    depth = [block for story in stories for block in _by_depth(story)]
+    depth = kept(*(story.by_depth(network, name) for story in stories for network in story.networks for name in METRICS))
     yield Part(id="depth", title="Every network by depth", lead="Three metrics over the taps of each network.", blocks=depth)
     lead = "The same pictures by every method and, below, each method's best, median and worst by PSNR."
     yield Part(id="images", title="All pictures", lead=lead, blocks=[b for s in stories for b in _pictures(s, drawing.count)])
@@ -41,11 +41,6 @@ def parts(stories: Sequence[Story], drawing: Drawing) -> Iterator[Part]:
     lead = "The quality of intermediate pictures. Seconds are per picture, on the device named with each method."
     curves = [chart for board in boards for chart in convergence(data, board)]
     yield Part(id="convergence", title="Quality over steps and seconds", lead=lead, blocks=curves)
-
-
-def _by_depth(story: Story) -> Iterator[Block]:
-    for network in story.networks:
-        yield from filter(None, (story.by_depth(network, name) for name in METRICS))
 
 
 def _pictures(story: Story, count: int) -> Iterator[Pictures]:

@@ -152,8 +152,7 @@ class Leaderboard(Ranking):
     task: str
     dataset: str
     size: str
-    labels: Mapping[str, str]  # family -> its name for people
-    families: tuple[str, ...]  # these names in one order, so that a family has one colour in all charts
+    families: tuple[str, ...]  # names for people, in one order, so that a family has one colour in all charts
 
     @property
     def counts(self) -> set[tuple[str, str]]:
@@ -170,7 +169,7 @@ def leaderboards(rows: Rows, families: Mapping[str, str]) -> list[Leaderboard]:
     methods = [row for row in results if not row.baseline] or results
     kinds = dict.fromkeys((row.cells["task"], row.cells["dataset"], row.cells["size"]) for row in methods)
     names = tuple(dict.fromkeys(family(row, families) for row in methods))
-    return [_leaderboard(results, families, names, *kind) for kind in kinds]
+    return [_leaderboard(results, names, *kind) for kind in kinds]
 
 
 def family(row: Result, families: Mapping[str, str]) -> str:
@@ -178,9 +177,7 @@ def family(row: Result, families: Mapping[str, str]) -> str:
     return f"{name}, oracle" if row.oracle else name
 
 
-def _leaderboard(
-    results: Sequence[Result], labels: Mapping[str, str], names: tuple[str, ...], task: str, dataset: str, size: str
-) -> Leaderboard:
+def _leaderboard(results: Sequence[Result], families: tuple[str, ...], task: str, dataset: str, size: str) -> Leaderboard:
     same = [row for row in results if (row.cells["dataset"], row.cells["size"]) == (dataset, size)]
     mine = [row for row in same if row.baseline or row.cells["task"] == task]
     further = [column(name) for name in results[0].cells if name not in HIDDEN and column(name) not in LEADERBOARD]
@@ -193,6 +190,5 @@ def _leaderboard(
         task=task,
         dataset=dataset,
         size=size,
-        labels=labels,
-        families=names,
+        families=families,
     )

@@ -20,7 +20,7 @@ from relume.report.images import Sheets
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
-NARROW = {"width": 190, "height": 150}
+NARROW, LEGEND = {"width": 190, "height": 150}, {1: {"orient": "right"}}
 SHOWN = ["method", "tap", "network", "psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error", "reid_top1", "seconds_per_image"]
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
 
@@ -45,7 +45,7 @@ def _sections(found: Content) -> Iterator[Part]:
         yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
     scores = [board.table(found.drawing.level, SHOWN) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
-    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
+    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[1:2]])
     # those with a blank are in the first tables, other metrics on the page
     asked = [row for row in found.drawing.data.comparisons if " " not in row["question"] and row["metric"] == "psnr"]
     if asked:
@@ -72,8 +72,8 @@ def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
 
 
 def _chart(one: Any, root: Path, name: str, beside: int) -> dict[str, str]:
-    """Three in a row are narrow."""
-    size, config = (SIZE, theme(FONT, size=11)) if beside != 3 else (NARROW, theme(FONT, size=10))
+    """Three in a row are narrow; one alone has its legend beside it."""
+    size, config = (NARROW, theme(FONT, size=10)) if beside == 3 else (SIZE, theme(FONT, size=11, **LEGEND.get(beside, {})))
     (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **size}, config=config))
     return {"file": name, "title": one.title, "caption": one.caption}
 

@@ -105,7 +105,7 @@ class Story:
         for one in network.single if name == REID else network.depths:
             seen: set[str] = set()
             for result in [leak.result for leak in one.leaks] if name == REID else one.results:
-                value, kind = number(result.cells[name]), family(result, self.board.labels)
+                value, kind = number(result.cells[name]), family(result, self.drawing.data.families)
                 if value is not None:
                     lo, hi = (number(result.cells.get(f"{name}_{end}", "")) for end in ("lo", "hi"))
                     about = {"tap": one.tap, "name": result.label if kind in seen else kind, "kind": kind}

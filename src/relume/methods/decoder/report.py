@@ -29,10 +29,8 @@ def parts(drawing: Drawing) -> Iterator[Part]:
 def _study(name: str, rows: Table, drawing: Drawing) -> Iterator[Block]:
     measured = [one for key in rows[0] if key.endswith(CHANGE) and number(rows[0][one := key.removesuffix(CHANGE)]) is not None]
     metric = column("psnr" if "psnr" in measured else measured[0])
-    where, rankings = (
-        place(rows[0]["network"], rows[0]["tap"]),
-        [one for one in dict.fromkeys(row["ranking"] for row in rows) if one],
-    )
+    where = place(rows[0]["network"], rows[0]["tap"])
+    rankings = [one for one in dict.fromkeys(row["ranking"] for row in rows) if one]
     yield Text(sentences=[f"{where}: {_alone(one, rows, metric)}" for one in rankings])
     for ranking in rankings:
         removed = [row for row in rows if row["ranking"] == ranking and row["action"] == "removed"]

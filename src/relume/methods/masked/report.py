@@ -193,10 +193,8 @@ def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
         yield from terms(drawn)
         longest = max(steps.values(), key=len)
         heads = ("Original", "Visible", *(f"step {descent.rows[number]['step']}" for number in longest))
-        title, caption = (
-            f"{masked.labels[name]}, step by step",
-            f"The picture at each step with its energy, {percent(ratio)} hidden.",
-        )
+        title = f"{masked.labels[name]}, step by step"
+        caption = f"The picture at each step with its energy, {percent(ratio)} hidden."
         yield Pictures(
             id=f"energy-{masked.group.name}-{name}", title=title, rows=rows, caption=caption, heads=heads, style="dense"
         )
