@@ -1,5 +1,6 @@
 """Each inverted network from shallow to deep: the best method at each tap, by how much, how sure, and what an embedding leaks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -150,22 +151,12 @@ def _lpips(result: Result) -> float | None:
 def margin(result: Result, other: Result, comparisons: Table) -> Margin:
     """With the interval of the paired comparison, in either order; otherwise the difference of the means alone."""
     for a, b, sign in ((result, other, 1), (other, result, -1)):
-        row = _paired(a, b, comparisons)
-        diff, lo, hi = (number(row[name]) if row else None for name in ("diff", "lo", "hi"))
-        if diff is not None and lo is not None and hi is not None:
-            low, high = sorted((sign * lo, sign * hi))
-            return Margin(other=other, diff=sign * diff, lo=low, hi=high)
+        for row in comparisons:
+            paired = (row["metric"], row["a"], row["b"]) == ("psnr", a.method, b.method) and row["lo"]
+            if paired and all(row[name] == a.cells[name] for name in ("dataset", "size", "network", "tap")):
+                diff, lo, hi = (sign * float(row[name]) for name in ("diff", "lo", "hi"))
+                return Margin(other=other, diff=diff, lo=min(lo, hi), hi=max(lo, hi))
     return Margin(other=other, diff=result.score - other.score)
-
-
-def _paired(result: Result, other: Result, comparisons: Table) -> dict[str, str] | None:
-    """The row that compares the two by PSNR, on the images and at the place of the first."""
-    same = ("dataset", "size", "network", "tap")
-    for row in comparisons:
-        named = row["metric"] == "psnr" and (row["a"], row["b"]) == (result.method, other.method)
-        if named and all(row[name] == result.cells[name] for name in same):
-            return row
-    return None
 
 
 def leak(result: Result) -> Leak | None:
@@ -218,10 +209,7 @@ def researcher(network: Network) -> Iterator[str]:
 
 def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
     """What is stored at a tap, and how much of the picture comes back."""
-    count = 1
-    for side in depth.shape:
-        count *= side
-    stored = f"{_shape(depth.shape)}: {count / pixels:.0%} as many numbers as in the picture."
+    stored = f"{_shape(depth.shape)}: {math.prod(depth.shape) / pixels:.0%} as many numbers as in the picture."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
