@@ -84,7 +84,8 @@ def taps(
     `names`: of each name its family, which has one colour; the first name of a family is a circle, others have other shapes.
     `bound`: a dashed line in steps, column `bound`.
     """
-    families, legend = list(dict.fromkeys(names.values())), {} if len(names) > 1 else {"legend": None}
+    families = list(dict.fromkeys(names.values()))
+    legend: dict[str, Any] = {} if len(names) > 1 else {"legend": None}
     nth = {name: [*names].index(name) - [*names.values()].index(family) for name, family in names.items()}
     colors = [PALETTE[families.index(family) % len(PALETTE)] for family in names.values()]
     shapes = [SHAPES[nth[name] % len(SHAPES)] for name in names]

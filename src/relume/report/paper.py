@@ -20,7 +20,8 @@ from relume.report.images import Sheets
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
-NARROW, LEGEND = {"width": 190, "height": 150}, {1: {"orient": "right"}}
+NARROW = {"width": 190, "height": 150}
+LEGEND: dict[int, dict[str, Any]] = {1: {"orient": "right"}}  # by the number of charts in a row
 SHOWN = ["method", "tap", "network", "psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error", "reid_top1", "seconds_per_image"]
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
 
