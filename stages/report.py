@@ -3,18 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from relume.core.config import parse, read_params
 from relume.core.files import write_csv, write_text
-from relume.core.stage import PARAMS, StageContext, stage
+from relume.core.stage import StageContext, stage
 from relume.report import depths, families
 from relume.report.config import Report
 from relume.report.data import Folders, read
-from relume.report.images import overview
+from relume.report.images import Drawing, overview
 from relume.report.page import content, plots_page, render
 from relume.report.paper import write_paper
-from relume.report.provenance import Commands, commands
-
-PIPELINE = Path("dvc.yaml")
 
 
 @stage("report")
@@ -28,16 +24,16 @@ def main(
     samples: Annotated[Path, "Folder of the generators' samples."],
     out: Annotated[Path, "Folder of the page, the PDF, tables for plots."],
 ) -> None:
-    config, level = context.section(Report, "report"), f"{context.plain('compare.level'):.0%}"
     classifier = context.plain("evaluate.classifier") or ""
     folders = Folders(
         metrics=metrics, reconstructions=reconstructions, images=images, features=features, models=models, samples=samples
     )
     data = read(folders, context.plain("compare.groups"), families.labels(), classifier)
-    found = content(data, config, level, _commands())
+    count = context.section(Report, "report").pictures
+    found = content(Drawing(data=data, level=f"{context.plain('compare.level'):.0%}", count=count))
     write_text(out / "index.html", render(found))
     write_text(out / "plots.html", plots_page())
-    write_paper(out / "report.pdf", found, data, level)
+    write_paper(out / "report.pdf", found)
     write_csv(
         out / "depth.csv", depths.COLUMNS, [row for one in found.stories for row in depths.rows(one.networks, data.families)]
     )
@@ -45,13 +41,8 @@ def main(
         for name, (columns, rows) in part.tables.items():
             write_csv(out / f"{name}.csv", columns, rows)
     for story in found.stories:
-        lines = [(name, below, [found.sheets.image(tile) for tile in tiles]) for name, below, tiles in story.overview()]
+        lines = [(name, below, [found.drawing.sheets.image(tile) for tile in tiles]) for name, below, tiles in story.overview()]
         overview(out / "overview.jpg", lines)
-
-
-def _commands() -> Commands:
-    """Reads only names: a changed stage or section also changes the hashes of its group, on which the page depends."""
-    return commands(parse(PIPELINE.read_text()), read_params(PARAMS)) if PIPELINE.is_file() else {}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ from PIL import Image
 from relume.core.files import read_csv, write_csv, write_json
 from relume.evaluation.defences import DEFENCES
 from relume.report import families
-from relume.report.config import Report
 from relume.report.data import Folders, ReportData, read
-from relume.report.images import Sheets
+from relume.report.images import Drawing
 from relume.report.page import Content, content
 from tests.contract_files import COMPARISONS, GROUPS, LEADERBOARD, MAPS
 
@@ -34,12 +33,12 @@ def data_of(root: Path, groups: Sequence[str] = GROUPS) -> ReportData:
     return read(folders(root), groups, families.labels())
 
 
-def content_of(root: Path, groups: Sequence[str] = GROUPS, made: Mapping[tuple[str, str], str] | None = None) -> Content:
-    return content(data_of(root, groups), Report(pictures=4), "95%", made or {})
+def content_of(root: Path, groups: Sequence[str] = GROUPS) -> Content:
+    return content(drawing_of(root, groups))
 
 
-def drawing_of(root: Path, groups: Sequence[str] = GROUPS) -> families.Drawing:
-    return families.Drawing(data=data_of(root, groups), sheets=Sheets(), level="95%", count=4)
+def drawing_of(root: Path, groups: Sequence[str] = GROUPS) -> Drawing:
+    return Drawing(data=data_of(root, groups), level="95%", count=4)
 
 
 def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path:

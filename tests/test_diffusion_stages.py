@@ -24,8 +24,7 @@ from relume.methods.diffusion.spread import agreement, errors, spreads
 from relume.networks import network as networks
 from relume.report.blocks import Pictures
 from relume.report.data import _originals
-from relume.report.families import Drawing
-from relume.report.images import Sheets
+from relume.report.images import Drawing, Sheets
 from relume.training.loop import train
 from relume.training.models import write_model
 from stages import invert_diffusion

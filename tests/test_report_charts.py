@@ -10,26 +10,25 @@ from typing import Any
 import pytest
 import vl_convert
 
+from relume.core.files import read_csv
 from relume.report import defences
 from relume.report.blocks import Block, Chart, Fold
 from relume.report.charts import dots, heat, lines, taps, theme
 from relume.report.curves import convergence, terms, thinned, training
 from relume.report.data import ReportData, Trained
-from relume.report.images import Sheets
 from relume.report.leaderboards import leaderboards
 from relume.report.metric_checks import part
 from relume.report.page import Content
 from relume.report.paper import write_paper
 from tests.contract_files import GROUPS, write
 from tests.masked_files import GROUP, write_masked
-from tests.report_files import content_of, data_of, rows_of, write_maps, write_measures, write_model
+from tests.report_files import content_of, data_of, drawing_of, rows_of, write_maps, write_measures, write_model
 
 PAPER = "import sys, pathlib as p; from tests.test_report_charts import paper; paper(*map(p.Path, sys.argv[1:]))"
 
 
 def paper(root: Path, path: Path) -> bytes:
-    groups = [*GROUPS, GROUP]
-    write_paper(path, content_of(root, groups), data_of(root, groups), "95%")
+    write_paper(path, content_of(root, [*GROUPS, GROUP]))
     return path.read_bytes()
 
 
@@ -79,9 +78,16 @@ def test_values_are_where_they_belong() -> None:
     (color,) = (scale for scale in drawn["scales"] if scale["name"] == "color")
     assert color["domain"] == ["a", "b"], "a name has its colour, whoever else is drawn"
     points = [{"tap": tap, "name": "n", "value": 1.0, "lo": None, "hi": 2.0, "joined": True} for tap in ("b", "a")]
-    found = taps(points, "value", order=["b", "a"], names=["n"], title="t", bound=[{"tap": "b", "bound": 0.5}])
+    found = taps(points, "value", order=["b", "a"], names={"n": "n"}, title="t", bound=[{"tap": "b", "bound": 0.5}])
     vl_convert.vegalite_to_svg(found)
     assert all("lo" not in row for row in rows_of(found)), "what is not known is not drawn"
+    found = taps(
+        [{**points[0], "name": name} for name in "nmo"], "value", order=["b"], names={"n": "k", "m": "k", "o": "l"}, title="t"
+    )
+    (drawn,) = (layer["encoding"] for layer in found["layer"] if layer["mark"]["type"] == "point")
+    (first, second, third), shapes = (drawn[name]["scale"]["range"] for name in ("color", "shape"))
+    assert first == second != third, "a family has one colour"
+    assert shapes[0] == shapes[2] != shapes[1], "and a shape for each of its methods"
     forest = dots([{"name": "z", "value": 1 / 3, "kind": "method"}, {"name": "a", "value": 2.0, "kind": "baseline"}], "value")
     assert forest["layer"][0]["encoding"]["y"]["sort"] == ["z", "a"]
     assert rows_of(forest)[0]["value"] == 0.33333
@@ -99,27 +105,28 @@ def test_quality_over_steps_and_seconds(data: ReportData) -> None:
 
 
 def test_terms_are_logarithmic_where_they_fall_far(data: ReportData) -> None:
-    found = terms(data.traces["deep"], {"deep": "Deep"})
+    found = terms(read_csv(data.groups[GROUPS.index("deep")].folder / "trace.csv"), {"deep": "Deep"})
     assert [chart.title for chart in found] == ["objective", "feature, logarithmic", "tv"]
     assert {row["name"] for row in rows_of(found[0].spec)} == {"Deep"}
     assert thinned(list(range(1000)), 5) == [0, 250, 500, 749, 999]
 
 
 def test_a_training_shows_validation_beside_its_baseline(root: Path) -> None:
-    record = data_of(root).trained({"deep"})["deep"]
-    drawn = training("deep", record, Sheets())
-    assert [chart.title for chart in charts(drawn.blocks)][:2] == ["loss", "PSNR, dB"]
+    drawing = drawing_of(root)
+    record = drawing.data.trained({"deep"})["deep"]
+    drawn = training("deep", record, drawing)
+    assert [chart.title for chart in charts(drawn.blocks)] == ["loss", "PSNR, dB"]
     names = {row["name"] for row in rows_of(charts(drawn.blocks)[1].spec)}
     assert names == {"validation", "baseline: own mean"}
     assert record.image is not None
     assert record.image.name == "progress.jpg"
-    gan = training("g", Trained(card={"kind": "gan"}, history=record.history, image=None), Sheets())
+    gan = training("g", Trained(card={"kind": "gan"}, history=record.history, image=None), drawing)
     assert "KID" in [chart.title for chart in charts(gan.blocks)], "KID is no curve of the loss"
 
 
 def test_metrics_that_misorder_degradations_are_named(data: ReportData) -> None:
     assert part([], []) is None
-    found = part(data.correlations, data.self_test)
+    found = part(data.table("correlations"), data.table("self_test"))
     assert found is not None
     text, matrix = found.blocks
     assert isinstance(matrix, Chart)
@@ -132,7 +139,7 @@ def test_metrics_that_misorder_degradations_are_named(data: ReportData) -> None:
 
 def test_the_defence_that_saves_at_little_cost_is_named(data: ReportData) -> None:
     assert defences.fold([], "95%") is None
-    found = defences.fold(data.defences, "95%")
+    found = defences.fold(data.table("defences"), "95%")
     assert found is not None
     text, chart = found.blocks
     assert "1 bit" in text.sentences[-1]  # type: ignore[union-attr]

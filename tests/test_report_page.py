@@ -11,25 +11,13 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from relume.core.config import parse
 from relume.core.files import read_csv, read_json, write_csv
 from relume.core.results import run_folder
 from relume.report.images import ACROSS, Sheets
 from relume.report.page import Content, render
-from relume.report.provenance import commands
 from stages.report import main
 from tests.contract_files import GROUPS, narrowed, write
 from tests.report_files import content_of, relate, write_maps, write_measures, write_model
-
-ROOT = Path(__file__).resolve().parents[1]
-MADE = {("reconstructions", "deep"): "dvc repro some@deep"}
-PIPELINE = """
-stages:
-  floors: {outs: [out/reconstructions/floors/images.npy, out/reconstructions/floors/index.csv]}
-  fit: {foreach: "${fit.models}", do: {outs: ["models/kind/${key}", "metrics/training/${key}.csv"]}}
-  score: {foreach: "${names}", do: {outs: [{"out/scores/${item}.json": {cache: false}}]}}
-  absent: {foreach: "${nothing.here}", do: {outs: ["models/kind/${key}"]}}
-"""
 
 
 def body(page: str) -> str:
@@ -50,7 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def content(root: Path) -> Content:
-    return content_of(root, made=MADE)
+    return content_of(root)
 
 
 @pytest.fixture(scope="module")
@@ -171,18 +159,7 @@ def test_only_baselines_are_a_page_too(tmp_path: Path) -> None:
     assert "own mean" in body(render(content))
 
 
-def test_commands_name_the_stage_and_its_item(default_params: dict[str, dict[str, list[str]]]) -> None:
-    found = commands(yaml.safe_load(PIPELINE), {"fit": {"models": {"a": {}, "b": {}}}, "names": ["c"]})
-    assert found[("reconstructions", "floors")] == "dvc repro floors"
-    assert [found["kind", name] for name in "ab"] == ["dvc repro fit@a", "dvc repro fit@b"]
-    assert found[("scores", "c.json")] == "dvc repro score@c"
-    found = commands(parse((ROOT / "dvc.yaml").read_text()), default_params)
-    assert {("reconstructions", group) for group in default_params["compare"]["groups"]} <= set(found)
-
-
 def test_how_a_group_was_made_is_told(root: Path, page: str) -> None:
     about = read_json(run_folder(root / "data/reconstructions/deep") / "method.json")
-    assert [
-        text for text in (*MADE.values(), about["code"], about["params"]) if text not in body(page).replace("<wbr>", "")
-    ] == []
+    assert [text for text in (about["code"], about["params"]) if text not in body(page).replace("<wbr>", "")] == []
     assert len(GROUPS) == body(page).count("<dt>device</dt>")

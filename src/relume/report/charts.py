@@ -3,7 +3,7 @@
 `python -m relume.report.charts` writes the templates of `dvc plots` to `.dvc/plots`: the same charts with DVC's anchors for data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ Levels = Sequence[tuple[str, float]]  # horizontal or vertical lines: name, valu
 PALETTE = ["#3b78b5", "#d9772b", "#3d9470", "#9a67ad", "#b08a10", "#c8506b", "#4aa3b8", "#8d7866", "#7a8f3c", "#b06fb0"]
 BASE, BASELINE, ORACLE = PALETTE[0], "#8d877c", "#c07a1c"
 KINDS = {"method": BASE, "baseline": BASELINE, "oracle run": ORACLE}
+SHAPES = ["circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "stroke"]
 DIGITS, MANY = 5, 7  # of numbers in a specification; taps whose names are written at an angle
 DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True, False)}  # templates; logarithmic axes
 
@@ -30,7 +31,7 @@ def theme(
     keys = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return {
         **{"background": "transparent", "font": font, "view": {"stroke": None}},
-        **{"mark": {"aria": False}, "axis": axis | text, "legend": keys | text | {"columns": 2, "labelLimit": 260} | legend},
+        **{"mark": {"aria": False}, "axis": axis | text, "legend": keys | text | {"columns": 1, "labelLimit": 340} | legend},
         **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}, "range": {"category": PALETTE}},
     }
 
@@ -52,6 +53,9 @@ def lines(
 ) -> dict[str, Any]:
     """A line per `color` over a quantity; with `band`, between columns `lo` and `hi`."""
     dashes: dict[str, Any] = {"strokeDash": alt.StrokeDash(f"{dash}:N", title="")} if dash else {}
+    if len(order) > len(PALETTE):  # colours come again, dashed
+        scale = _scale(order, [[1 + 4 * (at // len(PALETTE)), 3 * (at // len(PALETTE))] for at in range(len(order))])
+        dashes = {"strokeDash": alt.StrokeDash(field=color, type="nominal", title="", scale=scale)}
     base = alt.Chart().encode(
         x=_axis(alt.X, x, titles[0], log[0], zero=False),
         y=_axis(alt.Y, y, titles[1], log[1], zero=False),
@@ -69,7 +73,7 @@ def taps(
     y: str,
     *,
     order: Sequence[str],
-    names: Sequence[str],
+    names: Mapping[str, str],
     title: str,
     levels: Levels = (),
     bound: Rows = (),
@@ -77,16 +81,24 @@ def taps(
 ) -> dict[str, Any]:
     """Over a network's taps from shallow to deep: points with their intervals `lo` to `hi`; a line joins those with `joined`.
 
+    `names`: of each name its family, which has one colour; the first name of a family is a circle, others have other shapes.
     `bound`: a dashed line in steps, column `bound`.
     """
+    families = list(dict.fromkeys(names.values()))
+    legend: dict[str, Any] = {} if len(names) > 1 else {"legend": None}
+    nth = {name: [*names].index(name) - [*names.values()].index(family) for name, family in names.items()}
+    colors = [PALETTE[families.index(family) % len(PALETTE)] for family in names.values()]
+    shapes = [SHAPES[nth[name] % len(SHAPES)] for name in names]
     x = alt.X("tap:N", sort=list(order), title="", axis=alt.Axis(labelAngle=0 if len(order) < MANY else -40, grid=False))
     shift: dict[str, Any] = {"xOffset": alt.XOffset("name:N", sort=list(names))} if len(names) > 1 else {}
-    base = alt.Chart().encode(x=x, color=_color("name", names), **shift)
+    base = alt.Chart().encode(x=x, color=alt.Color("name:N", title="", scale=_scale(names, colors), **legend), **shift)
     value = _axis(alt.Y, y, title, zero=False, **options)
     steps = alt.Chart(_data(bound)).mark_line(interpolate="step", color=BASELINE, strokeDash=[5, 3])
     joined = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5, opacity=0.6).encode(y=value)
     spans = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=2).encode(y="lo:Q", y2="hi:Q")
-    marks = base.mark_point(filled=True, size=80, opacity=1, tooltip={"content": "data"}).encode(y=value)
+    told = [alt.Tooltip(field=one, type="nominal") for one in (rows[0] if rows else ()) if one != "joined"]
+    shape = alt.Shape("name:N", title="", scale=_scale(names, shapes), **legend)
+    marks = base.mark_point(filled=True, size=80, opacity=1).encode(y=value, shape=shape, tooltip=told)
     layers = [*([steps.encode(x=x, y="bound:Q")] if bound else []), joined, *([spans] if _spanned(rows) else []), marks]
     return _spec(alt.layer(*layers, *_levels(levels, "y"), data=_data(rows)))
 
@@ -137,9 +149,12 @@ def _color(name: str, order: Sequence[str]) -> alt.Color:
             field=name, type="nominal", title="", scale=alt.Scale(scheme="tableau20"), legend=alt.Legend(symbolLimit=0)
         )
     colors = [PALETTE[at % len(PALETTE)] for at in range(len(order))]
-    scale = alt.Scale(domain=list(order), range=colors)
     legend: dict[str, Any] = {} if len(order) > 1 else {"legend": None}
-    return alt.Color(field=name, type="nominal", title="", scale=scale, **legend)
+    return alt.Color(field=name, type="nominal", title="", scale=_scale(order, colors), **legend)
+
+
+def _scale(names: Iterable[str], values: list[Any]) -> alt.Scale:
+    return alt.Scale(domain=list(names), range=values)
 
 
 def _levels(levels: Levels, side: str) -> list[alt.Chart]:

@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from relume.report.blocks import Block, Chart, Fold, Pictures, Text
-from relume.report.blocks import Cell as Name
+from relume.report.blocks import Block, Chart, Fold, Text
 from relume.report.charts import Levels, lines
 from relume.report.columns import column, number, short
 from relume.report.data import ReportData, Table, Trained, grouped, key_of
-from relume.report.images import Sheets, from_file
+from relume.report.images import Drawing
 from relume.report.labels import words
 from relume.report.leaderboards import Leaderboard, Result
 
@@ -47,42 +46,32 @@ def thinned(curve: Sequence[Any], most: int = MOST) -> list[Any]:
     return [curve[round(at * (len(curve) - 1) / (most - 1))] for at in range(most)]
 
 
-def training(name: str, trained: Trained, sheets: Sheets) -> Fold:
-    """How a model was trained: facts, curves, its progress image."""
-    kind = trained.card.get("kind")
-    drawn = terms(as_trace(_with_kid(trained.history) if kind == "gan" else trained.history))
-    count = sum(chart.title.removesuffix(", logarithmic") in {column(term).title for term in FIRST} for chart in drawn)
-    blocks: list[Block] = [Text(sentences=list(_facts(trained.card))), *drawn[:count]]
+def training(name: str, trained: Trained, drawing: Drawing) -> Fold:
+    """How a model was trained: facts, the curves of FIRST, its progress image. MLflow has the other terms."""
+    kind = str(trained.card.get("kind", ""))
+    trace = sorted(_curves(trained.history, kind), key=lambda row: row["method"] not in CURVES.values())
+    blocks: list[Block] = [Text(sentences=list(_facts(trained.card))), *terms(trace)]
     if trained.image is not None:
         upper = "visible parts of validation pictures" if kind == "masked" else "validation pictures"
         lower = "samples" if kind == "gan" else "outputs"
         caption = f"During training. Above: {upper}. Below: {lower} of {name}."
-        tile = from_file(sheets, f"training-{name}", trained.image, caption)
-        blocks.append(Pictures(id=f"progress-{name}", title="", rows=[(Name(text=""), [tile])], caption=caption))
-    blocks += [Fold(title="Other training terms", blocks=drawn[count:])] if drawn[count:] else []
+        blocks.append(drawing.file(f"training-{name}", trained.image, caption))
     return Fold(title=f"Training of {name}", blocks=blocks)
 
 
-def _with_kid(history: Table) -> Table:
-    """A generator is validated by KID, which needs a chart of its own."""
-    return [{**row, "term": "val/kid"} if row["term"] == "val/loss" else row for row in history]
-
-
-def as_trace(history: Table) -> Table:
-    """`train/loss` and `val/loss` become two curves of the term `loss`; `val/floor_own_mean`, in dB, becomes a curve of the
-    validation metric: `psnr` or `psnr_masked`.
+def _curves(history: Table, kind: str) -> Iterator[dict[str, str]]:
+    """`train/loss` and `val/loss` become two curves of the term `loss`; a generator is validated by KID; `val/floor_own_mean`, in
+    dB, stands beside the validation metric.
     """
     metric = "psnr_masked" if any(row["term"].endswith("/psnr_masked") for row in history) else "psnr"
-    renamed = [{**row, **_names(row["term"], metric)} for row in history]
-    order = [*CURVES.values(), *sorted({row["method"] for row in renamed} - {*CURVES.values()})]
-    return sorted(renamed, key=lambda row: (row["term"] not in FIRST, order.index(row["method"])))
-
-
-def _names(term: str, metric: str) -> dict[str, str]:
-    split, _, what = term.rpartition("/")
-    if what.startswith("floor_"):
-        return {"method": f"baseline: {what.removeprefix('floor_').replace('_', ' ')}", "term": metric}
-    return {"method": CURVES.get(split or "train", split), "term": what}
+    for row in history:
+        split, _, term = row["term"].rpartition("/")
+        curve = CURVES.get(split or "train", split)
+        if term.startswith("floor_"):
+            curve, term = f"baseline: {words(term.removeprefix('floor_'))}", metric
+        term = "kid" if (kind, row["term"]) == ("gan", "val/loss") else term
+        if term in FIRST:
+            yield {**row, "method": curve, "term": term}
 
 
 def _facts(card: Mapping[str, Any]) -> Iterator[str]:
@@ -98,7 +87,7 @@ def _facts(card: Mapping[str, Any]) -> Iterator[str]:
 
 def convergence(data: ReportData, board: Leaderboard) -> list[Chart]:
     """Quality over steps and over seconds; none where no intermediate step was measured. A single pass is a point."""
-    rows = grouped(data.paths, key_of)
+    rows = grouped(data.table("paths"), key_of)
     found = [(result, rows[result.key]) for result in board.methods if result.key in rows]
     if all(len(steps) < 2 for _, steps in found):
         return []

@@ -91,11 +91,6 @@ class ReportData:
     comparisons: Table
     groups: list[Group]
     entries: dict[Key, Entry]
-    traces: dict[str, Table]  # by group
-    paths: Table  # means after some of the steps; this and the next three may be empty
-    correlations: Table
-    self_test: Table
-    defences: Table
     taps: dict[tuple[str, str], list[str]]  # (dataset, network) -> its taps from shallow to deep
     shapes: dict[tuple[str, str, str], list[int]]  # (dataset, network, tap)
     families: Mapping[str, str]  # names for people
@@ -105,6 +100,11 @@ class ReportData:
         if dataset not in self._originals:
             self._originals[dataset] = _originals(self.folders.images / dataset)
         return self._originals[dataset]
+
+    def table(self, name: str) -> Table:
+        """Of the metrics; empty where nothing was measured."""
+        path = self.folders.metrics / f"{name}.csv"
+        return read_csv(path) if path.is_file() else []
 
     def trained(self, names: Container[str]) -> dict[str, Trained]:
         """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
@@ -134,19 +134,10 @@ def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str], c
         comparisons=read_csv(metrics / "comparisons.csv"),
         groups=found,
         entries=entries,
-        traces={group.name: read_csv(group.folder / "trace.csv") for group in found},
-        paths=optional(metrics / "paths.csv"),
-        correlations=optional(metrics / "correlations.csv"),
-        self_test=optional(metrics / "self_test.csv"),
-        defences=optional(metrics / "defences.csv"),
         taps=taps,
         shapes=shapes,
         families=families,
     )
-
-
-def optional(path: Path) -> Table:
-    return read_csv(path) if path.is_file() else []
 
 
 def _taps(features: Path, leaderboard: Table) -> tuple[dict[tuple[str, str], list[str]], dict[tuple[str, str, str], list[int]]]:

@@ -10,9 +10,10 @@ from relume.report.labels import place
 MEASURES = {"embedding": "re-identified by features", "retrieval": "retrieval", "picture": "re-identified by pictures"}
 COST = 0.05  # largest loss of retrieval that counts as cheap
 LEAD = (
-    "Stored features are defended by fewer bits a number, or by noise, in standard deviations of a feature. Re-identified by"
-    " features: whoever has the network finds the original among the candidates without any reconstruction; by pictures: from"
-    " what a decoder makes of the features. Retrieval: the nearest other stored picture has the label of the one asked for."
+    "A defence stores fewer bits a number, or adds noise (in standard deviations of a feature). It saves where re-identification"
+    " falls, and costs where retrieval falls. By features: whoever has the network finds the original among candidates without"
+    " a reconstruction. By pictures: a decoder's reconstruction is re-identified. Retrieval: the nearest other stored picture has"
+    f" the label of the one asked for. {BOUND}"
 )
 
 
@@ -26,13 +27,12 @@ def fold(rows: Table, level: str) -> Fold | None:
 def _chart(name: str, rows: Table, level: str) -> Chart:
     ordered = sorted(rows, key=lambda row: (row["defence"] == "noise", row["defence"] != "bits", float(row["strength"])))
     points = [{"tap": _defence(row), "name": MEASURES[row["measure"]], "joined": True, **_numbers(row)} for row in ordered]
-    order, names = (list(dict.fromkeys(str(point[key]) for point in points)) for key in ("tap", "name"))
-    names = [one for one in MEASURES.values() if one in names]
+    order, used = (list(dict.fromkeys(str(point[key]) for point in points)) for key in ("tap", "name"))
+    names = {one: one for one in MEASURES.values() if one in used}
     spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
     counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
     told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())
-    caption = f"A defence saves where re-identification falls, and costs where retrieval falls. {told}; {level} intervals."
-    return Chart(title=f"{name}, defended", spec=spec, caption=f"{caption} {BOUND}")
+    return Chart(title=f"{name}, defended", spec=spec, caption=f"{told}; {level} intervals.")
 
 
 def _numbers(row: dict[str, str]) -> dict[str, float | None]:

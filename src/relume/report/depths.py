@@ -1,5 +1,6 @@
 """Each inverted network from shallow to deep: the best method at each tap, by how much, how sure, and what an embedding leaks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -150,22 +151,12 @@ def _lpips(result: Result) -> float | None:
 def margin(result: Result, other: Result, comparisons: Table) -> Margin:
     """With the interval of the paired comparison, in either order; otherwise the difference of the means alone."""
     for a, b, sign in ((result, other, 1), (other, result, -1)):
-        row = _paired(a, b, comparisons)
-        diff, lo, hi = (number(row[name]) if row else None for name in ("diff", "lo", "hi"))
-        if diff is not None and lo is not None and hi is not None:
-            low, high = sorted((sign * lo, sign * hi))
-            return Margin(other=other, diff=sign * diff, lo=low, hi=high)
+        for row in comparisons:
+            paired = (row["metric"], row["a"], row["b"]) == ("psnr", a.method, b.method) and row["lo"]
+            if paired and all(row[name] == a.cells[name] for name in ("dataset", "size", "network", "tap")):
+                diff, lo, hi = (sign * float(row[name]) for name in ("diff", "lo", "hi"))
+                return Margin(other=other, diff=diff, lo=min(lo, hi), hi=max(lo, hi))
     return Margin(other=other, diff=result.score - other.score)
-
-
-def _paired(result: Result, other: Result, comparisons: Table) -> dict[str, str] | None:
-    """The row that compares the two by PSNR, on the images and at the place of the first."""
-    same = ("dataset", "size", "network", "tap")
-    for row in comparisons:
-        named = row["metric"] == "psnr" and (row["a"], row["b"]) == (result.method, other.method)
-        if named and all(row[name] == result.cells[name] for name in same):
-            return row
-    return None
 
 
 def leak(result: Result) -> Leak | None:
@@ -179,29 +170,25 @@ def leak(result: Result) -> Leak | None:
 def title(found: Sequence[Network]) -> str:
     """What was inverted."""
     names = [f"{one.label} ({' to '.join(dict.fromkeys((one.single[0].tap, one.single[-1].tap)))})" for one in found]
-    return f"Features of {listed(names)}, inverted back into pictures"
+    return f"Pictures reconstructed from features of {listed(names)}"
 
 
 def lead(network: Network) -> str:
     """The deepest tap in one sentence."""
     last = network.single[-1]
-    text = f"From {network.label} {last.tap}, the deepest tap inverted, the best method ({last.best.label}) brings pictures back"
-    text += f" at {decibels(last.best.score)}{_above(last.gain)}"
-    return f"{text}. {leaked(last.leak)}"
+    text = (
+        f"From {network.label} {last.tap}, the deepest layer inverted, the best method reaches {decibels(last.best.score)} PSNR"
+    )
+    if gain := last.gain:
+        text += f", {decibels(abs(gain.diff))} {'above' if gain.diff >= 0 else 'below'} the best baseline without features"
+    return f"{text}; {leaked(last.leak)}"
 
 
 def leaked(found: Leak | None) -> str:
     if found is None:
-        return "Re-identification was not measured."
-    among = f"among {found.candidates:.0f}, where chance is {found.chance:.1%}"
-    return f"{found.text} of the pictures are re-identified by {found.result.label} {among}."
-
-
-def _above(gain: Margin | None) -> str:
-    if gain is None:
-        return ""
-    where = "above" if gain.diff >= 0 else "below"
-    return f", {decibels(abs(gain.diff))} {where} the best prediction that knows nothing of them ({gain.other.label})"
+        return "re-identification was not measured."
+    among = f"among {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
+    return f"{found.text} of {found.result.cells['n']} pictures are re-identified {among}."
 
 
 def researcher(network: Network) -> Iterator[str]:
@@ -210,30 +197,26 @@ def researcher(network: Network) -> Iterator[str]:
     above = [tap for tap, one in gains if one.decision == "significant" and one.diff > 0]
     others = [tap for tap, _ in gains if tap not in above]
     if gains:
-        text = f"{network.label}: above the no-information baseline at {listed(above) or 'no depth'}"
+        text = f"{network.label}: the best method is above the no-information baseline at {listed(above) or 'no depth'}"
         yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
     for one in network.depths:
         if one.runner_up:
             ahead = one.runner_up
-            text = f"At {one.tap} {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
+            text = f"{one.tap}: {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
             lpips = one.best_lpips
             yield f"{text}." if lpips is one.best else f"{text}; by LPIPS {lpips.label} is best."
 
 
 def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
     """What is stored at a tap, and how much of the picture comes back."""
-    count = 1
-    for side in depth.shape:
-        count *= side
-    stored = f"{depth.tap} stores {_shape(depth.shape)}, {count / pixels:.0%} as many numbers as the picture has."
+    stored = f"{_shape(depth.shape)}: {math.prod(depth.shape) / pixels:.0%} as many numbers as in the picture."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
     near = " and a ".join(row.label for row in (below, above) if row is not None)
     where = "between a" if below and above else "more than a" if below else "less than a"
-    text = f"{depth.best.label} brings back {decibels(depth.best.score)}"
-    text += f", pixel for pixel {where} {near} of the picture" if near else ""
-    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}. {leaked(leak(depth.best))}"
+    text = f"{depth.best.label} reaches {decibels(depth.best.score)}" + (f", {where} {near}" if near else "")
+    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}; {leaked(leak(depth.best))}"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from relume.core.files import read_csv
 from relume.core.results import Group, is_masked
-from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, table
+from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, kept
 from relume.report.columns import COLUMNS, column, text
 from relume.report.curves import convergence, terms, training
-from relume.report.data import ReportData, grouped
 from relume.report.data import Table as Rows
+from relume.report.data import grouped
 from relume.report.depths import verdict
-from relume.report.images import Sheets
+from relume.report.images import Drawing
 from relume.report.labels import place, words
 from relume.report.leaderboards import Leaderboard, Result
-from relume.report.provenance import Commands
 from relume.report.story import METRICS, Story
 
 GLOSSARY = {
@@ -27,17 +27,14 @@ GLOSSARY = {
 }
 
 
-def parts(stories: Sequence[Story], data: ReportData, count: int, level: str) -> Iterator[Part]:
+def parts(stories: Sequence[Story], drawing: Drawing) -> Iterator[Part]:
     """Of the leaderboards."""
-    boards = [story.board for story in stories]
-    depth = [block for story in stories for block in _by_depth(story)]
+    boards, data, level = [story.board for story in stories], drawing.data, drawing.level
+    depth = kept(*(story.by_depth(network, name) for story in stories for network in story.networks for name in METRICS))
     yield Part(id="depth", title="Every network by depth", lead="Three metrics over the taps of each network.", blocks=depth)
     lead = "The same pictures by every method and, below, each method's best, median and worst by PSNR."
-    yield Part(id="images", title="All pictures", lead=lead, blocks=[b for s in stories for b in _pictures(s, count)])
+    yield Part(id="images", title="All pictures", lead=lead, blocks=[b for s in stories for b in _pictures(s, drawing.count)])
     blocks: list[Block] = [block for board in boards for block in (board.forest("Mean PSNR", level), board.table(level))]
-    if data.sets:
-        names = [column(name) for name in data.sets[0] if not name.endswith(("_lo", "_hi"))]
-        blocks.append(table("sets", "Sets of pictures", names, data.sets, note="Distances between sets of pictures."))
     yield Part(id="tables", title="All scores", lead="Every method and baseline under every metric.", blocks=blocks)
     lead = f"Two methods on the same pictures, with {level} intervals over sources: crops of one photograph are not independent."
     yield Part(id="comparisons", title="Comparisons", lead=lead, blocks=_comparisons(data.comparisons, boards))
@@ -46,30 +43,35 @@ def parts(stories: Sequence[Story], data: ReportData, count: int, level: str) ->
     yield Part(id="convergence", title="Quality over steps and seconds", lead=lead, blocks=curves)
 
 
-def _by_depth(story: Story) -> Iterator[Block]:
-    for network in story.networks:
-        yield from filter(None, (story.by_depth(network, name) for name in METRICS))
-
-
 def _pictures(story: Story, count: int) -> Iterator[Pictures]:
     board, ids = story.board, story.ids(count)
     shown = [*(board.methods or board.rows), *filter(None, [board.no_information])]
-    rows: list[Row] = [(Cell(text="Original"), [story.original(id) for id in ids])]
-    rows += [(Cell(text=one.label, under=one.place, marks=one.marks), [story.tile(one, id) for id in ids]) for one in shown]
+    rows = [story.originals(ids)]
+    rows += [(Cell(text=one.label, under=one.place, marks=one.marks), story.tiles(one, ids)) for one in shown]
     caption = "The same pictures by every method, with their PSNR; chosen without knowledge of the scores."
     yield Pictures(id=f"all-{board.id}", title=board.title, rows=rows, caption=caption, wipe=True, style="dense")
     ranked = [
-        (one, sorted(psnr, key=lambda id: -psnr[id])) for one in board.methods if (psnr := story.data.entries[one.key].psnr)
+        (one, sorted(psnr, key=lambda id: -psnr[id]))
+        for one in board.methods
+        if (psnr := story.drawing.data.entries[one.key].psnr)
     ]
     chosen = [(one, (order[0], order[(len(order) - 1) // 2], order[-1])) for one, order in ranked]
     pairs: list[Row] = [
-        (Cell(text=one.label, under=one.place), [tile for id in ids for tile in (story.original(id), story.tile(one, id))])
+        (
+            Cell(text=one.label, under=one.place),
+            [tile for id in ids for tile in (story.drawing.original(board.dataset, id), story.tile(one, id))],
+        )
         for one, ids in chosen
     ]
-    heads = ("Best", "given back", "Median", "given back", "Worst", "given back")
+    heads = ("Best", "reconstructed", "Median", "reconstructed", "Worst", "reconstructed")
     caption = "Each method's best, median and worst picture by PSNR, beside the original."
     yield Pictures(
-        id=f"range-{board.id}", title=f"{board.title}: the range", rows=pairs, caption=caption, heads=heads, style="dense"
+        id=f"range-{board.id}",
+        title=f"{board.title}: best, median and worst",
+        rows=pairs,
+        caption=caption,
+        heads=heads,
+        style="dense",
     )
 
 
@@ -95,30 +97,27 @@ def questions(rows: Rows, names: Mapping[str, str], title: str = "Paired compari
     return Table(id=f"question-{title.replace(' ', '-')}", title=title, columns=columns, rows=cells, note=note)
 
 
-def methods(data: ReportData, boards: Sequence[Leaderboard], made: Commands, sheets: Sheets) -> Part:
-    """How every group was made: cost, curves, training, command, hashes."""
+def methods(drawing: Drawing, boards: Sequence[Leaderboard]) -> Part:
+    """How every group was made: cost, curves, training, hashes."""
     results = {result.key: result for board in boards for result in board.rows}
-    folds = [Fold(title=words(group.name), blocks=_group(data, group, results, made, sheets)) for group in data.groups]
-    lead = "Per group of pictures: cost, curves, training, command and hashes. Parameters: metrics/runs/<group>/method.json."
+    folds = [Fold(title=words(group.name), blocks=_group(drawing, group, results)) for group in drawing.data.groups]
+    lead = "Per group of pictures: cost, curves, training and hashes. Parameters: metrics/runs/<group>/method.json."
     return Part(id="methods", title="How it was made", lead=lead, blocks=folds)
 
 
-def _group(data: ReportData, group: Group, results: Mapping[Any, Result], made: Commands, sheets: Sheets) -> list[Block]:
+def _group(drawing: Drawing, group: Group, results: Mapping[Any, Result]) -> list[Block]:
+    data = drawing.data
     keys = dict.fromkeys(key for key, entry in data.entries.items() if entry.group is group)
     mine = [results[key] for key in keys if key in results]
     seconds = column("seconds_per_image")
     costs = [f"{one.name} ({one.method}): {seconds.show(one.cells['seconds_per_image'])} s per picture." for one in mine]
     names = dict.fromkeys(row["method"] for row in group.index)
-    about = dict(group.method)
-    device = str(about.pop("device", ""))
-    hashes = sorted((f"hash of {name}", value) for name, value in about.items() if isinstance(value, str))
-    command = made.get(("reconstructions", group.name), "")
-    facts = [pair for pair in (("made by", command), ("device", device), *hashes) if pair[1]]
+    facts = [(name if name == "device" else f"hash of {name}", value) for name, value in sorted(group.method.items())]
     blocks: list[Block] = [Text(sentences=costs or [f"Methods: {', '.join(names)}."])]
     if not is_masked(group.folder):  # its energies are in a part of their own
-        blocks += terms(data.traces[group.name], {one.method: one.name for one in mine})
-    blocks += [training(name, model, sheets) for name, model in data.trained(names).items()]
-    blocks.append(Facts(pairs=facts))
+        blocks += terms(read_csv(group.folder / "trace.csv"), {one.method: one.name for one in mine})
+    blocks += [training(name, model, drawing) for name, model in data.trained(names).items()]
+    blocks.append(Facts(pairs=[(name, value) for name, value in facts if isinstance(value, str) and value]))
     return blocks
 
 

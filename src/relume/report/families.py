@@ -1,23 +1,11 @@
 """What each family of methods adds to the report: names for people, and parts of the page. No family is named here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
 
 from relume.methods.registry import FAMILIES
 from relume.report.blocks import Part
-from relume.report.data import ReportData
-from relume.report.images import Sheets
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """What a family's `parts` are drawn from and with."""
-
-    data: ReportData
-    sheets: Sheets
-    level: str  # of intervals
-    count: int  # pictures of each dataset
+from relume.report.images import Drawing
 
 
 def labels() -> dict[str, str]:

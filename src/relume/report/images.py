@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from relume.core.errors import UserError
 from relume.core.files import atomic
-from relume.report.blocks import Tile
+from relume.report.blocks import Cell, Pictures, Row, Tile
 from relume.report.data import Entry, Key, Originals, ReportData
 
 LARGEST, SMALL = 120, 64  # px of a tile on a sheet; the pixels of tiles below SMALL are to be seen
@@ -82,13 +82,6 @@ def _uri(image: Image.Image) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def from_file(sheets: Sheets, name: str, path: Path, alt: str) -> Tile:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: the stage that writes it has not run")
-    with Image.open(path) as image:
-        return sheets.tile(name, path.name, np.asarray(image.convert("RGB")), alt)
-
-
 def pick(data: ReportData, dataset: str, keys: Iterable[Key], count: int) -> list[str]:
     """`count` ids that most of these methods have, one source after another: chosen without knowledge of the scores."""
     shared = Counter(id for key in keys for id in data.entries[key].rows)
@@ -107,17 +100,37 @@ def spread(originals: Originals, ids: Container[str], count: int) -> list[str]:
     return ordered[:count]
 
 
-def original(sheets: Sheets, originals: Originals, id: str) -> Tile:
-    return sheets.tile(f"originals-{originals.name}", id, originals.image(id), f"Original {id}")
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What all parts are drawn from and with."""
 
+    data: ReportData
+    level: str  # of intervals
+    count: int  # pictures of each dataset
+    sheets: Sheets = field(default_factory=Sheets)
 
-def reconstruction(sheets: Sheets, originals: Originals, entry: Entry, name: str, id: str) -> Tile | None:
-    """With the original to be drawn over it."""
-    if id not in entry.rows:
-        return None
-    score = f"{entry.psnr[id]:.1f} dB" if id in entry.psnr else ""
-    alt = f"{id} by {name}" + (f", {score}" if score else "")
-    return sheets.tile(entry.sheet, id, entry.group.images[entry.rows[id]], alt, score, original(sheets, originals, id))
+    def original(self, dataset: str, id: str) -> Tile:
+        return self.sheets.tile(f"originals-{dataset}", id, self.data.originals(dataset).image(id), f"Original {id}")
+
+    def originals(self, dataset: str, ids: Iterable[str], under: str = "") -> Row:
+        return Cell(text="Original", under=under), [self.original(dataset, id) for id in ids]
+
+    def reconstruction(self, entry: Entry, name: str, id: str) -> Tile | None:
+        """With the original to be drawn over it."""
+        if id not in entry.rows:
+            return None
+        score = f"{entry.psnr[id]:.1f} dB" if id in entry.psnr else ""
+        alt = f"{id} by {name}" + (f", {score}" if score else "")
+        original = self.original(entry.key[1], id)
+        return self.sheets.tile(entry.sheet, id, entry.group.images[entry.rows[id]], alt, score, original)
+
+    def file(self, id: str, path: Path, caption: str) -> Pictures:
+        """A picture that another stage made."""
+        if not path.is_file():
+            raise UserError(f"{path} is missing: the stage that writes it has not run")
+        with Image.open(path) as image:
+            tile = self.sheets.tile(id, path.name, np.asarray(image.convert("RGB")), caption)
+        return Pictures(id=id, title="", rows=[(Cell(text=""), [tile])], caption=caption)
 
 
 def overview(path: Path, rows: Sequence[tuple[str, str, Sequence[Image.Image]]]) -> None:

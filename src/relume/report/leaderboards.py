@@ -109,7 +109,7 @@ class Ranking:
         """All columns that have values, or those with these names; what is the same in all rows is said below."""
         values = {one.name: {row.cells.get(one.name, "") for row in self.rows} - {""} for one in self.known}
         constant = {name: found for name, found in values.items() if name in SHARED and len(found) == 1}
-        said = [f"{column(name).title}: {next(iter(found))}." for name, found in constant.items()]
+        said = [f"{column(name).title}: {column(name).show(*found)}." for name, found in constant.items()]
         missing = [one.title for one in self.known if one.better and not values[one.name]]
         note = (
             f"Means over pictures, with {level} intervals. Bold: the best method, never a baseline or an oracle. {' '.join(said)}"

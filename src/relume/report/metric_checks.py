@@ -7,6 +7,7 @@ from relume.report.charts import heat
 from relume.report.columns import column, number
 from relume.report.data import Table, grouped
 
+CAPTION = "Do two metrics order pictures alike? 1 is the same order, \N{MINUS SIGN}1 the reverse."
 CORRELATED = {"picture": "over single pictures", "method": "over the means of methods"}
 
 
@@ -23,7 +24,7 @@ def _matrices(correlations: Table) -> Iterator[Chart]:
     for key, rows in groups.items():
         order = [column(name).title for name in dict.fromkeys(row[side] for row in rows for side in ("metric_a", "metric_b"))]
         title = f"Rank correlation (Spearman) {', '.join(filter(None, (CORRELATED.get(key[0], key[0]), *key[1:])))}"
-        yield Chart(title=title, spec=heat(list(_cells(rows)), order), caption=_extremes(rows), height=28 * len(order), wide=True)
+        yield Chart(title=title, spec=heat(list(_cells(rows)), order), caption=CAPTION, height=28 * len(order), wide=True)
 
 
 def _cells(rows: Table) -> Iterator[dict[str, object]]:
@@ -33,17 +34,6 @@ def _cells(rows: Table) -> Iterator[dict[str, object]]:
         if rho is not None and row["metric_a"] != row["metric_b"]:
             a, b = (column(row[side]).title for side in ("metric_a", "metric_b"))
             yield from ({"a": a, "b": b, "rho": round(rho, 2)}, {"a": b, "b": a, "rho": round(rho, 2)})
-
-
-def _extremes(rows: Table) -> str:
-    """The pairs with the highest and the lowest correlation, by absolute value."""
-    measured = [(number(row["spearman"]), row) for row in rows if row["metric_a"] != row["metric_b"]]
-    pairs = [(abs(rho), row) for rho, row in measured if rho is not None]
-    if not pairs:
-        return "No pair was measured."
-    low, high = min(pairs, key=lambda pair: pair[0]), max(pairs, key=lambda pair: pair[0])
-    names = [f"{column(row['metric_a']).title} and {column(row['metric_b']).title} ({rho:.2f})" for rho, row in (high, low)]
-    return f"1 is the same order, \N{MINUS SIGN}1 the reverse. Highest agreement: {names[0]}; lowest: {names[1]}."
 
 
 def _ordered(rows: Table) -> str:

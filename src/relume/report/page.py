@@ -15,11 +15,8 @@ from markupsafe import Markup, escape
 from relume.report import depths, details, families, metric_checks
 from relume.report.blocks import Chart, Part, Pictures
 from relume.report.charts import theme
-from relume.report.config import Report
-from relume.report.data import ReportData
-from relume.report.images import ACROSS, Sheets
+from relume.report.images import ACROSS, Drawing
 from relume.report.leaderboards import Leaderboard, leaderboards
-from relume.report.provenance import Commands
 from relume.report.story import Story
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,29 +36,20 @@ class Content:
     parts: list[Part]
     boards: list[Leaderboard]
     stories: list[Story]
-    sheets: Sheets
+    drawing: Drawing
 
 
-def content(data: ReportData, config: Report, level: str, made: Commands) -> Content:
-    """`level` is that of the intervals; `made` has the command that makes each folder."""
-    boards, sheets = leaderboards(data.leaderboard, data.families), Sheets()
-    stories = [
-        Story(
-            data=data,
-            board=board,
-            networks=depths.networks(board, data.taps, data.shapes, data.comparisons),
-            sheets=sheets,
-            level=level,
-        )
-        for board in boards
-    ]
+def content(drawing: Drawing) -> Content:
+    data = drawing.data
+    boards = leaderboards(data.leaderboard, data.families)
+    inverted = [depths.networks(board, data.taps, data.shapes, data.comparisons) for board in boards]
+    stories = [Story(drawing=drawing, board=board, networks=found) for board, found in zip(boards, inverted, strict=True)]
     first = next((story for story in stories if story.networks), None)
-    drawing = families.Drawing(data=data, sheets=sheets, level=level, count=config.pictures)
     drawn = [
-        *details.parts(stories, data, config.pictures, level),
+        *details.parts(stories, drawing),
         *families.parts(drawing),
-        *filter(None, [metric_checks.part(data.correlations, data.self_test)]),
-        details.methods(data, boards, made, sheets),
+        *filter(None, [metric_checks.part(data.table("correlations"), data.table("self_test"))]),
+        details.methods(drawing, boards),
         details.reading(families.abouts()),
     ]
     reached = [f"{one.title}: {one.methods[0].label} reaches {one.methods[0].score_text} dB" for one in boards if one.methods]
@@ -74,7 +62,7 @@ def content(data: ReportData, config: Report, level: str, made: Commands) -> Con
         parts=[part for part in drawn if part.blocks or part.tables],
         boards=boards,
         stories=[] if first is None else [first],
-        sheets=sheets,
+        drawing=drawing,
     )
 
 
@@ -94,7 +82,7 @@ def render(found: Content) -> str:
         charts.append(chart)
         return len(charts) - 1
 
-    sheets = {name: (f"p{at}", *about) for at, (name, *about) in enumerate(found.sheets.css())}
+    sheets = {name: (f"p{at}", *about) for at, (name, *about) in enumerate(found.drawing.sheets.css())}
     body = environment.get_template("page.html.j2").render(
         content=found,
         parts=[part for part in found.parts if part.blocks],

@@ -16,36 +16,39 @@ from relume.core.files import atomic
 from relume.report import details
 from relume.report.blocks import Chart, Fold, Part, Table, Text
 from relume.report.charts import theme
-from relume.report.data import ReportData
 from relume.report.images import Sheets
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
 NARROW = {"width": 190, "height": 150}
+LEGEND: dict[int, dict[str, Any]] = {1: {"orient": "right"}}  # by the number of charts in a row
 SHOWN = ["method", "tap", "network", "psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error", "reid_top1", "seconds_per_image"]
 PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
 
 
-def write_paper(path: Path, found: Content, data: ReportData, level: str) -> None:
+def write_paper(path: Path, found: Content) -> None:
     with TemporaryDirectory() as folder, atomic(path) as temporary:
         root = Path(folder)
         shutil.copy(TEMPLATES / TEMPLATE, root)
-        parts = _sections(found, data, level)
-        sections = [{"title": one.title, "lead": one.lead, "blocks": list(_blocks(one, root, found.sheets))} for one in parts]
+        sections = [
+            {"title": one.title, "lead": one.lead, "blocks": list(_blocks(one, root, found.drawing.sheets))}
+            for one in _sections(found)
+        ]
         (root / "report.json").write_text(json.dumps({"title": found.title, "lead": found.lead, "sections": sections}))
         typst.compile(root / TEMPLATE, output=temporary, root=root, format="pdf", ignore_system_fonts=True, timestamp=0)
 
 
-def _sections(found: Content, data: ReportData, level: str) -> Iterator[Part]:
+def _sections(found: Content) -> Iterator[Part]:
     if found.hero is not None:
         yield Part(id="hero", title="", blocks=[found.hero])
     for part in found.answers[:2]:
         folded = (one.blocks if isinstance(one, Fold) else [one] for one in part.blocks)
         yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
-    scores = [board.table(level, SHOWN) for board in found.boards]
+    scores = [board.table(found.drawing.level, SHOWN) for board in found.boards]
     curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
-    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[:2]])
-    asked = [row for row in data.comparisons if " " not in row["question"]]  # the others are in the first tables
+    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[1:2]])
+    # those with a blank are in the first tables, other metrics on the page
+    asked = [row for row in found.drawing.data.comparisons if " " not in row["question"] and row["metric"] == "psnr"]
     if asked:
         names = {one.method: one.name for board in found.boards for one in board.rows}
         yield Part(id="comparisons", title="Comparisons", blocks=[details.questions(asked, names)])
@@ -70,8 +73,8 @@ def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
 
 
 def _chart(one: Any, root: Path, name: str, beside: int) -> dict[str, str]:
-    """Three in a row are narrow."""
-    size, config = (SIZE, theme(FONT, size=11, labelLimit=190)) if beside != 3 else (NARROW, theme(FONT, size=10, columns=1))
+    """Three in a row are narrow; one alone has its legend beside it."""
+    size, config = (NARROW, theme(FONT, size=10)) if beside == 3 else (SIZE, theme(FONT, size=11, **LEGEND.get(beside, {})))
     (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **size}, config=config))
     return {"file": name, "title": one.title, "caption": one.caption}
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from relume.core.files import read_csv
-from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Text
+from relume.report.blocks import Block, Chart, Part, Text
 from relume.report.charts import dots, lines
 from relume.report.columns import Column, column, number
 from relume.report.data import Table, grouped
-from relume.report.families import Drawing
-from relume.report.images import from_file
+from relume.report.images import Drawing
 from relume.report.labels import place
 
 CHANGE = "_change"  # suffix of a metric's column: its mean difference from the decoding with all maps
@@ -30,10 +29,8 @@ def parts(drawing: Drawing) -> Iterator[Part]:
 def _study(name: str, rows: Table, drawing: Drawing) -> Iterator[Block]:
     measured = [one for key in rows[0] if key.endswith(CHANGE) and number(rows[0][one := key.removesuffix(CHANGE)]) is not None]
     metric = column("psnr" if "psnr" in measured else measured[0])
-    where, rankings = (
-        place(rows[0]["network"], rows[0]["tap"]),
-        [one for one in dict.fromkeys(row["ranking"] for row in rows) if one],
-    )
+    where = place(rows[0]["network"], rows[0]["tap"])
+    rankings = [one for one in dict.fromkeys(row["ranking"] for row in rows) if one]
     yield Text(sentences=[f"{where}: {_alone(one, rows, metric)}" for one in rankings])
     for ranking in rankings:
         removed = [row for row in rows if row["ranking"] == ranking and row["action"] == "removed"]
@@ -52,8 +49,7 @@ def _study(name: str, rows: Table, drawing: Drawing) -> Iterator[Block]:
     caption = (
         f"For each ranking, pictures decoded from {where}: the original, with all maps, without each group, with each alone."
     )
-    tile = from_file(drawing.sheets, f"maps-{name}", drawing.data.folders.metrics / "maps" / f"{name}.jpg", caption)
-    yield Pictures(id=f"maps-{name}", title=where, rows=[(Cell(text=""), [tile])], caption=caption)
+    yield drawing.file(f"maps-{name}", drawing.data.folders.metrics / "maps" / f"{name}.jpg", caption)
 
 
 def _alone(ranking: str, rows: Table, metric: Column) -> str:

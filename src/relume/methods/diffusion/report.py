@@ -9,8 +9,7 @@ from relume.methods.diffusion.family import MEAN, SAMPLE
 from relume.methods.diffusion.spread import Spread, agreement, errors, spreads
 from relume.report.blocks import Cell, Part, Pictures, Row, table
 from relume.report.columns import Column, text
-from relume.report.families import Drawing
-from relume.report.images import original, spread
+from relume.report.images import Drawing, spread
 from relume.report.labels import place, words
 
 LEAD = (
@@ -57,7 +56,7 @@ def _pictures(group: Group, found: Spread, error: np.ndarray, drawing: Drawing) 
     chosen = spread(originals, ids, drawing.count)
     draws = {row["id"]: at for at, row in enumerate(group.index) if row["method"] == f"{name}_{SAMPLE}"}
     white = float(np.percentile(np.concatenate([found.maps, error]), BRIGHTEST)) or 1.0
-    rows: list[Row] = [(Cell(text="Original"), [original(drawing.sheets, originals, id) for id in chosen])]
+    rows: list[Row] = [drawing.originals(originals.name, chosen)]
     for title, pixels in (
         ("One draw", {id: group.images[draws[id]] for id in chosen}),
         ("Mean of draws", {id: group.images[found.rows[ids[id]]] for id in chosen}),

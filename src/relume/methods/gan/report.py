@@ -7,8 +7,7 @@ from relume.report.blocks import Block, Cell, Part, Pictures, Table, Text, Tile,
 from relume.report.columns import column, signed
 from relume.report.curves import thinned, training
 from relume.report.data import Table as Rows
-from relume.report.families import Drawing
-from relume.report.images import original, spread
+from relume.report.images import Drawing, spread
 from relume.report.labels import BASELINE, baseline, network, words
 from relume.report.leaderboards import Result
 
@@ -34,7 +33,7 @@ def parts(drawing: Drawing) -> Iterator[Part]:
         for one in (one for one in found if one.about.dataset == dataset):
             texts = [finding(one.about.name, distances(rows, kinds), to) for kinds, to in _KINDS if distances(rows, kinds)]
             blocks += [Text(sentences=texts), *_pictures(one, drawing)]
-            blocks += [training(name, model, drawing.sheets) for name, model in data.trained({one.about.name}).items()]
+            blocks += [training(name, model, drawing) for name, model in data.trained({one.about.name}).items()]
         blocks += [_table(dataset, ranked, to) for kinds, to in _KINDS if (ranked := distances(rows, kinds))]
     yield Part(id="generators", title="Generators", lead=LEAD, blocks=blocks)
 
@@ -101,7 +100,7 @@ def _pictures(samples: Samples, drawing: Drawing) -> Iterator[Pictures]:
         for at, one in enumerate(samples.images[:SHOWN])
     ]
     unseen = {id for id in originals.rows if originals.splits[id] != "train"} or set(originals.rows)
-    real = [original(sheets, originals, id) for id in spread(originals, unseen, SHOWN // 2)]
+    real = [drawing.original(about.dataset, id) for id in spread(originals, unseen, SHOWN // 2)]
     rows = [*_rows("Samples", drawn), *_rows("Real, held out", real)]
     truncation = "without truncation" if about.truncation == 1 else f"with truncation {about.truncation:g}"
     caption = f"Samples: the first of {about.n:,} drawn with seed {about.seed}, {truncation}; none was selected."

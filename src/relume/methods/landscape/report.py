@@ -8,7 +8,7 @@ from relume.report.blocks import Block, Chart, Part, Text
 from relume.report.charts import lines
 from relume.report.columns import number, short
 from relume.report.data import Table
-from relume.report.families import Drawing
+from relume.report.images import Drawing
 from relume.report.labels import words
 
 CURVES = "curves.csv"  # the file of groups of this family

@@ -12,8 +12,7 @@ from relume.report.blocks import Block, Cell, Part, Pictures, Row, Text, Tile
 from relume.report.columns import column, short, signed
 from relume.report.curves import terms
 from relume.report.data import Originals, grouped
-from relume.report.families import Drawing
-from relume.report.images import original, spread
+from relume.report.images import Drawing, spread
 from relume.report.labels import BASELINE, baseline, words
 from relume.report.leaderboards import SHARED, Ranking, Result
 
@@ -142,7 +141,7 @@ def _examples(masked: MaskedGroup, keys: Sequence[MaskedKey], board: Ranking, dr
     originals, at = drawing.data.originals(keys[0][1]), masked.rows[chosen[0]]
     ids = spread(originals, at, drawing.count)
     rows: list[Row] = [
-        (Cell(text="Original"), [original(drawing.sheets, originals, id) for id in ids]),
+        drawing.originals(originals.name, ids),
         (Cell(text="Visible"), [_seen(masked, at[id], originals, id, drawing) for id in ids]),
     ]
     for row, key in zip(shown, chosen, strict=True):
@@ -187,17 +186,15 @@ def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
                 for frame, (step, energy) in zip(frames, about, strict=True)
             ]
             seen = _seen(masked, at, originals, id, drawing)
-            rows.append((Cell(text=originals.sources[id]), [original(drawing.sheets, originals, id), seen, *tiles]))
+            rows.append((Cell(text=originals.sources[id]), [drawing.original(originals.name, id), seen, *tiles]))
         mine = [row for row in trace if row["method"] == name and row["term"].startswith(TERM)]
         drawn = [{**row, "term": "energy", "method": f"{percent(row['term'].removeprefix(TERM))} hidden"} for row in mine]
         yield Text(sentences=[DESCENT])
         yield from terms(drawn)
         longest = max(steps.values(), key=len)
         heads = ("Original", "Visible", *(f"step {descent.rows[number]['step']}" for number in longest))
-        title, caption = (
-            f"{masked.labels[name]}, step by step",
-            f"The picture at each step with its energy, {percent(ratio)} hidden.",
-        )
+        title = f"{masked.labels[name]}, step by step"
+        caption = f"The picture at each step with its energy, {percent(ratio)} hidden."
         yield Pictures(
             id=f"energy-{masked.group.name}-{name}", title=title, rows=rows, caption=caption, heads=heads, style="dense"
         )

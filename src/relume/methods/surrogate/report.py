@@ -6,7 +6,7 @@ from typing import Any
 from relume.core.files import read_json
 from relume.report.blocks import Part, table
 from relume.report.columns import Column, text
-from relume.report.families import Drawing
+from relume.report.images import Drawing
 from relume.report.labels import place
 
 COLUMNS = [

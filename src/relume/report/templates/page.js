@@ -6,8 +6,7 @@
   const drawn = new Map();
 
   function draw(box) {
-    const config = structuredClone(themes[dark.matches ? "dark" : "light"]);
-    if (box.clientWidth < 400) config.legend.columns = 1;
+    const config = themes[dark.matches ? "dark" : "light"];
     drawn.get(box)?.finalize();
     drawn.set(box, null);
     vegaEmbed(box, specs[box.dataset.chart], { config, actions: false, renderer: "svg" }).then((view) => drawn.set(box, view));
@@ -25,6 +24,11 @@
   addEventListener("beforeprint", () => {
     for (const fold of document.querySelectorAll("details.part")) fold.open = true;
   });
+
+  const fit = new ResizeObserver((entries) => {
+    for (const { target } of entries) target.classList.toggle("more", target.scrollWidth > target.clientWidth + 1);
+  });
+  for (const box of document.querySelectorAll(".scroll")) fit.observe(box);
 
   for (const figure of document.querySelectorAll("[data-wipe]")) {
     const label = figure.querySelector(".wipe"), range = label.querySelector("input");
