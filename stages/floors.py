@@ -20,7 +20,7 @@ from relume.evaluation.floors import predict
 @stage("floors")
 def main(context: StageContext, images: Path, out: Path) -> None:
     config = context.section(Floors, "floors")
-    pictures, rows, timing = predict(Dataset.open(images), config)
+    pictures, rows, timing = predict(Dataset.open(images), config, out)
     method = {"config": asdict(config), "device": describe(torch.device("cpu")), **context.provenance()}
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 

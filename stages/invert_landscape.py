@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from relume.core.files import given, write_csv
-from relume.core.results import write_group
+from relume.core.results import new_images, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.statistics import CURVES, curves
 from relume.methods.gan.trained import read_gan
 from relume.methods.landscape.config import InvertLandscape
-from relume.methods.landscape.infer import follow, index, invert, search, timing, trace
+from relume.methods.landscape.infer import follow, index, invert, plan, search, timing, trace
 from relume.networks.weights import WeightStore
 from relume.training.models import CARD
 
@@ -55,8 +55,9 @@ def main(
     cards = [card for folder in (*weights, mapper) for card in sorted(folder.glob(f"**/{CARD}"))]
     scratch = context.scratch([images / "index.csv", generator / CARD, landscape / CARD, *cards], describe(device))
     rows = dataset.select(config.split, config.count)
-    found = invert(prepared, config, rows, scratch)
-    pictures, table = index(found, config, dataset, rows)
+    pictures = new_images(out, len(plan(config)) * len(rows), dataset.size)
+    found = invert(prepared, config, rows, scratch, pictures)
+    table = index(found, config, dataset, rows)
     method = {"config": asdict(config), "device": describe(device), **context.provenance()}
     sources = [dataset.index[row]["source"] for row in rows]
     values = {key: one.best for key, one in found.items()}
