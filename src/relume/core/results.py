@@ -158,6 +158,7 @@ def new_array(path: Path | None, shape: tuple[int, ...], dtype: "np.typing.DType
         atexit.register(temporary.unlink, missing_ok=True)
         return mapped(temporary, shape, dtype)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 

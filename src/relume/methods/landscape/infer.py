@@ -240,7 +240,7 @@ def index(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, da
     """Rows, ordered by method and seed. The seed with the lowest loss is selected."""
     lowest = {key: one.best[:, -1] for key, one in found.items()}
     table = list[Row]()
-    for (name, seed), one in found.items():
+    for name, seed in found:
         candidates = np.stack([values for (other, _), values in lowest.items() if other == name])
         chosen = [key for key in lowest if key[0] == name].index((name, seed)) == candidates.argmin(0)
         family = "landscape" if config.methods[name].theta else "latent"  # no oracle: this task gives the image
