@@ -5,8 +5,8 @@
 Rates are of one thread (or one GPU) at 224 px with random weights, which are as fast as trained ones: `extract` with the
 statistics of all layers, a step of the inversion of a layer (12 layers over the depth of the network), and a pass of a shipped
 decoder with its network. Writes docs/results/scale.csv. With `--memory`, it measures the memory of all processes together, beyond
-files that are mapped, with more and more pictures of 64 px: `prepare` of a tar of synthetic JPEG files as source `imagenet_val`,
-`extract`, and an inversion of two steps. Writes docs/results/scale_memory.csv.
+files that are mapped, with more and more pictures: an inversion of two steps at 32 px; `prepare` of a tar of synthetic JPEG files
+as source `imagenet_val` at 64 px, and `extract`. Writes docs/results/scale_memory.csv.
 """
 
 import io
@@ -29,12 +29,13 @@ from benchmarks.common import command, commit
 from benchmarks.speed import descent, features, images
 from benchmarks.timing import seconds
 from relume.core.config import read_params
-from relume.core.files import Scratch, find_root, write_csv, write_json
+from relume.core.files import Scratch, find_root, sha256, write_csv, write_json
 from relume.core.results import write_group
 from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.config import ImagenetVal
 from relume.data.prepare import prepare
+from relume.data.rows import Rows
 from relume.data.store import Dataset
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.trained import read_decoder
@@ -50,7 +51,7 @@ OUT = Path("docs/results/scale.csv")
 PICTURES, TAPS, STEPS, SIZE = 50_000, 12, 200, 224
 NETWORKS = ("alexnet_conv", "squeezenet1_1", "efficientnet_lite0", "resnet50", "vgg16_conv")
 BATCH = 4
-SMALL, SHARD = 64, 64  # for memory: pixels, images
+SMALL, SMALLEST, SHARD = 64, 32, 64  # for memory: pixels, pixels of an inversion, its images per shard
 COLUMNS = ("work", "network", "unit", "rate", "lowest", "highest", "n", "amount", "hours", "gigabytes")
 MEMORY = ("work", "pictures", "mib", "seconds")
 SMAPS = re.compile(r"^Pss_(?:Anon|Shmem): +(\d+) kB", re.MULTILINE)
@@ -147,15 +148,28 @@ def extracted(root: Path, count: int) -> None:
     extract(through, pictures, root / "features", budget_mb=max(1, count // 1000))
 
 
+def noise(folder: Path, count: int) -> Dataset:
+    with Rows(folder / "images.npy", SMALLEST) as rows:
+        for number in range(count):
+            rows.append(np.random.default_rng(number).integers(256, size=(SMALLEST, SMALLEST, 3), dtype=np.uint8))
+    index = ({"id": str(n), "split": "test", "label": "", "source": str(n), "sha1": ""} for n in range(count))
+    write_csv(folder / "index.csv", ("id", "split", "label", "source", "sha1"), index)
+    about = {"size": SMALLEST, "counts": {"all": count}, "index_sha256": sha256(folder / "index.csv")}
+    write_json(folder / "manifest.json", about)
+    return Dataset.open(folder)
+
+
 def inverted(root: Path, count: int) -> None:
-    """All pictures but two, from conv2 of AlexNet with random weights."""
+    """From conv2 of AlexNet with random weights."""
     torch.set_num_threads(1)
+    (root / "noise").mkdir()
+    data = noise(root / "noise", count)
     name, params = "alexnet_conv", read_params(find_root(Path.cwd()) / "params.yaml")
-    plain: dict[str, Any] = {"network": name, "taps": {"conv2": 1.0}, "dataset": "val", "split": "train", "steps": 2}
+    plain: dict[str, Any] = {"network": name, "taps": {"conv2": 1.0}, "dataset": "noise", "split": "test", "steps": 2}
     plain |= {"count": None, "restarts": 1, "init": {"base": "grey"}}
     config, _ = variation(params["invert_optimise"], {"feature": 1.0, "tv": 0.1}, plain, "scale")
     goal = objective(config, Material(store=WeightStore(), device=CPU))
-    provider = Provider(Dataset.open(root / "val"), {name: networks.random(name)}, CPU)
+    provider = Provider(data, {name: networks.random(name)}, CPU)
     run = Run(seed=0, device="cpu", precision="float32", threads=1, micro_batch=SHARD)
     work = Work(name="scale", config=config, run=run, objective=goal, provider=provider, scratch=Scratch(root / "scratch"))
     images, rows, trace, timing = invert(work, root / "group")
@@ -187,12 +201,14 @@ def own(process: psutil.Process) -> float:
 
 
 def memory(counts: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    for count in counts:
-        with tempfile.TemporaryDirectory() as temporary:
-            archive(Path(temporary), count)
-            for work, function in {"prepare": prepared, "extract": extracted, "invert": inverted}.items():
-                mib, taken = peak(function, Path(temporary), count)
-                yield {"work": work, "pictures": count, "mib": mib, "seconds": taken}
+    for works in ({"invert": inverted}, {"prepare": prepared, "extract": extracted}):
+        for count in counts:
+            with tempfile.TemporaryDirectory() as temporary:
+                if "prepare" in works:
+                    archive(Path(temporary), count)
+                for work, function in works.items():
+                    mib, taken = peak(function, Path(temporary), count)
+                    yield {"work": work, "pictures": count, "mib": mib, "seconds": taken}
 
 
 @click.command(help=__doc__)
@@ -211,7 +227,7 @@ def main(device: str, turns: int, counts: tuple[int, ...], names: tuple[str, ...
             rows.append(one)
             write_csv(out, MEMORY, rows)
             click.echo("{work} of {pictures} pictures: {mib:.0f} MiB, {seconds:.0f} s".format(**one))
-        data = f"synthetic JPEG files of 160x120, prepared at {SMALL} px; inversions of 2 steps"
+        data = f"synthetic JPEG files of 160x120, prepared at {SMALL} px; inversions of noise at {SMALLEST} px, 2 steps"
         about = {"command": command("benchmarks.scale"), "commit": at, "device": describe(place), "n": 1, "data": data}
         write_json(out.with_suffix(".json"), about | {"seconds": round(time.perf_counter() - started, 1)})
         return
