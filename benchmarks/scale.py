@@ -55,7 +55,8 @@ SMALL, SMALLEST, SHARD = 64, 32, 64  # for memory: pixels, pixels of an inversio
 COLUMNS = ("work", "network", "unit", "rate", "lowest", "highest", "n", "amount", "hours", "gigabytes")
 MEMORY = ("work", "pictures", "mib", "seconds")
 SMAPS = re.compile(r"^Pss_(?:Anon|Shmem): +(\d+) kB", re.MULTILINE)
-Rates, CPU = list[float], torch.device("cpu")
+CPU = torch.device("cpu")
+Rates = list[float]
 
 
 def spread(names: list[str]) -> list[str]:

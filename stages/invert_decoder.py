@@ -32,8 +32,8 @@ def main(context: StageContext, group: str, images: Path, weights: tuple[Path, .
     device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(find(name, models), device) for name in config.decoders]
     networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
-    given = {"networks": networks, "device": device, "micro_batch": run.micro_batch, "folder": out}
-    pictures, rows, timing = decode(decoders, Dataset.open(images), config, **given)
+    dataset, batch = Dataset.open(images), run.micro_batch
+    pictures, rows, timing = decode(decoders, dataset, config, networks=networks, device=device, micro_batch=batch, folder=out)
     method = {"config": asdict(config), "device": describe(device), **context.provenance()}
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 
