@@ -23,12 +23,12 @@ from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import parametrise
-from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
+from relume.methods.optimise.config import InversionConfig, Latent
 from relume.methods.optimise.guide import Guide
 from relume.methods.optimise.optimise import Descent, Problem, Report, forward_pass, optimise
 from relume.methods.optimise.path import FOLLOWED, KEPT
 from relume.methods.optimise.problem import problem, repeated
-from relume.methods.optimise.targets import Provider
+from relume.methods.optimise.targets import Provider, select_method
 from relume.methods.optimise.terms import Material, Surrogate, objective
 from relume.methods.optimise.trace import Trace, entry, means
 from relume.networks.network import load
@@ -51,9 +51,7 @@ class Work:
     provider: Provider
     scratch: Scratch
     space: parametrise.Spaces = parametrise.build  # builds spaces from their parameters
-    initial_image: Callable[[Activations], parametrise.Spaces] | None = (
-        None  # the same, with initial values from the target features
-    )
+    initial_image: Callable[[Activations], parametrise.Spaces] | None = None  # the same, from the target features
     start: Group | None = None  # initial images
     reference: Group | None = None  # of the `ref` term
     watch: Watch = lambda step, values, sheet: None  # live logging
@@ -121,29 +119,15 @@ def work(
     )
 
 
-def select_method(group: Group, config: InvertOptimise, name: str) -> Group:
-    """The group's rows of one method, for recipe `name`: its only method, or that with the recipe's taps."""
-    methods = sorted({row["method"] for row in group.index})
-    if len(methods) == 1:
-        return group
-    expected = (config.network, "+".join(config.taps))
-    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == expected}
-    if len(same) != 1:
-        fault = f"{len(same)} of them for {' '.join(expected)}: {name} needs exactly one"
-        raise UserError(f"{group.folder} has several methods ({', '.join(methods)}), {fault}")
-    positions = [position for position, row in enumerate(group.index) if row["method"] in same]
-    return replace(group, images=group.images[positions], index=[group.index[position] for position in positions])
-
-
 def invert(work: Work, folder: Path | None = None) -> Result:
     """The images are in a file in `folder`, if it is given."""
     compute(work)
-    images = new_images(folder, row_count(work.provider.dataset, work.config), work.provider.dataset.size)
+    data = work.provider.dataset
+    images = new_images(folder, row_count(data, work.config), data.size)
     return images, *join(work, images)
 
 
 def row_count(dataset: Dataset, config: InversionConfig) -> int:
-    """Of a group."""
     return len(dataset.select(config.split, config.count)) * config.restarts
 
 
@@ -206,8 +190,7 @@ def _shards(work: Work) -> list[list[int]]:
 
 
 def _notes(work: Work, number: int) -> Path:
-    """A shard's last file."""
-    return work.scratch.path(f"{number:05}.json")
+    return work.scratch.path(f"{number:05}.json")  # a shard's last file
 
 
 def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> None:
