@@ -36,9 +36,9 @@ from relume.losses.objective import Objective
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
-from relume.methods.optimise import infer
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.optimise import Descent, forward_pass
+from relume.methods.optimise.problem import problem
 from relume.methods.optimise.terms import Material, objective
 from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.networks.network import Network, load
@@ -81,7 +81,7 @@ def descent(
     with torch.no_grad():
         targets = compute(known, truth, goal.targets)
     names = [str(number) for number in range(count)]
-    found = infer.problem(config, RUN, goal, known, targets, names, size=size, device=device, originals=truth)
+    found = problem(config, RUN, goal, known, targets, names, size=size, device=device, originals=truth)
     state = Descent(found, config)
     state.moments = state.moments[:0]  # no record of the way
 

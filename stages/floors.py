@@ -20,7 +20,7 @@ def main(
     out: Annotated[Path, "Folder of the group."],
 ) -> None:
     config = context.section(Floors, "floors")
-    pictures, rows, timing = predict(Dataset.open(images), config)
+    pictures, rows, timing = predict(Dataset.open(images), config, out)
     method = context.method(config, describe(torch.device("cpu")))
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 

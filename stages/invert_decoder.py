@@ -29,9 +29,8 @@ def main(
     device, store = device_of(run), WeightStore(*weights)
     decoders = [read_decoder(find(name, models), device) for name in config.decoders]
     networks = {name: load(name, store, device) for name in dict.fromkeys(decoder.network for decoder in decoders)}
-    pictures, rows, timing = decode(
-        decoders, Dataset.open(images), config, networks=networks, device=device, micro_batch=run.micro_batch
-    )
+    dataset, batch = Dataset.open(images), run.micro_batch
+    pictures, rows, timing = decode(decoders, dataset, config, networks=networks, device=device, micro_batch=batch, folder=out)
     method = context.method(config, describe(device))
     write_group(out, images=pictures, rows=rows, method=method, timing=timing)
 

@@ -28,7 +28,7 @@ def main(
     device, store = device_of(run), WeightStore(*weights)
     denoisers = {name: read_denoiser(models / name, device) for name in {seen.model: None for seen in config.seen.values()}}
     networks = {name: load(name, store, device) for name in {model.network: None for model in denoisers.values()}}
-    found = invert(denoisers, Dataset.open(images), config, networks=networks, run=run, device=device)
+    found = invert(denoisers, Dataset.open(images), config, networks=networks, run=run, device=device, folder=out)
     method = context.method(config, describe(device))
     write_array(out / SPREAD, found.spread)
     write_group(out, images=found.pictures, rows=found.rows, method=method, timing=found.timing)

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from relume.core.files import given, write_csv
-from relume.core.results import write_group
+from relume.core.results import new_images, write_group
 from relume.core.runtime import Run, describe, deterministic, device_of
 from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.statistics import CURVES, curves
 from relume.methods.gan.model import read_gan
 from relume.methods.landscape.config import InvertLandscape
-from relume.methods.landscape.infer import follow, index, invert, search, timing, trace
+from relume.methods.landscape.infer import follow, index, invert, plan, search, timing, trace
 from relume.networks.weights import WeightStore
 
 SECTION = "invert_landscape"
@@ -42,8 +42,9 @@ def main(
     )
     scratch = context.scratch([images / "index.csv", generator, landscape, mapper, *weights], describe(device))
     rows = dataset.select(config.split, config.count)
-    found = invert(prepared, config, rows, scratch)
-    pictures, table = index(found, config, dataset, rows)
+    pictures = new_images(out, len(plan(config)) * len(rows), dataset.size)
+    found = invert(prepared, config, rows, scratch, pictures)
+    table = index(found, config, dataset, rows)
     method = context.method(config, describe(device))
     sources = [dataset.index[row]["source"] for row in rows]
     values = {key: one.best for key, one in found.items()}

@@ -47,7 +47,7 @@ def main(
             watch=live.log,
             frames=int(os.environ.get(FRAMES, "0")),
         )
-        pictures, rows, trace, timing = invert_all(studio, config, key)
+        pictures, rows, trace, timing = invert_all(studio, config, key, out)
         descent = follow(studio, config, key)
     method = context.method(config, describe(device))
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)

@@ -59,7 +59,7 @@ def main(
         if dry_run:
             click.echo(dry_run_report(prepared))
             return
-        pictures, rows, trace, timing = invert(prepared)
+        pictures, rows, trace, timing = invert(prepared, out)
     descent = followed(recipe, dataset.ids(dataset.select(config.split, config.count)), config.steps, scratch)
     method = context.method(settings, describe(device))
     write_group(out, images=pictures, rows=rows, trace=trace, timing=timing, method=method, descent=descent)

@@ -30,7 +30,7 @@ def main(
     floors = [Predictor(name=name, family="floor", predict=fill) for name, fill in fillers(dataset, config.split).items()]
     loaded = [read_masked(models / name, device) for name in config.models]
     trained = predictors(loaded, dataset, config)
-    filled = reconstruct([*floors, *trained], dataset, config, run, device)
+    filled = reconstruct([*floors, *trained], dataset, config, run, device, out)
     steps = descents(trained, dataset, config, run, device)
     parameters = {model.name: model.card["parameters"] for model in loaded}
     method = context.method(config, describe(device), parameters=parameters)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _group(
             mse = float(((image - original) ** 2).mean())
             rows.append(Row(method=method, oracle=oracle, id=entry["id"], objective=None if floor else mse * 3, **own))
             guess = (1 / (1 + 30 * mse), None, 0.2 + 6 * mse, 0.25 + 5 * mse, None if floor else 4 * mse)
-            scores.append({**vars(rows[-1]), **dict(zip(METRICS, (mse, -10 * np.log10(mse), *guess), strict=True))})
+            scores.append({**asdict(rows[-1]), **dict(zip(METRICS, (mse, -10 * np.log10(mse), *guess), strict=True))})
         board.append(_board(scores[-len(index) :], index, rng, seconds=2e-4 if floor else 3.2))
     steps = [] if floor else list(range(0, 301, 10))
     trace = [

@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def write_masked(root: Path, *, seed: int = 0) -> Path:
                 masks.append(mask)
                 ratios.append(ratio)
                 rows.append(row)
-                scores.append({**vars(row), RATIO: ratio, **_score(original, made, mask)})
+                scores.append({**asdict(row), RATIO: ratio, **_score(original, made, mask)})
     write_group(
         root / "data/reconstructions" / GROUP,
         images=np.stack(images),

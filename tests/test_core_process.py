@@ -16,7 +16,7 @@ from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.files import atomic, check_writable, write_text
 from relume.core.process import held
-from relume.core.results import write_array
+from relume.core.results import new_images, write_array
 from tests.conftest import ROOT
 
 HOLD = """
@@ -90,9 +90,25 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
             write_array(tmp_path / "images.npy", np.zeros(10**6))
         with pytest.raises(UserError, match=r"cannot write .*state.safetensors: File too large"):
             Checkpoint(tmp_path / "state.safetensors", []).write({"a": torch.zeros(10**6)}, {})
+        with pytest.raises(UserError, match=r"cannot write .*images.npy: "):
+            new_images(tmp_path, 100, 32)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir(tmp_path) == []
+
+
+def test_images_are_filled_in_a_file_and_have_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    write_array(tmp_path / "plain.npy", wanted)
+    images = new_images(tmp_path, 2, 4)
+    images[0], images[1] = wanted
+    assert isinstance(images, np.memmap)
+    assert not (tmp_path / "images.npy").exists()
+    write_array(tmp_path / "images.npy", images)
+    assert (tmp_path / "images.npy").read_bytes() == (tmp_path / "plain.npy").read_bytes()
+    monkeypatch.setenv("RELUME_SHARDS", "jobs.json")
+    assert not isinstance(new_images(tmp_path, 2, 4), np.memmap), "a job writes no group"
+    assert sorted(os.listdir(tmp_path)) == ["images.npy", "plain.npy"]
 
 
 def test_what_cannot_be_made_is_told_before_any_work(tmp_path: Path) -> None:

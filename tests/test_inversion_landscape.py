@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from relume.core.config import build
-from relume.core.files import Scratch, read_csv
+from relume.core.files import Scratch, read_csv, write_json
 from relume.core.images import resize, to_uint8
 from relume.core.results import read_group
 from relume.data.store import Dataset
@@ -127,7 +127,7 @@ def test_inverse_of_a_landscape() -> None:
 def test_best_seed_is_selected_and_tables_are_means(data: Dataset) -> None:
     config = settings()
     found = invert(searching(data), config, ROWS)
-    images, rows = index(found, config, data, ROWS)
+    images, rows = np.concatenate([one.images for one in found.values()]), index(found, config, data, ROWS)
     assert images.shape == (12, 32, 32, 3)
     assert {(row.task, row.family, row.oracle) for row in rows} == {("image", "latent", False), ("image", "landscape", False)}
     for id in data.ids(ROWS):
@@ -145,7 +145,7 @@ def test_images_along_the_way_equal_a_shorter_descent(data: Dataset, monkeypatch
     monkeypatch.setattr(landscape, "FOLLOWED", 2)
     config = settings()
     found = invert(searching(data), config, ROWS)
-    images, table = index(found, config, data, ROWS)
+    images, table = np.concatenate([one.images for one in found.values()]), index(found, config, data, ROWS)
     way = follow(found, config, data.ids(ROWS))
     assert way is not None
     assert way.rows == [
@@ -190,10 +190,29 @@ def test_resume(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         invert(made, settings(), ROWS, Scratch(tmp_path))
     again = invert(made, settings(), ROWS, Scratch(tmp_path))
     assert len(calls) == 8 + 1, "of eight shards three were done"
-    for key, one in whole.items():
-        assert np.array_equal(one.images, again[key].images)
-        assert np.array_equal(one.path, again[key].path)
-        assert all(np.array_equal(value, again[key].values[name]) for name, value in one.values.items())
+    same(whole, again)
+
+
+def same(found: dict[tuple[str, int], Any], wanted: dict[tuple[str, int], Any]) -> None:
+    for key, one in wanted.items():
+        assert np.array_equal(one.images, found[key].images)
+        assert np.array_equal(one.path, found[key].path)
+        assert all(np.array_equal(value, found[key].values[name]) for name, value in one.values.items())
+
+
+def test_shards_in_jobs_equal_the_whole(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, shares = invert(searching(data), settings(), ROWS), [[0, 3, 6], [1, 4, 7], [2, 5]]
+    write_json(tmp_path / "jobs.json", {"shares": shares})
+    for job, own in enumerate(shares):
+        monkeypatch.setenv("RELUME_SHARDS", str(tmp_path / "jobs.json"))
+        monkeypatch.setenv("RELUME_JOB", str(job))
+        before = set(tmp_path.glob("*.npz"))
+        with pytest.raises(SystemExit):
+            invert(searching(data), settings(), ROWS, Scratch(tmp_path))
+        assert len(set(tmp_path.glob("*.npz")) - before) == len(own)
+    monkeypatch.delenv("RELUME_SHARDS")
+    monkeypatch.setattr(landscape, "descents", None)  # nothing is left to compute
+    same(invert(searching(data), settings(), ROWS, Scratch(tmp_path)), whole)
 
 
 FILES = {"images.npy", "index.csv", "path.npy", "path.csv", "trace.csv", "curves.csv", "timing.csv", "method.json"}

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,10 +22,12 @@ from relume.core.runtime import deterministic
 from relume.losses.feature import relative_l2
 from relume.losses.objective import Objective
 from relume.methods.decoder.infer import apply
-from relume.methods.optimise import infer, tuned
+from relume.methods.optimise import tuned
 from relume.methods.optimise.config import InversionConfig, merge_recipe
-from relume.methods.optimise.optimise import Outcome, Report, optimise
+from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
+from relume.methods.optimise.problem import problem
 from relume.methods.optimise.terms import ORACLES, Material, objective
+from relume.methods.optimise.trace import Trace, entry
 from relume.networks.network import Network
 from relume.networks.network import load as load_network
 from relume.networks.taps import collect
@@ -205,7 +206,7 @@ class Inversion:
         """Until all images are found, or Ctrl-C."""
         opened, config, started = self.opened, self.config, time.perf_counter()
         with self.source.borrow(), _repeatable():
-            outcomes, logs = self._outcomes(self._learned(progress), progress, on_step)
+            outcomes, trace = self._outcomes(self._learned(progress), progress, on_step)
             chosen = [_chosen(outcome, config) for outcome in outcomes]
             images = torch.cat([outcome.images.cpu()[rows] for outcome, rows in zip(outcomes, chosen, strict=True)])
             errors = self._errors(images)
@@ -214,7 +215,7 @@ class Inversion:
             originals=None if self.originals is None else self.originals[: len(images)],
             objective=[float(outcome.objective[row]) for outcome, rows in zip(outcomes, chosen, strict=True) for row in rows],
             feature_error=errors,
-            trace=[{key: row[key] for key in ("step", "term", "value")} for row in infer.trace_rows("", logs)],
+            trace=[{key: row[key] for key in ("step", "term", "value")} for row in trace.rows("")],
             settings={
                 "network": opened.name,
                 "layers": opened.weights,
@@ -248,12 +249,12 @@ class Inversion:
 
     def _outcomes(
         self, learned: tuple[guides.Guide | None, Tensor | None], progress: bool, on_step: Callable[[Report], None] | None
-    ) -> tuple[list[Outcome], list[infer.Shard]]:
+    ) -> tuple[list[Outcome], Trace]:
         config, opened, count = self.config, self.opened, len(self.names)
         networks = {name: load_network(name, opened.store, opened.device) for name in (*self.goal.needs, *self.goal.targets)}
         networks |= {opened.name: opened.network}
         width = max(1, self.settings.micro_batch // config.restarts)
-        outcomes, logs = list[Outcome](), list[infer.Shard]()
+        outcomes, trace = list[Outcome](), Trace()
         label = f"{opened.name} {'+'.join(opened.weights)}"
         with tqdm(total=count * config.steps, desc=label, unit="step", dynamic_ncols=True, disable=not progress) as bar:
             for at in range(0, count, width):
@@ -261,22 +262,22 @@ class Inversion:
                 log: list[dict[str, Any]] = []
 
                 def note(report: Report, log: list[dict[str, Any]] = log, before: int = at) -> None:
-                    log.append(infer.entry(report))
+                    log.append(entry(report))
                     bar.update(before * config.steps + min(width, count - before) * report.step - bar.n)
                     bar.set_postfix(objective=f"{float(report.terms['objective'].mean()):.4g}", refresh=False)
                     if on_step is not None:
                         on_step(report)
 
                 outcomes.append(optimise(problem, config, note, keep=True))
-                logs.append(infer.Shard(images=np.empty(0), rows=[], log=log))
+                trace.add(log)
                 if outcomes[-1].interrupted:
                     break
                 bar.update(min(count, at + width) * config.steps - bar.n)  # some come to rest early
-        return outcomes, logs
+        return outcomes, trace
 
     def _problem(
         self, rows: slice, learned: tuple[guides.Guide | None, Tensor | None], networks: Mapping[str, Network]
-    ) -> infer.Problem:
+    ) -> Problem:
         opened, config, (guide, mean_image) = self.opened, self.config, learned
         originals = None if self.originals is None else self.originals[rows].to(opened.device)
         targets = self._targets(rows, originals, networks)
@@ -286,7 +287,7 @@ class Inversion:
                 return apply(self.decoder, targets[opened.name]).repeat_interleave(config.restarts, 0)
             return guided if config.init.base == "guide" else mean_image
 
-        return infer.problem(
+        return problem(
             config,
             self.settings,
             self.goal,

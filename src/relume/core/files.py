@@ -18,10 +18,15 @@ from relume.core.errors import UserError
 NONE = Path("data/none")  # an empty dataset: the value of a key that names nothing, because DVC needs a path
 
 
+def part(path: Path) -> Path:
+    """The temporary path of this process for `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to `path`; renames it to `path` on success, removes it on error. Creates the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)

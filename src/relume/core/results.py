@@ -2,6 +2,8 @@
 the first images at some steps. `metrics/runs/<group>/` holds `method.json` and `timing.csv`, on which no score depends. Masked
 groups have `masks.npy`, boolean (N, side, side), True where hidden, and a column `mask_ratio`; images are whole predictions."""
 
+import atexit
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from relume.core.errors import UserError
-from relume.core.files import atomic, read_csv, read_json, write_csv, write_json
+from relume.core.files import atomic, cannot_write, part, read_csv, read_json, sweep, write_csv, write_json
 
 KEYS = ("method", "family", "task", "oracle", "id", "dataset", "size", "network", "tap", "restart", "selected", "objective")
 TRACE = ("method", "step", "term", "value")  # means over images; terms are unweighted, `objective` is their weighted sum
 TIMING = ("method", "step", "seconds")  # seconds since the method's start, for all its images together
 METHOD_FILE, TIMING_FILE = "method.json", "timing.csv"
+IMAGES = "images.npy"
 PATH_IMAGES, PATH_ROWS = "path.npy", "path.csv"
 PATH = ("method", "id", "step")  # of the selected restart
 MASKS, RATIO = "masks.npy", "mask_ratio"
@@ -24,7 +27,7 @@ GREY = 128  # value of hidden cells where a masked image is shown
 TASKS = ("feature", "image", "masked")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One image of a group. `objective` is the value that the method minimised; baselines have none."""
 
@@ -95,13 +98,13 @@ def write_group(
     groups, have an entry for each row: a mask hides the number of cells nearest to its ratio."""
     if images.dtype != np.uint8 or len(images) != len(rows):
         raise ValueError(f"{folder}: {images.dtype} {images.shape} for {len(rows)} rows")
-    index: list[dict[str, object]] = [{key: getattr(row, key) for key in KEYS} for row in rows]
-    arrays = {"images.npy": images, PATH_IMAGES: images[:0] if descent is None else descent.images}
+    index: Iterable[dict[str, object]] = ({key: getattr(row, key) for key in KEYS} for row in rows)
+    arrays = {IMAGES: images, PATH_IMAGES: images[:0] if descent is None else descent.images}
     if masks is not None:
         if masks.dtype != bool or masks.ndim != 3 or len(masks) != len(rows) or len(ratios) != len(rows):
             raise ValueError(f"{folder}: {masks.dtype} {masks.shape} and {len(ratios)} ratios for {len(rows)} rows")
         arrays[MASKS] = masks
-        index = [{**row, RATIO: ratio} for row, ratio in zip(index, ratios, strict=True)]
+        index = ({**row, RATIO: ratio} for row, ratio in zip(index, ratios, strict=True))
     (folder / "index.csv").unlink(missing_ok=True)  # written last: a folder without it is not a group
     for name, array in arrays.items():
         write_array(folder / name, array)
@@ -113,7 +116,7 @@ def write_group(
 
 
 def read_group(folder: Path) -> Group:
-    index, images = read_csv(folder / "index.csv"), read_array(folder / "images.npy")
+    index, images = read_csv(folder / "index.csv"), read_array(folder / IMAGES)
     if len(index) != len(images):
         raise UserError(f"{folder}: index.csv has {len(index)} rows, images.npy has {len(images)} images: run its stage again")
     return Group(name=folder.name, images=images, index=index, folder=folder)
@@ -138,9 +141,42 @@ def read_descent(folder: Path) -> Descent:
     return Descent(images=images, rows=rows)
 
 
+def new_images(folder: Path | None, count: int, size: int) -> np.ndarray:
+    """An array for the images of a group, which `write_group` gets."""
+    return new_array(folder and folder / IMAGES, (count, size, size, 3), np.uint8)
+
+
+def new_array(path: Path | None, shape: tuple[int, ...], dtype: "np.typing.DTypeLike") -> np.ndarray:
+    """An array to fill, in a temporary file that `write_array` renames to `path`. In memory without a path, and in a job of
+    `relume.launch`, which writes no group."""
+    if path is None or "RELUME_SHARDS" in os.environ:
+        return np.empty(shape, dtype)
+    temporary = part(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        atexit.register(temporary.unlink, missing_ok=True)
+        return mapped(temporary, shape, dtype)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def mapped(path: Path, shape: tuple[int, ...], dtype: "np.typing.DTypeLike") -> "np.memmap[Any, Any]":
+    array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error here, later a SIGBUS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
+    return array
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    with atomic(path) as temporary:
+        if isinstance(array, np.memmap) and array.filename == temporary.resolve():  # of `new_array`
+            array.flush()
+            return
+        with temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from relume.core.errors import UserError
 from relume.core.images import to_float, to_uint8
-from relume.core.results import Row
+from relume.core.results import Row, new_images
 from relume.data.store import Dataset, batches
 from relume.evaluation.config import OWN_MEAN, Floors
 
@@ -65,17 +66,22 @@ def floors(dataset: Dataset, config: Floors) -> list[Floor]:
     return found
 
 
-def predict(dataset: Dataset, config: Floors) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
-    """All baselines for the images of the section: images, index rows and timing of one group."""
+def predict(
+    dataset: Dataset, config: Floors, folder: Path | None = None
+) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
+    """All baselines for the images of the section: images, index rows and timing of one group, in `folder`."""
     if dataset.name != config.dataset:
         raise UserError(f"dataset is {config.dataset}, but --images holds {dataset.name}")
     wanted = dataset.select(config.split, config.count)
     ids = dataset.ids(wanted)
-    images, rows, timing = [], [], []
-    for floor in floors(dataset, config):
+    rows, timing = list[Row](), list[dict[str, object]]()
+    made = floors(dataset, config)
+    images = new_images(folder, len(made) * len(wanted), dataset.size)
+    for floor, own in zip(made, np.split(images, len(made)), strict=True):
         start = time.perf_counter()
-        images += [to_uint8(floor.predict(to_float(dataset.images[chunk]))) for chunk in batches(wanted, CHUNK)]
+        for at, chunk in enumerate(batches(wanted, CHUNK)):
+            own[at * CHUNK : at * CHUNK + len(chunk)] = to_uint8(floor.predict(to_float(dataset.images[chunk])))
         timing.append({"method": floor.name, "step": 0, "seconds": time.perf_counter() - start})
         same: dict[str, Any] = {"method": floor.name, "family": "floor", "task": "feature", "oracle": floor.oracle}
         rows += [Row(**same, id=id, dataset=dataset.name, size=dataset.size) for id in ids]
-    return np.concatenate(images), rows, timing
+    return images, rows, timing

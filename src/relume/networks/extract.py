@@ -1,7 +1,6 @@
 """Extracts the features of a dataset: statistics of all taps over a sample, and the small taps of all images within a budget."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import atomic_folder, write_json
 from relume.core.images import to_float
+from relume.core.results import mapped
 from relume.data.store import batches
 from relume.networks.network import Network
 from relume.networks.store import STATS
@@ -127,12 +127,7 @@ def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
 
 
 def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> dict[str, np.memmap]:
-    create = np.lib.format.open_memmap
-    files = {tap: create(folder / f"{tap}.npy", "w+", np.float16, (pictures, *shapes[tap])) for tap in taps}
-    for tap, file in files.items() if hasattr(os, "posix_fallocate") else ():  # a full disk is an error here, later a SIGBUS
-        with (folder / f"{tap}.npy").open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.offset + file.nbytes)
-    return files
+    return {tap: mapped(folder / f"{tap}.npy", (pictures, *shapes[tap]), np.float16) for tap in taps}
 
 
 def _keep(files: Mapping[str, np.memmap], positions: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:

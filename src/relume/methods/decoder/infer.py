@@ -12,8 +12,8 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.results import Row
-from relume.data.store import Dataset, batches
+from relume.core.results import Row, new_images
+from relume.data.store import Dataset
 from relume.methods.decoder.config import InvertDecoder
 from relume.methods.decoder.model import TrainedDecoder, read_decoder
 from relume.networks.network import Network, load
@@ -31,20 +31,24 @@ def decode(
     networks: Mapping[str, Network],
     device: torch.device,
     micro_batch: int,
+    folder: Path | None = None,
 ) -> Result:
-    """One method per decoder, in their order; of a network that several decode, features are computed once per micro-batch."""
+    """One method per decoder, in their order; of a network that several decode, features are computed once per micro-batch.
+    `folder`: of the group."""
     _check(decoders, dataset, config)
     rows = dataset.select(config.split, config.count)
-    images: dict[str, list[np.ndarray]] = {decoder.name: [] for decoder in decoders}
-    seconds = dict.fromkeys(images, 0.0)
-    for batch in batches(rows, micro_batch):
+    images = new_images(folder, len(decoders) * len(rows), dataset.size)
+    own_images = dict(zip([decoder.name for decoder in decoders], np.split(images, len(decoders)), strict=True))
+    seconds = dict.fromkeys(own_images, 0.0)
+    for at in range(0, len(rows), micro_batch):
+        batch = rows[at : at + micro_batch]
         for network in dict.fromkeys(decoder.network for decoder in decoders):
             own = [decoder for decoder in decoders if decoder.network == network]
             taps = tuple(dict.fromkeys(tap for decoder in own for tap in decoder.taps))
             features = _look(networks[network], taps, dataset.pixels(batch).to(device))
             for decoder in own:
                 started = time.perf_counter()
-                images[decoder.name].append(to_uint8(apply(decoder, features)))
+                own_images[decoder.name][at : at + len(batch)] = to_uint8(apply(decoder, features))
                 seconds[decoder.name] += time.perf_counter() - started
     same: dict[str, Any] = {"family": "decoder", "task": "feature", "oracle": False, "dataset": dataset.name}
     index = [
@@ -53,7 +57,7 @@ def decode(
         for id in dataset.ids(rows)
     ]
     timing: list[dict[str, object]] = [{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()]
-    return np.concatenate([batch for batches in images.values() for batch in batches]), index, timing
+    return images, index, timing
 
 
 def _check(decoders: Sequence[TrainedDecoder], dataset: Dataset, config: InvertDecoder) -> None:

@@ -13,13 +13,14 @@ from torch import Tensor
 from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.results import Row
+from relume.core.results import Row, new_array, new_images
 from relume.core.run import Run
 from relume.core.runtime import autocast, generator
-from relume.data.store import Dataset, batches
+from relume.data.store import Dataset
 from relume.methods.diffusion.config import InvertDiffusion, Noise, UNet
 from relume.methods.diffusion.family import WAYS
 from relume.methods.diffusion.model import Denoiser, conditioned, direct, pure, sample
+from relume.methods.diffusion.spread import SPREAD
 from relume.networks.network import Network
 from relume.networks.taps import collect, spatial
 from relume.training.models import TrainedModel, load_model, shapes_of
@@ -56,33 +57,37 @@ def invert(
     networks: Mapping[str, Network],
     run: Run,
     device: torch.device,
+    folder: Path | None = None,
 ) -> Drawn:
-    """Three methods per entry of `seen`. The noise depends only on the image's id, so all methods start from the same noise."""
+    """Three methods per entry of `seen`. The noise depends only on the image's id, so all methods start from the same noise.
+    `folder`: of the group."""
     _check(models, dataset, config)
     places, index, timing = dataset.select(config.split, config.count), [], []
-    pictures: list[np.ndarray] = []
-    spreads: list[np.ndarray] = []
+    count, side = len(config.seen) * len(places), dataset.size
+    pictures = new_images(folder, len(WAYS) * count, side)
+    spread = new_array(folder and folder / SPREAD, (count, side, side), np.float16)
     same: dict[str, Any] = {"family": "diffusion", "task": "feature", "oracle": False, "dataset": dataset.name}
-    for name, seen in config.seen.items():
+    parts = zip(config.seen.items(), np.split(pictures, len(config.seen)), np.split(spread, len(config.seen)), strict=True)
+    for (name, seen), own, own_spread in parts:
         model = models[seen.model]
-        made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
+        made = dict(zip(WAYS, np.split(own, len(WAYS)), strict=True))
         seconds = dict.fromkeys(WAYS, 0.0)
-        for rows in batches(places, run.micro_batch):
+        for at in range(0, len(places), run.micro_batch):
+            rows = places[at : at + run.micro_batch]
             features = _features(model, networks[model.network], dataset.pixels(rows).to(device))
             units = _units(model.size, dataset.ids(rows), run, config.draws, device)
             with autocast(run, device):
-                found, spread, spent = _draw(model, features, seen.tap, units, config.steps)
+                found, deviation, spent = _draw(model, features, seen.tap, units, config.steps)
             for way in WAYS:
-                made[way].append(to_uint8(found[way]))
+                made[way][at : at + len(rows)] = to_uint8(found[way])
                 seconds[way] += spent[way]
-            spreads.append(spread.cpu().numpy().astype(np.float16))
+            own_spread[at : at + len(rows)] = deviation.cpu().numpy()
         tap = seen.tap or "+".join(model.taps)
         for way in WAYS:
             about = {**same, "size": dataset.size, "method": f"{name}_{way}", "network": model.network, "tap": tap}
             index += [Row(**about, id=id) for id in dataset.ids(places)]
             timing.append({"method": f"{name}_{way}", "step": 0, "seconds": seconds[way]})
-            pictures += made[way]
-    return Drawn(pictures=np.concatenate(pictures), rows=index, timing=timing, spread=np.concatenate(spreads))
+    return Drawn(pictures=pictures, rows=index, timing=timing, spread=spread)
 
 
 def _units(size: int, ids: Sequence[str], run: Run, draws: int, device: torch.device) -> list[Tensor]:

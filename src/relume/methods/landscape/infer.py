@@ -1,8 +1,9 @@
 """GAN inversion with and without a learned landscape (Liu et al. 2022). The target is the image; the result is the best state."""
 
+import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import Scratch, atomic
 from relume.core.images import resize, to_uint8
-from relume.core.results import Descent, Row
+from relume.core.results import Descent, Row, new_images
 from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.data.store import Dataset
@@ -104,16 +105,41 @@ def mapping(mapper: TrainedMapper, store: WeightStore, device: torch.device) -> 
     return lambda pictures: mapper.latents(compute({name: network}, pictures, {name: mapper.taps})[name])
 
 
+def plan(config: InvertLandscape) -> list[tuple[str, Way, int]]:
+    """Methods and seeds. Methods that start from the mean or the mapper are deterministic, so they use one seed."""
+    pairs = product(config.methods.items(), config.seeds)
+    return [(name, way, seed) for (name, way), seed in pairs if way.start == "noise" or seed == config.seeds[0]]
+
+
 def invert(
-    search: Search, config: InvertLandscape, rows: Sequence[int], scratch: Scratch | None = None
+    search: Search,
+    config: InvertLandscape,
+    rows: Sequence[int],
+    scratch: Scratch | None = None,
+    images: np.ndarray | None = None,
 ) -> dict[tuple[str, int], Descents]:
-    """By method and seed. Methods that start from the mean or the mapper are deterministic, so they use one seed."""
-    plan = [(name, way, seed) for (name, way), seed in product(config.methods.items(), config.seeds)]
-    plan = [(name, way, seed) for name, way, seed in plan if way.start == "noise" or seed == config.seeds[0]]
-    first = search.dataset.pixels(list(rows[: search.micro_batch])).to(search.device)
+    """By method and seed. `images`, of the group, is filled in the order of `plan`. A micro-batch is a shard; finished shards are
+    saved in `scratch`, and may run in jobs."""
+    wanted, width = plan(config), search.micro_batch
+    if images is None:
+        images = new_images(None, len(wanted) * len(rows), search.dataset.size)
+    first = search.dataset.pixels(list(rows[:width])).to(search.device)
     state = torch.zeros(len(first), search.theta.centre.numel(), device=search.device)
     loss_gradient(_loss_of(search, search.theta, first), state)  # a warm-up: the first step of a process is slower
-    return {(name, seed): _joined(list(_shards(search, name, way, seed, rows, scratch))) for name, way, seed in plan}
+    shards = [(*one, at) for one in wanted for at in range(0, len(rows), width)]
+    if scratch:
+        launch = importlib.import_module("relume.launch")  # by name: where shards run changes no result
+        launch.run(
+            scratch.folder,
+            range(len(shards)),
+            lambda number: _file(scratch, *shards[number]).exists(),
+            lambda number: _shard(search, rows, scratch, *shards[number]),
+        )
+    found = {}
+    for (name, way, seed), own in zip(wanted, np.split(images, len(wanted)), strict=True):
+        parts = (_shard(search, rows, scratch, name, way, seed, at) for at in range(0, len(rows), width))
+        found[name, seed] = _joined(parts, own)
+    return found
 
 
 def _loss_of(search: Search, through: Callable[[Tensor], Tensor], pictures: Tensor) -> See:
@@ -122,28 +148,34 @@ def _loss_of(search: Search, through: Callable[[Tensor], Tensor], pictures: Tens
     return lambda z: search.likeness(search.paint(through(z)), target)
 
 
-def _shards(search: Search, name: str, way: Way, seed: int, rows: Sequence[int], scratch: Scratch | None) -> Iterator[Descents]:
-    """A micro-batch each; finished shards are saved in `scratch`."""
-    step = search.micro_batch
-    for at in range(0, len(rows), step):
-        path = scratch and scratch.path(f"{name}-{seed}-{at:05}.npz")
-        if path and path.exists():
-            with np.load(path, allow_pickle=False) as saved:
-                own = {key.removeprefix("value."): saved[key] for key in saved.files if key.startswith("value.")}
-                yield Descents(images=saved["images"], path=saved["path"], values=own, seconds=saved["seconds"])
-            continue
-        found = descents(search, way, seed, rows[at : at + step], followed=max(0, FOLLOWED - at))
-        if path:
-            with atomic(path) as temporary, temporary.open("wb") as file:
-                values = {f"value.{term}": value for term, value in found.values.items()}
-                np.savez(file, images=found.images, path=found.path, seconds=found.seconds, **values)  # type: ignore[arg-type]
-        yield found
+def _file(scratch: Scratch, name: str, way: Way, seed: int, at: int) -> Path:
+    return scratch.path(f"{name}-{seed}-{at:05}.npz")
 
 
-def _joined(parts: Sequence[Descents]) -> Descents:
+def _shard(search: Search, rows: Sequence[int], scratch: Scratch | None, name: str, way: Way, seed: int, at: int) -> Descents:
+    path = scratch and _file(scratch, name, way, seed, at)
+    if path and path.exists():
+        with np.load(path, allow_pickle=False) as saved:
+            own = {key.removeprefix("value."): saved[key] for key in saved.files if key.startswith("value.")}
+            return Descents(images=saved["images"], path=saved["path"], values=own, seconds=saved["seconds"])
+    found = descents(search, way, seed, rows[at : at + search.micro_batch], followed=max(0, FOLLOWED - at))
+    if path:
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            values = {f"value.{term}": value for term, value in found.values.items()}
+            np.savez(file, images=found.images, path=found.path, seconds=found.seconds, **values)  # type: ignore[arg-type]
+    return found
+
+
+def _joined(shards: Iterable[Descents], images: np.ndarray) -> Descents:
     """Shards run one after the other, so their seconds add up."""
+    parts, at = list[Descents](), 0
+    for shard in shards:
+        own = images[at : at + len(shard.images)]
+        own[:] = shard.images
+        parts.append(replace(shard, images=own))
+        at += len(own)
     return Descents(
-        images=np.concatenate([part.images for part in parts]),
+        images=images,
         path=np.concatenate([part.path for part in parts if len(part.path)]),
         values={name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
         seconds=np.sum([part.seconds for part in parts], axis=0),
@@ -204,23 +236,20 @@ def inverse(landscape: Landscape, wanted: Tensor) -> Tensor:
     return best
 
 
-def index(
-    found: Mapping[tuple[str, int], Descents], config: InvertLandscape, dataset: Dataset, rows: Sequence[int]
-) -> tuple[np.ndarray, list[Row]]:
-    """Images and rows, ordered by method and seed. The seed with the lowest loss is selected."""
+def index(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, dataset: Dataset, rows: Sequence[int]) -> list[Row]:
+    """Rows, ordered by method and seed. The seed with the lowest loss is selected."""
     lowest = {key: one.best[:, -1] for key, one in found.items()}
-    images, table = [], []
-    for (name, seed), one in found.items():
+    table = list[Row]()
+    for name, seed in found:
         candidates = np.stack([values for (other, _), values in lowest.items() if other == name])
         chosen = [key for key in lowest if key[0] == name].index((name, seed)) == candidates.argmin(0)
-        images.append(one.images)
         family = "landscape" if config.methods[name].theta else "latent"  # no oracle: this task gives the image
         same: dict[str, Any] = {"method": name, "family": family, "task": "image", "oracle": False, "dataset": dataset.name}
         table += [
             Row(**same, id=id, size=dataset.size, restart=config.seeds.index(seed), selected=bool(ours), objective=float(value))
             for id, ours, value in zip(dataset.ids(list(rows)), chosen, lowest[name, seed], strict=True)
         ]
-    return np.concatenate(images), table
+    return table
 
 
 def follow(found: Mapping[tuple[str, int], Descents], config: InvertLandscape, ids: Sequence[str]) -> Descent | None:

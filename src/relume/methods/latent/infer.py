@@ -1,7 +1,7 @@
 """Inverts a group with one generator: its mean image, the mapper's images, and inversions by optimisation of latents."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,23 +14,23 @@ from torch import Tensor
 from relume.core.errors import UserError
 from relume.core.files import Scratch
 from relume.core.images import resize, to_uint8
-from relume.core.results import Descent, Group, Row
+from relume.core.results import Descent, Group, Row, new_images
 from relume.core.run import Run
-from relume.data.store import Dataset, batches
+from relume.data.store import Dataset
 from relume.losses.objective import Activations
 from relume.methods.gan.generator import Generator
 from relume.methods.latent.config import InvertLatent, Method, base, method
 from relume.methods.latent.model import TrainedMapper
 from relume.methods.latent.space import spaces
 from relume.methods.optimise.config import InvertOptimise, Latent
-from relume.methods.optimise.infer import Watch, Work, invert, work
+from relume.methods.optimise.infer import Result, Watch, Work, compute, join, row_count, work
 from relume.methods.optimise.parametrise import Spaces
 from relume.methods.optimise.path import followed, together
 from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 
-Result = tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]  # images, index, trace, timing
+Part = tuple[list[Row], list[dict[str, Any]], list[dict[str, Any]]]  # index, trace, timing of a method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +48,27 @@ class Studio:
     frames: int = 0  # steps between sheets for `watch`; 0: no sheets
 
 
-def invert_all(studio: Studio, group: InvertLatent, path: str) -> Result:
-    """The baseline, the mapper, then the methods in the order of the parameters."""
+def invert_all(studio: Studio, group: InvertLatent, path: str, folder: Path | None = None) -> Result:
+    """The baseline, the mapper, then the methods in the order of the parameters. `folder`: of the group."""
     shared, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
     if studio.dataset.name != shared.dataset:
         raise UserError(f"{path}: needs images of {shared.dataset}, but --images holds {studio.dataset.name}")
-    floor = mean_picture(studio, shared, group.floor)
-    mapped = [one_pass(studio, shared, studio.mapper)] if studio.mapper else []
-    return joined([floor, *mapped, *(invert(latent_work(studio, name, way, mapped)) for name, way in methods.items())])
+    dataset = studio.dataset
+    one = len(dataset.select(shared.split, shared.count))
+    sizes = [one, one if studio.mapper else 0, *(row_count(dataset, way.inversion) for way in methods.values())]
+    images = new_images(folder, sum(sizes), dataset.size)
+    floor, mapped, *others = np.split(images, np.cumsum(sizes)[:-1])
+    parts = [mean_picture(studio, shared, group.floor, floor)]
+    if studio.mapper:
+        parts.append(one_pass(studio, shared, studio.mapper, mapped))
+    for (name, way), own in zip(methods.items(), others, strict=True):
+        prepared = latent_work(studio, name, way)
+        if not isinstance(way.space, Latent):
+            prepared = replace(prepared, start=_start(mapped, parts[1][0]))
+        compute(prepared)
+        parts.append(join(prepared, own))
+    rows, trace, timing = zip(*parts, strict=True)
+    return images, sum(rows, []), sum(trace, []), sum(timing, [])
 
 
 def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
@@ -65,8 +78,8 @@ def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
     return together([followed(name, ids[name], way.steps, Scratch(studio.scratch / name)) for name, way in ways.items()])
 
 
-def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result] = ()) -> Work:
-    """The inputs of the optimisation, in the generator's space, or in another space from the mapper's images."""
+def latent_work(studio: Studio, name: str, way: Method) -> Work:
+    """The inputs of the optimisation; in another space than the generator's, it starts from the mapper's images."""
     prepared = work(
         name=name,
         config=way.inversion,
@@ -79,12 +92,15 @@ def latent_work(studio: Studio, name: str, way: Method, mapped: Sequence[Result]
         frames=studio.frames,
     )
     if not isinstance(way.space, Latent):
-        ((pictures, rows, *_),) = mapped
-        index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
-        return replace(prepared, start=Group(name=rows[0].method, images=pictures, index=index, folder=studio.scratch))
+        return prepared
     if way.follows:
         return replace(prepared, initial_image=partial(_mapped_spaces, studio, way))
     return replace(prepared, space=spaces(studio.generator))
+
+
+def _start(images: np.ndarray, rows: Sequence[Row]) -> Group:
+    index = [{"id": row.id, "method": row.method, "selected": "true", "oracle": "false"} for row in rows]
+    return Group(name=rows[0].method, images=images, index=index, folder=Path())
 
 
 def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:
@@ -98,29 +114,30 @@ def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:
 
 
 @torch.no_grad()
-def mean_picture(studio: Studio, where: InvertOptimise, name: str) -> Result:
+def mean_picture(studio: Studio, where: InvertOptimise, name: str, images: np.ndarray) -> Part:
     """The generator's image of its mean w, for every target."""
     ids = studio.dataset.ids(studio.dataset.select(where.split, where.count))
     picture = resize(studio.generator.synthesise(studio.generator.running_mean[None]), studio.dataset.size)
-    rows = [Row(method=name, family="floor", task="feature", oracle=False, id=id, **_sized(studio)) for id in ids]
-    return to_uint8(picture).repeat(len(ids), 0), rows, [], []
+    images[:] = to_uint8(picture)
+    return [Row(method=name, family="floor", task="feature", oracle=False, id=id, **_sized(studio)) for id in ids], [], []
 
 
 @torch.no_grad()
-def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper) -> Result:
+def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper, images: np.ndarray) -> Part:
     """The generator's images of the mapper's latents."""
     network, dataset = load(mapper.network, studio.store, studio.device), studio.dataset
-    numbers = dataset.select(where.split, where.count)
-    images, seconds = [], 0.0
-    for batch in batches(numbers, studio.run.micro_batch):
+    numbers, step = dataset.select(where.split, where.count), studio.run.micro_batch
+    seconds = 0.0
+    for at in range(0, len(numbers), step):
+        batch = numbers[at : at + step]
         with collect(network, mapper.taps) as tapped:
             features = tapped(dataset.pixels(batch).to(studio.device))
         started = time.perf_counter()
-        images.append(to_uint8(painted(studio, mapper, features)))
+        images[at : at + len(batch)] = to_uint8(painted(studio, mapper, features))
         seconds += time.perf_counter() - started
     about = {"network": mapper.network, "tap": "+".join(mapper.taps), **_sized(studio)}
     rows = [Row(method=mapper.name, family="latent", task="feature", oracle=False, id=id, **about) for id in dataset.ids(numbers)]
-    return np.concatenate(images), rows, [], [{"method": mapper.name, "step": 0, "seconds": seconds}]
+    return rows, [], [{"method": mapper.name, "step": 0, "seconds": seconds}]
 
 
 def painted(studio: Studio, mapper: TrainedMapper, features: Mapping[str, Tensor]) -> Tensor:
@@ -132,9 +149,3 @@ def painted(studio: Studio, mapper: TrainedMapper, features: Mapping[str, Tensor
 
 def _sized(studio: Studio) -> dict[str, Any]:
     return {"dataset": studio.dataset.name, "size": studio.dataset.size}
-
-
-def joined(parts: Iterable[Result]) -> Result:
-    """Concatenates the results of several methods."""
-    images, rows, trace, timing = zip(*parts, strict=True)
-    return np.concatenate(images), sum(rows, []), sum(trace, []), sum(timing, [])

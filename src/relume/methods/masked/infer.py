@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from relume.core.errors import UserError
 from relume.core.images import to_uint8
-from relume.core.results import Row
+from relume.core.results import Row, new_images
 from relume.core.run import Run
 from relume.data.masks import in_pixels, masks_of
 from relume.data.masks_config import Masks
@@ -66,23 +67,31 @@ def predictors(models: Sequence[TrainedMasked], dataset: Dataset, config: Recons
 
 
 def reconstruct(
-    predictors: Sequence[Predictor], dataset: Dataset, config: ReconstructMasked, run: Run, device: torch.device
+    predictors: Sequence[Predictor],
+    dataset: Dataset,
+    config: ReconstructMasked,
+    run: Run,
+    device: torch.device,
+    folder: Path | None = None,
 ) -> Filled:
-    """One method per predictor, in their order."""
-    outputs: dict[str, list[np.ndarray]] = {one.name: [] for one in predictors}
+    """One method per predictor, in their order. `folder`: of the group."""
+    count = len(config.ratios) * len(dataset.select(config.split, config.count))
+    pictures = new_images(folder, len(predictors) * count, dataset.size)
+    outputs = dict(zip([one.name for one in predictors], np.split(pictures, len(predictors)), strict=True))
     seconds = dict.fromkeys(outputs, 0.0)
-    masks, seen = [], []
+    masks, seen = list[np.ndarray](), list[tuple[float, str]]()
     for scene in scenes(dataset, config, run):
         masks.append(scene.hidden.numpy())
+        at = len(seen)
         seen += [(scene.ratio, id) for id in scene.ids]
         images, hidden = scene.images.to(device), scene.hidden.to(device)
         for one in predictors:
             started = time.perf_counter()
-            outputs[one.name].append(to_uint8(one.predict(images, hidden)))  # synchronises the device
+            outputs[one.name][at : len(seen)] = to_uint8(one.predict(images, hidden))  # synchronises the device
             seconds[one.name] += time.perf_counter() - started
     same: dict[str, Any] = {"task": "masked", "oracle": False, "dataset": dataset.name}
     return Filled(
-        images=np.concatenate([batch for batches in outputs.values() for batch in batches]),
+        images=pictures,
         masks=np.tile(np.concatenate(masks), (len(predictors), 1, 1)),
         ratios=[ratio for _ in predictors for ratio, _ in seen],
         rows=[Row(**same, method=one.name, family=one.family, id=id, size=dataset.size) for one in predictors for _, id in seen],

@@ -3,10 +3,10 @@
 import importlib
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,27 @@ from tqdm import tqdm
 
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
-from relume.core.files import Scratch, atomic, read_json, write_json
-from relume.core.images import grid, resize, to_float, to_uint8
-from relume.core.results import Group, Row
+from relume.core.files import Scratch, read_json, write_json
+from relume.core.images import grid, to_float, to_uint8
+from relume.core.results import Group, Row, new_images, write_array
 from relume.core.run import Run
-from relume.core.runtime import generator, seed_of
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
-from relume.methods.optimise import initial, parametrise
-from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
+from relume.methods.optimise import parametrise
+from relume.methods.optimise.config import InversionConfig, Latent
 from relume.methods.optimise.guide import Guide
-from relume.methods.optimise.optimise import Descent, Outcome, Problem, Report, forward_pass, optimise
+from relume.methods.optimise.optimise import Descent, Problem, Report, forward_pass, optimise
 from relume.methods.optimise.path import FOLLOWED, KEPT
-from relume.methods.optimise.targets import Provider
+from relume.methods.optimise.problem import problem, repeated
+from relume.methods.optimise.targets import Provider, select_method
 from relume.methods.optimise.terms import Material, Surrogate, objective
-from relume.networks.network import Network, load
+from relume.methods.optimise.trace import Trace, entry, means
+from relume.networks.network import load
 from relume.networks.weights import WeightStore
 
 SHOWN = 8  # images in a row of the live view
 
+Result = tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]  # images, index, trace and timing of a group
 Watch = Callable[[int, Mapping[str, float], np.ndarray | None], None]  # step, values, a sheet of images
 
 
@@ -49,9 +51,7 @@ class Work:
     provider: Provider
     scratch: Scratch
     space: parametrise.Spaces = parametrise.build  # builds spaces from their parameters
-    initial_image: Callable[[Activations], parametrise.Spaces] | None = (
-        None  # the same, with initial values from the target features
-    )
+    initial_image: Callable[[Activations], parametrise.Spaces] | None = None  # the same, from the target features
     start: Group | None = None  # initial images
     reference: Group | None = None  # of the `ref` term
     watch: Watch = lambda step, values, sheet: None  # live logging
@@ -76,6 +76,11 @@ class Work:
         if isinstance(self.config.parametrisation, Latent):
             return "hybrid" if self.config.switches else "latent"
         return "optimise" if self.start is None else "hybrid"
+
+    @property
+    def width(self) -> int:
+        """Images per shard."""
+        return max(1, self.run.micro_batch // self.config.restarts)
 
     @cached_property
     def mean_image(self) -> Tensor:
@@ -114,35 +119,43 @@ def work(
     )
 
 
-def select_method(group: Group, config: InvertOptimise, name: str) -> Group:
-    """The group's rows of one method, for recipe `name`: its only method, or that with the recipe's taps."""
-    methods = sorted({row["method"] for row in group.index})
-    if len(methods) == 1:
-        return group
-    expected = (config.network, "+".join(config.taps))
-    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == expected}
-    if len(same) != 1:
-        fault = f"{len(same)} of them for {' '.join(expected)}: {name} needs exactly one"
-        raise UserError(f"{group.folder} has several methods ({', '.join(methods)}), {fault}")
-    positions = [position for position, row in enumerate(group.index) if row["method"] in same]
-    return replace(group, images=group.images[positions], index=[group.index[position] for position in positions])
+def invert(work: Work, folder: Path | None = None) -> Result:
+    """The images are in a file in `folder`, if it is given."""
+    compute(work)
+    data = work.provider.dataset
+    images = new_images(folder, row_count(data, work.config), data.size)
+    return images, *join(work, images)
 
 
-def invert(work: Work) -> tuple[np.ndarray, list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Images (uint8), index rows, trace rows and timing rows of the group."""
-    config, shards = work.config, _shards(work)
-    with tqdm(total=sum(map(len, shards)) * config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
+def row_count(dataset: Dataset, config: InversionConfig) -> int:
+    return len(dataset.select(config.split, config.count)) * config.restarts
+
+
+def compute(work: Work) -> None:
+    """All shards, in this process or in jobs. What is done stays in `scratch`."""
+    shards = _shards(work)
+    with tqdm(total=sum(map(len, shards)) * work.config.steps, desc=work.name, unit="step", dynamic_ncols=True) as bar:
         launch = importlib.import_module("relume.launch")  # by name: where shards run changes no result
-        kept = [work.scratch.path(f"{number:05}.json") for number in range(len(shards))]
         launch.run(
             work.scratch.folder,
             range(len(shards)),
-            lambda number: kept[number].exists(),
+            lambda number: _notes(work, number).exists(),
             lambda number: _shard(work, number, shards[number], bar),
         )
-        done = [_shard(work, number, shard, bar) for number, shard in enumerate(shards)]
-    rows = [row for shard in done for row in shard.rows]
-    return np.concatenate([shard.images for shard in done]), rows, trace_rows(work.name, done), _timing(work, done)
+        for number, shard in enumerate(shards):
+            _shard(work, number, shard, bar)
+
+
+def join(work: Work, images: np.ndarray) -> tuple[list[Row], list[dict[str, Any]], list[dict[str, Any]]]:
+    """After `compute`: a shard at a time into `images`."""
+    rows, trace = list[Row](), Trace()
+    for number, shard in enumerate(_shards(work)):
+        notes = read_json(_notes(work, number))
+        own = _rows(work, shard, notes["objective"])
+        images[len(rows) : len(rows) + len(own)] = np.load(work.scratch.path(f"{number:05}.npy"))
+        trace.add(notes["log"])
+        rows += own
+    return rows, trace.rows(work.name), trace.timing(work.name, work.guide[1])
 
 
 def dry_run_report(work: Work) -> str:
@@ -173,69 +186,45 @@ def seconds_per_step(work: Work, steps: int = 3) -> float:
 def _shards(work: Work) -> list[list[int]]:
     """Rows per micro-batch, with all restarts of an image in one shard."""
     rows = work.provider.dataset.select(work.config.split, work.config.count)
-    width = _width(work)
-    return [rows[i : i + width] for i in range(0, len(rows), width)]
+    return [rows[i : i + work.width] for i in range(0, len(rows), work.width)]
 
 
-def _width(work: Work) -> int:
-    return max(1, work.run.micro_batch // work.config.restarts)
+def _notes(work: Work, number: int) -> Path:
+    return work.scratch.path(f"{number:05}.json")  # a shard's last file
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    images: np.ndarray  # uint8, restarts of an image are adjacent
-    rows: list[Row]
-    log: list[dict[str, Any]]  # step, seconds, and per term [sum, count]
-
-
-def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> Shard:
-    pictures, path, notes = (work.scratch.path(f"{number:05}{kind}") for kind in (".npy", KEPT, ".json"))
-    if pictures.exists() and notes.exists():  # written last
-        saved = read_json(notes)
+def _shard(work: Work, number: int, rows: list[int], bar: "tqdm[Any]") -> None:
+    """Its images, restarts of an image side by side, the path of the first ones, objectives and log."""
+    before, initial = number * work.config.steps, bar.n  # the live view's axis is over all shards
+    if _notes(work, number).exists():
         bar.update(len(rows) * work.config.steps)
-        return Shard(images=np.load(pictures), rows=[Row(**row) for row in saved["rows"]], log=saved["log"])
+        return
     log: list[dict[str, Any]] = []
     checkpoint = Checkpoint(work.scratch.path(f"{number:05}.part.safetensors"), log)
-    before, initial = number * work.config.steps, bar.n  # the live view's axis is over all shards
 
     def record(report: Report) -> None:
         log.append(entry(report))
+        values = _values(work, log[-1])
         bar.update(initial + len(rows) * report.step - bar.n)
-        bar.set_postfix(objective=f"{_mean(log[-1]['terms']['objective']):.4g}", refresh=False)
-        work.watch(before + report.step, _values(work, log[-1]), _sheet(work, report))
+        bar.set_postfix(objective=f"{values['objective']:.4g}", refresh=False)
+        work.watch(before + report.step, values, _sheet(work, report))
 
     outcome = optimise(_problem(work, rows), work.config, record, checkpoint=checkpoint)
     bar.update(initial + len(rows) * work.config.steps - bar.n)
     for fault in outcome.faults:
         tqdm.write(f"{work.name}, shard {number}: {fault}: keeping its best earlier image", file=sys.stderr)
-    shard = Shard(images=to_uint8(outcome.images), rows=_rows(work, rows, outcome), log=log)
-    chosen = outcome.path.numpy()[[row.selected for row in shard.rows]]
-    remaining = max(0, FOLLOWED - number * _width(work))
-    for place, array in ((pictures, shard.images), (path, chosen[:remaining])):
-        with atomic(place) as temporary, temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-    write_json(notes, {"rows": [vars(row) for row in shard.rows], "log": log})
+    objective = outcome.objective.cpu().double().tolist()
+    chosen = outcome.path.numpy()[[row.selected for row in _rows(work, rows, objective)]]
+    write_array(work.scratch.path(f"{number:05}.npy"), to_uint8(outcome.images))
+    write_array(work.scratch.path(f"{number:05}{KEPT}"), chosen[: max(0, FOLLOWED - number * work.width)])
+    write_json(_notes(work, number), {"objective": objective, "log": log})
     checkpoint.path.unlink(missing_ok=True)
-    return shard
-
-
-def entry(report: Report) -> dict[str, Any]:
-    """Sums over the finite values."""
-    values = {name: value.cpu().double() for name, value in report.terms.items()}
-    finite = {name: value[torch.isfinite(value)] for name, value in values.items()}
-    terms = {name: [float(value.sum()), len(value)] for name, value in finite.items()}
-    return {"step": report.step, "seconds": report.seconds, "terms": terms}
-
-
-def _mean(entry: Sequence[float]) -> float:
-    total, count = entry
-    return total / count if count else float("nan")
 
 
 def _values(work: Work, entry: Mapping[str, Any]) -> dict[str, float]:
     """Every term unweighted and, as `scaled/<term>`, weighted."""
-    means = {name: _mean(sums) for name, sums in entry["terms"].items()}
-    return means | {f"scaled/{term.name}": term.weight * means[term.name] for term in work.objective.terms}
+    found = means(entry)
+    return found | {f"scaled/{term.name}": term.weight * found[term.name] for term in work.objective.terms}
 
 
 def _sheet(work: Work, report: Report) -> np.ndarray | None:
@@ -254,7 +243,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     if fitted is not None or work.initial_image is not None:
         taps[config.network] = tuple(dict.fromkeys([*taps.get(config.network, ()), *config.taps]))
     features = provider.features(rows, taps)
-    targets = _repeated(features, restarts)
+    targets = repeated(features, restarts)
     return problem(
         config,
         work.run,
@@ -273,59 +262,6 @@ def _problem(work: Work, rows: list[int]) -> Problem:
     )
 
 
-def problem(
-    config: InversionConfig,
-    run: Run,
-    goal: Objective,
-    networks: Mapping[str, Network],
-    features: Activations,
-    names: Sequence[str],
-    *,
-    size: int,
-    device: torch.device,
-    learned: Guide | None = None,
-    base: Callable[[Tensor | None], Tensor | None] = lambda guide: None,
-    references: Activations | None = None,
-    originals: Tensor | None = None,
-    space: parametrise.Spaces = parametrise.build,
-    bounded: bool | None = None,
-    channels: int = 3,
-) -> Problem:
-    """Inversion of features by network and tap. `names`: the image ids, which seed the random numbers.
-
-    `base`: the guide's prediction -> initial images, (N or 1, C, h, h); None: grey. Without `learned` they are the guide, too.
-    """
-    restarts = config.restarts
-    ids = [(name, restart) for name in names for restart in range(restarts)]
-    guide = None
-    if learned is not None:
-        guide = learned.read({tap: features[config.network][tap] for tap in config.taps}).repeat_interleave(restarts, 0)
-    images = base(guide)
-    if images is not None and guide is None and config.losses.guide:
-        guide = resize(images.to(device), config.terms.guide.grid)
-    first = initial.base(images, config.init, config.sizes[0][1] if config.sizes else size, channels)
-    inside = space(config.parametrisation).bounded if bounded is None else bounded
-    start = initial.noised(first, config.init, [seed_of(run.seed, "init", *one) for one in ids], bounded=inside)
-    return Problem(
-        size=size,
-        objective=goal,
-        networks=networks,
-        targets=_repeated(features, restarts),
-        references=_repeated(references or {}, restarts),
-        guide=guide,
-        restarts=restarts,
-        start=start.to(device),
-        originals=originals if originals is None else originals.repeat_interleave(restarts, 0),
-        generators=[generator(run.seed, "views", *one) for one in ids],
-        space=space,
-        run=run,
-    )
-
-
-def _repeated(features: Activations, times: int) -> Activations:
-    return {one: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for one, taps in features.items()}
-
-
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
     """Initial images, (N or 1, 3, h, h); None: grey."""
     if work.start is None:
@@ -338,9 +274,9 @@ def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> T
     return to_float(work.start.images[[found[name] for name, _ in ids]])
 
 
-def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
+def _rows(work: Work, rows: list[int], objective: Sequence[float]) -> list[Row]:
     config, dataset = work.config, work.provider.dataset
-    values = outcome.objective.cpu().double().view(len(rows), config.restarts)
+    values = np.reshape(objective, (len(rows), config.restarts))
     chosen = values.argmin(1)
     same: dict[str, Any] = {"method": work.name, "family": work.family, "task": "feature", "oracle": work.oracle}
     same |= {"dataset": dataset.name, "size": dataset.size, "network": config.network, "tap": "+".join(config.taps)}
@@ -349,28 +285,3 @@ def _rows(work: Work, rows: list[int], outcome: Outcome) -> list[Row]:
         for at, id in enumerate(dataset.ids(rows))
         for restart in range(config.restarts)
     ]
-
-
-def trace_rows(name: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Means over all images and restarts."""
-    sums: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0])
-    for note in (note for shard in shards for note in shard.log):
-        for term, (total, count) in note["terms"].items():
-            sums[note["step"], term][0] += total
-            sums[note["step"], term][1] += count
-    return [
-        {"method": name, "step": step, "term": term, "value": total / count}
-        for (step, term), (total, count) in sorted(sums.items())
-        if count
-    ]
-
-
-def _timing(work: Work, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards run one after the other, so their seconds add up. A shard that stopped early keeps its last value."""
-    steps = sorted({note["step"] for shard in shards for note in shard.log})
-    _, fit = work.guide
-    rows = []
-    for step in steps:
-        spent = sum(max((note["seconds"] for note in one.log if note["step"] <= step), default=0.0) for one in shards)
-        rows.append({"method": work.name, "step": step, "seconds": fit + spent})
-    return rows

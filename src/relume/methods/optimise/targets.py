@@ -1,6 +1,7 @@
 """Targets: the only part of an inversion with access to the originals. It returns their features; the images only for oracles."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -68,6 +69,20 @@ class Provider:
 
     def _images(self, rows: Sequence[int]) -> Tensor:
         return as_channels(self.dataset.pixels(list(rows)), self.channels).to(self.device)
+
+
+def select_method(group: Group, config: InvertOptimise, name: str) -> Group:
+    """The group's rows of one method, for recipe `name`: its only method, or that with the recipe's taps."""
+    methods = sorted({row["method"] for row in group.index})
+    if len(methods) == 1:
+        return group
+    expected = (config.network, "+".join(config.taps))
+    same = {row["method"] for row in group.index if (row["network"], row["tap"]) == expected}
+    if len(same) != 1:
+        fault = f"{len(same)} of them for {' '.join(expected)}: {name} needs exactly one"
+        raise UserError(f"{group.folder} has several methods ({', '.join(methods)}), {fault}")
+    positions = [position for position, row in enumerate(group.index) if row["method"] in same]
+    return replace(group, images=group.images[positions], index=[group.index[position] for position in positions])
 
 
 def reconstructions(group: Group, ids: Sequence[str]) -> list[list[int]]:
