@@ -108,7 +108,7 @@ class Story:
                 value, kind = number(result.cells[name]), family(result, self.drawing.data.families)
                 if value is not None:
                     lo, hi = (number(result.cells.get(f"{name}_{end}", "")) for end in ("lo", "hi"))
-                    about = {"tap": one.tap, "name": result.label if kind in seen else kind, "kind": kind}
+                    about: dict[str, object] = {"tap": one.tap, "name": result.label if kind in seen else kind, "kind": kind}
                     about |= {"method": result.method, "joined": "+" not in one.tap and kind not in seen}
                     yield {**about, "value": value, "lo": lo, "hi": hi}
                     seen.add(kind)
