@@ -35,8 +35,8 @@ from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.config import ImagenetVal
 from relume.data.prepare import prepare
-from relume.data.rows import Rows
 from relume.data.store import Dataset
+from relume.data.write import Rows
 from relume.methods.decoder.infer import apply
 from relume.methods.decoder.model import read_decoder
 from relume.methods.optimise.config import variation
