@@ -39,15 +39,15 @@ RECIPES: dict[str, dict[str, Any]] = {
     "alexnet_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at conv1
     "alexnet_middle": _recipe(tv=50.0, guide=1.0),  # tuned at conv3
     "alexnet_deep": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5
-    "alexnet_pooled": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at pool
+    "alexnet_pooled": _recipe(tv=50.0, guide=3.0, grid=6, steps=150, **GUIDED),  # tuned at pool
     "vgg_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at conv2_2
     "vgg_middle": _recipe(tv=3.0, guide=0.0),  # tuned at conv3_3
     "vgg_deep": _recipe(tv=10.0, guide=3.0, grid=6, **GUIDED),  # tuned at conv5_3
-    "vgg_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "vgg_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, steps=150, **GUIDED),  # tuned at pool
     "efficientnet_shallow": _recipe(tv=2.0, guide=0.0),  # tuned at stage1
     "efficientnet_middle": _recipe(tv=30.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage4
     "efficientnet_deep": _recipe(tv=50.0, guide=3.0, grid=6, **GUIDED),  # tuned at stage6
-    "efficientnet_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, **GUIDED),  # tuned at pool
+    "efficientnet_pooled": _recipe(tv=100.0, guide=10.0, grid=4, ridge=10.0, steps=150, **GUIDED),  # tuned at pool
     "tokens_shallow": _recipe(tv=10.0, guide=0.0),  # tuned at block 1 of a ViT-tiny with random weights
     "tokens_middle": _tokens(tv=10.0, guide=1.0),  # this and the next are not tuned: as in other families
     "tokens_deep": _tokens(tv=30.0, guide=3.0, **GUIDED),
