@@ -232,7 +232,7 @@ def starts(repeat: int) -> Iterator[Row]:
     """Processor seconds of `--help`, which imports what a run imports at its start, against `import torch`."""
     root = find_root(Path.cwd())
     commands: dict[str, tuple[str, ...]] = {
-        f"start-up: stages/{path.name}": (str(path), "--help") for path in sorted((root / "stages").glob("[a-z]*.py"))
+        f"start-up: {path.stem}": ("-m", f"stages.{path.stem}", "--help") for path in sorted((root / "stages").glob("[a-z]*.py"))
     }
     commands["start-up: relume --help"] = ("-m", "relume.cli.main", "--help")
 
