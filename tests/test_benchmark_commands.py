@@ -162,3 +162,23 @@ def test_table_of_surrogates(project: Path) -> None:
     assert len({row["mean_b"] for row in table if row["metric"] == "psnr"}) == 1
     assert len(means) == 2, "the strength matters"
     assert read_json(project / "results/surrogate.json")["n"] == 2
+
+
+@pytest.mark.slow
+def test_predictions_are_compared_with_the_true_embedding(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The opposite of the true embedding has cosine -1."""
+
+    def opposite(bench: surrogate.Bench, config: object) -> object:
+        lesson, _ = learn(bench, config)  # type: ignore[arg-type]
+        extractors = surrogate.Extractors(store=bench.store, device=bench.device, micro_batch=4)
+        true = extractors.see("vgg16_conv", bench.dataset.images[bench.rows], ("pool",))["pool"]
+        lesson.module.predict = lambda rows: -true  # type: ignore[method-assign]
+        return lesson, 0
+
+    learn = surrogate.learn
+    monkeypatch.setattr(surrogate, "learn", opposite)
+    monkeypatch.setattr(surrogate, "inversions", lambda *given: [])
+    assert run().exit_code == 0
+    told = read_csv(project / "results/surrogate.csv")
+    assert [float(row["mean_a"]) for row in told] == pytest.approx([-1.0, -1.0], abs=1e-6)
+    assert all(float(row["mean_b"]) > 0 for row in told)
