@@ -34,7 +34,6 @@ def main(
         images=images,
         models=models,
         views=[*names, *([REID_N, REID_PAIRS] if any(map(is_reid, names)) else [])],
-        recipes=context.plain("recipes"),
     )
     distances, probed = gather_sets(config.groups, sets, samples), read_csv(probe) if probe else []
     write_csv(out / "paths.csv", TIMED_PATHS, gather_paths(config.groups, paths, reconstructions) if paths else [])

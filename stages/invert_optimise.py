@@ -35,12 +35,12 @@ def main(
 ) -> None:
     run = context.section(Run, "run")
     key = f"recipes.{recipe}"
-    config, _ = variation(context.plain("invert_optimise"), context.plain("losses"), context.plain(key), key)
-    settings = {**asdict(config), "losses": config.losses.active}
+    config, inputs = variation(context.plain("invert_optimise"), context.plain("losses"), context.plain(key), key)
+    settings = {**asdict(config), "losses": config.losses.active, **asdict(inputs)}
     device, dataset = device_of(run), Dataset.open(images)
     deterministic()
-    inputs = [images / "index.csv", start / "images.npy", reference / "images.npy", surrogate, *weights]
-    scratch = context.scratch(inputs, describe(device))
+    files = [images / "index.csv", start / "images.npy", reference / "images.npy", surrogate, *weights]
+    scratch = context.scratch(files, describe(device))
     with context.live(settings) as live:
         prepared = work(
             name=recipe,

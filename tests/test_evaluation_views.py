@@ -95,10 +95,13 @@ def witness(tmp_path: Path) -> Witness:
         write_json(tmp_path / name / "model.json", {"config": config})
     own: dict[str, Any] = {"network": "alexnet_conv", "terms": TERMS}
     latents = {"generator": "models/gan/style", "mapper": "models/mapper/mapper", "losses": {"lpips": 1.0}, "base": own}
+    none = "data/none"
+    begun = {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": none}
+    lent = {"start": none, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"}
     configs = {
         "decoders": {"decoders": ["plain", "sharp"]},
-        "steered": own | {"losses": {"feature": 1.0, "ref": 0.0}},
-        "referred": own | {"losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0}},
+        "steered": own | begun | {"losses": {"feature": 1.0, "ref": 0.0}},
+        "referred": own | lent | {"losses": {"feature": 1.0, "ref": 0.5, "surrogate": 1.0}},
         "latents": latents | {"methods": {"a": {}, "b": {"network": "resnet101"}}},
         "pictures": {"landscape": "models/landscape/theta", "methods": {"p": {}}},
     }
@@ -110,12 +113,7 @@ def witness(tmp_path: Path) -> Witness:
         "latents": [("a", "alexnet_conv", "conv5"), ("b", "alexnet_conv", "conv5")],
         "pictures": [("p", "", "")],
     }
-    none = "data/none"
-    recipes = {
-        "steered": {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": none},
-        "referred": {"start": none, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"},
-    }
-    return Witness(methods=methods, rows=rows, recipes=recipes, models=tmp_path)
+    return Witness(methods=methods, rows=rows, models=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,9 @@ def gather(
     images: Path,
     models: Path | None = None,
     views: Sequence[str] = (),
-    recipes: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
     """All cells of these groups, in the order of the tables. The folders are the roots. `views`: columns of further networks;
-    `models` and `recipes` determine which networks a method has used."""
+    `models`: their cards tell which networks a method has used."""
     _exactly(groups, methods, ".csv", "evaluate")
     _exactly(groups, reconstructions, "", "the stage of that group")
     cells: list[Cell] = []
@@ -73,7 +72,7 @@ def gather(
     tables = {group: read_csv(methods / f"{group}.csv") for group in groups}
     described = {group: read_json(run_folder(reconstructions / group) / METHOD_FILE) for group in groups}
     known = {group: list(dict.fromkeys((row["method"], row["network"], row["tap"]) for row in tables[group])) for group in groups}
-    witness = Witness(methods=described, rows=known, recipes=recipes or {}, models=models)
+    witness = Witness(methods=described, rows=known, models=models)
     for group, rows in tables.items():
         for row in rows:
             # in one group only; masked methods per dataset and ratio

@@ -1,8 +1,8 @@
 """The networks that a method has used: for inversion, training, objective or selection. Metrics by these are circular. They are
-read from the index, `method.json`, the cards of named models, and recipes; terms of weight 0 are left out."""
+read from the index, `method.json` and the cards of named models; terms of weight 0 are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from relume.networks.catalogue import trunk
 Described = Mapping[str, Any]
 LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and settings of the terms
 OF_ONE = ("methods", "decoders", "models")  # keys of a group's config with entries per method
+INPUTS = ("start", "reference", "surrogate")  # keys of a recipe's further inputs
 GROUPS, MODELS = "data/reconstructions/", "models/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """`methods`: group -> its method.json; `rows`: group -> (method, network, tap); `recipes`: their section."""
+    """`methods`: group -> its method.json; `rows`: group -> (method, network, tap)."""
 
     methods: Mapping[str, Described]
     rows: Mapping[str, Sequence[tuple[str, str, str]]]
-    recipes: Mapping[str, Described] = field(default_factory=dict)
     models: Path | None = None  # root of the models; None: cards are not read
 
     def seen(self, group: str, method: str) -> frozenset[str]:
@@ -34,17 +34,17 @@ class Witness:
         yield from (name for _, network, _ in own for name in network.split("+") if name)
         config = self.methods[group].get("config", {})
         weights = config.get(LOSSES, {})
-        yield from self._walk({key: value for key, value in config.items() if key not in OF_ONE}, weights)
+        yield from self._walk({key: value for key, value in config.items() if key not in (*OF_ONE, *INPUTS)}, weights)
         if isinstance(config.get("methods"), Mapping):
             yield from self._walk(config["methods"].get(method, {}), weights)
         for card in sorted(self.models.glob(f"*/{method}/model.json")) if self.models else []:
             yield from self._card(card)
-        yield from self._begun(self.recipes.get(group, {}), weights, own)
+        yield from self._begun(config, weights, own)
 
-    def _begun(self, recipe: Described, weights: Described, own: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    def _begun(self, config: Described, weights: Described, own: Sequence[tuple[str, str, str]]) -> Iterator[str]:
         """Networks of a recipe's start (the method at the same taps), reference (the whole group) and surrogate."""
         taps = {row[1:] for row in own}
-        start, reference, surrogate = (str(recipe.get(key, "")) for key in ("start", "reference", "surrogate"))
+        start, reference, surrogate = (str(config.get(key, "")) for key in INPUTS)
         yield from self._group(start, [row[0] for row in self.rows.get(start.removeprefix(GROUPS), ()) if row[1:] in taps])
         if weights.get("ref"):
             yield from self._group(reference, [row[0] for row in self.rows.get(reference.removeprefix(GROUPS), ())])
