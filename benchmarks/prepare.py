@@ -26,9 +26,8 @@ from relume.core.files import write_json
 from relume.data.archives import is_image
 from relume.data.decode import decode
 from relume.data.pictures import Contents, File, Picture
-from relume.data.pool import workers
 from relume.data.sources.photos import PHOTOS, load
-from relume.data.write import render, write
+from relume.data.write import render, workers, write
 
 SIZE, SHORT_SIDE = 224, 256
 OUT = Path("metrics/benchmarks/prepare.json")

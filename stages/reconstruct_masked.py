@@ -9,8 +9,7 @@ from relume.core.stage import StageContext, stage
 from relume.data.store import Dataset
 from relume.evaluation.masked import fillers
 from relume.methods.masked.config import ReconstructMasked
-from relume.methods.masked.descents import descents
-from relume.methods.masked.infer import Predictor, predictors, reconstruct
+from relume.methods.masked.infer import Predictor, descents, predictors, reconstruct
 from relume.methods.masked.model import read_masked
 
 SECTION = "reconstruct_masked"

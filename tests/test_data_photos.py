@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from relume.core.runtime import generator
+from relume.data.config import Masks
 from relume.data.dead_leaves import Photographs, dead_leaves, dead_leaves_float, radii
 from relume.data.masks import PATTERNS, bayer, hidden_cells, masks, masks_of
-from relume.data.masks_config import Masks
 from relume.data.pictures import rng
 from relume.data.portable import cos_sin, exp, hypot, log, uniform
 from relume.data.prepare import prepare

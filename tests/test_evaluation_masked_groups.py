@@ -13,8 +13,8 @@ from relume.core.errors import UserError
 from relume.core.images import to_float
 from relume.core.results import RATIO, read_group, write_group
 from relume.core.runtime import generator
+from relume.data.config import Masks
 from relume.data.masks import in_pixels, masks_of
-from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.evaluation.config import Sets
 from relume.evaluation.masked import (

@@ -13,13 +13,12 @@ from relume.core.files import read_csv, read_json
 from relume.core.images import to_uint8
 from relume.core.results import GREY, Descent, Row, is_masked, pasted, read_descent, read_masked_group, visible, write_group
 from relume.core.runtime import generator
+from relume.data.config import Masks
 from relume.data.masks import in_pixels, masks_of
-from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.methods.masked.config import EnergyTransformerConfig, MaskedConfig, ReconstructMasked
-from relume.methods.masked.descents import SHOWN, Descents, descents
 from relume.methods.masked.energy_transformer import EnergyTransformer
-from relume.methods.masked.infer import Predictor, scenes
+from relume.methods.masked.infer import SHOWN, Descents, Predictor, descents, scenes
 from relume.methods.masked.model import read_masked
 from relume.methods.masked.train import MaskedTrainer
 from relume.training.loop import LOSS, train

@@ -8,9 +8,9 @@ import torch
 
 from relume.core.images import to_uint8
 from relume.core.runtime import generator
+from relume.data.config import Masks
 from relume.data.linear import NOISES, LinearFill
 from relume.data.masks import in_pixels, masks_of
-from relume.data.masks_config import Masks
 from relume.data.store import Dataset
 from relume.methods.masked.model import read_masked
 from tests.toy_masked import ENERGY, trainer, write_masked

@@ -13,9 +13,8 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.data.store import Dataset
 from relume.losses.gan import WIDTHS, discrepancy
-from relume.methods.gan.adversary import Paths, lengths
+from relume.methods.gan.adversary import Paths, coloured, cut, diff_augment, lengths, shifted
 from relume.methods.gan.config import DiffAugment
-from relume.methods.gan.diff_augment import coloured, cut, diff_augment, shifted
 from relume.methods.gan.generator import Generator, Noise
 from relume.methods.gan.moments import grain
 from relume.training.adversarial import DISCRIMINATOR

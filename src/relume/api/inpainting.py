@@ -7,9 +7,9 @@ import torch
 
 from relume.core.errors import UserError, one_of
 from relume.core.files import find_root, read_json
+from relume.data.config import Masks
 from relume.data.decode import BadPicture, decode
 from relume.data.masks import masks_of
-from relume.data.masks_config import Masks
 from relume.methods.masked.energy_transformer import EnergyTransformer
 from relume.methods.masked.inpaint import Hole, Inpainting, Window, fill, holes
 from relume.methods.masked.model import TrainedMasked, read_masked

@@ -13,7 +13,7 @@ from relume.core.errors import UserError
 from relume.core.files import find_root
 from relume.core.images import save_png
 from relume.core.results import GREY
-from relume.data.masks_config import Masks
+from relume.data.config import Masks
 from relume.methods.masked.inpaint import Hole, Inpainting, fill, holes
 from relume.methods.masked.model import TrainedMasked
 

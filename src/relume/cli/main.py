@@ -227,9 +227,9 @@ def decode(**options: Any) -> None:
       relume decode my.jpg --decoder lite0_stage4_128
       relume decode my.jpg --decoder models/decoder/alexnet_conv5 --out my_conv5.png
     """
-    from relume.cli.decode import Options, run
+    from relume.cli.decode import run
 
-    run(Options(**options))
+    run(**options)
 
 
 @main.command()

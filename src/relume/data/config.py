@@ -115,3 +115,12 @@ class Prepare:
 
     max_bad: Count = 0  # unreadable images that are skipped and listed; more are an error
     datasets: dict[str, Annotated[Source, Field(discriminator="source")]]
+
+
+@config
+class Masks:
+    """`random`: any cells; `block`: rectangles, as in BEiT; `grid`: evenly spread."""
+
+    pattern: Literal["random", "block", "grid"]
+    ratio: float = Field(gt=0, lt=1)  # fraction of hidden cells
+    cell: int = Field(ge=1)  # px

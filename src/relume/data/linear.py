@@ -12,8 +12,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from relume.data.config import Masks
 from relume.data.masks import in_pixels, masks_of
-from relume.data.masks_config import Masks
 from relume.data.store import Dataset, batches
 
 WINDOW = 32  # px

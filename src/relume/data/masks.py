@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relume.core.runtime import generator
-from relume.data.masks_config import Masks
+from relume.data.config import Masks
 from relume.data.portable import exp, log
 
 LEAST_BLOCK = 16 / 196  # BEiT's smallest block has 16 of 14 x 14 cells

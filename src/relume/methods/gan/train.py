@@ -14,9 +14,8 @@ from relume.core.samples import Samples
 from relume.losses import gan as losses
 from relume.losses.gan import kid
 from relume.methods.gan import model as gans
-from relume.methods.gan.adversary import Adversary
+from relume.methods.gan.adversary import Adversary, diff_augment
 from relume.methods.gan.config import GanConfig, LeastSquares, Logistic, MetricNetwork, Moments
-from relume.methods.gan.diff_augment import diff_augment
 from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.moments import ReferenceFeatures
 from relume.methods.gan.samples import Sampler, sampled

@@ -7,7 +7,7 @@ from pydantic import Field
 from relume.core.config import config
 from relume.core.files import NONE, given
 from relume.core.references import Count, Dataset, Entry, Folder, Once, Same, Split, TrainingSet, Validation
-from relume.data.masks_config import Masks
+from relume.data.config import Masks
 from relume.training.config import Augment, Name, Training
 
 
