@@ -1,4 +1,4 @@
-"""A discriminator and the history of its objective, in one state dict, so that a killed training resumes exactly; and differentiable
+"""A discriminator and the history of its objective, in one state dict, so that a killed training resumes exactly; differentiable
 augmentation of real and generated images (Zhao et al., arXiv 2006.10738): colours, translation, cutout."""
 
 from collections.abc import Sequence
