@@ -115,12 +115,6 @@ def test_guide_uses_training_images_only(
     assert not torch.equal(learned_from(inverted, default_params, taps).centre, plain.centre)
 
 
-def test_mean_image_is_of_the_training_split(dataset: Dataset) -> None:
-    trained = [number for number, row in enumerate(dataset.index) if row["split"] == "train"]
-    found = Provider(dataset, {}, CPU).mean_image()
-    np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), dataset.images[trained].mean(0) / 255, atol=1e-6)
-
-
 def init(**values: Any) -> Init:
     return Init(**{"base": "grey", "mean": 0.5, "std": 0.0, "noising": 0.0, **values})
 

@@ -28,12 +28,10 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "projected pixels": {"parametrisation": PIXELS, "optimiser": SLOW},
     "sigmoid pixels": {"parametrisation": {"kind": "pixels", "box": "sigmoid"}},
     "free pixels": {"parametrisation": {"kind": "pixels", "box": "none"}, "optimiser": SLOW},
-    "pyramid": {"parametrisation": {"kind": "pyramid", "levels": 3}},
     "prior": {"parametrisation": PRIOR, "optimiser": SLOW},
     "latent": {"parametrisation": {"kind": "latent", "space": "w", "start": "random", "noise": False}},
     "sgd": {"optimiser": {"rule": "sgd", "normalise_gradient": True, "learning_rate": [[0, 3.0]]}},
     "adam": {"optimiser": {"rule": "adam", "betas": [0.5, 0.99]}},
-    "signed_adam": {"optimiser": {"rule": "signed_adam"}},
     "lbfgs": {"optimiser": {"rule": "lbfgs", "learning_rate": [[0, 0.5]]}},
     "jitter": {"views": {"transforms": [JITTER]}},
     "affine": {"views": {"transforms": [AFFINE]}},
@@ -90,7 +88,7 @@ def test_equal_seeds_give_equal_bits_and_leave_no_hooks(default_params: dict[str
         assert "forward" not in vars(module)
 
 
-@pytest.mark.parametrize("name", ["signed_adam", "prior", "lbfgs", "all views, two at a time", "noised normalised sgd"])
+@pytest.mark.parametrize("name", ["prior", "lbfgs", "all views, two at a time", "noised normalised sgd"])
 def test_rows_are_independent(default_params: dict[str, Any], name: str) -> None:
     config = settings(default_params, **VARIATIONS[name], steps=3)
     both, alone = solve(config, count=2)[0], solve(config, count=1)[0]

@@ -9,13 +9,13 @@ from relume.core.errors import UserError
 from relume.core.images import resize
 from relume.methods.latent.space import LatentSpace
 from relume.methods.optimise import optimizers, parametrise, tuned
-from relume.methods.optimise.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, Pyramid, variation
+from relume.methods.optimise.config import Affine, Colour, Fourier, Jitter, Optimiser, Pixels, variation
 from relume.methods.optimise.parametrise import Parametrisation
 from relume.methods.optimise.prior import DeepPrior, noise
 from relume.methods.optimise.views import moved, view
 from tests.gan_files import KINDS, generator, latent
 
-Space = Pixels | Fourier | Pyramid
+Space = Pixels | Fourier
 
 INVERTIBLE: list[Space] = [
     Pixels(kind="pixels", box="projection"),
@@ -23,9 +23,6 @@ INVERTIBLE: list[Space] = [
     Pixels(kind="pixels", box="none"),
     Fourier(kind="fourier", decay=1.0),
     Fourier(kind="fourier", decay=0.0),
-    Pyramid(kind="pyramid", levels=1),
-    Pyramid(kind="pyramid", levels=4),
-    Pyramid(kind="pyramid", levels=8),
 ]
 DRAWN: list[Parametrisation] = [
     DeepPrior(channels=4, levels=2),

@@ -27,7 +27,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "growth and switches": {"sizes": [[0, 32], [2, 48]], "switches": [[3, PIXELS]]},
     "growth, lbfgs": {"sizes": [[0, 32], [4, 48]], "optimiser": {"rule": "lbfgs"}},
     "prior, then pixels": {"parametrisation": PRIOR, "switches": [[4, PIXELS]]},
-    "pyramid": {"parametrisation": {"kind": "pyramid", "levels": 3}},
     "free pixels": {"parametrisation": {"kind": "pixels", "box": "none"}},
     "patience": {"stop": {"patience": 3, "tolerance": 0.3}, "steps": 30},
     "restarts": {"restarts": 2},

@@ -206,7 +206,7 @@ class Inversion:
         """Until all images are found, or Ctrl-C."""
         opened, config, started = self.opened, self.config, time.perf_counter()
         with self.source.borrow(), _repeatable():
-            outcomes, trace = self._outcomes(self._learned(progress), progress, on_step)
+            outcomes, trace = self._outcomes(progress, on_step)
             chosen = [_chosen(outcome, config) for outcome in outcomes]
             images = torch.cat([outcome.images.cpu()[rows] for outcome, rows in zip(outcomes, chosen, strict=True)])
             errors = self._errors(images)
@@ -235,22 +235,9 @@ class Inversion:
             opened=(self.source, opened),
         )
 
-    def _learned(self, progress: bool) -> tuple[guides.Guide | None, Tensor | None]:
-        """The guide, and the mean picture to begin with, if they are asked for."""
-        config, opened = self.config, self.opened
-        if not self.needs_training_images:
-            return None, None
-        guided = config.losses.guide > 0 or config.init.base == "guide"
-        guide = guides.guide(opened, config, self.whole, progress=progress) if guided else None
-        if config.init.base != "mean_image":
-            return guide, None
-        dataset = guides.training(config.dataset, self.whole)
-        return guide, guides.Provider(dataset, {}, opened.device, opened.channels).mean_image()[None]
-
-    def _outcomes(
-        self, learned: tuple[guides.Guide | None, Tensor | None], progress: bool, on_step: Callable[[Report], None] | None
-    ) -> tuple[list[Outcome], Trace]:
+    def _outcomes(self, progress: bool, on_step: Callable[[Report], None] | None) -> tuple[list[Outcome], Trace]:
         config, opened, count = self.config, self.opened, len(self.names)
+        guide = guides.guide(opened, config, self.whole, progress=progress) if self.needs_training_images else None
         networks = {name: load_network(name, opened.store, opened.device) for name in (*self.goal.needs, *self.goal.targets)}
         networks |= {opened.name: opened.network}
         width = max(1, self.settings.micro_batch // config.restarts)
@@ -258,7 +245,7 @@ class Inversion:
         label = f"{opened.name} {'+'.join(opened.weights)}"
         with tqdm(total=count * config.steps, desc=label, unit="step", dynamic_ncols=True, disable=not progress) as bar:
             for at in range(0, count, width):
-                problem = self._problem(slice(at, at + width), learned, networks)
+                problem = self._problem(slice(at, at + width), guide, networks)
                 log: list[dict[str, Any]] = []
 
                 def note(report: Report, log: list[dict[str, Any]] = log, before: int = at) -> None:
@@ -275,17 +262,15 @@ class Inversion:
                 bar.update(min(count, at + width) * config.steps - bar.n)  # some come to rest early
         return outcomes, trace
 
-    def _problem(
-        self, rows: slice, learned: tuple[guides.Guide | None, Tensor | None], networks: Mapping[str, Network]
-    ) -> Problem:
-        opened, config, (guide, mean_image) = self.opened, self.config, learned
+    def _problem(self, rows: slice, guide: guides.Guide | None, networks: Mapping[str, Network]) -> Problem:
+        opened, config = self.opened, self.config
         originals = None if self.originals is None else self.originals[rows].to(opened.device)
         targets = self._targets(rows, originals, networks)
 
         def base(guided: Tensor | None) -> Tensor | None:
             if self.decoder is not None:
                 return apply(self.decoder, targets[opened.name]).repeat_interleave(config.restarts, 0)
-            return guided if config.init.base == "guide" else mean_image
+            return guided if config.init.base == "guide" else None
 
         return problem(
             config,

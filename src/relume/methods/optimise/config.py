@@ -35,14 +35,6 @@ class Fourier:
 
 
 @config
-class Pyramid:
-    """A sum of images of increasing resolution, in decorrelated colours, through a sigmoid (lucid's Laplacian pyramid)."""
-
-    kind: Literal["pyramid"]
-    levels: int = Field(ge=1, le=8)  # each has half the side of the last
-
-
-@config
 class Prior:
     """Deep image prior (arXiv 1711.10925): the weights of an untrained network per image, with fixed noise as input."""
 
@@ -81,14 +73,14 @@ class Own:
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-Parametrisation = Annotated[Pixels | Fourier | Pyramid | Prior | Latent | Own, Field(discriminator="kind")]
+Parametrisation = Annotated[Pixels | Fourier | Prior | Latent | Own, Field(discriminator="kind")]
 
 
 @config
 class Init:
     """The initial image: base + std * noise, blended with more noise. A recipe's `start`, if it is a group, replaces the base."""
 
-    base: Literal["grey", "mean_image", "guide"]  # mean_image: of the training split; guide: the prediction of terms.guide
+    base: Literal["grey", "guide"]  # guide: the prediction of terms.guide
     mean: float = Field(ge=0, le=1)  # the grey level
     std: float = Field(ge=0)  # of Gaussian noise on the base, per id and restart; restarts differ only in it
     # multi-objective inversion's factor f: (base + f * noise) / (1 + f), noise with the mean and std of ImageNet's pixels
@@ -133,7 +125,7 @@ class Views:
 
 @config
 class Optimiser:
-    rule: Literal["sgd", "adam", "signed_adam", "lbfgs"]
+    rule: Literal["sgd", "adam", "lbfgs"]
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]  # of both adams
     normalise_gradient: bool  # to norm 1 per sample (with sgd: multi-objective inversion's rule)
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
@@ -145,7 +137,7 @@ class Optimiser:
         check_schedule("learning_rate", [step for step, _ in self.learning_rate])
         if self.cosine and self.cooldown:
             raise ValueError(f"cooldown: must be 0 with cosine: true, got {self.cooldown}")
-        if self.rule in ("lbfgs", "signed_adam") and self.normalise_gradient:
+        if self.rule == "lbfgs" and self.normalise_gradient:
             raise ValueError(f"normalise_gradient: must be false with rule {self.rule}")
 
 

@@ -82,10 +82,6 @@ class Work:
         """Images per shard."""
         return max(1, self.run.micro_batch // self.config.restarts)
 
-    @cached_property
-    def mean_image(self) -> Tensor:
-        return self.provider.mean_image()
-
 
 def work(
     *,
@@ -265,8 +261,7 @@ def _problem(work: Work, rows: list[int]) -> Problem:
 def _base(work: Work, ids: Sequence[tuple[str, int]], guide: Tensor | None) -> Tensor | None:
     """Initial images, (N or 1, 3, h, h); None: grey."""
     if work.start is None:
-        base = work.config.init.base
-        return guide if base == "guide" else work.mean_image[None] if base == "mean_image" else None
+        return guide if work.config.init.base == "guide" else None
     found = {row["id"]: position for position, row in enumerate(work.start.index) if row["selected"] == "true"}
     missing = [name for name, _ in ids if name not in found]
     if missing:

@@ -40,10 +40,10 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 class Elementwise:
-    """A torch optimizer, created at the first step. `signed`: it uses the sign of the gradient."""
+    """A torch optimizer, created at the first step."""
 
-    def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer], *, signed: bool = False) -> None:
-        self.make, self.signed = make, signed
+    def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> None:
+        self.make = make
         self.optimiser: torch.optim.Optimizer | None = None
         self.saved: dict[str, Tensor] = {}
 
@@ -56,7 +56,7 @@ class Elementwise:
         (group,) = self.optimiser.param_groups
         assert group["params"][0] is code
         group["lr"] = rate
-        code.grad = gradient.sign() if self.signed else gradient
+        code.grad = gradient
         self.optimiser.step()
         code.grad = None
 
@@ -148,7 +148,6 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 RULES: dict[str, Callable[[Optimiser], Optimizer]] = {
     "sgd": lambda config: Elementwise(torch.optim.SGD),
     "adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas)),
-    "signed_adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas), signed=True),
     "lbfgs": lambda config: Lbfgs(),
 }
 

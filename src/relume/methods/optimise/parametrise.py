@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from relume.core.errors import UserError
-from relume.core.images import per_channel, resize
+from relume.core.images import per_channel
 from relume.core.registry import added
 from relume.methods.optimise.base import Parametrisation
-from relume.methods.optimise.config import Fourier, Latent, Own, Pixels, Prior, Pyramid
+from relume.methods.optimise.config import Fourier, Latent, Own, Pixels, Prior
 from relume.methods.optimise.prior import DeepPrior
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 
@@ -22,7 +22,7 @@ COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.
 COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 
-Config = Pixels | Fourier | Pyramid | Prior | Latent | Own
+Config = Pixels | Fourier | Prior | Latent | Own
 Spaces = Callable[[Config], Parametrisation]  # `build`, or a builder that also has a generator
 
 
@@ -89,36 +89,6 @@ class FourierColours(Parametrisation):
         return frequency.pow(-self.decay) * size**self.decay / 8  # 1 / 8: a step of 0.05 changes a pixel by a few grey levels
 
 
-class PyramidColours(Parametrisation):
-    """The parameters are images of decreasing resolution, flattened: (N, 3 * sum of side^2). Their sum is the image's logits in
-    decorrelated colours. All levels have one scale, because octaves of natural images have equal energy."""
-
-    keeps_code, bounded = False, True
-
-    def __init__(self, levels: int) -> None:
-        self.levels = levels
-
-    def encode(self, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """From coarse to fine, each level is the downscaled residual; the finest is the remaining residual."""
-        residual, size = _decorrelated(images), images.shape[-1]
-        levels: list[Tensor] = []
-        for side in reversed(self._sides(size)[1:]):
-            levels.insert(0, F.interpolate(residual, size=(side, side), mode="area"))
-            residual = residual - resize(levels[0], size)
-        return torch.cat([level.flatten(1) for level in (residual, *levels)], dim=1)
-
-    def decode(self, code: Tensor, size: int) -> Tensor:
-        sides = self._sides(size)
-        channels = code.shape[1] // sum(side * side for side in sides)
-        levels = code.split([channels * side * side for side in sides], dim=1)
-        upscaled = [resize(level.unflatten(1, (channels, side, side)), size) for level, side in zip(levels, sides, strict=True)]
-        return _coloured(torch.stack(upscaled).sum(0))
-
-    def _sides(self, size: int) -> list[int]:
-        """ceil(size / 2^level) for all levels of at least one pixel."""
-        return [-(-size // 2**level) for level in range(self.levels) if 2**level <= size]
-
-
 BOXES: dict[str, type[ProjectedPixels] | type[SigmoidPixels] | type[FreePixels]] = {
     "projection": ProjectedPixels,
     "sigmoid": SigmoidPixels,
@@ -132,8 +102,6 @@ def build(config: Config) -> Parametrisation:
             return BOXES[config.box]()
         case Fourier():
             return FourierColours(config.decay)
-        case Pyramid():
-            return PyramidColours(config.levels)
         case Prior():
             return DeepPrior(config.channels, config.levels)
         case Own():

@@ -50,15 +50,6 @@ class Provider:
         batches = (resize(self._images(rows[at : at + BATCH]), size) for at in watch(range(0, len(rows), BATCH)))
         return fit(lambda images: self._extract(images, taps)[config.network], batches, config.terms.guide)
 
-    def mean_image(self) -> Tensor:
-        """Of the training split, (C, H, W)."""
-        rows = self.dataset.select("train")
-        batches = (as_channels(self.dataset.pixels(rows[at : at + BATCH]), self.channels) for at in range(0, len(rows), BATCH))
-        total = torch.zeros(self.channels, self.dataset.size, self.dataset.size, dtype=torch.float64)
-        for batch in batches:
-            total += batch.double().sum(0)
-        return (total / len(rows)).float()
-
     @torch.no_grad()
     def _extract(self, images: Tensor, taps: Taps) -> dict[str, dict[str, Tensor]]:
         found: dict[str, dict[str, Tensor]] = {}
