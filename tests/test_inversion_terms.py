@@ -242,4 +242,7 @@ def test_tv_penalties(default_params: dict[str, Any], penalty: str, exponent: fl
     config = settings(default_params, terms={"tv": {"penalty": penalty, "exponent": exponent}})
     whole = alone("tv", config)
     assert value(whole, stripes(whole)).tolist() == pytest.approx([answer] * 2, rel=1e-3)
+    flat = constant(0.5)(whole).requires_grad_()
+    (gradient,) = torch.autograd.grad(value(whole, flat).sum(), [flat])
+    assert torch.isfinite(gradient).all()
     assert penalty in get_args(TvTerm.__dataclass_fields__["penalty"].type)

@@ -46,19 +46,6 @@ def test_priors() -> None:
     assert image.pixel(grey, white).item() == 0.25
 
 
-TV1, TV2, ALPHA = (lambda x: image.tv(x, 1)), (lambda x: image.tv(x, 2)), (lambda x: image.alpha_norm(x, 6))
-
-
-@pytest.mark.parametrize("term", [TV1, TV2, image.tv_linear, image.tv_squared_relu, ALPHA])
-def test_prior_gradients(term) -> None:  # type: ignore[no-untyped-def]
-    flat = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
-    (gradient,) = torch.autograd.grad(term(flat).sum(), [flat])
-    assert torch.isfinite(gradient).all()
-    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    (gradient,) = torch.autograd.grad(term(x.requires_grad_()).sum(), [x])
-    assert (term(x - 0.1 * gradient) < term(x)).all()
-
-
 def test_objective_is_a_weighted_sum() -> None:
     mean = Term(name="a", weight=2.0, value=lambda state: state.images.mean((1, 2, 3)), needs={"net": ("conv1", "conv2")})
     total = Term(name="b", weight=0.5, value=lambda state: state.images.sum((1, 2, 3)), needs={"net": ("conv2",)}, oracle=True)

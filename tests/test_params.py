@@ -62,10 +62,6 @@ def told(params: dict[str, Any], changes: dict[str, Any], key: str, kind: str) -
     assert any(line.startswith(f"params: {key}: ") and re.search(kind, line) for line in found), "\n".join(found) or "no fault"
 
 
-def test_committed_parameters_are_valid(default_params: dict[str, Any]) -> None:
-    check(default_params)
-
-
 ONE_SECTION: list[tuple[str, Any, str, str]] = [
     ("lossess", {}, "lossess", "unknown section; did you mean 'losses'"),
     ("prepare.datasets.photos.source", "fotos", "prepare.datasets.photos.source", "unknown 'fotos'.*cifar10"),

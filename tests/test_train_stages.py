@@ -25,7 +25,7 @@ from stages import train_decoder, train_diffusion, train_gan, train_landscape, t
 from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
 from tests.decoder_files import CPU, together, training
 from tests.latent_files import GENERATOR
-from tests.stage_files import IMAGES, MODEL, NONE, change, project, read, succeed, train
+from tests.stage_files import IMAGES, MODEL, NONE, project, succeed, train
 from tests.training_files import DENOISED, PREDICTED, denoisers, surrogates
 
 KEPT = "data/features/toy/alexnet_conv"
@@ -133,21 +133,6 @@ def dying(monkeypatch: pytest.MonkeyPatch, *at: int) -> list[int]:
 
     monkeypatch.setattr(TrainState, "advance", killed)
     return steps
-
-
-@pytest.mark.parametrize(("case", "precision"), [("decoder", "float32"), ("gan", "bfloat16")])
-def test_resume_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, case: str, precision: str) -> None:
-    change("run.precision", precision)
-    name = CASES[case][1]
-    assert trained(case, out="whole").exit_code == 0
-    steps = dying(monkeypatch, 4)
-    assert trained(case, out="late").exit_code != 0
-    assert not Path("late").exists()
-    assert trained(case, out="late").exit_code == 0
-    assert steps == [0, 1, 2, 3, 3]
-    Path(f"whole/{name}.csv").unlink()
-    Path(f"late/{name}.csv").unlink()
-    assert read("whole") == read("late")
 
 
 def many(rank: int, count: int) -> Callable[[torch.device], Any]:

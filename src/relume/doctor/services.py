@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -17,8 +18,7 @@ from relume.doctor.findings import Finding, lack, note, ok
 
 WAIT, LONGEST = 3.0, 20.0  # seconds for a connection; for an answer of a remote's own file system, whose imports take seconds
 ENOUGH, TOO_LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the default pipeline
-PORTS = {"ssh": 22, "http": 80, "https": 443}
-PLUGINS = {"s3": "s3", "ssh": "ssh", "gs": "gs", "azure": "azure", "webdav": "webdav", "webdavs": "webdav", "hdfs": "hdfs"}
+PORTS = {"http": 80, "https": 443}
 SHARING = "see docs/howto/share.md"
 # prints "full", "empty" (the first push makes its folder) or "absent", or ends in the server's error
 ASK = """
@@ -48,30 +48,22 @@ def remote(root: Path) -> Iterator[Finding]:
     elif default is None:
         yield note("remote", f"{', '.join(remotes)}; no default", "dvc remote default --local NAME")
     for name, about in remotes.items():
-        yield _remote(root, f"remote {name}", about)
+        yield _remote(root, f"remote {name}", str(about["url"]))
 
 
-def _remote(root: Path, name: str, about: dict[str, Any]) -> Finding:
-    url = str(about["url"])
+def _remote(root: Path, name: str, url: str) -> Finding:
     parts = urlsplit(url)
     if not parts.scheme or len(parts.scheme) == 1:  # a folder; on Windows a drive letter looks like a scheme
         if Path(url).is_dir():
             return ok(name, url) if os.access(url, os.W_OK) else note(name, f"{url}: read-only")
         return lack(name, f"{url}: folder not found", "mount it, or correct its address: dvc remote modify --local NAME url PATH")
-    plugin = PLUGINS.get(parts.scheme, "")
-    if plugin and find_spec(f"dvc_{plugin}") is None:
-        return lack(name, f"{url}: dvc-{plugin} is not installed", f"make remotes PLUGINS={plugin}")
-    server = urlsplit(str(about.get("endpointurl", ""))) if about.get("endpointurl") else parts
-    port = about.get("port") or server.port or PORTS.get(server.scheme)
-    if fault := port and unreachable(server.hostname or "", int(port)):
-        return lack(name, f"{url}: {fault}", "check the address, the network and the VPN; `make repro` runs without it")
-    if not plugin:
-        return ok(name, f"{url}: answers") if port else note(name, f"{url}: not checked", "dvc status --cloud checks it")
     found = asked(root, name.removeprefix("remote "))
     if found in ("full", "empty"):
         return ok(name, f"{url}: answers" + (", and is empty" if found == "empty" else ""))
     fault = f"{parts.netloc} is not there" if found == "absent" else found
-    return lack(name, f"{url}: {fault}", f"correct its address or credentials, {SHARING}; `make repro` runs without it")
+    plugin = re.search(r"requires 'dvc-(\w+)'", fault)
+    cure = f"make remotes PLUGINS={plugin[1]}" if plugin else f"correct its address or credentials, {SHARING}"
+    return lack(name, f"{url}: {fault}", f"{cure}; `make repro` runs without it")
 
 
 def asked(root: Path, remote: str) -> str:
