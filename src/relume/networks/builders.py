@@ -67,19 +67,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def load_state(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
     """Raises UserError unless `tensors` has exactly the module's tensors."""
-    from relume.networks.convert import unusable
+    from relume.networks.convert import InvalidWeights, compare
 
-    for name, expected in model.state_dict().items():
-        if name in tensors and (fault := unusable(tensors[name], floating=expected.is_floating_point())):
-            raise UserError(f"{source}: {name} {fault}")
+    kept, own = (
+        {name: value for name, value in each.items() if not name.endswith("num_batches_tracked")}
+        for each in (tensors, model.state_dict())
+    )
     try:
-        missing, unknown = model.load_state_dict(dict(tensors), strict=False)
-    except RuntimeError as error:
-        raise UserError(f"{source}: {str(error).splitlines()[-1].strip()}") from None
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unknown:
-        fault = f"{len(missing)} tensors are missing {missing[:3]}, {len(unknown)} are unknown {unknown[:3]}"
-        raise UserError(f"{source}: does not fit {type(model).__name__}: {fault}")
+        compare(kept, own)
+    except InvalidWeights as fault:
+        raise UserError(f"{source}: does not fit {type(model).__name__}: {fault}") from None
+    model.load_state_dict(kept, strict=False)
     return model
 
 

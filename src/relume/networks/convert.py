@@ -88,6 +88,18 @@ def unusable(tensor: Tensor, *, floating: bool = True) -> str:
     return "" if finite else "has values that are NaN or infinite"
 
 
+def compare(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises InvalidWeights unless the tensors are usable and have the expected names and shapes."""
+    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or unknown:
+        raise InvalidWeights(f"{len(missing)} tensors are missing {missing[:3]}, {len(unknown)} are unknown {unknown[:3]}")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise InvalidWeights(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
+        if fault := unusable(tensor, floating=expected[name].is_floating_point()):
+            raise InvalidWeights(f"{name} {fault}")
+
+
 def _flax(network: str, path: Path) -> dict[str, Tensor]:
     """flax's tree {net: {Conv_i: {kernel (H, W, in, out), bias}}}; our convolutions directly precede the ReLUs of the taps."""
     tree = next(iter(unpickle_arrays(path).values()))

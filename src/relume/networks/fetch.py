@@ -12,7 +12,7 @@ from relume.core.download import fetch
 from relume.core.errors import UserError
 from relume.core.files import atomic, sha256, write_json
 from relume.networks.catalogue import DECLARED, HEADS, facts
-from relume.networks.convert import READERS, InvalidWeights, template, unusable
+from relume.networks.convert import READERS, InvalidWeights, compare, template
 from relume.networks.sources import PINS, Candidate, File, candidates, download_path, files
 from relume.networks.weights import CARD, TENSORS, canonical, count, digest
 
@@ -78,19 +78,8 @@ def _read(name: str, file: File, path: Path) -> dict[str, Tensor]:
         if (found := digest(tensors)) != PINS[name]:
             raise InvalidWeights(f"its tensors have sha256 {found}, expected {PINS[name]}")
     elif name not in HEADS:  # all heads are pinned, and have no template
-        _compare(tensors, canonical(template(name)))
+        compare(tensors, canonical(template(name)))
     return tensors
-
-
-def _compare(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    if missing or unknown:
-        raise InvalidWeights(f"{len(missing)} tensors are missing {missing[:3]}, {len(unknown)} are unknown {unknown[:3]}")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise InvalidWeights(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}")
-        if fault := unusable(tensor, floating=expected[name].is_floating_point()):
-            raise InvalidWeights(f"{name} {fault}")
 
 
 def _write(name: str, root: Path, tensors: dict[str, Tensor], file: File | None, path: Path | None) -> Path:
