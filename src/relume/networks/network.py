@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from relume.core import images as convention
 from relume.core.errors import UserError
-from relume.networks.builders import build
+from relume.networks.builders import build, load_state
 from relume.networks.catalogue import facts as facts_of
 from relume.networks.facts import Facts
 from relume.networks.weights import WeightStore
@@ -65,11 +65,7 @@ def load(name: str, store: WeightStore, device: torch.device = CPU) -> Network:
         found: Network = store.given[name]
         return found
     body, facts = build(facts_of(name))
-    missing, unknown = body.load_state_dict(store.tensors(name), strict=False)
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unknown:
-        raise UserError(f"{facts.name}: its weights lack {missing[:3]} and have unknown {unknown[:3]}: fetch them again")
-    return _network(facts, body).to(device)
+    return _network(facts, load_state(body, store.tensors(name), facts.name)).to(device)
 
 
 def random(name: str, seed: int = 0, device: torch.device = CPU) -> Network:

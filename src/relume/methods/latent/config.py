@@ -37,7 +37,6 @@ MapperArchitecture = Annotated[PublishedMapper | ResidualMapper, Field(discrimin
 
 
 MAPPERS, GENERATORS = "models/mapper", "models/gan"
-MODELS = MAPPERS
 GENERATOR = Folder(GENERATORS, ("train_gan.models", "import_gan.models"))
 MAPPER = Folder(MAPPERS, ("train_mapper.models",), none=True)
 

@@ -46,7 +46,7 @@ def inversion(path: str, config: InvertOptimise, losses: Collection[str], params
     if "batchnorm" in losses and config.network.startswith(WITHOUT_BATCHNORM):
         yield f"{path}.losses.batchnorm: {config.network} has no batch normalisations: set its weight to 0"
     if ("guide" in losses or config.init.base != "grey") and params.images(config.dataset, "train") == 0:
-        yield f"{path}: its guide or mean image needs split train, and {config.dataset} has no images in it"
+        yield f"{path}: its guide needs split train, and {config.dataset} has no images in it"
     pixels = params.pixels(config.dataset)
     if pixels is None:
         return

@@ -126,7 +126,7 @@ class Views:
 @config
 class Optimiser:
     rule: Literal["sgd", "adam", "lbfgs"]
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]  # of both adams
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]  # of adam
     normalise_gradient: bool  # to norm 1 per sample (with sgd: multi-objective inversion's rule)
     learning_rate: tuple[Pair, ...]  # [[step, value], …]: the value from that step on
     warmup: int = Field(ge=0)  # steps of linear increase from 0
