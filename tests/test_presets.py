@@ -1,4 +1,4 @@
-"""Presets: valid before anything runs; DVC writes exactly the merged parameters."""
+"""Presets and grids: valid before anything runs; DVC writes exactly the merged parameters; a grid runs what is missing."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from relume.cli.grid import points
 from relume.core.config import merge as merge_maps
 from relume.core.config import read_params
 from relume.core.errors import UserError
@@ -201,3 +202,34 @@ def test_faults_before_any_run(tmp_path: Path) -> None:
     told = run(sys.executable, "-m", "relume.presets", "bad", cwd=tmp_path, fails=True)
     assert "params: losses.tvv: unknown key" in told
     assert "Traceback" not in told
+
+
+GRID = [sys.executable, "-m", "relume.cli.main", "grid"]
+
+
+def test_points_are_named_by_what_they_change() -> None:
+    assert points(["losses.tv=1,2", "run.seed=0"]) == {
+        "tv=1,seed=0": ["losses.tv=1", "run.seed=0"],
+        "tv=2,seed=0": ["losses.tv=2", "run.seed=0"],
+    }
+    assert list(points(["a.tv=1", "b.tv=2"])) == ["a.tv=1,b.tv=2"]
+    assert list(points(["a.sizes=[[0,32]]"])) == ["sizes=_0,32_"]
+
+
+@pytest.mark.parametrize("settings", [["losses.tv"], ["a=1", "a=2"]])
+def test_what_is_no_setting_is_refused(settings: list[str]) -> None:
+    with pytest.raises(UserError, match="grid: "):
+        points(settings)
+
+
+@pytest.mark.slow
+def test_a_grid_runs_what_is_missing(tmp_path: Path) -> None:
+    root = repository(tmp_path, "a: 1\nb: 1\n")
+    assert "tv" in run(*GRID, "tv=1", cwd=root, fails=True)
+    assert "2 points, 0 of them done" in run(*GRID, "a=1,2", cwd=root)
+    said = run(*GRID, "a=2,3", "b=1,4", "--jobs", "2", cwd=root)
+    assert "4 points, 0 of them done" in said
+    assert "2 points, 2 of them done" in run(*GRID, "a=1,2", cwd=root)
+    run(sys.executable, "-m", "dvc", "exp", "apply", "a=3,b=4", cwd=root)
+    assert (root / "seen.yaml").read_text() == "a: 3\nb: 4\n"
+    assert "differs from the commit" in run(*GRID, "a=1,2", cwd=root, fails=True)

@@ -25,7 +25,7 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(python -m benchmarks\.[^`]+)`")
 STAND_INS = {  # pattern -> what runs in the toy tree; "" where another test runs it
-    r"^source .*|^make .*|^RELUME_TRAINER=.*|^cp (cluster|skypilot).*": "",  # test_{setup,pipeline}.py
+    r"^source .*|^make .*|^RELUME_TRAINER=.*|^relume grid .*|^cp (cluster|skypilot).*": "",  # test_{setup,pipeline,presets}.py
     r"^relume (invert|compare) .*": r"\g<0> --steps 3",
     r"recipes\.deep\.losses": "losses",  # the toy has no such recipe
     r"prepare@mine": "prepare@photos",

@@ -89,6 +89,27 @@ def repro(targets: tuple[str, ...], jobs: int | None, force: bool) -> None:
 
 
 @main.command()
+@click.argument("settings", nargs=-1, required=True)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Variants at once.")
+def grid(settings: tuple[str, ...], jobs: int) -> None:
+    """Run a variant for every combination of parameters.
+
+    SETTINGS are KEY=VALUE,VALUE of params.yaml. Each combination is one `dvc exp run --temp`, named by what it changes, in a
+    copy of the project at this commit. Combinations that have a result are skipped, so the same command goes on after an
+    interruption. `dvc exp show` lists them.
+
+    \b
+    Examples:
+      relume grid losses.lpips=0,0.5 run.seed=1,2
+      relume grid recipes.deep.losses.tv=5,10 --jobs 2
+    """
+    from relume.cli.grid import grid as run
+    from relume.core.files import find_root
+
+    sys.exit(run(find_root(Path.cwd()), settings, jobs=jobs, echo=click.echo))
+
+
+@main.command()
 def track() -> None:
     """Write all results to MLflow.
 
