@@ -103,7 +103,7 @@ def test_sentences_name_what_they_are_about(network: Network, board: Leaderboard
     (gains,) = depths.researcher(network)
     assert "at a; not shown at b" in gains
     stored, back = depths.walk(network.depths[0], board, pixels=64)
-    assert all(part in stored for part in ("4 maps of 2 × 2", "25%"))
+    assert all(part in stored for part in ("4 × 2 × 2 numbers", "25%"))
     assert all(part in back for part in ("20.0 dB", "more than a mosaic of 4 × 4", "50%"))
 
 

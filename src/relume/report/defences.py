@@ -12,10 +12,10 @@ ENDS = ("value", "lo", "hi")
 COST = 0.05  # largest loss of retrieval that counts as cheap
 LEAD = "For privacy engineers: noise on stored features, and fewer bits for each number."
 READ = (
-    "A defence stores fewer bits a number, or adds noise (in standard deviations of a feature). It saves where re-identification"
-    " falls, and costs where retrieval falls. By features: whoever has the network finds the original among candidates without"
-    " a reconstruction. By pictures: a decoder's reconstruction is re-identified. Retrieval: the nearest other stored picture has"
-    f" the label of the one asked for. {BOUND}"
+    "A defence stores each number in fewer bits, or adds noise (in standard deviations of a feature). It saves where"
+    " re-identification falls, and costs where retrieval falls. By features: whoever has the network and the candidates compares"
+    " features, and needs no reconstruction. By pictures: a decoder's reconstruction is re-identified. Retrieval: the nearest"
+    f" other stored picture has the label of the one asked for. {BOUND}"
 )
 
 
@@ -52,5 +52,5 @@ def _finding(name: str, rows: Table) -> str:
     cheap = [kind for kind, own in shares.items() if own["retrieval"] >= none["retrieval"] - COST]
     best = min(cheap, key=lambda kind: sum(shares[kind][one] for one in attacks))
     left = ", ".join(f"{MEASURES[one]} {shares[best][one]:.0%} (undefended: {none[one]:.0%})" for one in attacks)
-    said = "none saves anything" if shares[best] == none or best == "none" else f"{best} saves most"
-    return f"{name}: of the defences that cost at most {100 * COST:.0f} points of retrieval, {said}: {left}."
+    said = "no defence saves anything" if shares[best] == none or best == "none" else f"{best} saves most"
+    return f"{name}: {said} at a cost of at most {100 * COST:.0f} points of retrieval: {left}."

@@ -168,9 +168,7 @@ def title(found: Sequence[Network]) -> str:
 def lead(network: Network) -> str:
     """The deepest tap in one sentence."""
     last = network.single[-1]
-    text = (
-        f"From {network.label} {last.tap}, the deepest layer inverted, the best method reaches {decibels(last.best.score)} PSNR"
-    )
+    text = f"From {network.label} {last.tap}, its deepest layer here, the best method reaches {decibels(last.best.score)} PSNR"
     if gain := last.gain:
         text += f", {decibels(abs(gain.diff))} {'above' if gain.diff >= 0 else 'below'} the best baseline without features"
     return f"{text}; {leaked(last.leak)}"
@@ -179,8 +177,8 @@ def lead(network: Network) -> str:
 def leaked(found: Leak | None) -> str:
     if found is None:
         return "re-identification was not measured."
-    among = f"among {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
-    return f"{found.text} of {found.result.cells['n']} pictures are re-identified {among}."
+    nearest = f"the original is the most similar of {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
+    return f"{found.text} of {found.result.cells['n']} reconstructions are re-identified: {nearest}."
 
 
 def researcher(network: Network) -> Iterator[str]:
@@ -193,21 +191,18 @@ def researcher(network: Network) -> Iterator[str]:
         yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
 
 
-def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
+def walk(depth: Depth, board: Leaderboard, pixels: int) -> Iterator[str]:
     """What is stored at a tap, and how much of the picture comes back."""
-    maps = (
-        f"{depth.shape[0]} maps of {depth.shape[1]} × {depth.shape[2]}"
-        if len(depth.shape) == 3
-        else f"{math.prod(depth.shape)} numbers"
-    )
-    stored = f"{maps}: {math.prod(depth.shape) / pixels:.0%} as many numbers as in the picture."
+    if depth.shape:
+        shape, share = " × ".join(map(str, depth.shape)), math.prod(depth.shape) / pixels
+        yield f"{shape} numbers, {share:.0%} as many as in the picture."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
     near = " and a ".join(row.label for row in (below, above) if row is not None)
     where = "between a" if below and above else "more than a" if below else "less than a"
     text = f"{depth.best.label} reaches {decibels(depth.best.score)}" + (f", {where} {near}" if near else "")
-    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}; {leaked(leak(depth.best))}"
+    yield text + (f"; {found.text} are re-identified." if (found := leak(depth.best)) else ".")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -106,9 +106,7 @@ def warnings(boards: Sequence[Leaderboard]) -> list[str]:
     told = []
     for board in boards:
         if not board.baselines:
-            told.append(
-                f"{board.title}: no baselines were computed, so there is no evidence that any method beats a trivial predictor."
-            )
+            told.append(f"{board.title}: no baselines were computed, so there is no evidence that a method is better than one.")
         if len(board.counts) > 1:
             told.append(f"{board.title}: not all rows were scored on the same pictures; compare n and sources before scores.")
     return told

@@ -22,7 +22,7 @@ from relume.report.page import TEMPLATES, Content
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
 NARROW = {"width": 190, "height": 150}
 SHOWN = ["method", "tap", "network", "psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error", "reid_top1", "seconds_per_image"]
-PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
+PARTS = ("masked", "generators", "metrics")  # of the folded ones their texts and tables
 
 
 def write_paper(path: Path, found: Content) -> None:
@@ -49,8 +49,7 @@ def _sections(found: Content) -> Iterator[Part]:
     yield Part(id="comparisons", title="Comparisons", blocks=compared[:1])
     for part in found.parts:
         if part.id in PARTS:
-            charts = [one for one in part.blocks if isinstance(one, Chart)][: PARTS[part.id]]
-            blocks = [one for one in part.blocks if isinstance(one, Text | Table) or one in charts]
+            blocks = [one for one in part.blocks if isinstance(one, Text | Table)]
             yield Part(id=part.id, title=part.title, lead=part.lead, blocks=blocks)
 
 

@@ -47,9 +47,7 @@ class Story:
         rows = [self.originals(ids, f"{self.board.dataset}, {self.board.size} px")]
         rows += [(_depth_cell(one), self.tiles(one.best, ids)) for one in self.first.single]
         used = dict.fromkeys(families.about(one.best.cells["family"]) for one in self.first.single)
-        caption = (
-            f"Each row: the same pictures, reconstructed from one layer of {name} by the method with the best mean PSNR there."
-        )
+        caption = f"The same pictures, reconstructed from each layer of {name} by the method with the best mean PSNR there."
         caption = " ".join([caption, "They were chosen without knowledge of the scores.", *filter(None, used)])
         return Pictures(id="hero", title=f"{name}, from shallow to deep", rows=rows, caption=caption, wipe=True, style="hero")
 
@@ -152,7 +150,9 @@ class Story:
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
                 others = [score(known, leak.result.cells) for known in further]
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others])
-        note = f"Re-identified: the original is the nearest candidate, in another network, with {self.drawing.level} interval."
+        note = (
+            f"Re-identified, with {self.drawing.level} interval: another network finds the original most similar to its picture."
+        )
         note += f" {self._matched()}Same class, in top 5: a classifier's first answer for the original is its first for the"
         note += " reconstruction, or among its first five."
         return Table(id="leaks", title="Re-identification by the strongest attack", columns=columns, rows=rows, note=note)
@@ -179,7 +179,7 @@ class Story:
             sentences = " ".join(depths.walk(one, self.board, pixels))
             rows.append((Cell(text=one.tap, under=sentences), self.tiles(one.best, ids)))
         lead = f"For teachers: a walk through {self.first.label}, and what of a picture each layer still determines."
-        caption = "Reconstructions from each layer by the best method there; under each its PSNR."
+        caption = "Reconstructions by the best method at each layer, with PSNR. A mosaic of 4 × 4: mean colours of 4 × 4 squares."
         blocks = [Pictures(id="walk", title="Layer by layer", rows=rows, caption=caption, wipe=True, style="walk")]
         return Part(id="teacher", title="What each layer keeps", lead=lead, blocks=blocks)
 
