@@ -23,7 +23,6 @@ GLOSSARY = {
     "below linear": "A linear map of the same features, or of the visible pixels, is at least as good by the same score.",
     "interval": "Bootstrap interval of the mean over sources. A difference whose interval includes zero is undecided.",
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
-    "†": "Circular: the metric network is the network whose features were inverted. Such a score is no evidence.",
 }
 GROUPS = [text("name", "Group"), text("methods", "Methods"), text("code", "Hash of code"), text("params", "Hash of parameters")]
 MODELS = [
