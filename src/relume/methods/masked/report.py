@@ -184,7 +184,9 @@ def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
             for row in trace
             if row["method"] == name and row["term"].startswith(TERM)
         ]
-        spec = lines(drawn, "step", "value", order=list(dict.fromkeys(row["name"] for row in drawn)), titles=("steps", "energy"))
+        spec = lines(
+            drawn, "step", "value", order=list(dict.fromkeys(str(row["name"]) for row in drawn)), titles=("steps", "energy")
+        )
         yield Chart(
             title=f"{masked.labels[name]}: energy over steps", spec=spec, caption="The model's energy, mean over pictures."
         )
