@@ -9,7 +9,7 @@ from relume.report import depths, families
 from relume.report.config import Report
 from relume.report.data import Folders, read
 from relume.report.images import Drawing, overview
-from relume.report.page import content, plots_page, render
+from relume.report.page import content, render, vega
 from relume.report.paper import write_paper
 
 
@@ -32,7 +32,7 @@ def main(
     count = context.section(Report, "report").pictures
     found = content(Drawing(data=data, level=f"{context.plain('compare.level'):.0%}", count=count))
     write_text(out / "index.html", render(found))
-    write_text(out / "plots.html", plots_page())
+    write_text(out / "vega.js", vega())
     write_paper(out / "report.pdf", found)
     write_csv(
         out / "depth.csv", depths.COLUMNS, [row for one in found.stories for row in depths.rows(one.networks, data.families)]

@@ -15,14 +15,6 @@ from relume.report.images import Drawing
 from relume.report.page import Content, content
 from tests.contract_files import COMPARISONS, GROUPS, LEADERBOARD, MAPS
 
-HISTORY = {  # term -> step -> value
-    "learning_rate": {10: 1e-3, 20: 5e-4},
-    "train/loss": {10: 0.4, 20: 0.2},
-    "val/floor_own_mean": {10: 12.0, 20: 12.0},
-    "val/loss": {10: 0.5, 20: 0.3},
-    "val/psnr": {10: 11.0, 20: 14.0},
-}
-
 
 def folders(root: Path) -> Folders:
     data = {name: root / "data" / name for name in ("reconstructions", "images", "features", "samples")}
@@ -41,15 +33,11 @@ def drawing_of(root: Path, groups: Sequence[str] = GROUPS) -> Drawing:
     return Drawing(data=data_of(root, groups), level="95%", count=4)
 
 
-def write_model(root: Path, name: str, *, picture: str = "progress.jpg") -> Path:
-    folder = root / "models/decoder" / name
-    card = {"name": name, "parameters": 1234, "best_step": 20, "data": {"dataset": "photos", "train": 6, "val": 2}}
-    write_json(folder / "model.json", card)
-    rows = [{"step": step, "term": term, "value": values[step]} for step in (10, 20) for term, values in HISTORY.items()]
-    write_csv(folder / "history.csv", ("step", "term", "value"), rows)
-    pixels = np.random.default_rng(0).integers(0, 255, (20, 62, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / picture)
-    return folder
+def write_model(root: Path, name: str) -> None:
+    config = {"network": "alexnet_conv", "taps": ["conv5"], "training": {"steps": 40}}
+    card = {"kind": "decoder", "name": name, "parameters": 1234, "best_step": 20, "config": config}
+    card |= {"data": {"dataset": "photos", "train": 6, "val": 2}, "metrics": {"psnr": 14.0, "floor_own_mean": 12.0}}
+    write_json(root / "models/decoder" / name / "model.json", card)
 
 
 def line(**cells: str) -> dict[str, str]:
@@ -122,7 +110,18 @@ def write_measures(root: Path) -> None:
         for step in ((1,) if row["family"] == "floor" else (1, 10, 100, 300))
     ]
     write_csv(root / "metrics/paths.csv", (*keys, "step", "seconds"), way)
-    pair = {"metric_a": "psnr", "metric_b": "ssim", "level": "picture", "n": 24, "spearman": 0.8, "lo": 0.7, "hi": 0.9}
+    pair = {
+        "metric_a": "psnr",
+        "metric_b": "ssim",
+        "level": "picture",
+        "task": "feature",
+        "dataset": "photos",
+        "size": 32,
+        "n": 24,
+        "spearman": 0.8,
+        "lo": 0.7,
+        "hi": 0.9,
+    }
     write_csv(root / "metrics/correlations.csv", tuple(pair), [pair])
     rungs: list[dict[str, object]] = [
         {"metric": metric, "degradation": kind, "strength": strength, "mean": 1 / strength, "lo": 0.9 / strength}

@@ -10,19 +10,17 @@ from typing import Any
 import pytest
 import vl_convert
 
-from relume.core.files import read_csv
 from relume.report import defences
-from relume.report.blocks import Block, Chart, Fold
+from relume.report.blocks import Block, Chart
 from relume.report.charts import dots, heat, lines, taps, theme
-from relume.report.curves import convergence, terms, thinned, training
-from relume.report.data import ReportData, Trained
-from relume.report.leaderboards import leaderboards
+from relume.report.data import ReportData
+from relume.report.details import convergence
 from relume.report.metric_checks import part
 from relume.report.page import Content
 from relume.report.paper import write_paper
 from tests.contract_files import GROUPS, write
 from tests.masked_files import GROUP, write_masked
-from tests.report_files import content_of, data_of, drawing_of, rows_of, write_maps, write_measures, write_model
+from tests.report_files import content_of, data_of, rows_of, write_maps, write_measures, write_model
 
 PAPER = "import sys, pathlib as p; from tests.test_report_charts import paper; paper(*map(p.Path, sys.argv[1:]))"
 
@@ -33,10 +31,7 @@ def paper(root: Path, path: Path) -> bytes:
 
 
 def charts(blocks: list[Block] | Any) -> list[Chart]:
-    found = []
-    for one in blocks:
-        found += [one] if isinstance(one, Chart) else charts(one.blocks) if isinstance(one, Fold) else []
-    return found
+    return [one for one in blocks if isinstance(one, Chart)]
 
 
 @pytest.fixture(scope="module")
@@ -94,34 +89,14 @@ def test_values_are_where_they_belong() -> None:
     vl_convert.vegalite_to_svg(heat([{"a": "p", "b": "q", "rho": -0.5}], ["p", "q"]))
 
 
-def test_quality_over_steps_and_seconds(data: ReportData) -> None:
-    (board,) = leaderboards(data.leaderboard, data.families)
-    found = convergence(data, board)
-    assert [chart.title.split(" over ")[1] for chart in found] == ["steps", "seconds per picture"] * 2
-    points = [row for row in rows_of(found[1].spec) if row.get("name") == "Optimisation, AlexNet conv2"]
-    assert [row["seconds"] for row in points] == [0.02, 0.2, 2, 6]
+def test_quality_over_steps_and_seconds(content: Content) -> None:
+    found = list(convergence(content.stories[0]))
+    assert [chart.title.split(" over ")[1] for chart in found] == ["steps", "seconds per picture"] * 4
+    assert {chart.title.split(":")[0] for chart in found} == {"AlexNet conv2", "AlexNet conv5"}
+    points = next(rows_of(chart.spec) for chart in found if chart.title.startswith("AlexNet conv2: PSNR, dB over seconds"))
+    assert [row["seconds"] for row in points if row.get("name") == "Optimisation"] == [0.02, 0.2, 2, 6]
     assert any(row.get("level") == "dataset mean" for row in rows_of(found[0].spec))
     assert not any("mean" in str(row.get("name")) for row in rows_of(found[0].spec)), "baselines take no steps"
-
-
-def test_terms_are_logarithmic_where_they_fall_far(data: ReportData) -> None:
-    found = terms(read_csv(data.groups[GROUPS.index("deep")].folder / "trace.csv"), {"deep": "Deep"})
-    assert [chart.title for chart in found] == ["objective", "feature, logarithmic", "tv"]
-    assert {row["name"] for row in rows_of(found[0].spec)} == {"Deep"}
-    assert thinned(list(range(1000)), 5) == [0, 250, 500, 749, 999]
-
-
-def test_a_training_shows_validation_beside_its_baseline(root: Path) -> None:
-    drawing = drawing_of(root)
-    record = drawing.data.trained({"deep"})["deep"]
-    drawn = training("deep", record, drawing)
-    assert [chart.title for chart in charts(drawn.blocks)] == ["loss", "PSNR, dB"]
-    names = {row["name"] for row in rows_of(charts(drawn.blocks)[1].spec)}
-    assert names == {"validation", "baseline: own mean"}
-    assert record.image is not None
-    assert record.image.name == "progress.jpg"
-    gan = training("g", Trained(card={"kind": "gan"}, history=record.history, image=None), drawing)
-    assert "KID" in [chart.title for chart in charts(gan.blocks)], "KID is no curve of the loss"
 
 
 def test_metrics_that_misorder_degradations_are_named(data: ReportData) -> None:
@@ -138,10 +113,10 @@ def test_metrics_that_misorder_degradations_are_named(data: ReportData) -> None:
 
 
 def test_the_defence_that_saves_at_little_cost_is_named(data: ReportData) -> None:
-    assert defences.fold([], "95%") is None
-    found = defences.fold(data.table("defences"), "95%")
+    assert defences.part([], "95%") is None
+    found = defences.part(data.table("defences"), "95%")
     assert found is not None
-    text, chart = found.blocks
+    _, text, chart = found.blocks
     assert "1 bit" in text.sentences[-1]  # type: ignore[union-attr]
     assert "50% (undefended: 100%)" in text.sentences[-1]  # type: ignore[union-attr]
     assert isinstance(chart, Chart)

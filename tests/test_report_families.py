@@ -19,7 +19,6 @@ from relume.methods.gan import report as gan
 from relume.methods.landscape import report as landscape
 from relume.methods.masked import report as masked
 from relume.methods.registry import FAMILIES
-from relume.methods.surrogate import report as surrogate
 from relume.report.blocks import Chart, Part, Pictures, Table, Text
 from relume.report.leaderboards import Ranking, Result
 from relume.report.page import render
@@ -63,7 +62,7 @@ def test_a_project_without_a_family_has_a_page_without_its_part(tmp_path: Path) 
     found = content_of(write(tmp_path))
     drawn = {part.id for part in found.parts if part.blocks}
     assert drawn >= {"depth", "images", "tables", "comparisons", "methods", "reading"}
-    assert drawn & {"maps", "masked", "generators", "landscape", "surrogates"} == set()
+    assert drawn & {"maps", "masked", "generators", "landscape"} == set()
     assert 'id="masked"' not in render(found)
     labels = [label for family in FAMILIES for label in family.labels.values()]
     assert len(labels) == len(set(labels))
@@ -148,7 +147,7 @@ def test_a_project_of_masked_groups_alone(root: Path, tmp_path: Path) -> None:
     write_csv(alone / "metrics/leaderboard.csv", LEADERBOARD, [])
     write_csv(alone / "metrics/comparisons.csv", ("question",), [])
     found = content_of(alone, [GROUP])
-    assert has(found.title, "85%|et")
+    assert has(found.title, "85%|Energy Transformer")
     assert 'id="masked"' in render(found)
 
 
@@ -182,16 +181,6 @@ def test_descents_say_how_far_each_method_comes(tmp_path: Path) -> None:
     assert all(part in blocks(found, Chart)[0].caption for part in ("2 pictures", "90%", "2 sources"))
 
 
-def test_surrogates_stand_beside_their_baselines(tmp_path: Path) -> None:
-    config = {"network": "alexnet_conv", "taps": ["conv5"], "target": {"network": "resnet50", "tap": "pool"}}
-    scores = {"similarity": 0.5, "floor_nearest": 0.4, "floor_mean": 0.3}
-    card = {"name": "s", "config": config, "data": {"val": 2}, "metrics": scores}
-    write_json(write(tmp_path) / "models/surrogate/s/model.json", card)
-    (found,) = surrogate.parts(drawing_of(tmp_path))
-    (row,) = blocks(found, Table)[0].rows
-    assert [cell.text for cell in row] == ["s", "AlexNet conv5", "ResNet-50 pool", "2", "0.500", "0.400", "0.300"]
-
-
 def write_generator(root: Path) -> Path:
     """`root` holds the photos of `contract_files`."""
     rng = np.random.default_rng(0)
@@ -222,8 +211,8 @@ def test_generators_stand_beside_real_pictures_and_baselines(tmp_path: Path) -> 
     held_out, withheld = blocks(found, Table)
     assert [row[0].under for row in held_out.rows] == [str(ROWS[at]["name"]) for at in (1, 3, 0, 2)]
     assert [row[0].marks for row in withheld.rows] == [("baseline",), ()]
-    assert has(said(found), "0.0200 (0.0150 to 0.0300) to held-out pictures, n = 40|farther than train photos|do not overlap")
-    assert has(said(found), "nearer than shuffled patches photos|overlap: undecided|0.2100 (0.2000 to 0.2200)")
+    assert has(said(found), "0.0200 (0.0150 to 0.0300) to held-out pictures, n = 40|0.2100 (0.2000 to 0.2200)")
+    assert has(said(found), "farther than training pictures|undecided against shuffled patches")
     pixels = np.load(root / "data/samples/style/images.npy")
     assert len(drawing.sheets.tiles["samples-style"]) == gan.SHOWN
     assert np.array_equal(drawing.sheets.tiles["samples-style"][5], pixels[5])

@@ -79,23 +79,7 @@ class Text:
     sentences: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """Terms and what they are."""
-
-    kind: str = "facts"
-    pairs: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    kind: str = "fold"
-    title: str
-    open: bool = False
-    blocks: Sequence["Block"]
-
-
-Block = Table | Chart | Pictures | Text | Facts | Fold
+Block = Table | Chart | Pictures | Text
 
 
 def kept(*blocks: Block | None) -> list[Block]:

@@ -23,15 +23,19 @@ DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True
 
 
 def theme(
-    font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12, **legend: Any
+    font: str, ink: str = "#1c1c1a", soft: str = "#66625b", line: str = "#e3dfd8", size: int = 12, orient: str = "bottom"
 ) -> dict[str, Any]:
     """The `config` of all charts in one place: the page's script has one for light and one for dark."""
     axis = {"gridColor": line, "domainColor": line, "tickColor": line, "labelColor": soft, "titleColor": soft}
     text = {"labelFontSize": size, "titleFontSize": size, "titleFontWeight": "normal", "aria": False}
-    keys = {"labelColor": ink, "titleColor": soft, "orient": "bottom", "symbolStrokeWidth": 2, "symbolOpacity": 1}
+    keys = {"labelColor": ink, "titleColor": soft, "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return {
         **{"background": "transparent", "font": font, "view": {"stroke": None}},
-        **{"mark": {"aria": False}, "axis": axis | text, "legend": keys | text | {"columns": 1, "labelLimit": 340} | legend},
+        **{
+            "mark": {"aria": False},
+            "axis": axis | text,
+            "legend": keys | text | {"columns": 1, "labelLimit": 340, "orient": orient},
+        },
         **{"text": {"color": soft, "fontSize": size - 1}, "rule": {"color": BASELINE}, "range": {"category": PALETTE}},
     }
 
@@ -104,13 +108,12 @@ def taps(
 
 
 @debug_mode(False)
-def dots(rows: Rows, x: str, *, y: str = "name", title: str = "", levels: Levels = ()) -> dict[str, Any]:
+def dots(rows: Sequence[Mapping[str, object]], x: str, *, title: str = "", levels: Levels = ()) -> dict[str, Any]:
     """A forest plot: a row per name in the data's order, with the interval `lo` to `hi`; a colour per `kind`."""
-    names = [str(row[y]) for row in rows if not isinstance(row, str)]
-    kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows if not isinstance(row, str))]
+    kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     legend: dict[str, Any] = {} if len(kinds) > 1 else {"legend": None}
     color = alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[KINDS[kind] for kind in kinds]), title="", **legend)
-    base = alt.Chart().encode(y=_names(y, names), color=color)
+    base = alt.Chart().encode(y=_names("name", [row["name"] for row in rows]), color=color)
     spans = base.mark_rule(strokeWidth=2).encode(x="lo:Q", x2="hi:Q")
     marks = base.mark_point(filled=True, size=70, opacity=1, tooltip={"content": "data"})
     layers = [*([spans] if _spanned(rows) else []), marks.encode(x=_axis(alt.X, x, title, zero=False)), *_levels(levels, "x")]

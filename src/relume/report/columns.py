@@ -10,7 +10,7 @@ from relume.report import labels
 MINUS = "\N{MINUS SIGN}"
 CLASSIFIER = "classifier"  # of the parameters, in every row of the leaderboard
 NETWORKS = ("network", "reid_net", "fd_net", "net", CLASSIFIER)  # columns with keys of networks
-OTHER, RANK = "feature_error_", "reid_rank_"  # <network>_<tap> follows; the network that ranks follows
+OTHER, RANK, MATCH = "feature_error_", "reid_rank_", "reid_match_"  # <network>_<tap> follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Column:
         if value is None or self.text:
             return labels.network(str(cell)) if self.name in NETWORKS else str(cell)
         if self.unit == "s":
-            return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+            return "<0.001" if value < 1e-3 else f"{value:.2g}" if value < 100 else f"{value:.0f}"
         if self.share:
             return f"{value:.0%}"
         return f"{value:,.0f}" if self.digits == 0 else signed(value, self.digits)
@@ -157,12 +157,17 @@ def column(name: str) -> Column:
     """A known column, a feature error or a rank of another network, or a column shown as it is."""
     if name in COLUMNS:
         return COLUMNS[name]
-    if name.startswith(OTHER):
-        place = name.removeprefix(OTHER)
-        description = "distance to the original's features in this network; 1 is the error of the mean feature there"
-        return _down(name, f"Feature error {labels.network(place)}", description, metric_network=place)
-    if name.startswith(RANK):
-        place = name.removeprefix(RANK)
-        description = "rank of the original among the candidates most similar to the picture in this network; 1 is top-1"
-        return _down(name, f"Rank by {labels.network(place)}", description, metric_network=place)
+    for start, title, description, make in (
+        (
+            OTHER,
+            "Feature error",
+            "distance to the original's features in this network; 1 is the error of the mean feature",
+            _down,
+        ),
+        (RANK, "Rank by", "rank of the original among the candidates most similar to the picture in this network", _down),
+        (MATCH, "Match by", "share of pictures that pass for their original, by this network", _up),
+    ):
+        if name.startswith(start):
+            place = name.removeprefix(start)
+            return make(name, f"{title} {labels.network(place)}", description, metric_network=place)
     return Column(name=name, title=labels.words(name))

@@ -1,9 +1,9 @@
 """Everything the report is made from: the tables and groups, read once; families read what is theirs from the folders."""
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +17,6 @@ K = TypeVar("K", bound=Hashable)
 Table = list[dict[str, str]]
 Key = tuple[str, str, str, str, str]  # method, dataset, size, network, tap: identify a row of the leaderboard
 KEY = ("method", "dataset", "size", "network", "tap")
-PROGRESS = ("progress.jpg", "samples.png")  # images of a training: the first that exists is shown
 RANK = "reid_rank_"  # columns of a group's scores, by network
 
 
@@ -75,15 +74,6 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The training record of a method's model."""
-
-    card: dict[str, Any]  # model.json
-    history: Table  # step, term, value
-    image: Path | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportData:
     folders: Folders
     leaderboard: Table
@@ -105,11 +95,6 @@ class ReportData:
         """Of the metrics; empty where nothing was measured."""
         path = self.folders.metrics / f"{name}.csv"
         return read_csv(path) if path.is_file() else []
-
-    def trained(self, names: Container[str]) -> dict[str, Trained]:
-        """Models of these names, of any kind: names are unique. Downloaded weights have no history."""
-        found = [path.parent for path in sorted(self.folders.models.glob("*/*/history.csv")) if path.parent.name in names]
-        return {folder.name: _training(folder) for folder in found}
 
 
 def read(folders: Folders, groups: Sequence[str], families: Mapping[str, str], classifier: str = "") -> ReportData:
@@ -155,12 +140,6 @@ def _taps(features: Path, leaderboard: Table) -> tuple[dict[tuple[str, str], lis
             raise UserError(f"{path}: the order of the taps lacks {', '.join(unknown)}: run extract again")
         shapes |= {(*pair, tap): about["shape"] for tap, about in stats["taps"].items() if "shape" in about}
     return orders, shapes
-
-
-def _training(folder: Path) -> Trained:
-    images = [folder / name for name in PROGRESS if (folder / name).is_file()]
-    history = read_csv(folder / "history.csv")
-    return Trained(card=read_json(folder / "model.json"), history=history, image=images[0] if images else None)
 
 
 def _entries(group: Group, scores: Path, shown: Mapping[Key, Mapping[str, str]]) -> dict[Key, Entry]:

@@ -33,7 +33,7 @@ class Margin:
 
     @property
     def interval(self) -> str:
-        return "" if self.lo is None or self.hi is None else f"{signed(self.lo, 1)} to {signed(self.hi, 1)}"
+        return "" if self.lo is None or self.hi is None else f"{signed(self.lo, 2)} to {signed(self.hi, 2)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,10 @@ class Leak:
         return 1 / self.candidates
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        lo, hi = (number(self.result.cells.get(f"reid_top1_{end}", "")) for end in ("lo", "hi"))
-        return None if lo is None or hi is None else (lo, hi)
-
-    @property
     def text(self) -> str:
         """`75% (44% to 100%)`."""
-        return f"{self.share:.0%}" + (f" ({self.interval[0]:.0%} to {self.interval[1]:.0%})" if self.interval else "")
+        interval = column("reid_top1").interval(self.result.cells)
+        return f"{self.share:.0%}" + (f" ({interval})" if interval else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +76,8 @@ class Depth:
 
     @property
     def best_lpips(self) -> Result:
-        measured = [(value, at) for at, one in enumerate(self.results) if (value := _lpips(one)) is not None]
-        return self.results[min(measured)[1]] if measured else self.best
+        fair = [one for one in self.results if not one.oracle and one.cells.get("lpips_vgg")]
+        return min(fair, key=lambda one: float(one.cells["lpips_vgg"]), default=self.best)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +140,6 @@ def _depth(board: Leaderboard, tap: str, results: Sequence[Result], shape: Seque
     )
 
 
-def _lpips(result: Result) -> float | None:
-    return None if result.oracle else number(result.cells.get("lpips_vgg", ""))
-
-
 def margin(result: Result, other: Result, comparisons: Table) -> Margin:
     """With the interval of the paired comparison, in either order; otherwise the difference of the means alone."""
     for a, b, sign in ((result, other, 1), (other, result, -1)):
@@ -176,9 +168,7 @@ def title(found: Sequence[Network]) -> str:
 def lead(network: Network) -> str:
     """The deepest tap in one sentence."""
     last = network.single[-1]
-    text = (
-        f"From {network.label} {last.tap}, the deepest layer inverted, the best method reaches {decibels(last.best.score)} PSNR"
-    )
+    text = f"From {network.label} {last.tap}, its deepest layer here, the best method reaches {decibels(last.best.score)} PSNR"
     if gain := last.gain:
         text += f", {decibels(abs(gain.diff))} {'above' if gain.diff >= 0 else 'below'} the best baseline without features"
     return f"{text}; {leaked(last.leak)}"
@@ -187,40 +177,32 @@ def lead(network: Network) -> str:
 def leaked(found: Leak | None) -> str:
     if found is None:
         return "re-identification was not measured."
-    among = f"among {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
-    return f"{found.text} of {found.result.cells['n']} pictures are re-identified {among}."
+    nearest = f"the original is the most similar of {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
+    return f"{found.text} of {found.result.cells['n']} reconstructions are re-identified: {nearest}."
 
 
 def researcher(network: Network) -> Iterator[str]:
-    """Which method is best, by how much, how sure."""
+    """Where the best method is above the baseline; the table has the numbers."""
     gains = [(one.tap, one.gain) for one in network.depths if one.gain]
     above = [tap for tap, one in gains if one.decision == "significant" and one.diff > 0]
     others = [tap for tap, _ in gains if tap not in above]
     if gains:
         text = f"{network.label}: the best method is above the no-information baseline at {listed(above) or 'no depth'}"
         yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
-    for one in network.depths:
-        if one.runner_up:
-            ahead = one.runner_up
-            text = f"{one.tap}: {one.best.label} is {decibels(ahead.diff)} ahead of {ahead.other.label} ({ahead.decision})"
-            lpips = one.best_lpips
-            yield f"{text}." if lpips is one.best else f"{text}; by LPIPS {lpips.label} is best."
 
 
-def walk(depth: Depth, board: Leaderboard, pixels: int) -> tuple[str, str]:
+def walk(depth: Depth, board: Leaderboard, pixels: int) -> Iterator[str]:
     """What is stored at a tap, and how much of the picture comes back."""
-    stored = f"{_shape(depth.shape)}: {math.prod(depth.shape) / pixels:.0%} as many numbers as in the picture."
+    if depth.shape:
+        shape, share = " × ".join(map(str, depth.shape)), math.prod(depth.shape) / pixels
+        yield f"{shape} numbers, {share:.0%} as many as in the picture."
     mosaics = [row for row in board.baselines if row.label.startswith(labels.MOSAIC)]
     below = next((row for row in mosaics if row.score <= depth.best.score), None)
     above = next((row for row in reversed(mosaics) if row.score > depth.best.score), None)
     near = " and a ".join(row.label for row in (below, above) if row is not None)
     where = "between a" if below and above else "more than a" if below else "less than a"
     text = f"{depth.best.label} reaches {decibels(depth.best.score)}" + (f", {where} {near}" if near else "")
-    return stored if depth.shape else f"{depth.tap} is one of the network's layers.", f"{text}; {leaked(leak(depth.best))}"
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return f"{shape[0]} maps of {shape[1]} × {shape[2]}" if len(shape) == 3 else f"{' × '.join(map(str, shape))} numbers"
+    yield text + (f"; {found.text} are re-identified." if (found := leak(depth.best)) else ".")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -243,20 +225,16 @@ def rows(found: Sequence[Network], families: Mapping[str, str]) -> Iterator[dict
                 yield {**cells, "place": f"{network.label} {at:02} {depth.tap}, {name}", "depth": at}
 
 
-def verdict(row: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, str]:
-    """A row of comparisons.csv: which is better, "a", "b" or "" where nothing is shown, and the sentence."""
+def verdict(row: Mapping[str, str]) -> str:
+    """A row of comparisons.csv in one word or two."""
     metric = column(row["metric"])
     diff, lo, hi = (number(row[name]) for name in ("diff", "lo", "hi"))
     if diff is None:
-        return "", "No common pictures."
-    better = "a" if (diff > 0) == (metric.better != "lower") else "b"
-    first, second = (names.get(row[side], row[side]) for side in (better, "b" if better == "a" else "a"))
-    by = " ".join(filter(None, (signed(abs(diff), metric.digits), metric.unit)))
+        return "no common pictures"
     if metric.circular(row):
-        return "", f"The metric network is the network that {names.get(row['a'], row['a'])} inverted: no evidence."
+        return "circular"
     if lo is None or hi is None:
-        why = "one source only, so no interval" if row["sources"] == "1" else "no interval, so undecided"
-        return "", f"{first} is ahead of {second} by {by}; {why}."
+        return "one source" if row["sources"] == "1" else "no interval"
     if lo <= 0 <= hi:
-        return "", f"{first} is ahead of {second} by {by}, but the interval includes zero: undecided."
-    return better, f"{first} is better than {second} by {by}; the interval excludes zero."
+        return "undecided"
+    return "better" if (diff > 0) == (metric.better != "lower") else "worse"

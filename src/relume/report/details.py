@@ -1,19 +1,19 @@
-"""What is folded below the first screens: all pictures, scores, comparisons, curves, and how every group was made."""
+"""What is folded below the first screens: all pictures, scores, comparisons, quality over time, and how it was made."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from relume.core.files import read_csv
-from relume.core.results import Group, is_masked
-from relume.report.blocks import Block, Cell, Facts, Fold, Part, Pictures, Row, Table, Text, kept
-from relume.report.columns import COLUMNS, column, text
-from relume.report.curves import convergence, terms, training
+from relume.core.files import read_json
+from relume.report import labels
+from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Row, Table, Text, kept, table
+from relume.report.charts import lines
+from relume.report.columns import COLUMNS, Column, column, signed, text
+from relume.report.data import ReportData, grouped, key_of
 from relume.report.data import Table as Rows
-from relume.report.data import grouped
 from relume.report.depths import verdict
 from relume.report.images import Drawing
-from relume.report.labels import place, words
-from relume.report.leaderboards import Leaderboard, Result
+from relume.report.leaderboards import Leaderboard
 from relume.report.story import METRICS, Story
 
 GLOSSARY = {
@@ -23,8 +23,18 @@ GLOSSARY = {
     "below linear": "A linear map of the same features, or of the visible pixels, is at least as good by the same score.",
     "interval": "Bootstrap interval of the mean over sources. A difference whose interval includes zero is undecided.",
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
-    "†": "Circular: the metric network is the network whose features were inverted. Such a score is no evidence.",
 }
+GROUPS = [text("name", "Group"), text("methods", "Methods"), text("code", "Hash of code"), text("params", "Hash of parameters")]
+MODELS = [
+    text("name", "Model"),
+    text("kind", "Kind"),
+    text("features", "Given"),
+    text("dataset", "Trained on"),
+    column("parameters"),
+]
+MODELS += [Column(name=name, title=title, digits=0) for name, title in (("train", "n, training"), ("val", "n, validation"))]
+MODELS += [text("steps", "Best step"), text("score", "Validation"), text("baselines", "Baselines")]
+SCORES = ("psnr", "psnr_masked", "similarity")  # of a validation; a generator's loss is KID
 
 
 def parts(stories: Sequence[Story], drawing: Drawing) -> Iterator[Part]:
@@ -37,9 +47,9 @@ def parts(stories: Sequence[Story], drawing: Drawing) -> Iterator[Part]:
     blocks: list[Block] = [block for board in boards for block in (board.forest("Mean PSNR", level), board.table(level))]
     yield Part(id="tables", title="All scores", lead="Every method and baseline under every metric.", blocks=blocks)
     lead = f"Two methods on the same pictures, with {level} intervals over sources: crops of one photograph are not independent."
-    yield Part(id="comparisons", title="Comparisons", lead=lead, blocks=_comparisons(data.comparisons, boards))
+    yield Part(id="comparisons", title="Comparisons", lead=lead, blocks=comparisons(data.comparisons, boards))
     lead = "The quality of intermediate pictures. Seconds are per picture, on the device named with each method."
-    curves = [chart for board in boards for chart in convergence(data, board)]
+    curves = [chart for story in stories for chart in convergence(story)]
     yield Part(id="convergence", title="Quality over steps and seconds", lead=lead, blocks=curves)
 
 
@@ -50,79 +60,114 @@ def _pictures(story: Story, count: int) -> Iterator[Pictures]:
     rows += [(Cell(text=one.label, under=one.place, marks=one.marks), story.tiles(one, ids)) for one in shown]
     caption = "The same pictures by every method, with their PSNR; chosen without knowledge of the scores."
     yield Pictures(id=f"all-{board.id}", title=board.title, rows=rows, caption=caption, wipe=True, style="dense")
-    ranked = [
-        (one, sorted(psnr, key=lambda id: -psnr[id]))
-        for one in board.methods
-        if (psnr := story.drawing.data.entries[one.key].psnr)
+    ranked: list[Row] = []
+    for one in board.methods:
+        psnr = story.drawing.data.entries[one.key].psnr
+        if order := sorted(psnr, key=lambda id: -psnr[id]):
+            chosen = (order[0], order[(len(order) - 1) // 2], order[-1])
+            tiles = [tile for id in chosen for tile in (story.drawing.original(board.dataset, id), story.tile(one, id))]
+            ranked.append((Cell(text=one.label, under=one.place), tiles))
+    title, heads = f"{board.title}: best, median and worst", [head for one in ("Best", "Median", "Worst") for head in (one, "")]
+    caption = "Each method's best, median and worst picture by PSNR: the original, then its reconstruction."
+    yield Pictures(id=f"range-{board.id}", title=title, rows=ranked, caption=caption, heads=heads, style="dense")
+
+
+def comparisons(rows: Rows, boards: Sequence[Leaderboard]) -> list[Block]:
+    """The questions of the parameters, then every method against the baselines."""
+    names = {one.method: one.name for board in boards for one in board.rows}
+    asked = [row for row in rows if " " not in row["question"].partition(", ")[0]]
+    found = {"Methods against each other": asked, "Methods against baselines": [row for row in rows if row not in asked]}
+    return [_compared(title, own, names) for title, own in found.items() if own] or [Text(sentences=["Nothing was compared."])]
+
+
+def _compared(title: str, rows: Rows, names: Mapping[str, str]) -> Table:
+    """A row for each method and what it is compared with, a column for each metric."""
+    keys = ("a", "question", "dataset", "size", "network", "tap")
+    metrics = [column(name) for name in dict.fromkeys(row["metric"] for row in rows)]
+    columns, cells = [text("a", "Method"), text("b", "Compared with"), *metrics], []
+    for (a, question, dataset, size, *_), own in grouped(rows, lambda row: tuple(row[name] for name in keys)).items():
+        on = ", ".join(filter(None, (dataset, f"{size} px", question.partition(", ")[2], f"n = {own[0]['n']}")))
+        named = {
+            key: names.get(key) or (labels.baseline if key.startswith(labels.BASELINE) else labels.words)(key)
+            for key in (a, *(row["b"] for row in own))
+        }
+        others = [*dict.fromkeys(named[row["b"]] for row in own)]
+        found = {row["metric"]: _difference(row, named[row["b"]] if len(others) > 1 else "") for row in own}
+        first = (Cell(text=named[a], under=on), Cell(text=others[0] if len(others) == 1 else "the best baseline in this metric"))
+        cells.append([*first, *(found.get(one.name, Cell(text="")) for one in metrics)])
+    note = "The method minus the other, on the same pictures, with intervals. Better or worse: the interval excludes zero."
+    return Table(id=title.lower().replace(" ", "-"), title=title, columns=columns, rows=cells, note=note)
+
+
+def _difference(row: Mapping[str, str], other: str) -> Cell:
+    metric = column(row["metric"])
+    interval = f"{metric.show(row['lo'])} to {metric.show(row['hi'])}" if row["lo"] else ""
+    under = "; ".join(filter(None, (interval, other)))
+    return Cell(text=metric.show(row["diff"]), under=under, marks=(verdict(row),), value=row["diff"])
+
+
+def convergence(story: Story) -> Iterator[Chart]:
+    """Quality over steps and over seconds, for each place where intermediate steps were measured."""
+    rows = grouped(story.drawing.data.table("paths"), key_of)
+    found = grouped(((one, rows[one.key]) for one in story.board.methods if one.key in rows), lambda pair: pair[0].place)
+    for where, curves in found.items():
+        order = [one.label for one, _ in curves]
+        for name in ("psnr", "lpips_vgg") if any(len(steps) > 1 for _, steps in curves) else ():
+            for over, unit in (("step", "steps"), ("seconds", "seconds per picture")):
+                points = [
+                    {"name": result.label, over: float(row[over]), name: float(row[name])}
+                    for result, steps in curves
+                    for row in sorted(steps, key=lambda row: int(row["step"]))
+                    if row[over] and row.get(name)
+                ]
+                titles, levels = (unit, column(name).heading), story.levels(name)
+                spec = lines(points, over, name, order=order, titles=titles, log=(True, False), levels=levels, points=True)
+                title = f"{where or story.board.title}: {column(name).title} over {unit}"
+                caption = f"{column(name).title} of the picture so far, over {unit}; a method of one pass is a point."
+                yield from [Chart(title=title, spec=spec, caption=caption)] if points else []
+
+
+def making(data: ReportData) -> Part:
+    """How every group was made, and how every model was trained."""
+    groups = [
+        {name: str(group.method.get(name, "")) for name in ("code", "params")}
+        | {"name": labels.words(group.name), "methods": ", ".join(dict.fromkeys(row["method"] for row in group.index))}
+        for group in data.groups
     ]
-    chosen = [(one, (order[0], order[(len(order) - 1) // 2], order[-1])) for one, order in ranked]
-    pairs: list[Row] = [
-        (
-            Cell(text=one.label, under=one.place),
-            [tile for id in ids for tile in (story.drawing.original(board.dataset, id), story.tile(one, id))],
-        )
-        for one, ids in chosen
-    ]
-    heads = ("Best", "reconstructed", "Median", "reconstructed", "Worst", "reconstructed")
-    caption = "Each method's best, median and worst picture by PSNR, beside the original."
-    yield Pictures(
-        id=f"range-{board.id}",
-        title=f"{board.title}: best, median and worst",
-        rows=pairs,
-        caption=caption,
-        heads=heads,
-        style="dense",
+    cards = [(path.parent, read_json(path)) for path in sorted(data.folders.models.glob("*/*/model.json"))]
+    models = [_model(folder, card) for folder, card in cards if "best_step" in card]
+    note = "All parameters: metrics/runs/<group>/method.json. Seconds and devices: All scores."
+    blocks = [table("groups", "Groups of pictures", GROUPS, groups, note=note)]
+    note = "Best step: the one that was kept. Validation: its score. MLflow shows the curves of each training."
+    blocks += [table("models", "Trained models", MODELS, models, note=note)] if models else []
+    return Part(
+        id="methods", title="How it was made", lead="Hashes of every group, and the training of each model.", blocks=blocks
     )
 
 
-def _comparisons(rows: Rows, boards: Sequence[Leaderboard]) -> list[Block]:
-    names = {one.method: one.name for board in boards for one in board.rows}
-    asked = grouped(rows, lambda row: row["question"])
-    if not rows:
-        return [Text(sentences=["compare.questions is empty: no comparisons."])]
-    return [Fold(title=words(name), blocks=[questions(found, names, words(name))]) for name, found in asked.items()]
-
-
-def questions(rows: Rows, names: Mapping[str, str], title: str = "Paired comparisons") -> Table:
-    columns = [text(name, name) for name in ("in words", "metric", "difference", "interval", "n", "on")]
-    cells = []
-    for row in rows:
-        metric, (winner, said) = column(row["metric"]), verdict(row, names)
-        interval = f"{metric.show(row['lo'])} to {metric.show(row['hi'])}" if row["lo"] else ""
-        on = " ".join(filter(None, (row["dataset"], f"{row['size']} px", place(row["network"], row["tap"]))))
-        mark = "significant" if winner else "undecided"
-        numbers = [metric.heading, metric.show(row["diff"]), interval, f"{row['n']} ({row['sources']})", on]
-        cells.append([Cell(text=said, marks=(mark,)), *(Cell(text=one) for one in numbers)])
-    note = "The same pictures by both methods; n: pictures (sources)."
-    return Table(id=f"question-{title.replace(' ', '-')}", title=title, columns=columns, rows=cells, note=note)
-
-
-def methods(drawing: Drawing, boards: Sequence[Leaderboard]) -> Part:
-    """How every group was made: cost, curves, training, hashes."""
-    results = {result.key: result for board in boards for result in board.rows}
-    folds = [Fold(title=words(group.name), blocks=_group(drawing, group, results)) for group in drawing.data.groups]
-    lead = "Per group of pictures: cost, curves, training and hashes. Parameters: metrics/runs/<group>/method.json."
-    return Part(id="methods", title="How it was made", lead=lead, blocks=folds)
-
-
-def _group(drawing: Drawing, group: Group, results: Mapping[Any, Result]) -> list[Block]:
-    data = drawing.data
-    keys = dict.fromkeys(key for key, entry in data.entries.items() if entry.group is group)
-    mine = [results[key] for key in keys if key in results]
-    seconds = column("seconds_per_image")
-    costs = [f"{one.name} ({one.method}): {seconds.show(one.cells['seconds_per_image'])} s per picture." for one in mine]
-    names = dict.fromkeys(row["method"] for row in group.index)
-    facts = [(name if name == "device" else f"hash of {name}", value) for name, value in sorted(group.method.items())]
-    blocks: list[Block] = [Text(sentences=costs or [f"Methods: {', '.join(names)}."])]
-    if not is_masked(group.folder):  # its energies are in a part of their own
-        blocks += terms(read_csv(group.folder / "trace.csv"), {one.method: one.name for one in mine})
-    blocks += [training(name, model, drawing) for name, model in data.trained(names).items()]
-    blocks.append(Facts(pairs=[(name, value) for name, value in facts if isinstance(value, str) and value]))
-    return blocks
+def _model(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
+    config, data, metrics = card["config"], card["data"], card["metrics"]
+    scores = {
+        **{name: metrics[name] for name in SCORES if name in metrics},
+        **({"kid": metrics["loss"]} if card["kind"] == "gan" and metrics else {}),
+    }
+    floors = [
+        f"{labels.words(key.removeprefix(labels.BASELINE))} {signed(value, 2)}"
+        for key, value in metrics.items()
+        if key.startswith(labels.BASELINE)
+    ]
+    return {
+        **{"name": folder.name, "kind": labels.words(folder.parent.name), "parameters": str(card["parameters"])},
+        **{"features": labels.place(config.get("network", ""), "+".join(config.get("taps", ()))), "baselines": ", ".join(floors)},
+        **{name: str(data[name]) for name in ("dataset", "train", "val")},
+        "steps": f"{card['best_step']} of {config.get('training', {}).get('steps', '')}",
+        "score": "; ".join(f"{column(name).title} {column(name).show(value)}" for name, value in scores.items()),
+    }
 
 
 def reading(families: Mapping[str, str]) -> Part:
     """The glossary: words, kinds of methods, metrics."""
     known = [(one.heading, f"{one.description[0].upper()}{one.description[1:]}.") for one in COLUMNS.values() if one.description]
-    pairs = [*GLOSSARY.items(), *families.items(), *known]
-    return Part(id="reading", title="How to read", lead="Every word and metric of this page.", blocks=[Facts(pairs=pairs)])
+    cells = [[Cell(text=name), Cell(text=meaning)] for name, meaning in (*GLOSSARY.items(), *families.items(), *known)]
+    words = Table(id="words", title="Words", columns=[text("word", "Word"), text("meaning", "Meaning")], rows=cells)
+    return Part(id="reading", title="How to read", lead="Every word and metric of this page.", blocks=[words])

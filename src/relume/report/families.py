@@ -18,6 +18,11 @@ def abouts() -> dict[str, str]:
     return {family.labels.get(family.name, family.name): family.about for family in FAMILIES if family.about}
 
 
+def about(key: str) -> str:
+    """By `family` in the tables."""
+    return next((f"{one.labels[one.name]}: {one.about}" for one in FAMILIES if key in one.labels), "")
+
+
 def parts(drawing: Drawing) -> Iterator[Part]:
     """By the modules `report` of the families that have one."""
     for family in FAMILIES:

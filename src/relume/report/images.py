@@ -40,7 +40,14 @@ class Sheets:
     def css(self) -> list[tuple[str, str, int, int, float, bool]]:
         """Name, data URI, columns, rows, width over height of a tile, and whether its pixels are to be seen."""
         return [
-            (name, _uri(self.sheet(name)), min(len(tiles), ACROSS), -(-len(tiles) // ACROSS), _ratio(tiles[0]), _hard(tiles[0]))
+            (
+                name,
+                _uri(self.sheet(name)),
+                min(len(tiles), ACROSS),
+                -(-len(tiles) // ACROSS),
+                round(tiles[0].shape[1] / tiles[0].shape[0], 4),
+                tiles[0].shape[1] < SMALL,
+            )
             for name, tiles in self.tiles.items()
         ]
 
@@ -56,14 +63,6 @@ class Sheets:
 
     def image(self, tile: Tile) -> Image.Image:
         return Image.fromarray(_smaller(self.tiles[tile.sheet][tile.at]))
-
-
-def _hard(pixels: np.ndarray) -> bool:
-    return pixels.shape[1] < SMALL
-
-
-def _ratio(pixels: np.ndarray) -> float:
-    return round(float(pixels.shape[1] / pixels.shape[0]), 4)
 
 
 def _smaller(pixels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ SPELLING = {  # of words in the keys of networks and models
     "alexnet": "AlexNet", "vgg": "VGG", "vgg16": "VGG16", "resnet": "ResNet-", "efficientnet": "EfficientNet-", "lite": "Lite",
     "squeezenet": "SqueezeNet ", "convnext": "ConvNeXt ", "vit": "ViT-", "clip": "CLIP", "dino": "DINO", "lpips": "LPIPS ",
     "gan": "GAN", "mae": "MAE", "simmim": "SimMIM", "beit": "BEiT", "ae": "autoencoder", "energy": "Energy",
-    "transformer": "Transformer",
+    "transformer": "Transformer", "et": "Energy Transformer",
 }  # fmt: skip
 BASELINE, MOSAIC = "floor", "mosaic"  # family of baselines, and the beginning of their names; mean colours of blocks
 

@@ -14,7 +14,7 @@ from relume.report.data import Table as Rows
 SHARED = ("network", "reid_net", "reid_n", "reid_pairs", "fd_net", CLASSIFIER, "device", "dataset", "size")
 LINEAR = "floor_linear"  # how the names of linear baselines begin
 HIDDEN = ("family", "task", "oracle", "dataset", "size", "psnr_lo", "psnr_hi")  # shown in other cells, or in the title
-TASKS = {"feature": "Inverted features", "image": "Inverted images (the target is the image itself)"}
+TASKS = {"feature": "Inverted features", "image": "Target: the image itself"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from relume.report.blocks import Block, Chart, Part, Text
 from relume.report.charts import heat
 from relume.report.columns import column, number
 from relume.report.data import Table, grouped
+from relume.report.leaderboards import TASKS
 
 CAPTION = "Do two metrics order pictures alike? 1 is the same order, \N{MINUS SIGN}1 the reverse."
 CORRELATED = {"picture": "over single pictures", "method": "over the means of methods"}
@@ -18,12 +19,10 @@ def part(correlations: Table, self_test: Table) -> Part | None:
 
 
 def _matrices(correlations: Table) -> Iterator[Chart]:
-    """One per level, and per task, dataset and size if the table has them."""
-    kinds = [name for name in ("task", "dataset", "size") if correlations and name in correlations[0]]
-    groups = grouped(correlations, lambda row: (row["level"], *(row[name] for name in kinds)))
-    for key, rows in groups.items():
+    groups = grouped(correlations, lambda row: tuple(row[name] for name in ("task", "dataset", "size", "level")))
+    for (task, dataset, size, level), rows in groups.items():
         order = [column(name).title for name in dict.fromkeys(row[side] for row in rows for side in ("metric_a", "metric_b"))]
-        title = f"Rank correlation (Spearman) {', '.join(filter(None, (CORRELATED.get(key[0], key[0]), *key[1:])))}"
+        title = f"{TASKS.get(task, task)}, {dataset} at {size} px: rank correlation (Spearman) {CORRELATED[level]}"
         yield Chart(title=title, spec=heat(list(_cells(rows)), order), caption=CAPTION, height=28 * len(order), wide=True)
 
 

@@ -49,7 +49,7 @@ def content(drawing: Drawing) -> Content:
         *details.parts(stories, drawing),
         *families.parts(drawing),
         *filter(None, [metric_checks.part(data.table("correlations"), data.table("self_test"))]),
-        details.methods(drawing, boards),
+        details.making(data),
         details.reading(families.abouts()),
     ]
     reached = [f"{one.title}: {one.methods[0].label} reaches {one.methods[0].score_text} dB" for one in boards if one.methods]
@@ -96,32 +96,17 @@ def render(found: Content) -> str:
 
 
 @cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed."""
+def vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed; `.dvc/plots/page.html` loads it too, so `dvc plots show` needs no network."""
     code: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return code
-
-
-def plots_page() -> str:
-    """The page of `dvc plots show`, which DVC fills in: Vega is in it, so it needs no network."""
-    return f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8">{{refresh_tag}}<title>relume: dvc plots</title>
-<script>{_bundle()}</script></head>
-<body>
-{{plot_divs}}
-</body>
-</html>
-"""
 
 
 def warnings(boards: Sequence[Leaderboard]) -> list[str]:
     told = []
     for board in boards:
         if not board.baselines:
-            told.append(
-                f"{board.title}: no baselines were computed, so there is no evidence that any method beats a trivial predictor."
-            )
+            told.append(f"{board.title}: no baselines were computed, so there is no evidence that a method is better than one.")
         if len(board.counts) > 1:
             told.append(f"{board.title}: not all rows were scored on the same pictures; compare n and sources before scores.")
     return told
@@ -132,6 +117,6 @@ def _scripts(charts: Sequence[Chart]) -> str:
     specs = [{**chart.spec, "width": "container", "height": chart.height} for chart in charts]
     data = {"specs": specs, "themes": {"light": theme(FONT), "dark": theme(FONT, **DARK)}}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    bundle = _bundle() if charts else ""
+    bundle = vega() if charts else ""
     script = (TEMPLATES / "page.js").read_text()
     return f'<script type="application/json" id="charts">{text}</script>\n<script>{bundle}</script>\n<script>\n{script}</script>'

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,16 +14,15 @@ import vl_convert
 
 from relume.core.files import atomic
 from relume.report import details
-from relume.report.blocks import Chart, Fold, Part, Table, Text
+from relume.report.blocks import Chart, Part, Table, Text
 from relume.report.charts import theme
 from relume.report.images import Sheets
 from relume.report.page import TEMPLATES, Content
 
 TEMPLATE, FONT, SIZE = "report.typ", "Libertinus Serif", {"width": 300, "height": 170}  # px of a chart
 NARROW = {"width": 190, "height": 150}
-LEGEND: dict[int, dict[str, Any]] = {1: {"orient": "right"}}  # by the number of charts in a row
 SHOWN = ["method", "tap", "network", "psnr", "ssim", "lpips_alex", "lpips_vgg", "feature_error", "reid_top1", "seconds_per_image"]
-PARTS = {"masked": 0, "generators": 0, "metrics": 2}  # of the folded ones their texts, tables and so many charts
+PARTS = ("masked", "generators", "metrics")  # of the folded ones their texts and tables
 
 
 def write_paper(path: Path, found: Content) -> None:
@@ -41,21 +40,16 @@ def write_paper(path: Path, found: Content) -> None:
 def _sections(found: Content) -> Iterator[Part]:
     if found.hero is not None:
         yield Part(id="hero", title="", blocks=[found.hero])
-    for part in found.answers[:2]:
-        folded = (one.blocks if isinstance(one, Fold) else [one] for one in part.blocks)
-        yield Part(id=part.id, title=part.title, lead=part.lead, blocks=[*chain(*folded)])
+    yield from found.answers[:-1]
     scores = [board.table(found.drawing.level, SHOWN) for board in found.boards]
-    curves = [block for part in found.parts if part.id == "convergence" for block in part.blocks]
-    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *curves[1:2]])
-    # those with a blank are in the first tables, other metrics on the page
-    asked = [row for row in found.drawing.data.comparisons if " " not in row["question"] and row["metric"] == "psnr"]
-    if asked:
-        names = {one.method: one.name for board in found.boards for one in board.rows}
-        yield Part(id="comparisons", title="Comparisons", blocks=[details.questions(asked, names)])
+    curves = [one for part in found.parts if part.id == "convergence" for one in part.blocks if isinstance(one, Chart)]
+    over = [one for one in curves if "seconds" in one.title][:3]
+    yield Part(id="tables", title="All methods and baselines", blocks=[*scores, *over])
+    compared = details.comparisons(found.drawing.data.comparisons, found.boards)  # the first tables have the baselines
+    yield Part(id="comparisons", title="Comparisons", blocks=compared[:1])
     for part in found.parts:
         if part.id in PARTS:
-            charts = [one for one in part.blocks if isinstance(one, Chart)][: PARTS[part.id]]
-            blocks = [one for one in part.blocks if isinstance(one, Text | Table) or one in charts]
+            blocks = [one for one in part.blocks if isinstance(one, Text | Table)]
             yield Part(id=part.id, title=part.title, lead=part.lead, blocks=blocks)
 
 
@@ -74,7 +68,8 @@ def _blocks(part: Part, root: Path, sheets: Sheets) -> Iterator[dict[str, Any]]:
 
 def _chart(one: Any, root: Path, name: str, beside: int) -> dict[str, str]:
     """Three in a row are narrow; one alone has its legend beside it."""
-    size, config = (NARROW, theme(FONT, size=10)) if beside == 3 else (SIZE, theme(FONT, size=11, **LEGEND.get(beside, {})))
+    size = NARROW if beside == 3 else SIZE
+    config = theme(FONT, size=10 if beside == 3 else 11, orient="right" if beside == 1 else "bottom")
     (root / name).write_text(vl_convert.vegalite_to_svg({**one.spec, **size}, config=config))
     return {"file": name, "title": one.title, "caption": one.caption}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relume.report import defences, depths
+from relume.report import defences, depths, families
 from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept, score
 from relume.report.charts import Levels, taps
 from relume.report.columns import Column, column, number, text
@@ -46,14 +46,14 @@ class Story:
         ids, name = self.ids(HERO), self.first.label
         rows = [self.originals(ids, f"{self.board.dataset}, {self.board.size} px")]
         rows += [(_depth_cell(one), self.tiles(one.best, ids)) for one in self.first.single]
-        caption = (
-            f"Each row: the same pictures, reconstructed from a deeper layer of {name} by the method with the best mean PSNR"
-        )
-        caption += " there. The pictures were chosen without knowledge of the scores."
+        used = dict.fromkeys(families.about(one.best.cells["family"]) for one in self.first.single)
+        caption = f"The same pictures, reconstructed from each layer of {name} by the method with the best mean PSNR there."
+        caption = " ".join([caption, "They were chosen without knowledge of the scores.", *filter(None, used)])
         return Pictures(id="hero", title=f"{name}, from shallow to deep", rows=rows, caption=caption, wipe=True, style="hero")
 
     def answers(self) -> list[Part]:
-        return [self.researcher(), self.privacy(), self.teacher()]
+        spent = defences.part(self.drawing.data.table("defences"), self.drawing.level)
+        return [self.researcher(), self.privacy(), *([spent] if spent else []), self.teacher()]
 
     def researcher(self) -> Part:
         sentences = [sentence for network in self.networks for sentence in depths.researcher(network)]
@@ -131,8 +131,7 @@ class Story:
             told = f"Re-identification from {self.first.label} {last.tap} was not measured."
         elif match := column(MATCH).show(last.leak.result.cells.get(MATCH, "")):
             told += f" At a false-accept rate of 1%, {match} match their original."
-        spent = defences.fold(self.drawing.data.table("defences"), self.drawing.level)
-        blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), spent, self.worst(last))
+        blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
         lead = "For privacy engineers: how many pictures are re-identified from stored features."
         return Part(id="privacy", title="What stored features leak", lead=lead, blocks=blocks)
 
@@ -140,28 +139,28 @@ class Story:
         """The strongest attack at each depth."""
         further = [column(name) for name in LEAKS if any(row.cells.get(name) for row in self.board.rows)]
         columns = [text("place", "Stored features"), text("attack", "Strongest attack"), column(REID)]
-        columns += [Column(name="chance", title="Chance"), *further, text("bound", "Lower bound")]
+        columns += [Column(name="chance", title="Chance"), *further]
         rows = []
         found = [(one.leak, network.bound(one.tap)) for network in self.networks for one in network.single]
         for leak, most in found:
             if leak is not None and most is not None:
-                share = Cell(text=f"{leak.share:.0%}", under=column(REID).interval(leak.result.cells))
+                deeper = "" if most.share == leak.share else f"at least {most.share:.0%}, from {most.result.cells['tap']}"
+                under = "; ".join(filter(None, (column(REID).interval(leak.result.cells), deeper)))
+                share = Cell(text=f"{leak.share:.0%}", under=under)
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
                 others = [score(known, leak.result.cells) for known in further]
-                least = Cell(text=f"{most.share:.0%}", under="" if most is leak else f"from {most.result.cells['tap']}")
-                rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others, least])
-        note = f"Re-identified: the original is the nearest candidate, in another network, with {self.drawing.level} interval."
-        note += f" {self._matched()}Same class, in top 5: a classifier's first answer for the original is its first, or among"
-        note += (
-            " its first five. Lower bound: the most that an attack reaches from here or deeper; a better one can only raise it."
+                rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others])
+        note = (
+            f"Re-identified, with {self.drawing.level} interval: another network finds the original most similar to its picture."
         )
+        note += f" {self._matched()}Same class, in top 5: a classifier's first answer for the original is its first for the"
+        note += " reconstruction, or among its first five."
         return Table(id="leaks", title="Re-identification by the strongest attack", columns=columns, rows=rows, note=note)
 
     def _matched(self) -> str:
         pairs = max((number(row.cells.get("reid_pairs", "")) or 0 for row in self.board.rows), default=0)
-        few = "; 0.1% would need 1,000" if pairs < 1000 else ""
-        text = f"Matched: more alike than 99% of {pairs:,.0f} pairs of unrelated candidates (a false-accept rate of 1%{few}). "
-        return text if pairs else ""
+        told = f"Matched: more alike than 99% of {pairs:,.0f} pairs of unrelated candidates (a false-accept rate of 1%). "
+        return told if pairs else ""
 
     def worst(self, depth: Depth) -> Pictures | None:
         """The pictures that the strongest attack at this depth gives away most: the best ranked, then the highest PSNR."""
@@ -180,7 +179,7 @@ class Story:
             sentences = " ".join(depths.walk(one, self.board, pixels))
             rows.append((Cell(text=one.tap, under=sentences), self.tiles(one.best, ids)))
         lead = f"For teachers: a walk through {self.first.label}, and what of a picture each layer still determines."
-        caption = "Reconstructions from each layer by the best method there; under each its PSNR."
+        caption = "Reconstructions by the best method at each layer, with PSNR. A mosaic of 4 × 4: mean colours of 4 × 4 squares."
         blocks = [Pictures(id="walk", title="Layer by layer", rows=rows, caption=caption, wipe=True, style="walk")]
         return Part(id="teacher", title="What each layer keeps", lead=lead, blocks=blocks)
 

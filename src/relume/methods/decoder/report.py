@@ -12,9 +12,9 @@ from relume.report.labels import place
 
 CHANGE = "_change"  # suffix of a metric's column: its mean difference from the decoding with all maps
 LEAD = (
-    "The feature maps of one tap are ranked on training pictures and split into groups of equal size, strongest first: by mean"
-    " activity, or by contribution, the change of the decoder's picture when the map is removed. Other pictures are then decoded"
-    " without a group, or with some groups only."
+    "What a decoder loses without some of its feature maps. The maps of one tap are ranked on training pictures and split into"
+    " groups of equal size, strongest first: by mean activation, or by contribution, the change of the decoder's picture when the"
+    " map is removed. Other pictures are then decoded without a group, or with some groups only."
 )
 
 

@@ -1,17 +1,18 @@
 """Generators in the report: samples beside real images, latent interpolations, distances with baselines."""
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from relume.core.samples import Samples, read_samples
 from relume.report.blocks import Block, Cell, Part, Pictures, Table, Text, Tile, table
-from relume.report.columns import column, signed
-from relume.report.curves import thinned, training
+from relume.report.columns import column
 from relume.report.data import Table as Rows
 from relume.report.images import Drawing, spread
-from relume.report.labels import BASELINE, baseline, network, words
+from relume.report.labels import BASELINE, network, words
 from relume.report.leaderboards import Result
 
 GAN, REAL, WITHHELD = "gan", "real", "withheld"  # kinds of rows in sets.csv, besides baselines
+SETS = {"originals@test": "held-out pictures", f"{BASELINE}_train": "training pictures"}
 SHOWN, ACROSS, STEPS = 32, 8, 12  # samples, and half as many real images; in a row; images of an interpolation
 LEAD = (
     "A generator makes pictures from random latents. Its quality is the distance between the embeddings of its samples and those"
@@ -19,8 +20,9 @@ LEAD = (
     " memorisation; the same pictures with shuffled patches have the right colours and textures, but no larger structure."
 )
 NOTE = (
-    "Under KID its interval, from halves of the sources. The Frechet distance grows as n falls: compare it at equal n only. Real"
-    " pictures: one half of the held-out sources against the other. Withheld: other crops of the training photographs."
+    "Under KID its interval, from halves of the sources; undecided: the intervals overlap. The Frechet distance grows as n falls:"
+    " compare it at equal n only. Held-out pictures: one half of their sources against the other. Withheld: other crops of the"
+    " training photographs."
 )
 
 
@@ -33,7 +35,6 @@ def parts(drawing: Drawing) -> Iterator[Part]:
         for one in (one for one in found if one.about.dataset == dataset):
             texts = [finding(one.about.name, distances(rows, kinds), to) for kinds, to in _KINDS if distances(rows, kinds)]
             blocks += [Text(sentences=texts), *_pictures(one, drawing)]
-            blocks += [training(name, model, drawing) for name, model in data.trained({one.about.name}).items()]
         blocks += [_table(dataset, ranked, to) for kinds, to in _KINDS if (ranked := distances(rows, kinds))]
     yield Part(id="generators", title="Generators", lead=LEAD, blocks=blocks)
 
@@ -61,36 +62,26 @@ def distances(rows: Rows, kinds: Sequence[str]) -> list[Result]:
     for row in (row for row in rows if row["kind"] in kinds):
         name = row["name"].removesuffix(f"@{WITHHELD}")
         floor = row["kind"] in (BASELINE, REAL) or name.startswith(BASELINE)
-        cells = row | {"method": name}
-        found.append(Result(cells=cells, label=baseline(name) if floor else words(name), metric="kid", baseline=floor))
+        plain = name.removesuffix(f"_{row['dataset']}")
+        label = SETS.get(plain) or words(plain.removeprefix(f"{BASELINE}_"))
+        found.append(Result(cells=row | {"method": name}, label=label, metric="kid", baseline=floor))
     return sorted(found, key=lambda row: row.score)
 
 
 def finding(name: str, ranked: Sequence[Result], to: str) -> str:
-    """The distance of its samples to real images, and those of the baselines."""
+    """The distance of its samples to real images, and which baselines it is nearer than."""
     own = next((row for row in ranked if row.method == name), None)
     if own is None:
         return f"{name}: the distance to {to} was not measured."
-    floors = [row for row in ranked if row.baseline and row.cells["kind"] != REAL]
-    text = f"{own.label}: KID {_kid(own)} to {to}, n = {own.cells['n']}."
-    if not floors:
-        return f"{text} No baseline was measured, so there is no evidence."
-    return " ".join([text, *(f"{_against(own, row)}." for row in floors)])
-
-
-def _against(own: Result, floor: Result) -> str:
-    nearer = "nearer" if own.score < floor.score else "farther"
-    if own.interval is None or floor.interval is None:
-        meaning = "no intervals, so undecided"
-    else:
-        apart = own.interval[1] < floor.interval[0] or floor.interval[1] < own.interval[0]
-        meaning = "the intervals do not overlap" if apart else "the intervals overlap: undecided"
-    return f"It is {nearer} than {floor.label}, {_kid(floor)}; {meaning}"
-
-
-def _kid(row: Result) -> str:
-    known = column("kid")
-    return signed(row.score, known.digits) + (f" ({known.interval(row.cells)})" if row.interval else "")
+    interval = f" ({column('kid').interval(own.cells)})" if own.interval else ""
+    told = f"{own.label}: KID {column('kid').show(own.cells['kid'])}{interval} to {to}, n = {own.cells['n']}"
+    against: dict[str, list[str]] = {}
+    for row in (row for row in ranked if row.baseline and row.cells["kind"] != REAL):
+        (_, high), (low, _) = sorted([one.interval or (-inf, inf) for one in (own, row)])
+        word = "undecided against" if low <= high else "nearer than" if own.score < row.score else "farther than"
+        against.setdefault(word, []).append(row.label)
+    words = [f"{word} {' and '.join(labels)}" for word, labels in against.items()]
+    return f"{told}: {', '.join(words)}." if words else f"{told}. No baseline was measured, so there is no evidence."
 
 
 def _pictures(samples: Samples, drawing: Drawing) -> Iterator[Pictures]:
@@ -106,17 +97,13 @@ def _pictures(samples: Samples, drawing: Drawing) -> Iterator[Pictures]:
     caption = f"Samples: the first of {about.n:,} drawn with seed {about.seed}, {truncation}; none was selected."
     title = f"{words(about.name)}: {about.dataset} at {about.size} px"
     yield Pictures(id=f"samples-{about.name}", title=title, rows=rows, caption=caption, style="dense")
-    walks = [
-        (
-            Cell(text=f"Way {at + 1}"),
-            [
-                sheets.tile(f"ways-{about.name}", (at, step), one, f"Step {step + 1} of way {at + 1}")
-                for step, one in enumerate(thinned(way, STEPS))
-            ],
-        )
-        for at, way in enumerate(samples.walk)
-    ]
-    caption = "Latent interpolations. If the pictures in between are as good as the ends, the generator has not only memorised."
+    walks = []
+    for at, way in enumerate(samples.walk, 1):
+        steps = [way[round(step * (len(way) - 1) / (STEPS - 1))] for step in range(STEPS)] if len(way) > STEPS else way
+        alts = (f"Step {step} of interpolation {at}" for step in range(1, STEPS + 1))
+        tiles = [sheets.tile(f"ways-{about.name}", alt, one, alt) for alt, one in zip(alts, steps, strict=False)]
+        walks.append((Cell(text=f"Interpolation {at}"), tiles))
+    caption = "From one random latent to another. Sharp pictures in between suggest that the generator has not only memorised."
     yield Pictures(id=f"ways-{about.name}", title="Between two latents", rows=walks, caption=caption, style="dense")
 
 

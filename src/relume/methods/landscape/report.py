@@ -14,8 +14,8 @@ from relume.report.labels import words
 CURVES = "curves.csv"  # the file of groups of this family
 COLUMNS = ("group", "method", "step", "seconds", "loss", "lo", "hi")  # of `landscape.csv`, for plots
 LEAD = (
-    "Gradient descent on a generator's latent searches for a given picture: in the latent space itself, or through a learned"
-    " landscape (landscape learning, Liu et al. 2022); from random latents, or from a mapper's latent. The target is the picture."
+    "Gradient descent searches a generator's latents for a given picture. It descends in the latent space itself, or through a"
+    " learned landscape (landscape learning, Liu et al. 2022), from random latents or from a mapper's latent."
 )
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from relume.core.errors import UserError
-from relume.core.files import read_csv, read_json
+from relume.core.files import read_csv
 from relume.core.results import RATIO, Group, is_masked, pasted, read_descent, read_masked_group, visible
-from relume.report.blocks import Block, Cell, Part, Pictures, Row, Text, Tile
+from relume.report.blocks import Block, Cell, Chart, Part, Pictures, Row, Text, Tile
+from relume.report.charts import lines
 from relume.report.columns import column, short, signed
-from relume.report.curves import terms
 from relume.report.data import Originals, grouped
 from relume.report.images import Drawing, spread
 from relume.report.labels import BASELINE, baseline, words
@@ -95,18 +95,9 @@ def _read(one: Group, drawing: Drawing) -> MaskedGroup:
         if row.get("psnr_masked"):
             psnr.setdefault(_key(row), {})[row["id"]] = float(row["psnr_masked"])
     families = {row["method"]: row["family"] for row in group.index}
-    labels = {name: _label(name, family, drawing) for name, family in families.items()}
+    labels = {name: baseline(name) if family == BASELINE else words(name) for name, family in families.items()}
     baselines = {name for name, family in families.items() if family == BASELINE}
     return MaskedGroup(group=group, masks=masks, rows=rows, psnr=psnr, labels=labels, baselines=baselines)
-
-
-def _label(method: str, family: str, drawing: Drawing) -> str:
-    """A model's name is its architecture."""
-    if family == BASELINE:
-        return baseline(method)
-    path = drawing.data.folders.models / "masked" / method / "model.json"
-    kind = read_json(path).get("config", {}).get("architecture", {}).get("kind", "") if path.is_file() else ""
-    return words(kind or method)
 
 
 def _ranking(masked: MaskedGroup, keys: Sequence[MaskedKey], cells: Mapping[MaskedKey, Cells], several: bool) -> Ranking:
@@ -187,10 +178,18 @@ def _descents(masked: MaskedGroup, drawing: Drawing) -> Iterator[Block]:
             ]
             seen = _seen(masked, at, originals, id, drawing)
             rows.append((Cell(text=originals.sources[id]), [drawing.original(originals.name, id), seen, *tiles]))
-        mine = [row for row in trace if row["method"] == name and row["term"].startswith(TERM)]
-        drawn = [{**row, "term": "energy", "method": f"{percent(row['term'].removeprefix(TERM))} hidden"} for row in mine]
         yield Text(sentences=[DESCENT])
-        yield from terms(drawn)
+        drawn = [
+            {"name": f"{percent(row['term'].removeprefix(TERM))} hidden", **{key: float(row[key]) for key in ("step", "value")}}
+            for row in trace
+            if row["method"] == name and row["term"].startswith(TERM)
+        ]
+        spec = lines(
+            drawn, "step", "value", order=list(dict.fromkeys(str(row["name"]) for row in drawn)), titles=("steps", "energy")
+        )
+        yield Chart(
+            title=f"{masked.labels[name]}: energy over steps", spec=spec, caption="The model's energy, mean over pictures."
+        )
         longest = max(steps.values(), key=len)
         heads = ("Original", "Visible", *(f"step {descent.rows[number]['step']}" for number in longest))
         title = f"{masked.labels[name]}, step by step"

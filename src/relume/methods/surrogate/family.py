@@ -7,7 +7,6 @@ from relume.training.config import models_of
 FAMILY = Family(
     name="surrogate",
     kind="surrogate",
-    report=True,
     sections=(
         Section(key="train_surrogate", cls=models_of(SharedSurrogate), names="models", entry=SurrogateConfig, models=True),
     ),

@@ -76,7 +76,7 @@
 
   const open = () => {
     const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
-    for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    if (target && target.closest("details")) target.closest("details").open = true;
   };
   addEventListener("hashchange", open);
   open();
