@@ -1,6 +1,7 @@
 """The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
 imported by name: they do not change outputs, so they are not code dependencies."""
 
+import gc
 import importlib
 import inspect
 import os
@@ -125,6 +126,7 @@ def stage(
     """Decorator that makes the command of a stage. Every parameter after the context is an option, `Annotated[type, help]`, and
     `options` are further ones, which `**` takes. At the end results go to MLflow. `item`: the option that holds the item of a
     `foreach` or `matrix`. `about`: the help; default: the text of the module."""
+    gc.enable()  # `stages` disables it for the imports, which are done
 
     def wrap(function: Callable[..., None]) -> click.Command:
         def run(**given: Any) -> None:
