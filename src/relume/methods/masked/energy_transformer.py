@@ -43,9 +43,8 @@ class Pull(torch.autograd.Function):
     phi is a gradient, so its derivative is symmetric. The derivative by g and W is written out too."""
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, weights: Tensor, w: Tensor, heads: int, keys: int, own_key: bool) -> Tensor:
-        """`w`: `weights` in the type of the products. `keys`: rows of W that are queries or keys."""
-        g = g.to(w.dtype)
+    def forward(ctx: Any, g: Tensor, w: Tensor, heads: int, keys: int, own_key: bool) -> Tensor:
+        """`keys`: rows of W that are queries or keys."""
         z = g @ w.T  # (N, B, rows)
         slots = _slots(z, heads, keys)
         q, k = slots.contiguous()  # once, not in every product
@@ -54,13 +53,12 @@ class Pull(torch.autograd.Function):
         z[..., keys:].relu_()
         ctx.save_for_backward(g, w, q, k, a, z)
         ctx.keys = keys
-        return (z @ w).to(weights.dtype)
+        return z @ w
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
         g, w, q, k, a, z = ctx.saved_tensors
-        u = u.to(w.dtype)
         d = u @ w.T  # by phi, then in its place by the arguments of phi
         slots, memories = _slots(d, q.shape[1], ctx.keys), d[..., ctx.keys :]
         by_ak, by_aq = slots.contiguous()
@@ -68,7 +66,7 @@ class Pull(torch.autograd.Function):
         slots[0], slots[1] = _two_products(s, k, a, by_aq), _two_products(s.mT, q, a.mT, by_ak)
         torch.ops.aten.threshold_backward.grad_input(memories, z[..., ctx.keys :], 0, grad_input=memories)
         dw = (u.flatten(0, 1).T @ z.flatten(0, 1)).addmm_(g.flatten(0, 1).T, d.flatten(0, 1))  # faster than its transpose
-        return d @ w, dw.T, None, None, None, None
+        return d @ w, dw.T, None, None, None
 
 
 def _slots(values: Tensor, heads: int, keys: int) -> Tensor:
@@ -133,21 +131,25 @@ class EnergyBlock(nn.Module):
         g = self.norm(x)
         return self.attention.energy(g) + self.memories.energy(g)
 
+    def pull(self, g: Tensor, w: Tensor) -> Tensor:
+        """-beta dE/dg: (N, B, D). `w`: the weights of Pull."""
+        own, kind = self.attention, g.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else g.dtype
+        return Pull.apply(g.to(dtype), w.to(dtype), own.heads, 2 * len(own.wq), own.own_key).to(g.dtype)
+
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
         yield x
-        noise = None
+        own = None
         if generator is not None and self.noise:  # noise is drawn on the device
-            noise = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        own, kind = self.attention, x.device.type
-        weights = math.sqrt(own.beta) * torch.cat([own.wq, own.wk, self.memories.xi])
-        w = weights.detach().to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights.dtype)
+            own = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        beta = self.attention.beta
+        w = math.sqrt(beta) * torch.cat([self.attention.wq, self.attention.wk, self.memories.xi])
         for _ in range(self.steps):
-            pull = Pull.apply(self.norm(x), weights, w, own.heads, 2 * len(own.wq), own.own_key)
-            x = torch.add(x, pull, alpha=self.alpha / own.beta)
-            if noise is not None:
-                drawn = torch.randn(x.shape, generator=noise, device=x.device, dtype=x.dtype)
-                x = x + math.sqrt(self.alpha) * self.noise * drawn
+            x = torch.add(x, self.pull(self.norm(x), w), alpha=self.alpha / beta)
+            if own is not None:
+                noise = torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype)
+                x = x + math.sqrt(self.alpha) * self.noise * noise
             yield x
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
