@@ -3,7 +3,7 @@
     python -m benchmarks.cuda
     python -m benchmarks.cuda --toy     on the CPU at a toy size: executes everything but the graphs
 
-A step is a forward and backward pass: of an inversion (the gradient of the pixels), a decoder and an Energy Transformer (gradients
+A step is a forward and backward pass of an inversion (the gradient of the pixels), a decoder and an Energy Transformer (gradients
 of all weights). A way is timed only if its loss and gradients are those of float32 within TOLERANCE, relative to their norm. In a
 row `theirs` is float32.
 """
