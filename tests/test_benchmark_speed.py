@@ -27,13 +27,13 @@ def test_the_plain_inversion_takes_the_same_steps() -> None:
 def test_every_part_writes_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "CASES", (("alexnet_conv", "conv1", 1),))
     out = tmp_path / "speed.json"
-    parts = [word for part in ("inversion", "batch", "decoder") for word in ("--part", part)]
+    parts = [word for part in ("inversion", "batch", "decoder", "form") for word in ("--part", part)]
     done = CliRunner().invoke(speed.main, [*parts, "--repeat", "3", "--out", str(out)])
     assert done.exit_code == 0, done.output
     rows = read_json(out)["rows"]
     assert [row["what"].split(":")[0] for row in rows[:3]] == ["inversion step"] * 3
     assert all(row["ratio_lo"] <= row["ratio"] <= row["ratio_hi"] for row in rows)
-    assert len(rows) == 3 + 2 + 1
+    assert len(rows) == 3 + 2 + 1 + 2
 
 
 @pytest.mark.slow
