@@ -21,7 +21,7 @@ from relume.core.code import stage_digest
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import Scratch, check_writable, digest, sha256
-from relume.core.process import end_with_parent, held
+from relume.core.process import end_with_parent, held, keep_freed_memory
 from relume.core.run import Run
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class StageContext:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        keep_freed_memory()
         if "DVC_STAGE" in os.environ:
             end_with_parent()
         return self
