@@ -211,13 +211,15 @@ def decoders(repeat: int) -> Iterator[Row]:
 def forms(repeat: int) -> Iterator[Row]:
     """Forward and backward pass of a network in bfloat16, and in channels_last, as it is loaded."""
     for name, tap, count in CASES:
-        plain, other = bare(load(name, STORE, CPU), tap, count), load(name, STORE, CPU).to(memory_format=torch.contiguous_format)
+        plain, other = bare(load(name, STORE, CPU), tap, count), load(name, STORE, CPU)
+        other.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
         def half(plain: Callable[[], Tensor] = plain) -> None:
             with torch.autocast("cpu", torch.bfloat16):
                 plain()
 
-        other.run = other.body.__call__  # type: ignore[method-assign]  it would convert the pictures
+        # without the conversion of the pictures
+        other.run = other.body.__call__  # type: ignore[method-assign]
         what = f"{name} {tap}, {count} pictures of {SIZE} px"
         yield row(f"bfloat16 against float32: {what}", turns((half, plain), CPU, repeat))
         yield row(f"channels_last against contiguous: {what}", turns((plain, bare(other, tap, count)), CPU, repeat))
