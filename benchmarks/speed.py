@@ -4,9 +4,11 @@
 
 `theirs` is the plain way: an inversion with a forward pass per term that needs features, which reads every value back in every
 step; a training loop of its own; the forward pass alone for features. `limit` is the forward and backward pass of the inverted
-network, cut off after the tap. All take turns in one process on one thread. The weights of the networks come with packages.
+network, cut off after the tap; of `extract`, a forward pass that keeps all taps and reads them once. All take turns in one
+process on one thread. The weights of the networks come with packages.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -206,6 +208,23 @@ def decoders(repeat: int) -> Iterator[Row]:
     )
 
 
+def forms(repeat: int) -> Iterator[Row]:
+    """Forward and backward pass of a network in bfloat16, and in channels_last, as it is loaded."""
+    for name, tap, count in CASES:
+        plain, other = bare(load(name, STORE, CPU), tap, count), load(name, STORE, CPU)
+        other.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+        def half(plain: Callable[[], Tensor] = plain) -> None:
+            with torch.autocast("cpu", torch.bfloat16):
+                plain()
+
+        # without the conversion of the pictures
+        other.run = other.body.__call__  # type: ignore[method-assign]
+        what = f"{name} {tap}, {count} pictures of {SIZE} px"
+        yield row(f"bfloat16 against float32: {what}", turns((half, plain), CPU, repeat))
+        yield row(f"channels_last against contiguous: {what}", turns((plain, bare(other, tap, count)), CPU, repeat))
+
+
 def extraction(repeat: int) -> Iterator[Row]:
     """Statistics of all taps against the forward pass of the network alone."""
     pixels = (255 * images(32, 224).permute(0, 2, 3, 1)).byte().numpy()
@@ -219,12 +238,17 @@ def extraction(repeat: int) -> Iterator[Row]:
             for at in range(0, len(pixels), RUN.micro_batch):
                 network(torch.from_numpy(pixels[at : at + RUN.micro_batch]).permute(0, 3, 1, 2).float() / 255)
 
+        def limit(through: ForwardPass = through) -> None:
+            for _, values in through.stream(pixels, pictures.sample, list(through.network.facts.taps)):
+                for value in values.values():
+                    value.sum()
+
         with tempfile.TemporaryDirectory() as temporary:
 
             def ours(through: ForwardPass = through, out: Path = Path(temporary) / "features") -> None:
                 extract(through, pictures, out, budget_mb=0)
 
-            taken = turns((ours, plain), CPU, max(3, repeat // 3))
+            taken = turns((ours, plain, limit), CPU, max(3, repeat // 3))
         yield row(f"extract: {name}, {len(pixels)} pictures of 224 px", taken, work=len(pixels), unit="pictures/s")
 
 
@@ -236,18 +260,21 @@ def starts(repeat: int) -> Iterator[Row]:
     }
     commands["start-up: relume --help"] = ("-m", "relume.cli.main", "--help")
 
+    kept = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # compiled once, as it is for users
+
     def cpu(*arguments: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], cwd=root, check=True, capture_output=True)
+        subprocess.run([sys.executable, *arguments], cwd=root, env=kept, check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     for what, arguments in commands.items():
+        cpu(*arguments)
         taken = np.array([(cpu(*arguments), cpu("-c", "import torch")) for _ in range(max(3, repeat // 3))])
         yield row(what, taken, unit="starts/s")
 
 
-PARTS = {"inversion": inversions, "batch": batches, "decoder": decoders, "extract": extraction, "start": starts}
+PARTS = {"inversion": inversions, "batch": batches, "decoder": decoders, "form": forms, "extract": extraction, "start": starts}
 
 
 @click.command(help=__doc__)

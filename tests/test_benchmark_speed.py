@@ -6,7 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import speed
+from benchmarks import cuda, speed
 from relume.core.files import read_json
 from relume.networks import network as networks
 
@@ -27,10 +27,24 @@ def test_the_plain_inversion_takes_the_same_steps() -> None:
 def test_every_part_writes_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "CASES", (("alexnet_conv", "conv1", 1),))
     out = tmp_path / "speed.json"
-    parts = [word for part in ("inversion", "batch", "decoder") for word in ("--part", part)]
+    parts = [word for part in ("inversion", "batch", "decoder", "form") for word in ("--part", part)]
     done = CliRunner().invoke(speed.main, [*parts, "--repeat", "3", "--out", str(out)])
     assert done.exit_code == 0, done.output
     rows = read_json(out)["rows"]
     assert [row["what"].split(":")[0] for row in rows[:3]] == ["inversion step"] * 3
     assert all(row["ratio_lo"] <= row["ratio"] <= row["ratio_hi"] for row in rows)
-    assert len(rows) == 3 + 2 + 1
+    assert len(rows) == 3 + 2 + 1 + 2
+
+
+@pytest.mark.slow
+def test_ways_on_a_gpu_are_checked_and_need_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "cuda.json"
+    done = CliRunner().invoke(cuda.main, ["--toy", "--repeat", "3", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    rows = read_json(out)["rows"]
+    assert [row["what"].split(",")[0] for row in rows] == ["bfloat16", "compile"] * 3
+    assert all(row["apart"] < 0.1 for row in rows)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refused = CliRunner().invoke(cuda.main, ["--out", str(out)])
+    assert refused.exit_code == 1
+    assert "--toy" in refused.output

@@ -1,6 +1,7 @@
 """The stage entry point: declared parameters, errors, provenance, scratch folders. `relume.params` and `relume.tracking` are
 imported by name: they do not change outputs, so they are not code dependencies."""
 
+import gc
 import importlib
 import inspect
 import os
@@ -20,7 +21,7 @@ from relume.core.code import stage_digest
 from relume.core.config import build, read_params
 from relume.core.errors import UserError
 from relume.core.files import Scratch, check_writable, digest, sha256
-from relume.core.process import end_with_parent, held
+from relume.core.process import end_with_parent, held, keep_freed_memory
 from relume.core.run import Run
 
 T = TypeVar("T")
@@ -43,6 +44,7 @@ class StageContext:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        keep_freed_memory()
         if "DVC_STAGE" in os.environ:
             end_with_parent()
         return self
@@ -125,6 +127,7 @@ def stage(
     """Decorator that makes the command of a stage. Every parameter after the context is an option, `Annotated[type, help]`, and
     `options` are further ones, which `**` takes. At the end results go to MLflow. `item`: the option that holds the item of a
     `foreach` or `matrix`. `about`: the help; default: the text of the module."""
+    gc.enable()  # `stages` disables it for the imports, which are done
 
     def wrap(function: Callable[..., None]) -> click.Command:
         def run(**given: Any) -> None:

@@ -131,14 +131,11 @@ class EnergyBlock(nn.Module):
         g = self.norm(x)
         return self.attention.energy(g) + self.memories.energy(g)
 
-    def pull(self, g: Tensor) -> Tensor:
-        """-dE/dg: (N, B, D)."""
-        own = self.attention
-        w = math.sqrt(own.beta) * torch.cat([own.wq, own.wk, self.memories.xi])
-        if torch.is_autocast_enabled(g.device.type):
-            dtype = torch.get_autocast_dtype(g.device.type)
-            g, w = g.to(dtype), w.to(dtype)
-        return Pull.apply(g, w, own.heads, 2 * len(own.wq), own.own_key) / own.beta
+    def pull(self, g: Tensor, w: Tensor) -> Tensor:
+        """-beta dE/dg: (N, B, D). `w`: the weights of Pull."""
+        own, kind = self.attention, g.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else g.dtype
+        return Pull.apply(g.to(dtype), w.to(dtype), own.heads, 2 * len(own.wq), own.own_key).to(g.dtype)
 
     def path(self, x: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """x before the first step and after each of the T: T + 1 times (N, B, D). With a generator, steps are noisy."""
@@ -146,8 +143,10 @@ class EnergyBlock(nn.Module):
         own = None
         if generator is not None and self.noise:  # noise is drawn on the device
             own = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        beta = self.attention.beta
+        w = math.sqrt(beta) * torch.cat([self.attention.wq, self.attention.wk, self.memories.xi])
         for _ in range(self.steps):
-            x = torch.add(x, self.pull(self.norm(x)), alpha=self.alpha)
+            x = torch.add(x, self.pull(self.norm(x), w), alpha=self.alpha / beta)
             if own is not None:
                 noise = torch.randn(x.shape, generator=own, device=x.device, dtype=x.dtype)
                 x = x + math.sqrt(self.alpha) * self.noise * noise
