@@ -4,8 +4,8 @@
 
 Of all processes of the command together, with and without the pages of mapped files, which the system takes back when it needs
 memory. The stages `prepare` and `extract` have the parameters of presets/decoders_all.yaml, the network is AlexNet: statistics of
-all layers, values of one with 256 maps of 13x13 and of the pooled ones. Their archive has the form of ImageNet's and holds random parts of the
-photographs at 500x375. The inversion has two steps, at 32 px. 50,000 pictures take 18 GB on disk (TMPDIR).
+all layers, values of one with 256 maps of 13x13 and of the pooled ones. The archive has the form of ImageNet's and holds random
+parts of the photographs, at 500x375. The inversion has two steps, at 32 px. 50,000 pictures take 18 GB on disk (TMPDIR).
 """
 
 import io
