@@ -175,9 +175,7 @@ def taken(folder: Path) -> float:
 
 @click.command(help=__doc__)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="Of photographs.")
-@click.option(
-    "--count", "counts", type=int, multiple=True, default=(200, 2000, 8000, 50_000), show_default=True, help="Of pictures."
-)
+@click.option("--count", "counts", type=int, multiple=True, default=(1000, 8000, 50_000), help="Of pictures; at least 800.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True)
 def main(folder: Path, counts: tuple[int, ...], out: Path) -> None:
     started, at, rows = time.perf_counter(), commit(), list[dict[str, Any]]()
