@@ -11,6 +11,7 @@ parts of the photographs, at 500x375. The inversion has two steps, at 32 px. 50,
 import io
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ from relume.networks.weights import WeightStore
 from relume.presets import both
 
 OUT = Path("docs/results/scale_memory.csv")
-COLUMNS = ("work", "pictures", "mib", "with_files", "seconds", "gigabytes")
+COLUMNS = ("work", "pictures", "mib", "with_files", "seconds", "core_seconds", "gigabytes")
 ROOT = Path(__file__).parents[1]
 SMALL, SHARD = 32, 64  # of the inversion: pixels, images per shard
 PSS = {  # of /proc/*/smaps_rollup
@@ -130,17 +131,22 @@ def inverted(count: int) -> None:
 
 
 def peak(words: list[str], root: Path) -> dict[str, float]:
-    """Peaks of MiB and the seconds of a command and its processes. The system takes pages of mapped files back when it needs
+    """Peaks of MiB, and seconds on the clock and of processors, of a command and its processes. The system takes pages of mapped files back when it needs
     memory."""
     paths = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "RELUME_SOURCES": str(root)}
-    started, most = time.perf_counter(), dict.fromkeys(PSS, 0.0)
+    started, before, most = time.perf_counter(), used(), dict.fromkeys(PSS, 0.0)
     process = subprocess.Popen([sys.executable, *words], cwd=root, env=os.environ | paths | {"RELUME_TRACKING": "off"})
     while process.poll() is None:
         most = {kind: max(most[kind], mib) for kind, mib in own(psutil.Process(process.pid)).items()}
         time.sleep(0.25)
     if process.returncode:
         raise click.ClickException(f"{' '.join(words)}: ended with {process.returncode}")
-    return most | {"seconds": time.perf_counter() - started}
+    return most | {"seconds": time.perf_counter() - started, "core_seconds": used() - before}
+
+
+def used() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def own(process: psutil.Process) -> dict[str, float]:
@@ -183,7 +189,11 @@ def main(folder: Path, counts: tuple[int, ...], out: Path) -> None:
     for one in measured(counts, photos):
         rows.append(one)
         write_csv(out, COLUMNS, rows)
-        click.echo("{work} of {pictures} pictures: {mib:.0f} MiB, {seconds:.0f} s, {gigabytes:.2g} GB".format(**one))
+        click.echo(
+            "{work} of {pictures} pictures: {mib:.0f} MiB, {seconds:.0f} s ({core_seconds:.0f} s of a core), {gigabytes:.2g} GB".format(
+                **one
+            )
+        )
     data = f"parts of {len(photos)} photographs at 500x375, prepared at 224 px; inversions of noise at {SMALL} px, 2 steps"
     about = {"command": command("benchmarks.memory"), "commit": at, "device": describe(CPU), "n": 1, "data": data}
     write_json(out.with_suffix(".json"), about | {"seconds": round(time.perf_counter() - started, 1)})
