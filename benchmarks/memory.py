@@ -11,7 +11,6 @@ parts of the photographs, at 500x375. The inversion has two steps, at 32 px. 50,
 import io
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -52,10 +51,8 @@ OUT = Path("docs/results/scale_memory.csv")
 COLUMNS = ("work", "pictures", "mib", "with_files", "seconds", "core_seconds", "gigabytes")
 ROOT = Path(__file__).parents[1]
 SMALL, SHARD = 32, 64  # of the inversion: pixels, images per shard
-PSS = {  # of /proc/*/smaps_rollup
-    "mib": re.compile(r"^Pss_(?:Anon|Shmem): +(\d+) kB", re.MULTILINE),
-    "with_files": re.compile(r"^Pss: +(\d+) kB", re.MULTILINE),
-}
+PEAKS = ("mib", "with_files", "core_seconds")
+PSS = [re.compile(rf"^Pss{kind}: +(\d+) kB", re.MULTILINE) for kind in ("_(?:Anon|Shmem)", "")]  # of /proc/*/smaps_rollup
 IMAGENET, NETWORK = "imagenet_val", "alexnet_conv"
 PREPARE = f"stages.prepare --dataset {IMAGENET} --out data/images/{IMAGENET}"
 EXTRACT = (
@@ -131,32 +128,28 @@ def inverted(count: int) -> None:
 
 
 def peak(words: list[str], root: Path) -> dict[str, float]:
-    """Peaks of MiB, and seconds on the clock and of processors, of a command and its processes. The system takes pages of mapped files back when it needs
-    memory."""
+    """Peaks of MiB, and seconds on the clock and of processors, of a command and its processes. The system takes pages of mapped
+    files back when it needs memory."""
     paths = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "RELUME_SOURCES": str(root)}
-    started, before, most = time.perf_counter(), used(), dict.fromkeys(PSS, 0.0)
+    started, most = time.perf_counter(), dict.fromkeys(PEAKS, 0.0)
     process = subprocess.Popen([sys.executable, *words], cwd=root, env=os.environ | paths | {"RELUME_TRACKING": "off"})
     while process.poll() is None:
-        most = {kind: max(most[kind], mib) for kind, mib in own(psutil.Process(process.pid)).items()}
+        most = {kind: max(most[kind], value) for kind, value in own(psutil.Process(process.pid)).items()}
         time.sleep(0.25)
     if process.returncode:
         raise click.ClickException(f"{' '.join(words)}: ended with {process.returncode}")
-    return most | {"seconds": time.perf_counter() - started, "core_seconds": used() - before}
-
-
-def used() -> float:
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime
+    return most | {"seconds": time.perf_counter() - started}
 
 
 def own(process: psutil.Process) -> dict[str, float]:
-    total = dict.fromkeys(PSS, 0.0)
+    total = dict.fromkeys(PEAKS, 0.0)
     try:
         for one in [process, *process.children(recursive=True)]:
-            text = Path(f"/proc/{one.pid}/smaps_rollup").read_text()
-            total = {kind: total[kind] + sum(map(int, lines.findall(text))) / 1024 for kind, lines in PSS.items()}
+            text, times = Path(f"/proc/{one.pid}/smaps_rollup").read_text(), one.cpu_times()
+            found = [sum(map(int, lines.findall(text))) / 1024 for lines in PSS] + [times.user + times.system]
+            total = {kind: total[kind] + value for kind, value in zip(PEAKS, found, strict=True)}
     except (psutil.Error, OSError):  # it has just ended
-        return dict.fromkeys(PSS, 0.0)
+        return dict.fromkeys(PEAKS, 0.0)
     return total
 
 
