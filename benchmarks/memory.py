@@ -182,11 +182,7 @@ def main(folder: Path, counts: tuple[int, ...], out: Path) -> None:
     for one in measured(counts, photos):
         rows.append(one)
         write_csv(out, COLUMNS, rows)
-        click.echo(
-            "{work} of {pictures} pictures: {mib:.0f} MiB, {seconds:.0f} s ({core_seconds:.0f} s of a core), {gigabytes:.2g} GB".format(
-                **one
-            )
-        )
+        click.echo("{work} of {pictures} pictures: {mib:.0f} MiB, {core_seconds:.0f} s of a core".format(**one))
     data = f"parts of {len(photos)} photographs at 500x375, prepared at 224 px; inversions of noise at {SMALL} px, 2 steps"
     about = {"command": command("benchmarks.memory"), "commit": at, "device": describe(CPU), "n": 1, "data": data}
     write_json(out.with_suffix(".json"), about | {"seconds": round(time.perf_counter() - started, 1)})
