@@ -150,11 +150,11 @@ def scale(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def peaks(rows: Sequence[Row]) -> Iterator[list[str]]:
-    """One line per number of pictures."""
-    found = {(row["pictures"], row["work"]): f"{float(row['mib']):.0f}" for row in rows}
-    works, counts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("work", "pictures"))
-    yield ["pictures", *(f"`{work}`, MiB" for work in works)]
-    yield from ([count, *(found.get((count, work), "") for work in works)] for count in counts)
+    """One line per work and number of pictures."""
+    yield ["work", "pictures", "MiB", "with mapped files", "core-seconds", "GB written"]
+    for row in sorted(rows, key=lambda row: row["work"]):
+        costs = (f"{float(row[key]):,.0f}" for key in ("pictures", "mib", "with_files", "core_seconds"))
+        yield [f"`{row['work']}`", *costs, f"{float(row['gigabytes']):.2g}"]
 
 
 def race(rows: Sequence[Row]) -> Iterator[list[str]]:

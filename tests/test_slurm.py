@@ -16,10 +16,12 @@ import yaml
 from relume.core.files import sha256
 from tests.test_launch import ran, stage
 from tests.test_pipeline import commit, copied, executed, run
+from tests.test_readme import ROOT, blocks
+from tests.test_share import PARAMS, STAGES, shell
 
 pytestmark = pytest.mark.slow
 DVC = [sys.executable, "-m", "dvc"]
-OUTPUTS = ("data/reconstructions/shallow", "metrics/runs/shallow")
+GROUPS = {"shallow": "invert_optimise@shallow", "pictures": "invert_landscape@pictures"}
 CONF = """
 ClusterName=one
 SlurmctldHost={host}
@@ -99,32 +101,34 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four pictures, each a shard of some seconds, inverted in one process."""
+    """Groups of shards of some seconds, one inverted in one process."""
     root = copied(tmp_path_factory.mktemp("jobs") / "tree")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["run"]["micro_batch"], params["invert_optimise"]["count"] = 1, 4
     params["recipes"]["shallow"]["steps"] = 1000
+    for way in params["invert_landscape"]["pictures"]["methods"].values():
+        way["steps"] = 100
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    run(*DVC, "repro", "invert_optimise@shallow", cwd=root)
+    run(*DVC, "repro", GROUPS["shallow"], cwd=root)
     commit(root)
     return root
 
 
-def results(root: Path) -> dict[str, str]:
-    files = [path for folder in OUTPUTS for path in (root / folder).rglob("*") if path.is_file()]
+def results(root: Path, group: str) -> dict[str, str]:
+    files = [path for folder in ("data/reconstructions", "metrics/runs") for path in (root / folder / group).iterdir()]
     return {str(path.relative_to(root)): sha256(path) for path in files if path.name != "timing.csv"}
 
 
-AGAIN = [*DVC, "repro", "--force", "--single-item", "--no-run-cache", "invert_optimise@shallow"]
+AGAIN = [*DVC, "repro", "--force", "--single-item", "--no-run-cache"]
 
 
 def test_an_inversion_in_jobs_of_this_machine_is_the_same(tree: Path) -> None:
-    before = results(tree)
+    before = results(tree, "shallow")
     (tree / "cluster.yaml").write_text("{launcher: local, jobs: 2}")
-    assert "2 jobs on this machine" in run(*AGAIN, cwd=tree)
-    assert results(tree) == before
+    assert "2 jobs on this machine" in run(*AGAIN, GROUPS["shallow"], cwd=tree)
+    assert results(tree, "shallow") == before
     assert "metrics/runs/shallow/method.json" in before
-    assert executed(run(*DVC, "repro", "invert_optimise@shallow", cwd=tree)) == set()
+    assert executed(run(*DVC, "repro", GROUPS["shallow"], cwd=tree)) == set()
 
 
 def test_a_failed_shard_runs_again_on_slurm(tmp_path: Path, slurm: dict[str, str]) -> None:
@@ -134,23 +138,46 @@ def test_a_failed_shard_runs_again_on_slurm(tmp_path: Path, slurm: dict[str, str
     assert "invalid" in stage(tmp_path / "..", "{launcher: slurm, jobs: 4, sbatch: [--partition=none]}", **slurm).stderr.lower()
 
 
-def test_jobs_that_are_killed_and_preempted_give_the_same(tree: Path, slurm: dict[str, str]) -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_jobs_that_are_killed_and_preempted_give_the_same(tree: Path, slurm: dict[str, str], group: str) -> None:
     """One job is killed, another gives way to an urgent one, and the waiting process is killed, too."""
-    before = results(tree)
+    (tree / "cluster.yaml").unlink(missing_ok=True)
+    run(*DVC, "repro", GROUPS[group], cwd=tree)
+    before = results(tree, group)
     (tree / "cluster.yaml").write_text("{launcher: slurm, jobs: 4, sbatch: [--ntasks=1]}")
-    with waiting(tree, slurm) as stage:
+    with waiting(tree, slurm, GROUPS[group]) as stage:
         wait_for(lambda: running(slurm) == 4)
-        logs = ".dvc/tmp/resume/invert_optimise@shallow-*/job-*.log"
-        wait_for(lambda: all("objective=" in path.read_text() for path in tree.glob(logs)))
+        scratch = f".dvc/tmp/resume/{GROUPS[group]}-*"
+        if group == "shallow":
+            wait_for(lambda: all("objective=" in path.read_text() for path in tree.glob(f"{scratch}/job-*.log")))
+        else:
+            wait_for(lambda: any(tree.glob(f"{scratch}/*.npz")))
         first = asked(slurm, "squeue", "--noheader", "--array", "--format=%F_%K").split()[0]
         asked(slurm, "scancel", "--signal=KILL", "--full", first)
         wait_for(lambda: running(slurm) < 4)
         asked(slurm, "srun", "--partition=urgent", "--ntasks=2", "true")
         wait_for(lambda: "PD" in asked(slurm, "squeue", "--noheader", "--format=%t"))
         stage.kill()
-    said = run(*AGAIN, cwd=tree, **slurm)
-    assert results(tree) == before
+    said = run(*AGAIN, GROUPS[group], cwd=tree, **slurm)
+    assert results(tree, group) == before
     assert "of SLURM" in said, "the killed shard runs again"
+
+
+def test_a_grid_is_an_array_of_jobs(tmp_path: Path, slurm: dict[str, str]) -> None:
+    """The script of docs/howto/cluster.md: three values of a parameter, from clones back to the project."""
+    home, cache = tmp_path / "relume", tmp_path / "cache"
+    home.mkdir()
+    (home / "dvc.yaml").write_text(STAGES)
+    (home / "params.yaml").write_text(PARAMS)
+    shell(f"git init -q; dvc init -q; dvc cache dir --local {cache}; dvc repro -q; git add .; git commit -qm all", home)
+    script = blocks(ROOT / "docs/howto/cluster.md", "bash")[2].replace("recipes.deep.losses.$name", '"${name/tv/x}"')
+    for place, own in (("$HOME", tmp_path), ("/scratch", tmp_path), ("/srv/relume-cache", cache), ("source ", "true ")):
+        script = script.replace(place, str(own))
+    (tmp_path / "grid.sh").write_text(script)
+    shell(f"sbatch --wait --output={tmp_path}/%a.log ../grid.sh", home, **slurm)
+    assert set(shell("dvc exp list --name-only", home).split()) == {"tv=5", "tv=10", "tv=20"}
+    shell("dvc exp apply tv=10", home)
+    assert (home / "one.txt").read_text() == "10\n"
 
 
 def running(slurm: dict[str, str]) -> int:
@@ -158,10 +185,10 @@ def running(slurm: dict[str, str]) -> int:
 
 
 @contextmanager
-def waiting(root: Path, slurm: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+def waiting(root: Path, slurm: dict[str, str], stage: str) -> Iterator["subprocess.Popen[bytes]"]:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | slurm
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    process = subprocess.Popen(AGAIN, cwd=root, env=env)
+    process = subprocess.Popen([*AGAIN, stage], cwd=root, env=env)
     try:
         yield process
     finally:
