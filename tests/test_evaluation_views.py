@@ -97,7 +97,12 @@ def witness(tmp_path: Path) -> Witness:
     latents = {"generator": "models/gan/style", "mapper": "models/mapper/mapper", "losses": {"lpips": 1.0}, "base": own}
     none = "data/none"
     begun = {"start": "data/reconstructions/decoders", "reference": "data/reconstructions/latents", "surrogate": none}
-    lent = {"start": none, "reference": "data/reconstructions/decoders", "surrogate": "models/surrogate/guess"}
+    lent = {
+        "start": none,
+        "reference": "data/reconstructions/decoders",
+        "surrogate": "models/surrogate/guess",
+        "weights": "models/weights",
+    }
     configs = {
         "decoders": {"decoders": ["plain", "sharp"]},
         "steered": own | begun | {"losses": {"feature": 1.0, "ref": 0.0}},

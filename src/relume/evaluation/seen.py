@@ -14,6 +14,7 @@ Described = Mapping[str, Any]
 LOSSES, TERMS = "losses", ("terms", "measures")  # weights, and settings of the terms
 OF_ONE = ("methods", "decoders", "models")  # keys of a group's config with entries per method
 INPUTS = ("start", "reference", "surrogate")  # keys of a recipe's further inputs
+FILES = "weights"  # of a recipe: a folder of network weights, which has no card of a trained model
 GROUPS, MODELS = "data/reconstructions/", "models/"
 
 
@@ -34,7 +35,7 @@ class Witness:
         yield from (name for _, network, _ in own for name in network.split("+") if name)
         config = self.methods[group].get("config", {})
         weights = config.get(LOSSES, {})
-        yield from self._walk({key: value for key, value in config.items() if key not in (*OF_ONE, *INPUTS)}, weights)
+        yield from self._walk({key: value for key, value in config.items() if key not in (*OF_ONE, *INPUTS, FILES)}, weights)
         if isinstance(config.get("methods"), Mapping):
             yield from self._walk(config["methods"].get(method, {}), weights)
         for card in sorted(self.models.glob(f"*/{method}/model.json")) if self.models else []:
