@@ -135,7 +135,7 @@ def making(data: ReportData) -> Part:
         for group in data.groups
     ]
     cards = [(path.parent, read_json(path)) for path in sorted(data.folders.models.glob("*/*/model.json"))]
-    models = [_model(folder, card) for folder, card in cards if "best_step" in card]
+    models = [_model(folder, card) for folder, card in cards if "kind" in card]  # not weights of networks
     note = "All parameters: metrics/runs/<group>/method.json. Seconds and devices: All scores."
     blocks = [table("groups", "Groups of pictures", GROUPS, groups, note=note)]
     note = "Best step: the one that was kept. Validation: its score. MLflow shows the curves of each training."
@@ -146,7 +146,7 @@ def making(data: ReportData) -> Part:
 
 
 def _model(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
-    config, data, metrics = card["config"], card["data"], card["metrics"]
+    config, data, metrics = card["config"], card.get("data", {}), card["metrics"]
     scores = {
         **{name: metrics[name] for name in SCORES if name in metrics},
         **({"kid": metrics["loss"]} if card["kind"] == "gan" and metrics else {}),
@@ -159,8 +159,8 @@ def _model(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
     return {
         **{"name": folder.name, "kind": labels.words(folder.parent.name), "parameters": str(card["parameters"])},
         **{"features": labels.place(config.get("network", ""), "+".join(config.get("taps", ()))), "baselines": ", ".join(floors)},
-        **{name: str(data[name]) for name in ("dataset", "train", "val")},
-        "steps": f"{card['best_step']} of {config.get('training', {}).get('steps', '')}",
+        **{name: str(data.get(name, "")) for name in ("dataset", "train", "val")},
+        "steps": f"{card['best_step']} of {config.get('training', {}).get('steps', '')}" if "best_step" in card else "",
         "score": "; ".join(f"{column(name).title} {column(name).show(value)}" for name, value in scores.items()),
     }
 
