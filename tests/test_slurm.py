@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_failed_shard_runs_again_on_slurm(tmp_path: Path, slurm: dict[str, str
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_jobs_that_are_killed_and_preempted_give_the_same(tree: Path, slurm: dict[str, str], group: str) -> None:
-    """One job is killed, another gives way to an urgent one, and the waiting process is killed, too."""
+    """One job is killed, another gives way to an urgent one, and the processes that wait for them are killed, too."""
     (tree / "cluster.yaml").unlink(missing_ok=True)
     run(*DVC, "repro", GROUPS[group], cwd=tree)
     before = results(tree, group)
@@ -157,7 +158,7 @@ def test_jobs_that_are_killed_and_preempted_give_the_same(tree: Path, slurm: dic
         wait_for(lambda: running(slurm) < 4)
         asked(slurm, "srun", "--partition=urgent", "--ntasks=2", "true")
         wait_for(lambda: "PD" in asked(slurm, "squeue", "--noheader", "--format=%t"))
-        stage.kill()
+        os.killpg(stage.pid, signal.SIGKILL)
     said = run(*AGAIN, GROUPS[group], cwd=tree, **slurm)
     assert results(tree, group) == before
     assert "of SLURM" in said, "the killed shard runs again"
@@ -188,9 +189,10 @@ def running(slurm: dict[str, str]) -> int:
 def waiting(root: Path, slurm: dict[str, str], stage: str) -> Iterator["subprocess.Popen[bytes]"]:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | slurm
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    process = subprocess.Popen([*AGAIN, stage], cwd=root, env=env)
+    process = subprocess.Popen([*AGAIN, stage], cwd=root, env=env, start_new_session=True)
     try:
         yield process
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
