@@ -95,7 +95,7 @@ def test_quality_over_steps_and_seconds(content: Content) -> None:
     assert {chart.title.split(":")[0] for chart in found} == {"AlexNet conv2", "AlexNet conv5"}
     points = next(rows_of(chart.spec) for chart in found if chart.title.startswith("AlexNet conv2: PSNR, dB over seconds"))
     assert [row["seconds"] for row in points if row.get("name") == "Optimisation"] == [0.02, 0.2, 2, 6]
-    assert any(row.get("level") == "dataset mean" for row in rows_of(found[0].spec))
+    assert any(row.get("level") == "dataset's mean colour" for row in rows_of(found[0].spec))
     assert not any("mean" in str(row.get("name")) for row in rows_of(found[0].spec)), "baselines take no steps"
 
 

@@ -101,7 +101,7 @@ def test_sentences_name_what_they_are_about(network: Network, board: Leaderboard
     assert all(part in depths.title([network]) for part in ("net", "a to b"))
     assert all(part in depths.lead(network) for part in ("net b", "10.5 dB", "0.5 dB above", "90% (80% to 100%)"))
     (gains,) = depths.researcher(network)
-    assert "at a; not shown at b" in gains
+    assert "at a; no gain shown at b" in gains
     stored, back = depths.walk(network.depths[0], board, pixels=64)
     assert all(part in stored for part in ("4 × 2 × 2 numbers", "25%"))
     assert all(part in back for part in ("20.0 dB", "more than a mosaic of 4 × 4", "50%"))
@@ -114,7 +114,7 @@ def test_names_for_people() -> None:
         "VGG16 and ResNet-50",
         "VGG16 conv5_3",
     ]
-    assert labels.baseline("floor_blocks_14") == "mosaic of 14 × 14"
+    assert labels.words("floor_blocks_14") == "mosaic of 14 × 14"
     rows = [
         line(method="a_b", network="n", tap="t"),
         line(method="c", network="n", tap="t"),

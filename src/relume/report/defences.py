@@ -1,7 +1,7 @@
 """Cost and benefit of noise and quantisation of stored features: a chart per network and tap."""
 
 from relume.report.blocks import Chart, Part, Text
-from relume.report.charts import taps
+from relume.report.charts import BESIDE, taps
 from relume.report.columns import number
 from relume.report.data import Table, grouped
 from relume.report.depths import BOUND
@@ -37,7 +37,7 @@ def _chart(name: str, rows: Table, level: str) -> Chart:
     spec = taps(points, "value", order=order, names=names, title="share of pictures", format=".0%", domain=[0, 1])
     counts = {f"n = {row['n']}, chance {float(row['chance']):.1%}": row["measure"] for row in rows}
     told = "; ".join(f"{'retrieval' if measure == 'retrieval' else 'Re-identified'}: {text}" for text, measure in counts.items())
-    return Chart(title=f"{name}, defended", spec=spec, caption=f"{told}; {level} intervals.")
+    return Chart(title=f"{name}, defended", spec=spec, caption=f"{told}; {level} intervals. {BESIDE}".strip())
 
 
 def _defence(row: dict[str, str]) -> str:

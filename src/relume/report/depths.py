@@ -11,7 +11,7 @@ from relume.report.data import Table, grouped
 from relume.report.leaderboards import Leaderboard, Result, family
 
 COLUMNS = ("place", "network", "depth", "tap", "family", "method", "psnr", "lpips_vgg", "feature_error")  # of depth.csv
-BOUND = "A lower bound: a better attack can only raise it."
+BOUND = "This is a lower bound of what the features leak: a better attack can only raise it."
 Taps = Mapping[tuple[str, str], Sequence[str]]  # (dataset, network) -> taps from shallow to deep
 Decision = Literal["significant", "undecided", "not paired"]
 
@@ -170,15 +170,16 @@ def lead(network: Network) -> str:
     last = network.single[-1]
     text = f"From {network.label} {last.tap}, its deepest layer here, the best method reaches {decibels(last.best.score)} PSNR"
     if gain := last.gain:
-        text += f", {decibels(abs(gain.diff))} {'above' if gain.diff >= 0 else 'below'} the best baseline without features"
+        side, baseline = "above" if gain.diff >= 0 else "below", gain.other.label
+        text += f", {decibels(abs(gain.diff))} {side} the best no-information baseline ({baseline})"
     return f"{text}; {leaked(last.leak)}"
 
 
 def leaked(found: Leak | None) -> str:
     if found is None:
         return "re-identification was not measured."
-    nearest = f"the original is the most similar of {found.candidates:.0f} candidates; chance is {found.chance:.1%}"
-    return f"{found.text} of {found.result.cells['n']} reconstructions are re-identified: {nearest}."
+    how = f"another network, not a person, finds the original the most similar of {found.candidates:.0f} candidates"
+    return f"{found.text} of {found.result.cells['n']} reconstructions are re-identified: {how}; chance is {found.chance:.1%}."
 
 
 def researcher(network: Network) -> Iterator[str]:
@@ -187,8 +188,8 @@ def researcher(network: Network) -> Iterator[str]:
     above = [tap for tap, one in gains if one.decision == "significant" and one.diff > 0]
     others = [tap for tap, _ in gains if tap not in above]
     if gains:
-        text = f"{network.label}: the best method is above the no-information baseline at {listed(above) or 'no depth'}"
-        yield f"{text}; not shown at {listed(others)}." if others and above else f"{text}."
+        text = f"{network.label}: the best method is above the best no-information baseline at {listed(above) or 'no depth'}"
+        yield f"{text}; no gain shown at {listed(others)}." if others and above else f"{text}."
 
 
 def walk(depth: Depth, board: Leaderboard, pixels: int) -> Iterator[str]:

@@ -17,11 +17,12 @@ from relume.report.leaderboards import Leaderboard
 from relume.report.story import METRICS, Story
 
 GLOSSARY = {
-    "baseline": "A predictor without a network, on the same pictures: one mean colour, or a mosaic of mean colours. A"
-    " no-information baseline has not seen the picture; an oracle baseline is computed from it.",
+    "baseline": "A picture made without features. A no-information baseline has not seen the original (the dataset's mean"
+    " colour); an oracle baseline is computed from it (a mosaic of its mean colours).",
     "oracle": "A run that has seen the picture itself, not only its features. It is never ranked best.",
     "below linear": "A linear map of the same features, or of the visible pixels, is at least as good by the same score.",
-    "interval": "Bootstrap interval of the mean over sources. A difference whose interval includes zero is undecided.",
+    "interval": "Bootstrap interval of the mean. Photographs (sources) are resampled: crops of one are not independent. With"
+    " few of them it is rough. A difference whose interval includes zero is undecided.",
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
 }
 GROUPS = [text("name", "Group"), text("methods", "Methods"), text("code", "Hash of code"), text("params", "Hash of parameters")]
@@ -87,13 +88,10 @@ def _compared(title: str, rows: Rows, names: Mapping[str, str]) -> Table:
     columns, cells = [text("a", "Method"), text("b", "Compared with"), *metrics], []
     for (a, question, dataset, size, *_), own in grouped(rows, lambda row: tuple(row[name] for name in keys)).items():
         on = ", ".join(filter(None, (dataset, f"{size} px", question.partition(", ")[2], f"n = {own[0]['n']}")))
-        named = {
-            key: names.get(key) or (labels.baseline if key.startswith(labels.BASELINE) else labels.words)(key)
-            for key in (a, *(row["b"] for row in own))
-        }
+        named = {key: names.get(key) or labels.words(key) for key in (a, *(row["b"] for row in own))}
         others = [*dict.fromkeys(named[row["b"]] for row in own)]
         found = {row["metric"]: _difference(row, named[row["b"]] if len(others) > 1 else "") for row in own}
-        first = (Cell(text=named[a], under=on), Cell(text=others[0] if len(others) == 1 else "the best baseline in this metric"))
+        first = (Cell(text=named[a], under=on), Cell(text=others[0] if len(others) == 1 else "best no-information baseline"))
         cells.append([*first, *(found.get(one.name, Cell(text="")) for one in metrics)])
     note = "The method minus the other, on the same pictures, with intervals. Better or worse: the interval excludes zero."
     return Table(id=title.lower().replace(" ", "-"), title=title, columns=columns, rows=cells, note=note)
@@ -131,7 +129,7 @@ def making(data: ReportData) -> Part:
     """How every group was made, and how every model was trained."""
     groups = [
         {name: str(group.method.get(name, "")) for name in ("code", "params")}
-        | {"name": labels.words(group.name), "methods": ", ".join(dict.fromkeys(row["method"] for row in group.index))}
+        | {"name": group.name, "methods": ", ".join(dict.fromkeys(row["method"] for row in group.index))}
         for group in data.groups
     ]
     cards = [(path.parent, read_json(path)) for path in sorted(data.folders.models.glob("*/*/model.json"))]
@@ -140,9 +138,7 @@ def making(data: ReportData) -> Part:
     blocks = [table("groups", "Groups of pictures", GROUPS, groups, note=note)]
     note = "Best step: the one that was kept. Validation: its score. MLflow shows the curves of each training."
     blocks += [table("models", "Trained models", MODELS, models, note=note)] if models else []
-    return Part(
-        id="methods", title="How it was made", lead="Hashes of every group, and the training of each model.", blocks=blocks
-    )
+    return Part(id="methods", title="How it was made", lead="Hashes of groups, and the training of each model.", blocks=blocks)
 
 
 def _model(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
@@ -151,11 +147,7 @@ def _model(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
         **{name: metrics[name] for name in SCORES if name in metrics},
         **({"kid": metrics["loss"]} if card["kind"] == "gan" and metrics else {}),
     }
-    floors = [
-        f"{labels.words(key.removeprefix(labels.BASELINE))} {signed(value, 2)}"
-        for key, value in metrics.items()
-        if key.startswith(labels.BASELINE)
-    ]
+    floors = [f"{labels.words(key)} {signed(value, 2)}" for key, value in metrics.items() if key.startswith(labels.BASELINE)]
     return {
         **{"name": folder.name, "kind": labels.words(folder.parent.name), "parameters": str(card["parameters"])},
         **{"features": labels.place(config.get("network", ""), "+".join(config.get("taps", ()))), "baselines": ", ".join(floors)},

@@ -10,6 +10,13 @@ SPELLING = {  # of words in the keys of networks and models
     "gan": "GAN", "mae": "MAE", "simmim": "SimMIM", "beit": "BEiT", "ae": "autoencoder", "energy": "Energy",
     "transformer": "Transformer", "et": "Energy Transformer",
 }  # fmt: skip
+METHODS = {  # of the default's methods and baselines, where the words of the key do not say what they are
+    "s0": "published rule", "pooled": "tuned", "refined_deep": "from a decoder's picture", "alexnet_conv5": "trained here",
+    "alexnet_conv5_128": "shipped with relume", "latent_hybrid": "from a generator's picture", "mapper_conv5": "mapper alone",
+    "latent_w_plus": "one latent per layer (W+)", "latent_mean": "from the mean latent", "plain_20": "plain, 20 steps",
+    "floor_dataset_mean": "dataset's mean colour", "floor_mean_picture": "dataset's mean picture",
+    "floor_own_mean": "picture's own mean colour", "floor_mean_style": "picture of the generator's mean latent",
+}  # fmt: skip
 BASELINE, MOSAIC = "floor", "mosaic"  # family of baselines, and the beginning of their names; mean colours of blocks
 
 
@@ -30,14 +37,11 @@ def place(network_key: str, tap: str) -> str:
 
 
 def words(key: str) -> str:
-    found = " ".join(SPELLING.get(word, word) for word in key.split("_"))
-    return found.replace("  ", " ").strip(" -")
-
-
-def baseline(key: str) -> str:
-    """`floor_blocks_14` -> mosaic of 14 × 14."""
-    blocks = re.fullmatch(rf"{BASELINE}_blocks_(\d+)", key)
-    return f"{MOSAIC} of {blocks[1]} × {blocks[1]}" if blocks else words(key.removeprefix(f"{BASELINE}_"))
+    """`floor_blocks_14` -> mosaic of 14 × 14, `mixed_ae` -> mixed autoencoder."""
+    if blocks := re.fullmatch(rf"{BASELINE}_blocks_(\d+)", key):
+        return f"{MOSAIC} of {blocks[1]} × {blocks[1]}"
+    found = " ".join(SPELLING.get(word, word) for word in key.removeprefix(f"{BASELINE}_").split("_"))
+    return METHODS.get(key) or found.replace("  ", " ").strip(" -")
 
 
 def methods(rows: Sequence[Mapping[str, str]], families: Mapping[str, str]) -> list[str]:
@@ -46,7 +50,7 @@ def methods(rows: Sequence[Mapping[str, str]], families: Mapping[str, str]) -> l
     alike = Counter(tuple(row[name] for name in same) for row in rows)
     found = []
     for row in rows:
-        family = families.get(row["family"], words(row["family"]))
+        family, own = families.get(row["family"], words(row["family"])), words(row["method"])
         several = alike[tuple(row[name] for name in same)] > 1
-        found.append(f"{family} ({words(row['method'])})" if several else family)
-    return [baseline(row["method"]) if row["family"] == BASELINE else name for row, name in zip(rows, found, strict=True)]
+        found.append(own if row["family"] == BASELINE else f"{family} ({own})" if several else family)
+    return found

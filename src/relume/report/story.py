@@ -6,7 +6,7 @@ from typing import Any
 
 from relume.report import defences, depths, families
 from relume.report.blocks import Cell, Chart, Part, Pictures, Row, Table, Text, Tile, kept, score
-from relume.report.charts import Levels, taps
+from relume.report.charts import BESIDE, Levels, taps
 from relume.report.columns import Column, column, number, text
 from relume.report.depths import BOUND, Depth, Margin, Network
 from relume.report.images import Drawing, pick
@@ -48,7 +48,8 @@ class Story:
         rows += [(_depth_cell(one), self.tiles(one.best, ids)) for one in self.first.single]
         used = dict.fromkeys(families.about(one.best.cells["family"]) for one in self.first.single)
         caption = f"The same pictures, reconstructed from each layer of {name} by the method with the best mean PSNR there."
-        caption = " ".join([caption, "They were chosen without knowledge of the scores.", *filter(None, used)])
+        caption += " Other layers were not inverted. The pictures were chosen without knowledge of the scores."
+        caption = " ".join([caption, *filter(None, used)])
         return Pictures(id="hero", title=f"{name}, from shallow to deep", rows=rows, caption=caption, wipe=True, style="hero")
 
     def answers(self) -> list[Part]:
@@ -66,11 +67,13 @@ class Story:
         columns = [text("place", "Features"), text("method", "Best method"), column("psnr")]
         columns += [text("gain", "Over baseline, dB"), text("ahead", "Over runner-up, dB"), column("lpips_vgg")]
         baseline = self.board.no_information
-        known = f"Baseline: {baseline.label}, which knows nothing of the picture." if baseline else "No baseline."
-        counts = ", ".join(sorted({n for n, _ in self.board.counts}))
-        note = f"PSNR with its {self.drawing.level} interval over sources, n = {counts}. {known}"
-        note += " Significant: the interval of the paired difference excludes zero. Not paired: a difference of means."
+        known = f"Baseline: the best no-information baseline ({baseline.label})." if baseline else "No baseline."
+        counts = ", ".join(f"{n} pictures from {sources}" for n, sources in sorted(self.board.counts))
+        note = f"PSNR with its {self.drawing.level} interval, which resamples photographs ({counts}). {known}"
+        note += " Significant: compared picture by picture, the mean difference has an interval without zero."
         rows = [self._row(one) for network in self.networks for one in network.depths]
+        if any("not paired" in cell.marks for row in rows for cell in row):
+            note += " Not paired: only the two means were compared, so there is no interval."
         return Table(id="best", title="Best method by mean PSNR", columns=columns, rows=rows, note=note)
 
     def _row(self, one: Depth) -> list[Cell]:
@@ -91,7 +94,8 @@ class Story:
         order = [one.tap for one in network.depths if any(point["tap"] == one.tap for point in points)]
         options = self._leak_options(network) if name == REID else {"levels": self.levels(name)}
         spec = taps(points, "value", order=order, names=names, title=metric.heading, **options)
-        caption = f"{metric.title} by depth of {network.label}. A line joins the best of one kind of method"
+        caption = f"{metric.title} at the inverted layers of {network.label}. {BESIDE if len(names) > 1 else ''}"
+        caption += "A line joins the best of one kind of method"
         caption += "; other shapes: its further methods" if len(names) > len(set(names.values())) else ""
         caption += f"; bars: {self.drawing.level} intervals." if any(row["lo"] is not None for row in points) else "."
         if name == REID:
@@ -130,7 +134,7 @@ class Story:
         if last.leak is None:
             told = f"Re-identification from {self.first.label} {last.tap} was not measured."
         elif match := column(MATCH).show(last.leak.result.cells.get(MATCH, "")):
-            told += f" At a false-accept rate of 1%, {match} match their original."
+            told += f" In a stricter test {match} match: they are more similar to their original than 99% of unrelated pairs are."
         blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
         lead = "For privacy engineers: how many pictures are re-identified from stored features."
         return Part(id="privacy", title="What stored features leak", lead=lead, blocks=blocks)
@@ -150,17 +154,14 @@ class Story:
                 chance = Cell(text=f"{leak.chance:.1%}", under=f"1 of {leak.candidates:.0f}")
                 others = [score(known, leak.result.cells) for known in further]
                 rows.append([Cell(text=leak.result.place), leak.result.cell, share, chance, *others])
-        note = (
-            f"Re-identified, with {self.drawing.level} interval: another network finds the original most similar to its picture."
-        )
-        note += f" {self._matched()}Same class, in top 5: a classifier's first answer for the original is its first for the"
-        note += " reconstruction, or among its first five."
+        note = f"Re-identified, with {self.drawing.level} interval: another network, not a person, finds the original the most"
+        note += f" similar of the candidates. An interval that includes chance shows no leak. {self._matched()}Same class, in top"
+        note += " 5: a classifier's first answer for the original is its first for the reconstruction, or among its first five."
         return Table(id="leaks", title="Re-identification by the strongest attack", columns=columns, rows=rows, note=note)
 
     def _matched(self) -> str:
         pairs = max((number(row.cells.get("reid_pairs", "")) or 0 for row in self.board.rows), default=0)
-        told = f"Matched: more alike than 99% of {pairs:,.0f} pairs of unrelated candidates (a false-accept rate of 1%). "
-        return told if pairs else ""
+        return f"Matched: more alike than 99% of {pairs:,.0f} unrelated pairs (false-accept rate 1%). " if pairs else ""
 
     def worst(self, depth: Depth) -> Pictures | None:
         """The pictures that the strongest attack at this depth gives away most: the best ranked, then the highest PSNR."""

@@ -63,7 +63,7 @@ def distances(rows: Rows, kinds: Sequence[str]) -> list[Result]:
         name = row["name"].removesuffix(f"@{WITHHELD}")
         floor = row["kind"] in (BASELINE, REAL) or name.startswith(BASELINE)
         plain = name.removesuffix(f"_{row['dataset']}")
-        label = SETS.get(plain) or words(plain.removeprefix(f"{BASELINE}_"))
+        label = SETS.get(plain) or words(plain)
         found.append(Result(cells=row | {"method": name}, label=label, metric="kid", baseline=floor))
     return sorted(found, key=lambda row: row.score)
 

@@ -53,7 +53,8 @@ FAMILY = Family(
     name="latent",
     kind="mapper",
     labels={"latent": "Generator search"},
-    about="Gradient descent on a generator's latent, or a mapper that names the latent in one pass.",
+    about="Gradient descent on a generator's latent, the numbers from which it makes a picture (W+: one set per layer), or a"
+    " mapper that predicts the latent from features in one pass.",
     sections=(
         Section(key="train_mapper", cls=models_of(SharedMapper), names="models", entry=MapperConfig, models=True),
         Section(

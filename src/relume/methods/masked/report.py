@@ -13,7 +13,7 @@ from relume.report.charts import lines
 from relume.report.columns import column, short, signed
 from relume.report.data import Originals, grouped
 from relume.report.images import Drawing, spread
-from relume.report.labels import BASELINE, baseline, words
+from relume.report.labels import BASELINE, words
 from relume.report.leaderboards import SHARED, Ranking, Result
 
 Cells = dict[str, str]
@@ -95,7 +95,7 @@ def _read(one: Group, drawing: Drawing) -> MaskedGroup:
         if row.get("psnr_masked"):
             psnr.setdefault(_key(row), {})[row["id"]] = float(row["psnr_masked"])
     families = {row["method"]: row["family"] for row in group.index}
-    labels = {name: baseline(name) if family == BASELINE else words(name) for name, family in families.items()}
+    labels = {name: words(name) for name in families}
     baselines = {name for name, family in families.items() if family == BASELINE}
     return MaskedGroup(group=group, masks=masks, rows=rows, psnr=psnr, labels=labels, baselines=baselines)
 

@@ -28,8 +28,8 @@ def read(whole: Plain, name: str) -> tuple[tuple[InversionConfig, Recipe], tuple
 FAMILY = Family(
     name="optimise",
     labels={"optimise": "Optimisation", "hybrid": "Warm-started optimisation"},
-    about="Gradient descent on the picture until its features match (multi-objective inversion). Warm-started: it begins with"
-    " another method's picture, such as a decoder's, and stays close to its coarse structure.",
+    about="Gradient descent on the picture until its features match. Warm-started optimisation begins with another method's"
+    " picture, such as a decoder's.",
     sections=(
         Section(key="invert_optimise", cls=InvertOptimise, unused=frozenset({("terms",)})),
         Section(
