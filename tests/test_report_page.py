@@ -159,4 +159,4 @@ def test_how_groups_and_models_were_made_is_told(root: Path, content: Content) -
     assert len(groups) == len(GROUPS)
     ((*facts, score, baselines),) = models
     assert facts == ["deep", "decoder", "AlexNet conv5", "photos", "1,234", "6", "2", "20 of 40"]
-    assert (score, baselines) == ("PSNR, dB 14.00", "own mean 12.00")
+    assert (score, baselines) == ("PSNR, dB 14.00", "picture's own mean colour 12.00")
