@@ -18,7 +18,7 @@ PALETTE = ["#3b78b5", "#d9772b", "#3d9470", "#9a67ad", "#b08a10", "#c8506b", "#4
 BASE, BASELINE, ORACLE = PALETTE[0], "#8d877c", "#c07a1c"
 KINDS = {"method": BASE, "baseline": BASELINE, "oracle run": ORACLE}
 SHAPES = ["circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "stroke"]
-BESIDE = "Points of one place stand side by side, so that none hides another. "  # the caption of `taps` with several names
+BESIDE = "Points are shifted sideways so that none hides another. "  # the caption of `taps` with several names
 DIGITS, MANY = 5, 7  # of numbers in a specification; taps whose names are written at an angle
 DVC, AXES = Path(".dvc/plots"), {"methods": (False, False), "methods_log": (True, False)}  # templates; logarithmic axes
 

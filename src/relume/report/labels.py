@@ -11,9 +11,9 @@ SPELLING = {  # of words in the keys of networks and models
     "transformer": "Transformer", "et": "Energy Transformer",
 }  # fmt: skip
 METHODS = {  # of the default's methods and baselines, where the words of the key do not say what they are
-    "s0": "published rule", "pooled": "tuned", "refined_deep": "from a decoder's picture", "alexnet_conv5": "trained here",
-    "alexnet_conv5_128": "shipped with relume", "latent_hybrid": "from a generator's picture", "mapper_conv5": "mapper alone",
-    "latent_w_plus": "one latent per layer (W+)", "latent_mean": "from the mean latent", "plain_20": "plain, 20 steps",
+    "s0": "published rule", "pooled": "tuned", "refined_deep": "from a decoder", "alexnet_conv5": "trained here",
+    "alexnet_conv5_128": "shipped", "latent_hybrid": "from a generator", "mapper_conv5": "mapper alone",
+    "latent_w_plus": "a latent per layer, W+", "latent_mean": "from the mean latent", "plain_20": "plain, 20 steps",
     "floor_dataset_mean": "dataset's mean colour", "floor_mean_picture": "dataset's mean picture",
     "floor_own_mean": "picture's own mean colour", "floor_mean_style": "picture of the generator's mean latent",
 }  # fmt: skip

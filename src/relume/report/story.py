@@ -68,8 +68,8 @@ class Story:
         columns += [text("gain", "Over baseline, dB"), text("ahead", "Over runner-up, dB"), column("lpips_vgg")]
         baseline = self.board.no_information
         known = f"Baseline: the best no-information baseline ({baseline.label})." if baseline else "No baseline."
-        counts = ", ".join(f"{n} pictures from {sources}" for n, sources in sorted(self.board.counts))
-        note = f"PSNR with its {self.drawing.level} interval, which resamples photographs ({counts}). {known}"
+        counts = ", ".join(f"{n} pictures from {sources} photographs" for n, sources in sorted(self.board.counts))
+        note = f"PSNR with its {self.drawing.level} interval; photographs are resampled ({counts}). {known}"
         note += " Significant: compared picture by picture, the mean difference has an interval without zero."
         rows = [self._row(one) for network in self.networks for one in network.depths]
         if any("not paired" in cell.marks for row in rows for cell in row):
