@@ -23,6 +23,7 @@ GLOSSARY = {
     "below linear": "A linear map of the same features, or of the visible pixels, is at least as good by the same score.",
     "interval": "Bootstrap interval of the mean. Photographs (sources) are resampled: crops of one are not independent. With"
     " few of them it is rough. A difference whose interval includes zero is undecided.",
+    "published rule": "How multi-objective inversion, a published project, updates the picture.",
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
 }
 GROUPS = [text("name", "Group"), text("methods", "Methods"), text("code", "Hash of code"), text("params", "Hash of parameters")]

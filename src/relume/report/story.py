@@ -134,7 +134,7 @@ class Story:
         if last.leak is None:
             told = f"Re-identification from {self.first.label} {last.tap} was not measured."
         elif match := column(MATCH).show(last.leak.result.cells.get(MATCH, "")):
-            told += f" In a stricter test {match} match: they are more similar to their original than 99% of unrelated pairs are."
+            told += f" By a threshold, a stricter test, {match} match: more similar to their original than 99% of unrelated pairs are."
         blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
         lead = "For privacy engineers: how many pictures are re-identified from stored features."
         return Part(id="privacy", title="What stored features leak", lead=lead, blocks=blocks)
@@ -187,7 +187,7 @@ class Story:
     def overview(self) -> Iterator[tuple[str, str, list[Tile]]]:
         """The overview: the hero's rows."""
         for cell, tiles in self.hero().rows:
-            yield cell.text, cell.under.replace("; ", "\n"), [tile for tile in tiles if tile is not None]
+            yield cell.text, cell.under.replace("; ", "\n").replace(" (", "\n("), [tile for tile in tiles if tile is not None]
 
 
 def _depth_cell(one: Depth) -> Cell:
