@@ -27,13 +27,8 @@ GLOSSARY = {
     "tap": "The layer whose features were inverted. Its name means after the ReLU, with _pre before it.",
 }
 GROUPS = [text("name", "Group"), text("methods", "Methods"), text("code", "Hash of code"), text("params", "Hash of parameters")]
-MODELS = [
-    text("name", "Model"),
-    text("kind", "Kind"),
-    text("features", "Given"),
-    text("dataset", "Trained on"),
-    column("parameters"),
-]
+MODELS = [text("name", "Model"), text("kind", "Kind"), text("features", "Given"), text("dataset", "Trained on")]
+MODELS += [column("parameters")]
 MODELS += [Column(name=name, title=title, digits=0) for name, title in (("train", "n, training"), ("val", "n, validation"))]
 MODELS += [text("steps", "Best step"), text("score", "Validation"), text("baselines", "Baselines")]
 SCORES = ("psnr", "psnr_masked", "similarity")  # of a validation; a generator's loss is KID

@@ -14,6 +14,8 @@ METHODS = {  # of the default's methods and baselines, where the words of the ke
     "s0": "published rule", "pooled": "tuned", "refined_deep": "from a decoder", "alexnet_conv5": "trained here",
     "alexnet_conv5_128": "shipped", "latent_hybrid": "from a generator", "mapper_conv5": "mapper alone",
     "latent_w_plus": "a latent per layer, W+", "latent_mean": "from the mean latent", "plain_20": "plain, 20 steps",
+    "plain_noise": "plain, from noise", "plain_mapper": "plain, from the mapper", "landscape_noise": "landscape, from noise",
+    "landscape_mapper": "landscape, from the mapper", "floor_inverse_distance_pixels": "inverse-distance mean of pixels",
     "floor_dataset_mean": "dataset's mean colour", "floor_mean_picture": "dataset's mean picture",
     "floor_own_mean": "picture's own mean colour", "floor_mean_style": "picture of the generator's mean latent",
 }  # fmt: skip
