@@ -134,8 +134,8 @@ class Story:
         if last.leak is None:
             told = f"Re-identification from {self.first.label} {last.tap} was not measured."
         elif match := column(MATCH).show(last.leak.result.cells.get(MATCH, "")):
-            told += " That is a search. A stricter test is a threshold of similarity that 1% of unrelated pairs pass (false-accept"
-            told += f" rate 1%): {match} of the reconstructions pass it with their original."
+            told += " That is a search. A stricter test is a threshold of similarity that 1% of unrelated pairs pass (a"
+            told += f" false-accept rate of 1%): {match} of the reconstructions pass it with their original."
         blocks = kept(Text(sentences=[f"{told} {BOUND}"]), self.leaks(), self.by_depth(self.first, REID), self.worst(last))
         lead = "For privacy engineers: how many pictures are re-identified from stored features."
         return Part(id="privacy", title="What stored features leak", lead=lead, blocks=blocks)
