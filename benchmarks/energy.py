@@ -1,8 +1,8 @@
-"""Speed of one step of the Energy Transformer: the written-out gradient against autograd through the same energy.
+"""Speed of a step of the Energy Transformer: the written-out gradient against autograd through the same energy.
 
     python -m benchmarks.energy
 
-Forward: x after one step. Training: that, and its derivative by x and by all weights, for which autograd goes through its own
+Forward: x after four steps. Training: that, and its derivative by x and by all weights, for which autograd goes through its own
 graph. Both take turns; a row's ratio is the median of theirs / ours over the turns, with a bootstrap interval. Both have the same
 matrix products; the limit is the speed of these alone.
 """
@@ -27,7 +27,7 @@ from relume.methods.masked.config import EnergyTransformerConfig
 from relume.methods.masked.energy_transformer import EnergyBlock
 
 OUT = Path("metrics/benchmarks/energy.json")
-DESCENT = {"kind": "energy_transformer", "steps": 1, "alpha": 1.0, "beta": 0.125, "init": 0.05, "memory_init": 0.05}
+DESCENT = {"kind": "energy_transformer", "steps": 4, "alpha": 0.1, "beta": 0.125, "init": 0.05, "memory_init": 0.05}
 Step = Callable[[EnergyBlock, Tensor], Tensor]
 
 
@@ -69,11 +69,13 @@ def ours(block: EnergyBlock, x: Tensor) -> Tensor:
 def theirs(block: EnergyBlock, x: Tensor) -> Tensor:
     """Autograd through the energy. The graph of the gradient is kept only in training."""
     training = torch.is_grad_enabled()
-    with torch.enable_grad():
-        g = block.norm(x) if training else block.norm(x).detach().requires_grad_()
-        energy = block.attention.energy(g) + block.memories.energy(g)
-        (gradient,) = torch.autograd.grad(energy.sum(), g, create_graph=training)
-    return x - block.alpha * gradient
+    for _ in range(block.steps):
+        with torch.enable_grad():
+            g = block.norm(x) if training else block.norm(x).detach().requires_grad_()
+            energy = block.attention.energy(g) + block.memories.energy(g)
+            (gradient,) = torch.autograd.grad(energy.sum(), g, create_graph=training)
+        x = x - block.alpha * gradient
+    return x
 
 
 @torch.no_grad()
@@ -82,7 +84,7 @@ def forward(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
 
 
 def training(step: Step, block: EnergyBlock, x: Tensor) -> list[Tensor]:
-    """x after the step, and the gradient of its mean square with respect to x and all weights."""
+    """x after the steps, and the gradient of its mean square with respect to x and all weights."""
     x = x.detach().requires_grad_()
     after = step(block, x)
     return [after.detach(), *torch.autograd.grad(after.float().square().mean(), [x, *block.parameters()])]
@@ -92,8 +94,8 @@ PASSES = {"forward": forward, "training": training}
 
 
 def products(size: Size, x: Tensor, training: bool) -> Callable[[], None]:
-    """The matrix products of a step alone, in x's precision and into memory that is there already: two with the weights, and three
-    per head and image; in training six and nine."""
+    """The matrix products of one step alone, in x's precision and into memory that is there already: two with the weights and
+    three per head and image; in training six and nine."""
     g, w = x.flatten(0, 1), x.new_full((2 * size.H * size.Y + size.M, size.D), 0.05)
     q = x.new_full((len(x) * size.H, size.B, size.Y), 0.05)
     z, a = g @ w.T, q @ q.mT
@@ -131,7 +133,7 @@ def measure(name: str, size: Size, run: Run, device: torch.device, repeat: int) 
             agree(mine(), other(), 1e-3 if run.precision == "float32" else 0.1)
             low = x.to(getattr(torch, run.precision))
             taken = turns((mine, other, products(size, low, function is training)), device, repeat)
-        yield row(f"{name}: {way}; {shape}", taken)
+        yield row(f"{name}: {way}; {shape}", taken / [block.steps, block.steps, 1])
 
 
 @click.command(help=__doc__)
