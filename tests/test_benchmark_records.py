@@ -1,6 +1,8 @@
 """How records, gallery and README are written; what the pipeline and a step down the energy cost."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import torch
 import yaml
 from click.testing import CliRunner
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from benchmarks import pipeline, timing
-from benchmarks.energy import PASSES, Size, ours, theirs
+from benchmarks.energy import PASSES, Size, ours, products, theirs
 from benchmarks.gallery import PAGE, RECORD, main
 from benchmarks.preset import keep, story
 from relume.core.files import read_csv, read_json, write_csv, write_json
@@ -100,6 +104,31 @@ def test_both_sides_take_the_same_step_and_learn_the_same(way: str) -> None:
         assert not mine.requires_grad
         assert ((mine - other).norm() / other.norm()).item() < 1e-5
     assert (found[0][0] - x).norm() > 0.1, "it is a step"
+
+
+class Operations(TorchDispatchMode):
+    """Counts those of matrix products."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        super().__init__()
+        self.count = 0
+        with self:
+            function()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if counted := flop_registry.get(func.overloadpacket):
+            self.count += counted(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+@pytest.mark.parametrize("way", PASSES)
+def test_limit_has_the_products_of_a_step(way: str) -> None:
+    x, block = TOY.tokens(CPU), TOY.block(CPU)
+    limit, whole = (
+        Operations(step).count for step in (products(TOY, x, way == "training"), lambda: PASSES[way](theirs, block, x))
+    )
+    assert block.steps * limit == whole > 0
 
 
 def test_ratios_are_of_pairs_and_what_the_pipeline_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
