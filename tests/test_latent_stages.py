@@ -121,7 +121,7 @@ def test_pixels_start_at_the_noised_mapper_image(toy: Path) -> None:
 
 
 def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, w_reg=0.01, noise_reg=1.0)}
+    perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, noise_reg=1.0)}
     changed(methods={"shaken": perturbed, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
     assert inverted("whole").exit_code == 0
     monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
@@ -138,7 +138,7 @@ def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) ->
     for file in FILES - {"timing.csv"}:
         assert (toy / "whole" / file).read_bytes() == (toy / "late" / file).read_bytes(), file
     terms = {row["term"] for row in read_csv(toy / "late/trace.csv") if row["method"] == "shaken"}
-    assert {"w_reg", "noise_reg", "feature", "objective"} <= terms
+    assert {"noise_reg", "feature", "objective"} <= terms
 
 
 def test_group_without_a_mapper(toy: Path) -> None:

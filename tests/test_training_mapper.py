@@ -16,7 +16,6 @@ from relume.losses import feature, image
 from relume.methods.latent.config import MapperArchitecture
 from relume.methods.latent.model import MAPPERS as BUILT
 from relume.methods.latent.model import build
-from relume.methods.latent.train import mean_latent
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, learned, ridge
 from relume.methods.surrogate.train import FeatureReader, Pairs, floors, pairs
@@ -63,7 +62,7 @@ def test_latent_shapes_and_independent_rows(kind: str, shape: tuple[int, ...]) -
 def test_residual_mapper_starts_at_the_mean_latent(data: Dataset, space: str) -> None:
     made = mapper(data, space=space)
     images = made.pixels([0, 1])
-    centre = mean_latent(made.painter, space)
+    centre = made.painter.centre(space)
     assert torch.equal(made.module(made.see(images)), centre.expand(2, *centre.shape))
     floors = made.validate()
     assert floors["psnr"] == pytest.approx(floors["floor_mean_latent"], rel=1e-5)

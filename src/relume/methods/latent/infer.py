@@ -142,9 +142,7 @@ def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper, image
 
 def painted(studio: Studio, mapper: TrainedMapper, features: Mapping[str, Tensor]) -> Tensor:
     """Features -> images (N, 3, size, size) of the dataset's size."""
-    found = mapper.latents(features)
-    w = studio.generator.map(found) if mapper.space == "z" else found
-    return resize(studio.generator.synthesise(w), studio.dataset.size)
+    return resize(studio.generator.paint_latents(mapper.space, mapper.latents(features)), studio.dataset.size)
 
 
 def _sized(studio: Studio) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def seconds_per_step(work: Work, steps: int = 3) -> float:
     brief = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
     problem = _problem(replace(work, config=brief), rows := _shards(work)[0])
     descent, taken = Descent(problem, brief), []
-    with forward_pass(problem, brief) as forward:
+    with forward_pass(problem) as forward:
         for _ in range(steps + 1):
             before = descent.seconds
             descent.advance(forward, lambda report: None)

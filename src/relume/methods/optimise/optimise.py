@@ -18,7 +18,7 @@ from relume.methods.optimise import optimizers, parametrise
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
-from relume.networks.network import Network, identity_relu
+from relume.networks.network import Network
 from relume.networks.taps import collect
 from relume.training.optimiser import below, prefixed
 
@@ -71,7 +71,7 @@ def optimise(
     if checkpoint is not None:
         descent.restore(checkpoint)
     interrupted = False
-    with forward_pass(problem, config) as forward:
+    with forward_pass(problem) as forward:
         try:
             while descent.step < config.steps and not descent.stopped():
                 descent.advance(forward, report)
@@ -302,12 +302,9 @@ BEST = ("images", "objective", "halted", "anchor", "since", "broken")
 
 
 @contextmanager
-def forward_pass(problem: Problem, config: InvertOptimise) -> Iterator[Forward]:
+def forward_pass(problem: Problem) -> Iterator[Forward]:
     """One forward pass per network for all terms."""
     with ExitStack() as stack:
-        for name in problem.objective.needs:
-            if config.relu_backward == "identity":
-                stack.enter_context(identity_relu(problem.networks[name]))
         extractors = {
             name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
         }
