@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.images import grid, resize, to_uint8
+from relume.core.images import resize, to_uint8
 from relume.core.runtime import generator
 from relume.core.samples import Samples
+from relume.core.sheet import grid
 from relume.losses import gan as losses
 from relume.losses.gan import kid
 from relume.methods.gan import model as gans
