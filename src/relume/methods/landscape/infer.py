@@ -22,7 +22,7 @@ from relume.data.store import Dataset
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import InvertLandscape, Way
-from relume.methods.landscape.likeness import Likeness, likeness
+from relume.methods.landscape.likeness import Likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trained import TrainedLandscape, read_landscape
 from relume.methods.landscape.trajectories import See, descend, loss_gradient
@@ -90,7 +90,7 @@ def search(
         dataset=dataset,
         painter=trained.generator,
         landscape=found,
-        likeness=likeness(found.config, store, device),
+        likeness=Likeness(found.config, store, device),
         mapper=None if mapper is None else mapping(read_mapper(mapper, device), store, device),
         device=device,
         seed=run.seed,

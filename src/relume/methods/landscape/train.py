@@ -16,7 +16,7 @@ from relume.losses import image
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeConfig
-from relume.methods.landscape.likeness import likeness
+from relume.methods.landscape.likeness import Likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trajectories import Learner, See, descend, loss_gradient
 from relume.methods.latent.train import variance
@@ -46,7 +46,7 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         scale = variance(self.painter, config.space, self.run.seed) ** 0.5
         with self.seeded():
             made = Landscape(self.painter.centre(config.space).cpu(), scale, config.architecture)
-        self.likeness = likeness(config, self.store, self.device)
+        self.likeness = Likeness(config, self.store, self.device)
         self.module = Learner(made, per_batch=ways.per_batch, steps=ways.steps, replay=config.replay).to(self.device)
         if made.basis is not None:
             made.basis.copy_(axes(self.gradients()))
