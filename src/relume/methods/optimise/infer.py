@@ -17,9 +17,10 @@ from tqdm import tqdm
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.files import Scratch, read_json, write_json
-from relume.core.images import grid, to_float, to_uint8
+from relume.core.images import to_float, to_uint8
 from relume.core.results import Group, Row, new_images, write_array
 from relume.core.run import Run
+from relume.core.sheet import grid
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import parametrise
