@@ -37,7 +37,7 @@ from relume.core.run import Run
 from relume.core.runtime import describe
 from relume.data.decode import EXTENSIONS
 from relume.data.store import Dataset
-from relume.data.write import Rows
+from relume.data.write import header
 from relume.methods.optimise.config import variation
 from relume.methods.optimise.infer import Work, invert
 from relume.methods.optimise.targets import Provider
@@ -99,9 +99,10 @@ def tree(root: Path, count: int) -> None:
 
 
 def noise(folder: Path, count: int) -> Dataset:
-    with Rows(folder / "images.npy", SMALL) as rows:
+    with (folder / "images.npy").open("wb") as rows:
+        header(rows, count, SMALL)
         for number in range(count):
-            rows.append(np.random.default_rng(number).integers(256, size=(SMALL, SMALL, 3), dtype=np.uint8))
+            rows.write(np.random.default_rng(number).integers(256, size=(SMALL, SMALL, 3), dtype=np.uint8).data)
     index = ({"id": str(n), "split": "test", "label": "", "source": str(n), "sha1": ""} for n in range(count))
     write_csv(folder / "index.csv", ("id", "split", "label", "source", "sha1"), index)
     about = {"size": SMALL, "counts": {"all": count}, "index_sha256": sha256(folder / "index.csv")}

@@ -92,7 +92,7 @@ def race(dataset: Dataset, count: int, store: WeightStore, run: Run, work: Path)
                 problem = replace(problem, start=start, guide=resize(start, config.terms.guide.grid))
                 spent[name] = time.process_time() - began
             descents[name] = Descent(problem, config)
-            forwards[name] = stack.enter_context(forward_pass(problem, config))
+            forwards[name] = stack.enter_context(forward_pass(problem))
             Descent(problem, config).advance(forwards[name], lambda report: None)  # warms up, untimed
         found, running = [], list(WAYS)
         while running:

@@ -88,7 +88,7 @@ def descent(
     state.moments = state.moments[:0]  # no record of the way
 
     def step() -> Tensor:
-        with forward_pass(found, config) as forward:
+        with forward_pass(found) as forward:
             state.advance(forward, lambda report: None)
         return state.code.detach()
 

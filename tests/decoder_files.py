@@ -16,6 +16,7 @@ from relume.losses.perceptual import LPIPS_TAPS
 from relume.methods.decoder.config import DecoderConfig
 from relume.methods.decoder.train import DecoderTrainer
 from relume.networks import network as networks
+from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.params import SECTIONS
 from relume.training.models import Trained, write_model
 from relume.training.ranks import Ranks
@@ -70,6 +71,14 @@ def entries(key: str, section: dict[str, Any]) -> dict[str, Any]:
     if faults:
         raise UserError("\n".join(faults))
     return models
+
+
+def extracted(folder: Path, data: Dataset, sample: list[int], *, budget_mb: float = 1) -> Path:
+    """Features of alexnet_conv with random weights. 1 MiB is room for all taps except the first two."""
+    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
+    pictures = Pictures(dataset=data.name, images=data.images, sample=sample, split="train")
+    extract(through, pictures, folder, budget_mb=budget_mb)  # type: ignore[arg-type]
+    return folder
 
 
 def settings(**differences: Any) -> DecoderConfig:

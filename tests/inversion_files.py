@@ -18,9 +18,9 @@ from relume.losses.config import Losses
 from relume.losses.objective import Activations, Taps
 from relume.methods.latent.space import spaces
 from relume.methods.optimise import infer as group
-from relume.methods.optimise import initial
 from relume.methods.optimise.config import InversionConfig, merge_recipe, variation
 from relume.methods.optimise.optimise import Outcome, Problem, Report, optimise
+from relume.methods.optimise.problem import noised, placed
 from relume.methods.optimise.terms import Material, objective
 from relume.networks import network as networks
 from relume.networks.network import Network
@@ -104,7 +104,7 @@ def problem(
         references=_references(images, goal.references),
         guide=resize(images, config.terms.guide.grid),
         restarts=config.restarts,
-        start=initial.noised(initial.base(None, config.init, side), config.init, list(rows)),
+        start=noised(placed(None, config.init, side), config.init, list(rows)),
         originals=images,
         generators=[generator(0, row) for row in rows],
         space=spaces(gan_files.generator("style").requires_grad_(False)),

@@ -229,7 +229,7 @@ def test_a_remote_is_asked_by_dvcs_own_file_system(project, tmp_path):
     assert "nobody" in doctor_services.asked(project, "nobody")
 
 
-def test_tracking(project, monkeypatch, dead, alive):
+def test_tracking(project, monkeypatch, dead):
     assert next(doctor_services.tracking(project)).state == "note"
     with sqlite3.connect(project / "mlflow.db") as database:
         database.execute("create table runs (id)")
@@ -238,9 +238,11 @@ def test_tracking(project, monkeypatch, dead, alive):
     assert (finding.state, f"{project}/mlflow.db: 1 runs" in finding.found) == ("ok", True)
     (project / "mlflow.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
     assert next(doctor_services.tracking(project)).state == "lack"
-    for address, state in ((f"http://127.0.0.1:{dead}", "lack"), (f"http://127.0.0.1:{alive}", "ok"), ("file:///x", "lack")):
+    for address in ("file:///x", f"http://127.0.0.1:{dead}"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        assert next(doctor_services.tracking(project)).state == state
+        assert next(doctor_services.tracking(project)).state == "lack"
+    monkeypatch.setattr("relume.tracking.store.check_health", lambda uri, timeout: None)  # tested in test_tracking.py
+    assert next(doctor_services.tracking(project)).state == "ok"
 
 
 @pytest.mark.slow

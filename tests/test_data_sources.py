@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.unpickle import unpickle
-from relume.data.config import Prepare
 from relume.data.sources.imagenet_val import from_text
 from tests import data_files as files
 from tests.data_files import column, encoded, fault, made, pixels
@@ -23,13 +21,6 @@ from tests.data_files import column, encoded, fault, made, pixels
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return files.empty_project(tmp_path, monkeypatch)
-
-
-def test_an_unknown_source_and_a_key_of_another_source_are_named() -> None:
-    with pytest.raises(UserError, match=r"prepare\.datasets\.x\.source: .*'cifar10'"):
-        build(Prepare, {"datasets": {"x": {"source": "cifar"}}}, "prepare")
-    with pytest.raises(UserError, match=r"prepare\.datasets\.x\.split: "):
-        build(Prepare, {"datasets": {"x": {"source": "cifar10", "seed": 0, "val": 0, "split": "every"}}}, "prepare")
 
 
 def test_cifar10_from_the_official_archive_and_a_sample_drawn_by_the_seed(here: Path) -> None:

@@ -106,16 +106,16 @@ def test_killed_in_the_middle_it_leaves_nothing_that_opens(tmp_path: Path) -> No
     script = """
 import os, signal
 from pathlib import Path
-from relume.data.write import Rows
-from tests.test_data_write import contents, write
-append = Rows.append
-def kill(self, pixels):
-    if self.count == 5:
-        self._file.flush()
+from relume.data import write
+from tests.test_data_write import contents
+take = write._take
+def kill(picture, result, *, rows, tally):
+    if len(tally.index) == 5:
+        rows.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-    append(self, pixels)
-Rows.append = kill
-write(Path("toy"), contents(Path("in"), "l" * 9), name="toy", size=8)
+    take(picture, result, rows=rows, tally=tally)
+write._take = kill
+write.write(Path("toy"), contents(Path("in"), "l" * 9), name="toy", size=8)
 """
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "RELUME_WORKERS": "1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=False)

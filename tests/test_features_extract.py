@@ -50,10 +50,10 @@ def test_statistics_are_those_of_the_sample(features, direct):
 
 
 def test_cached_taps_hold_every_picture_in_order(features, direct):
-    cached = [tap for tap in direct if features.cached(tap) is not None]
+    cached = [tap for tap in direct if features.values(tap) is not None]
     assert {"pool", "pool_pre"} <= set(cached)
     for tap in cached:
-        values = features.cached(tap)
+        values = features.values(tap)
         assert isinstance(values, np.memmap)
         assert values.dtype == np.float16
         np.testing.assert_allclose(values.astype(np.float64), direct[tap].numpy(), rtol=2e-3, atol=1e-4)
@@ -61,7 +61,6 @@ def test_cached_taps_hold_every_picture_in_order(features, direct):
 
 def test_features_of_selected_images(features, tmp_path):
     some = run(tmp_path / "out", kept=[0, 2, 4, 10])  # 2 is of the sample
-    assert some.cached("pool") is None
     np.testing.assert_array_equal(some.of("pool", [10, 2]), features.of("pool", [10, 2]))
     assert some.of("pool", [2, 3]) is None
     assert some.stats("pool") == features.stats("pool")
@@ -77,7 +76,7 @@ def test_budget_takes_the_smallest_first():
 
 def test_zero_budget_and_too_few_images(tmp_path):
     features = run(tmp_path / "out", budget_mb=0)
-    assert features.cached("pool") is None
+    assert features.values("pool") is None
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["stats.json"]
     with pytest.raises(UserError, match="tiny: .*train"):
         run(tmp_path / "one", sample=[0])

@@ -13,7 +13,7 @@ from relume.core.errors import UserError
 from relume.core.images import resize, to_float
 from relume.networks import network as networks
 from relume.networks import sources
-from relume.networks.catalogue import NETWORKS, check_tap, check_weights, facts
+from relume.networks.catalogue import NETWORKS, check_tap, facts
 from relume.networks.facts import Place, Tap
 from relume.networks.fetch import fetch_weights
 from relume.networks.network import load
@@ -145,7 +145,7 @@ def test_random_is_seeded_and_keeps_the_global_generator():
 @pytest.mark.parametrize("name", ["vgg61", "ViT-B-99/openai", "ViT-B-16/", "ViT-B-16/../x"])
 def test_unknown_names_list_the_choices(name):
     with pytest.raises(UserError, match="allowed: "):
-        check_weights(name)
+        facts(name)
     with pytest.raises(UserError, match=r"alexnet_conv has no tap 'conv6'; did you mean 'conv\d'"):
         check_tap("alexnet_conv", "conv6")
     for look in (lambda tag: networks.random(tag, device=META), sources.files):

@@ -1,6 +1,4 @@
-"""Collecting taps: the pass stops after the deepest, no hook remains; ReLUs with an identity backward are restored."""
-
-import dataclasses
+"""Collecting taps: the pass stops after the deepest, no hook remains."""
 
 import pytest
 import torch
@@ -8,8 +6,7 @@ from torch import nn
 
 from relume.core.errors import UserError
 from relume.networks import network as networks
-from relume.networks.catalogue import NETWORKS, facts
-from relume.networks.network import identity_relu
+from relume.networks.catalogue import NETWORKS
 from relume.networks.taps import BATCHNORM, collect
 
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -126,42 +123,3 @@ def test_batchnorm_statistics():
         assert gradient.isfinite().all(), "also where the distance is 0"
         network.body[0].running_mean.fill_(0.5)
         network.body[0].running_var.zero_()
-
-
-X = torch.tensor([-2.0, -0.5, 0.0, 0.5, 5.0, 7.0])
-
-
-def holding(body: nn.Module) -> networks.Network:
-    return networks.Network(dataclasses.replace(facts("identity")), body)
-
-
-def gradient(unit: nn.Module) -> tuple[list[float], list[float]]:
-    x = X.clone().requires_grad_()
-    value = unit(x)
-    (found,) = torch.autograd.grad((value * torch.arange(1.0, 7.0)).sum(), [x])
-    return value.tolist(), found.tolist()
-
-
-@pytest.mark.parametrize("unit", [nn.ReLU(), nn.ReLU6()])
-def test_identity_relu_changes_gradients_only(unit: nn.Module):
-    network = holding(nn.Sequential(unit, nn.LeakyReLU(0.1), nn.Hardtanh(0, 1), nn.GELU()))  # others are left alone
-    values, dead = gradient(unit)
-    with identity_relu(network) as count:
-        assert count == 1
-        assert gradient(unit) == (values, [1, 2, 3, 4, 5, 6])
-    assert gradient(unit) == (values, dead)
-    assert dead[:2] == [0, 0]
-    assert "forward" not in vars(unit)
-
-
-def test_identity_relu_is_undone():
-    unit = nn.ReLU()
-    network = holding(nn.Sequential(unit))
-    with pytest.raises(KeyboardInterrupt), identity_relu(network):
-        raise KeyboardInterrupt
-    assert "forward" not in vars(unit)
-    with identity_relu(network):
-        with identity_relu(network):
-            assert gradient(unit)[1] == [1, 2, 3, 4, 5, 6]
-        assert gradient(unit)[1] == [1, 2, 3, 4, 5, 6]
-    assert gradient(unit)[1][0] == 0

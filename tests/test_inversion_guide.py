@@ -12,9 +12,9 @@ from relume.core.images import resize
 from relume.core.runtime import randn
 from relume.data.store import Dataset
 from relume.losses.config import GuideTerm
-from relume.methods.optimise import initial
 from relume.methods.optimise.config import Init
 from relume.methods.optimise.guide import Guide, Normal, fit
+from relume.methods.optimise.problem import noised
 from relume.methods.optimise.targets import Provider
 from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 from tests.evaluation_files import write_dataset
@@ -124,9 +124,9 @@ def test_initial_noise() -> None:
     base, seeds = torch.full((1, 3, 4, 4), 0.5), [3, 4]
     noise = randn((3, 4, 4), seeds)
     begun = (base + 0.2 * noise).clamp(0, 1)
-    assert torch.equal(initial.noised(base, init(std=0.2), seeds), begun)
+    assert torch.equal(noised(base, init(std=0.2), seeds), begun)
     natural = torch.stack([m + s * noise[:, c] for c, (m, s) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))], 1)
-    blended = initial.noised(base, init(std=0.2, noising=3.0), seeds)
+    blended = noised(base, init(std=0.2, noising=3.0), seeds)
     torch.testing.assert_close(blended, ((begun + 3 * natural) / 4).clamp(0, 1))
-    torch.testing.assert_close(initial.noised(base, init(std=0.2, noising=3.0), seeds[1:]), blended[1:])
-    assert torch.equal(initial.noised(base.expand(2, -1, -1, -1), init(), seeds), base.expand(2, -1, -1, -1))
+    torch.testing.assert_close(noised(base, init(std=0.2, noising=3.0), seeds[1:]), blended[1:])
+    assert torch.equal(noised(base.expand(2, -1, -1, -1), init(), seeds), base.expand(2, -1, -1, -1))

@@ -106,15 +106,12 @@ def test_generated_image_is_recovered(default_params: dict[str, Any], kind: str,
 
 @pytest.mark.parametrize("name", ["z", "w", "w_plus"])
 def test_latent_costs(name: str) -> None:
-    """Drawn latents have a mean w_reg of 1; noise maps do not count."""
     made = generator("style")
-    made.running_mean.copy_(made.map(made.draw(dice(*range(256)))).mean(0).detach())
-    space = LatentSpace(made, latent(name, noise=True, w_reg=0.5, noise_reg=2.0))
-    code = space.encode(torch.zeros(64, 3, 8, 8), dice(*range(500, 564)))
-    costs = space.costs(code)
-    assert {key: weight for key, (weight, _) in costs.items()} == {"w_reg": 0.5, "noise_reg": 2.0}
-    assert float(costs["w_reg"][1].mean()) == pytest.approx(1, rel=0.2)
-    assert torch.equal(costs["noise_reg"][1], noise_reg(space.parts(code)[1]))
+    space = LatentSpace(made, latent(name, noise=True, noise_reg=2.0))
+    code = space.encode(torch.zeros(4, 3, 8, 8), dice(*range(4)))
+    ((key, (weight, values)),) = space.costs(code).items()
+    assert (key, weight) == ("noise_reg", 2.0)
+    assert torch.equal(values, noise_reg(space.parts(code)[1]))
     assert LatentSpace(made, latent(name)).costs(code[:, : space.parts(code)[0][0].numel()]) == {}
 
 
@@ -151,7 +148,7 @@ def test_latent_and_noise_are_fixed_after_the_pivot(default_params: dict[str, An
     config = settings(default_params, **own, optimiser={"rule": "adam", "learning_rate": [[0, 0.1]]})
     given = replace(problem(config, losses={"pixel": 1.0}), space=spaces(generator("style").requires_grad_(False)))
     descent, codes = Descent(given, config), []
-    with forward_pass(given, config) as look:
+    with forward_pass(given) as look:
         for _ in range(config.steps):
             descent.advance(look, lambda report: None)
             codes.append(descent.code.detach().clone().split(descent.space.lengths, dim=1))  # type: ignore[attr-defined]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid, resize, to_float, to_uint8
+from relume.core.images import resize, to_float, to_uint8
 from relume.core.results import Group, Row, read_group, write_group
+from relume.core.sheet import grid
 from relume.methods.optimise import infer as group
 from relume.methods.optimise.targets import reconstructions
 from tests.inversion_files import LOSSES, RUN, SIZE, found, settings, work_in

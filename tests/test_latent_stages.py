@@ -17,9 +17,9 @@ from relume.core.runtime import seed_of
 from relume.data.store import Dataset
 from relume.methods.gan.model import read_gan
 from relume.methods.latent.model import read_mapper
-from relume.methods.optimise import initial
 from relume.methods.optimise.config import Init
 from relume.methods.optimise.optimise import Descent
+from relume.methods.optimise.problem import noised
 from relume.networks import network as networks
 from relume.networks.taps import collect
 from stages import invert_latent, train_mapper
@@ -116,12 +116,12 @@ def test_pixels_start_at_the_noised_mapper_image(toy: Path) -> None:
     _, mapped, bare, noisy = group.images.reshape(4, 3, files.SIZE, files.SIZE, 3)
     assert np.abs(bare.astype(int) - mapped).max() <= 1
     seeds = [seed_of(0, "init", name, 0) for name in ("test0", "test1", "test2")]
-    wanted = initial.noised(to_float(mapped), build(Init, inits["noisy"], "init"), seeds)
+    wanted = noised(to_float(mapped), build(Init, inits["noisy"], "init"), seeds)
     assert np.abs(noisy - to_uint8(wanted).astype(int)).max() <= 1
 
 
 def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, w_reg=0.01, noise_reg=1.0)}
+    perturbed = {"parametrisation": files.latent("w", "given", noise=True, w_noise=0.1, noise_reg=1.0)}
     changed(methods={"shaken": perturbed, "hybrid": {"switches": [[3, {"kind": "fourier", "decay": 1.0}]]}})
     assert inverted("whole").exit_code == 0
     monkeypatch.setattr("relume.core.checkpoint.Checkpoint.due", lambda self: True)
@@ -138,7 +138,7 @@ def test_resume_gives_equal_bytes(toy: Path, monkeypatch: pytest.MonkeyPatch) ->
     for file in FILES - {"timing.csv"}:
         assert (toy / "whole" / file).read_bytes() == (toy / "late" / file).read_bytes(), file
     terms = {row["term"] for row in read_csv(toy / "late/trace.csv") if row["method"] == "shaken"}
-    assert {"w_reg", "noise_reg", "feature", "objective"} <= terms
+    assert {"noise_reg", "feature", "objective"} <= terms
 
 
 def test_group_without_a_mapper(toy: Path) -> None:

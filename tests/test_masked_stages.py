@@ -120,7 +120,7 @@ def test_faults(data: Dataset) -> None:
     other = entry(MaskedConfig, SHARED, merge(MODELS["beit"], {"architecture": {"tokenizer": {"levels": [3, 3]}}}), "toy")
     with pytest.raises(UserError, match="a tokenizer with"):
         MaskedTrainer(setup(data, other), Path("models/codes"))
-    with pytest.raises(UserError, match="masks.cell: .*got 5"):
+    with pytest.raises(UserError, match="cell, 5"):
         trainer(data, masks={"cell": 5})
 
 

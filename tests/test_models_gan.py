@@ -13,13 +13,14 @@ from relume.core.config import build
 from relume.core.errors import UserError
 from relume.core.files import read_json
 from relume.core.images import to_uint8
+from relume.core.run import Run
 from relume.core.runtime import generator as die
-from relume.core.samples import read_samples, write_samples
+from relume.core.samples import Samples, read_samples, write_samples
 from relume.methods.gan.config import Drawn, GanArchitecture, GeneratorArchitecture
 from relume.methods.gan.equalised import EqualConv, ModulatedConv, binomial, doubled
-from relume.methods.gan.generator import set_mean
+from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.model import DISCRIMINATORS, GENERATORS
-from relume.methods.gan.samples import Sampler, arc, between, sampled
+from relume.methods.gan.samples import arc, between, sampled
 from relume.methods.gan.style_gan import with_deviation
 from tests.gan_files import KINDS, SIZE, architecture, dice, discriminator, generator
 
@@ -164,35 +165,36 @@ def test_mean_w_and_truncation() -> None:
     assert float(plain.running_mean.abs().max()) == 0, "w is z"
 
 
-def sampler(kind: str, **differences: Any) -> Sampler:
+def samples_of(kind: str, **differences: Any) -> tuple[Generator, Samples]:
     plain = {"count": 5, "walks": 2, "steps": 3, "truncation": 1.0}
     model = generator(kind)
     if kind == "dcgan":  # its first images are nearly grey
         model.get_parameter("up.6.weight").data.mul_(50)
     model.running_mean.normal_(generator=torch.Generator().manual_seed(5))
-    return Sampler(model=model, config=build(Drawn, plain | differences, "drawn"), seed=3, micro_batch=2)
+    run = Run(seed=3, device="cpu", precision="float32", threads=1, micro_batch=2)
+    return model, sampled(model, build(Drawn, plain | differences, "drawn"), run, "toy", "photos")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sample_depends_on_its_number_only(kind: str) -> None:
     """Independent of the count and of the batch size."""
-    made = sampler(kind)
-    found = made.images()
+    model, samples = samples_of(kind)
+    found = samples.images
     assert found.shape == (5, SIZE, SIZE, 3)
-    assert np.array_equal(sampler(kind, count=2).images(), found[:2])
+    assert np.array_equal(samples_of(kind, count=2)[1].images, found[:2])
     draws = [die(3, "drawn", 4)]
-    alone = made.model(made.model.draw(draws), made.model.draw_noise(draws))
+    alone = model(model.draw(draws), model.draw_noise(draws))
     assert np.abs(to_uint8(alone)[0].astype(int) - found[4]).max() <= 1
     assert not np.array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_walk_endpoints(kind: str) -> None:
-    made = sampler(kind)
-    found = made.walk()
+    model, samples = samples_of(kind)
+    found = samples.walk
     assert found.shape == (2, 3, SIZE, SIZE, 3)
     for end, place in (("from", 0), ("to", 2)):
-        drawn = made.model(made.model.draw([die(3, "walk", 1, end)]))
+        drawn = model(model.draw([die(3, "walk", 1, end)]))
         assert np.abs(to_uint8(drawn)[0].astype(int) - found[1, place]).max() <= 1
 
 
@@ -208,7 +210,7 @@ def test_walk_interpolation() -> None:
 
 
 def test_samples_round_trip_and_incomplete_folders(tmp_path: Path) -> None:
-    samples = sampled(sampler("style"), "toy", "photos")
+    _, samples = samples_of("style")
     write_samples(tmp_path / "toy", samples)
     found = read_samples(tmp_path / "toy")
     assert found.about == samples.about

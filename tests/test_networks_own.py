@@ -3,20 +3,17 @@ of a user's own, which section `networks` declares."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import timm
 import torch
-from timm.models.swin_transformer import SwinTransformerStage
 from timm.models.vision_transformer import Block as TimmBlock
 from torch import Tensor, nn
 
 from relume.core.code import write_stages
 from relume.core.errors import UserError
 from relume.core.files import read_json
-from relume.methods.masked.simmim import Stage
 from relume.methods.masked.vit import Block
 from relume.networks.catalogue import DECLARED, facts
 from relume.networks.fetch import fetch_weights
@@ -46,19 +43,6 @@ def test_a_transformer_block_is_timms(bias: bool) -> None:
     ours = Block(48, 4, qkv_bias=bias)
     torch.manual_seed(0)
     agree(ours, TimmBlock(48, 4, qkv_bias=bias), torch.randn(2, 12, 48, requires_grad=True))
-
-
-@pytest.mark.parametrize(("side", "window"), [(16, 4), (6, 4), (4, 4), (3, 4), (7, 3)])
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_swin_stage_is_timms(side: int, window: int, number: int) -> None:
-    config, width = SimpleNamespace(width=28, depths=[2, 2], heads=[2, 4], window=window), 28 * 2**number
-    torch.manual_seed(0)
-    ours = Stage(config, number, side)  # type: ignore[arg-type]
-    torch.manual_seed(0)
-    theirs = SwinTransformerStage(
-        28, width, (side, side), 2, downsample=number > 0, num_heads=config.heads[number], window_size=window
-    )
-    agree(ours, theirs, torch.randn(2, side, side, 28, requires_grad=True))
 
 
 @pytest.mark.parametrize("size", [128, 97, 18])

@@ -10,9 +10,10 @@ import torch
 from relume.core.config import build
 from relume.core.files import read_csv, read_json, sha256
 from relume.data.store import Dataset
-from relume.methods.latent.config import InvertLatent, Method, inherited, method
+from relume.methods.latent.config import InvertLatent, inherited, method
 from relume.methods.masked.config import MaskedConfig
 from relume.methods.masked.model import build as build_masked
+from relume.methods.optimise.config import InversionConfig
 from relume.networks import network as networks
 from relume.networks import sources
 from tests import data_files as files
@@ -72,7 +73,7 @@ def params() -> dict[str, Any]:
     return whole("paper_s0")
 
 
-def methods(params: dict[str, Any]) -> dict[str, Method]:
+def methods(params: dict[str, Any]) -> dict[str, InversionConfig]:
     stated = {name: build(InvertLatent, group, name) for name, group in params["invert_latent"].items()}
     groups = {name: inherited(group, params["invert_optimise"]) for name, group in stated.items()}
     return {name: method(group, name, path) for path, group in groups.items() for name in group.methods}
@@ -114,7 +115,7 @@ def test_run_paper_s0(project: Path, monkeypatch: pytest.MonkeyPatch, shrunk: di
     run_all(shrunk)
     board = {row["method"]: row for row in read_csv(Path("metrics/leaderboard.csv"))}
     ways = methods(shrunk)
-    hybrid = {name for name, way in ways.items() if way.space.kind == "pixels" or way.inversion.switches}
+    hybrid = {name for name, way in ways.items() if way.parametrisation.kind == "pixels" or way.switches}
     assert {name: board[name]["family"] for name in ways} == {name: "hybrid" if name in hybrid else "latent" for name in ways}
     assert {row["task"] for row in board.values()} == {"feature"}
     assert board["s0_mapper"]["tap"] == "pool"

@@ -16,14 +16,12 @@ from relume.core.runtime import describe, generator
 from relume.core.samples import read_samples
 from relume.data.store import Dataset
 from relume.methods.gan.model import read_gan
-from relume.networks import network as networks
-from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import TrainState
 from relume.training.models import read_model
 from relume.training.ranks import Ranks
 from stages import train_decoder, train_diffusion, train_gan, train_landscape, train_mapper, train_masked, train_surrogate
 from tests import decoder_files, gan_files, landscape_files, latent_files, toy_masked
-from tests.decoder_files import CPU, together, training
+from tests.decoder_files import CPU, extracted, together, training
 from tests.latent_files import GENERATOR
 from tests.stage_files import IMAGES, MODEL, NONE, project, succeed, train
 from tests.training_files import DENOISED, PREDICTED, denoisers, surrogates
@@ -104,9 +102,7 @@ def test_samples_use_the_kept_weights() -> None:
 
 
 def test_decoder_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
-    pictures = Pictures(dataset="toy", images=Dataset.open(Path(IMAGES)).images, sample=[0, 1, 2], split="train")
-    extract(through, pictures, Path(KEPT), budget_mb=1)
+    extracted(Path(KEPT), Dataset.open(Path(IMAGES)), [0, 1, 2])
     monkeypatch.setattr("relume.methods.decoder.train.load", lambda *_: pytest.fail("a network looked at pictures"))
     result = train(train_decoder, "cached", weights="models/weights", features=KEPT)
     assert result.exit_code == 0, result.output

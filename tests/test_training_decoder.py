@@ -16,14 +16,12 @@ from relume.losses.feature import relative_l2
 from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import DecoderTrainer, adversarial, wishes
-from relume.networks import network as networks
-from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.augment import augment, rotated
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from tests import decoder_files
-from tests.decoder_files import CPU, settings, toy
+from tests.decoder_files import extracted, settings, toy
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=generator(0, "images"))
 
@@ -204,11 +202,7 @@ UNTOUCHED = {"augment": {"flip": False, "crop": 0.0, "colour": 0.0}}
 
 @pytest.fixture(scope="module")
 def folder(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of 1 MiB: all taps of AlexNet except the first two."""
-    folder = tmp_path_factory.mktemp("features") / FOLDER
-    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
-    extract(through, Pictures(dataset="toy", images=data.images, sample=[0, 1, 2], split="train"), folder, budget_mb=1)
-    return folder
+    return extracted(tmp_path_factory.mktemp("features") / FOLDER, data, [0, 1, 2])
 
 
 def toy_cached(data: Dataset, folder: Path | None, **differences: Any) -> DecoderTrainer:

@@ -15,7 +15,7 @@ from relume.losses.perceptual import LPIPS_TAPS, lpips
 from relume.methods.gan.generator import Generator, Noise
 from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeArchitecture, SharedLandscape
-from relume.methods.landscape.likeness import likeness
+from relume.methods.landscape.likeness import Likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.train import axes, relative
 from relume.methods.landscape.trained import read_landscape
@@ -116,7 +116,7 @@ def test_finished_trajectory_restarts() -> None:
 def test_likeness(extractor: str) -> None:
     """At 32 px every tap of both networks has positions."""
     own = {"losses": {"mse": 2.0, "lpips": 0.5}, "measures": {"lpips": {"network": extractor}}}
-    measure = likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
+    measure = Likeness(build(SharedLandscape, shared(**own), "toy"), Store(), CPU)  # type: ignore[arg-type]
     x, y = torch.rand(2, 2, 3, SIDE, SIDE, generator=dice(0)[0])
     found = measure(x, measure.target(y))
     network, taps = LPIPS_TAPS[extractor]

@@ -16,15 +16,12 @@ from relume.losses import feature, image
 from relume.methods.latent.config import MapperArchitecture
 from relume.methods.latent.model import MAPPERS as BUILT
 from relume.methods.latent.model import build
-from relume.methods.latent.train import mean_latent
 from relume.methods.surrogate.config import SurrogateArchitecture, SurrogateConfig
 from relume.methods.surrogate.model import FLAT, SurrogateMap, dropped, learned, ridge
 from relume.methods.surrogate.train import FeatureReader, Pairs, floors, pairs
-from relume.networks import network as networks
-from relume.networks.extract import ForwardPass, Pictures, extract
 from relume.training.loop import LOSS, train
 from relume.training.models import write_model
-from tests.decoder_files import CPU, Store, training
+from tests.decoder_files import CPU, Store, extracted, training
 from tests.gan_files import dice
 from tests.training_files import MAPPERS, SURROGATES, mapper, surrogate
 from tests.training_files import PREDICTED as OWN
@@ -63,7 +60,7 @@ def test_latent_shapes_and_independent_rows(kind: str, shape: tuple[int, ...]) -
 def test_residual_mapper_starts_at_the_mean_latent(data: Dataset, space: str) -> None:
     made = mapper(data, space=space)
     images = made.pixels([0, 1])
-    centre = mean_latent(made.painter, space)
+    centre = made.painter.centre(space)
     assert torch.equal(made.module(made.see(images)), centre.expand(2, *centre.shape))
     floors = made.validate()
     assert floors["psnr"] == pytest.approx(floors["floor_mean_latent"], rel=1e-5)
@@ -194,20 +191,17 @@ def test_better_training_is_kept(data: Dataset) -> None:
 
 def test_cached_features_equal_computed_ones(data: Dataset, tmp_path: Path) -> None:
     """Cached taps are float16; other taps are computed."""
-    through = ForwardPass(network=networks.random("alexnet_conv"), device=CPU, micro_batch=4)
-    pictures = Pictures(dataset="toy", images=data.images, sample=[0, 1], split="train")
-    extract(through, pictures, tmp_path / "kept", budget_mb=0.02)  # type: ignore[arg-type]  # room for the pooled taps alone
-    assert read_json(tmp_path / "kept/stats.json")["taps"]["pool"]["cached"]
-    assert not read_json(tmp_path / "kept/stats.json")["taps"]["conv5"]["cached"]
+    kept = extracted(tmp_path / "kept", data, [0, 1], budget_mb=0.02)  # room for the pooled taps alone
+    stats = read_json(kept / "stats.json")
+    assert (stats["taps"]["pool"]["cached"], stats["taps"]["conv5"]["cached"]) == (True, False)
     config = entry(SurrogateConfig, shared(), OWN, "toy")
-    plain, read = (pairs(extractors(data), config, [5, 1, 7, 2], features=folder) for folder in (None, tmp_path / "kept"))
+    plain, read = (pairs(extractors(data), config, [5, 1, 7, 2], features=folder) for folder in (None, kept))
     assert torch.allclose(plain.inputs, read.inputs, rtol=1e-3, atol=1e-4)
     assert not torch.equal(plain.inputs, read.inputs)
     assert torch.equal(plain.outputs, read.outputs)
-    stats = read_json(tmp_path / "kept/stats.json")
-    write_json(tmp_path / "kept/stats.json", stats | {"pictures": 99})
+    write_json(kept / "stats.json", stats | {"pictures": 99})
     with pytest.raises(UserError, match="99.*run extract again"):
-        pairs(extractors(data), config, [0], features=tmp_path / "kept")
+        pairs(extractors(data), config, [0], features=kept)
 
 
 def test_dropout() -> None:

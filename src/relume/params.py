@@ -125,14 +125,15 @@ def _between(params: Params, parts: Sequence[Part]) -> Iterator[str]:
     if unknown := list(references.absent(params["dataset"], ("prepare.datasets",), params)):
         yield from (f"dataset: {fault}" for fault in unknown)
         return  # what else is found in the sections that share it would only hide this
-    groups, methods = list(_groups(params)), list(_methods(params))
+    groups = [Owner(BASELINES, BASELINES, BASELINES), *_owners(params, "groups")]
+    methods = list(_methods(params))
     params = params.naming({GROUPS: [one.name for one in groups], METHODS: [one.name for one in methods]})
     for part in parts:
         yield from references.faults(part, params)
     for section in SECTIONS.values():
         for network in section.weights if section.weights and params.names(section.path) else ():
             yield from (f"{section.path}: {fault}" for fault in references.absent(network, ("weights.networks",), params))
-    yield from _names(list(_models(params)), groups, methods)
+    yield from _names(list(_owners(params, "models")), groups, methods)
     written, compared = params.names(GROUPS), params["compare.groups"]
     yield from (f"compare.groups: {name} is missing, which a stage writes" for name in written if name not in compared)
     for family in FAMILIES:
@@ -148,16 +149,10 @@ class Owner(NamedTuple):
     baseline: bool = False
 
 
-def _models(params: Params) -> Iterator[Owner]:
+def _owners(params: Params, kind: str) -> Iterator[Owner]:
+    """Of `models` or `groups`."""
     for family, section in _sections():
-        for name in params.names(section.path) if section.models else ():
-            yield Owner(name, f"{section.path}.{name}", family.name)
-
-
-def _groups(params: Params) -> Iterator[Owner]:
-    yield Owner(BASELINES, BASELINES, BASELINES)
-    for family, section in _sections():
-        for name in params.names(section.path) if section.groups else ():
+        for name in params.names(section.path) if getattr(section, kind) else ():
             yield Owner(name, f"{section.path}.{name}", family.name)
 
 

@@ -66,8 +66,6 @@ def check(options: Options) -> None:
         raise UserError("needs either --mask FILE or --hide SHARE")
     if options.hide is None and (options.pattern or options.seed is not None):
         raise UserError(f"--{'pattern' if options.pattern else 'seed'}: only allowed with --hide")
-    if options.hide is not None and not 0 < options.hide < 1:
-        raise UserError(f"--hide: must be between 0 and 1, got {options.hide:g}")
     if options.film:
         show.output_path("--film", options.film, (".webp", ".gif"), options.picture)
 

@@ -256,7 +256,12 @@ def decode(**options: Any) -> None:
 @main.command()
 @click.argument("picture", type=click.Path(path_type=Path))
 @click.option("--mask", type=click.Path(path_type=Path), help="Image of the same size: white is filled, black is known.")
-@click.option("--hide", type=float, metavar="SHARE", help="Instead of a mask: hide this share of the central square, as 0.75.")
+@click.option(
+    "--hide",
+    type=click.FloatRange(0, 1, True, True),
+    metavar="SHARE",
+    help="Instead of a mask: hide this share of the central square, as 0.75.",
+)
 @click.option("--pattern", type=click.Choice(["random", "block", "grid"]), help="Pattern of --hide.  [random]")
 @click.option("--seed", type=int, help="Random seed of --hide.  [0]")
 @click.option("--model", help="Name in models/masked, or a folder.  [the only model]")
@@ -289,12 +294,18 @@ def inpaint(**options: Any) -> None:
 @main.command()
 @click.argument("generator")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<generator>_sample.png, or _mix.png]")
-@click.option("--truncation", type=float, default=1.0, show_default=True, help="Truncation psi: 1 is none, 0 is the mean of w.")
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Truncation psi: 1 is none, 0 is the mean of w.",
+)
 @click.option("--layers", type=int, help="Number of coarse layers of w to truncate.  [all]")
 @click.option("--mix", is_flag=True, help="Style mixing: coarse layers from the left column, fine layers from the top row.")
 @click.option("--crossover", type=int, help="Number of layers of w from the left with --mix.  [half]")
-@click.option("--rows", type=int, default=4, show_default=True, help="Rows of the sheet.")
-@click.option("--columns", type=int, default=8, show_default=True, help="Columns of the sheet.")
+@click.option("--rows", type=click.IntRange(1), default=4, show_default=True, help="Rows of the sheet.")
+@click.option("--columns", type=click.IntRange(1), default=8, show_default=True, help="Columns of the sheet.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option("--no-picture", is_flag=True, help="Do not show the sheet in the terminal.")
 def sample(**options: Any) -> None:

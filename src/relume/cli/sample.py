@@ -12,8 +12,9 @@ from torch import Tensor
 from relume.cli import show
 from relume.core.errors import UserError
 from relume.core.files import find_root
-from relume.core.images import grid, save_png, to_uint8
+from relume.core.images import save_png, to_uint8
 from relume.core.runtime import generator
+from relume.core.sheet import grid
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.model import TrainedGan, read_gan
 from relume.methods.gan.samples import mixed, truncated_coarse
@@ -59,12 +60,8 @@ def run(options: Options) -> None:
 def check(options: Options, gan: TrainedGan) -> None:
     """Checks combinations of options, also with the generator."""
     layers = gan.generator.layers
-    if options.rows < 1 or options.columns < 1:
-        raise UserError(f"--rows, --columns: must be at least 1, got {options.rows} and {options.columns}")
     if options.rows * options.columns > MOST:
         raise UserError(f"--rows, --columns: at most {MOST} images together, got {options.rows} x {options.columns}")
-    if not 0 <= options.truncation <= 1:
-        raise UserError(f"--truncation: must be from 0 (the mean of w) to 1 (w), got {options.truncation:g}")
     if options.layers is not None and not 1 <= options.layers <= layers:
         raise UserError(f"--layers: must be from 1 to {layers} for {gan.name}, got {options.layers}")
     if options.mix and layers < 2:

@@ -24,7 +24,6 @@ RENAMED = {  # keys of the last release
     "walkers": "per_batch",
     "turned": "rotated",
     "loss": "losses",
-    "near_mean": "w_reg",
     "shake": "w_noise",
     "unlike_noise": "noise_reg",
 }

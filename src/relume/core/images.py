@@ -60,10 +60,3 @@ def save_png(path: Path, pixels: np.ndarray) -> None:
 
     with atomic(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
-
-
-def grid(rows: np.ndarray, gap: int = 2) -> np.ndarray:
-    """uint8 (R, C, H, W, 3) -> one image (R (H + gap) - gap, C (W + gap) - gap, 3) with white gaps."""
-    wide = np.pad(rows, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
-    r, c, h, w, _ = wide.shape
-    return wide.transpose(0, 2, 1, 3, 4).reshape(r * h, c * w, 3)[: r * h - gap, : c * w - gap]

@@ -42,6 +42,13 @@ def labelled(panels: Sequence[np.ndarray], headings: Sequence[str], gap: int = 2
     return np.asarray(sheet)
 
 
+def grid(rows: np.ndarray, gap: int = 2) -> np.ndarray:
+    """uint8 (R, C, H, W, 3) -> one image (R (H + gap) - gap, C (W + gap) - gap, 3) with white gaps."""
+    wide = np.pad(rows, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
+    r, c, h, w, _ = wide.shape
+    return wide.transpose(0, 2, 1, 3, 4).reshape(r * h, c * w, 3)[: r * h - gap, : c * w - gap]
+
+
 def _font(size: int, text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The largest font up to `size` in which `text` fits into `width` pixels."""
     fonts = (ImageFont.load_default(points) for points in range(size, 7, -1))

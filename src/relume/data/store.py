@@ -56,6 +56,12 @@ class Dataset:
             raise UserError(f"dataset {self.name}: needs {count} images of {split}, the dataset has {len(rows)}")
         return rows[:count]
 
+    def chosen(self, config: Any) -> list[int]:
+        """The rows that a section names by `dataset`, `split` and `count`."""
+        if self.name != config.dataset:
+            raise UserError(f"needs images of {config.dataset}, but --images holds {self.name}")
+        return self.select(config.split, config.count)
+
     def pixels(self, rows: list[int]) -> Tensor:
         """float32 (len(rows), 3, H, W) in [0, 1]."""
         return to_float(self.images[rows])

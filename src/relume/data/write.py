@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib.metadata
-import io
 import multiprocessing
 import os
 from collections import Counter, deque
@@ -13,8 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -71,35 +69,10 @@ def _chunks(tasks: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-class Rows:
-    """A context manager. After an error, the header says 0 rows."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self.path, self.size, self.count = path, size, 0
-
-    def __enter__(self) -> Self:
-        self._file = self.path.open("wb")
-        self._file.write(self._header(0))
-        return self
-
-    def append(self, pixels: np.ndarray) -> None:
-        if pixels.dtype != np.uint8 or pixels.shape != (self.size, self.size, 3):
-            raise ValueError(f"needs uint8 ({self.size}, {self.size}, 3), got {pixels.dtype} {pixels.shape}")
-        self._file.write(pixels.data)
-        self.count += 1
-
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        with self._file:
-            if kind is None:
-                self._file.seek(0)
-                self._file.write(self._header(self.count))
-
-    def _header(self, count: int) -> bytes:
-        """Its length does not depend on `count`: the format pads the first axis."""
-        shape = (count, self.size, self.size, 3)
-        buffer = io.BytesIO()
-        np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        return buffer.getvalue()
+def header(file: IO[bytes], count: int, size: int) -> None:
+    """Of `images.npy`. Its length does not depend on `count`: the format pads the first axis."""
+    shape = (count, size, size, 3)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 COLUMNS = ("id", "split", "label", "source", "sha1")
@@ -132,7 +105,8 @@ def write(
     tally = Tally()
     with atomic_folder(folder) as temporary:
         check_space(folder, len(pictures) * size * size * 3)
-        with Rows(temporary / "images.npy", size) as rows:
+        with (temporary / "images.npy").open("wb") as rows:
+            header(rows, 0, size)
             function = functools.partial(render, size=size, short_side=short_side)
             processes = processes or min(workers(), 1 + len(pictures) // 64)  # a process takes about a second to start
             results = ordered(function, (picture.material for picture in pictures), processes)
@@ -141,6 +115,8 @@ def write(
                 _take(picture, result, rows=rows, tally=tally)
                 if len(tally.bad) >= max(LISTED, max_bad + 1):
                     break
+            rows.seek(0)
+            header(rows, len(tally.index), size)
         if len(tally.bad) > max_bad:
             lines = [f"  {entry['file']}: {entry['fault']}" for entry in tally.bad[:LISTED]]
             more = " or more" if len(tally.bad) >= LISTED else ""
@@ -166,7 +142,7 @@ def render(source: Any, *, size: int, short_side: int | None) -> np.ndarray | st
     return np.ascontiguousarray(pixels)
 
 
-def _take(picture: Picture, result: np.ndarray | str, *, rows: Rows, tally: Tally) -> None:
+def _take(picture: Picture, result: np.ndarray | str, *, rows: IO[bytes], tally: Tally) -> None:
     """Adds one row. Equal images in two splits are a leak, so the later split drops its image; within a split both stay."""
     if isinstance(result, str):
         tally.bad.append({"file": picture.material.name, "fault": result})
@@ -178,7 +154,7 @@ def _take(picture: Picture, result: np.ndarray | str, *, rows: Rows, tally: Tall
         tally.duplicates.append({"id": picture.id, "of": first, "done": "left out" if dropped else "kept"})
         if dropped:
             return
-    rows.append(result)
+    rows.write(result.data)
     row = (picture.id, picture.split, picture.label, picture.source, sha1)
     tally.index.append(dict(zip(COLUMNS, row, strict=True)))
 

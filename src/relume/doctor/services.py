@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,9 +15,9 @@ from urllib.parse import urlsplit
 
 from relume.doctor.findings import Finding, lack, note, ok
 
-WAIT, LONGEST = 3.0, 20.0  # seconds for a connection; for an answer of a remote's own file system, whose imports take seconds
+WAIT = 3.0  # seconds for a server or store of MLflow's
+LONGEST = 20.0  # seconds for an answer of a remote's own file system, whose imports take seconds
 ENOUGH, TOO_LITTLE = 20.0, 2.0  # GiB free: enough for a large dataset, too little for the default pipeline
-PORTS = {"http": 80, "https": 443}
 SHARING = "see docs/howto/share.md"
 # prints "full", "empty" (the first push makes its folder) or "absent", or ends in the server's error
 ASK = """
@@ -78,15 +77,6 @@ def asked(root: Path, remote: str) -> str:
     return (done.stdout if done.returncode == 0 else done.stderr).strip().rpartition("\n")[2]
 
 
-def unreachable(host: str, port: int) -> str:
-    """Tries to connect within WAIT seconds; returns the error, or "". Sends nothing."""
-    try:
-        socket.create_connection((host, port), timeout=WAIT).close()
-    except OSError as error:
-        return f"{host}:{port} does not answer ({error})"
-    return ""
-
-
 def cache(root: Path) -> Iterator[Finding]:
     if not (root / ".dvc").is_dir():
         yield note("cache", ".dvc not found")
@@ -112,7 +102,8 @@ def _existing(folder: Path) -> Path:
 
 
 def tracking(root: Path) -> Iterator[Finding]:
-    from relume.tracking.store import address
+    from relume.core.errors import UserError
+    from relume.tracking.store import address, check_health
 
     uri = address(root)
     parts = urlsplit(uri)
@@ -122,9 +113,12 @@ def tracking(root: Path) -> Iterator[Finding]:
     if parts.scheme == "sqlite":
         yield _database(Path(uri.removeprefix("sqlite:///")), where)
     elif parts.scheme in ("http", "https"):
-        fault = unreachable(parts.hostname or "", parts.port or PORTS[parts.scheme])
-        remedy = "start it, or unset MLFLOW_TRACKING_URI; `relume track` can write the results later"
-        yield lack("mlflow", f"{where}: {fault}", remedy) if fault else ok("mlflow", f"{where}: answers")
+        try:
+            check_health(uri, WAIT)
+            yield ok("mlflow", f"{where}: answers")
+        except UserError as error:
+            remedy = "start it, or unset MLFLOW_TRACKING_URI; `relume track` can write the results later"
+            yield lack("mlflow", str(error), remedy)
     elif parts.scheme in ("", "file"):
         yield lack("mlflow", f"{where}: MLflow no longer supports folders", "unset MLFLOW_TRACKING_URI, or sqlite:///FILE")
     else:

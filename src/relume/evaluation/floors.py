@@ -70,9 +70,7 @@ def predict(
     dataset: Dataset, config: Floors, folder: Path | None = None
 ) -> tuple[np.ndarray, list[Row], list[dict[str, object]]]:
     """All baselines for the images of the section: images, index rows and timing of one group, in `folder`."""
-    if dataset.name != config.dataset:
-        raise UserError(f"dataset is {config.dataset}, but --images holds {dataset.name}")
-    wanted = dataset.select(config.split, config.count)
+    wanted = dataset.chosen(config)
     ids = dataset.ids(wanted)
     rows, timing = list[Row](), list[dict[str, object]]()
     made = floors(dataset, config)

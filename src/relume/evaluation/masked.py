@@ -21,7 +21,7 @@ COLUMNS = tuple(MASKED_METRICS)
 
 def paste(pictures: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
     """The prediction where hidden, the image elsewhere."""
-    return torch.where(in_pixels(hidden, images.shape[-1] // hidden.shape[-1]), pictures, images)
+    return torch.where(in_pixels(hidden, _cell(images, hidden)), pictures, images)
 
 
 def score(pictures: Tensor, images: Tensor, hidden: Tensor) -> dict[str, Tensor]:
@@ -46,14 +46,14 @@ Filler = Callable[[Tensor, Tensor], Tensor]
 
 def mean_patch(mean: Tensor) -> Filler:
     """Hidden cells from the mean training image, `mean` (1, 3, H, W)."""
-    return lambda images, hidden: _kept(images, hidden, mean.to(images).expand_as(images))
+    return lambda images, hidden: paste(mean.to(images).expand_as(images), images, hidden)
 
 
 def mean_visible(images: Tensor, hidden: Tensor) -> Tensor:
     """The mean colour of the visible pixels."""
     shown = (~in_pixels(hidden, _cell(images, hidden))).to(images)
     colour = (images * shown).sum((2, 3)) / shown.sum((2, 3))
-    return _kept(images, hidden, colour[..., None, None].expand_as(images))
+    return paste(colour[..., None, None].expand_as(images), images, hidden)
 
 
 def nearest_visible(images: Tensor, hidden: Tensor) -> Tensor:
@@ -105,11 +105,6 @@ def _cell(images: Tensor, hidden: Tensor) -> int:
     return cell
 
 
-def _kept(images: Tensor, hidden: Tensor, filling: Tensor) -> Tensor:
-    """The image where visible, the filling elsewhere."""
-    return torch.where(in_pixels(hidden, _cell(images, hidden)), filling, images)
-
-
 def _distances(hidden: Tensor) -> Tensor:
     """Distances from every cell to every visible one, in cells; infinite to hidden ones: (N, cells, cells)."""
     places = torch.cartesian_prod(*(torch.arange(side, device=hidden.device) for side in hidden.shape[-2:])).float()
@@ -121,4 +116,4 @@ def _coloured(images: Tensor, hidden: Tensor, weights: Tensor) -> Tensor:
     cell = _cell(images, hidden)
     means = F.avg_pool2d(images, cell)  # (N, 3, side, side)
     mixed = torch.einsum("nij,ncj->nci", weights, means.flatten(2)).view_as(means)
-    return _kept(images, hidden, mixed.repeat_interleave(cell, 2).repeat_interleave(cell, 3))
+    return paste(mixed.repeat_interleave(cell, 2).repeat_interleave(cell, 3), images, hidden)

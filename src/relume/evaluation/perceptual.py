@@ -17,11 +17,6 @@ Seen = Mapping[str, Mapping[str, Tensor]]  # network -> tap -> (N, …)
 LPIPS_METRICS = {"lpips_alex": "alex", "lpips_vgg": "vgg", "lpips_squeeze": "squeeze"}  # metric -> key of LPIPS_TAPS
 
 
-def taps_of(tap: str) -> list[str]:
-    """The taps in a tap column, joined by `+`."""
-    return tap.split("+")
-
-
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
     """One forward pass per network for all metrics, in float32."""
@@ -85,7 +80,7 @@ def extractor(
     needed = [LPIPS_TAPS[kind] for kind in kinds.values()]
     needed += [(network, (tap,)) for network, tap in views]
     if "feature_error" in metrics:
-        needed += [(network, tuple(taps_of(tap))) for network, tap in inverted]
+        needed += [(network, tuple(tap.split("+"))) for network, tap in inverted]
     taps: dict[str, dict[str, None]] = {}
     for network, names in needed:
         taps.setdefault(network, {}).update(dict.fromkeys(names))

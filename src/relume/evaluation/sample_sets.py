@@ -17,7 +17,7 @@ from relume.core.samples import IMAGES, Samples, read_samples
 from relume.data.store import Dataset
 from relume.evaluation.config import OWN, SAMPLE_BASELINES, ScoreSamples
 from relume.evaluation.metrics import SETS
-from relume.evaluation.sets import Cloud, MetricNetwork, Rows, apart, cloud, in_halves
+from relume.evaluation.sets import Cloud, MetricNetwork, Rows, apart, in_halves
 
 SCORED = (*SETS, "sha256")  # of the scored samples; empty for baselines
 
@@ -67,11 +67,11 @@ def _alone(seen: Cloud, name: str) -> Cloud:
 
 def _made(samples: Samples, metric_network: MetricNetwork, count: int) -> Cloud:
     e = metric_network.embed(range(count), lambda numbers: to_float(samples.images[numbers]))
-    return cloud(e, [f"sample {number}" for number in range(count)])
+    return Cloud(e, [f"sample {number}" for number in range(count)])
 
 
 def _real(data: Dataset, rows: Sequence[int], metric_network: MetricNetwork) -> Cloud:
-    return cloud(metric_network.embed(rows, data.pixels), _sources(data, rows))
+    return Cloud(metric_network.embed(rows, data.pixels), _sources(data, rows))
 
 
 def _floors(data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, seed: int) -> tuple[Cloud, Cloud]:
@@ -83,7 +83,7 @@ def _floors(data: Dataset, metric_network: MetricNetwork, config: ScoreSamples, 
         draws = [generator(seed, "patches", id) for id in data.ids(numbers)]
         return shuffled(data.pixels(numbers), config.patches, draws)
 
-    return _real(data, rows, metric_network), cloud(metric_network.embed(rows, torn), _sources(data, rows))
+    return _real(data, rows, metric_network), Cloud(metric_network.embed(rows, torn), _sources(data, rows))
 
 
 def _sources(data: Dataset, rows: Sequence[int]) -> list[str]:

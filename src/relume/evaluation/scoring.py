@@ -17,7 +17,7 @@ from relume.data.store import Dataset, batches
 from relume.evaluation import masked
 from relume.evaluation.config import Evaluate, Place
 from relume.evaluation.metrics import METRICS, OF_MASKED, REID_N, REID_PAIRS
-from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, feature_error, taps_of
+from relume.evaluation.perceptual import LPIPS_METRICS, FeatureExtractor, feature_error
 from relume.evaluation.pixel import PIXEL
 from relume.evaluation.views import View, cached, open_views
 from relume.losses.perceptual import LPIPS_TAPS
@@ -202,7 +202,7 @@ def inverted(group: Group) -> list[tuple[str, str, str]]:
     """(dataset, network, tap column) of every kind of feature that the group inverts, checked against the catalogue."""
     found = dict.fromkeys((row["dataset"], row["network"], row["tap"]) for row in group.index if row["network"])
     for _, network, tap in found:
-        for name in taps_of(tap):
+        for name in tap.split("+"):
             check_tap(network, name)
     return list(found)
 
@@ -214,5 +214,5 @@ def read_scales(kinds: Sequence[tuple[str, str, str]], features: Mapping[str, Pa
         if dataset not in features:
             raise UserError(f"features of dataset {dataset} were not given; {one_of(features, dataset)}")
         folder = Features.open(features[dataset] / network)
-        scales[dataset, network, tap] = {name: float(folder.stats(name)["msd"]) for name in taps_of(tap)}
+        scales[dataset, network, tap] = {name: float(folder.stats(name)["msd"]) for name in tap.split("+")}
     return scales

@@ -5,6 +5,7 @@ is unbiased at any n."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -129,21 +130,20 @@ def open_metric_network(
     return MetricNetwork(network=network, tap=config.tap, micro_batch=micro_batch, device=device, size=config.pixels)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cloud:
     """Embeddings (N, D) of images, with their sources."""
 
     e: Tensor
     sources: Sequence[str]
-    fit: Gaussian
+
+    @cached_property
+    def fit(self) -> Gaussian:
+        return gaussian(self.e)
 
     def part(self, sources: set[str]) -> "Cloud":
         rows = [row for row, source in enumerate(self.sources) if source in sources]
-        return cloud(self.e[rows], [self.sources[row] for row in rows])
-
-
-def cloud(e: Tensor, sources: Sequence[str]) -> Cloud:
-    return Cloud(e=e, sources=sources, fit=gaussian(e))
+        return Cloud(self.e[rows], [self.sources[row] for row in rows])
 
 
 def set_rows(
@@ -165,12 +165,12 @@ def _of_dataset(group: Group, masks: np.ndarray | None, data: Dataset, metric_ne
     if not splits:
         return []
     held_out = [number for number, row in enumerate(data.index) if row["split"] in splits]
-    truth = cloud(metric_network.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
+    truth = Cloud(metric_network.embed(held_out, data.pixels), [data.index[row]["source"] for row in held_out])
     same, rows = {"dataset": data.name, "net": metric_network.name}, Rows()
     pasted = _pasted(group, masks, data, places)
     for label, numbers in sets.items():
         sources = [data.index[places[group.index[number]["id"]]]["source"] for number in numbers]
-        seen = cloud(metric_network.embed(numbers, pasted), sources)
+        seen = Cloud(metric_network.embed(numbers, pasted), sources)
         rows.append({"name": label, "kind": METHOD if masks is None else "masked", **same, **apart(seen, truth, seed)})
     if real := in_halves(truth, seed):
         rows.append({"name": f"originals@{'+'.join(splits)}", "kind": "real", **same, **real})

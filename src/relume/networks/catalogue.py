@@ -22,23 +22,14 @@ HEADS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")  # LPIPS's linear heads: we
 WEIGHTS = (*NETWORKS, *HEADS)
 
 
-def facts(name: str) -> Facts:
-    """The facts of a network in NETWORKS or DECLARED, or of an open_clip "<model>/<tag>"."""
+def facts(name: str, also: tuple[str, ...] = ()) -> Facts:
+    """The facts of a network in NETWORKS or DECLARED, or of an open_clip "<model>/<tag>". `also`: what else is allowed."""
     if name in NETWORKS or name in DECLARED:
         return (NETWORKS | DECLARED)[name]
     if openclip.is_clip(name):
         return openclip.facts(name)
-    raise UserError(f"networks: unknown network {name!r}; {one_of((*NETWORKS, *DECLARED), name)}, or an open_clip <model>/<tag>")
-
-
-def check_weights(name: str) -> None:
-    """Raises UserError unless `name` is a network or in HEADS."""
-    if name not in WEIGHTS and name not in DECLARED and not openclip.is_clip(name):
-        raise UserError(
-            f"networks: unknown network {name!r}; {one_of((*WEIGHTS, *DECLARED), name)}, or an open_clip <model>/<tag>"
-        )
-    if name not in HEADS:
-        facts(name)
+    allowed = one_of((*NETWORKS, *DECLARED, *also), name)
+    raise UserError(f"networks: unknown network {name!r}; {allowed}, or an open_clip <model>/<tag>")
 
 
 def check_tap(network: str | Facts, tap: str) -> Tap:

@@ -1,5 +1,6 @@
 """Sections `weights` and `extract`."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -7,9 +8,17 @@ from pydantic import Field
 from relume.core.config import config
 from relume.core.errors import UserError, one_of
 from relume.core.references import Fetched, Once
-from relume.networks.catalogue import check_weights, facts
+from relume.networks.catalogue import HEADS, facts
 
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _known(names: Iterable[str], also: tuple[str, ...] = ()) -> None:
+    for name in (one for one in names if one not in also):
+        try:
+            facts(name, also)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
 
 @config
@@ -33,11 +42,7 @@ class Weights:
     networks: Annotated[tuple[str, ...], Once]  # of `catalogue.WEIGHTS`, or open_clip's <model>/<tag>
 
     def __post_init__(self) -> None:
-        for name in self.networks:
-            try:
-                check_weights(name)
-            except UserError as error:
-                raise ValueError(str(error)) from None
+        _known(self.networks, HEADS)
 
 
 @config
@@ -49,11 +54,7 @@ class Extract:
     held_out: tuple[str, ...] = ()  # further networks whose features are saved for images outside the training split
 
     def __post_init__(self) -> None:
-        for name in self.networks:
-            try:
-                facts(name)
-            except UserError as error:
-                raise ValueError(str(error)) from None
+        _known(self.networks)
         for key, names in (("cached", self.cached or ()), ("held_out", self.held_out)):
             if foreign := sorted(set(names) - set(self.networks)):
                 raise ValueError(f"{key}: {foreign[0]!r} is not extracted; {one_of(self.networks, foreign[0])}")

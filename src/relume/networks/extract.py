@@ -102,7 +102,10 @@ def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb
     with atomic_folder(folder) as temporary:
         kept = range(len(images)) if pictures.kept is None else pictures.kept
         positions = {row: position for position, row in enumerate(kept)}
-        files = _open(temporary, shapes, within_budget(shapes, len(kept), budget_mb), len(kept))
+        files = {
+            tap: mapped(temporary / f"{tap}.npy", (len(kept), *shapes[tap]), np.float16)
+            for tap in within_budget(shapes, len(kept), budget_mb)
+        }
         for rows, values in forward.stream(images, sample, taps):
             statistics.add(values)
             _keep(files, positions, rows, values)
@@ -111,8 +114,17 @@ def extract(forward: ForwardPass, pictures: Pictures, folder: Path, *, budget_mb
             _keep(files, positions, rows, values)
         for file in files.values():
             file.flush()
-        about = {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps}
-        write_json(temporary / STATS, {**_describe(forward, pictures), "order": taps, "taps": about})
+        about = {
+            "dataset": pictures.dataset,
+            "network": forward.network.facts.name,
+            "pictures": len(images),
+            "kept": None if pictures.kept is None else list(pictures.kept),
+            "split": pictures.split,  # of the statistics: its first n images
+            "n": len(sample),
+            "order": taps,
+            "taps": {tap: {**statistics.of(tap), "cached": tap in files} for tap in taps},
+        }
+        write_json(temporary / STATS, about)
 
 
 def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
@@ -126,10 +138,6 @@ def within_budget(shapes: Shapes, pictures: int, budget_mb: int) -> list[str]:
     return [tap for tap in shapes if tap in kept]
 
 
-def _open(folder: Path, shapes: Shapes, taps: Sequence[str], pictures: int) -> dict[str, np.memmap]:
-    return {tap: mapped(folder / f"{tap}.npy", (pictures, *shapes[tap]), np.float16) for tap in taps}
-
-
 def _keep(files: Mapping[str, np.memmap], positions: Mapping[int, int], rows: list[int], values: Mapping[str, Tensor]) -> None:
     selected = [at for at, row in enumerate(rows) if row in positions]
     for tap, file in files.items():
@@ -139,14 +147,3 @@ def _keep(files: Mapping[str, np.memmap], positions: Mapping[int, int], rows: li
                 f"tap {tap}: features of images {rows[0]} to {rows[-1]} are NaN or Inf in float16: lower extract.budget_mb"
             )
         file[[positions[rows[at]] for at in selected]] = half
-
-
-def _describe(forward: ForwardPass, pictures: Pictures) -> dict[str, Any]:
-    return {
-        "dataset": pictures.dataset,
-        "network": forward.network.facts.name,
-        "pictures": len(pictures.images),
-        "kept": None if pictures.kept is None else list(pictures.kept),
-        "split": pictures.split,  # of the statistics: its first n images
-        "n": len(pictures.sample),
-    }

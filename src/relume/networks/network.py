@@ -1,7 +1,5 @@
 """A frozen network for images in [0, 1]; it resizes and normalises them itself."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import torch
@@ -83,40 +81,3 @@ def _network(facts: Facts, body: nn.Module) -> Network:
     from relume.networks.own import OwnNetwork, freeze
 
     return OwnNetwork(facts, freeze(body))
-
-
-@contextmanager
-def identity_relu(network: Network) -> Iterator[int]:
-    """Inside, the backward pass of every nn.ReLU and nn.ReLU6 is the identity; the forward pass is unchanged. Yields their
-    number: 0 for networks without ReLU modules, such as transformers."""
-    units = [module for module in network.body.modules() if isinstance(module, nn.ReLU | nn.ReLU6)]
-    with ExitStack() as stack:
-        for unit in units:
-            stack.enter_context(_straight(unit))
-        yield len(units)
-
-
-@contextmanager
-def _straight(unit: nn.Module) -> Iterator[None]:
-    """Overrides `forward` on the instance, so that hooks still work."""
-    previous = vars(unit).get("forward")  # of an enclosing context
-    high = 6.0 if isinstance(unit, nn.ReLU6) else None
-    unit.forward = lambda x: _Straight.apply(x, high)
-    try:
-        yield
-    finally:
-        del unit.forward
-        if previous is not None:
-            unit.forward = previous
-
-
-class _Straight(torch.autograd.Function):
-    """min(max(x, 0), high) with the derivative 1."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, high: float | None) -> Tensor:
-        return x.clamp(0, high)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0], None

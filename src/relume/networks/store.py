@@ -36,17 +36,14 @@ class Features:
             raise UserError(f"{self.folder / STATS}: no tap {tap!r}; {one_of(taps, tap)}")
         return taps[tap]
 
-    def cached(self, tap: str) -> np.ndarray | None:
-        """float16 (images, *shape) in the order of the dataset; None if the tap is not saved for all images."""
-        return None if self.described["kept"] is not None else self._values(tap)
-
     def of(self, tap: str, rows: Sequence[int]) -> np.ndarray | None:
         """float16 (rows, *shape), None if the tap is not saved for all these rows."""
-        values, kept = self._values(tap), self.described["kept"]
+        values, kept = self.values(tap), self.described["kept"]
         positions = {row: position for position, row in enumerate(range(self.described["pictures"]) if kept is None else kept)}
         return None if values is None or not positions.keys() >= set(rows) else values[[positions[row] for row in rows]]
 
-    def _values(self, tap: str) -> np.ndarray | None:
+    def values(self, tap: str) -> np.ndarray | None:
+        """float16 (kept images, *shape); None if the tap is not saved."""
         if not self.stats(tap)["cached"]:
             return None
         values: np.ndarray = np.load(self.folder / f"{tap}.npy", mmap_mode="r", allow_pickle=False)
@@ -66,7 +63,7 @@ def read_cache(folder: Path, dataset: Dataset, network: str, taps: Sequence[str]
     found = tuple(features.described[key] for key in ("dataset", "network", "pictures"))
     if found != (expected := (dataset.name, network, len(dataset.images))):
         raise UserError(f"{folder} has dataset, network and number of images {found}, needs {expected}: run extract again")
-    values = {tap: features.cached(tap) for tap in taps}
+    values = {tap: features.values(tap) for tap in taps if features.described["kept"] is None}
     return {tap: value for tap, value in values.items() if value is not None}
 
 

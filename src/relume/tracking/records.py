@@ -17,8 +17,9 @@ from relume.core.results import KEYS, MASKS, METHOD_FILE, PATH_IMAGES, PATH_ROWS
 from relume.core.samples import CARD as CARD_OF_SAMPLES
 from relume.core.samples import IMAGES as SAMPLE_IMAGES
 from relume.core.samples import read_samples
+from relume.core.sheet import grid
 from relume.tracking.names import of_group
-from relume.tracking.sheets import grid, kind_of, sheets
+from relume.tracking.sheets import kind_of, sheets
 
 RECONSTRUCTIONS, METHODS, IMAGES = Path("data/reconstructions"), Path("metrics/methods"), Path("data/images")
 SUMMARY, LOCK, PARAMS = Path("metrics/summary.json"), Path("dvc.lock"), Path("params.yaml")

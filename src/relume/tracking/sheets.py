@@ -7,6 +7,7 @@ import numpy as np
 
 from relume.core.files import read_csv
 from relume.core.results import RATIO, Descent, Group, is_masked, pasted, read_descent, read_masked_group, visible
+from relume.core.sheet import grid
 
 COLUMNS = 8  # images per row
 
@@ -22,13 +23,6 @@ def sheets(group: Group, images: Path) -> dict[str, np.ndarray]:
     """Name -> uint8 (H, W, 3). `images`: the folder of the datasets, for the originals."""
     found = _masked(group, images) if is_masked(group.folder) else {"pictures": _plain(group, images)}
     return {name: grid(np.stack([np.stack(row) for row in rows])) for name, rows in found.items()}
-
-
-def grid(rows: np.ndarray, gap: int = 2) -> np.ndarray:
-    """uint8 (R, C, H, W, 3) -> one image with white gaps. Unlike `core.images`, it does not import torch."""
-    wide = np.pad(rows, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
-    r, c, h, w, _ = wide.shape
-    return wide.transpose(0, 2, 1, 3, 4).reshape(r * h, c * w, 3)[:-gap, :-gap]
 
 
 def _plain(group: Group, images: Path) -> Rows:

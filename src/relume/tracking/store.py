@@ -50,7 +50,7 @@ class Store:
         self.uri = address(root)
         remote = self.uri.startswith(("http://", "https://"))
         if remote:
-            _check_health(self.uri, timeout)
+            check_health(self.uri, timeout)
         elif self.uri.startswith("sqlite:///"):
             _check_database(Path(self.uri.removeprefix("sqlite:///").partition("?")[0]), timeout)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -156,7 +156,7 @@ def _adopt(folder: Path) -> None:
             store.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", [artifacts, number])
 
 
-def _check_health(uri: str, timeout: int) -> None:
+def check_health(uri: str, timeout: float) -> None:
     """Before importing MLflow, whose client would retry for minutes."""
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=timeout).close()

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
-from relume.core.images import grid
 from relume.core.runtime import autocast, generator
+from relume.core.sheet import grid
 from relume.training import optimiser
 from relume.training.adversarial import DISCRIMINATOR
 from relume.training.config import Training

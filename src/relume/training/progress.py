@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.images import grid
+from relume.core.sheet import grid
 
 PREVIEWS = 8  # rows, at most, below the samples
 COLUMNS = 6  # samples, at most

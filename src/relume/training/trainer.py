@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from relume.core.errors import UserError
-from relume.core.images import grid, to_uint8
+from relume.core.images import to_uint8
 from relume.core.run import Run
 from relume.core.runtime import seed_of
+from relume.core.sheet import grid
 from relume.data.store import Dataset, batches
 from relume.networks.weights import WeightStore
 from relume.training.adversarial import DiscriminatorState

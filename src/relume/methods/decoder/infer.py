@@ -35,8 +35,9 @@ def decode(
 ) -> Result:
     """One method per decoder, in their order; of a network that several decode, features are computed once per micro-batch.
     `folder`: of the group."""
-    _check(decoders, dataset, config)
-    rows = dataset.select(config.split, config.count)
+    rows = dataset.chosen(config)
+    for decoder in decoders:
+        decoder.check_images(dataset)
     images = new_images(folder, len(decoders) * len(rows), dataset.size)
     own_images = dict(zip([decoder.name for decoder in decoders], np.split(images, len(decoders)), strict=True))
     seconds = dict.fromkeys(own_images, 0.0)
@@ -58,13 +59,6 @@ def decode(
     ]
     timing: list[dict[str, object]] = [{"method": name, "step": 0, "seconds": spent} for name, spent in seconds.items()]
     return images, index, timing
-
-
-def _check(decoders: Sequence[TrainedDecoder], dataset: Dataset, config: InvertDecoder) -> None:
-    if dataset.name != config.dataset:
-        raise UserError(f"features of {config.dataset} are wanted, but --images holds {dataset.name}")
-    for decoder in decoders:
-        decoder.check_images(dataset)
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from relume.core.config import build
-from relume.core.errors import UserError
 from relume.core.images import to_uint8
 from relume.core.results import Row, new_array, new_images
 from relume.core.run import Run
@@ -61,8 +60,9 @@ def invert(
 ) -> Drawn:
     """Three methods per entry of `seen`. The noise depends only on the image's id, so all methods start from the same noise.
     `folder`: of the group."""
-    _check(models, dataset, config)
-    places, index, timing = dataset.select(config.split, config.count), [], []
+    for model in models.values():
+        model.check_images(dataset)
+    places, index, timing = dataset.chosen(config), [], []
     count, side = len(config.seen) * len(places), dataset.size
     pictures = new_images(folder, len(WAYS) * count, side)
     spread = new_array(folder and folder / SPREAD, (count, side, side), np.float16)
@@ -115,13 +115,6 @@ def _draw(
     spread = stack.var(0, correction=1).mean(1).sqrt()
     spent = {"direct": times[1] - times[0], "sample": times[2] - times[1], "mean": times[-1] - times[1]}
     return {"direct": answer, "sample": stack[0], "mean": stack.mean(0)}, spread, spent
-
-
-def _check(models: Mapping[str, TrainedDenoiser], dataset: Dataset, config: InvertDiffusion) -> None:
-    if dataset.name != config.dataset:
-        raise UserError(f"needs features of {config.dataset}, but --images holds {dataset.name}")
-    for model in models.values():
-        model.check_images(dataset)
 
 
 @torch.no_grad()

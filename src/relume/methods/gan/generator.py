@@ -47,6 +47,24 @@ class Generator(nn.Module, ABC):
         """z, standard normal, row n from generator n: (N, latent)."""
         return torch.stack([torch.randn(self.latent, generator=one) for one in generators]).to(self.running_mean.device)
 
+    def within(self, w: Tensor, space: str) -> Tensor:
+        """w as a latent of a space (w or w_plus)."""
+        return self.spread(w) if space == "w_plus" else w
+
+    def drawn(self, space: str, generators: Sequence[torch.Generator]) -> Tensor:
+        """Random latents of a space (z, w or w_plus), row n from generator n."""
+        z = self.draw(generators)
+        return z if space == "z" else self.within(self.map(z), space)
+
+    def centre(self, space: str) -> Tensor:
+        """The mean latent of a space; 0 for z."""
+        mean = self.running_mean
+        return mean.new_zeros(self.latent) if space == "z" else self.within(mean[None], space)[0]
+
+    def paint_latents(self, space: str, latents: Tensor) -> Tensor:
+        """Latents of a space -> (N, 3, size, size), by the stored noise."""
+        return self(latents) if space == "z" else self.synthesise(latents)
+
     def draw_noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         """Noise maps, row n from generator n."""
         cells = [side * side for side in self.sides]

@@ -10,8 +10,9 @@ import torch
 
 from relume.core.download import check, fetch
 from relume.core.errors import UserError
-from relume.core.images import grid, resize, to_uint8
+from relume.core.images import resize, to_uint8
 from relume.core.runtime import generator
+from relume.core.sheet import grid
 from relume.methods.gan import model as gans
 from relume.methods.gan.config import ExternalGan, StyleGan1
 from relume.methods.gan.generator import Generator, set_mean

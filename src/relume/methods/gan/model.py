@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from relume.core.errors import UserError
-from relume.methods.gan import model as gans
 from relume.methods.gan.config import GeneratorArchitecture
 from relume.methods.gan.dcgan import DcganDiscriminator, DcganGenerator
 from relume.methods.gan.generator import Generator
@@ -50,6 +49,4 @@ class TrainedGan(TrainedModel[Generator]):
 
 
 def read_gan(folder: Path, device: torch.device) -> TrainedGan:
-    return load_model(
-        TrainedGan, folder, device, "gan", GeneratorArchitecture, lambda own, card: gans.generator(own, card["size"])
-    )
+    return load_model(TrainedGan, folder, device, "gan", GeneratorArchitecture, lambda own, card: generator(own, card["size"]))

@@ -1,49 +1,43 @@
 """Samples of a trained generator from fixed seeds, and interpolations between latents."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from relume.core.images import to_uint8
+from relume.core.run import Run
 from relume.core.runtime import generator
 from relume.core.samples import About, Samples
+from relume.data.store import batches
 from relume.methods.gan.config import Drawn
 from relume.methods.gan.generator import Generator
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampler:
-    """Its seeds differ from those of training."""
+@torch.no_grad()
+def sampled(model: Generator, config: Drawn, run: Run, name: str, dataset: str) -> Samples:
+    """The content of `data/samples/<name>`. Its seeds differ from those of training."""
+    about = About(name=name, dataset=dataset, size=model.size, n=config.count, seed=run.seed, truncation=float(config.truncation))
+    return Samples(about=about, images=_images(model, config, run), walk=_walk(model, config, run))
 
-    model: Generator
-    config: Drawn
-    seed: int
-    micro_batch: int
 
-    @torch.no_grad()
-    def images(self) -> np.ndarray:
-        """uint8 (count, size, size, 3), each with its own noise."""
-        batches, count, step = [], self.config.count, self.micro_batch
-        for at in range(0, count, step):
-            draws = [generator(self.seed, "drawn", number) for number in range(at, min(at + step, count))]
-            z, noise = self.model.draw(draws), self.model.draw_noise(draws)
-            batches.append(to_uint8(self.model.synthesise(self._truncated(self.model.map(z)), noise)))
-        return np.concatenate(batches)
+def _images(model: Generator, config: Drawn, run: Run) -> np.ndarray:
+    """uint8 (count, size, size, 3), each with its own noise."""
+    parts = []
+    for batch in batches(range(config.count), run.micro_batch):
+        draws = [generator(run.seed, "drawn", number) for number in batch]
+        z, noise = model.draw(draws), model.draw_noise(draws)
+        parts.append(to_uint8(model.synthesise(model.truncated(model.map(z), config.truncation), noise)))
+    return np.concatenate(parts)
 
-    @torch.no_grad()
-    def walk(self) -> np.ndarray:
-        """uint8 (walks, steps, size, size, 3): with the generator's stored noise, so that only w changes."""
-        rows = []
-        for number in range(self.config.walks):
-            ends = self.model.draw([generator(self.seed, "walk", number, end) for end in ("from", "to")])
-            w = self._truncated(between(self.model, ends[:1], ends[1:], self.config.steps))
-            rows.append(np.concatenate([to_uint8(self.model.synthesise(part)) for part in w.split(self.micro_batch)]))
-        return np.stack(rows)
 
-    def _truncated(self, w: Tensor) -> Tensor:
-        return self.model.truncated(w, self.config.truncation)
+def _walk(model: Generator, config: Drawn, run: Run) -> np.ndarray:
+    """uint8 (walks, steps, size, size, 3): with the generator's stored noise, so that only w changes."""
+    rows = []
+    for number in range(config.walks):
+        ends = model.draw([generator(run.seed, "walk", number, end) for end in ("from", "to")])
+        w = model.truncated(between(model, ends[:1], ends[1:], config.steps), config.truncation)
+        rows.append(np.concatenate([to_uint8(model.synthesise(part)) for part in w.split(run.micro_batch)]))
+    return np.stack(rows)
 
 
 def between(model: Generator, start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -59,14 +53,6 @@ def arc(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     angle = torch.cosine_similarity(a, b, dim=1).clamp(-1, 1).acos()[:, None]
     spherical = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
     return torch.where(angle.sin() > 1e-3, spherical, (1 - share) * a + share * b)
-
-
-def sampled(sampler: Sampler, name: str, dataset: str) -> Samples:
-    """The content of `data/samples/<name>`."""
-    images = sampler.images()
-    truncation = float(sampler.config.truncation)
-    about = About(name=name, dataset=dataset, size=sampler.model.size, n=len(images), seed=sampler.seed, truncation=truncation)
-    return Samples(about=about, images=images, walk=sampler.walk())
 
 
 def mixed(generator: Generator, coarse: Tensor, fine: Tensor, crossover: int) -> Tensor:

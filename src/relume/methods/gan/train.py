@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.images import grid, resize, to_uint8
+from relume.core.images import resize, to_uint8
 from relume.core.runtime import generator
 from relume.core.samples import Samples
+from relume.core.sheet import grid
 from relume.losses import gan as losses
 from relume.losses.gan import kid
 from relume.methods.gan import model as gans
@@ -18,7 +19,7 @@ from relume.methods.gan.adversary import Adversary, diff_augment
 from relume.methods.gan.config import GanConfig, LeastSquares, Logistic, MetricNetwork, Moments
 from relume.methods.gan.generator import Generator, set_mean
 from relume.methods.gan.moments import ReferenceFeatures
-from relume.methods.gan.samples import Sampler, sampled
+from relume.methods.gan.samples import sampled
 from relume.networks.network import Network, load
 from relume.networks.taps import collect
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState, frozen
@@ -108,8 +109,7 @@ class GanTrainer(Trainer[GanConfig]):
 
     def drawn(self) -> Samples:
         """The content of `data/samples/<name>`."""
-        sampler = Sampler(model=self.module, config=self.config.drawn, seed=self.run.seed, micro_batch=self.run.micro_batch)
-        return sampled(sampler, self.name, self.dataset.name)
+        return sampled(self.module, self.config.drawn, self.run, self.name, self.dataset.name)
 
     def summary(self, metrics: Mapping[str, float]) -> str:
         return f"KID {metrics[LOSS]:.4f} to validation images, in features of {self.config.metric_network.network}"

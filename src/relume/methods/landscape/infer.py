@@ -22,9 +22,8 @@ from relume.data.store import Dataset
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import InvertLandscape, Way
-from relume.methods.landscape.likeness import Likeness, likeness
+from relume.methods.landscape.likeness import Likeness
 from relume.methods.landscape.model import Landscape
-from relume.methods.landscape.train import drawn, paint
 from relume.methods.landscape.trained import TrainedLandscape, read_landscape
 from relume.methods.landscape.trajectories import See, descend, loss_gradient
 from relume.methods.latent.model import TrainedMapper, read_mapper
@@ -72,7 +71,7 @@ class Search:
         return self.landscape.module
 
     def paint(self, latents: Tensor) -> Tensor:
-        return paint(self.painter, self.landscape.config.space, latents)
+        return self.painter.paint_latents(self.landscape.config.space, latents)
 
 
 def search(
@@ -91,7 +90,7 @@ def search(
         dataset=dataset,
         painter=trained.generator,
         landscape=found,
-        likeness=likeness(found.config, store, device),
+        likeness=Likeness(found.config, store, device),
         mapper=None if mapper is None else mapping(read_mapper(mapper, device), store, device),
         device=device,
         seed=run.seed,
@@ -220,7 +219,7 @@ def _initial(search: Search, way: Way, seed: int, rows: Sequence[int], pictures:
         return torch.zeros(len(rows), search.theta.centre.numel(), device=search.device)
     if way.start == "noise":
         draws = [generator(search.seed, "landscape", id, seed) for id in search.dataset.ids(list(rows))]
-        return drawn(search.theta, search.painter, search.landscape.config.space, draws)
+        return search.theta.units(search.painter.drawn(search.landscape.config.space, draws))
     assert search.mapper is not None  # checked with the parameters
     with torch.no_grad():
         units = search.theta.units(search.mapper(pictures))

@@ -1,6 +1,5 @@
 """The loss of Liu et al. (2022): L = weighted sum of MSE and LPIPS, per image."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor
 
 from relume.losses import image
 from relume.losses.perceptual import LPIPS_TAPS, heads_of, lpips
-from relume.methods.landscape.config import LandscapeLosses, SharedLandscape
-from relume.networks.network import Network, load
+from relume.methods.landscape.config import SharedLandscape
+from relume.networks.network import load
 from relume.networks.taps import collect
 from relume.networks.weights import WeightStore
 from relume.training.trainer import LOSS
@@ -23,14 +22,16 @@ class Target:
     taps: list[Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """The loss of images in [0, 1] to a target. LPIPS needs at least 32 px (vgg: 16)."""
+    """The loss of images in [0, 1] to a target. LPIPS needs at least 32 px (vgg: 16), and its network only if it has a weight."""
 
-    weights: LandscapeLosses
-    taps: Sequence[str]  # of the network, in the order of LPIPS's heads
-    network: Network | None
-    heads: Sequence[Tensor]
+    def __init__(self, config: SharedLandscape, store: WeightStore, device: torch.device) -> None:
+        self.weights, self.network = config.losses, None
+        if self.weights.lpips:
+            name = config.measures.lpips.network
+            network, self.taps = LPIPS_TAPS[name]
+            self.heads = [head.to(device) for head in heads_of(name, store.tensors(f"lpips_{name}"))]
+            self.network = load(network, store, device)
 
     @torch.no_grad()
     def target(self, images: Tensor) -> Target:
@@ -51,13 +52,3 @@ class Likeness:
             return []
         with collect(self.network, self.taps) as taps:
             return list(taps(pictures).values())
-
-
-def likeness(config: SharedLandscape, store: WeightStore, device: torch.device) -> Likeness:
-    """Loads the network and heads if LPIPS has a weight."""
-    if config.losses.lpips == 0:
-        return Likeness(weights=config.losses, taps=(), network=None, heads=())
-    name = config.measures.lpips.network
-    network, taps = LPIPS_TAPS[name]
-    heads = [head.to(device) for head in heads_of(name, store.tensors(f"lpips_{name}"))]
-    return Likeness(weights=config.losses, taps=taps, network=load(network, store, device), heads=heads)

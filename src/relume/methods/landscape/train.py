@@ -16,10 +16,10 @@ from relume.losses import image
 from relume.methods.gan.generator import Generator
 from relume.methods.gan.model import TrainedGan
 from relume.methods.landscape.config import LandscapeConfig
-from relume.methods.landscape.likeness import likeness
+from relume.methods.landscape.likeness import Likeness
 from relume.methods.landscape.model import Landscape
 from relume.methods.landscape.trajectories import Learner, See, descend, loss_gradient
-from relume.methods.latent.train import mean_latent, shaped, variance
+from relume.methods.latent.train import variance
 from relume.networks.weights import canonical, digest
 from relume.training.models import Trained
 from relume.training.optimiser import below
@@ -45,8 +45,8 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         self.painter = trained.generator  # frozen
         scale = variance(self.painter, config.space, self.run.seed) ** 0.5
         with self.seeded():
-            made = Landscape(mean_latent(self.painter, config.space).cpu(), scale, config.architecture)
-        self.likeness = likeness(config, self.store, self.device)
+            made = Landscape(self.painter.centre(config.space).cpu(), scale, config.architecture)
+        self.likeness = Likeness(config, self.store, self.device)
         self.module = Learner(made, per_batch=ways.per_batch, steps=ways.steps, replay=config.replay).to(self.device)
         if made.basis is not None:
             made.basis.copy_(axes(self.gradients()))
@@ -60,11 +60,11 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         return resize(super().pixels(rows), self.painter.size)
 
     def paint(self, latents: Tensor) -> Tensor:
-        return paint(self.painter, self.config.space, latents)
+        return self.painter.paint_latents(self.config.space, latents)
 
     def starts(self, generators: Sequence[torch.Generator]) -> Tensor:
         """Initial states, (N, D): random latents scaled by `descents.start`, row n from generator n."""
-        return self.config.descents.start * drawn(self.model, self.painter, self.config.space, generators)
+        return self.config.descents.start * self.model.units(self.painter.drawn(self.config.space, generators))
 
     def toward(self, rows: Sequence[int], through: Through) -> See:
         """The loss of states for these target images."""
@@ -86,7 +86,7 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
         found = []
         for rows in self.batches(self.train[:SLOPES]):
             draws = [generator(self.run.seed, "slope", row) for row in rows]
-            initial = drawn(self.model, self.painter, self.config.space, draws)
+            initial = self.model.units(self.painter.drawn(self.config.space, draws))
             share = torch.stack([torch.rand((), generator=one) for one in draws]).to(initial)
             found.append(loss_gradient(self.toward(rows, self.model.latents), share[:, None] * initial)[1])
         return torch.cat(found)
@@ -143,17 +143,6 @@ class LandscapeTrainer(Trainer[LandscapeConfig]):
 def axes(vectors: Tensor) -> Tensor:
     """Principal axes of (N, D) as columns, smallest eigenvalue first: (D, D)."""
     return torch.linalg.eigh((vectors.mT @ vectors).double().cpu()).eigenvectors.to(vectors)
-
-
-def paint(painter: Generator, space: str, latents: Tensor) -> Tensor:
-    return painter(latents) if space == "z" else painter.synthesise(latents)
-
-
-@torch.no_grad()
-def drawn(landscape: Landscape, painter: Generator, space: str, generators: Sequence[torch.Generator]) -> Tensor:
-    """Random latents, standardised, row n from generator n: (N, D)."""
-    z = painter.draw(generators)
-    return landscape.units(z if space == "z" else shaped(painter, painter.map(z), space))
 
 
 def relative(values: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from relume.core.errors import one_of
-from relume.methods.latent.config import MAPPERS, InvertLatent, MapperConfig, Method, base
+from relume.methods.latent.config import MAPPERS, InvertLatent, MapperConfig, base, follows
 from relume.methods.optimise.checks import inversion
-from relume.methods.optimise.config import InvertOptimise, Latent
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
 from relume.methods.references import Params
 
 # space of a mapper -> spaces of methods that can start from its latents
@@ -26,29 +26,31 @@ def faults(params: Params) -> Iterator[str]:
             yield from _mapped(path, group, methods, shared.network, mapper)
 
 
-def _method(path: str, way: Method, shared: InvertOptimise, group: InvertLatent, params: Params) -> Iterator[str]:
+def _method(path: str, way: InversionConfig, shared: InvertOptimise, group: InvertLatent, params: Params) -> Iterator[str]:
     for key in ("dataset", "split", "count", "network"):
-        if getattr(way.inversion, key) != getattr(shared, key):
+        if getattr(way, key) != getattr(shared, key):
             yield f"{path}.{key}: must equal the base's {key}"
-    if way.follows and not group.mapped:
+    if follows(way) and not group.mapped:
         yield f"{path}.parametrisation: starts from a mapper's latents, and the group has no mapper"
-    losses = way.inversion.losses.active
+    losses = way.losses.active
     yield from (
         f"{path}.losses.{term}: needs {MISSING[term]}, which this section does not have" for term in MISSING if term in losses
     )
-    yield from inversion(path, way.inversion, losses, params)
+    yield from inversion(path, way, losses, params)
 
 
-def _mapped(path: str, group: InvertLatent, methods: dict[str, Method], network: str, mapper: MapperConfig) -> Iterator[str]:
+def _mapped(
+    path: str, group: InvertLatent, methods: dict[str, InversionConfig], network: str, mapper: MapperConfig
+) -> Iterator[str]:
     """A method that starts from the mapper has a compatible space, and the mapper uses only the method's taps."""
     if (mapper.generator, mapper.network) != (group.generator, network):
         fault = f"maps {mapper.network} to {mapper.generator}, not {network} to {group.generator}"
         yield f"{path}.mapper: {group.mapper} {fault}"
     for name, way in methods.items():
-        if not way.follows:
+        if not follows(way):
             continue
         key = f"{path}.methods.{name}"
-        if isinstance(way.space, Latent) and way.space.space not in SPACES[mapper.space]:
+        if isinstance(way.parametrisation, Latent) and way.parametrisation.space not in SPACES[mapper.space]:
             yield f"{key}.parametrisation.space: the mapper's latents are in {mapper.space}; {one_of(SPACES[mapper.space])}"
-        if foreign := sorted(set(mapper.taps) - set(way.inversion.taps)):
+        if foreign := sorted(set(mapper.taps) - set(way.taps)):
             yield f"{key}.taps: the mapper reads {', '.join(foreign)}; needs it here, too"

@@ -1,7 +1,7 @@
 """Sections `train_mapper` and `invert_latent`: mappers to a generator's latents, and inversions in its latent space."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from relume.core.errors import UserError
 from relume.core.files import given
 from relume.core.references import Fetched, Folder, Holds, Sees, Tap, TheDataset, Validation
 from relume.losses.config import Losses
-from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Parametrisation, Prior, merge_recipe
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent, Prior, merge_recipe
 from relume.training.config import Augment, Name, Training
 
 
@@ -103,21 +103,9 @@ class InvertLatent:
 LatentGroups = dict[Name, InvertLatent]  # the section
 
 
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """An inversion that starts in a latent space, or from the mapper's image."""
-
-    inversion: InversionConfig
-
-    @property
-    def space(self) -> Parametrisation:
-        """The initial space."""
-        return self.inversion.parametrisation
-
-    @property
-    def follows(self) -> bool:
-        """Whether it starts from a mapper's latents or image."""
-        return not isinstance(self.space, Latent) or self.space.start == "given"
+def follows(method: InversionConfig) -> bool:
+    """Whether it starts from a mapper's latents or image."""
+    return not isinstance(method.parametrisation, Latent) or method.parametrisation.start == "given"
 
 
 def inherited(group: InvertLatent, section: Mapping[str, Any]) -> InvertLatent:
@@ -129,11 +117,11 @@ def base(group: InvertLatent, path: str) -> InvertOptimise:
     return build(InvertOptimise, group.base, f"{path}.base")
 
 
-def method(group: InvertLatent, name: str, path: str) -> Method:
-    """A method's differences merged into the group's base and losses; `path` is the group's key."""
+def method(group: InvertLatent, name: str, path: str) -> InversionConfig:
+    """A method: its differences merged into the group's base and losses; `path` is the group's key."""
     key = f"{path}.methods.{name}"
     merged = merge_recipe({**group.base, "losses": asdict(group.losses)}, group.methods[name])
-    found = Method(inversion=build(InversionConfig, merged, key))
-    if isinstance(found.space, Prior):
-        raise UserError(f"params: {key}.parametrisation.kind: {found.space.kind} cannot start from the mapper's image")
+    found = build(InversionConfig, merged, key)
+    if isinstance(found.parametrisation, Prior):
+        raise UserError(f"params: {key}.parametrisation.kind: {found.parametrisation.kind} cannot start from the mapper's image")
     return found

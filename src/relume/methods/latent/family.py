@@ -10,16 +10,16 @@ from relume.methods.latent.config import (
     InvertLatent,
     LatentGroups,
     MapperConfig,
-    Method,
     SharedMapper,
     base,
     inherited,
     method,
 )
+from relume.methods.optimise.config import InversionConfig
 from relume.methods.optimise.family import unused
 from relume.training.config import models_of
 
-Group = tuple[InvertLatent, dict[str, Method]]
+Group = tuple[InvertLatent, dict[str, InversionConfig]]
 
 
 def read(whole: Plain, name: str) -> tuple[Group, tuple[Part, ...]]:
@@ -28,7 +28,7 @@ def read(whole: Plain, name: str) -> tuple[Group, tuple[Part, ...]]:
     group = inherited(build(InvertLatent, plain, path), whole["invert_optimise"])
     below = ((f"{path}.base", plain["base"]), ("invert_optimise", whole["invert_optimise"]))
     parts = [Part(value=base(group, path), layers=below, unused=frozenset({("terms",)}))]
-    found: dict[str, Method] = {}
+    found: dict[str, InversionConfig] = {}
     faults: list[str] = []
     for one, own in plain["methods"].items():
         try:
@@ -37,7 +37,7 @@ def read(whole: Plain, name: str) -> tuple[Group, tuple[Part, ...]]:
             faults += str(error).splitlines()
             continue
         layers = ((f"{path}.methods.{one}", own), *below)
-        parts.append(Part(value=found[one].inversion, layers=layers, unused=unused(found[one].inversion.losses.active)))
+        parts.append(Part(value=found[one], layers=layers, unused=unused(found[one].losses.active)))
     if faults:
         raise UserError("\n".join(faults))
     return (group, found), tuple(parts)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relume.core.errors import UserError
 from relume.core.files import Scratch
 from relume.core.images import resize, to_uint8
 from relume.core.results import Descent, Group, Row, new_images
@@ -19,10 +18,10 @@ from relume.core.run import Run
 from relume.data.store import Dataset
 from relume.losses.objective import Activations
 from relume.methods.gan.generator import Generator
-from relume.methods.latent.config import InvertLatent, Method, base, method
+from relume.methods.latent.config import InvertLatent, base, follows, method
 from relume.methods.latent.model import TrainedMapper
 from relume.methods.latent.space import spaces
-from relume.methods.optimise.config import InvertOptimise, Latent
+from relume.methods.optimise.config import InversionConfig, InvertOptimise, Latent
 from relume.methods.optimise.infer import Result, Watch, Work, compute, join, row_count, work
 from relume.methods.optimise.parametrise import Spaces
 from relume.methods.optimise.path import followed, together
@@ -51,11 +50,9 @@ class Studio:
 def invert_all(studio: Studio, group: InvertLatent, path: str, folder: Path | None = None) -> Result:
     """The baseline, the mapper, then the methods in the order of the parameters. `folder`: of the group."""
     shared, methods = base(group, path), {name: method(group, name, path) for name in group.methods}
-    if studio.dataset.name != shared.dataset:
-        raise UserError(f"{path}: needs images of {shared.dataset}, but --images holds {studio.dataset.name}")
     dataset = studio.dataset
-    one = len(dataset.select(shared.split, shared.count))
-    sizes = [one, one if studio.mapper else 0, *(row_count(dataset, way.inversion) for way in methods.values())]
+    one = len(dataset.chosen(shared))
+    sizes = [one, one if studio.mapper else 0, *(row_count(dataset, way) for way in methods.values())]
     images = new_images(folder, sum(sizes), dataset.size)
     floor, mapped, *others = np.split(images, np.cumsum(sizes)[:-1])
     parts = [mean_picture(studio, shared, group.floor, floor)]
@@ -63,7 +60,7 @@ def invert_all(studio: Studio, group: InvertLatent, path: str, folder: Path | No
         parts.append(one_pass(studio, shared, studio.mapper, mapped))
     for (name, way), own in zip(methods.items(), others, strict=True):
         prepared = latent_work(studio, name, way)
-        if not isinstance(way.space, Latent):
+        if not isinstance(way.parametrisation, Latent):
             prepared = replace(prepared, start=_start(mapped, parts[1][0]))
         compute(prepared)
         parts.append(join(prepared, own))
@@ -73,16 +70,16 @@ def invert_all(studio: Studio, group: InvertLatent, path: str, folder: Path | No
 
 def follow(studio: Studio, group: InvertLatent, path: str) -> Descent | None:
     """The paths of all methods, after `invert_all`."""
-    ways = {name: method(group, name, path).inversion for name in group.methods}
-    ids = {name: studio.dataset.ids(studio.dataset.select(way.split, way.count)) for name, way in ways.items()}
+    ways = {name: method(group, name, path) for name in group.methods}
+    ids = {name: studio.dataset.ids(studio.dataset.chosen(way)) for name, way in ways.items()}
     return together([followed(name, ids[name], way.steps, Scratch(studio.scratch / name)) for name, way in ways.items()])
 
 
-def latent_work(studio: Studio, name: str, way: Method) -> Work:
+def latent_work(studio: Studio, name: str, way: InversionConfig) -> Work:
     """The inputs of the optimisation; in another space than the generator's, it starts from the mapper's images."""
     prepared = work(
         name=name,
-        config=way.inversion,
+        config=way,
         run=studio.run,
         dataset=studio.dataset,
         store=studio.store,
@@ -91,9 +88,9 @@ def latent_work(studio: Studio, name: str, way: Method) -> Work:
         watch=lambda step, values, sheet: studio.watch(step, {f"{name}/{key}": value for key, value in values.items()}, sheet),
         frames=studio.frames,
     )
-    if not isinstance(way.space, Latent):
+    if not isinstance(way.parametrisation, Latent):
         return prepared
-    if way.follows:
+    if follows(way):
         return replace(prepared, initial_image=partial(_mapped_spaces, studio, way))
     return replace(prepared, space=spaces(studio.generator))
 
@@ -103,12 +100,12 @@ def _start(images: np.ndarray, rows: Sequence[Row]) -> Group:
     return Group(name=rows[0].method, images=images, index=index, folder=Path())
 
 
-def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:
+def _mapped_spaces(studio: Studio, way: InversionConfig, targets: Activations) -> Spaces:
     """Spaces that start from the mapper's latents."""
     assert studio.mapper is not None  # checked before
-    assert isinstance(way.space, Latent)
-    found = studio.mapper.latents(dict(targets[way.inversion.network]))
-    if studio.mapper.space == "z" and way.space.space != "z":
+    assert isinstance(way.parametrisation, Latent)
+    found = studio.mapper.latents(dict(targets[way.network]))
+    if studio.mapper.space == "z" and way.parametrisation.space != "z":
         found = studio.generator.map(found)
     return spaces(studio.generator, found)
 
@@ -116,7 +113,7 @@ def _mapped_spaces(studio: Studio, way: Method, targets: Activations) -> Spaces:
 @torch.no_grad()
 def mean_picture(studio: Studio, where: InvertOptimise, name: str, images: np.ndarray) -> Part:
     """The generator's image of its mean w, for every target."""
-    ids = studio.dataset.ids(studio.dataset.select(where.split, where.count))
+    ids = studio.dataset.ids(studio.dataset.chosen(where))
     picture = resize(studio.generator.synthesise(studio.generator.running_mean[None]), studio.dataset.size)
     images[:] = to_uint8(picture)
     return [Row(method=name, family="floor", task="feature", oracle=False, id=id, **_sized(studio)) for id in ids], [], []
@@ -126,7 +123,7 @@ def mean_picture(studio: Studio, where: InvertOptimise, name: str, images: np.nd
 def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper, images: np.ndarray) -> Part:
     """The generator's images of the mapper's latents."""
     network, dataset = load(mapper.network, studio.store, studio.device), studio.dataset
-    numbers, step = dataset.select(where.split, where.count), studio.run.micro_batch
+    numbers, step = dataset.chosen(where), studio.run.micro_batch
     seconds = 0.0
     for at in range(0, len(numbers), step):
         batch = numbers[at : at + step]
@@ -142,9 +139,7 @@ def one_pass(studio: Studio, where: InvertOptimise, mapper: TrainedMapper, image
 
 def painted(studio: Studio, mapper: TrainedMapper, features: Mapping[str, Tensor]) -> Tensor:
     """Features -> images (N, 3, size, size) of the dataset's size."""
-    found = mapper.latents(features)
-    w = studio.generator.map(found) if mapper.space == "z" else found
-    return resize(studio.generator.synthesise(w), studio.dataset.size)
+    return resize(studio.generator.paint_latents(mapper.space, mapper.latents(features)), studio.dataset.size)
 
 
 def _sized(studio: Studio) -> dict[str, Any]:

@@ -69,9 +69,7 @@ class LatentSpace(Parametrisation):
         if (config.start == "given") != (given is not None):
             raise ValueError(f"initial latents are {'missing' if given is None else f'given, but start is {config.start}'}")
         self.generator, self.config, self.given = generator, config, given
-        self.shape = {"z": (generator.latent,), "w": (generator.width,), "w_plus": (generator.layers, generator.width)}[
-            config.space
-        ]
+        self.shape = tuple(generator.centre(config.space).shape)
         self.sides = generator.sides if config.noise else ()
         self.tuned = None if config.pivotal is None else Tuned(generator)
         latent = torch.Size(self.shape).numel()
@@ -123,42 +121,24 @@ class LatentSpace(Parametrisation):
         return int(self.config.pivotal is not None and progress >= self.config.pivotal)
 
     def costs(self, code: Tensor) -> dict[str, tuple[float, Tensor]]:
-        config, (latent, noise) = self.config, self.parts(code)
-        found = {}
-        if config.w_reg:
-            far = (latent - self.centre).square().flatten(1).sum(1) / (latent[0].numel() / self.centre.numel() * self.spread**2)
-            found["w_reg"] = config.w_reg, far
-        if config.noise_reg and noise:
-            found["noise_reg"] = config.noise_reg, noise_reg(noise)
-        return found
-
-    @property
-    def centre(self) -> Tensor:
-        """The mean latent; 0 for z."""
-        mean = self.generator.running_mean
-        return mean.new_zeros(self.generator.latent) if self.config.space == "z" else mean
+        weight, (_, noise) = self.config.noise_reg, self.parts(code)
+        return {"noise_reg": (weight, noise_reg(noise))} if weight and noise else {}
 
     @cached_property
     @torch.no_grad()
     def spread(self) -> float:
         """The root mean square distance of latents to their mean."""
-        z = self.generator.draw([seeded(0, "spread", number) for number in range(DRAWN)])
-        found = z if self.config.space == "z" else self.generator.map(z)
-        return float((found - self.centre).square().sum(1).mean().sqrt())
+        space = "z" if self.config.space == "z" else "w"
+        found = self.generator.drawn(space, [seeded(0, "spread", number) for number in range(DRAWN)])
+        return float((found - self.generator.centre(space)).square().sum(1).mean().sqrt())
 
     def _initial(self, generators: Sequence[torch.Generator]) -> Tensor:
-        if self.given is not None:
-            return self._shaped(self.given)
-        if self.config.start == "mean":
-            return self._shaped(self.generator.running_mean.expand(len(generators), -1))
-        z = self.generator.draw(generators)
-        return z if self.config.space == "z" else self._shaped(self.generator.map(z))
-
-    def _shaped(self, latent: Tensor) -> Tensor:
-        """w as w+ if the space is w+."""
-        shaped = self.generator.spread(latent) if self.config.space == "w_plus" else latent
+        if self.given is None and self.config.start == "random":
+            return self.generator.drawn(self.config.space, generators)
+        given = self.generator.running_mean.expand(len(generators), -1) if self.given is None else self.given
+        shaped = self.generator.within(given, self.config.space)
         if shaped.shape[1:] != self.shape:
-            raise ValueError(f"needs latents of shape {self.shape}, got {tuple(latent.shape[1:])}")
+            raise ValueError(f"needs latents of shape {self.shape}, got {tuple(given.shape[1:])}")
         return shaped
 
 

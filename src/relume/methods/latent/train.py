@@ -37,7 +37,7 @@ class MapperTrainer(Trainer[MapperConfig]):
         seen = self.see(self.pixels(self.train[:1]))
         self.shapes = {tap: tuple(value.shape[1:]) for tap, value in seen.items()}
         self.scale = variance(self.painter, self.config.space, self.run.seed)  # of its latents
-        self.centre = mean_latent(self.painter, self.config.space)
+        self.centre = self.painter.centre(self.config.space)
         with self.seeded():
             self.module = build(self.shapes, self.centre.cpu(), self.config.architecture).to(self.device)
 
@@ -47,13 +47,7 @@ class MapperTrainer(Trainer[MapperConfig]):
 
     def paint(self, latent: Tensor) -> Tensor:
         """Images of the dataset's size."""
-        painted = self.painter(latent) if self.config.space == "z" else self.painter.synthesise(latent)
-        return resize(painted, self.dataset.size)
-
-    def draw(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """Random latents in the mapper's space."""
-        z = self.painter.draw(generators)
-        return z if self.config.space == "z" else shaped(self.painter, self.painter.map(z), self.config.space)
+        return resize(self.painter.paint_latents(self.config.space, latent), self.dataset.size)
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """On a batch of augmented training images and as many samples."""
@@ -65,7 +59,7 @@ class MapperTrainer(Trainer[MapperConfig]):
         weights, found = asdict(self.config.losses), {}
         if weights["latent"] > 0:  # of samples: mean over coordinates, in units of their variance
             with torch.autocast(self.device.type, enabled=False), torch.no_grad():
-                true = self.draw(generators)
+                true = self.painter.drawn(self.config.space, generators)
                 features = self.see(self.paint(true))
             found["latent"] = (self.module(features) - true).square().flatten(1).mean(1) / self.scale
         if weights["pixel"] > 0 or weights["feature"] > 0:
@@ -108,17 +102,6 @@ class MapperTrainer(Trainer[MapperConfig]):
     def summary(self, metrics: Mapping[str, float]) -> str:
         floors = f"own mean colours {metrics['floor_own_mean']:.2f} dB, the mean latent {metrics['floor_mean_latent']:.2f} dB"
         return f"{metrics['psnr']:.2f} dB in validation; {floors}"
-
-
-def shaped(painter: Generator, w: Tensor, space: str) -> Tensor:
-    """w, or w+ with equal layers."""
-    return painter.spread(w) if space == "w_plus" else w
-
-
-def mean_latent(painter: Generator, space: str) -> Tensor:
-    """The mean w in the space's shape; 0 for z."""
-    mean = painter.running_mean
-    return mean.new_zeros(painter.latent) if space == "z" else shaped(painter, mean[None], space)[0]
 
 
 @torch.no_grad()

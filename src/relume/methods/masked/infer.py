@@ -101,13 +101,7 @@ def reconstruct(
 
 def scenes(dataset: Dataset, config: ReconstructMasked, run: Run) -> Iterator[Scene]:
     """All images to fill in, one ratio after the other, in micro-batches."""
-    if dataset.name != config.dataset:
-        raise UserError(f"reconstruct_masked needs images of {config.dataset}, but --images holds {dataset.name}")
-    if dataset.size % config.cell or dataset.size < 2 * config.cell:
-        raise UserError(
-            f"reconstruct_masked: cell must divide the image size, {dataset.size} px, into at least 2 cells; got {config.cell}"
-        )
-    numbers, side = dataset.select(config.split, config.count), dataset.size // config.cell
+    numbers, side = dataset.chosen(config), dataset.size // config.cell
     for ratio in config.ratios:
         masks = Masks(pattern=config.pattern, ratio=ratio, cell=config.cell)
         for part in batches(numbers, run.micro_batch):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from relume.core.errors import UserError
-from relume.core.images import grid
+from relume.core.sheet import grid
 from relume.data.masks import in_pixels, masks, masks_of
 from relume.methods.masked.base import MaskedModel
 from relume.methods.masked.config import MaskedConfig
@@ -31,10 +31,6 @@ class MaskedTrainer(Trainer[MaskedConfig]):
     def __init__(self, setup: Setup[MaskedConfig], tokenizer: Path | None = None, *, trained: bool = True) -> None:
         super().__init__(setup)
         config, size = self.config, self.dataset.size
-        if size % config.masks.cell or size < 2 * config.masks.cell:
-            raise UserError(
-                f"{self.key}.masks.cell: must divide the image size, {size} px, into at least 2 cells; got {config.masks.cell}"
-            )
         with self.seeded():
             self.module = build(config.architecture, size, config.masks.cell)
         if self.module.linear is not None and trained:

@@ -51,7 +51,6 @@ class Latent:
     space: Literal["z", "w", "w_plus"]  # w_plus: a w for every layer
     start: Literal["random", "mean", "given"]  # a sample per row, the mean w, or given latents
     noise: bool  # optimise the noise maps, too; false: the stored ones
-    w_reg: float = Field(default=0.0, ge=0)  # weight of the squared distance from the mean latent, in units of its variance
     noise_reg: float = Field(default=0.0, ge=0)  # weight of the noise maps' autocorrelation; published 1e5
     w_noise: float = Field(default=0.0, ge=0)  # initial noise on the latent, in stds; 0.05 published
     pivotal: float | None = Field(default=None, gt=0, lt=1)  # share of the run after which the generator's weights are optimised
@@ -107,19 +106,10 @@ class Affine:
 
 
 @config
-class Colour:
-    """Each channel shifted and scaled at random, in units of ImageNet's std (Plug-In Inversion, arXiv 2201.12961)."""
-
-    kind: Literal["colour"]
-    shift: float = Field(ge=0)  # by u in [-shift, shift], uniform
-    stretch: float = Field(ge=0)  # by e^u, u in [-stretch, stretch], uniform
-
-
-@config
 class Views:
     """Augmented views of the image, the input of the networks: these transforms in order, drawn per sample."""
 
-    transforms: tuple[Annotated[Jitter | Affine | Colour | Own, Field(discriminator="kind")], ...]  # empty: the image itself
+    transforms: tuple[Annotated[Jitter | Affine | Own, Field(discriminator="kind")], ...]  # empty: the image itself
     ensemble: int = Field(ge=1)  # views per image and step; their objectives are averaged
 
 
@@ -163,7 +153,6 @@ class InvertOptimise:
     switches: tuple[tuple[Annotated[int, Field(ge=1)], Parametrisation], ...]  # [[step, space], …]: continue in another space
     init: Init
     views: Views
-    relu_backward: Literal["exact", "identity"]  # identity: dead units pass gradients too (robustness)
     optimiser: Optimiser
     stop: Stop
     sizes: tuple[SizePair, ...]  # [[step, pixels], …]: growth; empty: the dataset's size

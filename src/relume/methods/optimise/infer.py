@@ -17,9 +17,10 @@ from tqdm import tqdm
 from relume.core.checkpoint import Checkpoint
 from relume.core.errors import UserError
 from relume.core.files import Scratch, read_json, write_json
-from relume.core.images import grid, to_float, to_uint8
+from relume.core.images import to_float, to_uint8
 from relume.core.results import Group, Row, new_images, write_array
 from relume.core.run import Run
+from relume.core.sheet import grid
 from relume.data.store import Dataset
 from relume.losses.objective import Activations, Objective
 from relume.methods.optimise import parametrise
@@ -171,7 +172,7 @@ def seconds_per_step(work: Work, steps: int = 3) -> float:
     brief = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
     problem = _problem(replace(work, config=brief), rows := _shards(work)[0])
     descent, taken = Descent(problem, brief), []
-    with forward_pass(problem, brief) as forward:
+    with forward_pass(problem) as forward:
         for _ in range(steps + 1):
             before = descent.seconds
             descent.advance(forward, lambda report: None)

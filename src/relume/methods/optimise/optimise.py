@@ -18,7 +18,7 @@ from relume.methods.optimise import optimizers, parametrise
 from relume.methods.optimise.config import InvertOptimise
 from relume.methods.optimise.path import moments
 from relume.methods.optimise.views import view
-from relume.networks.network import Network, identity_relu
+from relume.networks.network import Network
 from relume.networks.taps import collect
 from relume.training.optimiser import below, prefixed
 
@@ -71,7 +71,7 @@ def optimise(
     if checkpoint is not None:
         descent.restore(checkpoint)
     interrupted = False
-    with forward_pass(problem, config) as forward:
+    with forward_pass(problem) as forward:
         try:
             while descent.step < config.steps and not descent.stopped():
                 descent.advance(forward, report)
@@ -96,7 +96,7 @@ class Descent:
         self.best = Best(problem, config)
         self.path = torch.empty(len(problem.start), 0, problem.size, problem.size, problem.start.shape[1], dtype=torch.uint8)
         self.code = torch.empty(0)
-        self.optimizer = optimizers.build(config.optimiser)
+        self.optimizer = optimizers.build(config.optimiser, self.code)
         self.space = problem.space(config.parametrisation)
         self.at: tuple[int, int] = (-1, 0)  # number of the space, size
 
@@ -141,7 +141,7 @@ class Descent:
     def _move(self, gradient: Tensor, rate: float) -> None:
         """Stopped rows do not change, so that NaN does not reach other rows through `avg`."""
         before = self.code.detach().clone()
-        self.optimizer.step(self.code, gradient, rate)
+        self.optimizer.step(gradient, rate)
         self.space.project(self.code)
         self.code.copy_(torch.where(self.best.halted.view(-1, *[1] * (self.code.ndim - 1)), before, self.code))
 
@@ -170,7 +170,7 @@ class Descent:
         self._reset_optimizer()
 
     def _reset_optimizer(self) -> None:
-        self.optimizer = optimizers.build(self.config.optimiser)
+        self.optimizer = optimizers.build(self.config.optimiser, self.code)
         self.best.reset(self.step)
 
     def _gradient(self, forward: Forward, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -234,6 +234,7 @@ class Descent:
         self.space = self.problem.space(self.spaces[max(self.at[0], 0)][1])
         # a copy: memory alignment changes the last bits of results
         self.code = tensors.pop("code").to(device, copy=True).requires_grad_()
+        self.optimizer = optimizers.build(self.config.optimiser, self.code)
         self.optimizer.restore({name: value.to(device) for name, value in below("optimizer", tensors).items()})
         self.best.restore({name: value.to(device) for name, value in tensors.items()})
 
@@ -302,12 +303,9 @@ BEST = ("images", "objective", "halted", "anchor", "since", "broken")
 
 
 @contextmanager
-def forward_pass(problem: Problem, config: InvertOptimise) -> Iterator[Forward]:
+def forward_pass(problem: Problem) -> Iterator[Forward]:
     """One forward pass per network for all terms."""
     with ExitStack() as stack:
-        for name in problem.objective.needs:
-            if config.relu_backward == "identity":
-                stack.enter_context(identity_relu(problem.networks[name]))
         extractors = {
             name: stack.enter_context(collect(problem.networks[name], taps)) for name, taps in problem.objective.needs.items()
         }

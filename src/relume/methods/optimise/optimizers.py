@@ -18,9 +18,9 @@ TINY = 1e-20  # and pairs with s.y at or below this, where float32 underflows
 
 
 class Optimizer(Protocol):
-    def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
-        """Update `code` in place; always the same tensor."""
-        ...
+    """Updates the parameters that it was built for, in place."""
+
+    def step(self, gradient: Tensor, rate: float) -> None: ...
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the state; empty before the first step."""
@@ -29,8 +29,8 @@ class Optimizer(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-def build(config: Optimiser) -> Optimizer:
-    return RULES[config.rule](config)
+def build(config: Optimiser, code: Tensor) -> Optimizer:
+    return RULES[config.rule](config, code)
 
 
 def normalised(gradient: Tensor) -> Tensor:
@@ -40,34 +40,24 @@ def normalised(gradient: Tensor) -> Tensor:
 
 
 class Elementwise:
-    """A torch optimizer, created at the first step."""
+    """A torch optimizer."""
 
-    def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> None:
-        self.make = make
-        self.optimiser: torch.optim.Optimizer | None = None
-        self.saved: dict[str, Tensor] = {}
+    def __init__(self, make: Callable[[list[Tensor]], torch.optim.Optimizer], code: Tensor) -> None:
+        self.code, self.optimiser = code, make([code])
 
-    def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
-        if self.optimiser is None:
-            self.optimiser = self.make([code])
-            devices = {"step": "cpu"}  # torch keeps its step counter on the CPU, moments with the parameters
-            copies = {name: value.to(devices.get(name, code.device), copy=True) for name, value in self.saved.items()}
-            self.optimiser.state[code] = copies
-        (group,) = self.optimiser.param_groups
-        assert group["params"][0] is code
-        group["lr"] = rate
-        code.grad = gradient
+    def step(self, gradient: Tensor, rate: float) -> None:
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.code.grad = gradient
         self.optimiser.step()
-        code.grad = None
+        self.code.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        if self.optimiser is None:
-            return dict(self.saved)
-        (code,) = self.optimiser.param_groups[0]["params"]
-        return {name: value.clone() for name, value in self.optimiser.state[code].items() if isinstance(value, Tensor)}
+        return {name: value.clone() for name, value in self.optimiser.state[self.code].items() if isinstance(value, Tensor)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.optimiser, self.saved = None, {name: value.clone() for name, value in state.items()}
+        devices = {"step": "cpu"}  # torch keeps its step counter on the CPU, moments with the parameters
+        copies = {name: value.to(devices.get(name, self.code.device), copy=True) for name, value in state.items()}
+        self.optimiser.state[self.code] = copies
 
 
 class Pair(NamedTuple):
@@ -82,40 +72,31 @@ class Lbfgs:
     """Limited-memory BFGS (Nocedal 1980), two-loop recursion per row, no line search: code -= rate * H gradient. A row without
     curvature pairs or descent direction uses its gradient. A step has at most the norm rate * sqrt(D)."""
 
-    def __init__(self) -> None:
-        self.saved: dict[str, Tensor] | None = {}  # initial state; None after the first step
+    def __init__(self, code: Tensor) -> None:
+        self.code = code
         self.last: tuple[Tensor, Tensor] | None = None  # parameters and gradient of the last step: (N, D)
-        self.scale = torch.empty(0)  # (N,): the latest estimate of 1 / curvature; initially 0
+        self.scale = code.new_zeros(len(code))  # (N,): the latest estimate of 1 / curvature
         self.pairs: deque[Pair] = deque(maxlen=HISTORY)
 
     @torch.no_grad()
-    def step(self, code: Tensor, gradient: Tensor, rate: float) -> None:
-        x, g = code.flatten(1).clone(), gradient.flatten(1).clone()  # (N, D)
-        if self.saved is not None:
-            self._initialise({name: value.to(x.device, copy=True) for name, value in self.saved.items()}, x)
+    def step(self, gradient: Tensor, rate: float) -> None:
+        x, g = self.code.flatten(1).clone(), gradient.flatten(1).clone()  # (N, D)
         if self.last is not None:
             self._add_pair(x - self.last[0], g - self.last[1])
         self.last = x, g
-        code.sub_((rate * self._direction(g)).view_as(code))
+        self.code.sub_((rate * self._direction(g)).view_as(self.code))
 
     def state(self) -> dict[str, Tensor]:
-        if self.saved is not None:
-            return dict(self.saved)
-        assert self.last is not None  # true after a step
+        if self.last is None:
+            return {}
         pairs = {f"{field}{i}": value for i, pair in enumerate(self.pairs) for field, value in pair._asdict().items()}
         found = {"code": self.last[0], "gradient": self.last[1], "scale": self.scale, **pairs}
         return {name: value.clone() for name, value in found.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.saved = {name: value.clone() for name, value in state.items()}
-
-    def _initialise(self, own: dict[str, Tensor], x: Tensor) -> None:
-        """From a saved state, or a new state if `own` is empty."""
-        self.saved = None
-        self.last = (own["code"], own["gradient"]) if own else None
-        self.scale = own["scale"] if own else x.new_zeros(len(x))
-        kept = sum(name.startswith("rho") for name in own)
-        self.pairs = deque((Pair(own[f"s{i}"], own[f"y{i}"], own[f"rho{i}"]) for i in range(kept)), maxlen=HISTORY)
+        if own := {name: value.to(self.code.device, copy=True) for name, value in state.items()}:
+            self.last, self.scale = (own["code"], own["gradient"]), own["scale"]
+            self.pairs.extend(Pair(own[f"s{i}"], own[f"y{i}"], own[f"rho{i}"]) for i in range(len(own) // 3 - 1))
 
     def _add_pair(self, s: Tensor, y: Tensor) -> None:
         """Adds a pair for the rows with positive curvature: scale = s.y / y.y."""
@@ -145,10 +126,10 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(1)
 
 
-RULES: dict[str, Callable[[Optimiser], Optimizer]] = {
-    "sgd": lambda config: Elementwise(torch.optim.SGD),
-    "adam": lambda config: Elementwise(partial(torch.optim.Adam, betas=config.betas)),
-    "lbfgs": lambda config: Lbfgs(),
+RULES: dict[str, Callable[[Optimiser, Tensor], Optimizer]] = {
+    "sgd": lambda config, code: Elementwise(torch.optim.SGD, code),
+    "adam": lambda config, code: Elementwise(partial(torch.optim.Adam, betas=config.betas), code),
+    "lbfgs": lambda config, code: Lbfgs(code),
 }
 
 

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from relume.core.images import resize
+from relume.core.images import per_channel, resize
 from relume.core.run import Run
-from relume.core.runtime import generator, seed_of
+from relume.core.runtime import generator, randn, seed_of
 from relume.losses.objective import Activations, Objective
-from relume.methods.optimise import initial, parametrise
-from relume.methods.optimise.config import InversionConfig
+from relume.methods.optimise import parametrise
+from relume.methods.optimise.config import Init, InversionConfig
 from relume.methods.optimise.guide import Guide
 from relume.methods.optimise.optimise import Problem
+from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
 from relume.networks.network import Network
 
 
@@ -46,9 +48,9 @@ def problem(
     images = base(guide)
     if images is not None and guide is None and config.losses.guide:
         guide = resize(images.to(device), config.terms.guide.grid)
-    first = initial.base(images, config.init, config.sizes[0][1] if config.sizes else size, channels)
+    first = placed(images, config.init, config.sizes[0][1] if config.sizes else size, channels)
     inside = space(config.parametrisation).bounded if bounded is None else bounded
-    start = initial.noised(first, config.init, [seed_of(run.seed, "init", *one) for one in ids], bounded=inside)
+    start = noised(first, config.init, [seed_of(run.seed, "init", *one) for one in ids], bounded=inside)
     return Problem(
         size=size,
         objective=goal,
@@ -67,3 +69,24 @@ def problem(
 
 def repeated(features: Activations, times: int) -> Activations:
     return {one: {tap: value.repeat_interleave(times, 0) for tap, value in taps.items()} for one, taps in features.items()}
+
+
+def placed(images: Tensor | None, init: Init, size: int, channels: int = 3) -> Tensor:
+    """(N or 1, C, size, size): `images` downscaled by averaging or upscaled bicubically; grey for None."""
+    if images is None:
+        return torch.full((1, channels, size, size), init.mean)
+    images = images.cpu()
+    if images.shape[-1] < size:
+        return F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    return F.interpolate(images, size=(size, size), mode="area")
+
+
+def noised(images: Tensor, init: Init, seeds: list[int], *, bounded: bool = True) -> Tensor:
+    """One initial image per seed, in [0, 1] if `bounded`. Both blends use the same noise."""
+    noise = randn(tuple(images.shape[1:]), seeds)
+    initial_image = images + init.std * noise
+    if init.noising > 0:
+        mean, std = (per_channel(values, images) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        natural = mean + std * noise  # multi-objective inversion's noise, standard normal after normalisation
+        initial_image = (initial_image + init.noising * natural) / (1 + init.noising)
+    return initial_image.clamp(0, 1) if bounded else initial_image

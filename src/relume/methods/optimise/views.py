@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from relume.core.images import per_channel
 from relume.core.registry import added
-from relume.methods.optimise.config import Affine, Colour, Jitter, Own
-from relume.networks.facts import IMAGENET_MEAN, IMAGENET_STD
+from relume.methods.optimise.config import Affine, Jitter, Own
 
 Generators = Sequence[torch.Generator]
 
 
-def view(images: Tensor, transforms: Sequence[Jitter | Affine | Colour | Own], generators: Generators) -> Tensor:
+def view(images: Tensor, transforms: Sequence[Jitter | Affine | Own], generators: Generators) -> Tensor:
     """(N, 3, H, W) -> (N, 3, H, W) through the transforms, in order."""
     for config in transforms:
         images = TRANSFORMS[type(config)](images, config, generators)
@@ -51,19 +49,10 @@ def moved(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def colour(images: Tensor, config: Colour, generators: Generators) -> Tensor:
-    """x -> (x - shift u) e^(stretch v), x in ImageNet's stds, u and v uniform in [-1, 1] per channel; may leave [0, 1]."""
-    draws = 2 * torch.stack([torch.rand(2, images.shape[1], generator=one) for one in generators]) - 1
-    mean, std = (per_channel(values, draws[:, 0, :, None, None])[..., 0, 0] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    centre = (mean + std * config.shift * draws[:, 0]).to(images)[:, :, None, None]  # (N, C, 1, 1)
-    factor = (config.stretch * draws[:, 1]).exp().to(images)[:, :, None, None]
-    return (images - centre) * factor + mean.to(images)[..., None, None]
-
-
 def own(images: Tensor, config: Own, generators: Generators) -> Tensor:
     """(N, C, H, W) -> the same shape, differentiable."""
     result: Tensor = added("views", config.name)(images, generators, **config.options)
     return result
 
 
-TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Colour: colour, Own: own}
+TRANSFORMS: dict[type, Callable[[Tensor, Any, Generators], Tensor]] = {Jitter: jitter, Affine: affine, Own: own}

@@ -31,9 +31,6 @@ class ResidualSurrogate:
 SurrogateArchitecture = Annotated[LinearSurrogate | ResidualSurrogate, Field(discriminator="kind")]
 
 
-SURROGATES = "models/surrogate"
-
-
 @config
 class SurrogateLosses:
     """Weights of the terms."""
