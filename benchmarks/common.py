@@ -29,14 +29,15 @@ def prepare(
     count: int | None,
     split: Callable[[int], str] = lambda at: "test",
     more: Path | None = None,
+    balanced: bool = True,
 ) -> Dataset:
     """All images below `folder` (or the first `count`) in sorted order. `split` maps the position in this order to the split.
-    `more`: a folder of further training pictures, as many as crops are taken of the training photographs."""
+    `more`: a folder of further training pictures; `balanced`: as many of them as crops are taken of the photographs."""
     pictures = [replace(one, split=split(at)) for at, one in enumerate(_pictures(folder, "")[:count])]
     if more is not None:
         learned = list(crops([one for one in pictures if one.split == "train"], folder, CROPS))
         held = [one for one in pictures if one.split != "train"]
-        learned += _unlike(shuffled(_pictures(more, f"{more.name}/"), 0)[: len(learned)], held)
+        learned += _unlike(shuffled(_pictures(more, f"{more.name}/"), 0)[: len(learned) if balanced else None], held)
         pictures = [one for one in pictures if one.split != "train"] + shuffled(learned, 0)
     classes = sorted({picture.label for picture in pictures})
     contents = Contents(pictures=pictures, classes=classes, licence="unknown", origin=[])

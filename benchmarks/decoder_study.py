@@ -36,6 +36,7 @@ class DecoderStudy:
     """A study file."""
 
     pixels: int = Field(ge=32)
+    balanced: bool = True  # learn from as many further pictures as crops of the photographs; false: from all of them
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_decoder.shared, for all
     decoders: dict[Name, Differences] = Field(min_length=1)  # network, taps, and differences from `shared`

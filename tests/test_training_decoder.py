@@ -17,7 +17,7 @@ from relume.losses.gan import hinge_discriminator, hinge_generator
 from relume.methods.decoder.discriminator import Discriminator
 from relume.methods.decoder.train import DecoderTrainer, adversarial, wishes
 from relume.training.adversarial import DISCRIMINATOR
-from relume.training.augment import augment, rotated
+from relume.training.augment import augment, cutmix, rotated
 from relume.training.config import Augment
 from relume.training.loop import LOSS, train
 from tests import decoder_files
@@ -117,6 +117,16 @@ def test_augmentation_is_per_row() -> None:
     both, alone = augment(IMAGES, config, draws(4)), augment(IMAGES[:1], config, draws(1))
     assert torch.allclose(both[:1], alone, atol=1e-6)
     assert 0 <= both.min() <= both.max() <= 1
+
+
+def test_cutmix_is_per_row() -> None:
+    others = torch.zeros_like(IMAGES)
+    mixed, alone = cutmix(IMAGES, others, 0.5, draws(4)), cutmix(IMAGES[:1], others[:1], 0.5, draws(1))
+    assert torch.equal(mixed[:1], alone)
+    shares = [float((row == 0).all(0).float().mean()) for row in mixed]
+    assert min(shares) == 0 < max(shares) <= 0.64
+    assert torch.equal(mixed, torch.where(mixed == 0, 0.0, IMAGES))
+    assert torch.equal(cutmix(IMAGES, others, 0.0, draws(4)), IMAGES)
 
 
 def test_flip_is_exact_and_no_augmentation_is_identity() -> None:

@@ -1,4 +1,4 @@
-"""Augmentation of training images, before their features are computed: horizontal flip, crop and resize, colour."""
+"""Augmentation of training images, before their features are computed: horizontal flip, crop and resize, colour, CutMix."""
 
 import math
 from collections.abc import Sequence
@@ -21,6 +21,19 @@ def augment(images: Tensor, config: Augment, generators: Sequence[torch.Generato
         if config.flip or config.crop > 0:
             images = _moved(images, config, draws[:4])
         return _coloured(images, config.colour, draws[4:]) if config.colour > 0 else images
+
+
+def cutmix(images: Tensor, others: Tensor, share: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """In a `share` of the images, a rectangle of 30 to 80 % of each side is that of the other image (Yun et al., arXiv
+    1905.04899). Row n always draws five numbers from generator n."""
+    which, *draws = torch.stack([torch.rand(5, generator=one) for one in generators], dim=1).to(images)[..., None]
+    inside = []
+    for length, shrunk, at in zip(images.shape[2:], draws[:2], draws[2:], strict=True):
+        side = (0.3 + 0.5 * shrunk) * length
+        start = at * length - side / 2  # so that it may reach over the edge
+        places = torch.arange(length).to(images)
+        inside.append((places >= start) & (places < start + side) & (which < share))
+    return torch.where((inside[0][:, :, None] & inside[1][:, None])[:, None], others, images)
 
 
 def _moved(images: Tensor, config: Augment, draws: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ class Shared:
     losses: DecoderLosses
     measures: Measures
     augment: Augment
+    cutmix: float = Field(default=0.0, ge=0, le=1)  # share of training images with a rectangle of another one in them
     training: Training
     moments: int = Field(ge=2)  # training pictures, at most, that the channels' means and deviations are taken over
     validation: Validation = Field(ge=1)  # the first pictures of the validation split; null: all of them
@@ -116,8 +117,8 @@ class DecoderConfig(Shared):
     def __post_init__(self) -> None:
         if self.architecture.kind == "per_layer" and len(self.taps) > 1:
             raise ValueError(f"taps: architecture per_layer decodes one tap, got {len(self.taps)}")
-        if self.cached and self.augment != Augment(flip=False, crop=0.0, colour=0.0):
-            cure = "set augment.flip to false, augment.crop and augment.colour to 0"
+        if self.cached and (self.cutmix or self.augment != Augment(flip=False, crop=0.0, colour=0.0)):
+            cure = "set augment.flip to false, augment.crop, augment.colour and cutmix to 0"
             raise ValueError(f"features: those in the cache are of untouched pictures: {cure}")
 
 

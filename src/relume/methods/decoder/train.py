@@ -21,7 +21,7 @@ from relume.networks.network import load
 from relume.networks.store import Cache, cached, read_cache
 from relume.networks.taps import Seen, compute
 from relume.training.adversarial import DISCRIMINATOR, DiscriminatorState, frozen
-from relume.training.augment import augment
+from relume.training.augment import augment, cutmix
 from relume.training.trainer import LOSS, SHOWN, Setup, Trainer, mean_metrics, mean_terms, sheet_rows
 
 Wanted = Mapping[str, tuple[str, ...]]  # network -> taps
@@ -167,14 +167,17 @@ class DecoderTrainer(Trainer[DecoderConfig]):
 
     def loss(self, rows: list[int], generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """Of training images, which are augmented first: their features are those of the augmented image."""
-        places = [self.train[row] for row in rows]
-        images = augment(self.pixels(places), self.config.augment, generators)
+        config, places = self.config, [self.train[row] for row in rows]
+        images = augment(self.pixels(places), config.augment, generators)
+        if config.cutmix > 0:
+            drawn = [self.train[int(torch.randint(len(self.train), (), generator=one))] for one in generators]
+            images = cutmix(images, augment(self.pixels(drawn), config.augment, generators), config.cutmix, generators)
         target = self.truth(places, images)
         pictures, found = self.measure(images, target)
         if self.discriminator is not None:
-            seen = target[self.config.network]
-            found |= adversarial(self.discriminator.module, images, pictures, [seen[tap] for tap in self.config.taps])
-            found[LOSS] = found[LOSS] + self.config.losses.adversarial * found["adversarial"]
+            seen = target[config.network]
+            found |= adversarial(self.discriminator.module, images, pictures, [seen[tap] for tap in config.taps])
+            found[LOSS] = found[LOSS] + config.losses.adversarial * found["adversarial"]
         return mean_terms(found)
 
     @torch.no_grad()
