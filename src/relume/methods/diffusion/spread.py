@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from relume.core.results import Group, read_array
-from relume.evaluation.statistics import expanded_tail
 from relume.methods.diffusion.family import MEAN
 
 SPREAD = "spread.npy"  # float16 (N, H, W): a row for each row of a method `_mean`, in their order
@@ -58,8 +57,7 @@ def agreement(maps: np.ndarray, error: np.ndarray) -> dict[str, float]:
     over = pearsonr(*(np.sqrt((values**2).mean(1)) for values in (a, b)))
     moments = np.stack([values.mean(1) for values in (a, b, a * a, b * b, a * b)])  # (5, N)
     counts = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    tail = expanded_tail(count, 0.95)
-    lo, hi = np.quantile(_correlation(moments @ counts.T / count), [tail, 1 - tail])
+    lo, hi = np.quantile(_correlation(moments @ counts.T / count), [0.025, 0.975])
     found = {
         "pixels": (within.mean(), within.mean() - half, within.mean() + half),
         "pictures": (over.statistic, *over.confidence_interval(0.95)),
