@@ -131,9 +131,9 @@ def masked(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 def spreads(rows: Sequence[Row]) -> Iterator[list[str]]:
     """One line per mean of draws: correlations of the draws' spread and the mean's error, with intervals."""
-    yield ["inverted", "method", "n", "over the pixels of a picture", "over pictures"]
+    yield ["inverted", "method", "n", "over the pixels of a picture", "over pictures", "over all pixels of all pictures"]
     for row in rows:
-        told = [[number(row, f"{key}{end}", 2) for end in ("", "_lo", "_hi")] for key in ("pixels", "pictures")]
+        told = [[number(row, f"{key}{end}", 2) for end in ("", "_lo", "_hi")] for key in ("pixels", "pictures", "pooled")]
         yield [subject(row), f"`{row['method']}`", row["n"], *(f"{mean} [{lo}, {hi}]" for mean, lo, hi in told)]
 
 

@@ -112,7 +112,11 @@ def test_a_spread_that_tells_the_error_correlates_with_it(data: Dataset) -> None
     error = errors(wrong, original)
     assert (error[:, 32:] == 0).all()
     found = agreement(3 * error, error)
-    assert (found["pixels"], found["pictures"]) == (pytest.approx(1), pytest.approx(1))
+    assert [found[name] for name in ("pixels", "pictures", "pooled", "pooled_lo", "pooled_hi")] == pytest.approx([1] * 5)
+    each = np.stack([np.full((64, 64), value) for value in (1.0, 2.0, 3.0, 5.0)]) + 0.1 * error
+    found = agreement(each, error)
+    assert found["pooled"] == pytest.approx(np.corrcoef(each.ravel(), error.ravel())[0, 1])
+    assert found["pooled_lo"] < found["pooled"] < found["pooled_hi"]
     noise = np.random.default_rng(0).random(error.shape)
     assert abs(agreement(noise, error)["pixels"]) < 0.1
     assert agreement(-error + 1, error)["pixels_hi"] == pytest.approx(-1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from relume.core.results import Group
 from relume.methods.diffusion.family import MEAN, SAMPLE
-from relume.methods.diffusion.spread import Spread, agreement, errors, spreads
+from relume.methods.diffusion.spread import ENDS, Spread, agreement, errors, spreads
 from relume.report.blocks import Cell, Part, Pictures, Row, table
 from relume.report.columns import Column, text
 from relume.report.images import Drawing, spread
@@ -26,8 +26,9 @@ COLUMNS = (
     Column(name="n", title="n", digits=0),
     Column(name="pixels", title="Over the pixels of a picture", better="higher", digits=2),
     Column(name="pictures", title="Over pictures", better="higher", digits=2),
+    Column(name="pooled", title="Over all pixels of all pictures", better="higher", digits=2),
 )
-NUMBERS = [f"{name}{end}" for name in ("pixels", "pictures") for end in ("", "_lo", "_hi")]
+NUMBERS = [f"{name}{end}" for name in ("pixels", "pictures", "pooled") for end in ENDS]
 FILE = ("group", "method", "network", "tap", "n", *NUMBERS)  # of `spread.csv`
 NOTE = "Correlation of spread and error, with 95% intervals; pictures count as independent."
 
