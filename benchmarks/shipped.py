@@ -20,7 +20,8 @@ LIMITS = (
 HEAD = """# Decoders that ship with relume
 
 Each turns features of a network into a picture: `relume decode my.jpg --decoder NAME`, or `relume.Decoder.pretrained(NAME)`.
-`model.safetensors` has the weights in float16, `model.json` the configuration, data, steps and scores. They are made by
+`model.safetensors` has the weights in float16, `model.json` the configuration, data, steps and scores. They are in git, not in
+DVC: a clone and the installed package decode at once, without a remote. All together have at most 25 MB. They are made by
 
 {commands}
 
