@@ -30,14 +30,17 @@ def prepare(
     split: Callable[[int], str] = lambda at: "test",
     more: Path | None = None,
     balanced: bool = True,
+    detail: float = 0.0,
 ) -> Dataset:
     """All images below `folder` (or the first `count`) in sorted order. `split` maps the position in this order to the split.
-    `more`: a folder of further training pictures; `balanced`: as many of them as crops are taken of the photographs."""
+    `more`: a folder of further training pictures; `balanced`: as many of them as crops are taken of the photographs;
+    `detail`: how much of the fine detail of a crop each of them gets."""
     pictures = [replace(one, split=split(at)) for at, one in enumerate(_pictures(folder, "")[:count])]
     if more is not None:
         learned = list(crops([one for one in pictures if one.split == "train"], folder, CROPS))
         held = [one for one in pictures if one.split != "train"]
-        learned += _unlike(shuffled(_pictures(more, f"{more.name}/"), 0)[: len(learned) if balanced else None], held)
+        further = _unlike(shuffled(_pictures(more, f"{more.name}/"), 0)[: len(learned) if balanced else None], held)
+        learned += list(detailed(further, learned, detail)) if detail else further
         pictures = [one for one in pictures if one.split != "train"] + shuffled(learned, 0)
     classes = sorted({picture.label for picture in pictures})
     contents = Contents(pictures=pictures, classes=classes, licence="unknown", origin=[])
@@ -100,6 +103,34 @@ def crops(pictures: Sequence[Picture], root: Path, count: int) -> Iterator[Pictu
         for at, (shrunk, *place) in enumerate(draws):
             material = Crop(f"{picture.id}#{at}", root / picture.id, 1 - 0.22 * shrunk, (place[0], place[1]))
             yield replace(picture, id=material.name, material=material)
+
+
+@dataclass(frozen=True, slots=True)
+class Detailed:
+    """An enlarged picture with the fine detail of a photograph: what the photograph loses when it is shrunk as far as the
+    picture was. Detail stands in places where the picture has none, but a network's features are nearer to a photograph's."""
+
+    name: str
+    picture: File
+    photograph: Crop
+    gain: float
+
+    def render(self, size: int, short_side: int | None) -> np.ndarray:
+        own = decode(self.picture.path.read_bytes())
+        enlarged, sharp = square(own, size, short_side), self.photograph.render(size, None)
+        few = min(size, size * min(own.size) // (short_side or size))  # pixels of the picture on a side of the square
+        shrunk = Image.fromarray(sharp).resize((few, few), Image.Resampling.BILINEAR)
+        lost = sharp - np.asarray(shrunk.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+        return (enlarged + self.gain * lost).round().clip(0, 255).astype(np.uint8)
+
+
+def detailed(pictures: Sequence[Picture], photographs: Sequence[Picture], gain: float) -> Iterator[Picture]:
+    """Each with the detail of a crop that is drawn by its name."""
+    for picture in pictures:
+        other = photographs[int(rng(0, picture.id).integers(len(photographs)))].material
+        assert isinstance(picture.material, File)
+        assert isinstance(other, Crop)
+        yield replace(picture, material=Detailed(picture.id, picture.material, other, gain))
 
 
 def short_side(size: int) -> int:

@@ -37,6 +37,7 @@ class DecoderStudy:
 
     pixels: int = Field(ge=32)
     balanced: bool = True  # learn from as many further pictures as crops of the photographs; false: from all of them
+    detail: float = Field(default=0.0, ge=0, le=2)  # how much of a photograph's fine detail each further picture gets
     count: int | None = Field(ge=1)  # the first pictures of the split; null: all of them
     shared: Differences = Field(default_factory=dict)  # differences from params.yaml's train_decoder.shared, for all
     decoders: dict[Name, Differences] = Field(min_length=1)  # network, taps, and differences from `shared`

@@ -127,7 +127,8 @@ def bench_of(
     wanted: DecoderStudy, run: Run, folder: Path, more: Path | None, work: Path, split: str, store: WeightStore
 ) -> Bench:
     with alone(work):
-        dataset = prepare(folder, work / "images" / folder.resolve().name, wanted.pixels, None, split_of, more, wanted.balanced)
+        name = folder.resolve().name
+        dataset = prepare(folder, work / "images" / name, wanted.pixels, None, split_of, more, wanted.balanced, wanted.detail)
     dataset.select(split, wanted.count)  # so many are there
     return Bench(root=work, run=run, dataset=dataset, split=split, store=store, device=device_of(run), code=digest_of(INVERTS))
 

@@ -23,11 +23,13 @@ from benchmarks import (
     runs,
     study,
 )
+from benchmarks.common import Crop, Detailed
 from benchmarks.tables import table
 from relume.core.errors import UserError
 from relume.core.files import read_csv, read_json, write_json
 from relume.core.images import save_png
 from relume.core.results import read_group
+from relume.data.pictures import File
 from relume.evaluation.comparison import COMPARISONS, LEADERBOARD, MASKED
 from relume.methods.decoder.model import read_decoder
 from relume.methods.optimise import tuned
@@ -248,7 +250,14 @@ def test_what_ships_is_half_precision_and_learns_from_more_pictures(call: Call) 
     for number, pixels in enumerate(noise):
         save_png(Path(f"more/{number}.png"), pixels)
     Image.open("noise/00.png").resize((88, 80)).save("more/copy.png")
-    document = {**DOCUMENTS["decoders"], **NARROW, "decoders": {"conv1": CONV1}, "questions": {}, "ship": ["conv1"]}
+    document = {
+        **DOCUMENTS["decoders"],
+        **NARROW,
+        "decoders": {"conv1": CONV1},
+        "questions": {},
+        "ship": ["conv1"],
+        "detail": 0.5,
+    }
     result = call(document, "--more", "more", "--ship", "shipped")
     assert result.exit_code == 0, result.output
     sources = {row["source"] for row in read_csv(Path("work/images/noise/index.csv")) if row["split"] == "train"}
@@ -258,6 +267,23 @@ def test_what_ships_is_half_precision_and_learns_from_more_pictures(call: Call) 
     row = next(line for line in board(LEADERBOARD) if line["method"] == "conv1")
     assert made.card["test"]["psnr"] == float(row["psnr"])
     assert f"{float(row['psnr']):.2f}" in Path("shipped/README.md").read_text()
+
+
+def test_detail_of_a_photograph_leaves_the_coarse_picture(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    few = np.asarray(Image.fromarray(draws.integers(60, 196, (4, 4, 3), dtype=np.uint8)).resize((16, 16)))
+    for name, pixels in (("few", few), ("photograph", draws.integers(96, 160, (64, 64, 3), dtype=np.uint8))):
+        save_png(tmp_path / f"{name}.png", pixels)
+    picture, photograph = File("few", tmp_path / "few.png"), Crop("p", tmp_path / "photograph.png", 1.0, (0.0, 0.0))
+    plain = picture.render(64, 64).astype(float)
+    sharp = Detailed("few", picture, photograph, 1.0).render(64, 64) - plain
+
+    def blocks(pixels: np.ndarray) -> np.ndarray:
+        return pixels.reshape(4, 16, 4, 16, 3).mean((1, 3))
+
+    assert np.abs(blocks(sharp)).max() < 2 < sharp.std()
+    assert np.corrcoef(sharp.ravel(), photograph.render(64, None).ravel())[0, 1] > 0.9
+    assert np.abs(Detailed("few", picture, photograph, 0.0).render(64, 64) - plain).max() == 0
 
 
 @pytest.fixture
