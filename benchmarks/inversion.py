@@ -45,6 +45,7 @@ EVERY, VAL = 10, (2, 7)  # the first of every ten pictures is for the test, the 
 DRAWS = Draws(seed=0, resamples=5000, level=0.95)
 FLOORS = "floors"  # the group's folder
 SHOWN = Path("docs/results")
+SEEN = 12_000  # training pictures, at most, that statistics are taken over
 
 
 def split_of(at: int) -> str:
@@ -59,10 +60,10 @@ def write_floors(bench: Bench, count: int | None, blocks: Sequence[int]) -> None
 
 
 def statistics(bench: Bench, name: str, root: Path) -> None:
-    """Statistics of the training pictures' features. Reused while these are the same."""
+    """Statistics of the features of at most SEEN training pictures. Reused while these are the same."""
     if (root / name / STATS).exists():
         return
-    train, dataset = bench.dataset.select("train"), bench.dataset
+    train, dataset = bench.dataset.select("train")[:SEEN], bench.dataset
     pictures = Pictures(dataset=dataset.name, images=dataset.images, sample=train, split="train")
     network = networks.load(name, bench.store, bench.device)
     extract(

@@ -124,6 +124,7 @@ FAULTS: list[tuple[str, str, tuple[str, ...]]] = [
     ("--mask mask.png --pattern grid", "et", ("--pattern",)),
     ("--mask mask.png --seed 0", "et", ("--seed",)),
     ("--hide 1.5", "et", ("--hide",)),
+    ("--hide nan", "et", ("--hide", "nan")),
     ("--mask none.png", "et", ("none.png: ",)),
     ("--mask text.png", "et", ("text.png: not an image",)),
     ("--mask small.png", "et", ("small.png", "20 x 10", "64 x 40")),

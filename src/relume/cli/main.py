@@ -1,5 +1,6 @@
 """The command `relume`. Subcommands import their modules when called, so that help is fast."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ class Group(click.Group):
             told = f"{error.name} is not installed: the pipeline needs the extra relume[pipeline]"
         click.secho(told, fg="red", err=True)
         return ctx.exit(1)
+
+
+class Number(click.FloatRange):
+    """A number in a range. Click's own type lets nan pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        return self.fail("nan is not a number.", param, ctx) if math.isnan(number) else number
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -258,7 +267,7 @@ def decode(**options: Any) -> None:
 @click.option("--mask", type=click.Path(path_type=Path), help="Image of the same size: white is filled, black is known.")
 @click.option(
     "--hide",
-    type=click.FloatRange(0, 1, True, True),
+    type=Number(0, 1, True, True),
     metavar="SHARE",
     help="Instead of a mask: hide this share of the central square, as 0.75.",
 )
@@ -296,7 +305,7 @@ def inpaint(**options: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="PNG to write.  [<generator>_sample.png, or _mix.png]")
 @click.option(
     "--truncation",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=1.0,
     show_default=True,
     help="Truncation psi: 1 is none, 0 is the mean of w.",
