@@ -142,13 +142,13 @@ def conduct(bench: Bench, wanted: DecoderStudy, planned: Plan, floors: Sequence[
     return made
 
 
-def data_text(bench: Bench, count: int | None) -> tuple[int, str]:
-    """The `data` text: scored pictures and the other splits."""
+def data_text(bench: Bench, count: int | None, detail: float) -> tuple[int, str]:
+    """The `data` text: scored pictures, the other splits, and what further pictures got."""
     learned, chosen = (len(bench.dataset.select(split)) for split in ("train", "val"))
     whole = f"of the split {bench.split} of {len(bench.dataset.index)}"
-    return len(
-        bench.dataset.select(bench.split, count)
-    ), f"{whole}; decoders learn from {learned} others, {chosen} for validation"
+    told = f"{whole}; decoders learn from {learned} others, {chosen} for validation"
+    more = f"; further pictures have {detail} of a photograph's fine detail" if detail else ""
+    return len(bench.dataset.select(bench.split, count)), told + more
 
 
 @click.command(help=__doc__)
@@ -200,7 +200,7 @@ def main(
         bench = bench_of(wanted, build(Run, merge_recipe(params["run"], changes), "run"), folder, more, work, split, store)
         made = conduct(bench, wanted, planned, params["floors"]["blocks"], only, ship)
         if not only:
-            n, data = data_text(bench, wanted.count)
+            n, data = data_text(bench, wanted.count, wanted.detail)
             seconds = time.perf_counter() - start + made.kept_seconds
             about = provenance("benchmarks.decoders", bench.dataset, n=n, data=data, device=bench.device, at=at, seconds=seconds)
             report(bench, wanted, planned, made, out, about, pictures)
