@@ -193,3 +193,15 @@ def test_images_are_nearest_to_their_originals(default_params: dict[str, Any], t
     errors = (images[:, None] - truth[None]).square().mean((2, 3, 4))
     assert errors.argmin(1).tolist() == [0, 1, 2, 3]
     assert np.array_equal(to_uint8(images), group.invert(work_in(tmp_path, config, losses={"feature": 1.0}))[0])
+
+
+def test_pace_is_of_the_last_size(default_params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides, plain = [], group.Descent.advance
+
+    def advance(self: group.Descent, *given: Any) -> None:
+        plain(self, *given)
+        sides.append(self.at[1])
+
+    monkeypatch.setattr(group.Descent, "advance", advance)
+    group.seconds_per_step(work_in(tmp_path, settings(default_params, sizes=[[0, 8], [2, 12]], steps=4)), steps=2)
+    assert sides == [12, 12, 12]

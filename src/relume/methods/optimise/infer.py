@@ -167,9 +167,10 @@ def dry_run_report(work: Work) -> str:
 
 
 def seconds_per_step(work: Work, steps: int = 3) -> float:
-    """Seconds per step and image: the fastest of `steps`, at full size, in the first shard."""
+    """Seconds per step and image: the fastest of `steps`, at the last of `sizes`, in the first shard."""
     steady = replace(work.config.optimiser, learning_rate=work.config.optimiser.learning_rate[:1])
-    brief = replace(work.config, steps=steps + 1, sizes=(), switches=(), trace_every=steps + 1, optimiser=steady)
+    last = tuple((0, side) for _, side in work.config.sizes[-1:])
+    brief = replace(work.config, steps=steps + 1, sizes=last, switches=(), trace_every=steps + 1, optimiser=steady)
     problem = _problem(replace(work, config=brief), rows := _shards(work)[0])
     descent, taken = Descent(problem, brief), []
     with forward_pass(problem) as forward:
