@@ -19,7 +19,7 @@ from benchmarks.common import command, commit
 from relume.core.files import read_csv, read_json, write_json
 
 DEFAULT = "default"  # params.yaml as it is
-TABLES = {"leaderboard": "", "report/spread": "_spread"}
+TABLES = {"leaderboard": "", "report/spread": "_spread", "maps/maps": "_maps"}
 TABLES |= {name: f"_{name}" for name in ("masked", "comparisons", "sets", "correlations")}
 METRICS, RESULTS = Path("metrics"), Path("docs/results")
 
