@@ -187,8 +187,8 @@ KINDS = (
     ("hours", scale),
     ("mib", peaks),
     ("objective", race),
-    ("kid", sets),
     ("method", board),
+    ("kid", sets),
 )
 
 
@@ -212,7 +212,8 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "hours": "work", "mib": "work", "kid": "name"} | dict.fromkeys(("mask_ratio", "pixels", "objective"), "method")
+    told = {"ranking": "action", "hours": "work", "mib": "work", "kid": "name"}
+    told |= dict.fromkeys(("mask_ratio", "pixels", "objective"), "method")
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told.get(column, column)], word) for word in words)]
