@@ -4,7 +4,8 @@
 
 `<!-- table NAME -->` … `<!-- end -->` holds the table of docs/results/NAME.csv. Words after the name select methods, questions,
 or actions (`avg_*`: all that begin with avg_); `+WORD` selects metrics, rankings or hidden shares in percent. The columns follow
-from the file: a leaderboard, masked models, paired comparisons, groups of feature maps, or, of NAME.json alone, speeds.
+from the file: a leaderboard, masked models, paired comparisons, groups of feature maps, sets of samples, or, of NAME.json
+alone, speeds.
 """
 
 import re
@@ -168,6 +169,14 @@ def race(rows: Sequence[Row]) -> Iterator[list[str]]:
         yield [f"`{name}`", last["step"], *scores, f"{equal['step']} steps, {number(equal, 'seconds', 2)} s" if equal else "–"]
 
 
+def sets(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """One line per set of images: its distance to the true ones."""
+    yield ["samples", "n", "KID ↓"]
+    for row in rows:
+        low, high = (number(row, f"kid_{end}", 3) for end in ("lo", "hi"))
+        yield [f"`{row['name']}`", row["n"], f"{number(row, 'kid', 3)} [{low}, {high}]"]
+
+
 CHANGE = {"diff": "", "lo": "_lo", "hi": "_hi"}
 # column that identifies a kind of file, and its form
 KINDS = (
@@ -179,6 +188,7 @@ KINDS = (
     ("mib", peaks),
     ("objective", race),
     ("method", board),
+    ("kid", sets),
 )
 
 
@@ -202,7 +212,8 @@ def table(name: str, words: Sequence[str], results: Path) -> str:
         return speed(read_json(results / f"{name}.json")["rows"])
     rows = read_csv(results / f"{name}.csv")
     column, form = next((column, form) for column, form in KINDS if column in rows[0])
-    told = {"ranking": "action", "hours": "work", "mib": "work"} | dict.fromkeys(("mask_ratio", "pixels", "objective"), "method")
+    told = {"ranking": "action", "hours": "work", "mib": "work", "kid": "name"}
+    told |= dict.fromkeys(("mask_ratio", "pixels", "objective"), "method")
     shown = {word[1:] for word in words if word.startswith("+")}
     words = [word for word in words if not word.startswith("+")]
     wanted = [row for row in rows if not words or any(fnmatchcase(row[told.get(column, column)], word) for word in words)]
